@@ -1,0 +1,394 @@
+"""One rule, read from the line that `iptables-save` prints for it: a view, made on demand.
+
+A rule is stored as its line (see docs/architecture.md); this is for whoever wants to know what the
+line says. `Rule.parse` and `Rule.to_line` stand side by side: for any line that can be read at all,
+`Rule.parse(line, family).to_line() == line`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from nptables.errors import RuleSyntaxError
+from nptables.family import Family
+from nptables.iptables import words
+from nptables.iptables.protocols import protocol_name
+from nptables.iptables.tables import (
+    BASE_OPTIONS,
+    MATCH_NAMES,
+    MATCHES,
+    NEGATED_BEHIND,
+    OTHER_BASE_OPTIONS,
+    PROTOCOL_MATCHES,
+    TARGETS,
+    Options,
+    OptionSpec,
+    Quoting,
+)
+
+
+@attrs.frozen
+class Option:
+    """One option of a rule with the words that belong to it, without their quotes.
+
+    `name` is the one that `iptables-save` prints, dashes included (`--dport`, also where the line
+    said `--destination-port`). `negated` says that a `!` stands before it.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    negated: bool = False
+
+    @property
+    def value(self) -> str:
+        """The words joined by spaces: most options have exactly one."""
+        return " ".join(self.values)
+
+
+@attrs.frozen
+class Match:
+    """`-m name` and its options, in the order they were given."""
+
+    name: str
+    options: tuple[Option, ...] = ()
+
+    def option(self, name: str) -> Option | None:
+        """The first option of that name, or None."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+@attrs.frozen
+class Target:
+    """`-j name` or, with `goto`, `-g name`, and its options; the name may be that of a chain."""
+
+    name: str
+    options: tuple[Option, ...] = ()
+    goto: bool = False
+
+    def option(self, name: str) -> Option | None:
+        """The first option of that name, or None."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+@attrs.frozen
+class Rule:
+    """What one line says.
+
+    `extra` holds words that belong to no match and no target. Two rules are equal when they say the
+    same in the same order of matches and options, however their lines were spelled.
+    """
+
+    chain: str
+    source: Option | None = None
+    destination: Option | None = None
+    in_interface: Option | None = None
+    out_interface: Option | None = None
+    protocol: Option | None = None
+    fragment: Option | None = None
+    matches: tuple[Match, ...] = ()
+    target: Target | None = None
+    extra: tuple[Option, ...] = ()
+    _origin: tuple[str, Rule] | None = attrs.field(
+        default=None, eq=False, repr=False, alias="_origin"
+    )
+
+    @classmethod
+    def parse(cls, line: str, family: Family) -> Rule:
+        """The rule that `line` (`-A CHAIN ...`, no counters before it) says.
+
+        `family` decides which match a protocol brings along. A match, target or option that
+        iptables 1.8.9 does not have is kept as it is written.
+
+        Raises RuleSyntaxError, and nothing else, for a line that cannot be read.
+
+        >>> rule = Rule.parse('-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT', Family.IPV4)
+        >>> rule.matches[0].option("--dport").value
+        '22'
+        """
+        rule = _Parser(line, family).rule()
+        if rule.render() == line:
+            return rule
+        return attrs.evolve(rule, _origin=(line, rule))
+
+    def to_line(self) -> str:
+        """The line: the one that was parsed as long as nothing was changed, else `render()`."""
+        if self._origin is not None and self._origin[1] == self:
+            return self._origin[0]
+        return self.render()
+
+    def render(self) -> str:
+        """The line in the order, and with the quotes, of `iptables-save` 1.8.9."""
+        parts = ["-A", words.bare(self.chain)]
+        for option in self._base_options():
+            parts += _option_words(option, None)
+        for match in self.matches:
+            parts += ["-m", words.bare(match.name)]
+            options = MATCHES.get(match.name, {})
+            for option in match.options:
+                parts += _option_words(option, options.get(option.name))
+        for option in self.extra:
+            parts += _option_words(option, None)
+        if self.target is not None:
+            parts += ["-g" if self.target.goto else "-j", words.bare(self.target.name)]
+            options = TARGETS.get(self.target.name, {})
+            for option in self.target.options:
+                parts += _option_words(option, options.get(option.name))
+        return " ".join(parts)
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """The texts of all comment matches, in order."""
+        return tuple(
+            option.value
+            for match in self.matches
+            if match.name == "comment"
+            for option in match.options
+            if option.name == "--comment"
+        )
+
+    @property
+    def jump(self) -> str | None:
+        """The chain that the rule jumps or goes to; None for a verdict, an extension, or nothing."""
+        if self.target is None or self.target.name in TARGETS:
+            return None
+        return self.target.name
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What iptables 1.8.9 does not have: matches, options, stray words, by their names."""
+        return tuple(self._unknown())
+
+    def match(self, name: str) -> Match | None:
+        """The first match of that name, or None."""
+        return next((match for match in self.matches if match.name == name), None)
+
+    def _base_options(self) -> Iterator[Option]:
+        for option in (
+            self.source,
+            self.destination,
+            self.in_interface,
+            self.out_interface,
+            self.protocol,
+            self.fragment,
+        ):
+            if option is not None:
+                yield option
+
+    def _unknown(self) -> Iterator[str]:
+        for match in self.matches:
+            known = MATCHES.get(match.name)
+            if known is None:
+                yield match.name
+            else:
+                yield from (option.name for option in match.options if option.name not in known)
+        if self.target is not None:
+            known = TARGETS.get(self.target.name, {})
+            yield from (option.name for option in self.target.options if option.name not in known)
+        yield from (option.name for option in self.extra)
+
+
+def _option_words(option: Option, spec: OptionSpec | None) -> Iterator[str]:
+    if option.negated:
+        yield "!"
+    yield words.bare(option.name)
+    quoting = Quoting.BARE if spec is None else spec.quoting
+    if quoting is Quoting.BARE:
+        yield from map(words.bare, option.values)
+    elif quoting is Quoting.ALWAYS:
+        yield from map(words.always_quoted, option.values)
+    else:
+        if option.name == "--nfacct-name":
+            yield ""  # `nfacct_print_name` ends with a space, `xtables_save_string` begins with one
+        yield from map(words.save_string, option.values)
+
+
+_BASE_FIELDS = {
+    "-s": "source",
+    "-d": "destination",
+    "-i": "in_interface",
+    "-o": "out_interface",
+    "-p": "protocol",
+    "-f": "fragment",
+}
+
+
+@attrs.define
+class _Extension:
+    """A match or the target while its options are being collected."""
+
+    name: str
+    known: Options
+    options: list[Option] = attrs.field(factory=list)
+
+
+class _Parser:
+    """Walks over the words as `do_parse` in iptables/xshared.c does.
+
+    An option belongs to the extension that was named last among those that have it
+    (`xtables_merge_options` in libxtables/xtables.c).
+    """
+
+    def __init__(self, line: str, family: Family) -> None:
+        self._line = line
+        self._words = words.split_marked(line)
+        self._next = 0
+        self._family = family
+        self._base: dict[str, Option] = {}
+        self._matches: list[_Extension] = []
+        self._target: _Extension | None = None
+        self._goto = False
+        self._loaded: list[_Extension] = []
+        self._extra: list[Option] = []
+
+    def rule(self) -> Rule:
+        first = self._take()
+        if first is None or first.quoted or first.text not in ("-A", "--append"):
+            raise self._error("a rule begins with -A and the name of its chain")
+        (chain,) = self._values("-A", 1)
+        while (word := self._take()) is not None:
+            negated = False
+            if word == ("!", False):
+                negated = True
+                word = self._take()
+                if word is None or word == ("!", False):
+                    raise self._error("a ! with nothing to negate")
+            self._option(word, negated)
+        target = None
+        if self._target is not None:
+            target = Target(self._target.name, tuple(self._target.options), self._goto)
+        return Rule(
+            chain=chain,
+            matches=tuple(Match(m.name, tuple(m.options)) for m in self._matches),
+            target=target,
+            extra=tuple(self._extra),
+            **{_BASE_FIELDS[name]: option for name, option in self._base.items()},
+        )
+
+    def _option(self, word: words.Word, negated: bool) -> None:
+        base = None if word.quoted else BASE_OPTIONS.get(word.text)
+        if base is None:
+            self._extension_option(word, negated)
+        elif base == "-m":
+            self._refuse_negation(negated, word.text)
+            (name,) = self._values(word.text, 1)
+            name = MATCH_NAMES.get(name, name)
+            self._load_match(name)
+        elif base in ("-j", "-g"):
+            self._refuse_negation(negated, word.text)
+            if self._target is not None:
+                raise self._error("more than one target")
+            (name,) = self._values(word.text, 1)
+            self._target = _Extension(name, TARGETS.get(name, {}) if base == "-j" else {})
+            self._goto = base == "-g"
+            self._loaded.append(self._target)
+        else:
+            self._base_option(base, word.text, negated)
+
+    def _base_option(self, name: str, spelling: str, negated: bool) -> None:
+        if name in self._base:
+            raise self._error(f"{spelling} given twice")
+        if name == "-f":
+            self._base[name] = Option(name, (), negated)
+            return
+        negated = self._negated_behind(negated)
+        self._base[name] = Option(name, self._values(spelling, 1), negated)
+
+    def _extension_option(self, word: words.Word, negated: bool) -> None:
+        name = word.text
+        extension = None if word.quoted else self._owner(name)
+        if extension is None:
+            values = tuple(self._until_next_option())
+            home = self._loaded[-1].options if self._loaded else self._extra
+            home.append(Option(name, values, negated))
+            return
+        spec = extension.known[name]
+        if name in NEGATED_BEHIND:
+            negated = self._negated_behind(negated)
+        if spec.least != spec.most:
+            values = tuple(self._until_next_option(limit=spec.most))
+        else:
+            values = self._values(name, spec.least)
+        extension.options.append(Option(spec.name, values, negated))
+
+    def _owner(self, name: str) -> _Extension | None:
+        for extension in reversed(self._loaded):
+            if name in extension.known:
+                return extension
+        return self._implied(name)
+
+    def _implied(self, name: str) -> _Extension | None:
+        """The match of the protocol, for an option that could not mean anything else."""
+        protocol = self._base.get("-p")
+        if protocol is None:
+            return None
+        printed = protocol_name(protocol.value)
+        match = PROTOCOL_MATCHES.get(printed or "")
+        if match is None or (match in ("icmp", "icmp6") and not self._icmp_of_family(match)):
+            return None
+        if name not in MATCHES[match] or any(m.name == match for m in self._matches):
+            return None
+        if self._could_abbreviate(name):
+            return None
+        return self._load_match(match)
+
+    def _icmp_of_family(self, match: str) -> bool:
+        return (match == "icmp") is (self._family is Family.IPV4)
+
+    def _could_abbreviate(self, name: str) -> bool:
+        """Whether getopt_long may take `name` for the beginning of another option's name."""
+        if any(not e.known and e.name not in MATCHES for e in self._matches):
+            return True
+        known = [option for extension in self._loaded for option in extension.known]
+        return any(
+            option.startswith(name) for option in (*known, *BASE_OPTIONS, *OTHER_BASE_OPTIONS)
+        )
+
+    def _load_match(self, name: str) -> _Extension:
+        extension = _Extension(name, MATCHES.get(name, {}))
+        self._matches.append(extension)
+        self._loaded.append(extension)
+        return extension
+
+    def _take(self) -> words.Word | None:
+        if self._next >= len(self._words):
+            return None
+        self._next += 1
+        return self._words[self._next - 1]
+
+    def _values(self, name: str, count: int) -> tuple[str, ...]:
+        values = self._words[self._next : self._next + count]
+        if len(values) < count:
+            raise self._error(f"{name} without its value")
+        self._next += count
+        return tuple(value.text for value in values)
+
+    def _negated_behind(self, negated: bool) -> bool:
+        """Whether the old `--option ! value` stands here; takes the `!`."""
+        rest = self._words[self._next : self._next + 2]
+        if len(rest) < 2 or rest[0] != ("!", False):
+            return negated
+        if negated:
+            raise self._error("two ! for one option")
+        self._next += 1
+        return True
+
+    def _until_next_option(self, limit: int | None = None) -> Iterator[str]:
+        taken = 0
+        while self._next < len(self._words) and (limit is None or taken < limit):
+            word = self._words[self._next]
+            if not word.quoted and (word.text == "!" or word.text.startswith("-")):
+                return
+            self._next += 1
+            taken += 1
+            yield word.text
+
+    def _refuse_negation(self, negated: bool, name: str) -> None:
+        if negated:
+            raise self._error(f"a ! before {name}")
+
+    def _error(self, message: str) -> RuleSyntaxError:
+        return RuleSyntaxError(message, line=self._line)
+
+
