@@ -1,0 +1,33 @@
+# Sourced by the other scripts: `fresh_venv DIR REQUIREMENT...` installs into a virtual environment
+# unless that was done since pyproject.toml last changed.
+
+: "${PYTHON:=python3}"
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+python_version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
+
+# What stands in the virtual environment is a file's content and not its time: a checkout sets any.
+fresh_venv() {
+    local venv=$1 mark
+    shift
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        die "nptables needs Python 3.11 or later, and '$PYTHON' is not: name one with PYTHON=..."
+    mark=$(pwd && printf '%s\n' "$@" && cat pyproject.toml)
+    if [ "$(python_version "$venv/bin/python")" != "$(python_version "$PYTHON")" ]; then
+        "$PYTHON" -m venv --clear "$venv" ||
+            die "'$PYTHON -m venv' failed; on Debian and Ubuntu it needs the package python3-venv."
+    fi
+    if [ -f "$venv/.installed" ] && [ "$(cat "$venv/.installed")" = "$mark" ]; then
+        return
+    fi
+    say "Installing into $venv ..."
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+        die "The packages for $venv could not be installed: see pip's message above."
+    printf '%s\n' "$mark" >"$venv/.installed"
+}

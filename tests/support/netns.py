@@ -1,0 +1,105 @@
+"""A network namespace with tables of its own, so that no test touches those of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Backend = Literal["legacy", "nft"]
+Family = Literal["IPV4", "IPV6"]
+
+BACKENDS: tuple[Backend, ...] = ("legacy", "nft")
+FAMILIES: tuple[Family, ...] = ("IPV4", "IPV6")
+# Seconds that a program may wait for the xtables lock, which all namespaces share.
+LOCK_WAIT = "60"
+_PREFIX = "nptables-test"
+_PROGRAMS = {"IPV4": "iptables", "IPV6": "ip6tables"}
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A network namespace and the iptables backend that a test uses in it."""
+
+    name: str
+    backend: Backend
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        input: str | None = None,  # noqa: A002 (the name that subprocess.run has for it)
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program inside; a failure says what it wrote."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.name, *map(str, argv)],
+            input="" if input is None else input,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=None if env is None else {**os.environ, **env},
+            timeout=300,
+        )
+        if check and done.returncode:
+            words = " ".join(map(str, argv))
+            message = f"{words}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+            raise AssertionError(message)
+        return done
+
+    def program(self, family: Family, suffix: str = "") -> str:
+        """Name the program of the backend: `program("IPV6", "save")` is ip6tables-nft-save."""
+        return "-".join(filter(None, (_PROGRAMS[family], self.backend, suffix)))
+
+    def iptables(self, family: Family, *args: str) -> None:
+        """Run one command such as `-P FORWARD DROP`."""
+        self.run([self.program(family), "-w", LOCK_WAIT, *args])
+
+    def restore(self, text: str, family: Family, *, noflush: bool = False) -> None:
+        """Load text as iptables-restore does."""
+        options = ["-w", LOCK_WAIT, *(["--noflush"] if noflush else [])]
+        self.run([self.program(family, "restore"), *options], input=text)
+
+    def save(self, family: Family) -> str:
+        """Return the tables as iptables-save prints them, without its comment lines."""
+        text = self.run([self.program(family, "save")]).stdout
+        return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+
+
+@contextlib.contextmanager
+def network_namespace(backend: Backend) -> Iterator[Namespace]:
+    """Make a namespace, and remove it whatever happens in it."""
+    name = f"{_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    subprocess.run(["ip", "netns", "add", name], check=True, timeout=60)
+    try:
+        yield Namespace(name, backend)
+    finally:
+        _remove(name)
+
+
+def remove_orphans() -> None:
+    """Remove the namespaces of test runs that were killed before they could do it."""
+    folder = Path("/run/netns")
+    for path in folder.glob(f"{_PREFIX}-*") if folder.is_dir() else ():
+        owner = path.name.removeprefix(f"{_PREFIX}-").split("-")[0]
+        if not Path("/proc", owner).exists():
+            _remove(path.name)
+
+
+def _remove(name: str) -> None:
+    # A process left inside would keep the namespace and its tables alive without a name.
+    inside = subprocess.run(
+        ["ip", "netns", "pids", name], capture_output=True, text=True, check=False, timeout=60
+    )
+    for process in inside.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), 9)
+    subprocess.run(["ip", "netns", "delete", name], check=False, timeout=60)

@@ -1,0 +1,94 @@
+"""Decides whether a test that needs more than Python can run here."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUIRED = os.environ.get("NPTABLES_REQUIRE_KERNEL") == "1"
+
+
+def requires(*needs: str) -> None:
+    """Skip the running test unless everything it needs is there.
+
+    A need is one of the features below or the name of a program. Where the kernel tests are
+    required (NPTABLES_REQUIRE_KERNEL=1) the test fails instead, so that nothing goes unproven.
+    """
+    lacking = dict.fromkeys(reason for need in needs if (reason := _reason_against(need)))
+    if not lacking:
+        return
+    message = "lacks " + "; ".join(lacking)
+    if REQUIRED:
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@functools.cache
+def _reason_against(need: str) -> str | None:
+    if probe := _FEATURES.get(need):
+        return probe()
+    return None if shutil.which(need) else f"the program {need}"
+
+
+def _root() -> str | None:
+    return None if os.geteuid() == 0 else "root"
+
+
+def _network_namespaces() -> str | None:
+    return _refusal(["true"], "network namespaces")
+
+
+def _backend(backend: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        for program in ("iptables", "ip6tables"):
+            for table in ("nat", "filter"):
+                argv = [f"{program}-{backend}", "-w", "-t", table, "-S"]
+                if reason := _refusal(argv, f"the {table} table of {argv[0]}"):
+                    return reason
+        return None
+
+    return probe
+
+
+def _nfacct() -> str | None:
+    return _refusal(["nfacct", "add", "nptables_probe"], "nfacct objects")
+
+
+def _refusal(argv: list[str], what: str) -> str | None:
+    """Run a program in a namespace made for this one question."""
+    if reason := _root():
+        return reason
+    for program in ("ip", argv[0]):
+        if not shutil.which(program):
+            return f"the program {program}"
+    name = f"nptables-probe-{uuid.uuid4().hex[:12]}"
+    made = _silent(["ip", "netns", "add", name])
+    if made.returncode:
+        return f"network namespaces ({made.stderr.strip()})"
+    try:
+        asked = _silent(["ip", "netns", "exec", name, *argv])
+    finally:
+        _silent(["ip", "netns", "delete", name])
+    return f"{what} ({asked.stderr.strip()})" if asked.returncode else None
+
+
+def _silent(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+
+_FEATURES: dict[str, Callable[[], str | None]] = {
+    "root": _root,
+    "netns": _network_namespaces,
+    "legacy": _backend("legacy"),
+    "nft": _backend("nft"),
+    "nfacct objects": _nfacct,
+}

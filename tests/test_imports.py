@@ -1,0 +1,86 @@
+"""A dry run needs neither libiptc nor a cluster, and the public names are what they seem."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+
+import grimp
+import pytest
+
+import nptables
+from tests.support.scenarios import FIXTURES
+
+HEAVY = {"iptc", "kubernetes", "prometheus_client", "pyroute2"}
+FUNCTIONS = ["translate"]
+IMPURE = {"agent", "cli", "kernel", "sources", "testing"}
+RENDER = ["render", str(FIXTURES / "tutorial" / "two-nodes.yaml"), "--node", "node1"]
+
+
+def loaded_after(statements: str) -> set[str]:
+    """Return the top-level modules that an interpreter of its own has after some statements."""
+    report = 'import json, sys; print("\\n" + json.dumps(sorted(sys.modules)))'
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statements}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_importing_the_library_loads_no_extra() -> None:
+    loaded = loaded_after("import nptables")
+
+    assert "nptables" in loaded
+    assert not loaded & HEAVY
+
+
+def test_rendering_loads_no_extra() -> None:
+    loaded = loaded_after(
+        "import contextlib, nptables.cli, sys\n"
+        f"sys.argv = ['nptables', *{RENDER!r}]\n"
+        "with contextlib.suppress(SystemExit):\n"
+        "    nptables.cli.main()"
+    )
+
+    assert "yaml" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_public_function_stays_a_function_when_every_package_is_loaded(name: str) -> None:
+    # A package of the same name would take the function's place as soon as something imports it.
+    for package in pkgutil.walk_packages(nptables.__path__, "nptables."):
+        if package.name.split(".")[1] not in {"__main__", "kernel"}:
+            importlib.import_module(package.name)
+
+    assert inspect.isfunction(getattr(nptables, name))
+    assert name in nptables.__all__
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(nptables, name) for name in nptables.__all__)
+
+
+def test_the_pure_packages_import_no_third_party_package_but_attrs() -> None:
+    graph = grimp.build_graph("nptables", include_external_packages=True, cache_dir=None)
+    pure = {
+        module
+        for module in graph.modules
+        if module.startswith("nptables.") and module.split(".")[1] not in {*IMPURE, "__main__"}
+    }
+
+    third_party = {
+        imported
+        for module in pure
+        for imported in graph.find_modules_directly_imported_by(module)
+        if imported.split(".")[0] not in sys.stdlib_module_names | {"nptables"}
+    }
+
+    assert len(pure) > 10
+    assert third_party <= {"attr", "attrs"}
