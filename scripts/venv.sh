@@ -27,7 +27,7 @@ fresh_venv() {
         return
     fi
     say "Installing into $venv ..."
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" ||
         die "The packages for $venv could not be installed: see pip's message above."
     printf '%s\n' "$mark" >"$venv/.installed"
 }
