@@ -1,0 +1,7 @@
+"""The iptables language: rulesets, their text, and rules parsed on demand."""
+
+from nptables.iptables.ownership import Ownership
+from nptables.iptables.rule import Match, Option, Rule, Target
+from nptables.iptables.ruleset import Chain, Ruleset, Table
+
+__all__ = ["Chain", "Match", "Option", "Ownership", "Rule", "Ruleset", "Table", "Target"]

@@ -1,0 +1,284 @@
+"""Rulesets: tables of chains of rules, each rule kept as its canonical text.
+
+A rule is the line that `iptables-save` prints for it, a chain is a tuple of such lines. So
+rendering is joining strings and comparing is comparing strings; the parsed `Rule` is a view
+that is made on demand. Counters and comment lines are an optional column beside the lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from nptables.errors import SaveSyntaxError
+from nptables.family import Family
+from nptables.iptables.ownership import Ownership
+from nptables.iptables.rule import Rule
+
+NO_COUNTERS = "[0:0]"
+
+_CHAIN = re.compile(r":(\S+) (\S+)(?: (\[\d+:\d+\]))?", re.ASCII)
+_COUNTED = re.compile(r"(\[\d+:\d+\]) (-A .*)", re.ASCII | re.DOTALL)
+
+# The built-in chains of each table, in the order in which iptables-save prints them.
+BUILT_IN_CHAINS: Mapping[str, tuple[str, ...]] = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "security": ("INPUT", "FORWARD", "OUTPUT"),
+}
+
+
+@attrs.frozen
+class Chain:
+    """One chain of a table, for reading.
+
+    `policy` is None for a user-defined chain. `counters` is text such as `[12:3456]` (packets
+    and bytes) and is empty where the dump had none; `line_counters` has one entry a line, or
+    is empty.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    policy: str | None = None
+    counters: str = NO_COUNTERS
+    line_counters: tuple[str, ...] = ()
+
+    def rules(self, family: Family) -> tuple[Rule, ...]:
+        """The lines parsed. Raises RuleSyntaxError for a line that is no rule."""
+        return tuple(Rule.parse(line, family) for line in self.lines)
+
+
+@attrs.frozen
+class Table:
+    """One table: the lines of its chains, in the order in which the chains are declared.
+
+    `policies` names the built-in chains and their policies. `counters` and `line_counters` are
+    by chain and hold only what is not zero counters and no counters. `order` is the chain of
+    each rule line where the text did not have them chain by chain.
+    """
+
+    name: str
+    chains: Mapping[str, tuple[str, ...]]
+    policies: Mapping[str, str] = attrs.field(factory=dict)
+    counters: Mapping[str, str] = attrs.field(factory=dict)
+    line_counters: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    order: tuple[str, ...] = ()
+
+    def chain(self, name: str) -> Chain:
+        """The chain of that name. Raises KeyError where there is none."""
+        return Chain(
+            name,
+            self.chains[name],
+            self.policies.get(name),
+            self.counters.get(name, NO_COUNTERS),
+            self.line_counters.get(name, ()),
+        )
+
+    def save_lines(self) -> Iterator[str]:
+        """The lines of the table as `iptables-save` prints them."""
+        yield f"*{self.name}"
+        policies, counters = self.policies, self.counters
+        for name in self.chains:
+            yield f":{name} {policies.get(name, '-')} {counters.get(name, NO_COUNTERS)}".rstrip()
+        if self.order or self.line_counters:
+            yield from self._lines_in_order()
+        else:
+            for lines in self.chains.values():
+                yield from lines
+        yield "COMMIT"
+
+    def _lines_in_order(self) -> Iterator[str]:
+        columns = {name: self._lines_with_counters(name) for name in self.chains}
+        if self.order:
+            for name in self.order:
+                yield next(columns[name])
+        else:
+            for column in columns.values():
+                yield from column
+
+    def _lines_with_counters(self, name: str) -> Iterator[str]:
+        lines = self.chains[name]
+        for line, counters in zip(lines, self.line_counters.get(name, ("",) * len(lines)), strict=True):
+            yield f"{counters} {line}" if counters else line
+
+
+@attrs.frozen(slots=False)
+class Ruleset:
+    """The tables of one address family.
+
+    `comments` are the comment and blank lines of a parsed dump with their line index; they say
+    nothing about rules and do not count when two rulesets are compared. `ownership` says which
+    chains and rules belong to whoever made the ruleset, where somebody did.
+    """
+
+    family: Family
+    tables: Mapping[str, Table]
+    comments: tuple[tuple[int, str], ...] = attrs.field(default=(), eq=False, repr=False)
+    ownership: Ownership | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
+
+    @staticmethod
+    def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
+        """The ruleset in a text that `iptables-save` or `ip6tables-save` printed.
+
+        `to_save` gives the same text back. Raises SaveSyntaxError, which names the line.
+        """
+        return _parse(text, family)
+
+    def to_save(self) -> str:
+        """The text that `iptables-save` prints for these tables.
+
+        A ruleset that was translated has counters `[0:0]` on chains and no comment lines; one
+        that was parsed gives its text back.
+        """
+        lines = [line for table in self.tables.values() for line in table.save_lines()]
+        for index, comment in self.comments:
+            lines.insert(index, comment)
+        lines.append("")
+        return "\n".join(lines)
+
+    def lines(self, table: str, chain: str) -> tuple[str, ...]:
+        """The lines of a chain; empty where the chain or the table is not there."""
+        found = self.tables.get(table)
+        return found.chains.get(chain, ()) if found is not None else ()
+
+    def rules(self, table: str, chain: str) -> tuple[Rule, ...]:
+        """The rules of a chain, parsed. Raises RuleSyntaxError for a line that is no rule."""
+        return tuple(Rule.parse(line, self.family) for line in self.lines(table, chain))
+
+    def chain_count(self) -> int:
+        """How many chains there are in all tables."""
+        return sum(len(table.chains) for table in self.tables.values())
+
+    def rule_count(self) -> int:
+        """How many rules there are in all tables."""
+        return sum(len(lines) for table in self.tables.values() for lines in table.chains.values())
+
+
+def chain_of(line: str) -> str:
+    """The chain that a rule line is appended to: the word after `-A`."""
+    end = line.find(" ", 3)
+    return line[3:] if end < 0 else line[3:end]
+
+
+def _parse(text: str, family: Family) -> Ruleset:
+    """See `Ruleset.from_save`. One pass, and not a byte is lost.
+
+    Lines end with a line feed; a carriage return before it is dropped. Comment lines start
+    with `#`. Everything else must be a table, a chain, a rule or COMMIT: a command such as
+    `-I` or `-X` is no part of a saved ruleset.
+    """
+    lines = (text.replace("\r\n", "\n") if "\r\n" in text else text).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    tables: dict[str, Table] = {}
+    comments: list[tuple[int, str]] = []
+    reading: _TableReader | None = None
+    for index, line in enumerate(lines):
+        first = line[:1]
+        if reading is not None and first == "-":
+            reading.rule(line, "", index)
+        elif reading is not None and first == ":":
+            reading.declare(line, index)
+        elif reading is not None and first == "[":
+            match = _COUNTED.fullmatch(line)
+            if match is None:
+                raise _error("is not a rule with counters", index, line)
+            reading.rule(match[2], match[1], index)
+        elif line == "COMMIT" and reading is not None:
+            tables[reading.name] = reading.table()
+            reading = None
+        elif first in ("#", "") or line.isspace():
+            comments.append((index, line))
+        elif first == "*" and reading is None:
+            if not line[1:] or " " in line or line[1:] in tables:
+                raise _error("names no table, or one that was there before", index, line)
+            reading = _TableReader(line[1:])
+        elif reading is None:
+            raise _error("stands outside a table (expected *TABLE)", index, line)
+        else:
+            raise _error("is neither a chain, a rule nor COMMIT", index, line)
+    if reading is not None:
+        last = len(lines) - 1
+        raise _error(f"is the last line, but table {reading.name} has no COMMIT", last, lines[last])
+    return Ruleset(family, tables, tuple(comments))
+
+
+class _TableReader:
+    """Collects the chains and rules of one table."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.chains: dict[str, list[str]] = {}
+        self.policies: dict[str, str] = {}
+        self.counters: dict[str, str] = {}
+        self.line_counters: dict[str, list[str]] = {}
+        self.counted = False
+        self.blocks: list[tuple[str, int]] = []
+        self.current = ""
+        self.lines: list[str] = []
+        self.started = 0
+
+    def declare(self, line: str, index: int) -> None:
+        match = _CHAIN.fullmatch(line)
+        if match is None:
+            raise _error("is not a chain (expected :NAME POLICY [PACKETS:BYTES])", index, line)
+        name, policy, counters = match.groups()
+        if name in self.chains:
+            raise _error(f"declares chain {name} a second time", index, line)
+        self.chains[name] = []
+        if policy != "-":
+            self.policies[name] = policy
+        if counters != NO_COUNTERS:
+            self.counters[name] = counters or ""
+
+    def rule(self, line: str, counters: str, index: int) -> None:
+        if not line.startswith("-A "):
+            raise _error("is a command, not a saved rule (expected -A CHAIN)", index, line)
+        name = chain_of(line)
+        if name != self.current:
+            if name not in self.chains:
+                raise _error(f"belongs to chain {name}, which is not declared", index, line)
+            self._end_block()
+            self.current = name
+            self.lines = self.chains[name]
+            self.started = len(self.lines)
+        if counters or self.counted:
+            self._count(name, counters)
+        self.lines.append(line)
+
+    def _count(self, name: str, counters: str) -> None:
+        self.counted = True
+        column = self.line_counters.setdefault(name, [])
+        column.extend([""] * (len(self.lines) - len(column)))
+        column.append(counters)
+
+    def _end_block(self) -> None:
+        if self.current:
+            self.blocks.append((self.current, len(self.lines) - self.started))
+
+    def table(self) -> Table:
+        self._end_block()
+        chains = {name: tuple(lines) for name, lines in self.chains.items()}
+        return Table(
+            self.name,
+            chains,
+            self.policies,
+            self.counters,
+            {name: tuple(column) for name, column in self.line_counters.items()},
+            self._order(chains),
+        )
+
+    def _order(self, chains: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """The chain of each rule, where the rules did not stand chain by chain."""
+        names = [name for name, _ in self.blocks]
+        if names == [name for name, lines in chains.items() if lines]:
+            return ()
+        return tuple(name for name, count in self.blocks for _ in range(count))
+
+
+def _error(message: str, index: int, line: str) -> SaveSyntaxError:
+    return SaveSyntaxError(message, line_number=index + 1, line=line)

@@ -1,0 +1,123 @@
+"""Addresses and networks as text: read strictly or as kube-proxy reads what is stored.
+
+Canonical text is what the kernel's tools print (`inet_ntop`). An IPv4-mapped IPv6 address is
+the IPv4 address, as it is for Kubernetes.
+"""
+
+from __future__ import annotations
+
+import re
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+from nptables.family import Family
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_PREFIX = re.compile(r"[0-9]{1,3}")
+
+
+def parse_ip(text: str) -> str | None:
+    """The canonical text of a correctly written address, or None.
+
+    Leading zeros and IPv4-mapped addresses, which today's API server refuses, are None.
+    """
+    packed = pack_ip(text)
+    if packed is None:
+        return None
+    if len(packed) == 4:
+        return text
+    return None if packed.startswith(_MAPPED) else inet_ntop(AF_INET6, packed)
+
+
+def parse_ip_sloppy(text: str) -> str | None:
+    """The canonical text of an address as kube-proxy reads a stored one, or None.
+
+    Leading zeros in IPv4 octets are decimal, IPv4-mapped addresses are IPv4.
+    """
+    packed = _pack_sloppy(text)
+    return None if packed is None else _unpack(packed)
+
+
+def parse_network(text: str) -> str | None:
+    """The canonical network (host bits cleared) of a correctly written CIDR, or None."""
+    address, slash, prefix = text.partition("/")
+    packed = pack_ip(address)
+    if packed is None or not slash or packed.startswith(_MAPPED) or (len(prefix) > 1 and prefix[0] == "0"):
+        return None
+    return _network(packed, prefix)
+
+
+def parse_network_sloppy(text: str) -> str | None:
+    """The canonical network of a CIDR as kube-proxy reads a stored one, or None."""
+    address, slash, prefix = text.partition("/")
+    packed = _pack_sloppy(address)
+    if packed is None or not slash:
+        return None
+    return _network(packed, prefix)
+
+
+def pack_ip(text: str) -> bytes | None:
+    """The bytes of a correctly written address, 4 or 16 of them, or None."""
+    try:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError, UnicodeEncodeError):
+        return None
+
+
+def network_contains(network: str, address: str) -> bool:
+    """Whether a canonical network holds a canonical address; never across families."""
+    base, _, prefix = network.partition("/")
+    network_bytes, address_bytes = pack_ip(base), pack_ip(address)
+    if network_bytes is None or address_bytes is None or len(network_bytes) != len(address_bytes):
+        return False
+    shift = 8 * len(address_bytes) - int(prefix)
+    return int.from_bytes(network_bytes) >> shift == int.from_bytes(address_bytes) >> shift
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a canonical address is in 127.0.0.0/8 or is ::1."""
+    return address.startswith("127.") or address == "::1"
+
+
+def prefix_length(network: str) -> int:
+    """The prefix length of a canonical network."""
+    return int(network.rpartition("/")[2])
+
+
+def with_host_prefix(address: str) -> str:
+    """`address` as the network of itself alone, the way iptables prints it."""
+    return f"{address}/{Family.of(address).host_prefix}"
+
+
+def _pack_sloppy(text: str) -> bytes | None:
+    packed = pack_ip(text)
+    if packed is None and "." in text:
+        packed = pack_ip(_LEADING_ZEROS.sub("", text) if ":" not in text else _strip_embedded(text))
+    return packed
+
+
+def _strip_embedded(text: str) -> str:
+    head, _, tail = text.rpartition(":")
+    return f"{head}:{_LEADING_ZEROS.sub('', tail)}"
+
+
+def _unpack(packed: bytes) -> str:
+    if len(packed) == 4:
+        return inet_ntop(AF_INET, packed)
+    if packed.startswith(_MAPPED):
+        return inet_ntop(AF_INET, packed[12:])
+    return inet_ntop(AF_INET6, packed)
+
+
+def _network(packed: bytes, prefix_text: str) -> str | None:
+    bits = 8 * len(packed)
+    if not _PREFIX.fullmatch(prefix_text) or not prefix_text.isascii():
+        return None
+    prefix = int(prefix_text)
+    if prefix > bits:
+        return None
+    if packed.startswith(_MAPPED) and prefix >= 96:
+        packed, prefix, bits = packed[12:], prefix - 96, 32
+    shift = bits - prefix
+    masked = (int.from_bytes(packed) >> shift << shift).to_bytes(bits // 8)
+    return f"{inet_ntop(AF_INET if bits == 32 else AF_INET6, masked)}/{prefix}"

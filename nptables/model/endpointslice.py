@@ -1,0 +1,208 @@
+"""EndpointSlices and their endpoints, as far as kube-proxy looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from nptables.errors import Path
+from nptables.family import Family
+from nptables.model import addresses, names
+from nptables.model.metadata import Metadata
+from nptables.model.reading import Object, Reader, described, quoted
+from nptables.model.service import PROTOCOLS
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
+
+_NO_HINTS: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class Endpoint:
+    """One endpoint of a slice: what kube-proxy uses of it.
+
+    `address` is the first of its addresses (kube-proxy uses no other), canonical. Conditions
+    have the API's defaults: unknown readiness is ready. `target` names the Pod behind it as
+    `namespace/name`, or is empty.
+    """
+
+    address: str
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node_name: str = ""
+    zone_hints: frozenset[str] = _NO_HINTS
+    node_hints: frozenset[str] = _NO_HINTS
+    target: str = ""
+
+
+@attrs.frozen
+class SlicePort:
+    """A port that every endpoint of a slice has; `name` matches the Service's port name."""
+
+    name: str
+    protocol: str
+    port: int
+
+
+@attrs.frozen
+class EndpointSlice:
+    """An EndpointSlice; `family` is None for slices of host names, which no rule can hold."""
+
+    metadata: Metadata
+    family: Family | None
+    ports: tuple[SlicePort, ...]
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def service_key(self) -> tuple[str, str]:
+        """Namespace and name of the Service that the slice belongs to; the name may be empty."""
+        return self.metadata.namespace, self.metadata.labels.get(SERVICE_NAME_LABEL, "")
+
+    @property
+    def headless(self) -> bool:
+        """Whether the slice is labelled headless: kube-proxy never receives such a slice."""
+        return HEADLESS_LABEL in self.metadata.labels
+
+
+def read_endpoint_slice(raw: Object, reader: Reader) -> EndpointSlice:
+    """The EndpointSlice that a mapping describes."""
+    address_type = reader.text(raw, "addressType")
+    if address_type not in ADDRESS_TYPES:
+        known = ", ".join(ADDRESS_TYPES)
+        reader.problem(
+            ("addressType",),
+            f"{quoted(address_type)} is not one of {known}" if address_type else "is required",
+            "" if address_type else f"one of {known}",
+        )
+        address_type = "FQDN"
+    family = None if address_type == "FQDN" else Family(address_type)
+    return EndpointSlice(
+        metadata=Metadata.read(raw, reader),
+        family=family,
+        ports=tuple(_ports(raw, reader)),
+        endpoints=read_endpoints(reader.items(raw, "endpoints"), family, reader) if family else (),
+    )
+
+
+def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
+    found = []
+    for path, port in reader.objects(raw, "ports"):
+        before = len(reader.problems)
+        name = reader.text(port, "name", path)
+        protocol = reader.choice(port, "protocol", path, PROTOCOLS, "TCP")
+        number = reader.integer(port, "port", path, default=-1)
+        if number != -1 and not 1 <= number <= 65535:
+            reader.problem(
+                (*path, "port"), f"{number} is not a port number", "a number from 1 to 65535"
+            )
+        elif number != -1 and len(reader.problems) == before:
+            found.append(SlicePort(name, protocol, number))
+    return found
+
+
+def read_endpoints(
+    items: Sequence[Any], family: Family, reader: Reader
+) -> tuple[Endpoint, ...]:
+    """The endpoints of a slice of `family`; those that cannot be used are left out.
+
+    Their order matters where an address stands there twice: kube-proxy sorts the entries by
+    all their addresses, and so does this. A large cluster has a hundred thousand of them, so the usual shape is read without a
+    detour and everything else by `_read_endpoint`, which knows what to say.
+    """
+    found = []
+    ipv4 = family is Family.IPV4
+    for position, raw in enumerate(items):
+        try:
+            (address,) = raw["addresses"]
+            conditions = raw["conditions"]
+            ready = conditions["ready"]
+            serving = conditions.get("serving", True)
+            terminating = conditions.get("terminating", False)
+            node_name = raw["nodeName"]
+            target = raw.get("targetRef")
+            usual = (
+                ready.__class__ is bool
+                and serving.__class__ is bool
+                and terminating.__class__ is bool
+                and node_name.__class__ is str
+                and "hints" not in raw
+                and (ipv4 and ":" not in address and addresses.pack_ip(address) is not None)
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            usual = False
+        if usual:
+            name = _target_name(target, reader) if target else ""
+            found.append(
+                Endpoint(
+                    address, ready, serving, terminating, node_name, _NO_HINTS, _NO_HINTS, name
+                )
+            )
+        elif (endpoint := _read_endpoint(raw, ("endpoints", position), family, reader)) is not None:
+            found.append(endpoint)
+    if len({endpoint.address for endpoint in found}) == len(found):
+        return tuple(found)
+    return tuple(_sorted_as_listed(found, items))
+
+
+def _sorted_as_listed(found: list[Endpoint], items: Sequence[Any]) -> list[Endpoint]:
+    """The endpoints sorted by the text of all their addresses, equal ones in their order."""
+    if len(found) != len(items):
+        return found
+    texts = [",".join(map(str, raw["addresses"])) for raw in items]
+    return [found[position] for position in sorted(range(len(texts)), key=texts.__getitem__)]
+
+
+def _read_endpoint(raw: Any, path: Path, family: Family, reader: Reader) -> Endpoint | None:
+    if not isinstance(raw, dict):
+        reader.problem(path, f"must be an object, not {described(raw)}")
+        return None
+    address = _address(raw, path, family, reader)
+    conditions = reader.mapping(raw, "conditions", path)
+    where: Path = (*path, "conditions")
+    ready = reader.boolean(conditions, "ready", where, default=True)
+    serving = reader.boolean(conditions, "serving", where, default=True)
+    terminating = reader.boolean(conditions, "terminating", where, default=False)
+    node_name = reader.text(raw, "nodeName", path)
+    hints = reader.mapping(raw, "hints", path)
+    zones = _hint_names(hints, "forZones", (*path, "hints"), reader)
+    nodes = _hint_names(hints, "forNodes", (*path, "hints"), reader)
+    target = _target_name(reader.mapping(raw, "targetRef", path), reader)
+    if address is None:
+        return None
+    return Endpoint(address, ready, serving, terminating, node_name, zones, nodes, target)
+
+
+def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | None:
+    where: Path = (*path, "addresses")
+    if not reader.items(raw, "addresses", path):
+        reader.problem(where, "is required", "at least one address")
+        return None
+    first = None
+    for position, (place, text) in enumerate(reader.texts(raw, "addresses", path)):
+        address = reader.ip(text, place)
+        if address is not None and Family.of(address) is not family:
+            reader.problem(place, f"{quoted(text)} is not an {family.value} address")
+            address = None
+        if position == 0:
+            first = address
+    return first
+
+
+def _hint_names(hints: Object, key: str, path: Path, reader: Reader) -> frozenset[str]:
+    return frozenset(
+        reader.text(hint, "name", where) for where, hint in reader.objects(hints, key, path)
+    )
+
+
+def _target_name(target: Object, reader: Reader) -> str:
+    try:
+        if target.get("kind") == "Pod" and names.is_subdomain(target["name"]):
+            return f"{target.get('namespace') or reader.namespace}/{target['name']}"
+    except (AttributeError, KeyError, TypeError):
+        pass
+    return ""

@@ -1,0 +1,190 @@
+"""A Node object, and what only the node itself knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from nptables.errors import InvalidInput, Path
+from nptables.family import Family
+from nptables.model import addresses
+from nptables.model.metadata import Metadata
+from nptables.model.reading import Object, Reader, nearest, quoted
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+_LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+
+
+@attrs.frozen
+class NodeFacts:
+    """What the node knows beyond its Node object.
+
+    `interfaces` maps a name to its addresses with prefix length (`192.168.0.2/24`), None where
+    nobody has said: then the addresses of the Node object stand in. `routes` is as
+    `ip -j route` gives it. `nfacct`: the two counters that kube-proxy uses exist.
+    `tcp_be_liberal`: the sysctl `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables
+    and the kernel know `MASQUERADE --random-fully`.
+    """
+
+    interfaces: Mapping[str, tuple[str, ...]] | None = None
+    routes: tuple[Mapping[str, Any], ...] | None = None
+    nfacct: bool = False
+    tcp_be_liberal: bool = False
+    random_fully: bool = True
+
+    @classmethod
+    def from_mapping(cls, raw: object) -> NodeFacts:
+        """The facts in a mapping as `nptables facts` writes it.
+
+        Keys are `interfaces`, `routes`, `nfacct`, `tcpBeLiberal` and `randomFully`, each may
+        be absent. Raises InvalidInput with everything that is wrong with it.
+        """
+        reader = Reader("facts")
+        if not isinstance(raw, Mapping):
+            reader.problem((), "must be an object", f"with any of {', '.join(FACT_KEYS)}")
+            raise InvalidInput(reader.problems)
+        for key in raw:
+            if key not in FACT_KEYS:
+                reader.problem((str(key),), "is not a fact", nearest(str(key), FACT_KEYS))
+        routes = tuple(route for _, route in reader.objects(raw, "routes"))
+        facts = cls(
+            interfaces=_interfaces(raw, reader) if raw.get("interfaces") is not None else None,
+            routes=routes if raw.get("routes") is not None else None,
+            nfacct=reader.boolean(raw, "nfacct", (), default=False),
+            tcp_be_liberal=reader.boolean(raw, "tcpBeLiberal", (), default=False),
+            random_fully=reader.boolean(raw, "randomFully", (), default=True),
+        )
+        if reader.problems:
+            raise InvalidInput(reader.problems)
+        return facts
+
+
+FACT_KEYS = ("interfaces", "routes", "nfacct", "tcpBeLiberal", "randomFully")
+
+
+def _interfaces(raw: Object, reader: Reader) -> dict[str, tuple[str, ...]]:
+    if isinstance(raw["interfaces"], list):
+        raw = {"interfaces": _from_ip_json(raw["interfaces"])}
+    interfaces = reader.mapping(raw, "interfaces")
+    found: dict[str, tuple[str, ...]] = {}
+    for name in interfaces:
+        entries = []
+        for path, text in reader.texts(interfaces, name, ("interfaces",)):
+            address = addresses.parse_ip_sloppy(text.partition("/")[0])
+            network = addresses.parse_network_sloppy(text)
+            if address is None or network is None:
+                reader.problem(
+                    path, f"{quoted(text)} is not an address with prefix", "such as 192.168.0.2/24"
+                )
+            else:
+                entries.append(f"{address}/{addresses.prefix_length(network)}")
+        found[str(name)] = tuple(entries)
+    return found
+
+
+def _from_ip_json(listed: Sequence[Any]) -> dict[str, list[str]]:
+    """The interfaces in what `ip -j addr` prints."""
+    found: dict[str, list[str]] = {}
+    for link in listed:
+        if isinstance(link, Mapping) and isinstance(link.get("ifname"), str):
+            found[link["ifname"]] = [
+                f"{info['local']}/{info['prefixlen']}"
+                for info in link.get("addr_info") or ()
+                if isinstance(info, Mapping) and "local" in info and "prefixlen" in info
+            ]
+    return found
+
+
+@attrs.frozen
+class Node:
+    """The node that rules are made for: its Node object and its facts.
+
+    `addresses` are pairs of type and canonical address in the order of the object; entries
+    that are no IP address (host names) are left out. `pod_cidrs` are canonical networks.
+    """
+
+    metadata: Metadata
+    addresses: tuple[tuple[str, str], ...] = ()
+    pod_cidrs: tuple[str, ...] = ()
+    taints: tuple[str, ...] = ()
+    facts: NodeFacts = attrs.field(factory=NodeFacts)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def zone(self) -> str:
+        """The zone of the node's topology label, or an empty string."""
+        return self.metadata.labels.get(ZONE_LABEL, "")
+
+    def address(self, family: Family, bind_address: str | None = None) -> str:
+        """The node's address of a family.
+
+        The bind address if it is set for that family (an unspecified one is not), else the
+        first InternalIP, else the first ExternalIP, else the loopback address.
+        """
+        if bind_address and Family.of(bind_address) is family and bind_address not in UNSPECIFIED:
+            return bind_address
+        for wanted in ("InternalIP", "ExternalIP"):
+            for kind, address in self.addresses:
+                if kind == wanted and Family.of(address) is family:
+                    return address
+        return _LOOPBACK[family]
+
+    def pod_cidr(self, family: Family) -> str | None:
+        """The first pod network of a family, or None."""
+        return next((cidr for cidr in self.pod_cidrs if Family.of(cidr) is family), None)
+
+    def interface_addresses(self, family: Family) -> tuple[str, ...]:
+        """Every address of a family on the node's interfaces, without prefix lengths.
+
+        Without interface facts: loopback and the addresses of the Node object.
+        """
+        if self.facts.interfaces is None:
+            listed = [_LOOPBACK[family], *(address for _, address in self.addresses)]
+        else:
+            listed = [
+                entry.partition("/")[0]
+                for entries in self.facts.interfaces.values()
+                for entry in entries
+            ]
+        return tuple(dict.fromkeys(a for a in listed if Family.of(a) is family))
+
+
+UNSPECIFIED = ("0.0.0.0", "::")
+
+
+def read_node(raw: Object, reader: Reader) -> Node:
+    """The Node that a mapping describes."""
+    spec = reader.mapping(raw, "spec")
+    status = reader.mapping(raw, "status")
+    return Node(
+        metadata=Metadata.read(raw, reader),
+        addresses=tuple(_addresses(status, reader)),
+        pod_cidrs=tuple(_pod_cidrs(spec, reader)),
+        taints=tuple(reader.text(t, "key", p) for p, t in reader.objects(spec, "taints", ("spec",))),
+    )
+
+
+def _addresses(status: Object, reader: Reader) -> list[tuple[str, str]]:
+    found = []
+    for path, raw in reader.objects(status, "addresses", ("status",)):
+        kind = reader.text(raw, "type", path)
+        text = reader.text(raw, "address", path)
+        if kind in ("InternalIP", "ExternalIP"):
+            address = reader.ip(text, (*path, "address"))
+            if address is not None:
+                found.append((kind, address))
+    return found
+
+
+def _pod_cidrs(spec: Object, reader: Reader) -> list[str]:
+    listed: list[tuple[Path, str]] = list(reader.texts(spec, "podCIDRs", ("spec",)))
+    if not listed and (only := reader.text(spec, "podCIDR", ("spec",))):
+        listed = [(("spec", "podCIDR"), only)]
+    found = (reader.network(text, path) for path, text in listed)
+    return [network for network in found if network is not None]

@@ -1,0 +1,213 @@
+"""Reading fields of one Kubernetes object: types and values checked, every problem kept.
+
+A reader never raises for bad input: it notes the problem and gives the default (or leaves the
+item out), so that one pass finds everything that is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from nptables.errors import Path, Problem, printable
+from nptables.model import addresses
+
+Object = Mapping[str, Any]
+_NOTHING: Object = {}
+
+
+@attrs.define
+class Reader:
+    """Reads the fields of one object and collects the problems found in it.
+
+    `lenient` is for objects as an API server stores them: addresses are read as kube-proxy
+    reads them. What cannot be used is a problem in either mode; who asked for the reading
+    decides whether problems are fatal.
+    """
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+    index: int | None = None
+    lenient: bool = False
+    problems: list[Problem] = attrs.field(factory=list)
+
+    def problem(self, path: Path, message: str, hint: str = "") -> None:
+        """Note that the value at `path` is wrong, and what would be right."""
+        self.problems.append(
+            Problem(
+                message,
+                hint=hint,
+                kind=self.kind,
+                namespace=self.namespace,
+                name=self.name,
+                path=path,
+                index=self.index,
+            )
+        )
+
+    def mapping(self, parent: Object, key: str, path: Path = ()) -> Object:
+        """The object at `key`; an absent or null one is empty."""
+        value = parent.get(key)
+        if value is None:
+            return _NOTHING
+        if isinstance(value, Mapping):
+            return value
+        self._wrong_type((*path, key), value, "an object")
+        return _NOTHING
+
+    def items(self, parent: Object, key: str, path: Path = ()) -> Sequence[Any]:
+        """The list at `key`; an absent or null one is empty."""
+        value = parent.get(key)
+        if value is None:
+            return ()
+        if isinstance(value, list | tuple):
+            return value
+        self._wrong_type((*path, key), value, "a list")
+        return ()
+
+    def objects(self, parent: Object, key: str, path: Path = ()) -> Iterable[tuple[Path, Object]]:
+        """The objects of the list at `key`, each with its path."""
+        for position, value in enumerate(self.items(parent, key, path)):
+            where = (*path, key, position)
+            if isinstance(value, Mapping):
+                yield where, value
+            else:
+                self._wrong_type(where, value, "an object")
+
+    def texts(self, parent: Object, key: str, path: Path = ()) -> Iterable[tuple[Path, str]]:
+        """The strings of the list at `key`, each with its path."""
+        for position, value in enumerate(self.items(parent, key, path)):
+            where = (*path, key, position)
+            if isinstance(value, str):
+                yield where, value
+            else:
+                self._wrong_type(where, value, "a string")
+
+    def text(self, parent: Object, key: str, path: Path = (), default: str = "") -> str:
+        """The string at `key`; an absent or null one is `default`."""
+        value = parent.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return value
+        self._wrong_type((*path, key), value, "a string")
+        return default
+
+    def choice(
+        self, parent: Object, key: str, path: Path, known: Sequence[str], default: str
+    ) -> str:
+        """The string at `key`, one of `known`; an absent, null or empty one is `default`."""
+        value = self.text(parent, key, path) or default
+        if value in known:
+            return value
+        self.problem((*path, key), f"{quoted(value)} is not one of {', '.join(known)}", nearest(value, known))
+        return default
+
+    def integer(self, parent: Object, key: str, path: Path = (), default: int = 0) -> int:
+        """The integer at `key`; an absent or null one is `default`."""
+        value = parent.get(key)
+        if value is None:
+            return default
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        self._wrong_type((*path, key), value, "a whole number")
+        return default
+
+    def boolean(self, parent: Object, key: str, path: Path, default: bool) -> bool:
+        """The boolean at `key`; an absent or null one is `default`."""
+        value = parent.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        self._wrong_type((*path, key), value, "true or false")
+        return default
+
+    def labels(self, parent: Object, key: str, path: Path = ()) -> dict[str, str]:
+        """The string-to-string map at `key`."""
+        found = {}
+        for label, value in self.mapping(parent, key, path).items():
+            if isinstance(value, str):
+                found[label] = value
+            elif value is None:
+                found[label] = ""
+            else:
+                self._wrong_type((*path, key, label), value, "a string", f'write "{value}" in quotes')
+        return found
+
+    def ip(self, text: str, path: Path) -> str | None:
+        """The canonical address written in `text`, or None where it is none."""
+        found = addresses.parse_ip_sloppy(text) if self.lenient else addresses.parse_ip(text)
+        if found is not None:
+            return found
+        meant = addresses.parse_ip_sloppy(text)
+        if meant is None:
+            self.problem(
+                path, f"{quoted(text)} is not an IP address", "for example 10.9.8.7 or 2001:db8::ffff"
+            )
+        elif ":" in text:
+            self.problem(path, f"{quoted(text)} is an IPv4-mapped IPv6 address", f"write {meant}")
+        else:
+            self.problem(path, f"{quoted(text)} has leading zeros", f"write {meant}")
+        return None
+
+    def network(self, text: str, path: Path) -> str | None:
+        """The canonical network written in `text`, or None where it is none."""
+        found = (
+            addresses.parse_network_sloppy(text) if self.lenient else addresses.parse_network(text)
+        )
+        if found is None:
+            meant = addresses.parse_network_sloppy(text)
+            address = addresses.parse_ip_sloppy(text)
+            if meant is None and address is not None:
+                meant = addresses.with_host_prefix(address)
+            hint = f"write {meant}" if meant else "for example 10.9.8.0/24 or 2001:db8::/64"
+            self.problem(path, f"{quoted(text)} is not a network in CIDR notation", hint)
+        return found
+
+    def _wrong_type(self, path: Path, value: object, wanted: str, hint: str = "") -> None:
+        if not hint and wanted == "a whole number" and isinstance(value, str) and _is_int(value):
+            hint = f"write {value} without quotes"
+        if not hint and wanted == "a string" and isinstance(value, int | float):
+            hint = f'write "{value}" in quotes'
+        self.problem(path, f"must be {wanted}, not {described(value)}", hint)
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes, safe to print on one line."""
+    return f'"{printable(text, 80)}"'
+
+
+def described(value: object) -> str:
+    """What a value of the wrong type is, in a reader's words."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the string {quoted(value)}"
+    if isinstance(value, int | float):
+        try:
+            return f"the number {value}"
+        except ValueError:
+            return "a very long number"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def nearest(value: str, known: Sequence[str]) -> str:
+    """A hint naming the known value that `value` was most likely meant to be, or nothing."""
+    by_folded = {candidate.lower(): candidate for candidate in known}
+    match = difflib.get_close_matches(value[:80].lower(), by_folded, n=1, cutoff=0.6)
+    return f"did you mean {by_folded[match[0]]}?" if match else ""
+
+
+def _is_int(text: str) -> bool:
+    return text.isascii() and text.removeprefix("-").isdigit()

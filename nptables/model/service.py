@@ -1,0 +1,255 @@
+"""A Kubernetes Service, as far as kube-proxy looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from nptables.errors import Path
+from nptables.family import Family
+from nptables.model import addresses, names
+from nptables.model.metadata import Metadata
+from nptables.model.reading import Object, Reader, quoted
+
+SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+POLICIES = ("Cluster", "Local")
+AFFINITIES = ("None", "ClientIP")
+IP_MODES = ("VIP", "Proxy")
+FAMILIES = tuple(family.value for family in Family)
+DEFAULT_AFFINITY_SECONDS = 10800
+SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+
+
+@attrs.frozen
+class ServicePort:
+    """One entry of `spec.ports`.
+
+    `name` is empty for the only port of a Service. `node_port` is 0 where there is none.
+    `target_port` is a number or the name of a container port.
+    """
+
+    name: str
+    protocol: str
+    port: int
+    node_port: int = 0
+    target_port: int | str = 0
+
+
+@attrs.frozen
+class Ingress:
+    """An address in `status.loadBalancer.ingress`; `ip_mode` is `VIP` or `Proxy`."""
+
+    ip: str
+    ip_mode: str = "VIP"
+
+
+@attrs.frozen
+class Service:
+    """A Service with the API server's defaults applied.
+
+    Addresses and networks are canonical text of either family; `cluster_ips` has at most one
+    of each. `session_affinity_seconds` is 0 without ClientIP affinity.
+    """
+
+    metadata: Metadata
+    type: str
+    ports: tuple[ServicePort, ...]
+    cluster_ips: Mapping[Family, str]
+    headless: bool = False
+    selector: Mapping[str, str] = attrs.field(factory=dict)
+    external_ips: tuple[str, ...] = ()
+    ingress: tuple[Ingress, ...] = ()
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    session_affinity_seconds: int = 0
+    internal_traffic_policy: str = "Cluster"
+    external_traffic_policy: str = "Cluster"
+    health_check_node_port: int = 0
+    publish_not_ready_addresses: bool = False
+    traffic_distribution: str = ""
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.metadata.namespace, self.metadata.name
+
+    @property
+    def claimed_by(self) -> str | None:
+        """The proxy that the label `service.kubernetes.io/service-proxy-name` names, if any."""
+        return self.metadata.labels.get(SERVICE_PROXY_NAME_LABEL)
+
+    @property
+    def externally_accessible(self) -> bool:
+        """Whether the API lets the external traffic policy of this Service mean anything."""
+        return self.type in ("NodePort", "LoadBalancer") or (
+            self.type == "ClusterIP" and bool(self.external_ips)
+        )
+
+    @property
+    def internal_policy_local(self) -> bool:
+        return self.internal_traffic_policy == "Local"
+
+    @property
+    def external_policy_local(self) -> bool:
+        return self.external_traffic_policy == "Local" and self.externally_accessible
+
+    @property
+    def health_check_port(self) -> int:
+        """The health-check node port that kube-proxy serves for this Service, or 0."""
+        needed = self.type == "LoadBalancer" and self.external_policy_local
+        return self.health_check_node_port if needed else 0
+
+
+def read_service(raw: Object, reader: Reader) -> Service | None:
+    """The Service that a mapping describes, or None where it is past use."""
+    spec = reader.mapping(raw, "spec")
+    status = reader.mapping(raw, "status")
+    affinity = reader.choice(spec, "sessionAffinity", ("spec",), AFFINITIES, "None")
+    service_type = reader.choice(spec, "type", ("spec",), SERVICE_TYPES, "ClusterIP")
+    cluster_ip = reader.text(spec, "clusterIP", ("spec",))
+    return Service(
+        metadata=Metadata.read(raw, reader),
+        type=service_type,
+        ports=tuple(_ports(spec, reader)),
+        cluster_ips={} if cluster_ip == "None" else _cluster_ips(spec, reader),
+        headless=cluster_ip == "None",
+        selector=reader.labels(spec, "selector", ("spec",)),
+        external_ips=tuple(_ips(spec, "externalIPs", reader)),
+        ingress=tuple(_ingress(status, reader)),
+        load_balancer_source_ranges=tuple(_source_ranges(spec, reader)),
+        session_affinity_seconds=_affinity_seconds(spec, reader) if affinity == "ClientIP" else 0,
+        internal_traffic_policy=reader.choice(
+            spec, "internalTrafficPolicy", ("spec",), POLICIES, "Cluster"
+        ),
+        external_traffic_policy=reader.choice(
+            spec, "externalTrafficPolicy", ("spec",), POLICIES, "Cluster"
+        ),
+        health_check_node_port=_port_number(
+            spec, "healthCheckNodePort", ("spec",), reader, optional=True
+        ),
+        publish_not_ready_addresses=reader.boolean(
+            spec, "publishNotReadyAddresses", ("spec",), default=False
+        ),
+        traffic_distribution=reader.text(spec, "trafficDistribution", ("spec",)),
+    )
+
+
+def _ports(spec: Object, reader: Reader) -> list[ServicePort]:
+    found = []
+    for path, raw in reader.objects(spec, "ports", ("spec",)):
+        before = len(reader.problems)
+        port = _port_number(raw, "port", path, reader)
+        target = raw.get("targetPort")
+        if target is None or target == "":
+            target = port
+        elif not isinstance(target, int | str) or isinstance(target, bool):
+            reader.problem((*path, "targetPort"), "must be a number or the name of a container port")
+            target = port
+        name = reader.text(raw, "name", path)
+        if name and not names.is_label(name):
+            reader.problem((*path, "name"), f"{quoted(name)} is not a port name", names.LABEL_HINT)
+        service_port = ServicePort(
+            name=name,
+            protocol=reader.choice(raw, "protocol", path, PROTOCOLS, "TCP"),
+            port=port,
+            node_port=_port_number(raw, "nodePort", path, reader, optional=True),
+            target_port=target,
+        )
+        if len(reader.problems) == before:
+            found.append(service_port)
+    return found
+
+
+def _port_number(
+    parent: Object, key: str, path: Path, reader: Reader, *, optional: bool = False
+) -> int:
+    before = len(reader.problems)
+    number = reader.integer(parent, key, path)
+    if len(reader.problems) > before or 1 <= number <= 65535 or (optional and number == 0):
+        return number
+    missing = parent.get(key) is None
+    reader.problem(
+        (*path, key),
+        "is required" if missing else f"{number} is not a port number",
+        "a number from 1 to 65535",
+    )
+    return 0
+
+
+def _cluster_ips(spec: Object, reader: Reader) -> dict[Family, str]:
+    """The cluster IP of each family, found the way kube-proxy finds it.
+
+    With `ipFamilies` the n-th of `clusterIPs` belongs to the n-th family; without, the family
+    is read off `clusterIP` itself.
+    """
+    families = []
+    for path, text in reader.texts(spec, "ipFamilies", ("spec",)):
+        if text in FAMILIES:
+            families.append(Family(text))
+        else:
+            reader.problem(path, f"{quoted(text)} is not one of {', '.join(FAMILIES)}")
+    listed = list(reader.texts(spec, "clusterIPs", ("spec",)))
+    if not listed and (only := reader.text(spec, "clusterIP", ("spec",))):
+        listed = [(("spec", "clusterIP"), only)]
+    found: dict[Family, str] = {}
+    for position, (path, text) in enumerate(listed):
+        if not text or (address := reader.ip(text, path)) is None:
+            continue
+        family = Family.of(address)
+        if not families and position == 0:
+            found[family] = address
+        elif position < len(families) and families[position] is family:
+            found.setdefault(family, address)
+    return found
+
+
+def _ips(spec: Object, key: str, reader: Reader) -> list[str]:
+    found = (reader.ip(text, path) for path, text in reader.texts(spec, key, ("spec",)))
+    return [address for address in found if address is not None]
+
+
+def _ingress(status: Object, reader: Reader) -> list[Ingress]:
+    balancer = reader.mapping(status, "loadBalancer", ("status",))
+    found = []
+    for path, raw in reader.objects(balancer, "ingress", ("status", "loadBalancer")):
+        text = reader.text(raw, "ip", path)
+        mode = reader.choice(raw, "ipMode", path, IP_MODES, "VIP")
+        if text and (address := reader.ip(text, (*path, "ip"))) is not None:
+            found.append(Ingress(address, mode))
+    return found
+
+
+def _source_ranges(spec: Object, reader: Reader) -> list[str]:
+    """Networks without the white space around them that API validation lets through."""
+    found = (
+        reader.network(text.strip(), path)
+        for path, text in reader.texts(spec, "loadBalancerSourceRanges", ("spec",))
+    )
+    return [network for network in found if network is not None]
+
+
+def _affinity_seconds(spec: Object, reader: Reader) -> int:
+    path: Path = ("spec", "sessionAffinityConfig")
+    client_ip = reader.mapping(reader.mapping(spec, path[-1], ("spec",)), "clientIP", path)
+    where: Path = (*path, "clientIP")
+    seconds = reader.integer(client_ip, "timeoutSeconds", where, DEFAULT_AFFINITY_SECONDS)
+    if not 1 <= seconds <= 86400:
+        reader.problem(
+            (*where, "timeoutSeconds"), f"{seconds} is out of range", "from 1 to 86400 seconds"
+        )
+        return DEFAULT_AFFINITY_SECONDS
+    return seconds
+
+
+def zero_network(network: str) -> bool:
+    """Whether a network is the whole of its family."""
+    return addresses.prefix_length(network) == 0

@@ -1,0 +1,203 @@
+"""From a cluster as one node sees it to the ruleset of that node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import attrs
+
+from nptables.family import Family
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.translation.chains import ServicePortName
+from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
+from nptables.translation.context import Context, make_context
+from nptables.translation.decision import Decision, Notice, has_rules
+from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
+from nptables.translation.origin import Origin, fixed_origin, port_origin
+from nptables.translation.ownership import ownership
+from nptables.translation.selection import PortEndpoint, Selection, port_endpoints
+from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
+
+# With more endpoints than this in a family, rules for endpoints carry no comment.
+LARGE_CLUSTER = 1000
+
+
+@attrs.frozen(slots=False)
+class Translation(Ruleset):
+    """The ruleset of a node, with what led to it.
+
+    `ports` has the rules of each service port, in the order in which they stand in the shared
+    chains.
+    """
+
+    cluster: Cluster = attrs.field(kw_only=True, repr=False, eq=False)
+    context: Context = attrs.field(kw_only=True, repr=False, eq=False)
+    ports: Mapping[ServicePortName, PortRules] = attrs.field(kw_only=True, repr=False, eq=False)
+    collisions: tuple[Collision, ...] = attrs.field(kw_only=True, repr=False, eq=False)
+
+    @cached_property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What is odd about the input: what was left out, collisions, an unknown node name."""
+        notices = [
+            Notice(
+                "left-out", problem.subject, f"{problem.field}: {problem.message}, so it is left out"
+            )
+            for problem in self.cluster.problems
+        ]
+        notices += [
+            Notice("collision", str(collision.ports[0]), str(collision))
+            for collision in self.collisions
+        ]
+        carried = self.carried_node_names
+        if carried and self.context.node_name not in carried:
+            listed = ", ".join(sorted(carried)[:20])
+            notices.append(
+                Notice(
+                    "node-name-carried-by-no-endpoint",
+                    "",
+                    f"no endpoint is on {self.context.node_name}; endpoints are on: {listed}",
+                )
+            )
+        return tuple(notices)
+
+    @property
+    def carried_node_names(self) -> frozenset[str]:
+        """The node names that the endpoints in use carry."""
+        return frozenset(
+            endpoint.node_name
+            for rules in self.ports.values()
+            for _, endpoint in rules.selection.known
+            if endpoint.node_name
+        )
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided for every service port and every skipped Service, by name."""
+        found = []
+        for _, service in sorted(self.cluster.services.items()):
+            if not has_rules(service, self.context.family):
+                found.append(Decision(service, None, Selection(()), self.context, self.cluster))
+                continue
+            for port in service.ports:
+                name = ServicePortName(*service.key, port.name, port.protocol)
+                selection = self.ports[name].selection
+                found.append(Decision(service, port, selection, self.context, self.cluster))
+        return tuple(found)
+
+    def origin(self, table: str, line: str) -> Origin | None:
+        """What made a line of a table; None for a line that is not in this ruleset."""
+        if line not in self.lines(table, chain_of(line)):
+            return None
+        chain = chain_of(line)
+        owner = self._owner_of_chain.get(chain) if table == "nat" else None
+        owner = owner or self._owner_of_line.get((table, line))
+        if owner is None:
+            return fixed_origin(line)
+        service = self.cluster.services[owner.name.namespace, owner.name.name]
+        position = next(
+            index
+            for index, port in enumerate(service.ports)
+            if (port.name, port.protocol) == (owner.name.port, owner.name.protocol)
+        )
+        return port_origin(line, owner, service, position, self.family)
+
+    def owner_of_chain(self, chain: str) -> ServicePortName | None:
+        """The service port that a chain of the nat table belongs to, if it belongs to one."""
+        rules = self._owner_of_chain.get(chain)
+        return None if rules is None else rules.name
+
+    @cached_property
+    def _owner_of_chain(self) -> dict[str, PortRules]:
+        return {chain: rules for rules in self.ports.values() for chain in rules.chains}
+
+    @cached_property
+    def _owner_of_line(self) -> dict[tuple[str, str], PortRules]:
+        found: dict[tuple[str, str], PortRules] = {}
+        for rules in self.ports.values():
+            for (table, _), lines in rules.shared.items():
+                for line in lines:
+                    found.setdefault((table, line), rules)
+        return found
+
+
+def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:
+    """The rules that kube-proxy 1.36 in iptables mode programs on a node, for one family.
+
+    A pure function: equal input gives equal text, whatever the order of the objects. The
+    result is a Ruleset; `.warnings` says what is odd about the input, `.decisions` which
+    endpoints were chosen and why, `.origin(table, line)` what made a rule.
+    """
+    context = make_context(node, config, family)
+    claims = find_claims(cluster, family)
+    known = {
+        claim.name: port_endpoints(cluster.slices_of(claim.service), claim.port, family)
+        for claim in claims
+    }
+    comments = not is_large(known.values())
+    collisions = find_collisions(claims, family)
+    by_name = {claim.name: claim for claim in claims}
+    ports = {
+        name: translate_port(
+            by_name[name].service, by_name[name].port, known[name], context, comments=comments
+        )
+        for name in visiting_order(claims, collisions)
+    }
+    return Translation(
+        family,
+        assemble(context, ports.values()),
+        ownership=ownership(context),
+        cluster=cluster,
+        context=context,
+        ports=ports,
+        collisions=tuple(collisions),
+    )
+
+
+def find_claims(cluster: Cluster, family: Family) -> list[Claim]:
+    """Every service port that gets rules in a family.
+
+    Of two ports of a Service with the same name and protocol, which the API server refuses,
+    the last counts, as it does for kube-proxy.
+    """
+    claims = {}
+    for key, service in cluster.services.items():
+        if has_rules(service, family):
+            for port in service.ports:
+                name = ServicePortName(*key, port.name, port.protocol)
+                claims[name] = Claim(name, service, port)
+    return list(claims.values())
+
+
+def is_large(known: Iterable[list[PortEndpoint]]) -> bool:
+    """Whether service ports have so many endpoints, ready or not, that comments are left out."""
+    return sum(map(len, known)) > LARGE_CLUSTER
+
+
+def assemble(context: Context, ports: Iterable[PortRules]) -> dict[str, Table]:
+    """The tables that the rules of service ports, in visiting order, and the fixed rules make."""
+    nat, in_filter = nat_chains(context), filter_chains(context)
+    shared: dict[SharedChain, list[str]] = {}
+    for rules in ports:
+        nat.update(rules.chains)
+        for chain, lines in rules.shared.items():
+            shared.setdefault(chain, []).extend(lines)
+    shared.setdefault(NAT_SERVICES, []).extend(node_port_jumps(context))
+    tables = {"nat": nat, "filter": in_filter}
+    for (table, name), found in shared.items():
+        tables[table][name] = tuple(found)
+    return {table: _table(table, found) for table, found in tables.items()}
+
+
+def _table(name: str, own: Mapping[str, tuple[str, ...]]) -> Table:
+    built_in = {chain: _jumps_from(name, chain) for chain in BUILT_IN_CHAINS[name]}
+    return Table(
+        name,
+        built_in | {chain: own[chain] for chain in sorted(own)},
+        policies=dict.fromkeys(built_in, "ACCEPT"),
+    )
+
+
+def _jumps_from(table: str, chain: str) -> tuple[str, ...]:
+    return tuple(line for line in JUMPS[table] if chain_of(line) == chain)

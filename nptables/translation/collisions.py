@@ -1,0 +1,117 @@
+"""Service ports that match the same packets: who wins, whatever the order of input.
+
+In a shared chain the first rule that matches wins. kube-proxy visits service ports in no
+particular order, so the winner there is a matter of luck. Here the oldest Service wins (by
+creationTimestamp; one without is younger than every one with), then the order of namespace,
+name, port name and protocol decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+
+import attrs
+
+from nptables.family import Family
+from nptables.model import Service, ServicePort
+from nptables.translation.chains import ServicePortName
+from nptables.translation.selection import balancer_ips, external_ips
+
+_YOUNGEST = "~"
+
+
+@attrs.frozen
+class Collision:
+    """Several service ports that match the same packets; the first of `ports` wins."""
+
+    what: str
+    ports: tuple[ServicePortName, ...]
+
+    def __str__(self) -> str:
+        winner, *losers = self.ports
+        names = ", ".join(f"{name} ({name.protocol})" for name in losers)
+        return f"{self.what} belongs to several Services: {winner} gets the packets, {names} none"
+
+
+@attrs.frozen
+class Claim:
+    """A service port with what it needs to be compared with others."""
+
+    name: ServicePortName
+    service: Service
+    port: ServicePort
+
+    @property
+    def precedence(self) -> tuple[str, ServicePortName]:
+        """Sorts the winner first."""
+        return self.service.metadata.creation_timestamp or _YOUNGEST, self.name
+
+    def frontends(self, family: Family) -> Iterator[tuple[str, str, int]]:
+        """Address, protocol and port of everything that leads to this service port.
+
+        The address is empty for the node port, which is on every address of the node.
+        """
+        protocol, number = self.port.protocol, self.port.port
+        yield self.service.cluster_ips[family], protocol, number
+        for address in external_ips(self.service, family):
+            yield address, protocol, number
+        for address in balancer_ips(self.service, family):
+            yield address, protocol, number
+        if self.port.node_port:
+            yield "", protocol, self.port.node_port
+
+
+def find_collisions(claims: Sequence[Claim], family: Family) -> list[Collision]:
+    """Every frontend that several service ports claim, sorted."""
+    claimed: dict[tuple[str, str, int], list[Claim]] = {}
+    for claim in claims:
+        for frontend in dict.fromkeys(claim.frontends(family)):
+            claimed.setdefault(frontend, []).append(claim)
+    return [
+        Collision(_describe(*frontend), tuple(c.name for c in sorted(found, key=_precedence)))
+        for frontend, found in sorted(claimed.items())
+        if len(found) > 1
+    ]
+
+
+def visiting_order(
+    claims: Sequence[Claim], collisions: Iterable[Collision]
+) -> list[ServicePortName]:
+    """The order in which service ports write their lines into the shared chains.
+
+    By name; but those that collide, directly or through others, stand among themselves in the
+    order of precedence, in the places that their names give them together.
+    """
+    names = sorted(claim.name for claim in claims)
+    groups = _groups(collisions)
+    if not groups:
+        return names
+    by_name = {claim.name: claim for claim in claims}
+    order = list(names)
+    for group in groups:
+        places = [place for place, name in enumerate(names) if name in group]
+        members = sorted((by_name[name] for name in group), key=_precedence)
+        for place, member in zip(places, members, strict=True):
+            order[place] = member.name
+    return order
+
+
+def _groups(collisions: Iterable[Collision]) -> list[set[ServicePortName]]:
+    group_of: dict[Hashable, set[ServicePortName]] = {}
+    for collision in collisions:
+        merged = set(collision.ports)
+        for name in collision.ports:
+            merged |= group_of.get(name, set())
+        group_of.update(dict.fromkeys(merged, merged))
+    distinct: Mapping[int, set[ServicePortName]] = {id(g): g for g in group_of.values()}
+    return list(distinct.values())
+
+
+def _precedence(claim: Claim) -> tuple[str, ServicePortName]:
+    return claim.precedence
+
+
+def _describe(address: str, protocol: str, port: int) -> str:
+    if not address:
+        return f"nodePort {port}/{protocol}"
+    return f"{f'[{address}]' if ':' in address else address}:{port}/{protocol}"

@@ -1,0 +1,277 @@
+"""Why the rules are as they are, in words.
+
+A Decision says for one service port which endpoints were chosen, and for a Service without
+rules why it has none. The words are made when somebody reads them: rules do not need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from nptables.family import Family
+from nptables.model import Cluster, Service, ServicePort
+from nptables.model.service import zero_network
+from nptables.translation.chains import ServicePortName
+from nptables.translation.context import Context
+from nptables.translation.selection import (
+    PortEndpoint,
+    Selection,
+    Topology,
+    balancer_ips,
+    external_ips,
+    externally_reachable,
+)
+
+_LISTED = 8
+
+
+@attrs.frozen
+class Reason:
+    """One reason: a stable code, and a sentence."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@attrs.frozen
+class Notice:
+    """A warning: a stable code, the Service it is about (or an empty string), and a sentence."""
+
+    code: str
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}" if self.subject else self.text
+
+
+@attrs.frozen
+class Decision:
+    """What was decided for one service port, or for a Service that gets no rules.
+
+    `port` is None and `selection` empty where the whole Service was skipped.
+    """
+
+    service: Service
+    port: ServicePort | None
+    selection: Selection
+    context: Context
+    cluster: Cluster = attrs.field(repr=False, eq=False)
+
+    @property
+    def name(self) -> ServicePortName | None:
+        """The service port, or None for a skipped Service."""
+        if self.port is None:
+            return None
+        return ServicePortName(*self.service.key, self.port.name, self.port.protocol)
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the Service gets no rules in this family."""
+        return self.port is None
+
+    @property
+    def subject(self) -> str:
+        """The service port or the Service as text."""
+        return str(self.name) if self.port is not None else "/".join(self.service.key)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Everything that led to the decision, most telling first."""
+        if self.port is None:
+            return (skip_reason(self.service, self.context.family),)
+        return tuple(_reasons(self, self.port))
+
+
+def has_rules(service: Service, family: Family) -> bool:
+    """Whether kube-proxy makes rules for a Service in a family."""
+    return (
+        family in service.cluster_ips
+        and service.claimed_by is None
+        and not service.headless
+        and service.type != "ExternalName"
+    )
+
+
+def skip_reason(service: Service, family: Family) -> Reason:
+    """Why a Service has no rules in a family."""
+    if service.claimed_by is not None:
+        return Reason(
+            "other-proxy",
+            f'skipped: the label service.kubernetes.io/service-proxy-name gives it to '
+            f'the proxy "{service.claimed_by}"',
+        )
+    if service.headless:
+        return Reason("headless", "skipped: it is headless (clusterIP is None)")
+    if service.type == "ExternalName":
+        return Reason("external-name", "skipped: it is an ExternalName, a matter of DNS alone")
+    if service.cluster_ips:
+        return Reason(
+            "other-family",
+            f"skipped: it has no {family.value} cluster IP, only {family.other.value}",
+        )
+    return Reason("no-cluster-ip", "skipped: it has no cluster IP")
+
+
+def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
+    service, selection, context = decision.service, decision.selection, decision.context
+    external = externally_reachable(service, port, context.family)
+    yield from _outcome(service, selection, context, external=external)
+    if not selection.known:
+        yield from _why_none_known(decision, port)
+    else:
+        yield from _conditions(selection)
+        yield from _topology(service, selection, context)
+    yield from _frontends(service, context)
+
+
+def _outcome(
+    service: Service, selection: Selection, context: Context, *, external: bool
+) -> Iterator[Reason]:
+    node = context.node_name
+    if not selection.usable_anywhere:
+        yield Reason("no-endpoints", "refused: no endpoint anywhere can take traffic")
+        return
+    for what, local, applies in (
+        ("internal", service.internal_policy_local, True),
+        ("external", service.external_policy_local, external),
+    ):
+        if not applies:
+            continue
+        if not local:
+            count = len(selection.cluster)
+            yield Reason(
+                f"{what}-cluster",
+                f"{what} traffic policy Cluster: {_endpoints(count)} in use, on any node",
+            )
+        elif selection.local:
+            yield Reason(
+                f"{what}-local",
+                f"{what} traffic policy Local: {_endpoints(len(selection.local))} on {node} in use",
+            )
+        else:
+            yield Reason(
+                f"{what}-local-none",
+                f"dropped: {what} traffic policy is Local and {_elsewhere(selection, node)}",
+            )
+
+
+def _elsewhere(selection: Selection, node: str) -> str:
+    ready = [pair for pair in selection.known if pair[1].ready]
+    usable = ready or [p for p in selection.known if p[1].serving and p[1].terminating]
+    kind = "ready" if ready else "terminating"
+    nodes = sorted({endpoint.node_name or "no node" for _, endpoint in usable})
+    return f"none of its {len(usable)} {kind} endpoints is on {node} (they are on {_list(nodes)})"
+
+
+def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
+    family = decision.context.family
+    slices = decision.cluster.slices_of(decision.service)
+    if not slices:
+        yield Reason("no-slices", "no EndpointSlice belongs to it")
+        return
+    of_family = [s for s in slices if s.family is family]
+    if not of_family:
+        yield Reason("no-slices-of-family", f"none of its EndpointSlices is {family.value}")
+        return
+    wanted = f'"{port.name}"/{port.protocol}'
+    offered = sorted({f'"{p.name}"/{p.protocol}' for s in of_family for p in s.ports})
+    if f"{wanted}" not in offered:
+        yield Reason(
+            "port-mismatch",
+            f"no EndpointSlice has a port {wanted}; they have {_list(offered) or 'no ports'}",
+        )
+    else:
+        yield Reason("no-addresses", "its EndpointSlices hold no endpoints")
+
+
+def _conditions(selection: Selection) -> Iterator[Reason]:
+    known = selection.known
+    draining = [p for p in known if not p[1].ready and p[1].serving and p[1].terminating]
+    unusable = [p for p in known if not p[1].ready and p not in draining]
+    if unusable:
+        yield Reason("not-ready", f"not ready: {_texts(unusable)}")
+    if draining and (selection.cluster_terminating or selection.local_terminating):
+        where = "anywhere" if selection.cluster_terminating else "on this node"
+        yield Reason(
+            "terminating-used",
+            f"no ready endpoint {where}, so terminating ones that still serve are used: "
+            f"{_texts(draining)}",
+        )
+    elif draining:
+        yield Reason(
+            "terminating-ignored", f"terminating, so not used while others are: {_texts(draining)}"
+        )
+
+
+def _topology(service: Service, selection: Selection, context: Context) -> Iterator[Reason]:
+    ready = [pair for pair in selection.known if pair[1].ready]
+    hinted_nodes = [pair for pair in ready if pair[1].node_hints]
+    hinted_zones = [pair for pair in ready if pair[1].zone_hints]
+    if selection.topology is Topology.SAME_NODE:
+        yield Reason(
+            "hints-node", f"hints: {_endpoints(len(selection.cluster))} for {context.node_name}"
+        )
+        return
+    if selection.topology is Topology.SAME_ZONE:
+        yield Reason(
+            "hints-zone", f"hints: {_endpoints(len(selection.cluster))} for zone {context.zone}"
+        )
+        return
+    if not (hinted_nodes or hinted_zones):
+        return
+    policies_local = service.internal_policy_local and not selection.cluster
+    if policies_local:
+        return
+    for kind, hinted, fitting in (
+        ("node", hinted_nodes, f"none is for {context.node_name}"),
+        ("zone", hinted_zones, _no_zone(context)),
+    ):
+        if not hinted:
+            continue
+        missing = [pair for pair in ready if pair not in hinted]
+        why = f"{_texts(missing)} without" if missing else fitting
+        yield Reason(f"hints-{kind}-ignored", f"{kind} hints ignored: {why}")
+
+
+def _no_zone(context: Context) -> str:
+    if not context.zone:
+        return f"{context.node_name} has no label topology.kubernetes.io/zone"
+    return f"none is for zone {context.zone}"
+
+
+def _frontends(service: Service, context: Context) -> Iterator[Reason]:
+    family = context.family
+    addresses = external_ips(service, family)
+    if addresses and not context.allow_external_ips:
+        yield Reason(
+            "external-ips-off",
+            f"external IPs without rules, AllowServiceExternalIPs is off: {_list(addresses)}",
+        )
+    proxied = [i.ip for i in service.ingress if i.ip_mode != "VIP" and Family.of(i.ip) is family]
+    if proxied:
+        yield Reason("ip-mode-proxy", f"load-balancer IPs of ipMode Proxy: {_list(proxied)}")
+    ranges = [n for n in service.load_balancer_source_ranges if Family.of(n) is family]
+    if balancer_ips(service, family) and ranges:
+        if any(zero_network(network) for network in ranges):
+            yield Reason("source-ranges-open", "source ranges hold everything: nobody is refused")
+        else:
+            yield Reason("source-ranges", f"load-balancer IPs only for {_list(ranges)}")
+
+
+def _endpoints(count: int) -> str:
+    return "1 endpoint" if count == 1 else f"{count} endpoints"
+
+
+def _texts(pairs: Sequence[PortEndpoint]) -> str:
+    return _list([text for text, _ in pairs])
+
+
+def _list(items: Sequence[str]) -> str:
+    listed = ", ".join(items[:_LISTED])
+    return f"{listed} and {len(items) - _LISTED} more" if len(items) > _LISTED else listed

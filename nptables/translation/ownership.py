@@ -1,0 +1,43 @@
+"""Which chains and rules on a node are kube-proxy's, and so ours."""
+
+from __future__ import annotations
+
+import re
+
+from nptables.iptables.ownership import Ownership
+from nptables.translation import chains
+from nptables.translation.context import Context
+from nptables.translation.fixed import JUMPS, firewall_lines
+
+_HASHED = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
+_NAT = frozenset({chains.SERVICES, chains.NODEPORTS, chains.POSTROUTING, chains.MARK_MASQ})
+_FILTER = frozenset(
+    {
+        chains.SERVICES,
+        chains.EXTERNAL_SERVICES,
+        chains.NODEPORTS,
+        chains.PROXY_FIREWALL,
+        chains.FORWARD,
+    }
+)
+
+
+def ownership(context: Context | None = None) -> Ownership:
+    """What kube-proxy owns on a node.
+
+    KUBE-FIREWALL also belongs to the kubelet: it is ours alone only where kube-proxy writes
+    its rule (IPv4 with node ports on localhost), and only has to exist elsewhere. Without a
+    context it is left to the kubelet.
+    """
+    writes_firewall = context is not None and bool(firewall_lines(context))
+    firewall = frozenset({chains.FIREWALL})
+    return Ownership(
+        chains={"nat": _NAT, "filter": _FILTER | firewall if writes_firewall else _FILTER},
+        patterns={"nat": _HASHED},
+        ensured={} if writes_firewall else {"filter": firewall},
+        jumps=JUMPS,
+        unordered={
+            "nat": frozenset({chains.SERVICES, chains.NODEPORTS}),
+            "filter": _FILTER - {chains.FORWARD},
+        },
+    )

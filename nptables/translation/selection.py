@@ -1,0 +1,186 @@
+"""Which endpoints of a service port a node uses, and why.
+
+The choice is a pure function of the endpoints, the Service's policies, the node's name and its
+zone. What it noticed on the way is kept, so that it can be said in words later.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from nptables.family import Family
+from nptables.model import Endpoint, EndpointSlice, Service, ServicePort
+
+# An endpoint as `address:port` together with what its slice says of it.
+PortEndpoint = tuple[str, Endpoint]
+
+
+class Topology(enum.Enum):
+    """Whether hints narrowed the choice; the value is the traffic distribution, or empty."""
+
+    NONE = ""
+    SAME_NODE = "PreferSameNode"
+    SAME_ZONE = "PreferSameZone"
+
+
+@attrs.frozen
+class Selection:
+    """The endpoints that a service port uses on a node.
+
+    `known` are all of its endpoints of the family, ready or not. `cluster` and `local` are what
+    the traffic policies Cluster and Local use (empty where the Service never uses that
+    policy), `reachable` is their union. `usable_anywhere` tells that some endpoint in the
+    cluster can take traffic, so that packets are dropped rather than refused where none is
+    local. `*_terminating`: no ready endpoint was left, so terminating ones that still serve
+    are used.
+    """
+
+    known: Sequence[PortEndpoint]
+    cluster: Sequence[PortEndpoint] = ()
+    local: Sequence[PortEndpoint] = ()
+    reachable: Sequence[PortEndpoint] = ()
+    usable_anywhere: bool = False
+    topology: Topology = Topology.NONE
+    cluster_terminating: bool = False
+    local_terminating: bool = False
+
+
+def externally_reachable(service: Service, port: ServicePort, family: Family) -> bool:
+    """Whether a service port has any address besides its cluster IP in a family."""
+    return bool(port.node_port or external_ips(service, family) or balancer_ips(service, family))
+
+
+def external_ips(service: Service, family: Family) -> list[str]:
+    """The external IPs of a family."""
+    return [address for address in service.external_ips if Family.of(address) is family]
+
+
+def balancer_ips(service: Service, family: Family) -> list[str]:
+    """The load-balancer addresses of a family that carry packets to the node unchanged."""
+    return [
+        ingress.ip
+        for ingress in service.ingress
+        if ingress.ip_mode == "VIP" and Family.of(ingress.ip) is family
+    ]
+
+
+def port_endpoints(
+    slices: Iterable[EndpointSlice], port: ServicePort, family: Family
+) -> list[PortEndpoint]:
+    """The endpoints that slices hold for a service port, sorted as kube-proxy sorts them.
+
+    Of an endpoint that stands there several times the last entry counts that is not
+    terminating, or the first where all are: an entry that is terminating never takes the place
+    of another. Slices come sorted by name; kube-proxy visits them in no particular order.
+    """
+    found: dict[str, Endpoint] = {}
+    for endpoint_slice in slices:
+        if endpoint_slice.family is not family:
+            continue
+        for slice_port in endpoint_slice.ports:
+            if slice_port.name != port.name or slice_port.protocol != port.protocol:
+                continue
+            for endpoint in endpoint_slice.endpoints:
+                text = endpoint_text(endpoint.address, slice_port.port)
+                if not endpoint.terminating or text not in found:
+                    found[text] = endpoint
+    return sorted(found.items())
+
+
+def endpoint_text(address: str, port: int) -> str:
+    """`address:port` as kube-proxy writes and hashes it."""
+    if ":" not in address:
+        return f"{address}:{port}"
+    return f"[{spelled_by_go(address)}]:{port}"
+
+
+def spelled_by_go(address: str) -> str:
+    """An IPv6 address as Go spells it: never with an embedded IPv4 address."""
+    head, _, tail = address.rpartition(":")
+    if "." not in tail:
+        return address
+    a, b, c, d = (int(octet) for octet in tail.split("."))
+    high, low = a << 8 | b, c << 8 | d
+    if high == 0 and head == ":":
+        return f"::{low:x}"
+    return f"{head}:{high:x}:{low:x}"
+
+
+def select(
+    service: Service, port: ServicePort, known: Sequence[PortEndpoint], family: Family, node_name: str, zone: str
+) -> Selection:
+    """Choose among the known endpoints as kube-proxy on `node_name` does."""
+    external = externally_reachable(service, port, family)
+    uses_local = service.internal_policy_local or (service.external_policy_local and external)
+    uses_cluster = not service.internal_policy_local or external
+    if not known:
+        return Selection(known)
+    ready = [pair for pair in known if pair[1].ready]
+    draining = (
+        ()
+        if len(ready) == len(known)
+        else [pair for pair in known if pair[1].serving and pair[1].terminating]
+    )
+    cluster: Sequence[PortEndpoint] = ()
+    topology = Topology.NONE
+    if uses_cluster:
+        topology = _topology(ready, node_name, zone)
+        cluster = _narrowed(ready, topology, node_name, zone) or draining
+    if not uses_local:
+        return Selection(
+            known,
+            cluster=cluster,
+            reachable=cluster,
+            usable_anywhere=bool(cluster),
+            topology=topology,
+            cluster_terminating=bool(cluster) and not ready,
+        )
+    local_ready = [pair for pair in ready if pair[1].node_name == node_name]
+    local = local_ready or [pair for pair in draining if pair[1].node_name == node_name]
+    return Selection(
+        known,
+        cluster=cluster,
+        local=local,
+        reachable=_union(cluster, local),
+        usable_anywhere=bool(ready or draining),
+        topology=topology,
+        cluster_terminating=bool(cluster) and not ready,
+        local_terminating=bool(local) and not local_ready,
+    )
+
+
+def _topology(ready: Sequence[PortEndpoint], node_name: str, zone: str) -> Topology:
+    """The narrowing that hints allow: all ready endpoints must carry them, one must fit."""
+    if not ready:
+        return Topology.NONE
+    by_node = by_zone = True
+    for _, endpoint in ready:
+        by_node = by_node and bool(endpoint.node_hints)
+        by_zone = by_zone and bool(endpoint.zone_hints)
+        if not (by_node or by_zone):
+            return Topology.NONE
+    if by_node and any(node_name in endpoint.node_hints for _, endpoint in ready):
+        return Topology.SAME_NODE
+    if by_zone and any(zone in endpoint.zone_hints for _, endpoint in ready):
+        return Topology.SAME_ZONE
+    return Topology.NONE
+
+
+def _narrowed(
+    ready: Sequence[PortEndpoint], topology: Topology, node_name: str, zone: str
+) -> Sequence[PortEndpoint]:
+    if topology is Topology.SAME_NODE:
+        return [pair for pair in ready if node_name in pair[1].node_hints]
+    if topology is Topology.SAME_ZONE:
+        return [pair for pair in ready if zone in pair[1].zone_hints]
+    return ready
+
+
+def _union(
+    cluster: Sequence[PortEndpoint], local: Sequence[PortEndpoint]
+) -> Sequence[PortEndpoint]:
+    merged: Mapping[str, Endpoint] = {**dict(cluster), **dict(local)}
+    return cluster if len(merged) == len(cluster) else sorted(merged.items())

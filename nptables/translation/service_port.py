@@ -1,0 +1,347 @@
+"""The rules of one service port: a pure function that knows nothing of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+import attrs
+
+from nptables.family import Family
+from nptables.model import Service, ServicePort
+from nptables.model.addresses import network_contains, with_host_prefix
+from nptables.model.service import zero_network
+from nptables.translation import chains
+from nptables.translation.chains import ServicePortName, endpoint_chain
+from nptables.translation.context import LOOPBACK_NETWORK, Context
+from nptables.translation.selection import (
+    PortEndpoint,
+    Selection,
+    balancer_ips,
+    external_ips,
+    externally_reachable,
+    select,
+)
+
+ACCEPTED_ON_LOCALHOST = "localhost_nps_accepted_pkts"
+
+# The shared chains: table and chain.
+NAT_SERVICES = ("nat", chains.SERVICES)
+NAT_NODEPORTS = ("nat", chains.NODEPORTS)
+FILTER_SERVICES = ("filter", chains.SERVICES)
+FILTER_EXTERNAL = ("filter", chains.EXTERNAL_SERVICES)
+FILTER_NODEPORTS = ("filter", chains.NODEPORTS)
+FILTER_FIREWALL = ("filter", chains.PROXY_FIREWALL)
+SharedChain = tuple[str, str]
+
+_RECENT_MASK = {
+    Family.IPV4: "255.255.255.255",
+    Family.IPV6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+}
+
+_REJECT = {
+    Family.IPV4: "REJECT --reject-with icmp-port-unreachable",
+    Family.IPV6: "REJECT --reject-with icmp6-port-unreachable",
+}
+
+
+@attrs.frozen
+class PortRules:
+    """The rules of one service port.
+
+    `chains` are its own chains in the nat table. `shared` are its lines in the chains that it
+    shares with other service ports, by table and chain, in their order.
+    """
+
+    name: ServicePortName
+    selection: Selection
+    chains: Mapping[str, tuple[str, ...]]
+    shared: Mapping[SharedChain, tuple[str, ...]]
+
+
+def translate_port(
+    service: Service,
+    port: ServicePort,
+    known: Sequence[PortEndpoint],
+    context: Context,
+    *,
+    comments: bool,
+) -> PortRules:
+    """The rules of a service port that has a cluster IP in the context's family.
+
+    `known` are its endpoints as `port_endpoints` gives them. Without `comments` (in a large
+    cluster) the rules for endpoints carry none.
+    """
+    selection = select(
+        service, port, known, context.family, context.node_name, context.zone
+    )
+    name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
+    rules = _PortTranslation(service, port, name, selection, context, comments=comments)
+    return PortRules(name, selection, dict(rules.own_chains()), rules.shared_lines())
+
+
+class _PortTranslation:
+    """The names and decisions that the rules of one service port have in common."""
+
+    def __init__(
+        self,
+        service: Service,
+        port: ServicePort,
+        name: ServicePortName,
+        selection: Selection,
+        context: Context,
+        *,
+        comments: bool,
+    ) -> None:
+        family = context.family
+        self.service, self.port, self.selection, self.context = service, port, selection, context
+        self.comments = comments
+        self.text = str(name)
+        hash_input = name.hash_input
+        self.endpoint_chains = {
+            endpoint: endpoint_chain(hash_input, endpoint) for endpoint, _ in selection.reachable
+        }
+        self.protocol = port.protocol.lower()
+        self.cluster_ip = service.cluster_ips[family]
+        suffix = name.hash
+        self.cluster_chain = chains.SERVICE_PREFIX + suffix
+        self.local_chain = chains.LOCAL_PREFIX + suffix
+        self.external_chain = chains.EXTERNAL_PREFIX + suffix
+        self.source_ranges_chain = chains.SOURCE_RANGES_PREFIX + suffix
+
+        self.external_ips = external_ips(service, family) if context.allow_external_ips else []
+        self.balancer_ips = balancer_ips(service, family)
+        self.usable = selection.usable_anywhere
+        self.internal_chain, self.has_internal = self._policy(service.internal_policy_local)
+        self.policy_chain, self.has_external = self._policy(service.external_policy_local)
+        self.source_ranges = _source_ranges(service, family)
+        self.checks_sources = bool(self.usable and self.balancer_ips and self.source_ranges)
+        self.destination = (
+            f'-p {self.protocol} -m comment --comment "{{}}" '
+            f"-m {self.protocol} --dport {port.port}"
+        )
+
+    def _policy(self, local: bool) -> tuple[str, bool]:
+        """The chain that a traffic policy leads to, and whether it has endpoints."""
+        if local:
+            return self.local_chain, self.usable and bool(self.selection.local)
+        return self.cluster_chain, self.usable
+
+    def shared_lines(self) -> dict[SharedChain, tuple[str, ...]]:
+        """The lines in chains shared with other service ports; no chain without a line."""
+        lines: dict[SharedChain, list[str]] = {}
+        self._capture_cluster_ip(lines)
+        self._capture_external_ips(lines)
+        self._capture_balancer_ips(lines)
+        if self.port.node_port:
+            self._capture_node_port(lines)
+        if self.service.health_check_port:
+            comment = f'"{self.text} health check node port"'
+            lines.setdefault(FILTER_NODEPORTS, []).append(
+                f"-A {chains.NODEPORTS} -p tcp -m comment --comment {comment} "
+                f"-m tcp --dport {self.service.health_check_port} -j ACCEPT"
+            )
+        return {chain: tuple(found) for chain, found in lines.items()}
+
+    def _to(self, chain: str, address: str, comment: str, target: str) -> str:
+        """A line for packets to the service port at one address."""
+        match = self.destination.format(f"{self.text} {comment}")
+        return f"-A {chain} -d {with_host_prefix(address)} {match} -j {target}"
+
+    def _refusal(self) -> tuple[str, str]:
+        """Comment and target of packets that find no endpoint.
+
+        They are refused where nothing in the cluster could take them, and dropped where only
+        this node has nothing for them.
+        """
+        if self.usable:
+            return "has no local endpoints", "DROP"
+        return "has no endpoints", _REJECT[self.context.family]
+
+    def _capture_cluster_ip(self, lines: dict[SharedChain, list[str]]) -> None:
+        if self.has_internal:
+            line = self._to(chains.SERVICES, self.cluster_ip, "cluster IP", self.internal_chain)
+            lines.setdefault(NAT_SERVICES, []).append(line)
+        else:
+            line = self._to(chains.SERVICES, self.cluster_ip, *self._refusal())
+            lines.setdefault(FILTER_SERVICES, []).append(line)
+
+    def _capture_external_ips(self, lines: dict[SharedChain, list[str]]) -> None:
+        for address in self.external_ips:
+            if self.usable:
+                lines.setdefault(NAT_SERVICES, []).append(
+                    self._to(chains.SERVICES, address, "external IP", self.external_chain)
+                )
+            self._refuse_external(address, lines)
+
+    def _capture_balancer_ips(self, lines: dict[SharedChain, list[str]]) -> None:
+        target = self.source_ranges_chain if self.checks_sources else self.external_chain
+        for address in self.balancer_ips:
+            if self.usable:
+                lines.setdefault(NAT_SERVICES, []).append(
+                    self._to(chains.SERVICES, address, "loadbalancer IP", target)
+                )
+            if self.checks_sources:
+                comment = f"traffic not accepted by {self.source_ranges_chain}"
+                lines.setdefault(FILTER_FIREWALL, []).append(
+                    self._to(chains.PROXY_FIREWALL, address, comment, "DROP")
+                )
+            self._refuse_external(address, lines)
+
+    def _refuse_external(self, address: str, lines: dict[SharedChain, list[str]]) -> None:
+        if not self.has_external:
+            line = self._to(chains.EXTERNAL_SERVICES, address, *self._refusal())
+            lines.setdefault(FILTER_EXTERNAL, []).append(line)
+
+    def _capture_node_port(self, lines: dict[SharedChain, list[str]]) -> None:
+        number, protocol = self.port.node_port, self.protocol
+        match = (
+            f'-p {protocol} -m comment --comment "{self.text}" -m {protocol} --dport {number}'
+        )
+        if self.usable:
+            found = lines.setdefault(NAT_NODEPORTS, [])
+            if self.context.localhost_node_ports and self.context.count_packets:
+                found.append(
+                    f"-A {chains.NODEPORTS} -d {LOOPBACK_NETWORK} {match} "
+                    f"-m nfacct --nfacct-name  {ACCEPTED_ON_LOCALHOST} -j {self.external_chain}"
+                )
+            found.append(f"-A {chains.NODEPORTS} {match} -j {self.external_chain}")
+        if not self.has_external:
+            comment, target = self._refusal()
+            lines.setdefault(FILTER_EXTERNAL, []).append(
+                f'-A {chains.EXTERNAL_SERVICES} -p {protocol} -m comment --comment "{self.text} '
+                f'{comment}" -m addrtype --dst-type LOCAL -m {protocol} --dport {number} '
+                f"-j {target}"
+            )
+
+    def own_chains(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The chains that belong to this service port alone, with their lines."""
+        selection = self.selection
+        masquerade: dict[str, list[str]] = {}
+        if self.has_internal and (line := self._masquerade_off_cluster()):
+            masquerade[self.internal_chain] = [line]
+        if self.usable and externally_reachable(self.service, self.port, self.context.family):
+            yield self.external_chain, tuple(self._external_lines())
+        if self.checks_sources:
+            yield self.source_ranges_chain, tuple(self._source_range_lines())
+        for chain, endpoints in (
+            (self.cluster_chain, selection.cluster),
+            (self.local_chain, selection.local),
+        ):
+            if endpoints:
+                yield chain, (*masquerade.get(chain, ()), *self._balancing_lines(chain, endpoints))
+        yield from self._endpoint_chains()
+
+    def _masquerade_off_cluster(self) -> str:
+        """The line that masquerades packets to the cluster IP from outside the pod network."""
+        detector, source, interface = self.context.detector, "", ""
+        if not self.context.masquerade_all:
+            if not detector.implemented:
+                return ""
+            source = f"! {detector.source} " if detector.source else ""
+            interface = f"! {detector.interface} " if detector.interface else ""
+        match = self.destination.format(f"{self.text} cluster IP")
+        address = with_host_prefix(self.cluster_ip)
+        return (
+            f"-A {self.internal_chain} {source}-d {address} {interface}{match} "
+            f"-j {chains.MARK_MASQ}"
+        )
+
+    def _external_lines(self) -> Iterator[str]:
+        start = f"-A {self.external_chain}"
+        what = f'{self.text} external destinations"'
+        if not self.service.external_policy_local:
+            yield (
+                f'{start} -m comment --comment "masquerade traffic for {what} '
+                f"-j {chains.MARK_MASQ}"
+            )
+        else:
+            detector = self.context.detector
+            if detector.implemented:
+                yield (
+                    f'{start} {detector.if_local} -m comment --comment "pod traffic for {what} '
+                    f"-j {self.cluster_chain}"
+                )
+            from_node = "-m addrtype --src-type LOCAL"
+            yield (
+                f'{start} -m comment --comment "masquerade LOCAL traffic for {what} '
+                f"{from_node} -j {chains.MARK_MASQ}"
+            )
+            yield (
+                f'{start} -m comment --comment "route LOCAL traffic for {what} '
+                f"{from_node} -j {self.cluster_chain}"
+            )
+        if self.has_external:
+            yield f"{start} -j {self.policy_chain}"
+
+    def _source_range_lines(self) -> Iterator[str]:
+        """Sources that may use the load balancer; the rest falls through and is dropped.
+
+        A request from this node to an address of the load balancer comes with that address as
+        its source, so these may too where the node itself may.
+        """
+        start = f"-A {self.source_ranges_chain}"
+        rest = f'-m comment --comment "{self.text} loadbalancer IP" -j {self.external_chain}'
+        for network in self.source_ranges:
+            yield f"{start} -s {network} {rest}"
+        if any(network_contains(n, self.context.node_address) for n in self.source_ranges):
+            for address in self.balancer_ips:
+                yield f"{start} -s {with_host_prefix(address)} {rest}"
+        yield (
+            f'{start} -m comment --comment "other traffic to {self.text} will be dropped by '
+            f'{chains.PROXY_FIREWALL}"'
+        )
+
+    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> Iterator[str]:
+        start, text, names = f"-A {chain}", self.text, self.endpoint_chains
+        targets = []
+        for endpoint, _ in endpoints:
+            comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
+            targets.append((comment, names[endpoint]))
+        if seconds := self.service.session_affinity_seconds:
+            mask = _RECENT_MASK[self.context.family]
+            for comment, target in targets:
+                yield (
+                    f"{start}{comment} -m recent --rcheck --seconds {seconds} --reap "
+                    f"--name {target} --mask {mask} --rsource -j {target}"
+                )
+        left = len(targets)
+        for comment, target in targets:
+            chance = f" {probability(left)}" if left > 1 else ""
+            yield f"{start}{comment}{chance} -j {target}"
+            left -= 1
+
+    def _endpoint_chains(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        names, protocol = self.endpoint_chains, self.protocol
+        comment = f' -m comment --comment "{self.text}"' if self.comments else ""
+        prefix = self.context.family.host_prefix
+        masquerade = f"/{prefix}{comment} -j {chains.MARK_MASQ}"
+        affinity = self.service.session_affinity_seconds
+        mask = _RECENT_MASK[self.context.family]
+        translate = f" -m {protocol} -j DNAT --to-destination "
+        for endpoint, details in self.selection.reachable:
+            chain = names[endpoint]
+            recent = f" -m recent --set --name {chain} --mask {mask} --rsource" if affinity else ""
+            yield (
+                chain,
+                (
+                    f"-A {chain} -s {details.address}{masquerade}",
+                    f"-A {chain} -p {protocol}{comment}{recent}{translate}{endpoint}",
+                ),
+            )
+
+
+def _source_ranges(service: Service, family: Family) -> list[str]:
+    """The source ranges of a family; one that is everything is as good as none."""
+    networks = [n for n in service.load_balancer_source_ranges if Family.of(n) is family]
+    return [] if any(zero_network(network) for network in networks) else networks
+
+
+@cache
+def probability(left: int) -> str:
+    """The match that takes one of `left` packets, as iptables prints it.
+
+    kube-proxy writes the probability with ten digits; the kernel keeps it in steps of 1/2^31.
+    """
+    steps = round(float(f"{1 / left:.10f}") * (1 << 31))
+    return f"-m statistic --mode random --probability {steps / (1 << 31):.11f}"
