@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# First the names that iptables has of its own (`xtables_chain_protos` in libxtables/xtables.c), then
-# what getprotobynumber gives on Debian (netbase, /etc/protocols). Where distributions disagree
-# about a name (4, 94), it is left as it is written.
+# First the names that iptables has of its own (`xtables_chain_protos` in libxtables/xtables.c),
+# then what getprotobynumber gives on Debian (netbase, /etc/protocols). Where distributions
+# disagree about a name (4, 94), it is left as it is written.
 NAMES: Mapping[int, str] = {
     6: "tcp", 132: "sctp", 17: "udp", 136: "udplite", 1: "icmp", 58: "ipv6-icmp", 50: "esp",
     51: "ah", 135: "mobility-header",

@@ -150,7 +150,7 @@ class Rule:
 
     @property
     def jump(self) -> str | None:
-        """The chain that the rule jumps or goes to; None for a verdict, an extension, or nothing."""
+        """The chain that the rule jumps or goes to, or None."""
         if self.target is None or self.target.name in TARGETS:
             return None
         return self.target.name
@@ -204,16 +204,6 @@ def _option_words(option: Option, spec: OptionSpec | None) -> Iterator[str]:
         yield from map(words.save_string, option.values)
 
 
-_BASE_FIELDS = {
-    "-s": "source",
-    "-d": "destination",
-    "-i": "in_interface",
-    "-o": "out_interface",
-    "-p": "protocol",
-    "-f": "fragment",
-}
-
-
 @attrs.define
 class _Extension:
     """A match or the target while its options are being collected."""
@@ -254,29 +244,34 @@ class _Parser:
                 word = self._take()
                 if word is None or word == ("!", False):
                     raise self._error("a ! with nothing to negate")
-            self._option(word, negated)
+            self._option(word, negated=negated)
         target = None
         if self._target is not None:
             target = Target(self._target.name, tuple(self._target.options), self._goto)
         return Rule(
             chain=chain,
+            source=self._base.get("-s"),
+            destination=self._base.get("-d"),
+            in_interface=self._base.get("-i"),
+            out_interface=self._base.get("-o"),
+            protocol=self._base.get("-p"),
+            fragment=self._base.get("-f"),
             matches=tuple(Match(m.name, tuple(m.options)) for m in self._matches),
             target=target,
             extra=tuple(self._extra),
-            **{_BASE_FIELDS[name]: option for name, option in self._base.items()},
         )
 
-    def _option(self, word: words.Word, negated: bool) -> None:
+    def _option(self, word: words.Word, *, negated: bool) -> None:
         base = None if word.quoted else BASE_OPTIONS.get(word.text)
         if base is None:
-            self._extension_option(word, negated)
+            self._extension_option(word, negated=negated)
         elif base == "-m":
-            self._refuse_negation(negated, word.text)
+            self._refuse_negation(word.text, negated=negated)
             (name,) = self._values(word.text, 1)
             name = MATCH_NAMES.get(name, name)
             self._load_match(name)
         elif base in ("-j", "-g"):
-            self._refuse_negation(negated, word.text)
+            self._refuse_negation(word.text, negated=negated)
             if self._target is not None:
                 raise self._error("more than one target")
             (name,) = self._values(word.text, 1)
@@ -284,18 +279,18 @@ class _Parser:
             self._goto = base == "-g"
             self._loaded.append(self._target)
         else:
-            self._base_option(base, word.text, negated)
+            self._base_option(base, word.text, negated=negated)
 
-    def _base_option(self, name: str, spelling: str, negated: bool) -> None:
+    def _base_option(self, name: str, spelling: str, *, negated: bool) -> None:
         if name in self._base:
             raise self._error(f"{spelling} given twice")
         if name == "-f":
             self._base[name] = Option(name, (), negated)
             return
-        negated = self._negated_behind(negated)
+        negated = self._negated_behind(negated=negated)
         self._base[name] = Option(name, self._values(spelling, 1), negated)
 
-    def _extension_option(self, word: words.Word, negated: bool) -> None:
+    def _extension_option(self, word: words.Word, *, negated: bool) -> None:
         name = word.text
         extension = None if word.quoted else self._owner(name)
         if extension is None:
@@ -305,7 +300,7 @@ class _Parser:
             return
         spec = extension.known[name]
         if name in NEGATED_BEHIND:
-            negated = self._negated_behind(negated)
+            negated = self._negated_behind(negated=negated)
         if spec.least != spec.most:
             values = tuple(self._until_next_option(limit=spec.most))
         else:
@@ -364,7 +359,7 @@ class _Parser:
         self._next += count
         return tuple(value.text for value in values)
 
-    def _negated_behind(self, negated: bool) -> bool:
+    def _negated_behind(self, *, negated: bool) -> bool:
         """Whether the old `--option ! value` stands here; takes the `!`."""
         rest = self._words[self._next : self._next + 2]
         if len(rest) < 2 or rest[0] != ("!", False):
@@ -384,11 +379,9 @@ class _Parser:
             taken += 1
             yield word.text
 
-    def _refuse_negation(self, negated: bool, name: str) -> None:
+    def _refuse_negation(self, name: str, *, negated: bool) -> None:
         if negated:
             raise self._error(f"a ! before {name}")
 
     def _error(self, message: str) -> RuleSyntaxError:
         return RuleSyntaxError(message, line=self._line)
-
-

@@ -1,7 +1,8 @@
 """What every match and target of iptables 1.8.9 takes: the table that the parser reads.
 
-From the `*_opts[]` arrays and the `save` functions in extensions/ of iptables 1.8.9. An extension and its
-options, more of them on indented lines; an option takes one word unless something else is noted behind it:
+From the `*_opts[]` arrays and the `save` functions in extensions/ of iptables 1.8.9. Options stand
+in the order in which they are printed, more of them on indented lines. One takes one word unless
+something else is noted behind it:
 
     --name:0    no word                    --name:s    one word, quoted where it needs to be
     --name:2    two words                  --name:q    one word, always quoted
@@ -28,7 +29,7 @@ class Quoting(enum.Enum):
 
 @attrs.frozen
 class OptionSpec:
-    """What follows an option: `name` is how it is printed, `least` to `most` words come after it."""
+    """What follows an option: printed as `name`, with `least` to `most` words after it."""
 
     name: str
     least: int = 1
@@ -107,9 +108,9 @@ mh          --mh-type
 multiport   --sports|--source-ports --dports|--destination-ports --ports
 nfacct      --nfacct-name:s
 osf         --genre --ttl --log
-owner       --uid-owner --gid-owner --socket-exists:0 --suppl-groups:0 --pid-owner --sid-owner
+owner       --socket-exists:0 --uid-owner --gid-owner --suppl-groups:0 --pid-owner --sid-owner
             --cmd-owner
-physdev     --physdev-in --physdev-out --physdev-is-in:0 --physdev-is-out:0 --physdev-is-bridged:0
+physdev     --physdev-is-in:0 --physdev-in --physdev-is-out:0 --physdev-out --physdev-is-bridged:0
 pkttype     --pkt-type
 policy      --dir --pol --strict:0 --reqid --spi --proto --mode --tunnel-dst --tunnel-src --next:0
 quota       --quota
@@ -131,7 +132,7 @@ srh         --srh-next-hdr --srh-hdr-len-eq --srh-hdr-len-gt --srh-hdr-len-lt --
 state       --state
 statistic   --mode --probability --every --packet
 string      --string:q --hex-string:q --algo --from --to --icase:0
-tcp         --sport|--source-port --dport|--destination-port --tcp-flags:2 --syn:0 --tcp-option
+tcp         --sport|--source-port --dport|--destination-port --tcp-option --tcp-flags:2 --syn:0
 tcpmss      --mss
 time        --timestart --timestop --contiguous:0 --monthdays --weekdays --datestart --datestop
             --kerneltz:0 --utc:0 --localtz:0
@@ -151,7 +152,7 @@ CONNMARK    --set-xmark --set-mark --and-mark --or-mark --xor-mark --save-mark:0
             --left-shift-mark --right-shift-mark --nfmask --ctmask --mask
 CONNSECMARK --save:0 --restore:0
 CT          --notrack:0 --helper --timeout --ctevents --expevents --zone-orig --zone-reply --zone
-DNAT        --to-destination --random:0 --random-fully:0 --persistent:0
+DNAT        --to-destination --random:0 --persistent:0
 DNPT        --src-pfx --dst-pfx
 DROP
 DSCP        --set-dscp --set-dscp-class

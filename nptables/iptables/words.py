@@ -43,7 +43,7 @@ def save_string(text: str) -> str:
 
 
 def always_quoted(text: str) -> str:
-    """`text` in quotes, `"` and `\\` escaped, as the string match writes its pattern."""
+    """`text` in quotes, quotes and backslashes escaped: so the string match writes its pattern."""
     return f'"{_STRING_SPECIAL.sub(_escape, text)}"'
 
 
@@ -70,16 +70,16 @@ def split_marked(line: str) -> list[Word]:
     """Like `split`, and says of each word whether it stood in quotes."""
     _refuse_breaks(line)
     if '"' not in line:
-        return [Word(word, False) for word in line.replace("\t", " ").split(" ") if word]
+        return [Word(word, quoted=False) for word in line.replace("\t", " ").split(" ") if word]
     words: list[Word] = []
     for match in _WORD.finditer(line):
         head, inside, plain, stray = match.groups()
         if stray is not None:
             raise RuleSyntaxError("a quote is opened and never closed", line=line)
         if plain is not None:
-            words.append(Word(plain, False))
+            words.append(Word(plain, quoted=False))
         else:
-            words.append(Word(head + _ESCAPE.sub(r"\1", inside), True))
+            words.append(Word(head + _ESCAPE.sub(r"\1", inside), quoted=True))
     return words
 
 
