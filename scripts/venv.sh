@@ -19,7 +19,8 @@ fresh_venv() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
         die "nptables needs Python 3.11 or later, and '$PYTHON' is not: name one with PYTHON=..."
     mark=$(pwd && printf '%s\n' "$@" && cat pyproject.toml)
-    if [ "$(python_version "$venv/bin/python")" != "$(python_version "$PYTHON")" ]; then
+    if [ ! -x "$venv/bin/pip" ] ||
+        [ "$(python_version "$venv/bin/python")" != "$(python_version "$PYTHON")" ]; then
         "$PYTHON" -m venv --clear "$venv" ||
             die "'$PYTHON -m venv' failed; on Debian and Ubuntu it needs the package python3-venv."
     fi
