@@ -110,8 +110,7 @@ def read_endpoints(
 ) -> tuple[Endpoint, ...]:
     """The endpoints of a slice of `family`; those that cannot be used are left out.
 
-    Their order matters where an address stands there twice: kube-proxy sorts the entries by
-    all their addresses, and so does this. A large cluster has a hundred thousand of them, so the usual shape is read without a
+    A large cluster has a hundred thousand of them, so the usual shape is read without a
     detour and everything else by `_read_endpoint`, which knows what to say.
     """
     found = []
@@ -144,17 +143,7 @@ def read_endpoints(
             )
         elif (endpoint := _read_endpoint(raw, ("endpoints", position), family, reader)) is not None:
             found.append(endpoint)
-    if len({endpoint.address for endpoint in found}) == len(found):
-        return tuple(found)
-    return tuple(_sorted_as_listed(found, items))
-
-
-def _sorted_as_listed(found: list[Endpoint], items: Sequence[Any]) -> list[Endpoint]:
-    """The endpoints sorted by the text of all their addresses, equal ones in their order."""
-    if len(found) != len(items):
-        return found
-    texts = [",".join(map(str, raw["addresses"])) for raw in items]
-    return [found[position] for position in sorted(range(len(texts)), key=texts.__getitem__)]
+    return tuple(found)
 
 
 def _read_endpoint(raw: Any, path: Path, family: Family, reader: Reader) -> Endpoint | None:
