@@ -53,8 +53,10 @@ def host(text: str, family: Family) -> str:
 
 
 def _split_network(text: str, family: Family) -> tuple[int, int]:
-    """Address (host bits cleared) and mask as numbers."""
+    """Address (as given) and mask as numbers."""
     bits = family.host_prefix
+    if text == "0/0" and family is Family.IPV4:
+        return 0, 0
     address, slash, mask_text = text.partition("/")
     if not slash:
         mask = 2**bits - 1
@@ -62,7 +64,7 @@ def _split_network(text: str, family: Family) -> tuple[int, int]:
         mask = 2**bits - 2 ** (bits - int(mask_text))
     else:
         mask = int.from_bytes(_packed(mask_text, family), "big")
-    return int.from_bytes(_packed(address, family), "big") & mask, mask
+    return int.from_bytes(_packed(address, family), "big"), mask
 
 
 def _prefix(mask: int, family: Family) -> str:
@@ -80,9 +82,12 @@ def network(text: str, family: Family) -> str:
     From `save_ipv4_addr` and `save_ipv6_addr` in iptables/xshared.c; host bits are cleared by
     `xtables_ipparse_multiple` in libxtables/xtables.c.
     """
-    address, mask = _split_network(text, family)
-    packed = address.to_bytes(family.host_prefix // 8, "big")
-    return f"{socket.inet_ntop(_AF[family], packed)}/{_prefix(mask, family)}"
+    address, bits = _split_network(text, family)
+    return f"{_address(address & bits, family)}/{_prefix(bits, family)}"
+
+
+def _address(value: int, family: Family) -> str:
+    return socket.inet_ntop(_AF[family], value.to_bytes(family.host_prefix // 8, "big"))
 
 
 def is_everything(printed: str, family: Family) -> bool:
@@ -91,8 +96,14 @@ def is_everything(printed: str, family: Family) -> bool:
 
 
 def host_or_network(text: str, family: Family) -> str:
-    """Like `network`, without the length of a single address (`xtables_ipmask_to_numeric`)."""
-    return network(text, family).removesuffix(f"/{family.host_prefix}")
+    """An address, with a prefix length unless it is a single one (`xtables_ipmask_to_numeric`).
+
+    Host bits are printed: matches like conntrack keep them and do not look at them.
+    """
+    address, bits = _split_network(text, family)
+    printed = _address(address, family)
+    length = _prefix(bits, family)
+    return printed if length == str(family.host_prefix) else f"{printed}/{length}"
 
 
 def mask(text: str, family: Family) -> str:
@@ -108,8 +119,13 @@ def address_range(text: str, family: Family) -> str:
 
 
 def port(text: str) -> int:
-    """A port by number or by the name that /etc/services has for it."""
+    """A port by number or by the name that /etc/services has for it.
+
+    Leading zeros mean octal to some extensions and nothing to others.
+    """
     known = SERVICES.get(text)
+    if text[:1] == "0" and text[1:].isdecimal():
+        raise Unsettled(text)
     return known if known is not None else number(text, 65535)
 
 
@@ -243,8 +259,10 @@ _UNITS = {
 }  # fmt: skip
 
 
-def rate(text: str, scale: int) -> str:
+def rate(text: str, scale: int, *, keep_unit: bool = False) -> str:
     """A rate in the unit in which it is printed: `60/minute` is `1/sec`.
+
+    With `keep_unit` a rate that is printed in another unit is not settled.
 
     From `parse_rate` and `print_rate` in libxt_limit.c (scale 10,000) and libxt_hashlimit.c (scale
     1,000,000): stored is the time between two packets.
@@ -264,6 +282,8 @@ def rate(text: str, scale: int) -> str:
         if period > units or units // period < units % period:
             break
         printed = name
+    if keep_unit and printed != unit:
+        raise Unsettled(text)
     return f"{scale * _SECONDS[printed] // period}/{printed}"
 
 

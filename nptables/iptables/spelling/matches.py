@@ -113,6 +113,11 @@ def _hashlimit(options: Named, family: Family) -> Named:
     return options
 
 
+def _hashlimit_rate(given: str) -> str:
+    """The unit decides when entries expire, so it must not change (`hashlimit_mt_check`)."""
+    return values.rate(given, 1_000_000, keep_unit=True)
+
+
 def _connlimit(options: Named, family: Family) -> Named:
     """Mask and side are printed; not above is up to (`connlimit_save4`)."""
     for name, other in (
@@ -161,7 +166,8 @@ def _id_owner(words: Words, _family: Family) -> Words:
     return ("0",) if words[0] == "root" else words
 
 
-_PORT_MATCH = Forms({"--sport": _PORTS, "--dport": _PORTS}, _ports)
+# `sctp_save` and `dccp_save` print all ports, too
+_PORT_MATCH = Forms({"--sport": _PORTS, "--dport": _PORTS})
 
 MATCH_FORMS: Mapping[str, Forms] = {
     # `rtn_names` in libxt_addrtype.c; the names are read without case
@@ -212,8 +218,8 @@ MATCH_FORMS: Mapping[str, Forms] = {
     "dscp": Forms(whole=dscp("--dscp-class", "--dscp")),
     "hashlimit": Forms(
         {
-            "--hashlimit-upto": lambda words, _family: (values.rate(words[0], 1_000_000),),
-            "--hashlimit-above": lambda words, _family: (values.rate(words[0], 1_000_000),),
+            "--hashlimit-upto": text(_hashlimit_rate),
+            "--hashlimit-above": text(_hashlimit_rate),
             "--hashlimit-burst": _DECIMAL,
             # `print_mode` in libxt_hashlimit.c
             "--hashlimit-mode": lambda words, _family: (
@@ -283,5 +289,5 @@ MATCH_FORMS: Mapping[str, Forms] = {
     "tcp": Forms({"--sport": _PORTS, "--dport": _PORTS, "--tcp-flags": _tcp_flags}, _ports),
     "tcpmss": Forms({"--mss": _range(65535)}),
     "ttl": Forms(dict.fromkeys(("--ttl-eq", "--ttl-lt", "--ttl-gt"), _DECIMAL)),
-    "udp": _PORT_MATCH,
+    "udp": Forms({"--sport": _PORTS, "--dport": _PORTS}, _ports),
 }
