@@ -69,7 +69,9 @@ def printable(text: str, limit: int = 300) -> str:
     """`text` on one line: control characters escaped, and cut where it is very long."""
     if len(text) > limit:
         text = text[:limit] + "…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 class NptablesError(Exception):

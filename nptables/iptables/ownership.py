@@ -23,7 +23,7 @@ class Ownership:
     `unordered` the order among lines of different service ports means nothing.
     """
 
-    chains: Mapping[str, frozenset[str]]
+    chains: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     patterns: Mapping[str, re.Pattern[str]] = attrs.field(factory=dict)
     ensured: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     jumps: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)

@@ -8,7 +8,7 @@ that is made on demand. Counters and comment lines are an optional column beside
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -102,7 +102,9 @@ class Table:
 
     def _lines_with_counters(self, name: str) -> Iterator[str]:
         lines = self.chains[name]
-        for line, counters in zip(lines, self.line_counters.get(name, ("",) * len(lines)), strict=True):
+        for line, counters in zip(
+            lines, self.line_counters.get(name, ("",) * len(lines)), strict=True
+        ):
             yield f"{counters} {line}" if counters else line
 
 
@@ -112,13 +114,13 @@ class Ruleset:
 
     `comments` are the comment and blank lines of a parsed dump with their line index; they say
     nothing about rules and do not count when two rulesets are compared. `ownership` says which
-    chains and rules belong to whoever made the ruleset, where somebody did.
+    chains and rules belong to whoever made the ruleset; nothing does in a parsed dump.
     """
 
     family: Family
     tables: Mapping[str, Table]
     comments: tuple[tuple[int, str], ...] = attrs.field(default=(), eq=False, repr=False)
-    ownership: Ownership | None = attrs.field(default=None, eq=False, repr=False, kw_only=True)
+    ownership: Ownership = attrs.field(factory=Ownership, eq=False, repr=False, kw_only=True)
 
     @staticmethod
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
@@ -135,8 +137,8 @@ class Ruleset:
         that was parsed gives its text back.
         """
         lines = [line for table in self.tables.values() for line in table.save_lines()]
-        for index, comment in self.comments:
-            lines.insert(index, comment)
+        if self.comments:
+            lines = _with_comments(lines, self.comments)
         lines.append("")
         return "\n".join(lines)
 
@@ -156,6 +158,18 @@ class Ruleset:
     def rule_count(self) -> int:
         """How many rules there are in all tables."""
         return sum(len(lines) for table in self.tables.values() for lines in table.chains.values())
+
+
+def _with_comments(lines: list[str], comments: Iterable[tuple[int, str]]) -> list[str]:
+    """The lines with each comment at its index in the result."""
+    merged: list[str] = []
+    taken = 0
+    for index, comment in comments:
+        upto = taken + index - len(merged)
+        merged.extend(lines[taken:upto])
+        merged.append(comment)
+        taken = upto
+    return merged + lines[taken:]
 
 
 def chain_of(line: str) -> str:
@@ -179,28 +193,20 @@ def _parse(text: str, family: Family) -> Ruleset:
     reading: _TableReader | None = None
     for index, line in enumerate(lines):
         first = line[:1]
-        if reading is not None and first == "-":
-            reading.rule(line, "", index)
-        elif reading is not None and first == ":":
-            reading.declare(line, index)
-        elif reading is not None and first == "[":
-            match = _COUNTED.fullmatch(line)
-            if match is None:
-                raise _error("is not a rule with counters", index, line)
-            reading.rule(match[2], match[1], index)
-        elif line == "COMMIT" and reading is not None:
+        if first in ("#", "") or line.isspace():
+            comments.append((index, line))
+        elif reading is None:
+            name = line[1:]
+            if first != "*":
+                raise _error("stands outside a table (expected *TABLE)", index, line)
+            if not name or " " in name or name in tables:
+                raise _error("names no table, or one that was there before", index, line)
+            reading = _TableReader(name)
+        elif line == "COMMIT":
             tables[reading.name] = reading.table()
             reading = None
-        elif first in ("#", "") or line.isspace():
-            comments.append((index, line))
-        elif first == "*" and reading is None:
-            if not line[1:] or " " in line or line[1:] in tables:
-                raise _error("names no table, or one that was there before", index, line)
-            reading = _TableReader(line[1:])
-        elif reading is None:
-            raise _error("stands outside a table (expected *TABLE)", index, line)
         else:
-            raise _error("is neither a chain, a rule nor COMMIT", index, line)
+            reading.read(line, first, index)
     if reading is not None:
         last = len(lines) - 1
         raise _error(f"is the last line, but table {reading.name} has no COMMIT", last, lines[last])
@@ -221,6 +227,17 @@ class _TableReader:
         self.current = ""
         self.lines: list[str] = []
         self.started = 0
+
+    def read(self, line: str, first: str, index: int) -> None:
+        """Take a line, of which `first` is the first character, as a rule or a chain."""
+        if first == "-":
+            self.rule(line, "", index)
+        elif first == ":":
+            self.declare(line, index)
+        elif (match := _COUNTED.fullmatch(line)) is not None:
+            self.rule(match[2], match[1], index)
+        else:
+            raise _error("is neither a chain, a rule nor COMMIT", index, line)
 
     def declare(self, line: str, index: int) -> None:
         match = _CHAIN.fullmatch(line)

@@ -42,7 +42,12 @@ def parse_network(text: str) -> str | None:
     """The canonical network (host bits cleared) of a correctly written CIDR, or None."""
     address, slash, prefix = text.partition("/")
     packed = pack_ip(address)
-    if packed is None or not slash or packed.startswith(_MAPPED) or (len(prefix) > 1 and prefix[0] == "0"):
+    if (
+        packed is None
+        or not slash
+        or packed.startswith(_MAPPED)
+        or (len(prefix) > 1 and prefix[0] == "0")
+    ):
         return None
     return _network(packed, prefix)
 

@@ -34,7 +34,7 @@ class Cluster:
     problems: tuple[Problem, ...] = ()
 
     @classmethod
-    def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:
+    def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002
         """A cluster from objects as `kubectl get -o json` gives them.
 
         Lists are opened, kinds that do not decide rules are passed over. Raises InvalidInput
@@ -68,7 +68,9 @@ class Cluster:
             name = known[0]
         node = self.nodes.get(name)
         if node is None and known:
-            listed = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+            listed = ", ".join(known[:20]) + (
+                f" and {len(known) - 20} more" if len(known) > 20 else ""
+            )
             raise UnknownNode(
                 f"there is no node {quoted(name)}; there are: {listed}",
                 hint=nearest(name, known),

@@ -155,11 +155,15 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
     iptables = reader.mapping(doc, "iptables")
     _check_known(iptables, ("iptables",), _IPTABLES, reader)
     bit = iptables.get("masqueradeBit")
-    masquerade_bit = DEFAULT_MASQUERADE_BIT if bit is None else reader.integer(
-        iptables, "masqueradeBit", ("iptables",)
+    masquerade_bit = (
+        DEFAULT_MASQUERADE_BIT
+        if bit is None
+        else reader.integer(iptables, "masqueradeBit", ("iptables",))
     )
     if not 0 <= masquerade_bit <= 31:
-        reader.problem(("iptables", "masqueradeBit"), f"{masquerade_bit} is out of range", "0 to 31")
+        reader.problem(
+            ("iptables", "masqueradeBit"), f"{masquerade_bit} is out of range", "0 to 31"
+        )
         masquerade_bit = DEFAULT_MASQUERADE_BIT
     mode, bridge, prefix = _detect_local(doc, reader)
     connection = reader.mapping(doc, "clientConnection")
@@ -206,7 +210,9 @@ def _check_identity(doc: Object, reader: Reader) -> None:
     mode = reader.text(doc, "mode") or "iptables"
     if mode != "iptables":
         reader.problem(
-            ("mode",), f"{quoted(mode)} is not supported", "nptables makes the rules of mode iptables"
+            ("mode",),
+            f"{quoted(mode)} is not supported",
+            "nptables makes the rules of mode iptables",
         )
 
 
@@ -326,7 +332,16 @@ def _conntrack(section: Object, reader: Reader) -> ConntrackConfig:
 
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
 
 
 def parse_duration(text: str) -> float | None:

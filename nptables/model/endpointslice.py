@@ -105,9 +105,7 @@ def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
     return found
 
 
-def read_endpoints(
-    items: Sequence[Any], family: Family, reader: Reader
-) -> tuple[Endpoint, ...]:
+def read_endpoints(items: Sequence[Any], family: Family, reader: Reader) -> tuple[Endpoint, ...]:
     """The endpoints of a slice of `family`; those that cannot be used are left out.
 
     A large cluster has a hundred thousand of them, so the usual shape is read without a

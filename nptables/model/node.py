@@ -114,6 +114,7 @@ class Node:
 
     @property
     def name(self) -> str:
+        """The name of the Node object."""
         return self.metadata.name
 
     @property
@@ -155,7 +156,7 @@ class Node:
         return tuple(dict.fromkeys(a for a in listed if Family.of(a) is family))
 
 
-UNSPECIFIED = ("0.0.0.0", "::")
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 
 
 def read_node(raw: Object, reader: Reader) -> Node:
@@ -166,7 +167,9 @@ def read_node(raw: Object, reader: Reader) -> Node:
         metadata=Metadata.read(raw, reader),
         addresses=tuple(_addresses(status, reader)),
         pod_cidrs=tuple(_pod_cidrs(spec, reader)),
-        taints=tuple(reader.text(t, "key", p) for p, t in reader.objects(spec, "taints", ("spec",))),
+        taints=tuple(
+            reader.text(t, "key", p) for p, t in reader.objects(spec, "taints", ("spec",))
+        ),
     )
 
 

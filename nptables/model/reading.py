@@ -104,7 +104,9 @@ class Reader:
         value = self.text(parent, key, path) or default
         if value in known:
             return value
-        self.problem((*path, key), f"{quoted(value)} is not one of {', '.join(known)}", nearest(value, known))
+        self.problem(
+            (*path, key), f"{quoted(value)} is not one of {', '.join(known)}", nearest(value, known)
+        )
         return default
 
     def integer(self, parent: Object, key: str, path: Path = (), default: int = 0) -> int:
@@ -119,7 +121,7 @@ class Reader:
         self._wrong_type((*path, key), value, "a whole number")
         return default
 
-    def boolean(self, parent: Object, key: str, path: Path, default: bool) -> bool:
+    def boolean(self, parent: Object, key: str, path: Path, *, default: bool) -> bool:
         """The boolean at `key`; an absent or null one is `default`."""
         value = parent.get(key)
         if value is None:
@@ -138,7 +140,9 @@ class Reader:
             elif value is None:
                 found[label] = ""
             else:
-                self._wrong_type((*path, key, label), value, "a string", f'write "{value}" in quotes')
+                self._wrong_type(
+                    (*path, key, label), value, "a string", f'write "{value}" in quotes'
+                )
         return found
 
     def ip(self, text: str, path: Path) -> str | None:
@@ -149,7 +153,9 @@ class Reader:
         meant = addresses.parse_ip_sloppy(text)
         if meant is None:
             self.problem(
-                path, f"{quoted(text)} is not an IP address", "for example 10.9.8.7 or 2001:db8::ffff"
+                path,
+                f"{quoted(text)} is not an IP address",
+                "for example 10.9.8.7 or 2001:db8::ffff",
             )
         elif ":" in text:
             self.problem(path, f"{quoted(text)} is an IPv4-mapped IPv6 address", f"write {meant}")

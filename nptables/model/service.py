@@ -71,10 +71,12 @@ class Service:
 
     @property
     def namespace(self) -> str:
+        """The namespace of the Service."""
         return self.metadata.namespace
 
     @property
     def name(self) -> str:
+        """The name of the Service."""
         return self.metadata.name
 
     @property
@@ -96,10 +98,12 @@ class Service:
 
     @property
     def internal_policy_local(self) -> bool:
+        """Whether traffic to the cluster IP stays on the node."""
         return self.internal_traffic_policy == "Local"
 
     @property
     def external_policy_local(self) -> bool:
+        """Whether traffic to other addresses stays on the node."""
         return self.external_traffic_policy == "Local" and self.externally_accessible
 
     @property
@@ -152,7 +156,9 @@ def _ports(spec: Object, reader: Reader) -> list[ServicePort]:
         if target is None or target == "":
             target = port
         elif not isinstance(target, int | str) or isinstance(target, bool):
-            reader.problem((*path, "targetPort"), "must be a number or the name of a container port")
+            reader.problem(
+                (*path, "targetPort"), "must be a number or the name of a container port"
+            )
             target = port
         name = reader.text(raw, "name", path)
         if name and not names.is_label(name):
@@ -239,7 +245,8 @@ def _source_ranges(spec: Object, reader: Reader) -> list[str]:
 
 def _affinity_seconds(spec: Object, reader: Reader) -> int:
     path: Path = ("spec", "sessionAffinityConfig")
-    client_ip = reader.mapping(reader.mapping(spec, path[-1], ("spec",)), "clientIP", path)
+    config = reader.mapping(spec, "sessionAffinityConfig", ("spec",))
+    client_ip = reader.mapping(config, "clientIP", path)
     where: Path = (*path, "clientIP")
     seconds = reader.integer(client_ip, "timeoutSeconds", where, DEFAULT_AFFINITY_SECONDS)
     if not 1 <= seconds <= 86400:

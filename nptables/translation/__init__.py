@@ -1,10 +1,10 @@
 """From the model to the ruleset: what kube-proxy 1.36 in iptables mode would program."""
 
+from nptables.translation.assembly import Translation, translate
 from nptables.translation.chains import ServicePortName
 from nptables.translation.decision import Decision, Notice, Reason
 from nptables.translation.origin import Origin
 from nptables.translation.ownership import ownership
-from nptables.translation.assembly import Translation, translate
 
 __all__ = [
     "Decision",

@@ -42,7 +42,9 @@ class Translation(Ruleset):
         """What is odd about the input: what was left out, collisions, an unknown node name."""
         notices = [
             Notice(
-                "left-out", problem.subject, f"{problem.field}: {problem.message}, so it is left out"
+                "left-out",
+                problem.subject,
+                f"{problem.field}: {problem.message}, so it is left out",
             )
             for problem in self.cluster.problems
         ]

@@ -103,7 +103,7 @@ def skip_reason(service: Service, family: Family) -> Reason:
     if service.claimed_by is not None:
         return Reason(
             "other-proxy",
-            f'skipped: the label service.kubernetes.io/service-proxy-name gives it to '
+            f"skipped: the label service.kubernetes.io/service-proxy-name gives it to "
             f'the proxy "{service.claimed_by}"',
         )
     if service.headless:

@@ -13,6 +13,9 @@ INVALID_DROPPED = "ct_state_invalid_dropped_pkts"
 _NEW = "-m conntrack --ctstate NEW "
 _PORTALS = '-m comment --comment "kubernetes service portals"'
 _BALANCER = '-m comment --comment "kubernetes load balancer firewall"'
+_POSTROUTING = '-m comment --comment "kubernetes postrouting rules"'
+_HEALTH_CHECKS = '-m comment --comment "kubernetes health check service ports"'
+_FORWARDING = '-m comment --comment "kubernetes forwarding rules"'
 _EXTERNAL = '-m comment --comment "kubernetes externally-visible service portals"'
 
 # Jumps by table, each table's in the order in which they stand at the top of their chains.
@@ -20,15 +23,15 @@ JUMPS: Mapping[str, tuple[str, ...]] = {
     "nat": (
         f"-A PREROUTING {_PORTALS} -j {chains.SERVICES}",
         f"-A OUTPUT {_PORTALS} -j {chains.SERVICES}",
-        f'-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j {chains.POSTROUTING}',
+        f"-A POSTROUTING {_POSTROUTING} -j {chains.POSTROUTING}",
     ),
     "filter": (
         f"-A INPUT -j {chains.FIREWALL}",
         f"-A INPUT {_NEW}{_BALANCER} -j {chains.PROXY_FIREWALL}",
-        f'-A INPUT -m comment --comment "kubernetes health check service ports" -j {chains.NODEPORTS}',
+        f"-A INPUT {_HEALTH_CHECKS} -j {chains.NODEPORTS}",
         f"-A INPUT {_NEW}{_EXTERNAL} -j {chains.EXTERNAL_SERVICES}",
         f"-A FORWARD {_NEW}{_BALANCER} -j {chains.PROXY_FIREWALL}",
-        f'-A FORWARD -m comment --comment "kubernetes forwarding rules" -j {chains.FORWARD}',
+        f"-A FORWARD {_FORWARDING} -j {chains.FORWARD}",
         f"-A FORWARD {_NEW}{_PORTALS} -j {chains.SERVICES}",
         f"-A FORWARD {_NEW}{_EXTERNAL} -j {chains.EXTERNAL_SERVICES}",
         f"-A OUTPUT -j {chains.FIREWALL}",
@@ -52,8 +55,10 @@ def nat_chains(context: Context) -> dict[str, tuple[str, ...]]:
         chains.POSTROUTING: (
             f"-A {chains.POSTROUTING} -m mark ! --mark {mark}/{mark} -j RETURN",
             f"-A {chains.POSTROUTING} -j MARK --set-xmark {mark}/0x0",
-            f"-A {chains.POSTROUTING} -m comment "
-            f'--comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}',
+            (
+                f"-A {chains.POSTROUTING} -m comment "
+                f'--comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
+            ),
         ),
         chains.SERVICES: (),
         chains.NODEPORTS: (),
@@ -64,10 +69,11 @@ def filter_chains(context: Context) -> dict[str, tuple[str, ...]]:
     """The fixed chains of the filter table; shared chains have no line here."""
     mark, start = context.masquerade_mark, f"-A {chains.FORWARD}"
     forward = [
-        f'{start} -m comment --comment "kubernetes forwarding rules" -m mark --mark {mark}/{mark} '
-        "-j ACCEPT",
-        f'{start} -m comment --comment "kubernetes forwarding conntrack rule" '
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        (f"{start} {_FORWARDING} -m mark --mark {mark}/{mark} -j ACCEPT"),
+        (
+            f'{start} -m comment --comment "kubernetes forwarding conntrack rule" '
+            "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+        ),
     ]
     if context.drop_invalid:
         count = f"-m nfacct --nfacct-name  {INVALID_DROPPED} " if context.count_packets else ""
@@ -83,15 +89,19 @@ def filter_chains(context: Context) -> dict[str, tuple[str, ...]]:
 
 
 def firewall_lines(context: Context) -> tuple[str, ...]:
-    """What closes the hole that node ports on localhost open: `route_localnet` lets outsiders
-    send packets to 127.0.0.0/8. Empty where kube-proxy leaves the chain to the kubelet.
+    """The rule that closes the hole which node ports on localhost open.
+
+    `route_localnet` lets outsiders send packets to 127.0.0.0/8. Empty where kube-proxy leaves
+    the chain to the kubelet.
     """
     if not context.localhost_node_ports:
         return ()
     return (
-        f"-A {chains.FIREWALL} ! -s {LOOPBACK_NETWORK} -d {LOOPBACK_NETWORK} "
-        '-m comment --comment "block incoming localnet connections" '
-        "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+        (
+            f"-A {chains.FIREWALL} ! -s {LOOPBACK_NETWORK} -d {LOOPBACK_NETWORK} "
+            '-m comment --comment "block incoming localnet connections" '
+            "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+        ),
     )
 
 

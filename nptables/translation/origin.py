@@ -79,9 +79,9 @@ def _frontend_field(line: str, service: Service, position: int, family: Family) 
         return f"spec.ports[{position}].nodePort"
     address, said = destination[1], _SAID.search(line)
     kind = said[1] or said[2] if said is not None else ""
-    if kind == "cluster" or chain_of(line) == chains.SERVICES and not kind:
+    if kind == "cluster" or (chain_of(line) == chains.SERVICES and not kind):
         return _cluster_ip_field(service, family)
-    if kind == "external" or not kind and address in service.external_ips:
+    if kind == "external" or (not kind and address in service.external_ips):
         return f"spec.externalIPs[{service.external_ips.index(address)}]"
     position = [ingress.ip for ingress in service.ingress].index(address)
     return f"status.loadBalancer.ingress[{position}].ip"

@@ -110,7 +110,12 @@ def spelled_by_go(address: str) -> str:
 
 
 def select(
-    service: Service, port: ServicePort, known: Sequence[PortEndpoint], family: Family, node_name: str, zone: str
+    service: Service,
+    port: ServicePort,
+    known: Sequence[PortEndpoint],
+    family: Family,
+    node_name: str,
+    zone: str,
 ) -> Selection:
     """Choose among the known endpoints as kube-proxy on `node_name` does."""
     external = externally_reachable(service, port, family)

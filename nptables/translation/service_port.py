@@ -72,9 +72,7 @@ def translate_port(
     `known` are its endpoints as `port_endpoints` gives them. Without `comments` (in a large
     cluster) the rules for endpoints carry none.
     """
-    selection = select(
-        service, port, known, context.family, context.node_name, context.zone
-    )
+    selection = select(service, port, known, context.family, context.node_name, context.zone)
     name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
     rules = _PortTranslation(service, port, name, selection, context, comments=comments)
     return PortRules(name, selection, dict(rules.own_chains()), rules.shared_lines())
@@ -112,16 +110,15 @@ class _PortTranslation:
         self.external_ips = external_ips(service, family) if context.allow_external_ips else []
         self.balancer_ips = balancer_ips(service, family)
         self.usable = selection.usable_anywhere
-        self.internal_chain, self.has_internal = self._policy(service.internal_policy_local)
-        self.policy_chain, self.has_external = self._policy(service.external_policy_local)
+        self.internal_chain, self.has_internal = self._policy(local=service.internal_policy_local)
+        self.policy_chain, self.has_external = self._policy(local=service.external_policy_local)
         self.source_ranges = _source_ranges(service, family)
         self.checks_sources = bool(self.usable and self.balancer_ips and self.source_ranges)
         self.destination = (
-            f'-p {self.protocol} -m comment --comment "{{}}" '
-            f"-m {self.protocol} --dport {port.port}"
+            f'-p {self.protocol} -m comment --comment "{{}}" -m {self.protocol} --dport {port.port}'
         )
 
-    def _policy(self, local: bool) -> tuple[str, bool]:
+    def _policy(self, *, local: bool) -> tuple[str, bool]:
         """The chain that a traffic policy leads to, and whether it has endpoints."""
         if local:
             return self.local_chain, self.usable and bool(self.selection.local)
@@ -195,9 +192,7 @@ class _PortTranslation:
 
     def _capture_node_port(self, lines: dict[SharedChain, list[str]]) -> None:
         number, protocol = self.port.node_port, self.protocol
-        match = (
-            f'-p {protocol} -m comment --comment "{self.text}" -m {protocol} --dport {number}'
-        )
+        match = f'-p {protocol} -m comment --comment "{self.text}" -m {protocol} --dport {number}'
         if self.usable:
             found = lines.setdefault(NAT_NODEPORTS, [])
             if self.context.localhost_node_ports and self.context.count_packets:
@@ -252,8 +247,7 @@ class _PortTranslation:
         what = f'{self.text} external destinations"'
         if not self.service.external_policy_local:
             yield (
-                f'{start} -m comment --comment "masquerade traffic for {what} '
-                f"-j {chains.MARK_MASQ}"
+                f'{start} -m comment --comment "masquerade traffic for {what} -j {chains.MARK_MASQ}'
             )
         else:
             detector = self.context.detector

@@ -1,0 +1,42 @@
+"""The command group; a command's module is imported when the command is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import nptables
+
+# Command name and one line of help; the command is nptables.cli.commands.NAME.command.
+COMMANDS = {
+    "render": "Print the iptables rules of a node.",
+    "name": "Print the chain names of a Service.",
+    "whose": "Say which Service a chain belongs to.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"nptables.cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(nptables.__version__, prog_name="nptables")
+def cli() -> None:
+    """The iptables rules behind Kubernetes Services, exactly as kube-proxy 1.36 makes them."""

@@ -1,0 +1,105 @@
+"""`nptables render`: print the rules of a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nptables.cli.options import (
+    Inputs,
+    family_options,
+    manifest_options,
+    mention_other_family,
+    node_options,
+    parse_service_key,
+    read_inputs,
+)
+from nptables.cli.output import print_json, print_rules, say, say_all
+from nptables.errors import InvalidInput, Problem
+from nptables.iptables import Ruleset
+from nptables.model.reading import nearest
+from nptables.rendering import explained, narrowed_to, restore_text, to_document
+from nptables.sources import read_text
+from nptables.translation import Translation
+
+
+@click.command("render")
+@manifest_options
+@node_options
+@family_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["save", "restore", "json"]),
+    default="save",
+    show_default=True,
+    help="save: as iptables-save prints a node that had no rules before. restore: our chains "
+    "only, for iptables-restore --noflush. json: parsed, with what each rule came from.",
+)
+@click.option(
+    "--service", metavar="NS/NAME", help="Only this Service's rules, and what leads to them."
+)
+@click.option("--explain", is_flag=True, help="Put the reasons above each Service's rules.")
+@click.option(
+    "--current",
+    "current_path",
+    metavar="DUMP",
+    help="With -o restore: the node's iptables-save output; missing jumps are inserted.",
+)
+def command(
+    *, output: str, service: str | None, explain: bool, current_path: str | None, **options: Any
+) -> int:
+    """Print the iptables rules that kube-proxy would program on a node.
+
+    FILE is a manifest (YAML or JSON, '-' for standard input) with the Services,
+    EndpointSlices and Nodes of the cluster, such as `kubectl get
+    svc,endpointslices,nodes -A -o json` gives.
+    """
+    if current_path is not None and output != "restore":
+        raise click.UsageError("--current goes with -o restore")
+    if explain and output != "save":
+        raise click.UsageError("--explain goes with -o save; json has the reasons anyway")
+    if service is not None and output == "restore":
+        raise click.UsageError(
+            "--service does not go with -o restore: restored, the shared chains would lose the "
+            "rules of every other Service"
+        )
+    inputs = read_inputs(**options)
+    key = _service_key(service, inputs)
+    translation = inputs.translate()
+    ruleset = translation if key is None else narrowed_to(translation, key)
+    if output == "json":
+        print_json(to_document(ruleset, translation, key))
+    elif output == "restore":
+        current = None if current_path is None else _dump(current_path, inputs)
+        print_rules(restore_text(translation, current))
+    else:
+        print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
+    _say_what_is_odd(translation, key, inputs)
+    return 0
+
+
+def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    key = parse_service_key(text)
+    if key not in inputs.cluster.services:
+        known = ["/".join(known) for known in sorted(inputs.cluster.services)]
+        raise InvalidInput(
+            [Problem(f"there is no Service {'/'.join(key)}", hint=nearest("/".join(key), known))]
+        )
+    return key
+
+
+def _dump(path: str, inputs: Inputs) -> Ruleset:
+    return Ruleset.from_save(read_text(path), family=inputs.family)
+
+
+def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
+    say_all((n for n in translation.warnings if n.code != "left-out"), kind="warning")
+    if key is not None:
+        for decision in translation.decisions:
+            if decision.skipped and decision.service.key == key:
+                say(f"{decision.subject} {decision.reasons[0]}")
+    mention_other_family(inputs)

@@ -1,0 +1,74 @@
+"""Printing: data on standard output, words on standard error, colour on terminals only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from nptables.errors import printable
+
+
+def coloured(stream: Any = None) -> bool:
+    """Whether a stream (standard output by default) takes colour: a terminal, no NO_COLOR."""
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say(text: str, *, kind: str = "note") -> None:
+    """One line for the reader on standard error, such as `warning: ...`."""
+    shown = f"{kind}: {printable(text, 2000)}"
+    if coloured(sys.stderr):
+        shown = (
+            click.style(kind, fg={"warning": "yellow", "error": "red"}.get(kind, "cyan"))
+            + shown[len(kind) :]
+        )
+    click.echo(shown, err=True, color=coloured(sys.stderr))
+
+
+def say_all(texts: Iterable[object], *, kind: str) -> None:
+    """Several lines for the reader on standard error."""
+    for text in texts:
+        say(str(text), kind=kind)
+
+
+def print_json(document: Any) -> None:
+    """A document on standard output, indented on a terminal."""
+    json.dump(document, sys.stdout, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+_TARGET = re.compile(r" -([jg]) (\S+)")
+_TARGET_COLOURS = {"ACCEPT": "green", "DROP": "red", "REJECT": "red", "DNAT": "magenta"}
+
+
+def print_rules(text: str) -> None:
+    """Save or restore text on standard output; coloured on a terminal, else byte for byte."""
+    if not coloured():
+        sys.stdout.write(text)
+        return
+    for line in text.splitlines():
+        sys.stdout.write(_highlighted(line) + "\n")
+
+
+def _highlighted(line: str) -> str:
+    first = line[:1]
+    if first == "#":
+        return click.style(line, dim=True)
+    if first in ("*", "C"):
+        return click.style(line, bold=True)
+    if first == ":":
+        return click.style(line, fg="cyan")
+    head, _, rest = line.partition(" ")
+    chain, _, rest = rest.partition(" ")
+
+    def paint(match: re.Match[str]) -> str:
+        target = click.style(match[2], fg=_TARGET_COLOURS.get(match[2], "yellow"))
+        return f" -{match[1]} {target}"
+
+    return f"{head} {click.style(chain, fg='cyan')} {_TARGET.sub(paint, rest)}"

@@ -1,0 +1,80 @@
+"""From what a command raises to what the user reads and the shell gets.
+
+Exit codes: 0 done, nothing to report; 1 there is a difference, a finding, or the packet does
+not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused;
+4 busy, try again; 70 a bug of ours; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from nptables.cli.app import cli
+from nptables.errors import (
+    InvalidInput,
+    NptablesError,
+    RuleSyntaxError,
+    SaveSyntaxError,
+    printable,
+)
+
+WRONG_INPUT = 2
+REFUSED = 3
+BUG = 70
+INTERRUPTED = 130
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run one command and turn whatever it raises into words and an exit code."""
+    try:
+        code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads our output has read enough; a later flush must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return WRONG_INPUT
+    except InvalidInput as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        return WRONG_INPUT
+    except (SaveSyntaxError, RuleSyntaxError) as error:
+        click.echo(f"error: {error}", err=True)
+        return WRONG_INPUT
+    except NptablesError as error:
+        click.echo(f"error: {error}", err=True)
+        return getattr(error, "exit_code", REFUSED)
+    except Exception as error:  # noqa: BLE001 - the last resort that turns a bug into a report
+        return _report_bug(error)
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    if "_NPTABLES_COMPLETE" in os.environ:
+        cli.main(arguments, prog_name="nptables")
+    try:
+        with cli.make_context("nptables", arguments) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as stopped:
+        return stopped.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _report_bug(error: Exception) -> int:
+    if os.environ.get("NPTABLES_DEBUG"):
+        raise error
+    click.echo(
+        f"nptables: internal error: {type(error).__name__}: {printable(str(error), 500)}\n"
+        "This is a bug in nptables; nothing was changed by this error itself. "
+        "Set NPTABLES_DEBUG=1 for the traceback and please report it.",
+        err=True,
+    )
+    return BUG
