@@ -77,12 +77,17 @@ class Namespace:
 @contextlib.contextmanager
 def network_namespace(backend: Backend) -> Iterator[Namespace]:
     """Make a namespace, and remove it whatever happens in it."""
-    name = f"{_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    name = unique_name()
     subprocess.run(["ip", "netns", "add", name], check=True, timeout=60)
     try:
         yield Namespace(name, backend)
     finally:
-        _remove(name)
+        remove_namespace(name)
+
+
+def unique_name(purpose: str = "") -> str:
+    """Make a namespace's name that tells which process owns it, and what it is for."""
+    return "-".join(filter(None, (_PREFIX, str(os.getpid()), uuid.uuid4().hex[:8], purpose)))
 
 
 def remove_orphans() -> None:
@@ -91,10 +96,11 @@ def remove_orphans() -> None:
     for path in folder.glob(f"{_PREFIX}-*") if folder.is_dir() else ():
         owner = path.name.removeprefix(f"{_PREFIX}-").split("-")[0]
         if not Path("/proc", owner).exists():
-            _remove(path.name)
+            remove_namespace(path.name)
 
 
-def _remove(name: str) -> None:
+def remove_namespace(name: str) -> None:
+    """Remove a namespace, if it is there, and every process inside."""
     # A process left inside would keep the namespace and its tables alive without a name.
     inside = subprocess.run(
         ["ip", "netns", "pids", name], capture_output=True, text=True, check=False, timeout=60
@@ -102,4 +108,5 @@ def _remove(name: str) -> None:
     for process in inside.stdout.split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(process), 9)
-    subprocess.run(["ip", "netns", "delete", name], check=False, timeout=60)
+    if Path("/run/netns", name).exists():
+        subprocess.run(["ip", "netns", "delete", name], check=False, timeout=60)
