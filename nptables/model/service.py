@@ -39,7 +39,10 @@ class ServicePort:
 
 @attrs.frozen
 class Ingress:
-    """An address in `status.loadBalancer.ingress`; `ip_mode` is `VIP` or `Proxy`."""
+    """An entry of `status.loadBalancer.ingress`; `ip_mode` is `VIP` or `Proxy`.
+
+    `ip` is empty where the entry has a host name only.
+    """
 
     ip: str
     ip_mode: str = "VIP"
@@ -229,8 +232,8 @@ def _ingress(status: Object, reader: Reader) -> list[Ingress]:
     for path, raw in reader.objects(balancer, "ingress", ("status", "loadBalancer")):
         text = reader.text(raw, "ip", path)
         mode = reader.choice(raw, "ipMode", path, IP_MODES, "VIP")
-        if text and (address := reader.ip(text, (*path, "ip"))) is not None:
-            found.append(Ingress(address, mode))
+        address = reader.ip(text, (*path, "ip")) if text else None
+        found.append(Ingress(address or "", mode))
     return found
 
 

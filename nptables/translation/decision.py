@@ -253,7 +253,11 @@ def _frontends(service: Service, context: Context) -> Iterator[Reason]:
             "external-ips-off",
             f"external IPs without rules, AllowServiceExternalIPs is off: {_list(addresses)}",
         )
-    proxied = [i.ip for i in service.ingress if i.ip_mode != "VIP" and Family.of(i.ip) is family]
+    proxied = [
+        ingress.ip
+        for ingress in service.ingress
+        if ingress.ip and ingress.ip_mode != "VIP" and Family.of(ingress.ip) is family
+    ]
     if proxied:
         yield Reason("ip-mode-proxy", f"load-balancer IPs of ipMode Proxy: {_list(proxied)}")
     ranges = [n for n in service.load_balancer_source_ranges if Family.of(n) is family]

@@ -63,7 +63,7 @@ def balancer_ips(service: Service, family: Family) -> list[str]:
     return [
         ingress.ip
         for ingress in service.ingress
-        if ingress.ip_mode == "VIP" and Family.of(ingress.ip) is family
+        if ingress.ip and ingress.ip_mode == "VIP" and Family.of(ingress.ip) is family
     ]
 
 
