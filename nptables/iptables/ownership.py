@@ -20,7 +20,9 @@ class Ownership:
     of them. `ensured` are chains that must exist but whose rules belong to others too, so that
     they are never emptied, rewritten or deleted. `jumps` are the exact lines in built-in
     chains, by table, in the order in which they stand at the top of their chain. In a chain of
-    `unordered` the order among lines of different service ports means nothing.
+    `unordered` the order among lines of different service ports means nothing. A chain of
+    `lent` that is no longer wanted stays as it is while a rule of somebody else leads to it;
+    any other is emptied then.
     """
 
     chains: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
@@ -28,6 +30,12 @@ class Ownership:
     ensured: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     jumps: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     unordered: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+    lent: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables in which anything is owned or ensured, sorted."""
+        return tuple(sorted({*self.chains, *self.patterns, *self.ensured, *self.jumps}))
 
     def owns_chain(self, table: str, chain: str) -> bool:
         """Whether a chain with all its rules is the owner's alone."""

@@ -1,0 +1,219 @@
+"""Comparing two rulesets by what one owner has in them; see `diff`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from nptables.family import Family
+from nptables.iptables.changes.likeness import (
+    compare_multisets,
+    in_order,
+    same_rules,
+    target_of,
+)
+from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.ownership import Ownership
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
+from nptables.iptables.spelling import normal_form
+
+# On nft, 20 lines deleted and inserted one by one cost more than rewriting a chain of 5,000.
+MOST_EDITS = 16
+
+
+def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = None) -> Plan:
+    """What has to change in `current` so that it holds what `desired` has of its owner's.
+
+    `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
+    which a translation has. Rules and policies of others are never in the plan. An empty (falsy)
+    plan means no drift.
+
+    Raises ValueError when nobody says whose rules are meant, or the families differ.
+    """
+    owner = ownership or desired.ownership
+    if owner is None:
+        raise ValueError("diff needs an Ownership: desired has none, so pass ownership=")
+    if current.family is not desired.family:
+        raise ValueError(f"cannot compare {current.family.value} with {desired.family.value} rules")
+    names = dict.fromkeys((*desired.tables, *owner.tables))
+    tables = {}
+    for name in names:
+        plan = _compare_table(
+            current.tables.get(name), desired.tables.get(name), name, owner, current.family
+        )
+        if plan or plan.kept or plan.cosmetic:
+            tables[name] = plan
+    return Plan(current.family, tables, owner, current, desired)
+
+
+def undo(plan: Plan, current: Ruleset) -> Plan:
+    """What takes a plan back from a ruleset on which it was carried out, wholly or in part.
+
+    The owned part becomes what it was in `plan.before`; chains of others that the plan created
+    because they had to exist go too, unless they hold rules or others lead to them by now.
+    """
+    back = diff(current, plan.before, ownership=plan.ownership)
+    tables = dict(back.tables)
+    for name, table in plan.tables.items():
+        now = current.tables.get(name)
+        created = [c for c in table.ensure if now is not None and now.chains.get(c) == ()]
+        if now is None or not created:
+            continue
+        taken_back = tables.get(name, TablePlan(name))
+        used = _used_by_others(now, set(created), plan.ownership, name, taken_back.remove)
+        unused = tuple(chain for chain in created if chain not in used)
+        tables[name] = attrs.evolve(taken_back, discard=unused)
+    return attrs.evolve(back, tables=tables)
+
+
+def _compare_table(
+    current: Table | None, desired: Table | None, name: str, owner: Ownership, family: Family
+) -> TablePlan:
+    have: Mapping[str, tuple[str, ...]] = current.chains if current is not None else {}
+    want: Mapping[str, tuple[str, ...]] = desired.chains if desired is not None else {}
+    changes: dict[str, ChainChange] = {}
+    cosmetic: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    unordered = owner.unordered.get(name, frozenset())
+    for chain, lines in want.items():
+        before = have.get(chain)
+        if before == lines or not owner.owns_chain(name, chain):
+            continue
+        change = _compare_chain(chain, before, lines, family, shared=chain in unordered)
+        if change is None:
+            continue
+        if change.removed or change.added or before is None or change.kind == "rewrite":
+            changes[chain] = change
+        else:
+            cosmetic[chain] = (before, lines)
+    insert, remove = _compare_jumps(have, want, name, owner, family)
+    unwanted = [c for c in have if c not in want and owner.owns_chain(name, c)]
+    kept: dict[str, str] = {}
+    if unwanted and current is not None:
+        kept = _used_by_others(current, set(unwanted), owner, name, remove)
+        changes |= _deletions(unwanted, have, kept, owner.lent.get(name, frozenset()))
+    ensure = tuple(c for c in want if c not in have and owner.ensures_chain(name, c))
+    return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic)
+
+
+def _compare_chain(
+    chain: str,
+    before: tuple[str, ...] | None,
+    after: tuple[str, ...],
+    family: Family,
+    *,
+    shared: bool,
+) -> ChainChange | None:
+    """The change of a chain whose texts differ; None where the rules are the same.
+
+    A change that neither adds nor removes a line, and needs no other order, is cosmetic: it
+    comes as an edit.
+    """
+    if before is None:
+        return ChainChange(chain, None, after, (), after)
+    if shared:
+        return _compare_shared_chain(chain, before, after, family)
+    if same_rules(before, after, family, ignoring_comments=False):
+        return None
+    if same_rules(before, after, family, ignoring_comments=True):
+        return ChainChange(chain, before, after, in_place=True)
+    found = compare_multisets(before, after, family)
+    return ChainChange(chain, before, after, found.removed, found.added)
+
+
+def _compare_shared_chain(
+    chain: str, before: tuple[str, ...], after: tuple[str, ...], family: Family
+) -> ChainChange | None:
+    found = compare_multisets(before, after, family)
+    removed, added = found.removed, found.added
+    edits = len(removed) + len(added)
+    in_place = edits <= MOST_EDITS and edits <= max(len(before), len(after)) // 2
+    if in_place:
+        in_place = in_order((*added, *_without(before, removed)), after, family)
+    if in_place and not edits and not found.cosmetic:
+        return None
+    return ChainChange(chain, before, after, removed, added, in_place)
+
+
+def _without(lines: Iterable[str], removed: Iterable[str]) -> list[str]:
+    """What is left after deleting the first of each line, as `-D` does."""
+    going = Counter(removed)
+    kept = []
+    for line in lines:
+        if going[line] > 0:
+            going[line] -= 1
+        else:
+            kept.append(line)
+    return kept
+
+
+def _compare_jumps(
+    have: Mapping[str, tuple[str, ...]],
+    want: Mapping[str, tuple[str, ...]],
+    table: str,
+    owner: Ownership,
+    family: Family,
+) -> tuple[tuple[Insertion, ...], tuple[str, ...]]:
+    """The owner's jumps that are missing from built-in chains, and those that are too many."""
+    insert: list[Insertion] = []
+    remove: list[str] = []
+    jumps = owner.jumps.get(table, ())
+    for chain in dict.fromkeys(map(chain_of, jumps)):
+        lines = have.get(chain, ())
+        if lines and lines == want.get(chain):
+            continue
+        forms = [normal_form(line, family) for line in lines]
+        wanted = {normal_form(line, family) for line in want.get(chain, ())}
+        previous, place = "", 0
+        for jump in (jump for jump in jumps if chain_of(jump) == chain):
+            form = normal_form(jump, family)
+            places = [index for index, found in enumerate(forms) if found == form]
+            if form not in wanted:
+                remove.extend(lines[index] for index in places)
+            elif places:
+                remove.extend(lines[index] for index in places[1:])
+                previous, place = jump, places[0] + 1
+            else:
+                insert.append(Insertion(jump, previous, place + 1))
+    return tuple(insert), tuple(remove)
+
+
+def _used_by_others(
+    table: Table, chains: set[str], owner: Ownership, name: str, removed: Iterable[str]
+) -> dict[str, str]:
+    """Which of the chains a rule leads to that is not the owner's, and one such rule.
+
+    `removed` are jumps that go away. Whoever keeps a rule in a built-in chain or a chain of his
+    own is another.
+    """
+    found: dict[str, str] = {}
+    going = list(removed)
+    for chain, lines in table.chains.items():
+        if owner.owns_chain(name, chain):
+            continue
+        for line in lines:
+            target = target_of(line)
+            if target in chains:
+                if chain in BUILT_IN_CHAINS.get(name, ()) and line in going:
+                    going.remove(line)
+                else:
+                    found.setdefault(target, line)
+    return found
+
+
+def _deletions(
+    unwanted: Iterable[str],
+    have: Mapping[str, tuple[str, ...]],
+    kept: Mapping[str, str],
+    lent: frozenset[str],
+) -> dict[str, ChainChange]:
+    """Chains to delete; those that others use are emptied, if they are not lent or empty."""
+    changes = {}
+    for chain in unwanted:
+        lines = have[chain]
+        if chain not in kept:
+            changes[chain] = ChainChange(chain, lines, None, lines)
+        elif lines and chain not in lent:
+            changes[chain] = ChainChange(chain, lines, (), lines)
+    return changes

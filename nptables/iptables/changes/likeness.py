@@ -1,0 +1,153 @@
+"""When two rules, or two chains, are the same: by text, by normal form, but for comments.
+
+Texts are compared first, since nearly all are equal; a line is looked at more closely only where
+its text differs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from nptables.family import Family
+from nptables.iptables.spelling import normal_form
+
+# Quoted words are consumed whole, so that what looks like a comment inside one is left alone.
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_COMMENT = re.compile(rf' -m comment --comment (?:{_QUOTED}|[^\s"]+)|({_QUOTED})')
+
+_PACKETS = re.compile(
+    r"-A \S+(?: (?:! )?-s \S+)?(?: (?P<not>! )?-d (?P<to>\S+))?(?:(?: !)? -[io] \S+)*"
+    r"(?: -p (?P<protocol>\S+))?(?:.*? --dport (?P<port>\S+))?"
+)
+
+
+def without_comments(line: str) -> str:
+    """The line without its `-m comment` matches."""
+    if " -m comment " not in line:
+        return line
+    return _COMMENT.sub(lambda found: found[1] or "", line)
+
+
+def same_rules(
+    before: Sequence[str], after: Sequence[str], family: Family, *, ignoring_comments: bool
+) -> bool:
+    """Whether two chains hold the same rules in the same order."""
+    if len(before) != len(after):
+        return False
+    form = _bare_form if ignoring_comments else normal_form
+    return all(
+        old == new or form(old, family) == form(new, family)
+        for old, new in zip(before, after, strict=True)
+    )
+
+
+def _bare_form(line: str, family: Family) -> str:
+    return without_comments(normal_form(line, family))
+
+
+@attrs.frozen
+class Multisets:
+    """How two chains differ as multisets: lines only in one, and pairs that say the same.
+
+    `cosmetic` are pairs of lines whose comments alone differ.
+    """
+
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    cosmetic: tuple[tuple[str, str], ...]
+
+
+def compare_multisets(before: Sequence[str], after: Sequence[str], family: Family) -> Multisets:
+    """Which lines two chains do not share, equal lines counted as often as they occur."""
+    removed, added = list(_surplus(before, after)), list(_surplus(after, before))
+    if not removed or not added:
+        return Multisets(tuple(removed), tuple(added), ())
+    removed, added, _ = _pair_off(removed, added, lambda line: normal_form(line, family))
+    removed, added, cosmetic = _pair_off(removed, added, lambda line: _bare_form(line, family))
+    return Multisets(tuple(removed), tuple(added), cosmetic)
+
+
+def _surplus(lines: Sequence[str], others: Sequence[str]) -> Iterable[str]:
+    """The lines that occur more often than among the others: the last ones of each."""
+    left = Counter(others)
+    for line in lines:
+        if left[line] > 0:
+            left[line] -= 1
+        else:
+            yield line
+
+
+def _pair_off(
+    removed: list[str], added: list[str], form: Callable[[str], str]
+) -> tuple[list[str], list[str], tuple[tuple[str, str], ...]]:
+    """Take lines of equal form out of both lists."""
+    waiting: dict[str, list[str]] = {}
+    for line in removed:
+        waiting.setdefault(form(line), []).append(line)
+    pairs, left = [], []
+    for line in added:
+        partners = waiting.get(form(line))
+        if partners:
+            pairs.append((partners.pop(0), line))
+        else:
+            left.append(line)
+    gone = [line for lines in waiting.values() for line in lines]
+    in_order = list(_surplus(removed, list(_surplus(removed, gone))))
+    return in_order, left, tuple(pairs)
+
+
+def in_order(lines: Sequence[str], wanted: Sequence[str], family: Family) -> bool:
+    """Whether a shared chain decides as `wanted` does, which has the same lines in some order.
+
+    The order counts among lines for the same packets, which is the same destination address,
+    protocol and port, or no single address and the same protocol and port. Lines without a port
+    stand last, in their order.
+    """
+    if lines == wanted:
+        return True
+    found, rest = _by_packets(lines, family)
+    want, wanted_rest = _by_packets(wanted, family)
+    if [form for _, form in rest] != [form for _, form in wanted_rest]:
+        return False
+    if rest and rest[0][0] < len(lines) - len(rest):
+        return False
+    return all(len(group) == 1 or found.get(key) == group for key, group in want.items())
+
+
+def _by_packets(
+    lines: Sequence[str], family: Family
+) -> tuple[dict[tuple[str, str, str], list[str]], list[tuple[int, str]]]:
+    """The bare forms of lines by the packets they are for, and with their place those without."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    rest = []
+    host = f"/{family.host_prefix}"
+    for place, line in enumerate(lines):
+        form = _bare_form(line, family)
+        packets = _PACKETS.match(form)
+        if packets is None or packets["port"] is None:
+            rest.append((place, form))
+            continue
+        to = packets["to"] or ""
+        single = to if to.endswith(host) and not packets["not"] else ""
+        groups.setdefault((single, packets["protocol"] or "", packets["port"]), []).append(form)
+    return groups, rest
+
+
+_TARGET = re.compile(rf" -[jg] (\S+)|{_QUOTED}")
+
+
+def target_of(line: str) -> str:
+    """The chain or target that a rule line leads to, or an empty string."""
+    if '"' not in line:
+        _, jump, rest = line.rpartition(" -j ")
+        if not jump:
+            _, jump, rest = line.rpartition(" -g ")
+        return rest.partition(" ")[0] if jump else ""
+    found = ""
+    for match in _TARGET.finditer(line):
+        found = match[1] or found
+    return found

@@ -1,0 +1,185 @@
+"""A plan: every change that makes the owned part of a ruleset what it shall be.
+
+A plan is a value. It says what changes, not how: `steps` in the module of that name puts the
+changes into commits in the order in which packets see no worse state than before or after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from nptables.family import Family
+from nptables.iptables.ownership import Ownership
+from nptables.iptables.ruleset import Ruleset
+
+
+@attrs.frozen
+class ChainChange:
+    """One owned chain before and after.
+
+    `before` is None for a chain that is not there, `after` for one to be deleted. `removed` and
+    `added` are the lines that only one of them has, as a multiset. Where `in_place` is set, the
+    two can be carried out line by line: added lines go to the top of the chain in their order.
+    """
+
+    chain: str
+    before: tuple[str, ...] | None
+    after: tuple[str, ...] | None
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    in_place: bool = False
+
+    @property
+    def kind(self) -> str:
+        """`create`, `rewrite`, `edit` or `delete`."""
+        if self.before is None:
+            return "create"
+        if self.after is None:
+            return "delete"
+        return "edit" if self.in_place else "rewrite"
+
+
+@attrs.frozen
+class Insertion:
+    """A jump to insert into a built-in chain: at the top, or directly behind another line.
+
+    `after` is the line it goes behind, and `position` (from 1) the place that it then has; both
+    are empty at the top.
+    """
+
+    line: str
+    after: str = ""
+    position: int = 1
+
+
+@attrs.frozen
+class TablePlan:
+    """The changes of one table.
+
+    `changes` has the owned chains. `ensure` are chains of others to be created where they are
+    missing. `insert` and `remove` are jumps in built-in chains. `kept` are chains that would be
+    deleted if it were not for the foreign rule that stands beside their name. `cosmetic` are
+    chains that differ in comments only, with the lines before and after.
+    """
+
+    table: str
+    changes: Mapping[str, ChainChange] = attrs.field(factory=dict)
+    ensure: tuple[str, ...] = ()
+    discard: tuple[str, ...] = ()
+    insert: tuple[Insertion, ...] = ()
+    remove: tuple[str, ...] = ()
+    kept: Mapping[str, str] = attrs.field(factory=dict)
+    cosmetic: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = attrs.field(factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.ensure or self.discard or self.insert or self.remove)
+
+    def of_kind(self, kind: str) -> Iterator[ChainChange]:
+        """The changes of a kind (see ChainChange.kind), by chain."""
+        return (change for change in self.changes.values() if change.kind == kind)
+
+    @property
+    def create(self) -> tuple[str, ...]:
+        """The chains to create."""
+        return (*(change.chain for change in self.of_kind("create")), *self.ensure)
+
+    @property
+    def rewrite(self) -> tuple[str, ...]:
+        """The chains to change, whole or line by line."""
+        return tuple(c.chain for c in self.changes.values() if c.kind in ("rewrite", "edit"))
+
+    @property
+    def delete(self) -> tuple[str, ...]:
+        """The chains to delete."""
+        return (*(change.chain for change in self.of_kind("delete")), *self.discard)
+
+
+@attrs.frozen(slots=False)
+class Plan:
+    """What turns the owned part of `before` into that of `desired`, and touches nothing else.
+
+    A plan is falsy when there is nothing to do, which is when there is no drift: differences in
+    spelling are none, differences in comments only are in the `cosmetic` of its tables, and what
+    has to stay because others use it is in `kept`.
+    """
+
+    family: Family
+    tables: Mapping[str, TablePlan]
+    ownership: Ownership = attrs.field(repr=False)
+    before: Ruleset = attrs.field(repr=False)
+    desired: Ruleset = attrs.field(repr=False)
+
+    def __bool__(self) -> bool:
+        return any(self.tables.values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self
+
+    @property
+    def cosmetic(self) -> dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]]:
+        """By table and chain: the lines before and after of chains whose comments differ."""
+        return {
+            (table, chain): pair
+            for table, plan in self.tables.items()
+            for chain, pair in plan.cosmetic.items()
+        }
+
+    @property
+    def kept(self) -> dict[tuple[str, str], str]:
+        """By table and chain: the foreign rule because of which a chain is not deleted."""
+        return {
+            (table, chain): line
+            for table, plan in self.tables.items()
+            for chain, line in plan.kept.items()
+        }
+
+    def to_restore(self) -> str:
+        """The text that carries the plan out when fed to `iptables-restore --noflush`.
+
+        Several commits, each atomic for its table. Empty for an empty plan.
+        """
+        from nptables.iptables.changes.steps import steps_of  # noqa: PLC0415 (steps know plans)
+
+        return "".join(step.to_restore() for step in steps_of(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as data for `json.dumps`: by table what is created, changed and deleted."""
+        return {
+            "family": self.family.value,
+            "drift": bool(self),
+            "tables": {name: _table_json(plan) for name, plan in self.tables.items()},
+        }
+
+
+def _table_json(plan: TablePlan) -> dict[str, Any]:
+    return {
+        "create": {
+            **{change.chain: list(change.after or ()) for change in plan.of_kind("create")},
+            **{chain: [] for chain in plan.ensure},
+        },
+        "change": {
+            change.chain: {
+                "removed": list(change.removed),
+                "added": list(change.added),
+                "rewritten": change.kind == "rewrite",
+            }
+            for change in plan.changes.values()
+            if change.kind in ("rewrite", "edit")
+        },
+        "delete": {
+            **{change.chain: list(change.before or ()) for change in plan.of_kind("delete")},
+            **{chain: [] for chain in plan.discard},
+        },
+        "insertJumps": [insertion.line for insertion in plan.insert],
+        "removeJumps": list(plan.remove),
+        "kept": dict(plan.kept),
+        "cosmetic": {
+            chain: {"before": list(before), "after": list(after)}
+            for chain, (before, after) in plan.cosmetic.items()
+        },
+    }

@@ -1,0 +1,121 @@
+"""A plan for people: a unified diff, with what belongs together under one heading."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import attrs
+
+from nptables.errors import printable
+from nptables.iptables.changes.likeness import target_of
+from nptables.iptables.changes.plan import Plan
+from nptables.iptables.ruleset import chain_of
+
+# Who a line of a table belongs to, as people name it; an empty string for nobody in particular.
+GroupOf = Callable[[str, str], str]
+
+
+@attrs.frozen
+class ReportLine:
+    """One line of a report: `kind` is heading, chain, removed, added, same or note."""
+
+    kind: str
+    text: str
+
+
+_SIGNS = {"removed": "-", "added": "+", "same": " "}
+
+
+def report_lines(plan: Plan, group_of: GroupOf) -> Iterator[ReportLine]:
+    """The plan as a unified diff grouped by what `group_of` says of each line.
+
+    What belongs to nobody in particular comes first. Below are the chains that others keep in
+    use and those that differ in comments only. Control characters are escaped.
+    """
+    groups: dict[str, dict[tuple[str, str], list[ReportLine]]] = {}
+    for table, chain, kind, line in _changed_lines(plan):
+        found = groups.setdefault(group_of(table, line), {}).setdefault((table, chain), [])
+        found.append(ReportLine(kind, _SIGNS[kind] + printable(line, 4000)))
+    for group in sorted(groups):
+        yield ReportLine("heading", f"# {printable(group) or 'rules that are always there'}")
+        for (table, chain), lines in groups[group].items():
+            yield ReportLine(
+                "chain", f"@@ {table} {printable(chain)}{_fate(plan, table, chain)} @@"
+            )
+            yield from lines
+    for (table, chain), line in plan.kept.items():
+        user = printable(line, 200)
+        yield ReportLine(
+            "note", f"# {table} {printable(chain)} stays, because others use it: {user}"
+        )
+    if count := len(plan.cosmetic):
+        chains = "chain differs" if count == 1 else "chains differ"
+        yield ReportLine("note", f"# {count} {chains} in comments only, which is no drift")
+
+
+def to_text(lines: Iterable[ReportLine]) -> str:
+    """The report without colours."""
+    return "".join(f"{line.text}\n" for line in lines)
+
+
+def _fate(plan: Plan, table: str, chain: str) -> str:
+    changes = plan.tables[table]
+    if chain in changes.create:
+        return " (new chain)"
+    if chain in changes.delete:
+        return " (deleted chain)"
+    change = changes.changes.get(chain)
+    if change is not None and not change.removed and not change.added:
+        return " (other order)"
+    return ""
+
+
+def _changed_lines(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    """Table, chain, kind and text of everything that changes."""
+    for name, table in plan.tables.items():
+        for line in table.remove:
+            yield name, chain_of(line), "removed", line
+        for insertion in table.insert:
+            yield name, chain_of(insertion.line), "added", insertion.line
+        for chain in (*table.ensure, *table.discard):
+            kind = "added" if chain in table.ensure else "removed"
+            yield name, chain, kind, f":{chain} -"
+        for change in table.changes.values():
+            kind = {"create": "added", "delete": "removed"}.get(change.kind)
+            lines = change.after if change.after is not None else change.before
+            if kind is not None:
+                # An empty chain has no line that could stand for it.
+                shown: Sequence[str] = lines or (f":{change.chain} -",)
+                yield from ((name, change.chain, kind, line) for line in shown)
+            elif change.kind == "edit":
+                yield from ((name, change.chain, "removed", line) for line in change.removed)
+                yield from ((name, change.chain, "added", line) for line in change.added)
+            else:
+                yield from _rewritten(name, change.chain, change.before or (), change.after or ())
+
+
+_MOST_COMPARED = 2000
+
+
+def _rewritten(
+    table: str, chain: str, before: Sequence[str], after: Sequence[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """The lines that differ, in their order; of very long chains as sets."""
+    if max(len(before), len(after)) > _MOST_COMPARED:
+        old, new = set(before), set(after)
+        yield from ((table, chain, "removed", line) for line in before if line not in new)
+        yield from ((table, chain, "added", line) for line in after if line not in old)
+        return
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag != "equal":
+            yield from ((table, chain, "removed", line) for line in before[i1:i2])
+            yield from ((table, chain, "added", line) for line in after[j1:j2])
+
+
+def chain_or_target(line: str) -> tuple[str, str]:
+    """The chain of a rule line (or of a `:CHAIN` line) and the chain or target it leads to."""
+    if line.startswith(":"):
+        return line[1:].partition(" ")[0], ""
+    return chain_of(line), target_of(line)

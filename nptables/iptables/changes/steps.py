@@ -1,0 +1,211 @@
+"""The commits that carry out a plan, in an order in which no packet meets a worse state.
+
+Each table commits by itself. A Service that gains its first endpoint wants nat first (or its
+packets would be refused no longer and not yet be translated), one that gains source ranges or
+loses its endpoints wants filter first. So: filter with old and new rules, then nat, then filter
+as it shall be, then the deletions, since a refused deletion takes its whole table back. Empty
+steps fall away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from nptables.iptables.changes.likeness import compare_multisets, target_of
+from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+
+# A commit with more chains than this is split where a backend wants it: on nft the time for one
+# commit grows far faster than its number of chains.
+PIECE = 100
+
+
+@attrs.frozen
+class Step:
+    """One commit of one table.
+
+    In this order: the chains of `fill` are created or emptied and get their lines, `insert` are
+    lines to insert, `remove` lines to delete, each in a chain that is there, and `delete` chains
+    to empty and delete. `purpose` says in words what the step is for.
+    """
+
+    table: str
+    purpose: str
+    fill: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    insert: tuple[Insertion, ...] = ()
+    remove: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.fill or self.remove or self.insert or self.delete)
+
+    def to_restore(self) -> str:
+        """The step for `iptables-restore --noflush`: no built-in chain is ever declared."""
+        return "\n".join((*self.restore_lines(), ""))
+
+    def restore_lines(self) -> Iterator[str]:
+        """The lines of the text, from `*table` to `COMMIT`."""
+        yield f"*{self.table}"
+        # Both backends are faster with chains declared in sorted order.
+        chains = sorted(self.fill)
+        for chain in sorted({*chains, *self.delete}):
+            yield f":{chain} - [0:0]"
+        for chain in chains:
+            yield from self.fill[chain]
+        for insertion in self.insert:
+            yield insertion_command(insertion)
+        for line in self.remove:
+            yield f"-D{line[2:]}"
+        for chain in sorted(self.delete):
+            yield f"-X {chain}"
+        yield "COMMIT"
+
+
+def insertion_command(insertion: Insertion) -> str:
+    """The `-I` command of an insertion."""
+    chain, blank, rest = insertion.line[3:].partition(" ")
+    place = "" if insertion.position == 1 else f" {insertion.position}"
+    return f"-I {chain}{place}{blank}{rest}"
+
+
+def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
+    """The steps of a plan. With `piece`, new chains and deletions come so many a commit."""
+    tables = plan.tables
+    found: list[Step] = []
+    in_filter = tables.get("filter")
+    if in_filter is not None:
+        found.append(_old_and_new(in_filter, plan))
+    for name, table in tables.items():
+        if name != "filter":
+            found += _as_it_shall_be(table, piece)
+    if in_filter is not None:
+        found.append(_only_new(in_filter))
+    for table in tables.values():
+        found += _deletions(table, piece)
+    return [step for step in found if step]
+
+
+def _old_and_new(table: TablePlan, plan: Plan) -> Step:
+    """The filter table before nat changes: nothing that it refuses or lets pass is lost yet."""
+    fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
+    insert: list[Insertion] = []
+    for change in table.changes.values():
+        if change.after is None or (change.before is not None and not _gains(change)):
+            continue
+        if change.kind == "edit":
+            insert += _at_the_top(change.added)
+        else:
+            fill[change.chain] = _union(change, plan)
+    insert += _jumps(table)
+    return Step(table.table, "filter with old and new rules", fill, tuple(insert))
+
+
+def _gains(change: ChainChange) -> bool:
+    """Whether a chain must change before nat does: it gets lines, or another order."""
+    return bool(change.added) or not change.removed
+
+
+def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
+    after = change.after or ()
+    if not change.removed or change.before is None:
+        return after
+    return (*after, *compare_multisets(change.before, after, plan.family).removed)
+
+
+def _only_new(table: TablePlan) -> Step:
+    """The filter table after nat: what is no longer wanted goes."""
+    fill: dict[str, tuple[str, ...]] = {}
+    remove: list[str] = []
+    for change in table.changes.values():
+        if change.after is None or not change.removed:
+            continue
+        if change.kind == "edit":
+            remove += change.removed
+        else:
+            fill[change.chain] = change.after
+    return Step(table.table, "filter as it shall be", fill, (), (*remove, *table.remove))
+
+
+def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
+    """A table other than filter: new chains that nothing leads to yet first, if in pieces."""
+    created = {c.chain: c.after or () for c in table.of_kind("create")}
+    fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
+    if piece is not None and len(created) > piece:
+        for chains in _pieces(_leaves_first(created), piece):
+            new = {chain: created[chain] for chain in chains}
+            yield Step(table.table, f"new chains of {table.table}", new)
+    else:
+        fill |= created
+    remove: list[str] = []
+    insert: list[Insertion] = []
+    for change in table.changes.values():
+        if change.kind == "edit":
+            remove += change.removed
+            insert += _at_the_top(change.added)
+        elif change.kind == "rewrite":
+            fill[change.chain] = change.after or ()
+    insert += _jumps(table)
+    yield Step(
+        table.table,
+        f"{table.table} as it shall be",
+        fill,
+        tuple(insert),
+        (*remove, *table.remove),
+    )
+
+
+def _at_the_top(lines: tuple[str, ...]) -> list[Insertion]:
+    """Insertions that leave lines at the top in their order: the last goes first."""
+    return [Insertion(line) for line in reversed(lines)]
+
+
+def _jumps(table: TablePlan) -> list[Insertion]:
+    """The jumps to insert: those at the top last-to-first, then each behind its neighbour.
+
+    A position counts what the step itself has put before it.
+    """
+    at_top = [insertion for insertion in table.insert if not insertion.after]
+    found = [Insertion(insertion.line) for insertion in reversed(at_top)]
+    placed: dict[str, int] = {}
+    for insertion in at_top:
+        chain = insertion.line[3:].partition(" ")[0]
+        placed[chain] = placed.get(chain, 0) + 1
+    for insertion in table.insert:
+        if insertion.after:
+            chain = insertion.line[3:].partition(" ")[0]
+            moved = placed.get(chain, 0)
+            found.append(attrs.evolve(insertion, position=insertion.position + moved))
+            placed[chain] = moved + 1
+    return found
+
+
+def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
+    gone = {change.chain: change.before or () for change in table.of_kind("delete")}
+    gone |= dict.fromkeys(table.discard, ())
+    if piece is None or len(gone) <= piece:
+        yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
+        return
+    for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
+        yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))
+
+
+def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The chains so ordered that each stands behind those of them that it leads to."""
+    depth: dict[str, int] = {}
+    for start in chains:
+        stack = [start]
+        while stack:
+            chain = stack[-1]
+            targets = {t for line in chains[chain] if (t := target_of(line)) in chains}
+            waiting = [t for t in targets if t not in depth and t not in stack]
+            if waiting:
+                stack += waiting
+            else:
+                depth[chain] = 1 + max((depth.get(t, 0) for t in targets), default=0)
+                stack.pop()
+    return sorted(chains, key=lambda chain: (depth[chain], chain))
+
+
+def _pieces(chains: list[str], size: int) -> Iterable[list[str]]:
+    return (chains[start : start + size] for start in range(0, len(chains), size))

@@ -1,0 +1,72 @@
+"""Which Service a rule belongs to, told from rulesets alone: by comments and chain names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from nptables.iptables.changes.report import chain_or_target
+from nptables.iptables.ruleset import Ruleset
+from nptables.translation.assembly import Translation
+
+_COMMENT = re.compile(
+    r' --comment "?(?:(?:masquerade|pod|route LOCAL|masquerade LOCAL) traffic for '
+    r"|other traffic to )?([a-z0-9](?:[a-z0-9.-]*)/[a-z0-9](?:[a-z0-9.-]*))(?::[a-z0-9-]+)?[\" ]"
+)
+_HASHED = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
+
+
+def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
+    """A function of a table and a line that gives `namespace/name` of the line's Service.
+
+    It knows the Services of translations among the rulesets, and otherwise what comments say;
+    a chain without a comment belongs where the rule that leads to it belongs. An empty string
+    for rules of no Service.
+    """
+    owners: dict[str, str] = {}
+    for ruleset in rulesets:
+        if not isinstance(ruleset, Translation):
+            _learn_from_comments(ruleset, owners)
+
+    def owner_of(chain: str) -> str:
+        for ruleset in rulesets:
+            if isinstance(ruleset, Translation):
+                name = ruleset.owner_of_chain(chain)
+                if name is not None:
+                    return f"{name.namespace}/{name.name}"
+        return owners.get(chain, "")
+
+    def group_of(table: str, line: str) -> str:
+        said = _COMMENT.search(line)
+        if said is not None:
+            return said[1]
+        if table != "nat":
+            return ""
+        chain, target = chain_or_target(line)
+        return owner_of(chain) or owner_of(target)
+
+    return group_of
+
+
+def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:
+    """Find whose the hashed chains are: by a comment in them, or in a rule that leads there."""
+    table = ruleset.tables.get("nat")
+    if table is None:
+        return
+    leads: dict[str, list[str]] = {}
+    for chain, lines in table.chains.items():
+        for line in lines:
+            said = _COMMENT.search(line)
+            _, target = chain_or_target(line)
+            if _HASHED.fullmatch(target):
+                leads.setdefault(chain, []).append(target)
+                if said is not None:
+                    owners.setdefault(target, said[1])
+            if said is not None and _HASHED.fullmatch(chain):
+                owners.setdefault(chain, said[1])
+    # From external to service to endpoint chains: two steps are the longest way.
+    for _ in range(2):
+        for chain, targets in leads.items():
+            if chain in owners:
+                for target in targets:
+                    owners.setdefault(target, owners[chain])
