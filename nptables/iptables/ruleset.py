@@ -122,6 +122,14 @@ class Ruleset:
     comments: tuple[tuple[int, str], ...] = attrs.field(default=(), eq=False, repr=False)
     ownership: Ownership = attrs.field(factory=Ownership, eq=False, repr=False, kw_only=True)
 
+    @cached_property
+    def derived(self) -> dict[Hashable, object]:
+        """What others made of this ruleset and want to find again: it lives as long as this does.
+
+        Never part of a comparison. Keys are types of whoever puts something in.
+        """
+        return {}
+
     @staticmethod
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
         """The ruleset in a text that `iptables-save` or `ip6tables-save` printed.
