@@ -103,6 +103,8 @@ def host_or_network(text: str, family: Family) -> str:
     address, bits = _split_network(text, family)
     printed = _address(address, family)
     length = _prefix(bits, family)
+    if not length.isdecimal():
+        raise Unsettled(text)  # 1.8.9 prints no mask at all then
     return printed if length == str(family.host_prefix) else f"{printed}/{length}"
 
 

@@ -27,7 +27,7 @@ _WORD = st.one_of(
         ]
     ),
     st.text(st.characters(codec="utf-8", exclude_characters="\0\n"), min_size=1, max_size=12),
-).map(lambda text: text if text not in ("!",) else "x")
+).map(lambda text: "x" if text == "!" else text)
 _CHAIN = st.from_regex(r"[A-Z][A-Z0-9-]{0,27}", fullmatch=True)
 
 
