@@ -37,7 +37,7 @@ def test_without_root_every_feature_of_the_kernel_is_lacking(
     monkeypatch.setattr(requirements.os, "geteuid", lambda: 1000)
     requirements._reason_against.cache_clear()
 
-    with pytest.raises(pytest.skip.Exception, match="lacks root$"):
+    with pytest.raises(pytest.skip.Exception, match=r"lacks root$"):
         requires("root", "netns", "legacy")
 
     requirements._reason_against.cache_clear()
