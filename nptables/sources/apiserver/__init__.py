@@ -1,0 +1,40 @@
+"""Objects straight from an API server: lists, and watches that keep them current.
+
+The `kubernetes` client reads the configuration, finds credentials and carries the bytes; the
+list-and-watch loop is ours, because the client's own asks for no bookmarks, does not page, and
+retries without pause. It is imported only when a connection is made.
+"""
+
+from nptables.sources.apiserver.backoff import Backoff
+from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
+from nptables.sources.apiserver.listing import list_cluster, list_pages
+from nptables.sources.apiserver.reflector import Reflector, Settings
+from nptables.sources.apiserver.resources import (
+    ENDPOINT_SLICES,
+    NODES,
+    SERVICES,
+    Resource,
+    node_named,
+)
+from nptables.sources.apiserver.transport import Connection, Response, Transport
+
+__all__ = [
+    "ENDPOINT_SLICES",
+    "NODES",
+    "SERVICES",
+    "Backoff",
+    "Changed",
+    "Connection",
+    "Event",
+    "Listed",
+    "Reflector",
+    "Resource",
+    "Response",
+    "Settings",
+    "Transport",
+    "Trouble",
+    "Watching",
+    "list_cluster",
+    "list_pages",
+    "node_named",
+]

@@ -1,0 +1,129 @@
+"""Complete lists, page by page, each page turned into the model before the next is asked for."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from nptables.errors import ApiServerError, Problem
+from nptables.model import Cluster, EndpointSlice, Node, Service
+from nptables.sources.apiserver.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
+from nptables.sources.apiserver.transport import Transport
+
+PAGE_SIZE = 500
+# Set by the EndpointSlice controller to the time of the change that it reacted to.
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
+
+
+@attrs.frozen
+class Page:
+    """A page of a list: its objects as the model has them, and the list's resource version."""
+
+    cluster: Cluster
+    resource_version: str
+    triggered: dict[tuple[str, str], float]
+
+
+def list_pages(
+    transport: Transport, resource: Resource, *, page_size: int = PAGE_SIZE
+) -> Iterator[Page]:
+    """The pages of a complete, consistent list.
+
+    Raises ApiServerError; with status 410 where the list outlived its continue token.
+    """
+    token = ""
+    while True:
+        query = {**resource.selectors, "limit": str(page_size)}
+        if token:
+            query["continue"] = token
+        document = _document(transport.get(resource.path, query).read())
+        metadata = document.get("metadata") or {}
+        items = document.get("items") or []
+        token = str(metadata.get("continue") or "")
+        with _collector_paused():
+            page = Page(
+                read_objects(resource, items),
+                str(metadata.get("resourceVersion") or ""),
+                dict(_trigger_times(items)),
+            )
+        # The raw objects must be gone before the next page comes: this is the peak.
+        del document, items
+        yield page
+        if not token:
+            return
+
+
+def read_objects(resource: Resource, items: Iterable[Any]) -> Cluster:
+    """Objects of a list, which carry neither kind nor version, as the model has them."""
+    kind = {"kind": resource.kind, "apiVersion": resource.api_version}
+    return Cluster.from_objects(
+        ({**item, **kind} if isinstance(item, Mapping) else item for item in items), lenient=True
+    )
+
+
+def list_cluster(
+    transport: Transport,
+    resources: Iterable[Resource] = (SERVICES, ENDPOINT_SLICES, NODES),
+) -> Cluster:
+    """Everything that decides rules, as the API server has it now. Raises ApiServerError."""
+    return merged(
+        page.cluster for resource in resources for page in list_pages(transport, resource)
+    )
+
+
+def merged(parts: Iterable[Cluster]) -> Cluster:
+    """Clusters as one; of an object that is there several times the last counts."""
+    services: dict[tuple[str, str], Service] = {}
+    slices: dict[tuple[str, str], EndpointSlice] = {}
+    nodes: dict[str, Node] = {}
+    problems: list[Problem] = []
+    for part in parts:
+        services.update(part.services)
+        slices.update(part.slices)
+        nodes.update(part.nodes)
+        problems.extend(part.problems)
+    return Cluster(services, slices, nodes, tuple(problems))
+
+
+def trigger_time(item: Mapping[str, Any]) -> float | None:
+    """When the change that an EndpointSlice reports happened, in seconds since the epoch."""
+    try:
+        text = item["metadata"]["annotations"][TRIGGER_TIME]
+        return datetime.fromisoformat(text).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _trigger_times(items: Iterable[Any]) -> Iterator[tuple[tuple[str, str], float]]:
+    for item in items:
+        if isinstance(item, Mapping) and (time := trigger_time(item)) is not None:
+            metadata = item["metadata"]
+            yield (str(metadata.get("namespace")), str(metadata.get("name"))), time
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiServerError("the list that it sent is not JSON") from error
+    if not isinstance(document, Mapping) or not isinstance(document.get("items") or [], list):
+        raise ApiServerError("what it sent is not a list of objects")
+    return document
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A page makes many objects and no cycles: collecting between them only costs time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

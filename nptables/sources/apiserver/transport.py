@@ -1,0 +1,218 @@
+"""HTTP to an API server, with the configuration and the credentials of the kubernetes client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from nptables.errors import ApiServerError, MissingPackage, printable
+
+# Seconds to wait for a connection, and for the next byte of a list.
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 60.0
+_ERROR_BODY = 65536
+
+
+class Response(Protocol):
+    """The body of a successful answer, read once."""
+
+    def read(self) -> bytes:
+        """All of it. Raises ApiServerError where it breaks off."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its pieces as they come. Raises ApiServerError where it breaks off or falls silent."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back; whoever is reading in another thread is woken."""
+        ...
+
+
+class Transport(Protocol):
+    """What the list-and-watch loop needs of a connection."""
+
+    def get(
+        self, path: str, query: Mapping[str, str], *, read_timeout: float = READ_TIMEOUT
+    ) -> Response:
+        """The answer to a GET. Raises ApiServerError for every answer but a 2xx, and for none."""
+        ...
+
+    def renew(self) -> None:
+        """Read configuration, certificates and credentials again before the next request."""
+        ...
+
+
+class Connection:
+    """A connection to the API server that a kubeconfig, or the Pod's service account, names.
+
+    Without a kubeconfig the service account counts inside a Pod, else KUBECONFIG and
+    ~/.kube/config, as for kubectl. One thread uses one Connection. Raises MissingPackage
+    without the `kubernetes` package and ApiServerError for an unusable configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        user_agent: str = "nptables",
+    ) -> None:
+        self._kubeconfig = kubeconfig or None
+        self._context = context
+        self._user_agent = user_agent
+        self._client: Any = None
+        self._open()
+
+    def get(
+        self, path: str, query: Mapping[str, str], *, read_timeout: float = READ_TIMEOUT
+    ) -> Response:
+        """See Transport."""
+        import urllib3  # noqa: PLC0415 - comes with the kubernetes client
+
+        if self._client is None:
+            self._open()
+        url = f"{self._client.configuration.host.rstrip('/')}{path}"
+        if query:
+            url += f"?{urlencode(query)}"
+        try:
+            answer = self._client.rest_client.pool_manager.request(
+                "GET",
+                url,
+                headers=self._headers(),
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
+                preload_content=False,
+                # Only the loop decides when to ask again, and nobody sends us elsewhere.
+                retries=False,
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # A rotated authority or client certificate shows as a failed handshake.
+            self.renew()
+            raise ApiServerError(f"cannot be reached: {_reason(error)}") from error
+        if 200 <= answer.status < 300:
+            return _Answer(answer)
+        raise _refused(answer)
+
+    def renew(self) -> None:
+        """See Transport."""
+        if self._client is not None:
+            self._client.rest_client.pool_manager.clear()
+        self._client = None
+
+    def _open(self) -> None:
+        try:
+            from kubernetes import config  # noqa: PLC0415 - heavy, and an extra
+            from kubernetes.client.api_client import ApiClient  # noqa: PLC0415
+            from kubernetes.client.configuration import Configuration  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingPackage("kubernetes", extra="cluster", purpose="ask a cluster") from error
+        configuration = Configuration()
+        try:
+            if self._kubeconfig is None and self._context is None:
+                _load_ambient(config, configuration)
+            else:
+                config.load_kube_config(
+                    config_file=self._kubeconfig,
+                    context=self._context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+        except Exception as error:
+            # The loader raises whatever its files, its YAML or an exec plugin make it raise.
+            raise ApiServerError(
+                f"the cluster configuration cannot be used: {_reason(error)}"
+            ) from error
+        self._client = ApiClient(configuration)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        try:
+            settings = self._client.configuration.auth_settings()
+        except Exception as error:
+            raise ApiServerError(f"the credentials cannot be read: {_reason(error)}") from error
+        for setting in settings.values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"].strip()
+        return headers
+
+
+class _Answer:
+    """A 2xx answer of urllib3."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def read(self) -> bytes:
+        body: bytes = _translated(self._answer.read)
+        self._answer.release_conn()
+        return body
+
+    def chunks(self) -> Iterator[bytes]:
+        pieces = self._answer.stream(65536)
+        while (piece := _translated(lambda: next(pieces, None))) is not None:
+            yield piece
+
+    def close(self) -> None:
+        # A reader in another thread sleeps in recv(): only shutting the socket down wakes it.
+        with suppress(Exception):
+            self._answer.shutdown()
+        with suppress(Exception):
+            self._answer.close()
+
+
+def _translated(read: Callable[[], Any]) -> Any:
+    """What `read` gives; a broken connection as an ApiServerError."""
+    import urllib3  # noqa: PLC0415
+
+    try:
+        return read()
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+        # The last two are what urllib3 raises where close() pulled the rug away.
+        raise ApiServerError(f"the answer broke off: {_reason(error)}") from error
+
+
+def _load_ambient(config: Any, configuration: Any) -> None:
+    """The service account inside a Pod, else what kubectl would use."""
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        config.load_kube_config(client_configuration=configuration, persist_config=False)
+
+
+def _refused(answer: Any) -> ApiServerError:
+    """The error for an answer that is no success, with the server's own words."""
+    try:
+        body = answer.read(_ERROR_BODY)
+    except Exception:  # noqa: BLE001 - the status says enough
+        body = b""
+    finally:
+        answer.close()
+    message = ""
+    retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
+    with suppress(ValueError, AttributeError, TypeError):
+        status = json.loads(body)
+        message = str(status.get("message") or "")
+        details = status.get("details") or {}
+        retry_after = max(retry_after, float(details.get("retryAfterSeconds") or 0))
+    said = printable(message) if message else f"{answer.status} {answer.reason or ''}".strip()
+    return ApiServerError(said, status=int(answer.status), retry_after=retry_after)
+
+
+def parse_retry_after(text: str) -> float:
+    """The seconds of a Retry-After header; 0 for none, at most an hour.
+
+    A date, which API servers never send, counts as none.
+    """
+    text = text.strip()
+    return float(min(int(text[:9]), 3600)) if text.isascii() and text.isdigit() else 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, on one line; the innermost cause says it best."""
+    while error.__cause__ is not None or (error.__context__ is not None):
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return printable(str(error) or type(error).__name__)
