@@ -8,7 +8,7 @@ that is made on demand. Counters and comment lines are an optional column beside
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import attrs

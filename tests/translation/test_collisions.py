@@ -63,12 +63,11 @@ def test_a_collision_is_a_warning_that_names_the_winner() -> None:
         node_port("b", 30080, "10.96.0.2", creationTimestamp=OLD),
         *backends("a", "b"),
     )
-    assert [str(w) for w in rules.warnings if w.code == "collision"] == [
-        (
-            "default/b: nodePort 30080/TCP belongs to several Services: default/b gets the packets, "
-            "default/a (TCP) none"
-        )
-    ]
+    (warning,) = (w for w in rules.warnings if w.code == "collision")
+    assert str(warning) == (
+        "default/b: nodePort 30080/TCP belongs to several Services: default/b gets the packets, "
+        "default/a (TCP) none"
+    )
 
 
 def test_an_external_ip_that_is_another_services_cluster_ip_collides() -> None:
