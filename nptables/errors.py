@@ -111,3 +111,116 @@ class RuleSyntaxError(NptablesError):
         self.message = message
         self.line = line
         super().__init__(f"{message}: {printable(line, 200)}")
+
+
+class MissingPackage(NptablesError):
+    """A Python package that the request needs is not installed; `.package` names it."""
+
+    exit_code = 3
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        self.package = package
+        super().__init__(
+            f"to {purpose}, the package {package} is needed: pip install 'nptables[{extra}]'"
+        )
+
+
+class ApiServerError(NptablesError):
+    """An API server refused, could not be reached, or sent what cannot be understood.
+
+    `.status` is the HTTP status, or 0 where there was no answer; `.retry_after` is how many
+    seconds the server asked to wait, or 0.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float = 0.0) -> None:
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(f"the API server: {message}")
+
+
+class AlreadyRunning(NptablesError):
+    """Another agent keeps this node in sync; `.holder` says which, as far as it said so."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        self.holder = holder
+        super().__init__(message)
+
+
+class KernelError(NptablesError):
+    """Something about the node's tables did not go as asked; the message says what and why."""
+
+
+class BackendUnavailable(KernelError):
+    """The programs, the package, the rights or the kernel support that are needed are missing."""
+
+
+class AmbiguousBackend(KernelError):
+    """Both backends hold rules for Services, so that only a person can say which one is meant."""
+
+
+class AnotherProxy(KernelError):
+    """A kube-proxy runs on this node and would undo what is applied; `.found` says what runs."""
+
+    def __init__(self, message: str, *, found: str) -> None:
+        self.found = found
+        super().__init__(message)
+
+
+class KernelBusy(KernelError):
+    """Somebody else is changing the tables; trying again later helps.
+
+    `holder` is the process that holds the lock, as `name (pid)`, or an empty string.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, holder: str = "") -> None:
+        self.holder = holder
+        super().__init__(message)
+
+
+class KernelRefused(KernelError):
+    """The kernel, or the program in front of it, refused a change.
+
+    `table` and `step` say which commit it was. `line` is the rule or the command that was refused
+    where that is known, `service` the `namespace/name` that it belongs to. `code` is the exit code
+    and `stderr` the words of the program beneath.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str = "",
+        step: str = "",
+        line: str = "",
+        service: str = "",
+        code: int | None = None,
+        stderr: str = "",
+    ) -> None:
+        self.message = message
+        self.table = table
+        self.step = step
+        self.line = line
+        self.service = service
+        self.code = code
+        self.stderr = stderr
+        where = f"{step}: " if step else ""
+        whose = f" (of Service {printable(service)})" if service else ""
+        what = f": {printable(line)}" if line else ""
+        super().__init__(f"{where}{printable(message, 600)}{what}{whose}")
+
+
+class NotConverged(KernelError):
+    """The tables were read back after a change and are not what they should be.
+
+    `difference` is the plan that is still to do.
+    """
+
+    def __init__(self, message: str, *, difference: object) -> None:
+        self.difference = difference
+        super().__init__(message)

@@ -79,8 +79,8 @@ def _changed_lines(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
         for insertion in table.insert:
             yield name, chain_of(insertion.line), "added", insertion.line
         for chain in (*table.ensure, *table.discard):
-            kind = "added" if chain in table.ensure else "removed"
-            yield name, chain, kind, f":{chain} -"
+            sign = "added" if chain in table.ensure else "removed"
+            yield name, chain, sign, f":{chain} -"
         for change in table.changes.values():
             kind = {"create": "added", "delete": "removed"}.get(change.kind)
             lines = change.after if change.after is not None else change.before

@@ -1,0 +1,1 @@
+"""What only the node knows, and what is set on it beside the rules."""

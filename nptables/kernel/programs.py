@@ -1,0 +1,82 @@
+"""Starting programs: the one place where nptables does it.
+
+A Runner is passed to everything in this package that needs a program, so that tests give it one
+that starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from nptables.errors import BackendUnavailable, KernelBusy, printable
+
+
+@attrs.frozen
+class Completed:
+    """How a program ended: exit code, standard output and standard error."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+# Arguments, standard input, and how many seconds it may take.
+Runner = Callable[[Sequence[str], str, float], Completed]
+
+# Where iptables may be when PATH is that of a plain user or of a daemon.
+_MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+
+
+def run_program(argv: Sequence[str], text: str, seconds: float) -> Completed:
+    """Run a program to its end, with `text` as its standard input.
+
+    Raises BackendUnavailable where it cannot be started and KernelBusy where it does not end in
+    time (it is killed then; iptables commits at once or not at all).
+    """
+    environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=text.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=environment,
+        )
+    except FileNotFoundError:
+        raise BackendUnavailable(
+            f"the program {printable(argv[0])} is not installed: install the package that has it "
+            "(Debian: iptables)"
+        ) from None
+    except PermissionError:
+        raise BackendUnavailable(f"the program {printable(argv[0])} may not be started") from None
+    except OSError as error:
+        raise BackendUnavailable(
+            f"{printable(argv[0])} could not be started: {error.strerror}"
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise KernelBusy(
+            f"{printable(argv[0])} was stopped after {seconds:g} s: the node may be overloaded, or "
+            "another program holds the tables"
+        ) from None
+    return Completed(
+        done.returncode,
+        done.stdout.decode("utf-8", "surrogateescape"),
+        done.stderr.decode("utf-8", "replace"),
+    )
+
+
+def search_path() -> str:
+    """PATH with the folders in which system programs usually are."""
+    known = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([*known, *(f for f in _MORE_FOLDERS if f not in known)])
+
+
+def find_program(name: str) -> str | None:
+    """Where a program is, or None."""
+    return shutil.which(name, path=search_path())

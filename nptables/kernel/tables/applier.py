@@ -1,0 +1,224 @@
+"""Carrying a plan out on a backend: steps, retries, what cannot be deleted, verification."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from nptables.errors import BackendUnavailable, KernelBusy, KernelRefused, NotConverged
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan, Step, diff
+from nptables.iptables.changes.steps import steps_of
+from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.refusals import explain
+from nptables.translation.grouping import service_groups
+
+# How often to plan anew where somebody else changed the tables meanwhile.
+_MOST_PLANS = 5
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+@attrs.frozen
+class Applied:
+    """What an apply did.
+
+    `commits` counts the commits, `kept` are the chains (table, chain) that stay because others use
+    them, `replanned` is how often the plan was made anew because somebody else changed the tables.
+    `verified` says that the tables were read back, `after` is what was read then.
+    """
+
+    plan: Plan
+    commits: int = 0
+    kept: tuple[tuple[str, str], ...] = ()
+    replanned: int = 0
+    verified: bool = False
+    after: Ruleset | None = attrs.field(default=None, repr=False)
+
+
+class Applier:
+    """Brings the owned part of a backend's tables to what a plan says.
+
+    One Applier for each backend and family, used by one thread at a time. `verify` reads the
+    tables back. While the kernel is busy it tries again, with growing pauses, for at most `wait`
+    seconds. `clock` and `sleep` are those of the time module unless a test drives them.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        verify: bool = True,
+        wait: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.backend = backend
+        self.verify = verify
+        self.wait = wait
+        self._clock = clock
+        self._sleep = sleep
+
+    def sync(self, desired: Ruleset) -> Applied:
+        """Read the tables, compare, and carry out what is to do. `desired` has an ownership."""
+        return self.apply(diff(self.backend.read(), desired))
+
+    def apply(self, plan: Plan) -> Applied:
+        """Carry a plan out; an empty plan issues nothing and reads nothing.
+
+        Where the tables are no longer those that the plan was made from, it is made anew, a few
+        times. Raises KernelRefused with the line, the Service and the program's words, KernelBusy
+        when somebody else keeps the tables busy, or NotConverged when they do not stay as written.
+        """
+        done = Applied(plan)
+        stuck: set[tuple[str, str]] = set()
+        until, pause = self._clock() + self.wait, _FIRST_PAUSE
+        left = plan
+        while left:
+            try:
+                commits, kept = self._carry_out(left)
+            except KernelBusy:
+                if self._clock() >= until:
+                    raise
+                self._sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                left = self._anew(plan, stuck, self.backend.read())
+                continue
+            except KernelRefused as error:
+                anew = self._anew(plan, stuck, self.backend.read())
+                if done.replanned == _MOST_PLANS or anew.tables == left.tables:
+                    raise self._explained(error, left) from error
+                left, done = anew, attrs.evolve(done, replanned=done.replanned + 1)
+                continue
+            stuck |= kept
+            done = attrs.evolve(done, commits=done.commits + commits)
+            if not self.verify:
+                break
+            after = self.backend.read()
+            left = self._anew(plan, stuck, after)
+            done = attrs.evolve(done, verified=True, after=after)
+            if left and done.replanned == _MOST_PLANS:
+                raise NotConverged(
+                    "the tables were read back and are not as written: somebody else keeps "
+                    f"changing them ({', '.join(_names(left))})",
+                    difference=left,
+                )
+            if left:
+                done = attrs.evolve(done, replanned=done.replanned + 1)
+        return attrs.evolve(done, kept=tuple(sorted({*stuck, *plan.kept})))
+
+    @staticmethod
+    def _anew(plan: Plan, stuck: set[tuple[str, str]], current: Ruleset) -> Plan:
+        """What is still to do, without the deletions that are known to be refused."""
+        return _without(diff(current, plan.desired, ownership=plan.ownership), stuck)
+
+    def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]]]:
+        """Commit the steps; returns how many, and the chains that could not be deleted."""
+        steps = steps_of(plan, piece=self.backend.piece)
+        try:
+            self.backend.commit(steps)
+        except KernelRefused as error:
+            if not error.step.startswith("deletions"):
+                raise
+            deletions = [step for step in steps if step.delete]
+            return len(steps), self._delete_what_can_be(deletions)
+        return len(steps), set()
+
+    def _delete_what_can_be(self, deletions: Sequence[Step]) -> set[tuple[str, str]]:
+        """Empty the chains, then delete them; halve what is refused until the culprits are left."""
+        stuck: set[tuple[str, str]] = set()
+        for table in dict.fromkeys(step.table for step in deletions):
+            chains = [c for step in deletions if step.table == table for c in step.delete]
+            empty = Step(table, "chains that are no longer used", dict.fromkeys(chains, ()))
+            self.backend.commit([empty])
+            self._halve(table, chains, stuck)
+        return stuck
+
+    def _halve(self, table: str, chains: list[str], stuck: set[tuple[str, str]]) -> None:
+        try:
+            self.backend.commit([Step(table, f"deletions in {table}", delete=tuple(chains))])
+        except KernelRefused:
+            if len(chains) == 1:
+                stuck.add((table, chains[0]))
+                return
+            middle = len(chains) // 2
+            self._halve(table, chains[:middle], stuck)
+            self._halve(table, chains[middle:], stuck)
+
+    def _explained(self, error: KernelRefused, plan: Plan) -> KernelRefused:
+        steps = steps_of(plan, piece=self.backend.piece)
+        step = next((s for s in steps if (s.table, s.purpose) == (error.table, error.step)), None)
+        line = error.line or (explain(self.backend, step) if step is not None else "")
+        if not line:
+            return error
+        group_of = service_groups(plan.desired, plan.before)
+        return KernelRefused(
+            error.message,
+            table=error.table,
+            step=error.step,
+            line=line,
+            service=group_of(error.table, _as_rule(line)),
+            code=error.code,
+            stderr=error.stderr,
+        )
+
+
+def apply(
+    plan: Plan,
+    *,
+    backend: Backend | str = "auto",
+    wait: float = 5.0,
+    verify: bool = True,
+) -> Applied:
+    """Carry a plan out on this node.
+
+    `backend` is auto, legacy, nft, iptc, or a Backend such as `nptables.testing.FakeKernel`;
+    `wait` is how many seconds to wait for others at most; `verify` reads the tables back.
+
+    Raises what `Applier.apply` raises, BackendUnavailable without root or without iptables, and
+    AmbiguousBackend.
+    """
+    if isinstance(backend, str):
+        from nptables.kernel.tables.choosing import choose  # noqa: PLC0415 (it may not be needed)
+
+        backend = choose(plan.family, backend, wait=wait).backend
+    if backend.family is not plan.family:
+        raise BackendUnavailable(
+            f"the plan is for {plan.family.value} and the backend for {backend.family.value}"
+        )
+    return Applier(backend, verify=verify, wait=wait).apply(plan)
+
+
+def _as_rule(line: str) -> str:
+    """A command of restore text as the rule it is about."""
+    return line if line.startswith((":", "-A ")) else f"-A{line[2:]}"
+
+
+def _without(plan: Plan, stuck: set[tuple[str, str]]) -> Plan:
+    """The plan without the deletions that are known to be refused."""
+    if not stuck:
+        return plan
+    tables = {
+        name: attrs.evolve(
+            table,
+            changes={
+                chain: change
+                for chain, change in table.changes.items()
+                if change.after is not None or (name, chain) not in stuck
+            },
+        )
+        for name, table in plan.tables.items()
+    }
+    return attrs.evolve(plan, tables=tables)
+
+
+def _names(plan: Plan) -> list[str]:
+    """The first few chains that a plan is about."""
+    names = [
+        f"{table} {chain}"
+        for table, changes in plan.tables.items()
+        for chain in (*changes.changes, *(i.line.split(" ")[1] for i in changes.insert))
+    ]
+    return [*names[:5], *(["…"] if len(names) > 5 else [])]

@@ -1,0 +1,159 @@
+"""Which backend a node uses; see `choose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from nptables.errors import AmbiguousBackend, BackendUnavailable, KernelError
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.restoring import (
+    DEFAULT_WAIT,
+    KINDS,
+    Kind,
+    RestoreBackend,
+    stem,
+)
+from nptables.translation import ownership
+
+BACKENDS = ("auto", "legacy", "nft", "iptc")
+
+# Chains in which the kubelet says which backend it uses.
+_KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
+
+
+@attrs.frozen
+class Choice:
+    """The backend to use, what its tables hold now, and why it was taken, in words."""
+
+    backend: Backend
+    current: Ruleset
+    reason: str
+
+
+def choose(
+    family: Family,
+    wanted: str = "auto",
+    *,
+    wait: float = DEFAULT_WAIT,
+    run: Runner = run_program,
+) -> Choice:
+    """The backend of a node for one family, and its tables.
+
+    `wanted` is one of BACKENDS. With `auto`: the backend that holds a chain of the kubelet's, else
+    the one that holds ours, else the one with more rules, else the system's default. Looking
+    creates no legacy table.
+
+    Raises AmbiguousBackend where both hold rules for Services, BackendUnavailable where there
+    is none, or not the one that is wanted.
+    """
+    if wanted == "iptc":
+        return _libiptc(family, wait, run)
+    if wanted in KINDS:
+        kind: Kind = "legacy" if wanted == "legacy" else "nft"
+        backend = RestoreBackend(kind, family, wait, run)
+        return Choice(backend, backend.read(), "it was asked for")
+    if wanted != "auto":
+        raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
+    held, failures = _look(family, wait, run)
+    if not held:
+        raise failures[0]
+    kind, reason = _decide(held, family, run)
+    return Choice(RestoreBackend(kind, family, wait, run), held[kind], reason)
+
+
+def holds_service_chains(ruleset: Ruleset) -> bool:
+    """Whether a ruleset has chains of service ports."""
+    pattern = ownership().patterns["nat"]
+    table = ruleset.tables.get("nat")
+    return table is not None and any(pattern.fullmatch(chain) for chain in table.chains)
+
+
+def legacy_tables(family: Family, proc: Path = Path("/proc/net")) -> tuple[str, ...]:
+    """The legacy tables that exist in this network namespace; looking creates none."""
+    name = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
+    try:
+        return tuple((proc / name).read_text().split())
+    except OSError:
+        return ()
+
+
+def _look(
+    family: Family, wait: float, run: Runner
+) -> tuple[dict[Kind, Ruleset], list[KernelError]]:
+    held: dict[Kind, Ruleset] = {}
+    failures: list[KernelError] = []
+    for kind in KINDS:
+        backend = RestoreBackend(kind, family, wait, run)
+        try:
+            if kind == "legacy" and not legacy_tables(family):
+                # The module may not even be loaded; whether the program works is not asked.
+                if find_program(f"{stem(family)}-legacy-restore"):
+                    held[kind] = Ruleset(family, {})
+            else:
+                held[kind] = backend.read()
+        except KernelError as error:
+            failures.append(error)
+    if not held and not failures:
+        failures.append(BackendUnavailable(f"{stem(family)} is not installed"))
+    return held, failures
+
+
+def _decide(held: dict[Kind, Ruleset], family: Family, run: Runner) -> tuple[Kind, str]:
+    with_services = [kind for kind, rules in held.items() if holds_service_chains(rules)]
+    if len(with_services) > 1:
+        raise AmbiguousBackend(
+            f"both the legacy and the nft tables hold {family.value} rules for Services, and the "
+            "kernel runs packets through both: name the right one with --backend, and clear the "
+            "other with `nptables cleanup --backend legacy` or `nft`"
+        )
+    for kind, rules in held.items():
+        mangle = rules.tables.get("mangle")
+        chain = next((c for c in _KUBELET_CHAINS if mangle and c in mangle.chains), None)
+        if chain is not None:
+            return kind, f"the kubelet's {chain} is there"
+    if with_services:
+        return with_services[0], "the rules for Services are there"
+    counts = {kind: rules.rule_count() for kind, rules in held.items()}
+    most = max(counts.values())
+    fullest = [kind for kind, count in counts.items() if count == most]
+    if len(fullest) == 1:
+        why = "it has more rules" if len(held) > 1 else "it is the only one here"
+        return fullest[0], why
+    return _system_default(family, run, fullest), "it is the system's default"
+
+
+def _system_default(family: Family, run: Runner, among: list[Kind]) -> Kind:
+    """What plain `iptables` is: it says so behind its version."""
+    found = find_program(stem(family))
+    if found is not None:
+        words = run([found, "--version"], "", 30).stdout
+        default: Kind = "nft" if "nf_tables" in words else "legacy"
+        if default in among:
+            return default
+    return among[0]
+
+
+def _libiptc(family: Family, wait: float, run: Runner) -> Choice:
+    from nptables.kernel.tables.libiptc import LibiptcBackend  # noqa: PLC0415 (an extra)
+
+    try:
+        auto = choose(family, "auto", wait=wait, run=run)
+    except AmbiguousBackend:
+        auto = None
+    if auto is not None and auto.backend.name == "nft" and not _prefers_nothing(auto):
+        raise BackendUnavailable(
+            "python-iptables changes the legacy tables only, and this node uses nft "
+            f"({auto.reason}): use --backend nft"
+        )
+    backend = LibiptcBackend.load(family, wait=wait, run=run)
+    return Choice(backend, backend.read(), "it was asked for")
+
+
+def _prefers_nothing(choice: Choice) -> bool:
+    """Whether a backend was chosen only for want of any sign."""
+    return choice.reason == "it is the system's default"
