@@ -126,7 +126,7 @@ _TOP_LEVEL = (
     "nodePortAddresses",
 )
 _IPTABLES = ("masqueradeAll", "masqueradeBit", "localhostNodePorts", "syncPeriod", "minSyncPeriod")
-_DETECT_LOCAL = ("bridgeInterface", "interfaceNamePrefix", "clusterCIDRs")
+_DETECT_LOCAL = ("bridgeInterface", "interfaceNamePrefix")
 _CONNTRACK = (
     "maxPerCore",
     "min",

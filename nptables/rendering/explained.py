@@ -16,8 +16,8 @@ def explained(
 ) -> Ruleset:
     """`ruleset` (all of a translation, or the part of the Service `key`) with reasons.
 
-    Reasons are comment lines. The chains of each service port stand together, and above the first of its rules in each
-    table stand the reasons. Services without rules are listed at the top.
+    Reasons are comment lines. The chains of each service port stand together, and above the
+    first of its rules in each table stand the reasons. Services without rules come first.
     """
     decisions = {d.name: d for d in translation.decisions if d.name is not None}
     owners = _owners(translation)

@@ -52,6 +52,7 @@ class Translation(Ruleset):
             Notice("collision", str(collision.ports[0]), str(collision))
             for collision in self.collisions
         ]
+        notices += _node_port_notices(self.context)
         carried = self.carried_node_names
         if carried and self.context.node_name not in carried:
             listed = ", ".join(sorted(carried)[:20])
@@ -122,6 +123,15 @@ class Translation(Ruleset):
                 for line in lines:
                     found.setdefault((table, line), rules)
         return found
+
+
+def _node_port_notices(context: Context) -> list[Notice]:
+    """What is odd about the addresses that node ports answer on."""
+    if context.all_addresses or context.node_port_addresses:
+        return []
+    networks = ", ".join(context.node_port_networks)
+    text = f"no address of {context.node_name} is in nodePortAddresses ({networks})"
+    return [Notice("no-node-port-address", "", f"{text}: node ports answer nowhere")]
 
 
 def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:

@@ -200,3 +200,11 @@ def test_large_clusters_leave_out_comments_above_a_thousand_endpoints_ready_or_n
 
     assert len(lines(1000)) == 2
     assert lines(1001) == []
+
+
+def test_node_ports_that_answer_nowhere_are_a_warning() -> None:
+    rules = rules_of(nodePortAddresses=["10.99.0.0/16"])
+    (warning,) = rules.warnings
+    assert str(warning) == (
+        "no address of node1 is in nodePortAddresses (10.99.0.0/16): node ports answer nowhere"
+    )
