@@ -27,6 +27,8 @@ def restore_text(translation: Translation, current: Ruleset | None = None) -> st
     """
     ownership = translation.ownership
     lines: list[str] = []
+    if current is not None:
+        lines.append("# Relative to one state of one node: feed it once, then render it anew.")
     for name, table in translation.tables.items():
         own = [chain for chain in table.chains if ownership.owns_chain(name, chain)]
         lines.append(f"*{name}")

@@ -60,7 +60,8 @@ class Translation(Ruleset):
                 Notice(
                     "node-name-carried-by-no-endpoint",
                     "",
-                    f"no endpoint is on {self.context.node_name}; endpoints are on: {listed}",
+                    f"no endpoint is on {self.context.node_name}, endpoints are on: {listed} "
+                    "(fine where it runs no Pod of these Services, else check the name)",
                 )
             )
         return tuple(notices)
