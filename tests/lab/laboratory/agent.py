@@ -1,0 +1,60 @@
+"""The process that holds every server and client of the laboratory.
+
+It is told on standard input what to send, one JSON object a line, and writes one line with
+what came of it. It ends with its standard input, and so with the tests, however they end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from tests.lab.laboratory.knocking import Client
+from tests.lab.laboratory.load import Load
+from tests.lab.laboratory.servers import serve
+from tests.lab.laboratory.sockets import Sockets
+
+
+class Agent:
+    """Carries out one order after the other; a load goes on meanwhile."""
+
+    def __init__(self, namespaces: dict[str, str]) -> None:
+        self._sockets = Sockets(namespaces)
+        self._client = Client(self._sockets)
+        self._loads: list[Load] = []
+
+    async def order(self, name: str, arguments: dict[str, Any]) -> object:
+        """Carry out an order, and return what is to be told."""
+        match name:
+            case "serve":
+                for host, address, ports in arguments["servers"]:
+                    await serve(self._sockets, host, address, ports)
+                return None
+            case "knock":
+                requests = [tuple(request) for request in arguments["requests"]]
+                return await self._client.knock_all(requests, arguments["patience"])
+            case "start load":
+                requests = [tuple(request) for request in arguments["requests"]]
+                established = arguments["established"]
+                self._loads.append(Load(self._sockets, requests, established=established))
+                return None
+            case "stop load":
+                return await self._loads.pop().stop()
+        raise ValueError(name)
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 26)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    agent = Agent(json.loads(await reader.readline()))
+    while line := await reader.readline():
+        name, arguments = json.loads(line)
+        sys.stdout.write(json.dumps(await agent.order(name, arguments)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())
