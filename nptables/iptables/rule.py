@@ -229,7 +229,9 @@ class _Parser:
         self._matches: list[_Extension] = []
         self._target: _Extension | None = None
         self._goto = False
-        self._loaded: list[_Extension] = []
+        self._last: _Extension | None = None
+        self._owners: dict[str, _Extension] = {}
+        self._match_names: set[str] = set()
         self._extra: list[Option] = []
 
     def rule(self) -> Rule:
@@ -277,7 +279,7 @@ class _Parser:
             (name,) = self._values(word.text, 1)
             self._target = _Extension(name, TARGETS.get(name, {}) if base == "-j" else {})
             self._goto = base == "-g"
-            self._loaded.append(self._target)
+            self._load(self._target)
         else:
             self._base_option(base, word.text, negated=negated)
 
@@ -292,10 +294,10 @@ class _Parser:
 
     def _extension_option(self, word: words.Word, *, negated: bool) -> None:
         name = word.text
-        extension = None if word.quoted else self._owner(name)
+        extension = None if word.quoted else self._owners.get(name) or self._implied(name)
         if extension is None:
             values = tuple(self._until_next_option())
-            home = self._loaded[-1].options if self._loaded else self._extra
+            home = self._extra if self._last is None else self._last.options
             home.append(Option(name, values, negated))
             return
         spec = extension.known[name]
@@ -307,12 +309,6 @@ class _Parser:
             values = self._values(name, spec.least)
         extension.options.append(Option(spec.name, values, negated))
 
-    def _owner(self, name: str) -> _Extension | None:
-        for extension in reversed(self._loaded):
-            if name in extension.known:
-                return extension
-        return self._implied(name)
-
     def _implied(self, name: str) -> _Extension | None:
         """The match of the protocol, for an option that could not mean anything else."""
         protocol = self._base.get("-p")
@@ -322,7 +318,7 @@ class _Parser:
         match = PROTOCOL_MATCHES.get(printed or "")
         if match is None or (match in ("icmp", "icmp6") and not self._icmp_of_family(match)):
             return None
-        if name not in MATCHES[match] or any(m.name == match for m in self._matches):
+        if name not in MATCHES[match] or match in self._match_names:
             return None
         if self._could_abbreviate(name):
             return None
@@ -333,18 +329,24 @@ class _Parser:
 
     def _could_abbreviate(self, name: str) -> bool:
         """Whether getopt_long may take `name` for the beginning of another option's name."""
-        if any(not e.known and e.name not in MATCHES for e in self._matches):
+        if not self._match_names <= MATCHES.keys():
             return True
-        known = [option for extension in self._loaded for option in extension.known]
         return any(
-            option.startswith(name) for option in (*known, *BASE_OPTIONS, *OTHER_BASE_OPTIONS)
+            option.startswith(name)
+            for option in (*self._owners, *BASE_OPTIONS, *OTHER_BASE_OPTIONS)
         )
 
     def _load_match(self, name: str) -> _Extension:
         extension = _Extension(name, MATCHES.get(name, {}))
         self._matches.append(extension)
-        self._loaded.append(extension)
+        self._match_names.add(name)
+        self._load(extension)
         return extension
+
+    def _load(self, extension: _Extension) -> None:
+        self._last = extension
+        for name in extension.known:
+            self._owners[name] = extension
 
     def _take(self) -> words.Word | None:
         if self._next >= len(self._words):

@@ -25,6 +25,10 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}", re.ASCII)
 _PROBABILITY = re.compile(r"(?:0?\.[0-9]{1,30}|[01](?:\.[0-9]{0,30})?)", re.ASCII)
 _RATE = re.compile(r"([1-9][0-9]{0,7})(?:/([a-zA-Z]+))?", re.ASCII)
 FULL_MARK = 0xFFFFFFFF
+FULL_MASKS: Mapping[Family, str] = {
+    Family.IPV4: "255.255.255.255",
+    Family.IPV6: ":".join(["ffff"] * 8),
+}
 
 
 def number(text: str, most: int = FULL_MARK) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import attrs
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.iptables import Match, Option, Rule, Target
+from nptables.iptables.spelling import normal_form
 from tests.support.rules import FAMILIES, lines
 
 
@@ -265,3 +268,27 @@ def test_any_words_are_given_back_or_refused(text: str, family: Family) -> None:
     except RuleSyntaxError:
         return
     assert text == rule.to_line()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-A X" + " -m a --b c" * 40_000,
+        "-A X -p tcp" + " -m multiport --dport 1" * 20_000,
+        "-A X -p tcp" + " --dport 1" * 40_000,
+        "-A X -m comment --comment " + '"' + "a" * 500_000 + '"',
+        "-A X -m comment --comment " + '"' + "a b" * 150_000 + " -j ACCEPT",
+        "-A X" + " -j" * 100_000,
+        "-A X " + "A-" * 250_000,
+    ],
+    ids=lambda line: line[:30],
+)
+def test_half_a_megabyte_is_read_in_a_moment(line: str) -> None:
+    started = time.process_time()
+    try:
+        normal_form(line, Family.IPV4)
+        assert line == parse(line).to_line()
+    except RuleSyntaxError:
+        pass
+
+    assert time.process_time() - started < 5

@@ -10,6 +10,7 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.spelling import normal_form
 from tests.support.rules import FAMILIES, lines, option_orders
+from tests.support.scenarios import CONFORMANCE, NAMED
 from tests.support.spellings import Spelling, spellings
 
 SPELLINGS = spellings()
@@ -23,6 +24,42 @@ def test_every_spelling_in_the_table_has_its_printed_form(spelling: Spelling) ->
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
 def test_the_printed_form_is_normal(spelling: Spelling) -> None:
     assert spelling.printed == normal_form(spelling.printed, spelling.family)
+
+
+@pytest.mark.parametrize(
+    ("line", "normal"),
+    [
+        ("-A X -s 10.0.0.1/8 -j ACCEPT", "-A X -s 10.0.0.0/8 -j ACCEPT"),
+        ("-A X -d 0.0.0.0/0 -j ACCEPT", "-A X -j ACCEPT"),
+        ("-A X -m mark --mark 0x1/0xffffffff -j Y-", "-A X -m mark --mark 0x1 -j Y-"),
+        (
+            "-A X -m statistic --mode random --probability 0.33333333330 -j A-B",
+            "-A X -m statistic --mode random --probability 0.33333333349 -j A-B",
+        ),
+        (
+            "-A X -m statistic --mode random --probability 0.3 -m statistic --mode nth --every 2",
+            "-A X -m statistic --mode random --probability 0.30000000028"
+            + " -m statistic --mode nth --every 2 --packet 0",
+        ),
+        ('-A X -m comment --comment "plain" -j A-B', "-A X -m comment --comment plain -j A-B"),
+        (
+            "-A X -j DNAT --to-destination 10.0.0.1:80-80",
+            "-A X -j DNAT --to-destination 10.0.0.1:80",
+        ),
+    ],
+)
+def test_a_line_that_is_nearly_normal_at_a_glance_is_not(line: str, normal: str) -> None:
+    assert normal == normal_form(line, Family.IPV4)
+
+
+@pytest.mark.parametrize("scenario", NAMED)
+def test_every_recorded_rule_of_kube_proxy_is_normal(scenario: str) -> None:
+    for family, name in ((Family.IPV4, "iptables-save"), (Family.IPV6, "ip6tables-save")):
+        text = (CONFORMANCE / "named" / scenario / name).read_text()
+        lines = [line for line in text.splitlines() if line.startswith("-A ")]
+
+        assert lines == [normal_form(line, family) for line in lines]
+        assert lines == [Rule.parse(line, family).render() for line in lines]
 
 
 def test_rules_that_are_printed_differently_have_different_normal_forms() -> None:

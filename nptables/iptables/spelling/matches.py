@@ -56,10 +56,7 @@ def _tcp_flags(words: Words, _family: Family) -> Words:
 def _recent(options: Named, family: Family) -> Named:
     """List, mask and side are always printed (`recent_save` in libxt_recent.c)."""
     default(options, "--name", "DEFAULT")
-    full = (
-        "255.255.255.255" if family is Family.IPV4 else values.host("ff" * 2 + ":ffff" * 7, family)
-    )
-    default(options, "--mask", full)
+    default(options, "--mask", values.FULL_MASKS[family])
     if "--rdest" not in options:
         default(options, "--rsource", "")
     elif "--rsource" in options:

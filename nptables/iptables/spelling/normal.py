@@ -24,23 +24,60 @@ from nptables.iptables.spelling.forms import Forms
 from nptables.iptables.spelling.matches import MATCH_FORMS
 from nptables.iptables.spelling.targets import TARGET_FORMS
 from nptables.iptables.tables import MATCHES, TARGETS, Options
-from nptables.iptables.values import Unsettled, is_everything, network
-
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_HOST = rf"{_OCTET}(?:\.{_OCTET}){{3}}/32"
-_PORT = r"[1-9][0-9]{0,3}"
-
-# What a node with Services has a hundred thousand of: exactly the shapes that are normal as they
-# stand. A line that does not fit is looked at word by word.
-_NORMAL_IPV4 = re.compile(
-    r"-A [A-Za-z0-9_-]+"
-    rf"(?: (?:! )?-s {_HOST})?(?: (?:! )?-d {_HOST})?"
-    r"(?: -p (?:tcp|udp|sctp))?"
-    r'(?: -m comment --comment (?:[A-Za-z0-9_-]+|"(?:[^"\\\']*[^"\\\'A-Za-z0-9_-][^"\\\']*)"))?'
-    rf"(?: -m (?:tcp|udp|sctp) --dport {_PORT})?"
-    r"(?: -j (?:[A-Z0-9_]+-[A-Z0-9_-]+|ACCEPT|DROP|RETURN|"
-    rf"DNAT --to-destination {_HOST[:-3]}:{_PORT}))?"
+from nptables.iptables.values import (
+    FULL_MASKS,
+    Unsettled,
+    is_everything,
+    nat_address,
+    network,
+    probability,
 )
+
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4})"
+_MARK = r"0x(?:0|[1-9a-f][0-9a-f]{0,7})"
+_NAME = r"[A-Za-z0-9_-]+"
+_QUOTED = r'"[A-Za-z0-9_-]*+[^"\\\'A-Za-z0-9_-][^"\\\']*+"'
+_MATCH = "|".join([
+    rf"comment --comment (?:{_NAME}|{_QUOTED})",
+    rf"(?:tcp|udp|sctp)(?: --dport {_PORT})?",
+    rf"mark (?:! )?--mark {_MARK}/(?!0xffffffff){_MARK}",
+    r"conntrack (?:! )?--ctstate (?:INVALID|NEW|RELATED,ESTABLISHED)",
+    r"addrtype (?:! )?--(?:src|dst)-type LOCAL",
+    r"statistic --mode random --probability (?P<probability>0\.[0-9]{11})",
+    (
+        rf"recent (?:--set|--rcheck --seconds [1-9][0-9]{{0,6}} --reap) --name {_NAME}"
+        r" --mask (?P<mask>[0-9a-f.:]+) --rsource"
+    ),
+])  # fmt: skip
+_TARGET = "|".join([
+    r"[A-Z0-9_]+-[A-Z0-9_-]+",
+    r"ACCEPT|DROP|RETURN|MASQUERADE(?: --random-fully)?",
+    rf"MARK --set-xmark {_MARK}/{_MARK}",
+    r"DNAT --to-destination (?P<to>[0-9a-f.:\[\]]+)",
+])  # fmt: skip
+
+# The shapes of which a node with Services has a hundred thousand lines: normal as they stand if
+# the named parts are. A line that does not fit is looked at word by word.
+_USUAL = re.compile(
+    rf"-A {_NAME}"
+    r"(?: (?:! )?-s (?P<source>[0-9a-f.:/]+))?(?: (?:! )?-d (?P<destination>[0-9a-f.:/]+))?"
+    rf"(?: -p (?:tcp|udp|sctp))?(?: -m (?:{_MATCH}))*(?: -j (?:{_TARGET}))?"
+)
+
+
+def _is_normal_at_a_glance(line: str, family: Family) -> bool:
+    match = _USUAL.fullmatch(line)
+    if match is None or line.count(" -m statistic ") > 1 or line.count(" -m recent ") > 1:
+        return False
+    for address in match["source"], match["destination"]:
+        if address and (network(address, family) != address or address.endswith("/0")):
+            return False
+    given, full, to = match["probability"], match["mask"], match["to"]
+    return (
+        (given is None or probability(given) == given)
+        and (full is None or full == FULL_MASKS[family])
+        and (to is None or nat_address(to, family) == to)
+    )
 
 
 def normal_form(line: str, family: Family) -> str:
@@ -54,9 +91,9 @@ def normal_form(line: str, family: Family) -> str:
     >>> normal_form("-A INPUT -p 6 --destination-port ssh -s 10.1.2.3/8 -j ACCEPT", Family.IPV4)
     '-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT'
     """
-    if family is Family.IPV4 and _NORMAL_IPV4.fullmatch(line):
-        return line
     try:
+        if _is_normal_at_a_glance(line, family):
+            return line
         rule = Rule.parse(line, family)
         if rule.unknown:
             return line
