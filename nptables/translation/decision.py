@@ -157,11 +157,12 @@ def _outcome(
         else:
             yield Reason(
                 f"{what}-local-none",
-                f"dropped: {what} traffic policy is Local and {_elsewhere(selection, node)}",
+                f"dropped: {what} traffic policy is Local and {elsewhere(selection, node)}",
             )
 
 
-def _elsewhere(selection: Selection, node: str) -> str:
+def elsewhere(selection: Selection, node: str) -> str:
+    """Where the endpoints are that the Local policy misses on a node, in words."""
     ready = [pair for pair in selection.known if pair[1].ready]
     usable = ready or [p for p in selection.known if p[1].serving and p[1].terminating]
     kind = "ready" if ready else "terminating"
