@@ -86,6 +86,7 @@ class Reflector:
         self._backoff = Backoff(random)
         self._version: str | None = None
         self._response: Response | None = None
+        self._interrupted = False
 
     def run(self) -> None:
         """List and watch until `wait` says that it is enough."""
@@ -100,7 +101,8 @@ class Reflector:
                 return
 
     def interrupt(self) -> None:
-        """Wake the loop from a watch that is open; called from another thread."""
+        """Wake the loop for good from a watch that is open; called from another thread."""
+        self._interrupted = True
         response = self._response
         if response is not None:
             response.close()
@@ -129,6 +131,8 @@ class Reflector:
         }
         response = self._transport.get(self.resource.path, query, read_timeout=settings.silence)
         self._response = response
+        if self._interrupted:
+            response.close()
         try:
             self._emit(Watching(self.resource))
             for line in whole_lines(response.chunks()):
