@@ -5,6 +5,7 @@ Errors are few and carry data: code reads the attributes, people read the text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import attrs
@@ -13,16 +14,24 @@ Path = tuple[str | int, ...]
 
 
 def format_path(path: Path) -> str:
-    """The field path as Kubernetes writes it: `("spec", "ports", 0)` is `spec.ports[0]`."""
+    """The field path as Kubernetes writes it.
+
+    `("spec", "ports", 0)` is `spec.ports[0]`, and
+    `("metadata", "labels", "example.com/tier")` is `metadata.labels[example.com/tier]`.
+    """
     parts: list[str] = []
     for step in path:
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif parts:
-            parts.append(f".{step}")
+        elif _FIELD.fullmatch(step):
+            parts.append(f".{step}" if parts else step)
         else:
-            parts.append(step)
+            parts.append(f"[{step}]")
     return "".join(parts)
+
+
+# Keys of labels and the like stand in brackets, as the API server writes them.
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @attrs.frozen
@@ -59,7 +68,7 @@ class Problem:
     def __str__(self) -> str:
         where = self.file or ""
         if where and self.line is not None:
-            where += f":{self.line}"
+            where += f":{self.line}" + (f":{self.column}" if self.column else "")
         parts = [part for part in (where, self.subject, self.field, self.message) if part]
         text = ": ".join(printable(part) for part in parts)
         return f"{text} ({printable(self.hint)})" if self.hint else text
