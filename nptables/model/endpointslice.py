@@ -173,7 +173,7 @@ def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | N
     for position, (place, text) in enumerate(reader.texts(raw, "addresses", path)):
         address = reader.ip(text, place)
         if address is not None and Family.of(address) is not family:
-            reader.problem(place, f"{quoted(text)} is not an {family.value} address")
+            reader.problem(where, f"{quoted(text)} is not an {family.value} address")
             address = None
         if position == 0:
             first = address

@@ -34,9 +34,17 @@ class Reader:
     index: int | None = None
     lenient: bool = False
     problems: list[Problem] = attrs.field(factory=list)
+    _misshapen: set[Path] = attrs.field(factory=set, init=False)
+
+    def ill_shaped(self, path: Path, message: str, hint: str = "") -> None:
+        """Note a field of a wrong name or type; nothing more is said of it and what is in it."""
+        self.problem(path, message, hint)
+        self._misshapen.add(path)
 
     def problem(self, path: Path, message: str, hint: str = "") -> None:
         """Note that the value at `path` is wrong, and what would be right."""
+        if self._misshapen and any(path[:end] in self._misshapen for end in range(len(path) + 1)):
+            return
         self.problems.append(
             Problem(
                 message,
@@ -56,7 +64,7 @@ class Reader:
             return _NOTHING
         if isinstance(value, Mapping):
             return value
-        self._wrong_type((*path, key), value, "an object")
+        self.wrong_type((*path, key), value, "an object")
         return _NOTHING
 
     def items(self, parent: Object, key: str, path: Path = ()) -> Sequence[Any]:
@@ -66,7 +74,7 @@ class Reader:
             return ()
         if isinstance(value, list | tuple):
             return value
-        self._wrong_type((*path, key), value, "a list")
+        self.wrong_type((*path, key), value, "a list")
         return ()
 
     def objects(self, parent: Object, key: str, path: Path = ()) -> Iterable[tuple[Path, Object]]:
@@ -76,7 +84,7 @@ class Reader:
             if isinstance(value, Mapping):
                 yield where, value
             else:
-                self._wrong_type(where, value, "an object")
+                self.wrong_type(where, value, "an object")
 
     def texts(self, parent: Object, key: str, path: Path = ()) -> Iterable[tuple[Path, str]]:
         """The strings of the list at `key`, each with its path."""
@@ -85,7 +93,7 @@ class Reader:
             if isinstance(value, str):
                 yield where, value
             else:
-                self._wrong_type(where, value, "a string")
+                self.wrong_type(where, value, "a string")
 
     def text(self, parent: Object, key: str, path: Path = (), default: str = "") -> str:
         """The string at `key`; an absent or null one is `default`."""
@@ -94,7 +102,7 @@ class Reader:
             return default
         if isinstance(value, str):
             return value
-        self._wrong_type((*path, key), value, "a string")
+        self.wrong_type((*path, key), value, "a string")
         return default
 
     def choice(
@@ -118,7 +126,7 @@ class Reader:
             return value
         if isinstance(value, float) and value.is_integer():
             return int(value)
-        self._wrong_type((*path, key), value, "a whole number")
+        self.wrong_type((*path, key), value, "a whole number")
         return default
 
     def boolean(self, parent: Object, key: str, path: Path, *, default: bool) -> bool:
@@ -128,7 +136,7 @@ class Reader:
             return default
         if isinstance(value, bool):
             return value
-        self._wrong_type((*path, key), value, "true or false")
+        self.wrong_type((*path, key), value, "true or false")
         return default
 
     def labels(self, parent: Object, key: str, path: Path = ()) -> dict[str, str]:
@@ -140,7 +148,7 @@ class Reader:
             elif value is None:
                 found[label] = ""
             else:
-                self._wrong_type(
+                self.wrong_type(
                     (*path, key, label), value, "a string", f'write "{value}" in quotes'
                 )
         return found
@@ -177,12 +185,13 @@ class Reader:
             self.problem(path, f"{quoted(text)} is not a network in CIDR notation", hint)
         return found
 
-    def _wrong_type(self, path: Path, value: object, wanted: str, hint: str = "") -> None:
+    def wrong_type(self, path: Path, value: object, wanted: str, hint: str = "") -> None:
+        """Note that `value` is not of the type that is wanted."""
         if not hint and wanted == "a whole number" and isinstance(value, str) and _is_int(value):
             hint = f"write {value} without quotes"
         if not hint and wanted == "a string" and isinstance(value, int | float):
-            hint = f'write "{value}" in quotes'
-        self.problem(path, f"must be {wanted}, not {described(value)}", hint)
+            hint = "put it in quotes"
+        self.ill_shaped(path, f"must be {wanted}, not {described(value)}", hint)
 
 
 def quoted(text: str) -> str:

@@ -208,7 +208,8 @@ def _cluster_ips(spec: Object, reader: Reader) -> dict[Family, str]:
             reader.problem(path, f"{quoted(text)} is not one of {', '.join(FAMILIES)}")
     listed = list(reader.texts(spec, "clusterIPs", ("spec",)))
     if not listed and (only := reader.text(spec, "clusterIP", ("spec",))):
-        listed = [(("spec", "clusterIP"), only)]
+        # The server speaks of clusterIPs, whichever of the two was given.
+        listed = [(("spec", "clusterIPs", 0), only)]
     found: dict[Family, str] = {}
     for position, (path, text) in enumerate(listed):
         if not text or (address := reader.ip(text, path)) is None:
