@@ -1,0 +1,65 @@
+"""One document of a file: its value, and where in the file each field stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from nptables.errors import Path, Problem
+from nptables.sources.text.files import Input
+from nptables.sources.text.jsontext import looks_like_json, parse_json
+from nptables.sources.text.parsed import Locate, Parsed
+from nptables.sources.text.yamltext import parse_yaml
+
+# Progress is called with the bytes that were read and the bytes there are.
+Progress = Callable[[str, int, int], None]
+
+
+@attrs.frozen
+class Document:
+    """A document of a file. `locate` gives line and column (from 1) of a field path."""
+
+    file: str
+    value: Any
+    locate: Locate
+    is_yaml: bool
+
+    def place(self, problem: Problem, prefix: Path = ()) -> Problem:
+        """`problem` with the file, line and column of its field below `prefix`."""
+        where = self.locate((*prefix, *problem.path))
+        line, column = where or (None, None)
+        return attrs.evolve(problem, file=self.file, line=line, column=column)
+
+
+def parse_text(
+    source: Input, progress: Progress | None = None
+) -> tuple[list[Document], list[Problem]]:
+    """Every document of a file, and what is wrong with the text; empty documents are left out.
+
+    What stands before a mistake in the text is read all the same, so that one run finds as
+    much as it can.
+    """
+    is_json = looks_like_json(source.name, source.text)
+    if is_json:
+        parsed, problems = parse_json(source.text)
+    else:
+        report = None if progress is None else _report(progress, source)
+        parsed, problems = parse_yaml(source.text, report)
+    return (
+        [
+            Document(source.name, found.value, found.locate, not is_json)
+            for found in parsed
+            if found.value is not None
+        ],
+        [attrs.evolve(problem, file=source.name) for problem in problems],
+    )
+
+
+def _report(progress: Progress, source: Input) -> Callable[[int], None]:
+    total = len(source.text)
+    return lambda done: progress(source.name, done, total)
+
+
+__all__: Sequence[str] = ["Document", "Parsed", "Progress", "parse_text"]
