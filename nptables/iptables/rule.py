@@ -222,7 +222,7 @@ class _Parser:
 
     def __init__(self, line: str, family: Family) -> None:
         self._line = line
-        self._words = words.split_marked(line)
+        self._words, self._quoted = words.split_marked(line)
         self._next = 0
         self._family = family
         self._base: dict[str, Option] = {}
@@ -235,18 +235,22 @@ class _Parser:
         self._extra: list[Option] = []
 
     def rule(self) -> Rule:
-        first = self._take()
-        if first is None or first.quoted or first.text not in ("-A", "--append"):
+        count = len(self._words)
+        if count == 0 or 0 in self._quoted or self._words[0] not in ("-A", "--append"):
             raise self._error("a rule begins with -A and the name of its chain")
-        (chain,) = self._values("-A", 1)
-        while (word := self._take()) is not None:
-            negated = False
-            if word == ("!", False):
-                negated = True
-                word = self._take()
-                if word is None or word == ("!", False):
-                    raise self._error("a ! with nothing to negate")
-            self._option(word, negated=negated)
+        self._next = 1
+        chain = self._value("-A")
+        while self._next < count:
+            negated = self._takes_negation()
+            if negated and (self._next >= count or self._takes_negation()):
+                raise self._error("a ! with nothing to negate")
+            name, quoted = self._words[self._next], self._next in self._quoted
+            self._next += 1
+            base = None if quoted else BASE_OPTIONS.get(name)
+            if base is None:
+                self._extension_option(name, quoted=quoted, negated=negated)
+            else:
+                self._base_option(base, name, negated=negated)
         target = None
         if self._target is not None:
             target = Target(self._target.name, tuple(self._target.options), self._goto)
@@ -263,50 +267,37 @@ class _Parser:
             extra=tuple(self._extra),
         )
 
-    def _option(self, word: words.Word, *, negated: bool) -> None:
-        base = None if word.quoted else BASE_OPTIONS.get(word.text)
-        if base is None:
-            self._extension_option(word, negated=negated)
-        elif base == "-m":
-            self._refuse_negation(word.text, negated=negated)
-            (name,) = self._values(word.text, 1)
-            name = MATCH_NAMES.get(name, name)
-            self._load_match(name)
-        elif base in ("-j", "-g"):
-            self._refuse_negation(word.text, negated=negated)
-            if self._target is not None:
-                raise self._error("more than one target")
-            (name,) = self._values(word.text, 1)
-            self._target = _Extension(name, TARGETS.get(name, {}) if base == "-j" else {})
-            self._goto = base == "-g"
-            self._load(self._target)
-        else:
-            self._base_option(base, word.text, negated=negated)
-
     def _base_option(self, name: str, spelling: str, *, negated: bool) -> None:
-        if name in self._base:
+        if name == "-m":
+            self._refuse_negation(spelling, negated=negated)
+            match = self._value(spelling)
+            self._load_match(MATCH_NAMES.get(match, match))
+        elif name in ("-j", "-g"):
+            self._refuse_negation(spelling, negated=negated)
+            self._load_target(self._value(spelling), goto=name == "-g")
+        elif name in self._base:
             raise self._error(f"{spelling} given twice")
-        if name == "-f":
+        elif name == "-f":
             self._base[name] = Option(name, (), negated)
-            return
-        negated = self._negated_behind(negated=negated)
-        self._base[name] = Option(name, self._values(spelling, 1), negated)
+        else:
+            negated = self._negated_behind(negated=negated)
+            self._base[name] = Option(name, (self._value(spelling),), negated)
 
-    def _extension_option(self, word: words.Word, *, negated: bool) -> None:
-        name = word.text
-        extension = None if word.quoted else self._owners.get(name) or self._implied(name)
+    def _extension_option(self, name: str, *, quoted: bool, negated: bool) -> None:
+        extension = None if quoted else self._owners.get(name) or self._implied(name)
         if extension is None:
-            values = tuple(self._until_next_option())
             home = self._extra if self._last is None else self._last.options
-            home.append(Option(name, values, negated))
+            home.append(Option(name, self._until_next_option(), negated))
             return
         spec = extension.known[name]
         if name in NEGATED_BEHIND:
             negated = self._negated_behind(negated=negated)
-        if spec.least != spec.most:
-            values = tuple(self._until_next_option(limit=spec.most))
+        if spec.least == spec.most == 1:
+            values: tuple[str, ...] = (self._value(name),)
+        elif spec.least == spec.most:
+            values = tuple(self._value(name) for _ in range(spec.most))
         else:
-            values = self._values(name, spec.least)
+            values = self._until_next_option(limit=spec.most)
         extension.options.append(Option(spec.name, values, negated))
 
     def _implied(self, name: str) -> _Extension | None:
@@ -343,43 +334,47 @@ class _Parser:
         self._load(extension)
         return extension
 
+    def _load_target(self, name: str, *, goto: bool) -> None:
+        if self._target is not None:
+            raise self._error("more than one target")
+        self._target = _Extension(name, {} if goto else TARGETS.get(name, {}))
+        self._goto = goto
+        self._load(self._target)
+
     def _load(self, extension: _Extension) -> None:
         self._last = extension
-        for name in extension.known:
-            self._owners[name] = extension
+        self._owners.update(dict.fromkeys(extension.known, extension))
 
-    def _take(self) -> words.Word | None:
+    def _value(self, name: str) -> str:
         if self._next >= len(self._words):
-            return None
+            raise self._error(f"{name} without its value")
         self._next += 1
         return self._words[self._next - 1]
 
-    def _values(self, name: str, count: int) -> tuple[str, ...]:
-        values = self._words[self._next : self._next + count]
-        if len(values) < count:
-            raise self._error(f"{name} without its value")
-        self._next += count
-        return tuple(value.text for value in values)
-
-    def _negated_behind(self, *, negated: bool) -> bool:
-        """Whether the old `--option ! value` stands here; takes the `!`."""
-        rest = self._words[self._next : self._next + 2]
-        if len(rest) < 2 or rest[0] != ("!", False):
-            return negated
-        if negated:
-            raise self._error("two ! for one option")
+    def _takes_negation(self) -> bool:
+        """Whether a `!` stands here; takes it."""
+        if self._words[self._next] != "!" or self._next in self._quoted:
+            return False
         self._next += 1
         return True
 
-    def _until_next_option(self, limit: int | None = None) -> Iterator[str]:
-        taken = 0
-        while self._next < len(self._words) and (limit is None or taken < limit):
+    def _negated_behind(self, *, negated: bool) -> bool:
+        """Whether the old `--option ! value` stands here; takes the `!`."""
+        if len(self._words) - self._next < 2 or not self._takes_negation():
+            return negated
+        if negated:
+            raise self._error("two ! for one option")
+        return True
+
+    def _until_next_option(self, limit: int | None = None) -> tuple[str, ...]:
+        first = self._next
+        most = len(self._words) if limit is None else min(first + limit, len(self._words))
+        while self._next < most:
             word = self._words[self._next]
-            if not word.quoted and (word.text == "!" or word.text.startswith("-")):
-                return
+            if self._next not in self._quoted and (word == "!" or word.startswith("-")):
+                break
             self._next += 1
-            taken += 1
-            yield word.text
+        return tuple(self._words[first : self._next])
 
     def _refuse_negation(self, name: str, *, negated: bool) -> None:
         if negated:

@@ -7,7 +7,6 @@ The rules are those of iptables 1.8.9: `add_param_to_argv` in iptables/xshared.c
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from nptables.errors import RuleSyntaxError
 
@@ -20,13 +19,6 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 # A closing quote ends a word; an opening one may stand in the middle of it. A backslash is an
 # escape between quotes only.
 _WORD = re.compile(r'([^ \t"]*)"([^"\\]*(?:\\.[^"\\]*)*)"|([^ \t"]+)|(")', re.DOTALL)
-
-
-class Word(NamedTuple):
-    """One word of a line, without its quotes, and whether it had any."""
-
-    text: str
-    quoted: bool
 
 
 def save_string(text: str) -> str:
@@ -60,27 +52,53 @@ def split(line: str) -> list[str]:
     Raises RuleSyntaxError for a quote without an end and for a NUL or a line break. (The real
     program takes a line without the closing quote; nobody has ever meant that.)
     """
-    if '"' not in line:
-        _refuse_breaks(line)
-        return [word for word in line.replace("\t", " ").split(" ") if word]
-    return [word.text for word in split_marked(line)]
+    return split_marked(line)[0]
 
 
-def split_marked(line: str) -> list[Word]:
-    """Like `split`, and says of each word whether it stood in quotes."""
+def split_marked(line: str) -> tuple[list[str], set[int]]:
+    """Like `split`, and says by index which words stood in quotes."""
     _refuse_breaks(line)
     if '"' not in line:
-        return [Word(word, quoted=False) for word in line.replace("\t", " ").split(" ") if word]
-    words: list[Word] = []
+        return _plain_words(line), set()
+    found = _split_at_quotes(line) if "\\" not in line else None
+    return _split_slowly(line) if found is None else found
+
+
+def _plain_words(text: str) -> list[str]:
+    words = (text.replace("\t", " ") if "\t" in text else text).split(" ")
+    return [word for word in words if word] if "" in words else words
+
+
+def _split_at_quotes(line: str) -> tuple[list[str], set[int]] | None:
+    """The words where nothing is escaped and no quote begins inside a word, as is usual."""
+    words: list[str] = []
+    quoted: set[int] = set()
+    parts = line.split('"')
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        if index % 2:
+            quoted.add(len(words))
+            words.append(part)
+        elif index < last and part and part[-1] not in " \t":
+            return None
+        elif part:
+            words += _plain_words(part)
+    return (words, quoted) if last % 2 == 0 else None
+
+
+def _split_slowly(line: str) -> tuple[list[str], set[int]]:
+    words: list[str] = []
+    quoted: set[int] = set()
     for match in _WORD.finditer(line):
         head, inside, plain, stray = match.groups()
         if stray is not None:
             raise RuleSyntaxError("a quote is opened and never closed", line=line)
         if plain is not None:
-            words.append(Word(plain, quoted=False))
+            words.append(plain)
         else:
-            words.append(Word(head + _ESCAPE.sub(r"\1", inside), quoted=True))
-    return words
+            quoted.add(len(words))
+            words.append(head + _ESCAPE.sub(r"\1", inside))
+    return words, quoted
 
 
 def _refuse_breaks(line: str) -> None:

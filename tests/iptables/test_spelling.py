@@ -38,8 +38,10 @@ def test_the_printed_form_is_normal(spelling: Spelling) -> None:
         ),
         (
             "-A X -m statistic --mode random --probability 0.3 -m statistic --mode nth --every 2",
-            "-A X -m statistic --mode random --probability 0.30000000028"
-            + " -m statistic --mode nth --every 2 --packet 0",
+            (
+                "-A X -m statistic --mode random --probability 0.29999999981 "
+                "-m statistic --mode nth --every 2 --packet 0"
+            ),
         ),
         ('-A X -m comment --comment "plain" -j A-B', "-A X -m comment --comment plain -j A-B"),
         (

@@ -25,6 +25,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"))
         ('x"y z"', ["xy z"]),
         ('"a"b', ["a", "b"]),
         ('"a""b"', ["a", "b"]),
+        ('a "b"\t"c" d', ["a", "b", "c", "d"]),
         ("a\u00a0b\u2028c\rd", ["a\u00a0b\u2028c\rd"]),
     ],
 )
@@ -50,7 +51,8 @@ def test_a_line_that_cannot_be_split_is_refused(line: str, message: str) -> None
 
 
 def test_quotes_are_remembered() -> None:
-    assert split_marked('-m "-j" ""') == [("-m", False), ("-j", True), ("", True)]
+    assert split_marked('-m "-j" ""') == (["-m", "-j", ""], {1, 2})
+    assert split_marked(r'-m "a\'b" c') == (["-m", "a'b", "c"], {1})
 
 
 @pytest.mark.parametrize(

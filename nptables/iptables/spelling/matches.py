@@ -36,7 +36,11 @@ _NETWORK = in_family(values.host_or_network)
 
 
 def _ports(options: Named, _family: Family) -> Named:
-    """All ports are not printed (`tcp_save`, `udp_save`); `--syn` is a pair of flag lists."""
+    """All ports are not printed (`tcp_save`, `udp_save`); `--syn` is a pair of flag lists.
+
+    A negated range that begins at 0 is left as it is, as legacy prints it: the nft backend prints
+    the ports that are left over, which is another rule that matches the same packets.
+    """
     for name in ("--sport", "--dport"):
         dropped(options, name, "0:65535")
     if "--syn" in options:
