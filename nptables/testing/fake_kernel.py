@@ -20,7 +20,7 @@ _NFACCT = re.compile(r" --nfacct-name\s+(\S+)")
 
 
 class FakeKernel:
-    """The tables of one family in memory, changed by restore text as a real node's are.
+    r"""The tables of one family in memory, changed by restore text as a real node's are.
 
     It is a Backend: pass it to `nptables.apply` or an Applier. Each table commits atomically, and
     it refuses what the kernel refuses, with KernelRefused: a jump to a chain that is not there, a
@@ -31,7 +31,7 @@ class FakeKernel:
     that commit fail. `piece` is as in Backend. `.commits` has the text of every commit that landed.
 
     >>> kernel = FakeKernel()
-    >>> kernel.restore("*filter\\n:MINE - [0:0]\\n-A MINE -j ACCEPT\\nCOMMIT\\n")
+    >>> kernel.restore("*filter\n:MINE - [0:0]\n-A MINE -j ACCEPT\nCOMMIT\n")
     >>> kernel.read().lines("filter", "MINE")
     ('-A MINE -j ACCEPT',)
     """

@@ -1,0 +1,69 @@
+"""Whether a kube-proxy runs in this network namespace, by its process and its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+# The ports on which kube-proxy listens unless told otherwise: health and metrics.
+PORTS = (10256, 10249)
+_LISTEN = "0A"
+
+
+def find_kube_proxy(proc: Path = Path("/proc")) -> str:
+    """What runs, in words such as `kube-proxy (pid 12)`, or an empty string.
+
+    A process counts where it shares our network namespace. Where processes cannot be seen, as in
+    a container, a listener on both of kube-proxy's ports counts that no process here owns.
+    """
+    try:
+        ours = (proc / "self/ns/net").stat().st_ino
+    except OSError:
+        return ""
+    for process in _processes(proc):
+        try:
+            if (process / "comm").read_text().strip() != "kube-proxy":
+                continue
+            if (process / "ns/net").stat().st_ino == ours:
+                return f"kube-proxy (pid {process.name})"
+        except OSError:
+            continue
+    listeners = _listeners(proc)
+    if all(port in listeners for port in PORTS):
+        owned = _sockets(proc)
+        if not any(listeners[port] in owned for port in PORTS):
+            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
+    return ""
+
+
+def _processes(proc: Path) -> Iterator[Path]:
+    return (path for path in proc.iterdir() if path.name.isdecimal())
+
+
+def _listeners(proc: Path) -> dict[int, str]:
+    """The ports that somebody listens on, with the inode of the socket."""
+    found: dict[int, str] = {}
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (proc / "self/net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if len(fields) > 9 and fields[3] == _LISTEN:
+                found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+    return found
+
+
+def _sockets(proc: Path) -> set[str]:
+    """The inodes of all sockets of all processes that can be seen."""
+    found = set()
+    for process in _processes(proc):
+        try:
+            for handle in (process / "fd").iterdir():
+                target = str(handle.readlink())
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
+        except OSError:
+            continue
+    return found
