@@ -79,7 +79,11 @@ def test_an_unknown_node_lists_those_that_are_there(capfd: pytest.CaptureFixture
 
 def test_the_other_family_is_mentioned(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dual.json"
-    dual = service(clusterIPs=["10.96.0.10", "fd00:10:96::10"], ipFamilies=["IPv4", "IPv6"])
+    dual = service(
+        clusterIPs=["10.96.0.10", "fd00:10:96::10"],
+        ipFamilies=["IPv4", "IPv6"],
+        ipFamilyPolicy="PreferDualStack",
+    )
     objects = [dual, endpoint_slice(endpoint("10.244.1.1")), node("node1")]
     path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
     assert main(["render", str(path)]) == 0

@@ -194,7 +194,11 @@ def test_ipv6_addresses_are_hashed_as_go_spells_them(kernel: str, go: str) -> No
 def test_large_clusters_leave_out_comments_above_a_thousand_endpoints_ready_or_not() -> None:
     def lines(count: int) -> list[str]:
         addresses = [endpoint(f"10.1.{n // 250}.{n % 250}", **NOT_READY) for n in range(count - 1)]
-        rules = rules_of(service(), endpoint_slice(endpoint("10.0.0.1"), *addresses))
+        rules = rules_of(
+            service(),
+            endpoint_slice(endpoint("10.0.0.1"), *addresses[:900]),
+            endpoint_slice(*addresses[900:], name="web-2"),
+        )
         (chain,) = (c for c in rules.tables["nat"].chains if c.startswith("KUBE-SEP-"))
         return [line for line in rules.lines("nat", chain) if "--comment" in line]
 
