@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain as _concatenation
 
 import attrs
 
@@ -79,18 +80,20 @@ class Table:
             self.line_counters.get(name, ()),
         )
 
-    def save_lines(self) -> Iterator[str]:
+    def save_lines(self) -> list[str]:
         """The lines of the table as `iptables-save` prints them."""
-        yield f"*{self.name}"
         policies, counters = self.policies, self.counters
-        for name in self.chains:
-            yield f":{name} {policies.get(name, '-')} {counters.get(name, NO_COUNTERS)}".rstrip()
+        lines = [f"*{self.name}"]
+        lines += [
+            f":{name} {policies.get(name, '-')} {counters.get(name, NO_COUNTERS)}".rstrip()
+            for name in self.chains
+        ]
         if self.order or self.line_counters:
-            yield from self._lines_in_order()
+            lines += self._lines_in_order()
         else:
-            for lines in self.chains.values():
-                yield from lines
-        yield "COMMIT"
+            lines += _concatenation.from_iterable(self.chains.values())
+        lines.append("COMMIT")
+        return lines
 
     def _lines_in_order(self) -> Iterator[str]:
         columns = {name: self._lines_with_counters(name) for name in self.chains}
@@ -145,7 +148,9 @@ class Ruleset:
         A ruleset that was translated has counters `[0:0]` on chains and no comment lines; one
         that was parsed gives its text back.
         """
-        lines = [line for table in self.tables.values() for line in table.save_lines()]
+        lines: list[str] = []
+        for table in self.tables.values():
+            lines += table.save_lines()
         if self.comments:
             lines = _with_comments(lines, self.comments)
         lines.append("")

@@ -205,11 +205,10 @@ def assemble(context: Context, ports: Iterable[PortRules]) -> dict[str, Table]:
 
 def _table(name: str, own: Mapping[str, tuple[str, ...]]) -> Table:
     built_in = {chain: _jumps_from(name, chain) for chain in BUILT_IN_CHAINS[name]}
-    return Table(
-        name,
-        built_in | {chain: own[chain] for chain in sorted(own)},
-        policies=dict.fromkeys(built_in, "ACCEPT"),
-    )
+    policies = dict.fromkeys(built_in, "ACCEPT")
+    names = sorted(own)
+    chains = {**built_in, **dict(zip(names, map(own.__getitem__, names), strict=True))}
+    return Table(name, chains, policies=policies)
 
 
 def _jumps_from(table: str, chain: str) -> tuple[str, ...]:

@@ -77,14 +77,17 @@ def port_endpoints(
     of another. Slices come sorted by name; kube-proxy visits them in no particular order.
     """
     found: dict[str, Endpoint] = {}
+    ipv4 = family is Family.IPV4
     for endpoint_slice in slices:
         if endpoint_slice.family is not family:
             continue
         for slice_port in endpoint_slice.ports:
             if slice_port.name != port.name or slice_port.protocol != port.protocol:
                 continue
+            number = slice_port.port
             for endpoint in endpoint_slice.endpoints:
-                text = endpoint_text(endpoint.address, slice_port.port)
+                address = endpoint.address
+                text = f"{address}:{number}" if ipv4 else endpoint_text(address, number)
                 if not endpoint.terminating or text not in found:
                     found[text] = endpoint
     return sorted(found.items())

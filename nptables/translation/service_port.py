@@ -12,7 +12,7 @@ from nptables.model import Service, ServicePort
 from nptables.model.addresses import network_contains, with_host_prefix
 from nptables.model.service import zero_network
 from nptables.translation import chains
-from nptables.translation.chains import ServicePortName, endpoint_chain
+from nptables.translation.chains import ENDPOINT_PREFIX, ServicePortName, hashes
 from nptables.translation.context import LOOPBACK_NETWORK, Context
 from nptables.translation.selection import (
     PortEndpoint,
@@ -75,7 +75,7 @@ def translate_port(
     selection = select(service, port, known, context.family, context.node_name, context.zone)
     name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
     rules = _PortTranslation(service, port, name, selection, context, comments=comments)
-    return PortRules(name, selection, dict(rules.own_chains()), rules.shared_lines())
+    return PortRules(name, selection, rules.own_chains(), rules.shared_lines())
 
 
 class _PortTranslation:
@@ -95,13 +95,14 @@ class _PortTranslation:
         self.service, self.port, self.selection, self.context = service, port, selection, context
         self.comments = comments
         self.text = str(name)
-        hash_input = name.hash_input
-        self.endpoint_chains = {
-            endpoint: endpoint_chain(hash_input, endpoint) for endpoint, _ in selection.reachable
-        }
         self.protocol = port.protocol.lower()
         self.cluster_ip = service.cluster_ips[family]
-        suffix = name.hash
+        hashed = self.text + self.protocol
+        endpoints = [endpoint for endpoint, _ in selection.reachable]
+        suffix, *suffixes = hashes([hashed, *[hashed + endpoint for endpoint in endpoints]])
+        self.endpoint_chains = dict(
+            zip(endpoints, [ENDPOINT_PREFIX + found for found in suffixes], strict=True)
+        )
         self.cluster_chain = chains.SERVICE_PREFIX + suffix
         self.local_chain = chains.LOCAL_PREFIX + suffix
         self.external_chain = chains.EXTERNAL_PREFIX + suffix
@@ -114,9 +115,8 @@ class _PortTranslation:
         self.policy_chain, self.has_external = self._policy(local=service.external_policy_local)
         self.source_ranges = _source_ranges(service, family)
         self.checks_sources = bool(self.usable and self.balancer_ips and self.source_ranges)
-        self.destination = (
-            f'-p {self.protocol} -m comment --comment "{{}}" -m {self.protocol} --dport {port.port}'
-        )
+        self.comment = f'-p {self.protocol} -m comment --comment "{self.text}'
+        self.to_port = f'" -m {self.protocol} --dport {port.port} -j'
 
     def _policy(self, *, local: bool) -> tuple[str, bool]:
         """The chain that a traffic policy leads to, and whether it has endpoints."""
@@ -142,8 +142,8 @@ class _PortTranslation:
 
     def _to(self, chain: str, address: str, comment: str, target: str) -> str:
         """A line for packets to the service port at one address."""
-        match = self.destination.format(f"{self.text} {comment}")
-        return f"-A {chain} -d {with_host_prefix(address)} {match} -j {target}"
+        prefix = self.context.family.host_prefix
+        return f"-A {chain} -d {address}/{prefix} {self.comment} {comment}{self.to_port} {target}"
 
     def _refusal(self) -> tuple[str, str]:
         """Comment and target of packets that find no endpoint.
@@ -209,37 +209,40 @@ class _PortTranslation:
                 f"-j {target}"
             )
 
-    def own_chains(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def own_chains(self) -> dict[str, tuple[str, ...]]:
         """The chains that belong to this service port alone, with their lines."""
         selection = self.selection
-        masquerade: dict[str, list[str]] = {}
-        if self.has_internal and (line := self._masquerade_off_cluster()):
-            masquerade[self.internal_chain] = [line]
+        found: dict[str, tuple[str, ...]] = {}
         if self.usable and externally_reachable(self.service, self.port, self.context.family):
-            yield self.external_chain, tuple(self._external_lines())
+            found[self.external_chain] = tuple(self._external_lines())
         if self.checks_sources:
-            yield self.source_ranges_chain, tuple(self._source_range_lines())
+            found[self.source_ranges_chain] = tuple(self._source_range_lines())
         for chain, endpoints in (
             (self.cluster_chain, selection.cluster),
             (self.local_chain, selection.local),
         ):
             if endpoints:
-                yield chain, (*masquerade.get(chain, ()), *self._balancing_lines(chain, endpoints))
-        yield from self._endpoint_chains()
+                off_cluster: tuple[str, ...] = ()
+                if self.has_internal and chain == self.internal_chain:
+                    off_cluster = self._masquerade_off_cluster()
+                found[chain] = (*off_cluster, *self._balancing_lines(chain, endpoints))
+        self._add_endpoint_chains(found)
+        return found
 
-    def _masquerade_off_cluster(self) -> str:
+    def _masquerade_off_cluster(self) -> tuple[str, ...]:
         """The line that masquerades packets to the cluster IP from outside the pod network."""
         detector, source, interface = self.context.detector, "", ""
         if not self.context.masquerade_all:
             if not detector.implemented:
-                return ""
+                return ()
             source = f"! {detector.source} " if detector.source else ""
             interface = f"! {detector.interface} " if detector.interface else ""
-        match = self.destination.format(f"{self.text} cluster IP")
         address = with_host_prefix(self.cluster_ip)
         return (
-            f"-A {self.internal_chain} {source}-d {address} {interface}{match} "
-            f"-j {chains.MARK_MASQ}"
+            (
+                f"-A {self.internal_chain} {source}-d {address} {interface}"
+                f"{self.comment} cluster IP{self.to_port} {chains.MARK_MASQ}"
+            ),
         )
 
     def _external_lines(self) -> Iterator[str]:
@@ -286,42 +289,38 @@ class _PortTranslation:
             f'{chains.PROXY_FIREWALL}"'
         )
 
-    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> Iterator[str]:
+    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> list[str]:
         start, text, names = f"-A {chain}", self.text, self.endpoint_chains
-        targets = []
-        for endpoint, _ in endpoints:
-            comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
-            targets.append((comment, names[endpoint]))
+        lines = []
         if seconds := self.service.session_affinity_seconds:
             mask = _RECENT_MASK[self.context.family]
-            for comment, target in targets:
-                yield (
+            for endpoint, _ in endpoints:
+                comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
+                target = names[endpoint]
+                lines.append(
                     f"{start}{comment} -m recent --rcheck --seconds {seconds} --reap "
                     f"--name {target} --mask {mask} --rsource -j {target}"
                 )
-        left = len(targets)
-        for comment, target in targets:
-            chance = f" {probability(left)}" if left > 1 else ""
-            yield f"{start}{comment}{chance} -j {target}"
-            left -= 1
+        for left, (endpoint, _) in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
+            comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
+            lines.append(f"{start}{comment}{_chance(left)} -j {names[endpoint]}")
+        return lines
 
-    def _endpoint_chains(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _add_endpoint_chains(self, found: dict[str, tuple[str, ...]]) -> None:
         names, protocol = self.endpoint_chains, self.protocol
         comment = f' -m comment --comment "{self.text}"' if self.comments else ""
-        prefix = self.context.family.host_prefix
-        masquerade = f"/{prefix}{comment} -j {chains.MARK_MASQ}"
-        affinity = self.service.session_affinity_seconds
-        mask = _RECENT_MASK[self.context.family]
+        masquerade = f"/{self.context.family.host_prefix}{comment} -j {chains.MARK_MASQ}"
+        match = f" -p {protocol}{comment}"
         translate = f" -m {protocol} -j DNAT --to-destination "
+        mask = _RECENT_MASK[self.context.family]
+        affinity, recent = self.service.session_affinity_seconds, ""
         for endpoint, details in self.selection.reachable:
             chain = names[endpoint]
-            recent = f" -m recent --set --name {chain} --mask {mask} --rsource" if affinity else ""
-            yield (
-                chain,
-                (
-                    f"-A {chain} -s {details.address}{masquerade}",
-                    f"-A {chain} -p {protocol}{comment}{recent}{translate}{endpoint}",
-                ),
+            if affinity:
+                recent = f" -m recent --set --name {chain} --mask {mask} --rsource"
+            found[chain] = (
+                f"-A {chain} -s {details.address}{masquerade}",
+                f"-A {chain}{match}{recent}{translate}{endpoint}",
             )
 
 
@@ -331,7 +330,6 @@ def _source_ranges(service: Service, family: Family) -> list[str]:
     return [] if any(zero_network(network) for network in networks) else networks
 
 
-@cache
 def probability(left: int) -> str:
     """The match that takes one of `left` packets, as iptables prints it.
 
@@ -339,3 +337,9 @@ def probability(left: int) -> str:
     """
     steps = round(float(f"{1 / left:.10f}") * (1 << 31))
     return f"-m statistic --mode random --probability {steps / (1 << 31):.11f}"
+
+
+@cache
+def _chance(left: int) -> str:
+    """The words that take one of `left` packets; the last endpoint takes what is left."""
+    return f" {probability(left)}" if left > 1 else ""
