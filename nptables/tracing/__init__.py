@@ -1,0 +1,19 @@
+"""What happens to a packet in a ruleset, and why."""
+
+from nptables.tracing.ends import packet_between
+from nptables.tracing.packet import Origin, Packet
+from nptables.tracing.result import Distribution, Outcome, Trace, Verdict
+from nptables.tracing.tracer import trace
+from nptables.tracing.walking import Step
+
+__all__ = [
+    "Distribution",
+    "Origin",
+    "Outcome",
+    "Packet",
+    "Step",
+    "Trace",
+    "Verdict",
+    "packet_between",
+    "trace",
+]

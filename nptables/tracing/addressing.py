@@ -1,0 +1,136 @@
+"""Addresses that are known, addresses that are known only to be somewhere, and networks.
+
+"A client outside the cluster" has no address. Such an address is a `Somewhere`: whether it lies in
+a network may be sure, impossible or open, and an answer to an open question narrows it down, so
+that later questions are answered in agreement with it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import attrs
+
+from nptables.family import Family
+from nptables.model.addresses import pack_ip
+
+
+class Net(NamedTuple):
+    """The addresses that agree with `base` in the bits of `mask`; masks may have gaps."""
+
+    base: int
+    mask: int
+    bits: int
+
+    def holds(self, address: int) -> bool:
+        """Whether an address of the same family, as a number, is one of them."""
+        return address & self.mask == self.base
+
+    def covers(self, other: Net) -> bool:
+        """Whether every address of `other` is one of these."""
+        return other.mask & self.mask == self.mask and other.base & self.mask == self.base
+
+    def apart_from(self, other: Net) -> bool:
+        """Whether no address is in both."""
+        return bool((self.base ^ other.base) & self.mask & other.mask)
+
+
+@lru_cache(maxsize=4096)
+def number(address: str) -> int:
+    """A canonical address as a number."""
+    packed = pack_ip(address)
+    if packed is None:
+        raise ValueError(address)
+    return int.from_bytes(packed)
+
+
+@lru_cache(maxsize=4096)
+def net(text: str) -> Net:
+    """The network that `ADDRESS`, `ADDRESS/LENGTH` or `ADDRESS/MASK` names.
+
+    Raises ValueError for any other text.
+    """
+    address, slash, length = text.partition("/")
+    packed = pack_ip(address)
+    if packed is None:
+        raise ValueError(text)
+    bits = 8 * len(packed)
+    full = (1 << bits) - 1
+    if not slash:
+        mask = full
+    elif length.isascii() and length.isdigit() and len(length) < 4 and int(length) <= bits:
+        mask = full ^ (full >> int(length))
+    else:
+        packed_mask = pack_ip(length)
+        if packed_mask is None or len(packed_mask) != len(packed):
+            raise ValueError(text)
+        mask = int.from_bytes(packed_mask)
+    return Net(int.from_bytes(packed) & mask, mask, bits)
+
+
+@attrs.frozen
+class Somewhere:
+    """An address of which only this is known: it is in `within` and in none of `without`.
+
+    `text` says whose address it is, such as "a client outside the cluster".
+    """
+
+    text: str
+    within: Net
+    without: tuple[Net, ...] = ()
+
+    @staticmethod
+    def of(text: str, family: Family, without: tuple[str, ...] = ()) -> Somewhere:
+        """An address anywhere in a family but in some networks; those of the other are ignored."""
+        anywhere = net("0.0.0.0/0" if family is Family.IPV4 else "::/0")
+        return Somewhere(
+            text, anywhere, tuple(net(n) for n in dict.fromkeys(without) if Family.of(n) is family)
+        )
+
+    def is_in(self, network: Net) -> bool | None:
+        """Whether the address is in a network; None where that is open."""
+        if network.covers(self.within):
+            return True
+        if network.apart_from(self.within) or any(n.covers(network) for n in self.without):
+            return False
+        return None
+
+    def narrowed(self, network: Net, *, inside: bool) -> Somewhere:
+        """The same address, once it is known whether a network holds it."""
+        if inside:
+            both = Net(
+                self.within.base | network.base, self.within.mask | network.mask, network.bits
+            )
+            return attrs.evolve(self, within=both)
+        return attrs.evolve(self, without=(*self.without, network))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Address = str | Somewhere
+
+
+def is_in(address: Address, network: Net) -> bool | None:
+    """Whether an address is in a network; None where that is open."""
+    if isinstance(address, Somewhere):
+        return address.is_in(network)
+    return network.holds(number(address))
+
+
+def family_of(address: Address) -> Family:
+    """The family of an address."""
+    if isinstance(address, Somewhere):
+        return Family.IPV4 if address.within.bits == 32 else Family.IPV6
+    return Family.of(address)
+
+
+def with_port(address: Address, port: int | None) -> str:
+    """`address:port` as people write it."""
+    text = str(address)
+    if port is None:
+        return text
+    if isinstance(address, str) and ":" in address:
+        return f"[{text}]:{port}"
+    return f"{text}:{port}" if isinstance(address, str) else f"{text}, port {port}"

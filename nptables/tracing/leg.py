@@ -1,0 +1,209 @@
+"""The way of a packet through one node: hooks, tables and routing, as the kernel has them.
+
+Hooks and the order of tables are those of `enum nf_ip_hook_priorities`. nat is looked at for the
+first packet of a tracked connection only. A packet that the node sends to itself passes the hooks
+twice; connection tracking remembers it, so the second time nat is not looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import attrs
+
+from nptables.family import Family
+from nptables.tracing.addressing import Address
+from nptables.tracing.network import LOOPBACK, Network
+from nptables.tracing.packet import Packet
+from nptables.tracing.rulebook import Rulebook
+from nptables.tracing.state import Flow, Flows, Questions, State, add, pour
+from nptables.tracing.walking import Budget, End, Ended, Walker
+
+Sets = Mapping[str, Callable[[tuple[str | None, ...]], bool | None]]
+
+PREROUTING = ("raw", "mangle", "nat")
+INPUT = ("mangle", "filter", "security", "nat")
+FORWARD = ("mangle", "filter", "security")
+OUTPUT_BEFORE_ROUTING = ("raw", "mangle", "nat")
+OUTPUT_AFTER_ROUTING = ("filter", "security")
+POSTROUTING = ("mangle", "nat")
+
+
+class Exit(enum.Enum):
+    """Where possibilities are once a node is done with them."""
+
+    DELIVERED = "delivered to the node itself"
+    SENT = "sent on"
+
+
+class Left(NamedTuple):
+    """Possibilities that came through a node."""
+
+    exit: Exit
+    state: State
+    flow: Flow
+
+
+@attrs.frozen
+class Terrain:
+    """What rules on one node may look at while one packet passes it."""
+
+    network: Network
+    book: Rulebook
+    packet: Packet
+    original: State
+    from_node: bool
+    sets: Sets
+
+    @property
+    def family(self) -> Family:
+        """The family of the packet."""
+        return self.network.family
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in lower case."""
+        return self.packet.protocol
+
+    @property
+    def tcp_flags(self) -> frozenset[str]:
+        """The TCP flags that are set."""
+        return self.packet.tcp_flags
+
+    @property
+    def icmp(self) -> tuple[int, int]:
+        """The ICMP type and code."""
+        return self.packet.icmp
+
+    @property
+    def place(self) -> str:
+        """The node."""
+        return self.network.node.name
+
+    def is_local(self, address: Address) -> bool | None:
+        """Whether an address is the node's own."""
+        return self.network.is_local(address)
+
+    def is_broadcast(self, address: Address) -> bool | None:
+        """Whether an address is a broadcast address of a network of the node."""
+        return self.network.is_broadcast(address)
+
+    def endpoint_behind(self, chain: str) -> str | None:
+        """The destination that a chain translates to, where it does."""
+        return self.book.endpoint_behind(chain)
+
+    def set_holds(self, name: str, values: tuple[str | None, ...]) -> bool | None:
+        """Whether a set whose members are known holds an entry."""
+        members = self.sets.get(name)
+        return None if members is None else members(values)
+
+    def masquerade_address(self, state: State) -> Address:
+        """The address that MASQUERADE takes: of the interface that the packet leaves through."""
+        route = self.network.route(state.destination)
+        towards = route.gateway or state.destination
+        return self.network.address_on(state.out_interface, towards)
+
+    def redirect_address(self, state: State) -> Address:
+        """The loopback address for the node's own packets, else that of where it came in."""
+        if self.from_node:
+            return "127.0.0.1" if self.family is Family.IPV4 else "::1"
+        return self.network.first_address_of(state.in_interface)
+
+
+class Leg:
+    """One packet on one node."""
+
+    def __init__(self, terrain: Terrain, questions: Questions, budget: Budget) -> None:
+        self._terrain = terrain
+        self._network = terrain.network
+        self._walker = Walker(terrain.book, terrain, questions, budget)
+        self.left: list[Left] = []
+
+    @property
+    def ended(self) -> list[Ended]:
+        """What did not get through."""
+        return self._walker.ended
+
+    def arrive(self, flow: Flow) -> None:
+        """Follow a packet that comes in through an interface."""
+        flows = self._tables("PREROUTING", PREROUTING, {self._terrain.original: flow})
+        here: Flows = {}
+        onward: Flows = {}
+        for state, found in flows.items():
+            if self._network.is_local(state.destination):
+                add(here, state, found)
+            elif (routed := self._routed(state, found)) is not None:
+                add(onward, routed, found)
+        self._deliver(self._tables("INPUT", INPUT, here))
+        forwarded = self._tables("FORWARD", FORWARD, onward)
+        self._send(self._tables("POSTROUTING", POSTROUTING, forwarded))
+
+    def leave(self, flow: Flow) -> None:
+        """Follow a packet that the node itself sends."""
+        first = self._terrain.original
+        routed = self._routed(first, flow)
+        if routed is None:
+            return
+        # A hook knows the interface from when it began: nat may send the packet elsewhere, and
+        # the filter table still sees the first route's.
+        flows = self._tables(
+            "OUTPUT", (*OUTPUT_BEFORE_ROUTING, *OUTPUT_AFTER_ROUTING), {routed: flow}
+        )
+        leaving: Flows = {}
+        for state, found in flows.items():
+            again = state
+            if (state.destination, state.port) != (first.destination, first.port):
+                moved = self._routed(state, found)
+                if moved is None:
+                    continue
+                again = moved
+            add(leaving, again, found)
+        after = self._tables("POSTROUTING", POSTROUTING, leaving)
+        to_itself = {s: f for s, f in after.items() if s.out_interface == LOOPBACK}
+        self._send({s: f for s, f in after.items() if s.out_interface != LOOPBACK})
+        self._loop_back(to_itself)
+
+    def _loop_back(self, flows: Flows) -> None:
+        coming: Flows = {}
+        for state, flow in flows.items():
+            add(coming, state._replace(in_interface=LOOPBACK, out_interface=""), flow)
+        without_nat = tuple(table for table in PREROUTING if table != "nat")
+        coming = self._tables("PREROUTING", without_nat, coming)
+        without_nat = tuple(table for table in INPUT if table != "nat")
+        self._deliver(self._tables("INPUT", without_nat, coming))
+
+    def _tables(self, hook: str, tables: tuple[str, ...], flows: Flows) -> Flows:
+        for table in tables:
+            if table != "nat":
+                flows = self._walker.table(hook, table, flows)
+                continue
+            apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
+            flows = self._walker.table(
+                hook, table, {s: f for s, f in flows.items() if s.tracking == "NEW"}
+            )
+            if apart:
+                flows = dict(flows)
+                pour(flows, apart)
+        return flows
+
+    def _routed(self, state: State, flow: Flow) -> State | None:
+        """The packet with the interface that it leaves through; None where there is no route."""
+        route = self._network.route(state.destination)
+        if route.refused:
+            end = End.DROPPED if route.refused == "blackhole" else End.REFUSED
+            text = f"{self._terrain.place} has no route to {state.destination}"
+            if route.refused != "no route":
+                text = (
+                    f"the route of {self._terrain.place} to {state.destination} is {route.refused}"
+                )
+            self._walker.ended.append(Ended(end, state, flow, None, text))
+            return None
+        return state._replace(out_interface=route.interface)
+
+    def _deliver(self, flows: Flows) -> None:
+        self.left += [Left(Exit.DELIVERED, state, flow) for state, flow in flows.items()]
+
+    def _send(self, flows: Flows) -> None:
+        self.left += [Left(Exit.SENT, state, flow) for state, flow in flows.items()]

@@ -1,0 +1,6 @@
+"""Whether a rule matches a packet: yes, no, with a probability, or a question nobody can answer."""
+
+from nptables.tracing.matching.answers import Answer, Ask, Condition, Setting
+from nptables.tracing.matching.compiling import compile_conditions
+
+__all__ = ["Answer", "Ask", "Condition", "Setting", "compile_conditions"]

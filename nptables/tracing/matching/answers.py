@@ -1,0 +1,136 @@
+"""What a match can answer, and what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+from nptables.family import Family
+from nptables.tracing.addressing import Address, Net, is_in
+from nptables.tracing.state import State
+
+
+class Ask(NamedTuple):
+    """A question whose answer decides whether a match holds.
+
+    Equal keys are the same question. `text` says what is so where the answer is yes,
+    `otherwise` where it is no. The match holds where the answer is `holds_if`. `yes` and `no`
+    are the packet as it is known after the answer.
+    """
+
+    key: Hashable
+    text: str
+    otherwise: str
+    yes: State
+    no: State
+    holds_if: bool = True
+
+
+Answer = bool | Fraction | Ask
+
+
+class Setting(Protocol):
+    """Where a packet is, and what does not change while it is on one node."""
+
+    @property
+    def family(self) -> Family:
+        """The family of the packet."""
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in lower case, such as `tcp`."""
+
+    @property
+    def tcp_flags(self) -> frozenset[str]:
+        """The TCP flags that are set."""
+
+    @property
+    def icmp(self) -> tuple[int, int]:
+        """The ICMP type and code."""
+
+    @property
+    def original(self) -> State:
+        """The packet as its connection began, before any translation."""
+
+    @property
+    def place(self) -> str:
+        """The node, for telling its questions from those of another."""
+
+    @property
+    def from_node(self) -> bool:
+        """Whether the packet comes from the node itself."""
+
+    def is_local(self, address: Address) -> bool | None:
+        """Whether an address is the node's own; None where that is open."""
+
+    def is_broadcast(self, address: Address) -> bool | None:
+        """Whether an address is a broadcast address of a network of the node."""
+
+    def endpoint_behind(self, chain: str) -> str | None:
+        """The destination that a chain of the nat table translates to, where it does."""
+
+    def set_holds(self, name: str, values: tuple[str | None, ...]) -> bool | None:
+        """Whether a set holds an entry; None where the set's members are not known."""
+
+
+Condition = Callable[[State, Setting], Answer]
+
+
+def inverted(condition: Condition, *, negated: bool) -> Condition:
+    """The condition, or its opposite."""
+    if not negated:
+        return condition
+
+    def opposite(state: State, setting: Setting) -> Answer:
+        answer = condition(state, setting)
+        if isinstance(answer, bool):
+            return not answer
+        if isinstance(answer, Fraction):
+            return 1 - answer
+        return answer._replace(holds_if=not answer.holds_if)
+
+    return opposite
+
+
+def asking(state: State, setting: Setting, key: Hashable, text: str, otherwise: str = "") -> Ask:
+    """A question whose answer does not tell anything else about the packet."""
+    return Ask((setting.place, key), text, otherwise or f"not: {text}", state, state)
+
+
+def source_in(network: Net, text: str) -> Condition:
+    """Whether the source is in a network."""
+
+    def holds(state: State, _setting: Setting) -> Answer:
+        found = is_in(state.source, network)
+        if found is not None or isinstance(state.source, str):
+            return bool(found)
+        yes, no = (state.source.narrowed(network, inside=inside) for inside in (True, False))
+        return Ask(
+            (state.source.text, "source", network),
+            f"{state.source} in {text}",
+            f"{state.source} outside {text}",
+            state._replace(source=yes),
+            state._replace(source=no),
+        )
+
+    return holds
+
+
+def destination_in(network: Net, text: str) -> Condition:
+    """Whether the destination is in a network."""
+
+    def holds(state: State, _setting: Setting) -> Answer:
+        found = is_in(state.destination, network)
+        if found is not None or isinstance(state.destination, str):
+            return bool(found)
+        yes, no = (state.destination.narrowed(network, inside=inside) for inside in (True, False))
+        return Ask(
+            (state.destination.text, "destination", network),
+            f"{state.destination} in {text}",
+            f"{state.destination} outside {text}",
+            state._replace(destination=yes),
+            state._replace(destination=no),
+        )
+
+    return holds

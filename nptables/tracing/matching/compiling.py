@@ -1,0 +1,154 @@
+"""From a rule to its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nptables.iptables.protocols import protocol_name
+from nptables.iptables.rule import Match, Option, Rule
+from nptables.iptables.values import Unsettled
+from nptables.tracing.addressing import net
+from nptables.tracing.matching.answers import (
+    Answer,
+    Condition,
+    Setting,
+    asking,
+    destination_in,
+    inverted,
+    source_in,
+)
+from nptables.tracing.matching.headers import HEADER_MATCHES
+from nptables.tracing.matching.memory import MEMORY_MATCHES
+from nptables.tracing.matching.tracking import TRACKING_MATCHES
+from nptables.tracing.matching.u32 import u32_condition
+from nptables.tracing.matching.unknown import NEVER_IN_THE_WAY, unknown_condition
+from nptables.tracing.state import State
+
+
+class NotUnderstood(Exception):
+    """A value of this rule cannot be read; its normal form may be readable."""
+
+
+def compile_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
+    """The conditions of a rule, all of which must hold; the cheap ones first.
+
+    `where` names the rule, for questions that are about it alone. Raises NotUnderstood.
+    """
+    try:
+        return tuple(_conditions(rule, where))
+    except (Unsettled, ValueError, IndexError) as error:
+        raise NotUnderstood(str(error)) from error
+
+
+def opaque_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
+    """The conditions of a rule whose values nobody understands: one question."""
+    return (unknown_condition(f"{where}: {rule.render()}", "a rule that is not understood"),)
+
+
+def _conditions(rule: Rule, where: str) -> Iterator[Condition]:
+    if rule.protocol is not None:
+        yield inverted(_protocol(rule.protocol.value), negated=rule.protocol.negated)
+    if rule.destination is not None:
+        network = net(rule.destination.value)
+        holds = destination_in(network, rule.destination.value)
+        yield inverted(holds, negated=rule.destination.negated)
+    if rule.source is not None:
+        network = net(rule.source.value)
+        yield inverted(source_in(network, rule.source.value), negated=rule.source.negated)
+    if rule.in_interface is not None:
+        yield inverted(_comes_in(rule.in_interface.value), negated=rule.in_interface.negated)
+    if rule.out_interface is not None:
+        yield inverted(_goes_out(rule.out_interface.value), negated=rule.out_interface.negated)
+    if rule.fragment is not None:
+        yield inverted(_never, negated=rule.fragment.negated)
+    for match in rule.matches:
+        yield from _match_conditions(match, where)
+    for option in rule.extra:
+        yield unknown_condition(f"{where}: {option.name}", f"the unknown option {option.name}")
+
+
+def _match_conditions(match: Match, where: str) -> Iterator[Condition]:
+    if match.name in NEVER_IN_THE_WAY:
+        return
+    if match.name == "u32":
+        for option in match.options:
+            yield inverted(u32_condition(option.value, where), negated=option.negated)
+        return
+    header = HEADER_MATCHES.get(match.name) or TRACKING_MATCHES.get(match.name)
+    if header is not None:
+        for option in match.options:
+            builder = header.get(option.name)
+            if builder is None:
+                yield _unknown_option(match, option, where)
+            else:
+                yield inverted(builder(option.values), negated=option.negated)
+        return
+    whole = MEMORY_MATCHES.get(match.name)
+    if whole is not None:
+        yield whole(match)
+        return
+    text = " ".join(
+        part
+        for option in match.options
+        for part in (*(["!"] if option.negated else []), option.name, *option.values)
+    )
+    yield unknown_condition(
+        f"{where}: {match.name} {text}", f"the match {match.name} {text}".strip()
+    )
+
+
+def _unknown_option(match: Match, option: Option, where: str) -> Condition:
+    text = f"{match.name} {option.name} {option.value}".strip()
+    holds = unknown_condition(f"{where}: {text}", f"the match {text}")
+    return inverted(holds, negated=option.negated)
+
+
+def _never(_state: State, _setting: Setting) -> Answer:
+    return False
+
+
+def _protocol(value: str) -> Condition:
+    if value.lower() in ("all", "0"):
+        return lambda _state, _setting: True
+    wanted = protocol_name(value) or value.lower()
+    return lambda _state, setting: setting.protocol == wanted
+
+
+def _comes_in(pattern: str) -> Condition:
+    def holds(state: State, setting: Setting) -> Answer:
+        if state.in_interface is not None:
+            return _fits(state.in_interface, pattern)
+        if pattern == "lo":
+            return False
+        text = f"comes in through {pattern}"
+        ask = asking(state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}")
+        known = state if pattern.endswith("+") else state._replace(in_interface=pattern)
+        return ask._replace(yes=known)
+
+    return holds
+
+
+def _goes_out(pattern: str) -> Condition:
+    def holds(state: State, setting: Setting) -> Answer:
+        if state.out_interface is not None:
+            return _fits(state.out_interface, pattern)
+        if pattern == "lo":
+            return False
+        key = ("out", pattern, state.destination)
+        text = f"it leaves for {state.destination} through {pattern}"
+        ask = asking(state, setting, key, text, f"not: {text}")
+        known = state if pattern.endswith("+") else state._replace(out_interface=pattern)
+        return ask._replace(yes=known)
+
+    return holds
+
+
+def _not(text: str) -> str:
+    return text.replace("comes", "come", 1)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """As the kernel compares: with `+` at the end a prefix, and no interface is an empty name."""
+    if pattern.endswith("+"):
+        return name.startswith(pattern[:-1])
+    return name == pattern

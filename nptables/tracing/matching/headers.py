@@ -1,0 +1,211 @@
+"""Matches on what stands in the packet, and on what the node makes of its addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nptables.iptables.values import icmp_type, mark_and_mask, port
+from nptables.tracing.addressing import Address, is_in, net, number
+from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
+from nptables.tracing.state import State
+
+Words = tuple[str, ...]
+Builder = Callable[[Words], Condition]
+Ranges = tuple[tuple[int, int], ...]
+
+
+def port_ranges(text: str, separator: str = ":") -> Ranges:
+    """`80`, `80:90` or a list of them, as pairs of first and last."""
+    found = []
+    for part in text.split(","):
+        low, dash, high = part.partition(separator)
+        first = port(low) if low else 0
+        found.append((first, (port(high) if high else 65535) if dash else first))
+    return tuple(found)
+
+
+def _in_ranges(value: int, ranges: Ranges) -> bool:
+    return any(low <= value <= high for low, high in ranges)
+
+
+def source_port_in(state: State, setting: Setting, ranges: Ranges, text: str) -> Answer:
+    """Whether the source port is in ranges; an ephemeral one that nobody named is open."""
+    if state.source_port is not None:
+        return _in_ranges(state.source_port, ranges)
+    if ranges == ((0, 65535),):
+        return True
+    return asking(state, setting, ("source port", ranges), f"the source port is in {text}")
+
+
+def _source_port(words: Words) -> Condition:
+    ranges = port_ranges(words[0])
+    return lambda state, setting: source_port_in(state, setting, ranges, words[0])
+
+
+def port_in(state: State, setting: Setting, ranges: Ranges, text: str) -> Answer:
+    """Whether the destination port is in ranges."""
+    if state.port is not None:
+        return _in_ranges(state.port, ranges)
+    return asking(
+        state, setting, ("port", state.destination, ranges), f"the destination port is in {text}"
+    )
+
+
+def _port(words: Words) -> Condition:
+    ranges = port_ranges(words[0])
+
+    def holds(state: State, setting: Setting) -> Answer:
+        value = state.port
+        if value is not None:
+            return _in_ranges(value, ranges)
+        return port_in(state, setting, ranges, words[0])
+
+    return holds
+
+
+def _either_port(words: Words) -> Condition:
+    ranges = port_ranges(words[0])
+
+    def holds(state: State, setting: Setting) -> Answer:
+        if port_in(state, setting, ranges, words[0]) is True:
+            return True
+        return source_port_in(state, setting, ranges, words[0])
+
+    return holds
+
+
+def _tcp_flags(words: Words) -> Condition:
+    looked_at, wanted = _flags(words[0]), _flags(words[1])
+    return lambda _state, setting: (setting.tcp_flags & looked_at) == wanted
+
+
+def _flags(text: str) -> frozenset[str]:
+    if text.upper() == "NONE":
+        return frozenset()
+    if text.upper() == "ALL":
+        return frozenset({"FIN", "SYN", "RST", "PSH", "ACK", "URG"})
+    return frozenset(text.upper().split(","))
+
+
+def _syn(_words: Words) -> Condition:
+    return _tcp_flags(("FIN,SYN,RST,ACK", "SYN"))
+
+
+def _icmp(words: Words) -> Condition:
+    if words[0].lower() in ("any", "255"):
+        return lambda _state, _setting: True
+
+    def holds(_state: State, setting: Setting) -> Answer:
+        kind, slash, code = icmp_type(words[0], setting.family).partition("/")
+        return int(kind) == setting.icmp[0] and (not slash or int(code) == setting.icmp[1])
+
+    return holds
+
+
+def _source_range(words: Words) -> Condition:
+    return lambda state, setting: _between(state.source, state, setting, words[0])
+
+
+def _destination_range(words: Words) -> Condition:
+    return lambda state, setting: _between(state.destination, state, setting, words[0])
+
+
+def _between(address: Address, state: State, setting: Setting, text: str) -> Answer:
+    first, _, last = text.partition("-")
+    if isinstance(address, str):
+        return number(first) <= number(address) <= number(last or first)
+    return asking(state, setting, (address, text), f"{address} is in {text}")
+
+
+def _mark(words: Words) -> Condition:
+    value, mask = mark_and_mask(words[0])
+    return lambda state, _setting: state.mark & mask == value
+
+
+def _connection_mark(words: Words) -> Condition:
+    value, mask = mark_and_mask(words[0])
+    return lambda state, _setting: state.connection_mark & mask == value
+
+
+def _source_type(words: Words) -> Condition:
+    return lambda state, setting: address_type(state.source, words[0], state, setting)
+
+
+def _destination_type(words: Words) -> Condition:
+    return lambda state, setting: address_type(state.destination, words[0], state, setting)
+
+
+def address_type(address: Address, types: str, state: State, setting: Setting) -> Answer:
+    """Whether an address is of one of the types, as the routing tables of the node have it."""
+    answers = [_is_of_type(address, kind, setting) for kind in types.upper().split(",")]
+    if True in answers:
+        return True
+    if None not in answers:
+        return False
+    key = ("address type", address, types.upper())
+    return asking(state, setting, key, f"{address} is of type {types} to {setting.place}")
+
+
+def _is_of_type(address: Address, kind: str, setting: Setting) -> bool | None:
+    multicast = is_in(address, net("224.0.0.0/4" if _is_ipv4(setting) else "ff00::/8"))
+    broadcast = setting.is_broadcast(address)
+    local = setting.is_local(address)
+    unspecified = is_in(address, net("0.0.0.0/32" if _is_ipv4(setting) else "::/128"))
+    others = (multicast, broadcast, local, unspecified)
+    if kind == "LOCAL":
+        return local
+    if kind == "BROADCAST":
+        return broadcast
+    if kind == "MULTICAST":
+        return multicast
+    if kind == "UNSPEC":
+        return unspecified
+    if True in others:
+        return False
+    if kind == "UNICAST":
+        return None if None in others else True
+    return None
+
+
+def _is_ipv4(setting: Setting) -> bool:
+    return setting.family.host_prefix == 32
+
+
+def _iface_limit(_words: Words) -> Condition:
+    # Narrows the address type to one interface: what is local stays open unless it is known.
+    return lambda state, setting: asking(
+        state, setting, "addrtype interface", "the address belongs to the interface in question"
+    )
+
+
+def _packet_type(words: Words) -> Condition:
+    return lambda _state, _setting: words[0].lower() == "unicast"
+
+
+def _forbidden(_words: Words) -> Condition:
+    return lambda _state, _setting: False
+
+
+_PORTS: Mapping[str, Builder] = {"--sport": _source_port, "--dport": _port}
+
+HEADER_MATCHES: Mapping[str, Mapping[str, Builder]] = {
+    "tcp": {**_PORTS, "--tcp-flags": _tcp_flags, "--syn": _syn},
+    "udp": _PORTS,
+    "sctp": _PORTS,
+    "dccp": _PORTS,
+    "multiport": {"--sports": _source_port, "--dports": _port, "--ports": _either_port},
+    "icmp": {"--icmp-type": _icmp},
+    "icmp6": {"--icmpv6-type": _icmp},
+    "iprange": {"--src-range": _source_range, "--dst-range": _destination_range},
+    "mark": {"--mark": _mark},
+    "connmark": {"--mark": _connection_mark},
+    "addrtype": {
+        "--src-type": _source_type,
+        "--dst-type": _destination_type,
+        "--limit-iface-in": _iface_limit,
+        "--limit-iface-out": _iface_limit,
+    },
+    "pkttype": {"--pkt-type": _packet_type},
+    # A routed packet is not being bridged; through which bridge port it came is another matter.
+    "physdev": {"--physdev-is-bridged": _forbidden},
+}

@@ -1,0 +1,287 @@
+"""What happens to a packet: outcomes, each with its share, for everything that is not known."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from nptables.tracing.addressing import Address, Somewhere, with_port
+from nptables.tracing.packet import Packet
+from nptables.tracing.state import Questions, Weights
+from nptables.tracing.walking import Step
+from nptables.translation import Reason
+
+# More hypotheses than this are not combined with one another, see `distributions`.
+MOST_HYPOTHESES = 512
+
+
+class Verdict(enum.Enum):
+    """What becomes of a packet; the value is a stable code.
+
+    ENDPOINT: a pod of a Service has it. POD: the pod that was asked for by its own address.
+    HOST_ENDPOINT: an endpoint of a Service in the node's own network. SENT_TO_NODE: it is on
+    its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
+    and nobody is known to listen there. LEAVES: it leaves the node with the destination that
+    it came with. REFUSED: the sender is told. DROPPED: the sender is told nothing. UNKNOWN:
+    it cannot be followed further. STAYS: it never leaves its sender.
+    """
+
+    ENDPOINT = "endpoint"
+    POD = "pod"
+    HOST_ENDPOINT = "host-endpoint"
+    SENT_TO_NODE = "sent-to-node"
+    NODE = "node"
+    LEAVES = "leaves"
+    REFUSED = "refused"
+    DROPPED = "dropped"
+    UNKNOWN = "unknown"
+    STAYS = "stays"
+
+    @property
+    def arrives(self) -> bool:
+        """Whether somebody is there to answer."""
+        return self in _ARRIVES
+
+
+_ARRIVES = frozenset({Verdict.ENDPOINT, Verdict.POD, Verdict.HOST_ENDPOINT, Verdict.SENT_TO_NODE})
+
+
+@attrs.frozen
+class Outcome:
+    """One thing that can happen, and how likely it is.
+
+    `share` is an exact fraction. `node` is where it happened, or where the destination is.
+    `source` is the address that the receiver sees, `source_rewritten` tells that it is not the
+    sender's. `rule` is the step that decided: the rule that translated, refused or dropped.
+    `path` is the whole walk; where several ways lead here, one of them. `text` has what the
+    verdict leaves open.
+    """
+
+    share: Fraction
+    verdict: Verdict
+    destination: Address
+    port: int | None
+    source: Address
+    source_rewritten: bool
+    node: str
+    rule: Step | None
+    path: tuple[Step, ...] = attrs.field(repr=False)
+    text: str = ""
+
+    @property
+    def arrives(self) -> bool:
+        """Whether somebody is there to answer."""
+        return self.verdict.arrives
+
+    @property
+    def where(self) -> str:
+        """The destination as `address:port`."""
+        return with_port(self.destination, self.port)
+
+    @property
+    def whence(self) -> str:
+        """The source that the receiver sees, in words."""
+        return str(self.source)
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as plain data; the share as text `n/d` and as a number."""
+        return {
+            "share": str(self.share),
+            "probability": float(self.share),
+            "verdict": self.verdict.value,
+            "arrives": self.arrives,
+            "destination": str(self.destination),
+            "port": self.port,
+            "node": self.node,
+            "source": str(self.source),
+            "sourceIsExact": not isinstance(self.source, Somewhere),
+            "sourceRewritten": self.source_rewritten,
+            "rule": None if self.rule is None else _step_json(self.rule),
+            "text": self.text,
+            "path": [_step_json(step) for step in self.path],
+        }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return attrs.asdict(step)
+
+
+@attrs.frozen
+class Distribution:
+    """What happens under one hypothesis; the shares of the outcomes add up to exactly 1.
+
+    `hypotheses` are the sets of conditions under which this holds, each a tuple of sentences;
+    the only one is empty where nothing is left open.
+    """
+
+    hypotheses: tuple[tuple[str, ...], ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def arrives(self) -> bool:
+        """Whether every packet arrives."""
+        return all(outcome.arrives for outcome in self.outcomes)
+
+    @property
+    def hypothesis(self) -> str:
+        """The hypothesis in words; empty where nothing is left open."""
+        ways = [" and ".join(conditions) for conditions in self.hypotheses]
+        if len(ways) > 4:
+            ways = [*ways[:4], f"{len(ways) - 4} more cases"]
+        return ", or ".join(way for way in ways if way)
+
+    def to_json(self) -> dict[str, Any]:
+        """The distribution as plain data."""
+        return {
+            "hypotheses": [list(conditions) for conditions in self.hypotheses],
+            "arrives": self.arrives,
+            "outcomes": [outcome.to_json() for outcome in self.outcomes],
+        }
+
+
+@attrs.frozen
+class Trace:
+    """The answer for one packet.
+
+    `distributions` has one for each hypothesis, the one in which no condition holds first;
+    `exhaustive` is False where there were so many conditions that each was looked at alone.
+    `reasons` say why, as far as the cluster is known; `notes` what the answer takes for granted.
+    """
+
+    packet: Packet
+    node: str
+    distributions: tuple[Distribution, ...]
+    notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    subject: str = ""
+    exhaustive: bool = True
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The outcomes of the first distribution: the only one where nothing is left open."""
+        return self.distributions[0].outcomes
+
+    @property
+    def arrives(self) -> bool:
+        """Whether the packet arrives whatever it depends on."""
+        return all(distribution.arrives for distribution in self.distributions)
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole answer as plain data."""
+        packet = self.packet
+        return {
+            "packet": {
+                "protocol": packet.protocol,
+                "source": None if packet.source is None else str(packet.source),
+                "sourcePort": packet.source_port,
+                "destination": str(packet.destination),
+                "port": packet.port,
+            },
+            "node": self.node,
+            "service": self.subject or None,
+            "arrives": self.arrives,
+            "distributions": [distribution.to_json() for distribution in self.distributions],
+            "exhaustive": self.exhaustive,
+            "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
+            "notes": list(self.notes),
+        }
+
+
+Entry = tuple[Outcome, Mapping[int, bool], Fraction]
+
+
+def distributions(
+    found: Sequence[tuple[Outcome, Weights]], questions: Questions
+) -> tuple[tuple[Distribution, ...], bool]:
+    """The distribution under each combination of answers, and whether these are all.
+
+    Combinations that lead to the same are one. Where there are too many, the one in which
+    every answer is no stands for itself, and each question is looked at alone.
+    """
+    entries: list[Entry] = [
+        (outcome, world.answers(), weight)
+        for outcome, weights in found
+        for world, weight in weights.items()
+    ]
+    leaves = list(_leaves(entries, MOST_HYPOTHESES))
+    exhaustive = len(leaves) <= MOST_HYPOTHESES
+    if not exhaustive:
+        asked = sorted({question for _, answers, _ in entries for question in answers})
+        leaves = [_leaf(entries, only) for only in (None, *asked[:MOST_HYPOTHESES])]
+    grouped: dict[tuple[tuple[int, Fraction], ...], list[tuple[str, ...]]] = {}
+    outcomes = [outcome for outcome, _ in found]
+    numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
+    for answers, shares in leaves:
+        key = tuple(sorted((numbers[place], share) for place, share in shares.items()))
+        grouped.setdefault(key, []).append(_conditions(answers, questions))
+    return (
+        tuple(
+            Distribution(
+                ((),) if len(grouped) == 1 and exhaustive else tuple(dict.fromkeys(hypotheses)),
+                tuple(
+                    attrs.evolve(outcomes[number], share=share)
+                    for number, share in sorted(key, key=lambda pair: (-pair[1], pair[0]))
+                ),
+            )
+            for key, hypotheses in grouped.items()
+        ),
+        exhaustive,
+    )
+
+
+Leaf = tuple[Mapping[int, bool], Mapping[int, Fraction]]
+
+
+def _leaves(entries: Sequence[Entry], most: int) -> Iterator[Leaf]:
+    """Every combination of answers that can come up, and the shares in it; one too many at most."""
+    waiting: list[tuple[int, dict[int, bool], Sequence[Entry]]] = [(0, {}, entries)]
+    last = max((question for _, answers, _ in entries for question in answers), default=-1)
+    count = 0
+    while waiting and count <= most:
+        question, answered, left = waiting.pop()
+        while question <= last and not any(question in answers for _, answers, _ in left):
+            question += 1
+        if question > last:
+            count += 1
+            yield answered, _shares(left)
+            continue
+        for answer in (True, False):
+            fitting = [e for e in left if e[1].get(question, answer) is answer]
+            waiting.append((question + 1, {**answered, question: answer}, fitting))
+
+
+def _leaf(entries: Sequence[Entry], only: int | None) -> Leaf:
+    fitting = [
+        entry
+        for entry in entries
+        if all(answer is (question == only) for question, answer in entry[1].items())
+    ]
+    asked = {question for _, answers, _ in entries for question in answers}
+    return {question: question == only for question in asked}, _shares(fitting)
+
+
+def _shares(entries: Sequence[Entry]) -> dict[int, Fraction]:
+    shares: dict[int, Fraction] = {}
+    for outcome, _, weight in entries:
+        shares[id(outcome)] = shares.get(id(outcome), Fraction(0)) + weight
+    return shares
+
+
+def _conditions(answers: Mapping[int, bool], questions: Questions) -> tuple[str, ...]:
+    """What is so, in words: first what holds, then what does not, unless that goes without saying.
+
+    Where a client was seen at one endpoint, that it was not seen at another is no news.
+    """
+    holding, said, failing = [], set(), []
+    for question, answer in sorted(answers.items()):
+        text, otherwise = questions.texts[question]
+        if answer:
+            holding.append(text)
+            said.add(otherwise)
+        else:
+            failing.append(otherwise)
+    return tuple(dict.fromkeys((*holding, *(text for text in failing if text not in said))))

@@ -1,0 +1,186 @@
+"""The rules of a ruleset, ready to be walked: read when a packet comes to them, and not before.
+
+A node with ten thousand Services has three hundred thousand rules, and a packet meets a few dozen.
+So a rule is compiled when a packet reaches it, and the long chains that every packet passes are
+indexed by the address or the port that their rules are about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import attrs
+
+from nptables.errors import RuleSyntaxError
+from nptables.family import Family
+from nptables.iptables.rule import Rule
+from nptables.iptables.ruleset import Ruleset
+from nptables.iptables.spelling import normal_form
+from nptables.tracing.actions import Action, Kind, compile_action
+from nptables.tracing.matching import Condition, compile_conditions
+from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
+from nptables.tracing.state import State
+
+_LONG = 32
+_ALL_MARK_BITS = 0xFFFFFFFF
+
+# Lines that can only match one destination, or one destination port. The words stand where
+# iptables-save puts them, so that a comment cannot be taken for an option.
+_BY_ADDRESS = {
+    Family.IPV4: re.compile(r"-A \S+(?: (?:! )?-s \S+)? -d ([0-9.]+)/32(?: |$)"),
+    Family.IPV6: re.compile(r"-A \S+(?: (?:! )?-s \S+)? -d ([0-9a-f.:]+)/128(?: |$)"),
+}
+_BY_PORT = re.compile(
+    r"-A \S+(?: -d 127\.0\.0\.0/8)? -p (tcp|udp|sctp)"
+    r'(?: -m comment --comment (?:"[^"\\]*"|[A-Za-z0-9_-]+))?'
+    r"(?: -m addrtype --dst-type LOCAL)? -m \1 --dport ([1-9][0-9]*)(?: |$)"
+)
+_MARK_READERS = re.compile(r" --mark | --save-mark| --validmark| --restore-skmark")
+_TESTED_MARK = re.compile(r" -m mark (?:! )?--mark 0x[0-9a-f]+/0x([0-9a-f]+)")
+_TO_DESTINATION = re.compile(r" --to-destination (\S+)")
+
+
+@attrs.frozen
+class CompiledRule:
+    """A rule with its conditions and its action."""
+
+    line: str
+    conditions: tuple[Condition, ...]
+    action: Action
+
+
+class CompiledChain:
+    """One chain; its rules are compiled when they are asked for."""
+
+    def __init__(self, lines: Sequence[str], book: Rulebook, table: str) -> None:
+        self.lines = lines
+        self._book = book
+        self._table = table
+        self._rules: dict[int, CompiledRule] = {}
+
+    def rule(self, position: int) -> CompiledRule:
+        """The rule at a position."""
+        found = self._rules.get(position)
+        if found is None:
+            found = self._rules[position] = self._book.compiled(
+                self._table, self.lines[position], position
+            )
+        return found
+
+    def candidates(self, states: Iterable[State]) -> Iterable[int]:
+        """The positions of the rules that may match a packet in one of the states, in order."""
+        if len(self.lines) <= _LONG:
+            return range(len(self.lines))
+        by_address, by_port, others = self._index
+        found = set(others)
+        for state in states:
+            if not isinstance(state.destination, str) or (state.port is None and by_port):
+                return range(len(self.lines))
+            found.update(by_address.get(state.destination, ()))
+            found.update(by_port.get(state.port or 0, ()))
+        return sorted(found)
+
+    @cached_property
+    def _index(self) -> tuple[Mapping[str, list[int]], Mapping[int, list[int]], list[int]]:
+        by_address: dict[str, list[int]] = {}
+        by_port: dict[int, list[int]] = {}
+        others: list[int] = []
+        about_address = _BY_ADDRESS[self._book.family]
+        for position, line in enumerate(self.lines):
+            if (match := about_address.match(line)) is not None:
+                by_address.setdefault(match[1], []).append(position)
+            elif (match := _BY_PORT.match(line)) is not None:
+                by_port.setdefault(int(match[2]), []).append(position)
+            else:
+                others.append(position)
+        return by_address, by_port, others
+
+
+class Rulebook:
+    """The chains of a ruleset, compiled on demand."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self.family: Family = ruleset.family
+        self._chains: dict[tuple[str, str], CompiledChain] = {}
+        self.extra: dict[str, object] = {}
+
+    def chain(self, table: str, name: str) -> CompiledChain | None:
+        """A chain, or None where there is none of that name."""
+        key = (table, name)
+        found = self._chains.get(key)
+        if found is None:
+            in_table = self.ruleset.tables.get(table)
+            if in_table is None or name not in in_table.chains:
+                return None
+            found = self._chains[key] = CompiledChain(in_table.chains[name], self, table)
+        return found
+
+    def policy(self, table: str, chain: str) -> str:
+        """The policy of a built-in chain."""
+        return self.ruleset.tables[table].policies.get(chain, "ACCEPT")
+
+    def compiled(self, table: str, line: str, position: int) -> CompiledRule:
+        """A line, compiled; one that cannot be read is a question and an unknown action."""
+        where = f"{table} {line.split(' ', 2)[1]} {position}"
+        try:
+            rule = Rule.parse(line, self.family)
+        except RuleSyntaxError as error:
+            unread = Rule(chain="", target=None)
+            action = Action(
+                Kind.UNKNOWN, text=f"met by a rule that cannot be read ({error.message})"
+            )
+            return CompiledRule(line, opaque_conditions(unread, where), action)
+        try:
+            conditions = compile_conditions(rule, where)
+        except NotUnderstood:
+            conditions = self._compiled_from_normal_form(rule, line, where)
+        in_table = self.ruleset.tables[table].chains
+        return CompiledRule(line, conditions, compile_action(rule, is_chain=in_table.__contains__))
+
+    def _compiled_from_normal_form(
+        self, rule: Rule, line: str, where: str
+    ) -> tuple[Condition, ...]:
+        try:
+            normal = Rule.parse(normal_form(line, self.family), self.family)
+            return compile_conditions(normal, where)
+        except (RuleSyntaxError, NotUnderstood):
+            return opaque_conditions(rule, where)
+
+    def endpoint_behind(self, chain: str) -> str | None:
+        """The only destination that a chain of the nat table translates to, if there is one."""
+        found = {
+            match[1]
+            for line in self.ruleset.lines("nat", chain)[:8]
+            if (match := _TO_DESTINATION.search(line)) is not None
+        }
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def tested_mark_bits(self) -> int:
+        """The bits of the mark that some rule looks at; the others make no difference."""
+        bits = 0
+        for line in self._all_lines():
+            if _MARK_READERS.search(line) is None:
+                continue
+            tests = _TESTED_MARK.findall(line)
+            if len(tests) != len(_MARK_READERS.findall(line)):
+                return _ALL_MARK_BITS
+            for mask in tests:
+                bits |= int(mask, 16)
+        return bits
+
+    def _all_lines(self) -> Iterator[str]:
+        for table in self.ruleset.tables.values():
+            for lines in table.chains.values():
+                yield from lines
+
+
+def rulebook_of(ruleset: Ruleset) -> Rulebook:
+    """The rulebook of a ruleset, which lives as long as the ruleset."""
+    found = ruleset.derived.get(Rulebook)
+    if not isinstance(found, Rulebook):
+        found = ruleset.derived[Rulebook] = Rulebook(ruleset)
+    return found

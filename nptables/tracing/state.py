@@ -1,0 +1,203 @@
+"""What is known of a packet at one point of its walk, and the weight of each possibility.
+
+A walk follows all possibilities side by side. Possibilities in the same state are merged, so their
+number depends on what makes a difference and not on how many questions were asked. A weight is a
+fraction for each `World`: a set of answers to what nobody but the node can know. For any one world
+the fractions of all possibilities add up to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+from nptables.tracing.addressing import Address
+
+ONE = Fraction(1)
+
+
+class State(NamedTuple):
+    """A packet as rules see it.
+
+    Interfaces are names, empty where there is none (in OUTPUT nothing came in), None where it
+    is not known which. A port is None where it is not known or does not exist. `tracking` is
+    NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; `dnat` and `snat` tell that the
+    connection's destination or source has been translated.
+    """
+
+    source: Address
+    source_port: int | None
+    destination: Address
+    port: int | None
+    in_interface: str | None
+    out_interface: str | None
+    mark: int = 0
+    connection_mark: int = 0
+    tracking: str = "NEW"
+    dnat: bool = False
+    snat: bool = False
+
+
+class World:
+    """A set of answers: the parent's, and one more. The root has none.
+
+    Worlds are made by `World.with_answer` alone, which gives the same object for the same
+    answers in the same order, so that they compare by identity.
+    """
+
+    __slots__ = ("_children", "answer", "parent", "question")
+
+    def __init__(
+        self, parent: World | None = None, question: int = -1, *, answer: bool = False
+    ) -> None:
+        self.parent = parent
+        self.question = question
+        self.answer = answer
+        self._children: dict[tuple[int, bool], World] = {}
+
+    def with_answer(self, question: int, *, answer: bool) -> World:
+        """This world with the answer to one more question."""
+        key = (question, answer)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = World(self, question, answer=answer)
+        return child
+
+    def answers(self) -> dict[int, bool]:
+        """All answers, by question."""
+        found: dict[int, bool] = {}
+        world: World | None = self
+        while world is not None and world.parent is not None:
+            found[world.question] = world.answer
+            world = world.parent
+        return found
+
+    def known(self, question: int) -> bool | None:
+        """The answer to a question, or None where it is open."""
+        world: World | None = self
+        while world is not None and world.parent is not None:
+            if world.question == question:
+                return world.answer
+            world = world.parent
+        return None
+
+
+Weights = Mapping[World, Fraction]
+
+
+def scaled(weights: Weights, factor: Fraction) -> Weights:
+    """The weights, each times a factor."""
+    if factor == 1:
+        return weights
+    return {world: weight * factor for world, weight in weights.items()}
+
+
+def merged(first: Weights, second: Weights) -> Weights:
+    """The sum of two weights.
+
+    Where a question turned out to make no difference it disappears again.
+    """
+    total = dict(first)
+    for world, weight in second.items():
+        total[world] = total.get(world, Fraction(0)) + weight
+        _forget_idle_questions(total, world)
+    return total
+
+
+def split(weights: Weights, question: int, *, fresh: bool) -> tuple[Weights, Weights]:
+    """The weights in the worlds where the answer is yes, and where it is no.
+
+    `fresh` tells that nobody has asked the question before.
+    """
+    yes: dict[World, Fraction] = {}
+    no: dict[World, Fraction] = {}
+    for world, weight in weights.items():
+        known = None if fresh else world.known(question)
+        if known is not False:
+            yes[world if known else world.with_answer(question, answer=True)] = weight
+        if known is not True:
+            no[world.with_answer(question, answer=False) if known is None else world] = weight
+    return yes, no
+
+
+def _forget_idle_questions(total: dict[World, Fraction], world: World) -> None:
+    while world.parent is not None:
+        sibling = world.parent.with_answer(world.question, answer=not world.answer)
+        if sibling not in total or total[sibling] != total[world]:
+            return
+        weight = total.pop(world)
+        del total[sibling]
+        world = world.parent
+        total[world] = total.get(world, Fraction(0)) + weight
+
+
+class Questions:
+    """The questions of a trace, numbered in the order in which they came up."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self.texts: list[tuple[str, str]] = []
+
+    def number(self, key: Hashable, text: str, otherwise: str) -> tuple[int, bool]:
+        """The number of a question, and whether it is asked for the first time.
+
+        `text` says what is so where the answer is yes, `otherwise` where it is no.
+        """
+        found = self._numbers.get(key)
+        if found is not None:
+            return found, False
+        self._numbers[key] = number = len(self.texts)
+        self.texts.append((text, otherwise))
+        return number, True
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Trail(NamedTuple):
+    """The steps that led somewhere: the last one, and the trail before it."""
+
+    before: Trail | None
+    step: Hashable
+
+    def steps(self) -> tuple[Hashable, ...]:
+        """All steps, first to last."""
+        found = []
+        trail: Trail | None = self
+        while trail is not None:
+            found.append(trail.step)
+            trail = trail.before
+        return tuple(reversed(found))
+
+
+class Flow(NamedTuple):
+    """The possibilities that are in one state: how likely, and how one of them got there."""
+
+    weights: Weights
+    trail: Trail | None
+
+
+Flows = dict[State, Flow]
+
+
+def add(flows: Flows, state: State, flow: Flow) -> None:
+    """Let more possibilities into a state."""
+    before = flows.get(state)
+    if before is not None:
+        flow = Flow(merged(before.weights, flow.weights), before.trail)
+    flows[state] = flow
+
+
+def pour(target: Flows, source: Flows) -> None:
+    """Let all of `source` into `target`."""
+    for state, flow in source.items():
+        add(target, state, flow)
+
+
+def joined(parts: Iterable[Flows]) -> Flows:
+    """All flows together."""
+    found: Flows = {}
+    for part in parts:
+        pour(found, part)
+    return found

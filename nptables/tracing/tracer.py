@@ -1,0 +1,396 @@
+"""Following a packet from where it starts, through as many nodes as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import attrs
+
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.iptables.ruleset import Ruleset
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing.addressing import Address, Somewhere, net
+from nptables.tracing.explaining import explain, subject_of
+from nptables.tracing.leg import Exit, Left, Leg, Sets, Terrain
+from nptables.tracing.network import Network, Place, Site
+from nptables.tracing.packet import Origin, Packet
+from nptables.tracing.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.rulebook import Rulebook, rulebook_of
+from nptables.tracing.services import Services, services_of
+from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
+from nptables.tracing.walking import Budget, End, Ended, Step
+from nptables.translation import translate
+
+# A packet that passes more nodes than this goes round in circles.
+MOST_NODES = 6
+
+
+def trace(
+    ruleset: Ruleset,
+    packet: Packet,
+    node: Node,
+    cluster: Cluster | None = None,
+    *,
+    config: ProxyConfig | None = None,
+    others: Mapping[str, tuple[Node, Ruleset]] | None = None,
+    sets: Sets | None = None,
+) -> Trace:
+    """What happens to the first packet of a connection, and why.
+
+    `ruleset` is what `node` has: translated, a parsed dump, or the live kernel's. The node's
+    facts say which addresses and routes it has. With `cluster` (and the kube-proxy `config` of
+    its nodes) the reasons are given in its words, and where the packet goes on to another
+    node, or comes from one, that node is followed too: with the ruleset that `others` has for
+    it by name, else with what the cluster says. `sets` says by name whether an ipset holds an
+    entry.
+
+    Raises InvalidInput where the packet is not of the ruleset's family.
+
+    >>> trace(ruleset, Packet("192.168.0.12", 30080), node).arrives  # doctest: +SKIP
+    True
+    """
+    if packet.family is not ruleset.family:
+        raise InvalidInput(
+            [
+                Problem(
+                    f"{packet.destination} is not an {ruleset.family.value} address",
+                    hint=f"the rules are those of {ruleset.family.value}",
+                )
+            ]
+        )
+    tracer = _Tracer(ruleset, node, cluster, config or ProxyConfig(), others or {}, sets or {})
+    return tracer.trace(packet)
+
+
+@attrs.frozen
+class _Stop:
+    """A node that can be followed: what it knows of the network, and its rules."""
+
+    network: Network
+    book: Rulebook
+
+
+@attrs.frozen
+class _Arrival:
+    """A packet on its way into a node, with what happened to it before."""
+
+    stop: _Stop
+    state: State
+    flow: Flow
+    from_node: bool
+    visited: tuple[str, ...]
+    translated: bool = False
+    rewritten: bool = False
+
+
+class _Tracer:
+    """One question, and everything that is found on the way to its answer."""
+
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        node: Node,
+        cluster: Cluster | None,
+        config: ProxyConfig,
+        others: Mapping[str, tuple[Node, Ruleset]],
+        sets: Sets,
+    ) -> None:
+        self._family: Family = ruleset.family
+        self._cluster = cluster
+        self._config = config
+        self._others = others
+        self._sets = sets
+        self._book = rulebook_of(ruleset)
+        self._node = node
+        self._home = _Stop(self._network(node), self._book)
+        self._services: Services | None = (
+            services_of(self._book, cluster) if cluster is not None else None
+        )
+        self._questions = Questions()
+        self._budget = Budget()
+        self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
+        self._notes: dict[str, None] = {}
+
+    def _network(self, node: Node) -> Network:
+        """The network of a node, kept with the ruleset as long as node and cluster are the same."""
+        kept = self._book.extra.get(f"network {node.name}")
+        if isinstance(kept, tuple) and kept[0] is node and kept[1] is self._cluster:
+            network: Network = kept[2]
+            return network
+        network = Network(node, self._family, self._cluster)
+        self._book.extra[f"network {node.name}"] = (node, self._cluster, network)
+        return network
+
+    def trace(self, packet: Packet) -> Trace:
+        """The answer."""
+        self._begin(packet)
+        found, exhaustive = distributions(list(self._found.values()), self._questions)
+        answer = Trace(
+            packet,
+            self._node.name,
+            found,
+            notes=tuple(self._notes),
+            subject=subject_of(packet, self._services, self._home.network),
+            exhaustive=exhaustive,
+        )
+        reasons = explain(
+            answer, self._cluster, self._services, self._home.network, self._config, self._family
+        )
+        return attrs.evolve(answer, reasons=reasons)
+
+    def _begin(self, packet: Packet) -> None:
+        network = self._home.network
+        origin = packet.origin or self._origin_of(packet)
+        flow = Flow({World(): ONE}, None)
+        if network.is_loopback(packet.destination) and origin is not Origin.NODE:
+            self._stay(packet, flow)
+            return
+        stop = self._home
+        if packet.source_node and packet.source_node != self._node.name:
+            stop = self._stop(packet.source_node, packet.destination, packet) or self._home
+        elif isinstance(packet.source, str):
+            place = network.place(packet.source)
+            if place.site in (Site.POD_ELSEWHERE, Site.OTHER_NODE):
+                stop = self._stop(place.node, packet.destination, packet) or self._home
+        from_node = origin is Origin.NODE
+        if stop is not self._home and packet.origin is None and isinstance(packet.source, str):
+            from_node = stop.network.is_local(packet.source) is True
+        source = self._source_of(packet, stop, from_node=from_node)
+        state = State(
+            source=source,
+            source_port=packet.source_port,
+            destination=packet.destination,
+            port=packet.port,
+            in_interface="" if from_node else packet.in_interface,
+            out_interface="",
+            mark=packet.mark,
+            tracking=packet.tracking,
+        )
+        if not from_node and packet.in_interface is None:
+            state = state._replace(in_interface=stop.network.route(source).interface)
+        self._note_assumptions(stop)
+        self._follow(
+            _Arrival(stop, state, flow, from_node, visited=(stop.network.node.name,)), packet
+        )
+
+    def _origin_of(self, packet: Packet) -> Origin:
+        if packet.source is None:
+            return Origin.OUTSIDE
+        site = self._home.network.place(packet.source).site
+        if site is Site.HERE:
+            return Origin.NODE
+        return Origin.POD if site is Site.POD_HERE else Origin.OUTSIDE
+
+    def _source_of(self, packet: Packet, stop: _Stop, *, from_node: bool) -> Address:
+        if packet.source is not None:
+            return packet.source
+        if from_node:
+            return stop.network.source_for(packet.destination)
+        return stop.network.outside(self._config.cluster_cidrs)
+
+    def _note_assumptions(self, stop: _Stop) -> None:
+        name = stop.network.node.name
+        if not stop.network.has_interfaces:
+            self._notes[
+                f"the interfaces of {name} are not known: its addresses are those of its Node "
+                f"object (give --facts to know)"
+            ] = None
+
+    def _stay(self, packet: Packet, flow: Flow) -> None:
+        source = packet.source or "its sender"
+        state = State(
+            packet.source or self._home.network.outside(), None, packet.destination, packet.port,
+            None, None,
+        )  # fmt: skip
+        text = f"{packet.destination} is {source} itself: the packet never reaches a node"
+        self._record(Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text)
+
+    def _follow(self, arrival: _Arrival, packet: Packet) -> None:
+        terrain = Terrain(
+            network=arrival.stop.network,
+            book=arrival.stop.book,
+            packet=packet,
+            original=arrival.state,
+            from_node=arrival.from_node,
+            sets=self._sets,
+        )
+        leg = Leg(terrain, self._questions, self._budget)
+        if arrival.from_node:
+            leg.leave(arrival.flow)
+        else:
+            leg.arrive(arrival.flow)
+        for ended in leg.ended:
+            self._record_end(ended, arrival)
+        for left in leg.left:
+            self._go_on(left, arrival, packet)
+
+    def _record_end(self, ended: Ended, arrival: _Arrival) -> None:
+        verdict = {
+            End.DROPPED: Verdict.DROPPED, End.REFUSED: Verdict.REFUSED,
+            End.UNKNOWN: Verdict.UNKNOWN,
+        }[ended.end]  # fmt: skip
+        self._record(
+            verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
+            rewritten=arrival.rewritten or ended.state.snat, text=ended.text,
+        )  # fmt: skip
+
+    def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
+        """Where a packet is that came through a node, and what follows."""
+        state, network = left.state, arrival.stop.network
+        translated = arrival.translated or state.dnat
+        rewritten = arrival.rewritten or state.snat
+        if left.exit is Exit.DELIVERED:
+            verdict = Verdict.HOST_ENDPOINT if translated else self._listener(state, packet)
+            self._record(
+                verdict, state, left.flow, _deciding(left.flow), node=network.node.name,
+                rewritten=rewritten,
+            )  # fmt: skip
+            return
+        place = network.place(state.destination)
+        if place.site in (Site.OTHER_NODE, Site.POD_ELSEWHERE) and place.node:
+            if self._cross(left, arrival, place, packet):
+                return
+            text = f"the rules of {place.node} are not known"
+            verdict = Verdict.SENT_TO_NODE
+        else:
+            verdict, text = self._destination_verdict(place, translated=translated)
+        self._record(
+            verdict, state, left.flow, _deciding(left.flow), node=place.node,
+            rewritten=rewritten, text=text,
+        )  # fmt: skip
+
+    def _listener(self, state: State, packet: Packet) -> Verdict:
+        known = self._services is not None and self._services.is_endpoint(
+            str(state.destination), state.port, packet.protocol
+        )
+        return Verdict.HOST_ENDPOINT if known else Verdict.NODE
+
+    def _destination_verdict(self, place: Place, *, translated: bool) -> tuple[Verdict, str]:
+        if place.site is Site.POD_HERE:
+            return (Verdict.ENDPOINT if translated else Verdict.POD), ""
+        if translated:
+            where = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
+            return Verdict.ENDPOINT, where
+        return Verdict.LEAVES, ""
+
+    def _cross(self, left: Left, arrival: _Arrival, place: Place, packet: Packet) -> bool:
+        """Follow a packet to another node; False where that node cannot be followed."""
+        state = left.state
+        if len(arrival.visited) >= MOST_NODES:
+            self._record(
+                Verdict.UNKNOWN, state, left.flow, None, node=place.node, rewritten=state.snat,
+                text=f"it goes round: {' -> '.join((*arrival.visited, place.node))}",
+            )  # fmt: skip
+            return True
+        stop = self._stop(place.node, state.destination, attrs.evolve(packet, port=state.port))
+        if stop is None:
+            return False
+        source = state.source
+        if isinstance(source, Somewhere):
+            own = tuple(net(address) for address in sorted(stop.network.own))
+            source = attrs.evolve(source, without=(*source.without, *own))
+        interface = stop.network.route(source).interface
+        fresh = State(
+            source, state.source_port, state.destination, state.port, interface, "",
+            tracking=packet.tracking,
+        )  # fmt: skip
+        self._follow(
+            _Arrival(
+                stop,
+                fresh,
+                left.flow,
+                from_node=False,
+                translated=arrival.translated or state.dnat,
+                rewritten=arrival.rewritten or state.snat,
+                visited=(*arrival.visited, place.node),
+            ),
+            packet,
+        )
+        return True
+
+    def _stop(self, name: str, destination: Address, packet: Packet) -> _Stop | None:
+        """A node by name, with those of its rules that can matter; None where it is not known."""
+        if name == self._node.name:
+            return self._home
+        if name in self._others:
+            node, ruleset = self._others[name]
+            return _Stop(self._network(node), rulebook_of(ruleset))
+        if self._cluster is None or self._services is None:
+            return None
+        known = self._cluster.nodes.get(name)
+        if known is None:
+            return None
+        return _Stop(
+            self._network(known), self._rules_of(known, destination, packet.port, packet.protocol)
+        )
+
+    def _rules_of(
+        self, node: Node, destination: Address, port: int | None, protocol: str
+    ) -> Rulebook:
+        """The rules of another node for one destination: only Services that may match it."""
+        if self._services is None or self._cluster is None:
+            raise ValueError("no cluster")
+        concerned = self._services.at(destination, port, protocol)
+        key = ("rules", node.name, tuple(sorted({name.key for name in concerned})))
+        kept = self._book.extra.get(str(key))
+        if isinstance(kept, tuple) and kept[0] is self._cluster and kept[1] == self._config:
+            book: Rulebook = kept[2]
+            return book
+        services = {claim.key: self._cluster.services[claim.key] for claim in concerned}
+        slices = {
+            (s.metadata.namespace, s.metadata.name): s
+            for service in services.values()
+            for s in self._cluster.slices_of(service)
+        }
+        part = Cluster(services, slices, {node.name: node})
+        book = Rulebook(translate(part, node, self._config, self._family))
+        self._book.extra[str(key)] = (self._cluster, self._config, book)
+        return book
+
+    def _record(
+        self,
+        verdict: Verdict,
+        state: State,
+        flow: Flow,
+        step: Step | None,
+        *,
+        node: str,
+        rewritten: bool,
+        text: str = "",
+    ) -> None:
+        rule = (step.node, step.table, step.chain, step.line) if step is not None else None
+        key = (
+            verdict, node, str(state.destination), state.port, str(state.source), rewritten, rule,
+            text,
+        )  # fmt: skip
+        before = self._found.get(key)
+        if before is not None:
+            self._found[key] = (before[0], merged(before[1], flow.weights))
+            return
+        path = flow.trail.steps() if flow.trail is not None else ()
+        outcome = Outcome(
+            share=Fraction(0),
+            verdict=verdict,
+            destination=state.destination,
+            port=state.port,
+            source=state.source,
+            source_rewritten=rewritten,
+            node=node,
+            rule=step,
+            path=tuple(step for step in path if isinstance(step, Step)),
+            text=text,
+        )
+        self._found[key] = (outcome, flow.weights)
+
+
+def _deciding(flow: Flow) -> Step | None:
+    """The last rule that translated the destination."""
+    trail = flow.trail
+    while trail is not None:
+        step = trail.step
+        if isinstance(step, Step) and step.note.startswith("destination becomes"):
+            return step
+        trail = trail.before
+    return None

@@ -1,0 +1,289 @@
+"""Walking through chains with all possibilities side by side."""
+
+from __future__ import annotations
+
+import enum
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+import attrs
+
+from nptables.tracing.actions import Action, Kind, Translator
+from nptables.tracing.addressing import with_port
+from nptables.tracing.matching import Ask, Setting
+from nptables.tracing.rulebook import CompiledRule, Rulebook
+from nptables.tracing.state import (
+    ONE,
+    Flow,
+    Flows,
+    Questions,
+    State,
+    Trail,
+    add,
+    joined,
+    pour,
+    scaled,
+    split,
+)
+
+# More than this is given up, and said so: no real ruleset comes near.
+MOST_STATES = 1024
+MOST_WORLDS = 4096
+MOST_STEPS = 100_000
+DEEPEST = 60
+_MANY_STATES = 32
+
+
+class End(enum.Enum):
+    """How a walk ended before the packet had passed every hook."""
+
+    DROPPED = "dropped"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class Step:
+    """One rule that did something with the packet, or a policy that decided.
+
+    `depth` counts the chains above it in the same hook. `note` says what happened.
+    """
+
+    node: str
+    hook: str
+    table: str
+    chain: str
+    line: str
+    note: str = ""
+    depth: int = 0
+
+
+class Ended(NamedTuple):
+    """Possibilities that ended: how, in which state, by which step."""
+
+    end: End
+    state: State
+    flow: Flow
+    step: Step | None
+    text: str
+
+
+class Ground(Setting, Translator, Protocol):
+    """Everything a rule may look at: see Setting and Translator."""
+
+
+@attrs.define
+class Budget:
+    """How many rules may still be looked at."""
+
+    left: int = MOST_STEPS
+
+
+@attrs.frozen
+class _Call:
+    """The chain that is being walked, and the chains that led to it."""
+
+    hook: str
+    table: str
+    chains: tuple[str, ...]
+
+    @property
+    def chain(self) -> str:
+        return self.chains[-1]
+
+    def into(self, chain: str) -> _Call:
+        return attrs.evolve(self, chains=(*self.chains, chain))
+
+
+class Walker:
+    """Walks the tables of one node; `ended` collects what did not get through."""
+
+    def __init__(
+        self, book: Rulebook, terrain: Ground, questions: Questions, budget: Budget
+    ) -> None:
+        self._book = book
+        self._terrain = terrain
+        self._questions = questions
+        self._budget = budget
+        self._accepted: Flows = {}
+        self.ended: list[Ended] = []
+
+    def table(self, hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after a table at a hook."""
+        if not flows or self._book.chain(table, hook) is None:
+            return flows
+        self._accepted = {}
+        call = _Call(hook, table, (hook,))
+        through = self._chain(call, flows)
+        if self._book.policy(table, hook) == "DROP":
+            for state, flow in through.items():
+                step = self._step(call, f":{hook} DROP", "policy")
+                self._end(End.DROPPED, state, flow, step, "")
+        else:
+            pour(self._accepted, through)
+        return self._accepted
+
+    def _chain(self, call: _Call, flows: Flows) -> Flows:
+        """Walk a chain; what comes back to the caller."""
+        compiled = self._book.chain(call.table, call.chain)
+        problem = ""
+        if compiled is None:
+            problem = f"a rule jumps to chain {call.chain}, which table {call.table} does not have"
+        elif call.chain in call.chains[:-1]:
+            problem = f"chain {call.chain} is reached from within itself: a loop"
+        elif len(call.chains) > DEEPEST:
+            problem = f"more than {DEEPEST} chains call one another"
+        if compiled is None or problem:
+            self._give_up(flows, call, problem)
+            return {}
+        returned: Flows = {}
+        for position in compiled.candidates(flows):
+            if not flows:
+                break
+            if self._budget.left <= 0:
+                self._give_up(flows, call, f"more than {MOST_STEPS} rules: not followed further")
+                return returned
+            self._budget.left -= len(flows)
+            rule = compiled.rule(position)
+            if rule.action.kind is Kind.NEXT:
+                continue
+            matched, flows = self._matched(rule, flows)
+            if matched:
+                flows = self._act(call, rule, matched, flows, returned)
+        return joined((flows, returned))
+
+    def _act(
+        self, call: _Call, rule: CompiledRule, matched: Flows, flows: Flows, returned: Flows
+    ) -> Flows:
+        """Carry out a rule's action; what goes on to the next rule."""
+        action = rule.action
+        if action.kind in (Kind.DROP, Kind.REFUSE, Kind.UNKNOWN):
+            end = {
+                Kind.DROP: End.DROPPED, Kind.REFUSE: End.REFUSED, Kind.UNKNOWN: End.UNKNOWN,
+            }[action.kind]  # fmt: skip
+            for state, flow in matched.items():
+                self._end(end, state, flow, self._step(call, rule.line), action.text)
+            return flows
+        after = self._changed(call, rule, matched)
+        if action.kind in (Kind.ACCEPT, Kind.TRANSLATE):
+            pour(self._accepted, after)
+        elif action.kind is Kind.RETURN:
+            pour(returned, after)
+        elif action.kind is Kind.GOTO:
+            pour(returned, self._chain(call.into(action.chain), after))
+        else:
+            if action.kind is Kind.JUMP:
+                after = self._chain(call.into(action.chain), after)
+            return self._bounded(joined((flows, after)), call)
+        return flows
+
+    def _changed(self, call: _Call, rule: CompiledRule, matched: Flows) -> Flows:
+        """The flows after an action, each with a step more on its trail."""
+        after: Flows = {}
+        change = rule.action.change
+        for state, flow in matched.items():
+            new = state if change is None else change(state, self._terrain)
+            step = self._step(call, rule.line, _note(rule.action, state, new))
+            add(after, new, Flow(flow.weights, Trail(flow.trail, step)))
+        return after
+
+    def _matched(self, rule: CompiledRule, flows: Flows) -> tuple[Flows, Flows]:
+        """What a rule matches and what it does not."""
+        matched: Flows = {}
+        rest: Flows = {}
+        for state, flow in flows.items():
+            chance, open_questions = self._judged(rule, state)
+            if chance == 0:
+                add(rest, state, flow)
+            elif chance == 1 and not open_questions:
+                add(matched, state, flow)
+            else:
+                self._share(rule, state, flow, matched, rest)
+        return matched, rest
+
+    def _judged(self, rule: CompiledRule, state: State) -> tuple[Fraction, bool]:
+        """How likely a match is, questions apart, and whether there are any."""
+        chance, open_questions = ONE, False
+        for condition in rule.conditions:
+            answer = condition(state, self._terrain)
+            if answer is False:
+                return Fraction(0), False
+            if answer is True:
+                continue
+            if isinstance(answer, Ask):
+                open_questions = True
+            else:
+                chance *= answer
+        return chance, open_questions
+
+    def _share(
+        self, rule: CompiledRule, state: State, flow: Flow, matched: Flows, rest: Flows
+    ) -> None:
+        """Split one flow by the answers to questions, then by chance."""
+        weights, chance = flow.weights, ONE
+        for condition in rule.conditions:
+            answer = condition(state, self._terrain)
+            if answer is False or not weights:
+                add(rest, state, Flow(weights, flow.trail))
+                return
+            if answer is True:
+                continue
+            if isinstance(answer, Fraction):
+                chance *= answer
+                continue
+            question, fresh = self._questions.number(answer.key, answer.text, answer.otherwise)
+            yes, no = split(weights, question, fresh=fresh)
+            holding, failing = (yes, no) if answer.holds_if else (no, yes)
+            states = (answer.yes, answer.no) if answer.holds_if else (answer.no, answer.yes)
+            if failing:
+                add(rest, states[1], Flow(failing, flow.trail))
+            weights, state = holding, states[0]
+        if not weights:
+            return
+        if chance > 0:
+            add(matched, state, Flow(scaled(weights, chance), flow.trail))
+        if chance < 1:
+            add(rest, state, Flow(scaled(weights, 1 - chance), flow.trail))
+
+    def _bounded(self, flows: Flows, call: _Call) -> Flows:
+        """The flows, with what makes no difference forgotten where there are many."""
+        if len(flows) <= _MANY_STATES:
+            return flows
+        bits = self._book.tested_mark_bits
+        fewer: Flows = {}
+        for state, flow in flows.items():
+            add(fewer, state._replace(mark=state.mark & bits), flow)
+        if len(fewer) > MOST_STATES or any(len(f.weights) > MOST_WORLDS for f in fewer.values()):
+            self._give_up(fewer, call, "too many possibilities: not followed further")
+            return {}
+        return fewer
+
+    def _give_up(self, flows: Flows, call: _Call, text: str) -> None:
+        for state, flow in flows.items():
+            self._end(End.UNKNOWN, state, flow, self._step(call, "", text), text)
+
+    def _end(self, end: End, state: State, flow: Flow, step: Step, text: str) -> None:
+        trail = Trail(flow.trail, step)
+        self.ended.append(Ended(end, state, Flow(flow.weights, trail), step, text))
+
+    def _step(self, call: _Call, line: str, note: str = "") -> Step:
+        return Step(
+            self._terrain.place, call.hook, call.table, call.chain, line, note, len(call.chains) - 1
+        )
+
+
+def _note(action: Action, before: State, after: State) -> str:
+    if before == after or action.change is None:
+        return ""
+    found = []
+    if (before.destination, before.port) != (after.destination, after.port):
+        found.append(f"destination becomes {with_port(after.destination, after.port)}")
+    if before.source != after.source:
+        found.append(f"source becomes {after.source}")
+    if before.mark != after.mark:
+        found.append(f"mark becomes {after.mark:#x}")
+    if before.connection_mark != after.connection_mark:
+        found.append(f"connection mark becomes {after.connection_mark:#x}")
+    if before.tracking != after.tracking:
+        found.append(f"connection is {after.tracking}")
+    return ", ".join(found)
