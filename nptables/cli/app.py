@@ -13,6 +13,11 @@ COMMANDS = {
     "render": "Print the iptables rules of a node.",
     "name": "Print the chain names of a Service.",
     "whose": "Say which Service a chain belongs to.",
+    "diff": "Compare a node, or two sets of manifests, with what the cluster says.",
+    "apply": "Make this node's tables what the cluster says.",
+    "confirm": "Keep what `apply --confirm` changed.",
+    "cleanup": "Remove all that is ours from this node.",
+    "facts": "Print what only this node knows.",
 }
 
 

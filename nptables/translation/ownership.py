@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
 from nptables.iptables.ownership import Ownership
 from nptables.translation import chains
 from nptables.translation.context import Context
@@ -40,4 +42,24 @@ def ownership(context: Context | None = None) -> Ownership:
             "nat": frozenset({chains.SERVICES, chains.NODEPORTS}),
             "filter": _FILTER - {chains.FORWARD},
         },
+    )
+
+
+def cleanup_ownership() -> Ownership:
+    """What goes when a node is handed back: everything of kube-proxy's, canaries too.
+
+    KUBE-FIREWALL stays, with its rules and the jumps to it: the kubelet keeps it as well.
+    KUBE-MARK-MASQ stays while somebody else uses it.
+    """
+    canary = frozenset({chains.CANARY})
+    own = ownership()
+    return attrs.evolve(
+        own,
+        chains={"nat": _NAT | canary, "filter": _FILTER | canary, "mangle": canary},
+        ensured={},
+        jumps={
+            table: tuple(line for line in lines if not line.endswith(f" -j {chains.FIREWALL}"))
+            for table, lines in JUMPS.items()
+        },
+        lent={"nat": frozenset({chains.MARK_MASQ})},
     )

@@ -1,0 +1,181 @@
+"""`nptables apply`: make this node's tables what the cluster says."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import sys
+from typing import Any
+
+import click
+
+from nptables.cli.node import (
+    backend_options,
+    each_family,
+    print_plan,
+    say_kept,
+    summary,
+    with_live_facts,
+)
+from nptables.cli.options import Inputs, family_options, manifest_options, node_options, read_inputs
+from nptables.cli.output import print_json, say, say_all
+from nptables.errors import AnotherProxy, KernelError
+from nptables.family import Family
+from nptables.kernel import confirming
+from nptables.kernel.node.kube_proxy import find_kube_proxy
+from nptables.kernel.node.preparation import prepare
+from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
+
+
+@click.command("apply")
+@manifest_options
+@node_options
+@family_options
+@backend_options
+@click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "restore"]),
+    default="text",
+    show_default=True,
+    help="How --dry-run prints it.",
+)
+@click.option(
+    "--confirm",
+    "seconds",
+    type=click.FloatRange(1, 86400),
+    metavar="SECONDS",
+    help="Take the changes back after this time unless Enter is pressed here or `nptables "
+    "confirm` runs in another shell.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not read the tables back afterwards.")
+@click.option("--no-prepare", is_flag=True, help="Leave sysctls and nfacct counters as they are.")
+@click.option("--force", is_flag=True, help="Apply although a kube-proxy runs here.")
+def command(
+    *,
+    backend: str,
+    wait: float,
+    dry_run: bool,
+    output: str,
+    seconds: float | None,
+    no_verify: bool,
+    no_prepare: bool,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Program this node's iptables as kube-proxy would, and touch nobody else's rules.
+
+    Run it as root on the node. Both address families unless -4 or -6 is given.
+    """
+    if output != "text" and not dry_run:
+        raise click.UsageError("-o goes with --dry-run")
+    asked: Family | None = options["family"]
+    inputs = read_inputs(**options)
+    if not dry_run:
+        _refuse_beside_kube_proxy(force=force)
+        if not no_prepare:
+            _prepare(with_live_facts(inputs, options["facts_path"]))
+    inputs = with_live_facts(inputs, options["facts_path"])
+
+    def compare(family: Family) -> NodeChange:
+        return look(inputs.translate(family), backend=backend, wait=wait)
+
+    changes = dict(each_family(asked, compare))
+    for change in changes.values():
+        say_all(change.warnings, kind="warning")
+    if dry_run:
+        return _print(changes, output)
+    guard = None
+    if seconds is not None and any(change.plan for change in changes.values()):
+        guard = confirming.guard(seconds, lambda: take_back(tuple(changes.values())))
+    try:
+        for family, change in changes.items():
+            _carry_out(family, change, inputs, verify=not no_verify, wait=wait)
+    except KernelError:
+        if guard is not None:
+            guard.say("revert")
+            _report(guard.answer())
+        raise
+    return 0 if guard is None or seconds is None else _await(guard, seconds)
+
+
+def _refuse_beside_kube_proxy(*, force: bool) -> None:
+    found = find_kube_proxy()
+    if not found:
+        return
+    message = f"{found} runs on this node, and the two would undo each other's rules"
+    if not force:
+        raise AnotherProxy(f"{message}: stop it first, or say --force", found=found)
+    say(message, kind="warning")
+
+
+def _prepare(inputs: Inputs) -> None:
+    context = inputs.translate(Family.IPV4).context
+    for setting in prepare(inputs.config, localhost_node_ports=context.localhost_node_ports):
+        say(str(setting), kind="warning" if setting.problem else "note")
+
+
+def _print(changes: dict[Family, NodeChange], output: str) -> int:
+    plans = [change.plan for change in changes.values()]
+    if output == "json":
+        print_json({"plans": [plan.to_json() for plan in plans]})
+    for plan in plans:
+        if output == "restore":
+            click.echo(plan.to_restore(), nl=False)
+        elif output == "text":
+            print_plan(plan)
+    return 1 if any(plans) else 0
+
+
+def _carry_out(
+    family: Family, change: NodeChange, inputs: Inputs, *, verify: bool, wait: float
+) -> None:
+    outcome = carry_out(
+        change,
+        local_addresses=inputs.node.interface_addresses(family),
+        verify=verify,
+        wait=wait,
+    )
+    what = summary(change.plan) if change.plan else "nothing to do"
+    say(f"{family.value} ({change.backend.name}): {what}")
+    say_kept(change.plan)
+    reported = set(change.plan.kept)
+    for table, chain in outcome.applied.kept:
+        if (table, chain) not in reported:
+            say(f"{table} {chain} stays, empty: the kernel refuses to delete it", kind="warning")
+    if outcome.deleted_flows:
+        say(f"{family.value}: {outcome.deleted_flows} stale UDP connections deleted")
+    if outcome.problem:
+        say(f"{family.value}: {outcome.problem}", kind="warning")
+
+
+def _await(guard: confirming.Guarded, seconds: float) -> int:
+    """Wait for Enter here, `nptables confirm` elsewhere, or the end of the time."""
+    guard.say("applied")
+    say(
+        f"applied; press Enter within {seconds:g} s to keep it, or run `nptables confirm` in "
+        "another shell"
+    )
+    sources: list[Any] = [guard]
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stdin.isatty():
+            sources.append(sys.stdin)
+    while True:
+        ready, _, _ = select.select(sources, [], [])
+        if guard in ready:
+            return _report(guard.answer())
+        if sys.stdin.readline():
+            guard.say("confirm")
+        sources = [guard]
+
+
+def _report(answer: confirming.Answer) -> int:
+    if answer.outcome == confirming.KEPT:
+        say("confirmed: the changes stay")
+        return 0
+    if answer.outcome == confirming.TAKEN_BACK:
+        say("not confirmed: the changes were taken back", kind="warning")
+        return 1
+    say(f"the changes could not be taken back: {answer.details}", kind="error")
+    return 3

@@ -1,0 +1,46 @@
+"""`nptables cleanup`: remove all that is ours from this node's tables."""
+
+from __future__ import annotations
+
+import click
+
+from nptables.cli.node import backend_options, each_family, print_plan, say_kept, summary
+from nptables.cli.options import family_options
+from nptables.cli.output import say
+from nptables.errors import AmbiguousBackend
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.kernel.whole_node import NodeChange, carry_out, look
+from nptables.translation.ownership import cleanup_ownership
+
+
+@click.command("cleanup")
+@family_options
+@backend_options
+@click.option("--dry-run", is_flag=True, help="Only print what would go; exit 1 if anything.")
+def command(*, family: Family | None, backend: str, wait: float, dry_run: bool) -> int:
+    """Remove every chain and jump of kube-proxy's or ours, and nothing else.
+
+    KUBE-FIREWALL, its jumps and the kubelet's chains stay. A chain that a rule of somebody else
+    leads to is emptied and named. Where both backends hold our rules, both are cleaned.
+    """
+    failed = False
+    for _, changes in each_family(family, lambda each: _look(each, backend, wait)):
+        for change in changes:
+            if dry_run:
+                print_plan(change.plan)
+                failed |= bool(change.plan)
+                continue
+            carry_out(change, wait=wait)
+            what = summary(change.plan) if change.plan else "nothing of ours is here"
+            say(f"{change.plan.family.value} ({change.backend.name}): {what}")
+            say_kept(change.plan)
+    return 1 if failed else 0
+
+
+def _look(family: Family, backend: str, wait: float) -> list[NodeChange]:
+    nothing, owner = Ruleset(family, {}), cleanup_ownership()
+    try:
+        return [look(nothing, owner, backend=backend, wait=wait)]
+    except AmbiguousBackend:
+        return [look(nothing, owner, backend=each, wait=wait) for each in ("legacy", "nft")]

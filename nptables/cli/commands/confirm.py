@@ -1,0 +1,22 @@
+"""`nptables confirm`: keep what `nptables apply --confirm` changed."""
+
+from __future__ import annotations
+
+import click
+
+from nptables.cli.output import say
+from nptables.errors import InvalidInput, Problem
+from nptables.kernel import confirming
+
+
+@click.command("confirm")
+def command() -> int:
+    """Keep the changes of an `nptables apply --confirm` that waits in another shell."""
+    answer = confirming.confirm()
+    if answer is None:
+        raise InvalidInput([Problem("nothing waits to be confirmed here")])
+    if answer.outcome == confirming.KEPT:
+        say("confirmed: the changes stay")
+        return 0
+    say("too late: the changes were taken back", kind="warning")
+    return 1

@@ -1,0 +1,122 @@
+"""What the commands that touch this node share: options, families, facts, saying what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from nptables.cli.options import Inputs
+from nptables.cli.output import coloured, say
+from nptables.errors import BackendUnavailable
+from nptables.family import Family
+from nptables.iptables.changes.plan import Plan
+from nptables.iptables.changes.report import ReportLine, report_lines
+from nptables.kernel.node.facts import gather
+from nptables.model import NodeFacts
+from nptables.translation.grouping import service_groups
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Found = TypeVar("Found")
+
+BACKEND_HELP = (
+    "Which tables: auto takes what the kubelet or our rules are in; iptc is the legacy ones by "
+    "python-iptables."
+)
+
+
+def backend_options(command: Command) -> Command:
+    """`--backend` and `--wait`."""
+    command = click.option(
+        "--wait",
+        type=click.FloatRange(0, 3600),
+        default=5,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for other programs that change the tables.",
+    )(command)
+    return click.option(
+        "--backend",
+        type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+        default="auto",
+        show_default=True,
+        help=BACKEND_HELP,
+    )(command)
+
+
+def families_of(family: Family | None) -> tuple[Family, ...]:
+    """The family that was asked for, else both."""
+    return (family,) if family is not None else tuple(Family)
+
+
+def each_family(
+    family: Family | None, act: Callable[[Family], Found]
+) -> Iterator[tuple[Family, Found]]:
+    """What `act` gives for each family; one that the node lacks is a warning, unless asked for."""
+    failure: BackendUnavailable | None = None
+    count = 0
+    for each in families_of(family):
+        try:
+            found = act(each)
+        except BackendUnavailable as error:
+            if family is not None or each is Family.IPV4:
+                raise
+            failure = error
+            continue
+        count += 1
+        yield each, found
+    if failure is not None:
+        say(f"{Family.IPV6.value} is left out: {failure}", kind="warning")
+
+
+def with_live_facts(inputs: Inputs, facts_path: str | None) -> Inputs:
+    """The inputs with the facts of this node, unless a file had them."""
+    if facts_path is not None:
+        return inputs
+    facts = NodeFacts.from_mapping(gather())
+    return attrs.evolve(inputs, node=attrs.evolve(inputs.node, facts=facts))
+
+
+_COLOURS = {
+    "heading": "cyan",
+    "chain": "blue",
+    "removed": "red",
+    "added": "green",
+    "note": "yellow",
+}
+
+
+def print_plan(plan: Plan) -> None:
+    """A plan as a unified diff on standard output, coloured on a terminal."""
+    colour = coloured()
+    group_of = service_groups(plan.desired, plan.before)
+    for line in report_lines(plan, group_of):
+        click.echo(_painted(line) if colour else line.text, color=colour)
+
+
+def _painted(line: ReportLine) -> str:
+    return click.style(line.text, fg=_COLOURS.get(line.kind), bold=line.kind == "heading")
+
+
+def summary(plan: Plan) -> str:
+    """A plan in a few words: `12 chains created, 3 changed`."""
+    tables = plan.tables.values()
+    counts = (
+        ("created", sum(len(table.create) for table in tables)),
+        ("changed", sum(len(table.rewrite) for table in tables)),
+        ("deleted", sum(len(table.delete) for table in tables)),
+    )
+    parts = [f"{count} chains {word}" for word, count in counts if count]
+    if jumps := sum(len(table.insert) for table in tables):
+        parts.append(f"{jumps} jumps inserted")
+    if jumps := sum(len(table.remove) for table in tables):
+        parts.append(f"{jumps} jumps removed")
+    return ", ".join(parts).replace(" 1 chains", " 1 chain").replace(" 1 jumps", " 1 jump")
+
+
+def say_kept(plan: Plan) -> None:
+    """Name the chains that stay because somebody else's rule leads to them."""
+    for (table, chain), line in plan.kept.items():
+        say(f"{table} {chain} stays, because others use it: {line}", kind="warning")

@@ -1,0 +1,77 @@
+"""Noticing that somebody flushed tables or took our jumps away, without reading the tables.
+
+kube-proxy puts an empty chain into nat, filter and mangle and looks whether it is still there.
+`iptables -F` leaves such a chain standing, so ours holds a rule, and the rule is what counts.
+Beside it the jumps in the built-in chains are looked at, since one line can be deleted alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nptables.errors import KernelRefused
+from nptables.iptables import Ownership
+from nptables.iptables.changes import Step
+from nptables.iptables.ruleset import Ruleset, chain_of
+from nptables.iptables.spelling import normal_form
+from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.restoring import RestoreBackend, classify, command
+from nptables.translation.chains import CANARY
+
+TABLES = ("mangle", "nat", "filter")
+CANARY_LINE = f'-A {CANARY} -m comment --comment "removed together with the rules of this table"'
+_SECONDS = 60.0
+
+
+def plant_canaries(backend: Backend) -> None:
+    """Put the canary chain with its rule into every table; it is led to by nothing.
+
+    Raises KernelRefused or KernelBusy.
+    """
+    backend.commit([Step(table, "canaries", {CANARY: (CANARY_LINE,)}) for table in TABLES])
+
+
+def missing_rules(backend: Backend, ownership: Ownership) -> tuple[str, ...]:
+    """What is gone of the canaries and the jumps, as `nat: -A ...`; empty while all are there.
+
+    Raises BackendUnavailable or KernelBusy.
+    """
+    wanted = _wanted(ownership)
+    found = _listed(backend, wanted)
+    family = backend.family
+    missing = []
+    for (table, chain), lines in wanted.items():
+        there = {normal_form(line, family) for line in found[table, chain]}
+        missing += [f"{table}: {line}" for line in lines if normal_form(line, family) not in there]
+    return tuple(missing)
+
+
+def _wanted(ownership: Ownership) -> dict[tuple[str, str], list[str]]:
+    wanted: dict[tuple[str, str], list[str]] = {(table, CANARY): [CANARY_LINE] for table in TABLES}
+    for table, lines in ownership.jumps.items():
+        for line in lines:
+            wanted.setdefault((table, chain_of(line)), []).append(line)
+    return wanted
+
+
+def _listed(
+    backend: Backend, wanted: Mapping[tuple[str, str], list[str]]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    if isinstance(backend, RestoreBackend):
+        return {place: tuple(_chain(backend, *place)) for place in wanted}
+    ruleset: Ruleset = backend.read()
+    return {(table, chain): ruleset.lines(table, chain) for table, chain in wanted}
+
+
+def _chain(backend: RestoreBackend, table: str, chain: str) -> Iterator[str]:
+    """The rules of one chain; none where it is not there."""
+    argv = command(backend.kind, backend.family)
+    wait = str(max(1, int(backend.wait)))
+    done = backend.run([*argv, "-w", wait, "-t", table, "-S", chain], "", _SECONDS)
+    if done.code:
+        error = classify(done, backend.kind, backend.wait, f"looking at {chain} of {table}")
+        # Exit code 1: there is no such chain, which is an answer.
+        if not isinstance(error, KernelRefused):
+            raise error
+        return
+    yield from (line for line in done.stdout.splitlines() if line.startswith("-A "))
