@@ -1,48 +1,60 @@
-"""Hearing from the kernel that addresses of this node came or went."""
+"""Hearing from the kernel that addresses of this node came or went, by netlink.
+
+The messages are those of linux/rtnetlink.h; their kind is all that is looked at, since whoever is
+told reads the addresses anew.
+"""
 
 from __future__ import annotations
 
+import select
+import socket
+import struct
 from collections.abc import Callable
-from typing import Any
 
-from nptables.errors import MissingPackage
-
-_RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
-_TELLING = ("RTM_NEWADDR", "RTM_DELADDR", "RTM_DELLINK")
+_ROUTE = 0
+_GROUPS = 0x1 | 0x10 | 0x100  # links, IPv4 addresses, IPv6 addresses
+_HEADER = struct.Struct("=IHHII")
+_DELETED_LINK, _NEW_ADDRESS, _DELETED_ADDRESS = 17, 20, 21
+_TELLING = (_DELETED_LINK, _NEW_ADDRESS, _DELETED_ADDRESS)
 
 
 class AddressWatch:
     """A netlink socket that hears of address changes in this network namespace.
 
-    Raises MissingPackage without pyroute2 and OSError where netlink cannot be opened.
+    Raises OSError where netlink cannot be opened.
     """
 
     def __init__(self) -> None:
-        try:
-            from pyroute2 import IPRoute  # noqa: PLC0415 - an extra, and slow to import
-        except ImportError as error:
-            raise MissingPackage(
-                "pyroute2", extra="agent", purpose="follow the node's addresses"
-            ) from error
-        self._netlink: Any = IPRoute()
-        self._netlink.bind(groups=_RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR)
+        self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)
+        self._netlink.bind((0, _GROUPS))
+        self._wake, self._woken = socket.socketpair()
 
     def run(self, changed: Callable[[], None]) -> None:
-        """Call `changed` after every batch of changes, until `close`."""
-        while True:
-            try:
-                messages = list(self._netlink.get())
-            except Exception:  # noqa: BLE001 - an overrun, or the socket was closed under us
-                if self._closed():
+        """Call `changed` after every change, until `close`; meant for a thread of its own."""
+        try:
+            while True:
+                ready, _, _ = select.select([self._netlink, self._woken], [], [])
+                if self._woken in ready:
                     return
-                changed()
-                continue
-            if any(message.get("event") in _TELLING for message in messages):
-                changed()
+                if self._tells():
+                    changed()
+        finally:
+            self._netlink.close()
+            self._woken.close()
 
     def close(self) -> None:
         """Stop listening."""
-        self._netlink.close()
+        self._wake.close()
 
-    def _closed(self) -> bool:
-        return bool(getattr(self._netlink, "closed", True))
+    def _tells(self) -> bool:
+        try:
+            data = self._netlink.recv(1 << 16)
+        except OSError:
+            # The kernel dropped messages because there were too many: something changed.
+            return True
+        while len(data) >= _HEADER.size:
+            length, kind, *_ = _HEADER.unpack_from(data)
+            if kind in _TELLING:
+                return True
+            data = data[(max(length, _HEADER.size) + 3) & ~3 :]
+        return False
