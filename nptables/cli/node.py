@@ -14,6 +14,7 @@ from nptables.errors import BackendUnavailable
 from nptables.family import Family
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.report import ReportLine, report_lines
+from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
 from nptables.model import NodeFacts
 from nptables.translation.grouping import service_groups
@@ -71,11 +72,19 @@ def each_family(
         say(f"{Family.IPV6.value} is left out: {failure}", kind="warning")
 
 
-def with_live_facts(inputs: Inputs, facts_path: str | None) -> Inputs:
-    """The inputs with the facts of this node, unless a file had them."""
+def with_live_facts(
+    inputs: Inputs, facts_path: str | None, *, will_prepare: bool = False
+) -> Inputs:
+    """The inputs with the facts of this node, unless a file had them.
+
+    With `will_prepare` the facts are those that the node has once it is prepared.
+    """
     if facts_path is not None:
         return inputs
     facts = NodeFacts.from_mapping(gather())
+    if will_prepare:
+        liberal = facts.tcp_be_liberal or inputs.config.conntrack.tcp_be_liberal
+        facts = attrs.evolve(facts, nfacct=nfacct.supported(), tcp_be_liberal=liberal)
     return attrs.evolve(inputs, node=attrs.evolve(inputs.node, facts=facts))
 
 

@@ -76,7 +76,8 @@ def command(
         _refuse_beside_kube_proxy(force=force)
         if not no_prepare:
             _prepare(with_live_facts(inputs, options["facts_path"]))
-    inputs = with_live_facts(inputs, options["facts_path"])
+    will_prepare = dry_run and not no_prepare
+    inputs = with_live_facts(inputs, options["facts_path"], will_prepare=will_prepare)
 
     def compare(family: Family) -> NodeChange:
         return look(inputs.translate(family), backend=backend, wait=wait)

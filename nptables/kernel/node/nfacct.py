@@ -68,6 +68,15 @@ def present() -> bool:
         return False
 
 
+def supported() -> bool:
+    """Whether the kernel has nfacct objects, and lets us see them."""
+    try:
+        counters()
+    except OSError:
+        return False
+    return True
+
+
 def _ask(command: int, flags: int, payload: bytes) -> Iterator[tuple[int, bytes]]:
     """Type and body of every message of the answer. Raises OSError with the kernel's number."""
     body = _GENERIC + payload
