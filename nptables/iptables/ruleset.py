@@ -8,7 +8,7 @@ that is made on demand. Counters and comment lines are an optional column beside
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain as _concatenation
 
@@ -22,6 +22,7 @@ from nptables.iptables.rule import Rule
 NO_COUNTERS = "[0:0]"
 
 _CHAIN = re.compile(r":(\S+) (\S+)(?: (\[\d+:\d+\]))?", re.ASCII)
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 _COUNTED = re.compile(r"(\[\d+:\d+\]) (-A .*)", re.ASCII | re.DOTALL)
 
 # The built-in chains of each table, in the order in which iptables-save prints them.
@@ -199,9 +200,7 @@ def _parse(text: str, family: Family) -> Ruleset:
     with `#`. Everything else must be a table, a chain, a rule or COMMIT: a command such as
     `-I` or `-X` is no part of a saved ruleset.
     """
-    lines = (text.replace("\r\n", "\n") if "\r\n" in text else text).split("\n")
-    if lines[-1] == "":
-        lines.pop()
+    lines, numbers = _logical_lines(text)
     tables: dict[str, Table] = {}
     comments: list[tuple[int, str]] = []
     reading: _TableReader | None = None
@@ -212,19 +211,55 @@ def _parse(text: str, family: Family) -> Ruleset:
         elif reading is None:
             name = line[1:]
             if first != "*":
-                raise _error("stands outside a table (expected *TABLE)", index, line)
+                raise _error("stands outside a table (expected *TABLE)", numbers[index], line)
             if not name or " " in name or name in tables:
-                raise _error("names no table, or one that was there before", index, line)
+                message = "names no table, or one that was there before"
+                raise _error(message, numbers[index], line)
             reading = _TableReader(name)
         elif line == "COMMIT":
             tables[reading.name] = reading.table()
             reading = None
         else:
-            reading.read(line, first, index)
+            reading.read(line, first, numbers[index])
     if reading is not None:
-        last = len(lines) - 1
-        raise _error(f"is the last line, but table {reading.name} has no COMMIT", last, lines[last])
+        message = f"is the last line, but table {reading.name} has no COMMIT"
+        raise _error(message, numbers[-1], lines[-1])
     return Ruleset(family, tables, tuple(comments))
+
+
+def _logical_lines(text: str) -> tuple[list[str], Sequence[int]]:
+    """The lines of a dump, a rule with a line break in quotes as one, and their numbers.
+
+    The kernel keeps such a comment and iptables-save prints the break as it is, so that what
+    follows looks like a line of its own.
+    """
+    lines = (text.replace("\r\n", "\n") if "\r\n" in text else text).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    suspects = [i for i, line in enumerate(lines) if line.count('"') & 1 or "\\" in line]
+    if not any(map(_opens_quote, (lines[i] for i in suspects))):
+        return lines, range(1, len(lines) + 1)
+    joined: list[str] = []
+    numbers: list[int] = []
+    opened: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not opened:
+            numbers.append(number)
+        opened.append(line)
+        whole = "\n".join(opened) if len(opened) > 1 else line
+        if not _opens_quote(whole):
+            joined.append(whole)
+            opened = []
+    if opened:
+        raise _error("has a quote that is never closed", numbers[-1], opened[0])
+    return joined, numbers
+
+
+def _opens_quote(line: str) -> bool:
+    """Whether a rule line ends within a quoted word."""
+    if not line.startswith(("-", "[")):
+        return False
+    return bool((_ESCAPED.sub("", line) if "\\" in line else line).count('"') & 1)
 
 
 class _TableReader:
@@ -242,37 +277,37 @@ class _TableReader:
         self.lines: list[str] = []
         self.started = 0
 
-    def read(self, line: str, first: str, index: int) -> None:
+    def read(self, line: str, first: str, number: int) -> None:
         """Take a line, of which `first` is the first character, as a rule or a chain."""
         if first == "-":
-            self.rule(line, "", index)
+            self.rule(line, "", number)
         elif first == ":":
-            self.declare(line, index)
+            self.declare(line, number)
         elif (match := _COUNTED.fullmatch(line)) is not None:
-            self.rule(match[2], match[1], index)
+            self.rule(match[2], match[1], number)
         else:
-            raise _error("is neither a chain, a rule nor COMMIT", index, line)
+            raise _error("is neither a chain, a rule nor COMMIT", number, line)
 
-    def declare(self, line: str, index: int) -> None:
+    def declare(self, line: str, number: int) -> None:
         match = _CHAIN.fullmatch(line)
         if match is None:
-            raise _error("is not a chain (expected :NAME POLICY [PACKETS:BYTES])", index, line)
+            raise _error("is not a chain (expected :NAME POLICY [PACKETS:BYTES])", number, line)
         name, policy, counters = match.groups()
         if name in self.chains:
-            raise _error(f"declares chain {name} a second time", index, line)
+            raise _error(f"declares chain {name} a second time", number, line)
         self.chains[name] = []
         if policy != "-":
             self.policies[name] = policy
         if counters != NO_COUNTERS:
             self.counters[name] = counters or ""
 
-    def rule(self, line: str, counters: str, index: int) -> None:
+    def rule(self, line: str, counters: str, number: int) -> None:
         if not line.startswith("-A "):
-            raise _error("is a command, not a saved rule (expected -A CHAIN)", index, line)
+            raise _error("is a command, not a saved rule (expected -A CHAIN)", number, line)
         name = chain_of(line)
         if name != self.current:
             if name not in self.chains:
-                raise _error(f"belongs to chain {name}, which is not declared", index, line)
+                raise _error(f"belongs to chain {name}, which is not declared", number, line)
             self._end_block()
             self.current = name
             self.lines = self.chains[name]
@@ -311,5 +346,5 @@ class _TableReader:
         return tuple(name for name, count in self.blocks for _ in range(count))
 
 
-def _error(message: str, index: int, line: str) -> SaveSyntaxError:
-    return SaveSyntaxError(message, line_number=index + 1, line=line)
+def _error(message: str, number: int, line: str) -> SaveSyntaxError:
+    return SaveSyntaxError(message, line_number=number, line=line)

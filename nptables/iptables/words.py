@@ -49,15 +49,19 @@ def bare(text: str) -> str:
 def split(line: str) -> list[str]:
     """The words of a rule line, unquoted, as `iptables-restore` reads them.
 
-    Raises RuleSyntaxError for a quote without an end and for a NUL or a line break. (The real
-    program takes a line without the closing quote; nobody has ever meant that.)
+    Raises RuleSyntaxError for a quote without an end, for a NUL, and for a line break outside
+    quotes: within them a rule of the kernel may have one. (The real program takes a line without
+    the closing quote; nobody has ever meant that.)
     """
     return split_marked(line)[0]
 
 
 def split_marked(line: str) -> tuple[list[str], set[int]]:
     """Like `split`, and says by index which words stood in quotes."""
-    _refuse_breaks(line)
+    if "\0" in line:
+        raise RuleSyntaxError("a NUL character inside a rule", line=line)
+    if "\n" in line:
+        return _split_slowly(line)
     if '"' not in line:
         return _plain_words(line), set()
     found = _split_at_quotes(line) if "\\" not in line else None
@@ -93,19 +97,14 @@ def _split_slowly(line: str) -> tuple[list[str], set[int]]:
         head, inside, plain, stray = match.groups()
         if stray is not None:
             raise RuleSyntaxError("a quote is opened and never closed", line=line)
+        if "\n" in (head or plain or ""):
+            raise RuleSyntaxError("a line break inside a rule", line=line)
         if plain is not None:
             words.append(plain)
         else:
             quoted.add(len(words))
             words.append(head + _ESCAPE.sub(r"\1", inside))
     return words, quoted
-
-
-def _refuse_breaks(line: str) -> None:
-    if "\n" in line:
-        raise RuleSyntaxError("a line break inside a rule", line=line)
-    if "\0" in line:
-        raise RuleSyntaxError("a NUL character inside a rule", line=line)
 
 
 def _escape(match: re.Match[str]) -> str:

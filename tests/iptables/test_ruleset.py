@@ -114,8 +114,14 @@ def test_an_error_shows_no_control_characters() -> None:
     assert "\x1b" not in str(caught.value)
 
 
-words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1)
-rests = st.lists(words, max_size=4).map(" ".join)
+words = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"], exclude_characters='"\\'),
+    min_size=1,
+)
+quoted = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r")).map(
+    lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+)
+rests = st.lists(words | quoted, max_size=4).map(" ".join)
 counters = st.tuples(st.integers(0), st.integers(0)).map(lambda c: f"[{c[0]}:{c[1]}]")
 comment_lines = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])).map(
     lambda text: f"# {text}"
@@ -155,3 +161,38 @@ def test_a_chain_that_is_not_there_has_no_lines() -> None:
     rules = Ruleset(Family.IPV4, {"nat": Table("nat", {"A": ()})})
     assert rules.lines("nat", "B") == rules.lines("filter", "A") == ()
     assert rules.rules("nat", "A") == ()
+
+
+# What iptables-save 1.8.9 prints, on either backend, of two rules whose comments hold a line break
+# and what looks like a rule of its own and like the end of the table.
+BROKEN = """\
+*filter
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m comment --comment "a
+-A INPUT -j ACCEPT" -j DROP
+[1:2] -A INPUT -m comment --comment "q\\"\\\\x
+COMMIT" -j DROP
+-A OUTPUT -j ACCEPT
+COMMIT
+# done
+"""
+
+
+def test_a_line_break_in_a_comment_smuggles_in_no_rule() -> None:
+    rules = Ruleset.from_save(BROKEN, family=Family.IPV4)
+    assert rules.to_save() == BROKEN
+    first, second = rules.rules("filter", "INPUT")
+    assert first.comments == ("a\n-A INPUT -j ACCEPT",)
+    assert first.jump is second.jump is None
+    assert second.comments == ('q"\\x\nCOMMIT',)
+    assert [rule.to_line() for rule in (first, second)] == list(rules.lines("filter", "INPUT"))
+    assert rules.lines("filter", "OUTPUT") == ("-A OUTPUT -j ACCEPT",)
+
+
+def test_a_quote_that_is_never_closed_is_an_error_that_names_its_line() -> None:
+    text = '*nat\n:A - [0:0]\n-A A -m comment --comment "a -j RETURN\nCOMMIT\n'
+    with pytest.raises(SaveSyntaxError) as caught:
+        Ruleset.from_save(text, family=Family.IPV4)
+    assert caught.value.line_number == 3
+    assert "has a quote that is never closed" in str(caught.value)
