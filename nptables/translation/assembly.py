@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import attrs
 
 from nptables.family import Family
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
-from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.translation.chains import ServicePortName
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
@@ -17,7 +17,7 @@ from nptables.translation.decision import Decision, Notice, has_rules
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.origin import Origin, fixed_origin, port_origin
 from nptables.translation.ownership import ownership
-from nptables.translation.selection import PortEndpoint, Selection, port_endpoints
+from nptables.translation.selection import Selection, port_endpoints
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
 
 # With more endpoints than this in a family, rules for endpoints carry no comment.
@@ -148,44 +148,63 @@ def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family)
         claim.name: port_endpoints(cluster.slices_of(claim.service), claim.port, family)
         for claim in claims
     }
-    comments = not is_large(known.values())
-    collisions = find_collisions(claims, family)
-    by_name = {claim.name: claim for claim in claims}
+    comments = not is_large(sum(map(len, known.values())))
     ports = {
-        name: translate_port(
-            by_name[name].service, by_name[name].port, known[name], context, comments=comments
+        claim.name: translate_port(
+            claim.service, claim.port, known[claim.name], context, comments=comments
         )
-        for name in visiting_order(claims, collisions)
+        for claim in claims
     }
+    return join(cluster, context, claims, ports)
+
+
+def join(
+    cluster: Cluster,
+    context: Context,
+    claims: Sequence[Claim],
+    ports: Mapping[ServicePortName, PortRules],
+) -> Translation:
+    """The ruleset that the rules of all service ports of a cluster make together."""
+    collisions = find_collisions(claims, context.family)
+    in_order = {name: ports[name] for name in visiting_order(claims, collisions)}
     return Translation(
-        family,
-        assemble(context, ports.values()),
+        context.family,
+        assemble(context, in_order.values()),
         ownership=ownership(context),
         cluster=cluster,
         context=context,
-        ports=ports,
+        ports=in_order,
         collisions=tuple(collisions),
     )
 
 
 def find_claims(cluster: Cluster, family: Family) -> list[Claim]:
-    """Every service port that gets rules in a family.
+    """Every service port that gets rules in a family."""
+    return [
+        claim
+        for service in cluster.services.values()
+        for claim in claims_of(service, family).values()
+    ]
 
-    Of two ports of a Service with the same name and protocol, which the API server refuses,
-    the last counts, as it does for kube-proxy.
+
+def claims_of(service: Service, family: Family) -> dict[ServicePortName, Claim]:
+    """The ports of a Service that get rules in a family.
+
+    Of two ports with the same name and protocol, which the API server refuses, the last
+    counts, as it does for kube-proxy.
     """
-    claims = {}
-    for key, service in cluster.services.items():
-        if has_rules(service, family):
-            for port in service.ports:
-                name = ServicePortName(*key, port.name, port.protocol)
-                claims[name] = Claim(name, service, port)
-    return list(claims.values())
+    if not has_rules(service, family):
+        return {}
+    found = {}
+    for port in service.ports:
+        name = ServicePortName(*service.key, port.name, port.protocol)
+        found[name] = Claim(name, service, port)
+    return found
 
 
-def is_large(known: Iterable[list[PortEndpoint]]) -> bool:
+def is_large(endpoints: int) -> bool:
     """Whether service ports have so many endpoints, ready or not, that comments are left out."""
-    return sum(map(len, known)) > LARGE_CLUSTER
+    return endpoints > LARGE_CLUSTER
 
 
 def assemble(context: Context, ports: Iterable[PortRules]) -> dict[str, Table]:
