@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from nptables import Cluster, ProxyConfig, translate
 from nptables import Family as NpFamily
+from nptables.kernel import Applied, Applier, RestoreBackend
+from nptables.kernel.programs import Completed, run_program
 from tests.lab.laboratory.addresses import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nptables.kernel.programs import Runner
+    from tests.lab.laboratory.addresses import Family
     from tests.support.netns import Namespace
 
 _COUNTERS = ("localhost_nps_accepted_pkts", "ct_state_invalid_dropped_pkts")
@@ -38,6 +42,57 @@ def apply(
         namespace.restore(rules.to_save(), family)
     localhost = config.get("iptables", {}).get("localhostNodePorts", True)
     namespace.run(["sysctl", "-q", "-w", f"net.ipv4.conf.all.route_localnet={int(localhost)}"])
+
+
+class Inside:
+    """Starts programs in a namespace, for the parts of nptables that take a Runner."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._enter = ["ip", "netns", "exec", namespace.name]
+
+    def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
+        """Run a program to its end."""
+        return run_program([*self._enter, *argv], text, seconds)
+
+
+class FailingFrom(Inside):
+    """Has every commit fail from the one with a certain number (1 is the first) on."""
+
+    def __init__(self, namespace: Namespace, number: int) -> None:
+        super().__init__(namespace)
+        self._left = number - 1
+        self.failed = False
+
+    def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
+        """Run a program; what is to be committed after enough commits gets a line too many."""
+        lines = []
+        for line in text.splitlines():
+            if line == "COMMIT":
+                if self._left == 0:
+                    self.failed = True
+                    lines.append("-A KUBE-SERVICES -j NO-SUCH-CHAIN")
+                else:
+                    self._left -= 1
+            lines.append(line)
+        return super().__call__(argv, "".join(f"{line}\n" for line in lines), seconds)
+
+
+def apply_one_family(
+    namespace: Namespace,
+    node: str,
+    objects: Sequence[Mapping[str, Any]],
+    config: Mapping[str, Any],
+    family: Family,
+    *,
+    run: Runner | None = None,
+) -> Applied:
+    """Have a node serve the objects in one family, by the library and in this process."""
+    number = NpFamily[family]
+    backend = RestoreBackend(namespace.backend, number, run=run or Inside(namespace))
+    cluster = Cluster.from_objects(objects)
+    proxy = ProxyConfig.from_kube_proxy({**API, **config})
+    desired = translate(cluster, cluster.node(node), proxy, number)
+    return Applier(backend).sync(desired)
 
 
 _EMPTY = """\
