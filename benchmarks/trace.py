@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import workload
-from nptables import ProxyConfig, Ruleset, translate
+from nptables import Ruleset, translate
 from nptables.family import Family
 from nptables.model import Cluster, Node
 from nptables.tracing import Packet, trace
@@ -31,9 +31,8 @@ _FURTHER = 500
 
 def measure(services: int, endpoints: int) -> dict[str, float]:
     """The figures for so many Services with so many endpoints."""
-    cluster = workload.cluster(services, endpoints)
-    node = cluster.node(workload.NODE)
-    rules = translate(cluster, node, ProxyConfig(), Family.IPV4)
+    cluster, node = workload.cluster_and_node(services, endpoints)
+    rules = translate(cluster, node, workload.configuration(), Family.IPV4)
     parsed = Ruleset.from_save(rules.to_save())
     found = {"services": services, "endpoints": endpoints, "rules": rules.rule_count()}
     for name, ruleset, known in (("translated", rules, cluster), ("dump", parsed, None)):

@@ -73,12 +73,14 @@ def net(text: str) -> Net:
 class Somewhere:
     """An address of which only this is known: it is in `within` and in none of `without`.
 
-    `text` says whose address it is, such as "a client outside the cluster".
+    `text` says whose address it is, such as "a client outside the cluster". `outside` tells
+    that it is no node's, no pod's and no endpoint's.
     """
 
     text: str
     within: Net
     without: tuple[Net, ...] = ()
+    outside: bool = False
 
     @staticmethod
     def of(text: str, family: Family, without: tuple[str, ...] = ()) -> Somewhere:

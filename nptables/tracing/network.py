@@ -216,7 +216,8 @@ class Network:
         without += [*self.node.pod_cidrs, *cluster_cidrs]
         for _, (_, node) in zip(range(_LISTED_NODES), self._others(), strict=False):
             without += [*node.pod_cidrs, *(address for _, address in node.addresses)]
-        return Somewhere.of("a client outside the cluster", self.family, tuple(without))
+        client = Somewhere.of("a client outside the cluster", self.family, tuple(without))
+        return attrs.evolve(client, outside=True)
 
 
 def _host(entry: str) -> str:

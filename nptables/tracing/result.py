@@ -207,7 +207,7 @@ def distributions(
         for outcome, weights in found
         for world, weight in weights.items()
     ]
-    leaves = list(_leaves(entries, MOST_HYPOTHESES))
+    leaves = list(_leaves(entries, questions, MOST_HYPOTHESES))
     exhaustive = len(leaves) <= MOST_HYPOTHESES
     if not exhaustive:
         asked = sorted({question for _, answers, _ in entries for question in answers})
@@ -236,7 +236,7 @@ def distributions(
 Leaf = tuple[Mapping[int, bool], Mapping[int, Fraction]]
 
 
-def _leaves(entries: Sequence[Entry], most: int) -> Iterator[Leaf]:
+def _leaves(entries: Sequence[Entry], questions: Questions, most: int) -> Iterator[Leaf]:
     """Every combination of answers that can come up, and the shares in it; one too many at most."""
     waiting: list[tuple[int, dict[int, bool], Sequence[Entry]]] = [(0, {}, entries)]
     last = max((question for _, answers, _ in entries for question in answers), default=-1)
@@ -249,7 +249,8 @@ def _leaves(entries: Sequence[Entry], most: int) -> Iterator[Leaf]:
             count += 1
             yield answered, _shares(left)
             continue
-        for answer in (True, False):
+        follows = questions.follows(question, answered)
+        for answer in (True, False) if follows is None else (follows,):
             fitting = [e for e in left if e[1].get(question, answer) is answer]
             waiting.append((question + 1, {**answered, question: answer}, fitting))
 

@@ -133,8 +133,9 @@ class Rulebook:
                 Kind.UNKNOWN, text=f"met by a rule that cannot be read ({error.message})"
             )
             return CompiledRule(line, opaque_conditions(unread, where), action)
+        endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
-            conditions = compile_conditions(rule, where)
+            conditions = compile_conditions(rule, where, endpoint)
         except NotUnderstood:
             conditions = self._compiled_from_normal_form(rule, line, where)
         in_table = self.ruleset.tables[table].chains

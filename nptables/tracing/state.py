@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from nptables.tracing.addressing import Address
+from nptables.tracing.addressing import Address, Net
 
 ONE = Fraction(1)
 
@@ -138,18 +138,45 @@ class Questions:
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
         self.texts: list[tuple[str, str]] = []
+        self.about: list[tuple[Hashable, Net] | None] = []
 
-    def number(self, key: Hashable, text: str, otherwise: str) -> tuple[int, bool]:
+    def number(
+        self,
+        key: Hashable,
+        text: str,
+        otherwise: str,
+        about: tuple[Hashable, Net] | None = None,
+    ) -> tuple[int, bool]:
         """The number of a question, and whether it is asked for the first time.
 
-        `text` says what is so where the answer is yes, `otherwise` where it is no.
+        `text` says what is so where the answer is yes, `otherwise` where it is no. A question
+        `about` whose address is in which network settles some others about the same address.
         """
         found = self._numbers.get(key)
         if found is not None:
             return found, False
         self._numbers[key] = number = len(self.texts)
         self.texts.append((text, otherwise))
+        self.about.append(about)
         return number, True
+
+    def follows(self, question: int, answered: Mapping[int, bool]) -> bool | None:
+        """The answer that follows from others, or None where none does."""
+        about = self.about[question]
+        if about is None:
+            return None
+        whose, network = about
+        for other, answer in answered.items():
+            known = self.about[other]
+            if known is None or known[0] != whose:
+                continue
+            if answer and network.covers(known[1]):
+                return True
+            if answer and network.apart_from(known[1]):
+                return False
+            if not answer and known[1].covers(network):
+                return False
+        return None
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -231,7 +231,9 @@ class Walker:
             if isinstance(answer, Fraction):
                 chance *= answer
                 continue
-            question, fresh = self._questions.number(answer.key, answer.text, answer.otherwise)
+            question, fresh = self._questions.number(
+                answer.key, answer.text, answer.otherwise, answer.about
+            )
             yes, no = split(weights, question, fresh=fresh)
             holding, failing = (yes, no) if answer.holds_if else (no, yes)
             states = (answer.yes, answer.no) if answer.holds_if else (answer.no, answer.yes)

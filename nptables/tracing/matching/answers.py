@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from nptables.family import Family
-from nptables.tracing.addressing import Address, Net, is_in
+from nptables.tracing.addressing import Address, Net, Somewhere, is_in
 from nptables.tracing.state import State
 
 
@@ -25,6 +25,7 @@ class Ask(NamedTuple):
     yes: State
     no: State
     holds_if: bool = True
+    about: tuple[Hashable, Net] | None = None
 
 
 Answer = bool | Fraction | Ask
@@ -107,12 +108,28 @@ def source_in(network: Net, text: str) -> Condition:
             return bool(found)
         yes, no = (state.source.narrowed(network, inside=inside) for inside in (True, False))
         return Ask(
-            (state.source.text, "source", network),
+            (state.source.text, network),
             f"{state.source} in {text}",
             f"{state.source} outside {text}",
             state._replace(source=yes),
             state._replace(source=no),
+            about=(state.source.text, network),
         )
+
+    return holds
+
+
+def source_is_endpoint(network: Net, text: str) -> Condition:
+    """Whether the source is the endpoint that the chain of the rule translates to.
+
+    A client outside the cluster is none.
+    """
+    in_network = source_in(network, text)
+
+    def holds(state: State, setting: Setting) -> Answer:
+        if isinstance(state.source, Somewhere) and state.source.outside:
+            return False
+        return in_network(state, setting)
 
     return holds
 
@@ -126,11 +143,12 @@ def destination_in(network: Net, text: str) -> Condition:
             return bool(found)
         yes, no = (state.destination.narrowed(network, inside=inside) for inside in (True, False))
         return Ask(
-            (state.destination.text, "destination", network),
+            (state.destination.text, network),
             f"{state.destination} in {text}",
             f"{state.destination} outside {text}",
             state._replace(destination=yes),
             state._replace(destination=no),
+            about=(state.destination.text, network),
         )
 
     return holds

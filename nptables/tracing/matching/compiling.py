@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match, Option, Rule
 from nptables.iptables.values import Unsettled
-from nptables.tracing.addressing import net
+from nptables.tracing.addressing import Net, net
 from nptables.tracing.matching.answers import (
     Answer,
     Condition,
@@ -16,6 +16,7 @@ from nptables.tracing.matching.answers import (
     destination_in,
     inverted,
     source_in,
+    source_is_endpoint,
 )
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.memory import MEMORY_MATCHES
@@ -29,13 +30,16 @@ class NotUnderstood(Exception):
     """A value of this rule cannot be read; its normal form may be readable."""
 
 
-def compile_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
+def compile_conditions(
+    rule: Rule, where: str, endpoint: str | None = None
+) -> tuple[Condition, ...]:
     """The conditions of a rule, all of which must hold; the cheap ones first.
 
-    `where` names the rule, for questions that are about it alone. Raises NotUnderstood.
+    `where` names the rule, for questions that are about it alone; `endpoint` is the destination
+    that its chain translates to, if it does. Raises NotUnderstood.
     """
     try:
-        return tuple(_conditions(rule, where))
+        return tuple(_conditions(rule, where, endpoint))
     except (Unsettled, ValueError, IndexError) as error:
         raise NotUnderstood(str(error)) from error
 
@@ -45,7 +49,7 @@ def opaque_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
     return (unknown_condition(f"{where}: {rule.render()}", "a rule that is not understood"),)
 
 
-def _conditions(rule: Rule, where: str) -> Iterator[Condition]:
+def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condition]:
     if rule.protocol is not None:
         yield inverted(_protocol(rule.protocol.value), negated=rule.protocol.negated)
     if rule.destination is not None:
@@ -54,7 +58,9 @@ def _conditions(rule: Rule, where: str) -> Iterator[Condition]:
         yield inverted(holds, negated=rule.destination.negated)
     if rule.source is not None:
         network = net(rule.source.value)
-        yield inverted(source_in(network, rule.source.value), negated=rule.source.negated)
+        hairpin = endpoint is not None and network == _host_network(endpoint)
+        holds = (source_is_endpoint if hairpin else source_in)(network, rule.source.value)
+        yield inverted(holds, negated=rule.source.negated)
     if rule.in_interface is not None:
         yield inverted(_comes_in(rule.in_interface.value), negated=rule.in_interface.negated)
     if rule.out_interface is not None:
@@ -101,6 +107,15 @@ def _unknown_option(match: Match, option: Option, where: str) -> Condition:
     text = f"{match.name} {option.name} {option.value}".strip()
     holds = unknown_condition(f"{where}: {text}", f"the match {text}")
     return inverted(holds, negated=option.negated)
+
+
+def _host_network(endpoint: str) -> Net | None:
+    """The network of an endpoint's address alone."""
+    address = endpoint.rpartition(":")[0].strip("[]") or endpoint
+    try:
+        return net(address)
+    except ValueError:
+        return None
 
 
 def _never(_state: State, _setting: Setting) -> Answer:
