@@ -13,6 +13,7 @@ from nptables.translation import translate
 
 if TYPE_CHECKING:
     from nptables.kernel import apply
+    from nptables.tracing import Packet, Trace, trace
 
 __version__ = "0.1.0"
 
@@ -22,17 +23,25 @@ __all__ = [
     "InvalidInput",
     "NptablesError",
     "Ownership",
+    "Packet",
     "Plan",
     "Problem",
     "ProxyConfig",
     "Ruleset",
+    "Trace",
     "apply",
     "diff",
+    "trace",
     "translate",
 ]
 
 # What starts programs or takes long to import is imported when it is first used.
-_LAZY = {"apply": "nptables.kernel"}
+_LAZY = {
+    "Packet": "nptables.tracing",
+    "Trace": "nptables.tracing",
+    "apply": "nptables.kernel",
+    "trace": "nptables.tracing",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -17,6 +17,7 @@ COMMANDS = {
     "apply": "Make this node's tables what the cluster says.",
     "confirm": "Keep what `apply --confirm` changed.",
     "cleanup": "Remove all that is ours from this node.",
+    "trace": "Follow a packet: where it ends up, and why.",
     "facts": "Print what only this node knows.",
 }
 

@@ -1,6 +1,6 @@
 """What happens to a packet in a ruleset, and why."""
 
-from nptables.tracing.ends import packet_between
+from nptables.tracing.ends import family_between, packet_between
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.tracer import trace
@@ -14,6 +14,7 @@ __all__ = [
     "Step",
     "Trace",
     "Verdict",
+    "family_between",
     "packet_between",
     "trace",
 ]

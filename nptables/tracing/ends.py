@@ -42,14 +42,19 @@ def packet_between(
     `node` is what `node` and `nodeport:` stand for. `family` decides where neither end is an
     address; without it the packet is IPv4. Raises InvalidInput for an end that does not exist.
     """
-    asked = _family_of_source(source) or family or Family.IPV4
+    asked = family_between(source, destination) or family or Family.IPV4
     ends = _Ends(node, cluster or Cluster(), asked)
     return ends.sent_by(source, ends.packet_to(destination))
 
 
-def _family_of_source(source: str) -> Family | None:
-    address = parse_ip(source.strip("[]"))
-    return None if address is None else Family.of(address)
+def family_between(source: str, destination: str) -> Family | None:
+    """The family of whichever end is an address, or None where neither is."""
+    to = destination.partition("/")[0]
+    for text in (source, to, to.rpartition(":")[0]):
+        address = parse_ip(text.removeprefix("[").removesuffix("]"))
+        if address is not None:
+            return Family.of(address)
+    return None
 
 
 def _wrong(message: str, hint: str = "") -> NoReturn:

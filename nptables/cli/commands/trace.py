@@ -1,0 +1,160 @@
+"""`nptables trace`: follow a packet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import click
+
+from nptables.cli.options import (
+    family_options,
+    manifest_options,
+    node_options,
+    read_config,
+    read_facts,
+    read_inputs,
+)
+from nptables.cli.output import coloured, print_json, say_all
+from nptables.errors import printable
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.sources import read_text
+from nptables.tracing import Trace, family_between, packet_between, trace
+from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.words import HEADINGS, answer_line, outcome_rows, table_lines, tree_lines
+from nptables.translation import translate
+
+
+@click.command("trace")
+@manifest_options
+@node_options
+@family_options
+@click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
+@click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
+@click.option(
+    "--save", "dump", metavar="DUMP", help="Follow it in a node's iptables-save output, or '-'."
+)
+@click.option("--live", is_flag=True, help="Follow it in the tables of this node (needs root).")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "legacy", "nft"]),
+    default="auto",
+    show_default=True,
+    help="With --live: which tables.",
+)
+@click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(
+    *,
+    source: str,
+    destination: str,
+    dump: str | None,
+    live: bool,
+    backend: str,
+    path: bool,
+    output: str,
+    **options: Any,
+) -> int:
+    r"""Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
+
+    The rules are those that FILEs make for the node, or with --save those of a dump, or with
+    --live those of this node. With FILEs the reasons are given in the words of the cluster, and
+    the packet is followed to other nodes.
+
+    \b
+    nptables trace web.yaml --node node2 --from outside --to nodeport:30080
+    nptables trace --save node2.txt --node node2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
+    """
+    if live and dump is not None:
+        raise click.UsageError("--live and --save exclude each other")
+    if not (live or dump is not None or options["files"] or options["more_files"]):
+        raise click.UsageError("no rules: name a FILE, or give --save DUMP or --live")
+    setting = _read(source, destination, live=live, **options)
+    rules, seen = _rules(setting, dump, backend, live=live)
+    say_all(seen, kind="warning")
+    packet = packet_between(
+        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
+    )
+    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config)
+    if output == "json":
+        print_json({**answer.to_json(), "unseen": seen})
+    else:
+        _print(answer, path=path)
+    return 0 if answer.arrives else 1
+
+
+@attrs.frozen
+class _Setting:
+    """What the command line says about the node; no cluster where no FILE is given."""
+
+    cluster: Cluster | None
+    node: Node
+    config: ProxyConfig
+    family: Family
+
+
+def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Setting:
+    family = options["family"] or family_between(source, destination) or Family.IPV4
+    if options["files"] or options["more_files"]:
+        inputs = read_inputs(**{**options, "family": family})
+        cluster: Cluster | None = inputs.cluster
+        node, config = inputs.node, inputs.config
+    else:
+        cluster = None
+        config = read_config(options["config_path"])
+        name = options["node_name"] or config.hostname_override or "this-node"
+        node = Cluster().node(name, read_facts(options["facts_path"]))
+    if live and options["facts_path"] is None:
+        from nptables.kernel.node.facts import gather  # noqa: PLC0415 (a dump needs no kernel)
+
+        node = attrs.evolve(node, facts=NodeFacts.from_mapping(gather()))
+    return _Setting(cluster, node, config, family)
+
+
+def _rules(
+    setting: _Setting, dump: str | None, backend: str, *, live: bool
+) -> tuple[Ruleset, list[str]]:
+    """The rules to follow, and what a packet meets besides them."""
+    if dump is not None:
+        return Ruleset.from_save(read_text(dump), family=setting.family), []
+    if not live:
+        cluster = setting.cluster or Cluster()
+        return translate(cluster, setting.node, setting.config, setting.family), []
+    from nptables.kernel import choose  # noqa: PLC0415 (a dump needs no kernel)
+    from nptables.kernel.node.native import native_rules  # noqa: PLC0415
+    from nptables.kernel.node.unseen import unseen_rules  # noqa: PLC0415
+    from nptables.translation import ownership  # noqa: PLC0415
+
+    choice = choose(setting.family, backend)
+    seen = unseen_rules(choice.backend.name, setting.family)
+    if choice.backend.name == "nft":
+        seen += native_rules(choice.current, ownership())
+    return choice.current, seen
+
+
+def _print(answer: Trace, *, path: bool) -> None:
+    line = answer_line(answer)
+    if coloured():
+        line = click.style(line, fg="green" if answer.arrives else "red", bold=True)
+    click.echo(line)
+    for distribution in answer.distributions:
+        click.echo()
+        if distribution.hypothesis:
+            click.echo(f"If {printable(distribution.hypothesis, 1000)}:")
+        for row in table_lines([HEADINGS, *outcome_rows(distribution)]):
+            click.echo(row)
+        if path:
+            click.echo()
+            for row in tree_lines(distribution.outcomes):
+                click.echo(row)
+    if answer.reasons:
+        click.echo("\nBecause:")
+        for reason in answer.reasons:
+            click.echo(f"- {printable(reason.text, 1000)}")
+    if not answer.exhaustive:
+        click.echo("\nEach condition was looked at alone; combinations may end otherwise.")
+    say_all(answer.notes, kind="note")
