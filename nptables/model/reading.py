@@ -217,10 +217,15 @@ def described(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
+# Among a handful of words even a remote likeness (ClusterIP, ClientIP) is a good guess.
+_FEW = 4
+
+
 def nearest(value: str, known: Sequence[str]) -> str:
     """A hint naming the known value that `value` was most likely meant to be, or nothing."""
+    cutoff = 0.55 if len(known) <= _FEW else 0.65
     by_folded = {candidate.lower(): candidate for candidate in known}
-    match = difflib.get_close_matches(value[:80].lower(), by_folded, n=1, cutoff=0.6)
+    match = difflib.get_close_matches(value[:80].lower(), by_folded, n=1, cutoff=cutoff)
     return f"did you mean {by_folded[match[0]]}?" if match else ""
 
 

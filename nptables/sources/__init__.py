@@ -1,5 +1,23 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
-from nptables.sources.loading import Loaded, load, read_document, read_text
+from nptables.sources.kubeproxy import find_kube_proxy_config, read_config, read_facts
+from nptables.sources.loading import Loaded, load, load_objects
+from nptables.sources.previews import Preview
+from nptables.sources.text.files import read_one
 
-__all__ = ["Loaded", "load", "read_document", "read_text"]
+
+def read_text(path: str) -> str:
+    """The text of a file; `-` is standard input. Raises InvalidInput."""
+    return read_one(path).text
+
+
+__all__ = [
+    "Loaded",
+    "Preview",
+    "find_kube_proxy_config",
+    "load",
+    "load_objects",
+    "read_config",
+    "read_facts",
+    "read_text",
+]

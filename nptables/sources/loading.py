@@ -1,58 +1,217 @@
-"""Reading manifests from files and standard input."""
+"""Manifests to a cluster: everything read, checked, completed, and every problem with its place."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+import gc
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.sources.assembly import Item, Options, assemble
+from nptables.sources.previews import Preview
+from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
+from nptables.sources.text import Document, Input, parse_text, read_inputs
+from nptables.sources.text.document import Progress
+
+# Above this, texts are not kept after loading only to tell lines later.
+_KEPT_TEXT = 16 * 1024 * 1024
+_LARGE_YAML = 2 * 1024 * 1024
 
 
 @attrs.frozen
 class Loaded:
-    """What was read: `.cluster`, and what is to be said about the reading."""
+    """What was read, and what is to be said about the reading.
 
-    cluster: Cluster
+    `problems` is everything that is wrong, with file, line and column. `previews` is what was
+    made up for objects that were never applied. `ignored` counts objects that decide no rule, by
+    kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
+    input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
+    """
+
     problems: tuple[Problem, ...] = ()
-    previews: tuple[Any, ...] = ()
-    ignored: tuple[Any, ...] = ()
+    previews: tuple[Preview, ...] = ()
+    ignored: Mapping[str, int] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = ()
+    proxy_config: Mapping[str, Any] | None = None
+    pods: tuple[Mapping[str, Any], ...] = ()
+    lenient: bool = False
+    _usable: Cluster = attrs.field(factory=Cluster, repr=False)
+    _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that was read.
+
+        Raises InvalidInput where there are problems and the reading was not lenient: half a
+        cluster is never mistaken for a whole one.
+        """
+        if self.problems and not self.lenient:
+            raise InvalidInput(self.problems)
+        return self._usable
+
+    def place(
+        self, kind: str, namespace: str, name: str, path: Path = ()
+    ) -> tuple[str, int | None, int | None] | None:
+        """File, line and column (from 1) of an object or of a field of it, or None.
+
+        Line and column are None where the input was so large that its text was not kept.
+        `namespace` is empty for a Node.
+        """
+        item = self._places.get((kind, namespace, name))
+        if item is None or item.document is None:
+            return None
+        found = item.place(Problem("", path=path))
+        return item.document.file, found.line, found.column
 
 
-def load(*paths: str, lenient: bool = False) -> Loaded:
-    """The cluster that files describe; `-` is standard input."""
-    objects = [document for path in paths for document in _documents(path)]
+def load(
+    *paths: str | os.PathLike[str],
+    lenient: bool = False,
+    preview: bool = True,
+    service_cidrs: Iterable[str] = SERVICE_CIDRS,
+    node_port_range: str = NODE_PORT_RANGE,
+    progress: Progress | None = None,
+) -> Loaded:
+    """The cluster that files describe.
+
+    Args:
+        paths: YAML or JSON files, directories of them, or `-` for standard input.
+        lenient: For objects as an API server stores them; what cannot be used is left out.
+        preview: Make up what a server would give to objects that were never applied. Without,
+            every such gap is a problem.
+        service_cidrs: The ranges of made-up cluster IPs, at most one of each family.
+        node_port_range: The range of made-up node ports, such as `30000-32767`.
+        progress: Called now and then while a large YAML file is read, with its name, the
+            characters read so far and those there are.
+
+    Returns:
+        The cluster and all that is to be said about it. Wrong manifests raise nothing: their
+        problems are listed.
+
+    Raises:
+        InvalidInput: For ranges that are none.
+    """
+    options = Options(
+        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+    )
+    with _collector_paused():
+        return _load(paths, options, progress)
+
+
+def load_objects(
+    objects: Iterable[Any],
+    *,
+    lenient: bool = False,
+    preview: bool = True,
+    service_cidrs: Iterable[str] = SERVICE_CIDRS,
+    node_port_range: str = NODE_PORT_RANGE,
+) -> Loaded:
+    """The cluster that objects describe: mappings, Lists or models of the kubernetes client.
+
+    The same as `load`, for a program that has the objects already.
+    """
+    options = Options(
+        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+    )
+    with _collector_paused():
+        return _finished([Item(value) for value in objects], [], [], options)
+
+
+def _load(
+    paths: Iterable[str | os.PathLike[str]], options: Options, progress: Progress | None
+) -> Loaded:
+    items: list[Item] = []
+    problems: list[Problem] = []
+    notes: list[str] = []
+    names: list[str] = []
+    kept = 0
+    for found in read_inputs(*paths):
+        if isinstance(found, Problem):
+            problems.append(found)
+            continue
+        names.append(found.name)
+        documents, wrong = parse_text(found, progress)
+        problems.extend(wrong)
+        kept += len(found.text)
+        notes.extend(_hints(found, documents))
+        items.extend(Item(document.value, document) for document in documents)
+        del found
+    if not items and not problems:
+        problems.append(_nothing(names))
+    return _finished(items, problems, notes, options, with_places=kept <= _KEPT_TEXT)
+
+
+def _finished(
+    items: list[Item],
+    problems: list[Problem],
+    notes: list[str],
+    options: Options,
+    *,
+    with_places: bool = True,
+) -> Loaded:
+    flat = [inner for item in items for inner in item.flattened()]
+    items.clear()
+    result = assemble(flat, options)
+    found = [*problems, *result.problems]
+    if any(problem.file for problem in found):
+        found = _in_reading_order(found)
+    return Loaded(
+        problems=tuple(found),
+        previews=tuple(result.previews),
+        ignored=result.ignored,
+        notes=tuple(notes),
+        proxy_config=result.proxy_config,
+        pods=tuple(result.pods),
+        lenient=options.lenient,
+        usable=result.cluster,
+        places=_places(flat) if with_places else {},
+    )
+
+
+def _in_reading_order(problems: list[Problem]) -> list[Problem]:
+    files = {problem.file: number for number, problem in reversed(list(enumerate(problems)))}
+    return sorted(problems, key=lambda p: (files[p.file], p.line or 0, p.column or 0, len(p.path)))
+
+
+def _places(items: Iterable[Item]) -> dict[tuple[str, str, str], Item]:
+    found: dict[tuple[str, str, str], Item] = {}
+    for item in items:
+        if item.document is not None and isinstance(item.value, Mapping):
+            identity = item.identity
+            if identity is not None:
+                found.setdefault(identity, item.without_value())
+    return found
+
+
+def _hints(source: Input, documents: list[Document]) -> Iterator[str]:
+    if len(source.text) > _LARGE_YAML and any(document.is_yaml for document in documents):
+        megabytes = len(source.text) / 1e6
+        yield (
+            f"{printable(source.name)} is {megabytes:.0f} MB of YAML; "
+            "the same as JSON (kubectl get -o json) is read many times faster"
+        )
+
+
+def _nothing(names: list[str]) -> Problem:
+    return Problem(
+        "there is no Kubernetes object in the input" if names else "there is no input",
+        hint="a Service, EndpointSlice or Node as YAML or JSON",
+        file=names[0] if len(names) == 1 else None,
+    )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A million new objects, none of them garbage: looking for some would double the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        cluster = Cluster.from_objects(objects, lenient=lenient)
-    except InvalidInput as error:
-        return Loaded(Cluster(), error.problems)
-    return Loaded(cluster, cluster.problems)
-
-
-def read_document(path: str) -> Any:
-    """The one document in a YAML or JSON file."""
-    documents = _documents(path)
-    if len(documents) != 1:
-        raise InvalidInput([Problem(f"holds {len(documents)} documents, not one", file=path)])
-    return documents[0]
-
-
-def read_text(path: str) -> str:
-    """The text of a file; `-` is standard input."""
-    try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(f"cannot be read: {error}", file=path)]) from error
-
-
-def _documents(path: str) -> list[Any]:
-    text = read_text(path)
-    if text.lstrip()[:1] in ("{", "["):
-        return [json.loads(text)]
-    import yaml
-
-    return [document for document in yaml.load_all(text, yaml.SafeLoader) if document is not None]
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -10,7 +10,7 @@ import attrs
 from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
-from nptables.sources.text.parsed import Locate, Parsed
+from nptables.sources.text.parsed import Locate
 from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
@@ -60,6 +60,3 @@ def parse_text(
 def _report(progress: Progress, source: Input) -> Callable[[int], None]:
     total = len(source.text)
     return lambda done: progress(source.name, done, total)
-
-
-__all__: Sequence[str] = ["Document", "Parsed", "Progress", "parse_text"]

@@ -1,0 +1,380 @@
+"""From single objects to a cluster: read, check, make up what is missing, derive endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from nptables.errors import InvalidInput, Path, Problem, printable
+from nptables.family import Family
+from nptables.model import Cluster, Service
+from nptables.model.kinds import is_list, read_kind
+from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
+from nptables.sources.derived import (
+    MadeUpPods,
+    has_address,
+    is_never_applied,
+    slices_from_endpoints,
+    slices_from_pods,
+)
+from nptables.sources.kubeproxy import find_kube_proxy_config
+from nptables.sources.previews import Preview, ServicePreviews
+from nptables.sources.slots import Ranges
+from nptables.sources.text import Document
+
+Object = Mapping[str, Any]
+Key = tuple[str, str]
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+
+
+@attrs.frozen
+class Options:
+    """How objects are read; see `load`."""
+
+    lenient: bool
+    preview: bool
+    ranges: Ranges
+
+
+@attrs.frozen
+class Item:
+    """One object of the input, with the document and the path in it where it stands."""
+
+    value: Any
+    document: Document | None = None
+    prefix: Path = ()
+
+    def flattened(self) -> Iterator[Item]:
+        """The object, or those of the list that it is."""
+        if not is_list(self.value):
+            yield from (attrs.evolve(self, value=value) for value in flattened(self.value))
+            return
+        for number, value in enumerate(self.value["items"]):
+            # Kinds that the list implies are filled in by flattening a list of one.
+            one = {**self.value, "items": [value]}
+            where = (*self.prefix, "items", number)
+            for inner in flattened(one):
+                yield Item(inner, self.document, where)
+
+    @property
+    def identity(self) -> tuple[str, str, str] | None:
+        """Kind, namespace and name; None where one of them is no text."""
+        metadata = self.value.get("metadata")
+        kind = self.value.get("kind")
+        if not isinstance(metadata, Mapping) or not isinstance(kind, str):
+            return None
+        name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+        if not isinstance(name, str) or not isinstance(namespace, str):
+            return None
+        return kind, "" if kind == "Node" else namespace, name
+
+    def place(self, problem: Problem) -> Problem:
+        """The problem with file, line and column instead of a position among the objects."""
+        problem = attrs.evolve(problem, index=None)
+        if self.document is None:
+            return problem
+        return attrs.evolve(
+            self.document.place(
+                attrs.evolve(problem, path=self._as_written(problem.path)), self.prefix
+            ),
+            path=problem.path,
+        )
+
+    def _as_written(self, path: Path) -> Path:
+        """The server speaks of clusterIPs also where only clusterIP was written."""
+        if path[:2] != ("spec", "clusterIPs"):
+            return path
+        found = (
+            self.document.locate((*self.prefix, "spec", "clusterIPs")) if self.document else None
+        )
+        above = self.document.locate((*self.prefix, "spec")) if self.document else None
+        return path if found != above else ("spec", "clusterIP")
+
+    def without_value(self) -> Item:
+        """The place alone, so that the object itself can be forgotten."""
+        if self.document is None:
+            return self
+        return attrs.evolve(self, value=None, document=attrs.evolve(self.document, value=None))
+
+
+@attrs.define
+class Assembled:
+    """What came of the objects."""
+
+    cluster: Cluster
+    problems: list[Problem]
+    previews: list[Preview]
+    ignored: dict[str, int]
+    proxy_config: Object | None
+    pods: list[Object]
+
+
+def assemble(items: Iterable[Item], options: Options) -> Assembled:
+    """The cluster of all objects, with every problem in its place."""
+    return _Assembly(list(items), options).assembled()
+
+
+@attrs.define
+class _Assembly:
+    """The steps from objects to a cluster, in the order in which they need each other."""
+
+    items: list[Item]
+    options: Options
+    reading: ObjectReading = attrs.field(init=False)
+    kinds: list[str] = attrs.field(init=False, factory=list)
+    ignored: dict[str, int] = attrs.field(init=False, factory=dict)
+    previews: list[Preview] = attrs.field(init=False, factory=list)
+    proxy_config: Object | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nothing read."""
+        self.reading = ObjectReading(self.options.lenient)
+
+    def assembled(self) -> Assembled:
+        """Carry out every step."""
+        self.kinds = [self._kind(item, index) for index, item in enumerate(self.items)]
+        for index, raw in self._of("Node", "EndpointSlice"):
+            self.reading.read_one(raw, index)
+        self._read_services()
+        endpoints = self._checked("Endpoints")
+        pods = self._checked("Pod")
+        workloads = [item for kind in WORKLOADS for item in self._checked(kind)]
+        self._derive(endpoints, pods, workloads)
+        reading = self.reading
+        return Assembled(
+            cluster=Cluster(
+                reading.services,
+                reading.slices,
+                reading.nodes,
+                tuple(reading.problems) if self.options.lenient else (),
+            ),
+            problems=[self._place(problem) for problem in reading.problems],
+            previews=self.previews,
+            ignored=self.ignored,
+            proxy_config=self.proxy_config,
+            pods=[raw for _, raw in pods],
+        )
+
+    def _kind(self, item: Item, index: int) -> str:
+        if isinstance(item.value, Problem):
+            self.reading.problems.append(attrs.evolve(item.value, index=index))
+            return ""
+        kind = read_kind(item.value)
+        if isinstance(kind, Problem):
+            self.reading.problems.append(identified(kind, item.value, index))
+            return ""
+        if not kind and not self._take_config(item.value, index):
+            shown = printable(str(item.value.get("kind")), 80)
+            self.ignored[shown] = self.ignored.get(shown, 0) + 1
+        return kind
+
+    def _take_config(self, raw: Object, index: int) -> bool:
+        try:
+            found = find_kube_proxy_config(raw)
+        except InvalidInput as error:
+            self.reading.problems += [
+                attrs.evolve(identified(p, raw, index), line=None, column=None, path=("data",))
+                for p in error.problems
+            ]
+            return True
+        if found is not None and self.proxy_config is None:
+            self.proxy_config = found
+        return found is not None
+
+    def _of(self, *kinds: str) -> Iterator[tuple[int, Any]]:
+        for index, kind in enumerate(self.kinds):
+            if kind in kinds:
+                yield index, self.items[index].value
+
+    def _checked(self, kind: str) -> list[tuple[int, Any]]:
+        return [
+            (index, raw) for index, raw in self._of(kind) if self.reading.check(raw, kind, index)
+        ]
+
+    def _read_services(self) -> None:
+        services = list(self._of("Service"))
+        maker = ServicePreviews(
+            self.options.ranges,
+            primary=self._primary_family(),
+            dual_stack=self._has_both_families(),
+            refuse=not self.options.preview,
+        )
+        maker.reserve(raw for _, raw in services)
+        for index, raw in services:
+            completed, problems = maker.complete(raw)
+            self.reading.problems += [attrs.evolve(p, index=index) for p in problems]
+            self.reading.read_one(completed, index)
+        self.previews += maker.made
+
+    def _node_families(self) -> set[Family]:
+        return {
+            Family.of(text)
+            for node in self.reading.nodes.values()
+            for text in (*node.pod_cidrs, *(address for _, address in node.addresses))
+        }
+
+    def _primary_family(self) -> Family:
+        return Family.IPV6 if self._node_families() == {Family.IPV6} else Family.IPV4
+
+    def _has_both_families(self) -> bool:
+        return len(self._node_families()) == 2
+
+    def _derive(
+        self,
+        endpoints: list[tuple[int, Any]],
+        pods: list[tuple[int, Any]],
+        workloads: list[tuple[int, Any]],
+    ) -> None:
+        have = {found.service_key for found in self.reading.slices.values()}
+        # kube-proxy never receives the endpoints of headless Services.
+        without = {
+            key: service
+            for key, service in self.reading.services.items()
+            if key not in have and not service.headless
+        }
+        for index, raw in endpoints:
+            service = without.pop(_key(raw), None)
+            if service is not None:
+                self._keep_slices(slices_from_endpoints(service, raw), index)
+        selecting = [service for service in without.values() if service.selector]
+        if selecting and (pods or workloads):
+            self._from_pods(selecting, pods, workloads)
+
+    def _from_pods(
+        self,
+        services: list[Service],
+        pods: list[tuple[int, Any]],
+        workloads: list[tuple[int, Any]],
+    ) -> None:
+        by_namespace: dict[str, list[Object]] = {}
+        for _, raw in pods:
+            by_namespace.setdefault(_key(raw)[0], []).append(raw)
+        maker = self._maker(pods)
+        made: dict[int, list[Object]] = {}
+        for service in services:
+            selected = [
+                pod
+                for pod in by_namespace.get(service.namespace, ())
+                if _selects(service, pod.get("metadata") or {})
+            ]
+            if not any(has_address(pod) for pod in selected):
+                selected += self._made_up(service, selected, workloads, maker, made)
+            self._keep_slices(slices_from_pods(service, selected, self.reading.nodes), None)
+        self.previews += maker.made
+
+    def _maker(self, pods: list[tuple[int, Any]]) -> MadeUpPods:
+        maker = MadeUpPods(
+            self.reading.nodes,
+            {
+                _key(raw)[1]: raw
+                for _, raw in self._of("Node")
+                if _key(raw)[1] in self.reading.nodes
+            },
+        )
+        given = [e.address for s in self.reading.slices.values() for e in s.endpoints]
+        given += [a for node in self.reading.nodes.values() for _, a in node.addresses]
+        for _, raw in pods:
+            status = raw.get("status") or {}
+            given += [str(status.get("podIP") or "")]
+            given += [str((item or {}).get("ip") or "") for item in status.get("podIPs") or ()]
+        maker.reserve(given)
+        return maker
+
+    def _made_up(
+        self,
+        service: Service,
+        selected: list[Object],
+        workloads: list[tuple[int, Any]],
+        maker: MadeUpPods,
+        made: dict[int, list[Object]],
+    ) -> list[Object]:
+        """Pods for what was never applied; each workload's are made once, whoever selects them."""
+        found: list[Object] = []
+        never_applied = [pod for pod in selected if is_never_applied(pod)]
+        for pod in never_applied:
+            if id(pod) not in made:
+                made[id(pod)] = [] if self._refused("Pod", pod, None) else [maker.pod(pod)]
+            found += made[id(pod)]
+        for index, raw in workloads:
+            template = (raw.get("spec") or {}).get("template") or {}
+            if _key(raw)[0] != service.namespace or _is_owned(raw):
+                continue
+            if not _selects(service, template.get("metadata") or {}):
+                continue
+            if id(raw) not in made:
+                made[id(raw)] = self._replicas(raw, index, maker)
+            found += made[id(raw)]
+        return found
+
+    def _replicas(self, raw: Object, index: int, maker: MadeUpPods) -> list[Object]:
+        kind = str(raw["kind"])
+        if self._refused(kind, raw, index):
+            return []
+        pods = maker.replicas(kind, raw)
+        if isinstance(pods, Problem):
+            self.reading.problems.append(attrs.evolve(pods, index=index))
+            return []
+        return pods
+
+    def _refused(self, kind: str, raw: Object, index: int | None) -> bool:
+        if self.options.preview:
+            return False
+        if index is None:
+            index = next((i for i, other in self._of(kind) if other is raw), None)
+        namespace, name = _key(raw)
+        self.reading.problems.append(
+            Problem(
+                "has no address, and nothing is to be made up"
+                if kind == "Pod"
+                else "has no Pods with addresses, and nothing is to be made up",
+                hint="give its EndpointSlices, or Pods with a status",
+                kind=kind,
+                namespace=namespace,
+                name=name,
+                index=index,
+            )
+        )
+        return True
+
+    def _keep_slices(self, slices: Iterable[Object], index: int | None) -> None:
+        """Read derived slices; what they came from has been checked."""
+        reading = ObjectReading(lenient=True, slices=self.reading.slices)
+        for raw in slices:
+            reading.read_one(raw, -1 if index is None else index)
+
+    def _place(self, problem: Problem) -> Problem:
+        if problem.index is None or not 0 <= problem.index < len(self.items):
+            return problem
+        item = self.items[problem.index]
+        placed = item.place(problem)
+        if problem.message == GIVEN_TWICE and not problem.path and not problem.hint:
+            first = next((i for i in self.items if _same(i, item)), item)
+            if first is not item:
+                where = first.place(Problem(""))
+                if where.file is not None:
+                    shown = f"the first is {where.file}:{where.line}; keep one"
+                    placed = attrs.evolve(placed, hint=shown)
+        return placed
+
+
+def _same(one: Item, other: Item) -> bool:
+    return isinstance(one.value, Mapping) and one.identity == other.identity
+
+
+def _key(raw: Object) -> Key:
+    metadata = raw.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
+
+
+def _selects(service: Service, metadata: Object) -> bool:
+    labels = metadata.get("labels") or {}
+    return all(labels.get(key) == value for key, value in service.selector.items())
+
+
+def _is_owned(raw: Object) -> bool:
+    """Whether something else, such as a Deployment, answers for a workload's Pods."""
+    owners = (raw.get("metadata") or {}).get("ownerReferences") or ()
+    return any(isinstance(owner, Mapping) and owner.get("controller") for owner in owners)

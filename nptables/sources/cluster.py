@@ -1,0 +1,88 @@
+"""The objects of a running cluster, once: what `kubectl get svc,endpointslices,nodes -A` shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from nptables.errors import ApiServerError
+from nptables.sources.apiserver import (
+    ENDPOINT_SLICES,
+    NODES,
+    SERVICES,
+    Connection,
+    Resource,
+    Transport,
+)
+
+PAGE_SIZE = 500
+_EXPIRED = 410
+# Whoever asks may want to know why a Service gets no rules, so nothing is left out.
+_EVERYTHING = tuple(
+    attrs.evolve(resource, label_selector="", field_selector="")
+    for resource in (NODES, SERVICES, ENDPOINT_SLICES)
+)
+
+
+def fetch(
+    *,
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    transport: Transport | None = None,
+) -> list[Mapping[str, Any]]:
+    """Every Node, Service and EndpointSlice of a cluster, as the API server sends them.
+
+    Args:
+        kubeconfig: The file that says where the cluster is; None for kubectl's own rules.
+        context: A context in it; None for the current one.
+        transport: A connection that is open already, instead of the two above.
+
+    Raises:
+        MissingPackage: Without the `kubernetes` package.
+        ApiServerError: Where the configuration cannot be used or the server does not answer.
+    """
+    opened = transport or Connection(kubeconfig=kubeconfig, context=context)
+    return [item for resource in _EVERYTHING for item in _objects(opened, resource)]
+
+
+def _objects(transport: Transport, resource: Resource) -> list[Mapping[str, Any]]:
+    try:
+        return _pages(transport, resource)
+    except ApiServerError as error:
+        if error.status != _EXPIRED:
+            raise
+        # The list changed for longer than the server keeps its pages: once more from the start.
+        return _pages(transport, resource)
+
+
+def _pages(transport: Transport, resource: Resource) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    token = ""
+    while True:
+        query = {"limit": str(PAGE_SIZE), **({"continue": token} if token else {})}
+        document = _document(transport.get(resource.path, query).read())
+        found += [
+            {"kind": resource.kind, "apiVersion": resource.api_version, **item}
+            for item in document.get("items") or ()
+            if isinstance(item, Mapping)
+        ]
+        metadata = document.get("metadata")
+        following = metadata.get("continue") if isinstance(metadata, Mapping) else None
+        if not isinstance(following, str) or not following:
+            return found
+        if following == token:
+            raise ApiServerError(f"it sends the same page of {resource.name} again and again")
+        token = following
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiServerError("the list that it sent is not JSON") from error
+    if not isinstance(document, Mapping) or not isinstance(document.get("items") or [], list):
+        raise ApiServerError("what it sent is not a list of objects")
+    return document

@@ -1,0 +1,101 @@
+"""kube-proxy's configuration, alone in a file or inside the ConfigMap that kubeadm makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from nptables.errors import InvalidInput, Problem
+from nptables.model import NodeFacts, ProxyConfig
+from nptables.model.config import API_VERSION, KIND
+from nptables.model.objects import flattened
+from nptables.sources.text import Document, Input, parse_text, read_one
+
+T = TypeVar("T")
+
+
+def find_kube_proxy_config(value: Any) -> Mapping[str, Any] | None:
+    """The KubeProxyConfiguration that an object is or holds, or None.
+
+    `value` is the configuration itself, the ConfigMap `kube-system/kube-proxy` as kubeadm makes
+    it (in any key of its data), or a List with one of them. Raises InvalidInput where the text
+    in the ConfigMap does not parse.
+    """
+    for found in _configurations(value):
+        if isinstance(found, Mapping):
+            return found
+        return _document_in(found, "the ConfigMap").value  # type: ignore[no-any-return]
+    return None
+
+
+def read_config(path: str | os.PathLike[str]) -> ProxyConfig:
+    """The kube-proxy configuration in a file. Raises InvalidInput with lines."""
+    documents = _documents(path)
+    for document in documents:
+        for found in _configurations(document.value):
+            if isinstance(found, Mapping):
+                return _placed(document, ProxyConfig.from_kube_proxy, found)
+            inner = _document_in(found, document.file)
+            return _placed(inner, ProxyConfig.from_kube_proxy, inner.value)
+    if len(documents) == 1:
+        return _placed(documents[0], ProxyConfig.from_kube_proxy, documents[0].value)
+    raise InvalidInput(
+        [
+            Problem(
+                "has no kube-proxy configuration in it",
+                hint=f"apiVersion: {API_VERSION}, kind: {KIND}",
+                file=documents[0].file,
+            )
+        ]
+    )
+
+
+def read_facts(path: str | os.PathLike[str]) -> NodeFacts:
+    """The facts of a node in a file. Raises InvalidInput with lines."""
+    documents = _documents(path)
+    if len(documents) > 1:
+        raise InvalidInput(
+            [Problem(f"holds {len(documents)} documents, not one", file=documents[0].file)]
+        )
+    return _placed(documents[0], NodeFacts.from_mapping, documents[0].value)
+
+
+def _documents(path: str | os.PathLike[str]) -> list[Document]:
+    source = read_one(path)
+    documents, problems = parse_text(source)
+    if problems:
+        raise InvalidInput(problems)
+    if not documents:
+        raise InvalidInput([Problem("is empty", file=source.name)])
+    return documents
+
+
+def _placed(document: Document, read: Callable[[Any], T], value: Any) -> T:
+    try:
+        return read(value)
+    except InvalidInput as error:
+        raise InvalidInput([document.place(problem) for problem in error.problems]) from None
+
+
+def _configurations(value: Any) -> Iterator[Mapping[str, Any] | str]:
+    """Configurations as mappings, or as the text that a ConfigMap holds."""
+    for item in flattened(value):
+        if not isinstance(item, Mapping):
+            continue
+        if item.get("kind") == KIND:
+            yield item
+        elif item.get("kind") == "ConfigMap" and isinstance(item.get("data"), Mapping):
+            for text in item["data"].values():
+                if isinstance(text, str) and KIND in text and "kubeproxy.config.k8s.io" in text:
+                    yield text
+
+
+def _document_in(text: str, file: str) -> Document:
+    documents, problems = parse_text(Input(f"{file} (inside the ConfigMap)", text))
+    if problems:
+        raise InvalidInput(problems)
+    for document in documents:
+        if isinstance(document.value, Mapping) and document.value.get("kind") == KIND:
+            return document
+    raise InvalidInput([Problem("the ConfigMap holds no kube-proxy configuration", file=file)])
