@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
 import click
 
-from nptables.cli.output import say, say_all
+from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, load, read_document
+from nptables.sources import Loaded, load, load_objects
+from nptables.sources import read_config as read_config_file
+from nptables.sources import read_facts as read_facts_file
+from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,8 +46,16 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
+_SETTINGS = "nptables.manifests"
+
+
+def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Keep an option of the reading, so that commands need not pass it on."""
+    context.meta.setdefault(_SETTINGS, {})[option.name] = value
+
+
 def manifest_options(command: Command) -> Command:
-    """FILE arguments, `-f`, `--lenient`."""
+    """FILE arguments, `-f`, `--lenient`, and how manifests are read."""
     return _apply(
         [
             click.argument("files", nargs=-1, metavar="[FILE]..."),
@@ -54,12 +65,63 @@ def manifest_options(command: Command) -> Command:
                 "more_files",
                 multiple=True,
                 metavar="FILE",
-                help="A manifest: YAML or JSON; '-' is standard input. The same as an argument.",
+                help="A manifest: YAML or JSON, a directory of them, or '-' for standard input. "
+                "The same as an argument.",
             ),
             click.option(
                 "--lenient",
                 is_flag=True,
                 help="Read objects as an API server stores them: leave out what cannot be used.",
+            ),
+            click.option(
+                "--no-preview",
+                "no_preview",
+                is_flag=True,
+                expose_value=False,
+                callback=_setting,
+                help="Refuse Services that were never applied instead of making up their "
+                "addresses and ports.",
+            ),
+            click.option(
+                "--service-cidr",
+                "service_cidrs",
+                multiple=True,
+                metavar="CIDR",
+                expose_value=False,
+                callback=_setting,
+                help="Where made-up cluster IPs come from, for each family. "
+                "[default: 10.96.0.0/12, fd00:10:96::/112]",
+            ),
+            click.option(
+                "--node-port-range",
+                default="30000-32767",
+                show_default=True,
+                metavar="FIRST-LAST",
+                expose_value=False,
+                callback=_setting,
+                help="Where made-up node ports come from.",
+            ),
+            click.option(
+                "--kubeconfig",
+                metavar="FILE",
+                expose_value=False,
+                callback=_setting,
+                help="Read the cluster that this file names instead of manifests.",
+            ),
+            click.option(
+                "--context",
+                metavar="NAME",
+                expose_value=False,
+                callback=_setting,
+                help="The context in the kubeconfig; alone, in the one that kubectl would use.",
+            ),
+            click.option(
+                "-v",
+                "--verbose",
+                is_flag=True,
+                expose_value=False,
+                callback=_setting,
+                help="Also say which objects were passed over.",
             ),
         ],
         command,
@@ -102,18 +164,47 @@ def family_options(command: Command) -> Command:
 
 
 def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
-    """The manifests of a command line.
+    """The manifests, or the cluster, of a command line.
 
     Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
     """
+    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
     paths = (*files, *more_files)
-    if not paths:
+    kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
+    if kubeconfig is not None or context is not None:
+        if paths:
+            raise click.UsageError("a cluster and FILEs together: name one of the two")
+        loaded = _read_cluster(kubeconfig, context)
+    elif paths:
+        loaded = _read_files(paths, settings, lenient=lenient)
+    else:
         raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    loaded = load(*paths, lenient=lenient)
-    if loaded.problems and not lenient:
+    if loaded.problems and not loaded.lenient:
         raise InvalidInput(loaded.problems)
     say_all(loaded.problems, kind="warning")
+    say_all((*loaded.notes, *loaded.previews), kind="note")
+    if settings.get("verbose") and loaded.ignored:
+        counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
+        say(f"passed over, because they decide no rule: {', '.join(counted)}")
     return loaded
+
+
+def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Loaded:
+    with yaml_progress() as progress:
+        return load(
+            *paths,
+            lenient=lenient,
+            preview=not settings.get("no_preview"),
+            service_cidrs=settings.get("service_cidrs") or (),
+            node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
+            progress=progress,
+        )
+
+
+def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
+    from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
+
+    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True)
 
 
 def read_inputs(
@@ -131,37 +222,25 @@ def read_inputs(
     The node is the one of `--node`, else of hostnameOverride, else the only one there is.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
-    config = read_config(config_path)
+    config = read_config(config_path, loaded.proxy_config)
     facts = read_facts(facts_path)
     node = loaded.cluster.node(node_name or config.hostname_override or None, facts)
     return Inputs(loaded, node, config, family or Family.IPV4)
 
 
-def read_config(path: str | None) -> ProxyConfig:
-    """The configuration in a file, or kube-proxy's defaults without one."""
-    if path is None:
+def read_config(path: str | None, in_manifests: Mapping[str, Any] | None = None) -> ProxyConfig:
+    """The configuration in a file, else the one among the manifests, else kube-proxy's defaults."""
+    if path is not None:
+        return read_config_file(path)
+    if in_manifests is None:
         return ProxyConfig()
-    return _located(path, lambda: ProxyConfig.from_kube_proxy(read_document(path)))
+    say("the KubeProxyConfiguration among the manifests is used; --config names another")
+    return ProxyConfig.from_kube_proxy(in_manifests)
 
 
 def read_facts(path: str | None) -> NodeFacts | None:
     """The facts in a file, or None without one."""
-    if path is None:
-        return None
-    return _located(path, lambda: NodeFacts.from_mapping(read_document(path)))
-
-
-Found = TypeVar("Found")
-
-
-def _located(path: str, read: Callable[[], Found]) -> Found:
-    """What `read` gives; its problems name the file."""
-    try:
-        return read()
-    except InvalidInput as error:
-        raise InvalidInput(
-            [p if p.file else attrs.evolve(p, file=path) for p in error.problems]
-        ) from None
+    return None if path is None else read_facts_file(path)
 
 
 def parse_service_key(text: str) -> tuple[str, str]:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -72,3 +73,24 @@ def _highlighted(line: str) -> str:
         return f" -{match[1]} {target}"
 
     return f"{head} {click.style(chain, fg='cyan')} {_TARGET.sub(paint, rest)}"
+
+
+@contextmanager
+def yaml_progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A progress bar for large files on a terminal; None where nobody would see it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bars: dict[str, Any] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if name not in bars:
+            for bar in bars.values():
+                bar.render_finish()
+            label = f"reading {printable(name, 40)}"
+            bars[name] = click.progressbar(length=total, label=label, file=sys.stderr)
+        bars[name].update(max(0, done - bars[name].pos))
+
+    yield show
+    for bar in bars.values():
+        bar.render_finish()
