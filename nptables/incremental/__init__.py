@@ -1,0 +1,14 @@
+"""Keeping up with change: a translation that costs what the change costs, whatever the cluster.
+
+`PendingChanges` collects what happens to objects, `IncrementalTranslator` says what that changes in
+the rules of one node and family, and `Update` is the answer, which becomes a Plan for the kernel.
+Translating one service port is the same pure function as in a translation from scratch; this
+package only decides which to call again and how the results join.
+"""
+
+from nptables.incremental.changes import Changes
+from nptables.incremental.pending import PendingChanges
+from nptables.incremental.translator import IncrementalTranslator
+from nptables.incremental.update import Update
+
+__all__ = ["Changes", "IncrementalTranslator", "PendingChanges", "Update"]

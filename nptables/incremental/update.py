@@ -1,0 +1,279 @@
+"""What some changes change in the rules: the difference between a state and a draft."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import attrs
+
+from nptables.family import Family
+from nptables.incremental.ruleset import LaterTranslation
+from nptables.incremental.state import Draft
+from nptables.iptables.changes import ChainChange, Plan, TablePlan
+from nptables.iptables.changes.likeness import in_order
+from nptables.translation.assembly import Translation
+from nptables.translation.chains import ServicePortName
+from nptables.translation.fixed import filter_chains, nat_chains, node_port_jumps
+from nptables.translation.ownership import ownership
+from nptables.translation.service_port import (
+    FILTER_EXTERNAL,
+    FILTER_FIREWALL,
+    FILTER_NODEPORTS,
+    FILTER_SERVICES,
+    NAT_NODEPORTS,
+    NAT_SERVICES,
+    PortRules,
+    SharedChain,
+)
+
+SHARED_CHAINS = (
+    NAT_SERVICES,
+    NAT_NODEPORTS,
+    FILTER_SERVICES,
+    FILTER_EXTERNAL,
+    FILTER_NODEPORTS,
+    FILTER_FIREWALL,
+)
+
+# Lines to insert into and delete from one shared chain, above which it is rewritten: measured,
+# see docs/performance.md.
+MOST_EDITS = 32
+
+
+@attrs.frozen
+class LineChange:
+    """Lines to add to and to remove from a shared chain.
+
+    Where `in_place` is set, the chain is right when the added lines stand at its top in their
+    order and the first of each removed line is gone. Otherwise the order would be wrong: service
+    ports collide in it, equal lines are among those that change, or its last lines are others.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    in_place: bool
+
+
+@attrs.frozen(slots=False)
+class Update:
+    """What a node's ruleset becomes by some changes.
+
+    It is the answer of an IncrementalTranslator, and good until that accepts it or another one.
+    """
+
+    draft: Draft = attrs.field(repr=False)
+    is_current: Callable[[], bool] = attrs.field(repr=False)
+
+    @property
+    def family(self) -> Family:
+        """The address family of the rules."""
+        return self.draft.state.family
+
+    @property
+    def everything(self) -> bool:
+        """Whether every service port was translated again.
+
+        So it is when the node or the configuration changed in what rules depend on, or when the
+        cluster got more than 1,000 endpoints, or no longer has them.
+        """
+        return self.draft.everything
+
+    @property
+    def before(self) -> Mapping[ServicePortName, PortRules]:
+        """The rules of the service ports in question as they were."""
+        ports = self.draft.state.ports
+        return {name: ports[name] for name in self.draft.names}
+
+    @property
+    def after(self) -> Mapping[ServicePortName, PortRules]:
+        """The rules of the same service ports, and of new ones, as they shall be."""
+        return self.draft.ports
+
+    @cached_property
+    def write(self) -> dict[str, tuple[str, ...]]:
+        """The service ports' own chains (table nat) that are new or have other lines."""
+        old = self._chains_before
+        return {
+            chain: lines
+            for rules in self.after.values()
+            for chain, lines in rules.chains.items()
+            if old.get(chain) != lines
+        }
+
+    @cached_property
+    def delete(self) -> dict[str, tuple[str, ...]]:
+        """The service ports' own chains (table nat) to delete, with the lines they had."""
+        kept = {chain for rules in self.after.values() for chain in rules.chains}
+        return {chain: lines for chain, lines in self._chains_before.items() if chain not in kept}
+
+    @cached_property
+    def fixed(self) -> dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]]:
+        """By table: the fixed chains that change, with their lines before and after."""
+        old, new = self.draft.state.context, self.draft.context
+        if old is new:
+            return {}
+        owner = ownership(new)
+        return {
+            table: {
+                chain: (before.get(chain, ()), lines)
+                for chain, lines in after.items()
+                if before.get(chain, ()) != lines and owner.owns_chain(table, chain)
+            }
+            for table, before, after in (
+                ("nat", nat_chains(old), nat_chains(new)),
+                ("filter", filter_chains(old), filter_chains(new)),
+            )
+        }
+
+    @cached_property
+    def shared(self) -> dict[SharedChain, LineChange]:
+        """The chains shared by service ports in which lines change, or their order."""
+        names = [*self.after, *(name for name in self.draft.names if name not in self.after)]
+        found = {}
+        for chain in SHARED_CHAINS:
+            change = self._lines_of(chain, names)
+            if change is not None:
+                found[chain] = change
+        return found
+
+    def __bool__(self) -> bool:
+        """Whether any rule changes."""
+        return bool(self.write or self.delete or self.shared or any(self.fixed.values()))
+
+    @property
+    def desired(self) -> Translation:
+        """The whole ruleset after the changes, put together when it is first looked at."""
+        return LaterTranslation(
+            self.family, self.draft.context, self._while_current(self.draft.translation)
+        )
+
+    @property
+    def previous(self) -> Translation:
+        """The whole ruleset before the changes, put together when it is first looked at."""
+        state = self.draft.state
+        return LaterTranslation(self.family, state.context, self._while_current(state.translation))
+
+    def plan(self, *, most_edits: int = MOST_EDITS) -> Plan:
+        """The update for the kernel, which must hold what the last accepted update made.
+
+        With more than `most_edits` lines to insert and delete, a shared chain is rewritten.
+        """
+        nat = {change.chain: change for change in self._own_changes()}
+        tables = {"nat": nat, "filter": dict[str, ChainChange]()}
+        for table, chains in self.fixed.items():
+            for chain, (before, after) in chains.items():
+                tables[table][chain] = _rewritten(chain, before, after)
+        for (table, chain), change in self.shared.items():
+            if change.in_place and len(change.added) + len(change.removed) <= most_edits:
+                tables[table][chain] = ChainChange(
+                    chain, change.removed, change.added, change.removed, change.added, in_place=True
+                )
+            else:
+                draft, whole = self.draft, (table, chain)
+                tables[table][chain] = _rewritten(
+                    chain, draft.state.shared_lines(whole), draft.shared_lines(whole)
+                )
+        return Plan(
+            self.family,
+            {table: TablePlan(table, found) for table, found in tables.items() if found},
+            ownership(self.draft.context),
+            self.previous,
+            self.desired,
+        )
+
+    def _own_changes(self) -> Iterator[ChainChange]:
+        old = self._chains_before
+        for chain, lines in self.write.items():
+            before = old.get(chain)
+            if before is None:
+                yield ChainChange(chain, None, lines, (), lines)
+            else:
+                yield _rewritten(chain, before, lines)
+        for chain, lines in self.delete.items():
+            yield ChainChange(chain, lines, None, lines)
+
+    @cached_property
+    def _chains_before(self) -> dict[str, tuple[str, ...]]:
+        return {
+            chain: lines for rules in self.before.values() for chain, lines in rules.chains.items()
+        }
+
+    def _lines_of(self, chain: SharedChain, names: Iterable[ServicePortName]) -> LineChange | None:
+        """What changes in one shared chain."""
+        added: list[str] = []
+        removed: list[str] = []
+        in_place = self._last_lines_stay(chain)
+        changed = not in_place
+        ports = self.draft.state.ports
+        for name in names:
+            before = ports[name].shared.get(chain, ()) if name in self.draft.names else ()
+            after = self.after[name].shared.get(chain, ()) if name in self.after else ()
+            if before != after:
+                gone, new = _surplus(before, after), _surplus(after, before)
+                changed = True
+                in_place = (
+                    in_place
+                    and in_order([*new, *_without(before, gone)], after, self.family)
+                    and not (new and self.draft.collides(name))
+                )
+                removed += gone
+                added += new
+            elif after and self._other_place(name):
+                changed, in_place = True, False
+        return LineChange(tuple(added), tuple(removed), in_place) if changed else None
+
+    def _last_lines_stay(self, chain: SharedChain) -> bool:
+        old, new = self.draft.state.context, self.draft.context
+        if chain != NAT_SERVICES or old is new:
+            return True
+        return node_port_jumps(old) == node_port_jumps(new)
+
+    def _other_place(self, name: ServicePortName) -> bool:
+        """Whether a service port with the same lines now stands elsewhere among its rivals."""
+        old, new = self.draft.state.claims[name], self.draft.claims[name]
+        return old.precedence != new.precedence and self.draft.collides(name)
+
+    def _while_current(self, make: Callable[[], Translation]) -> Callable[[], Translation]:
+        """Refuses once the state has moved on: what would be made is then something else."""
+
+        def checked() -> Translation:
+            if not self.is_current():
+                raise RuntimeError(
+                    "this update is past: the translator accepted one since, and no longer has "
+                    "the rulesets that this one is about"
+                )
+            return make()
+
+        return checked
+
+
+def _rewritten(chain: str, before: tuple[str, ...], after: tuple[str, ...]) -> ChainChange:
+    return ChainChange(
+        chain, before, after, tuple(_surplus(before, after)), tuple(_surplus(after, before))
+    )
+
+
+def _surplus(lines: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The lines that occur more often than among the others."""
+    left = Counter(others)
+    found = []
+    for line in lines:
+        if left[line] > 0:
+            left[line] -= 1
+        else:
+            found.append(line)
+    return found
+
+
+def _without(lines: Iterable[str], removed: Iterable[str]) -> list[str]:
+    """What is left after deleting the first of each line, as `-D` does."""
+    going = Counter(removed)
+    kept = []
+    for line in lines:
+        if going[line] > 0:
+            going[line] -= 1
+        else:
+            kept.append(line)
+    return kept
