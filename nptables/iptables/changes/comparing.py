@@ -32,8 +32,9 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
 
     Raises ValueError when nobody says whose rules are meant, or the families differ.
     """
-    owner = ownership or desired.ownership
-    if owner is None:
+    owner = desired.ownership if ownership is None else ownership
+    if not owner.tables:
+        # A ruleset that nobody owns would compare as equal to anything.
         raise ValueError("diff needs an Ownership: desired has none, so pass ownership=")
     if current.family is not desired.family:
         raise ValueError(f"cannot compare {current.family.value} with {desired.family.value} rules")

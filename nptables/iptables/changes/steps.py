@@ -192,18 +192,26 @@ def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
 
 def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The chains so ordered that each stands behind those of them that it leads to."""
+    leads = {
+        chain: {target for line in lines if (target := target_of(line)) in chains}
+        for chain, lines in chains.items()
+    }
     depth: dict[str, int] = {}
+    opened: set[str] = set()
     for start in chains:
         stack = [start]
         while stack:
             chain = stack[-1]
-            targets = {t for line in chains[chain] if (t := target_of(line)) in chains}
-            waiting = [t for t in targets if t not in depth and t not in stack]
+            if chain in depth:
+                stack.pop()
+                continue
+            opened.add(chain)
+            # One that is open and has no depth yet leads here itself: a loop, which ends here.
+            waiting = [t for t in leads[chain] if t not in depth and t not in opened]
             if waiting:
                 stack += waiting
             else:
-                depth[chain] = 1 + max((depth.get(t, 0) for t in targets), default=0)
-                stack.pop()
+                depth[chain] = 1 + max((depth.get(t, 0) for t in leads[chain]), default=0)
     return sorted(chains, key=lambda chain: (depth[chain], chain))
 
 
