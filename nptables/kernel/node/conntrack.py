@@ -90,7 +90,8 @@ def delete_stale_flows(
     number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
     deleted = 0
     try:
-        with Conntrack() as table:
+        # Without its family a dump of the table holds IPv4 only.
+        with Conntrack(nfgen_family=number) as table:
             entries = list(_udp_entries(table, number))
             flows = [flow for _, flow in entries]
             stale = set(stale_flows(flows, before, after, local_addresses))
