@@ -30,6 +30,7 @@ pytestmark = pytest.mark.lab
 
 CONFIG = {"clusterCIDR": ",".join(POD_NETWORK)}
 IN_A_ROW = 15
+UNRELATED_APPLIES = 20
 # From outside and from a pod, in both families.
 WAYS = tuple(
     probe
@@ -100,3 +101,21 @@ def test_an_endpoint_that_goes_away_is_left_for_one_that_stays(lab: Laboratory) 
         others = {ask(lab, way) for _ in range(IN_A_ROW)}
         assert len(others) == 1
         assert not others & gone
+
+
+def test_affinity_outlives_unrelated_applies_and_a_change_of_policy(lab: Laboratory) -> None:
+    # All on node1, so that both policies have the same endpoints to choose from there.
+    web = sticky(NODE1.pods)
+    lab.apply(web, CONFIG, nodes=["node1"])
+    first = {way: ask(lab, way) for way in WAYS}
+
+    for number in range(10, 10 + UNRELATED_APPLIES):
+        other = service([NODE1.pods[number % 5]], name=f"other-{number}", number=number)
+        lab.apply([*web, *other], CONFIG, nodes=["node1"])
+        assert {way: ask(lab, way) for way in WAYS} == first
+
+    for policy in ("Local", "Cluster"):
+        web = sticky(NODE1.pods, externalTrafficPolicy=policy)
+        lab.apply(web, CONFIG, nodes=["node1"])
+        for _ in range(IN_A_ROW):
+            assert {way: ask(lab, way) for way in WAYS} == first

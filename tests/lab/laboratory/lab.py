@@ -80,10 +80,17 @@ def answered(*endpoints: str, seeing: Dual | None) -> Answered:
 class Laboratory:
     """Two nodes with pods, a client outside, and servers in every pod and on every node."""
 
-    def __init__(self, spaces: Mapping[str, Namespace], backend: Backend) -> None:
+    def __init__(
+        self,
+        spaces: Mapping[str, Namespace],
+        backend: Backend,
+        prober: Prober,
+        nodes: Mapping[str, programming.NodeCommands],
+    ) -> None:
         self.namespaces = spaces
         self.backend = backend
-        self.prober = Prober(spaces)
+        self.prober = prober
+        self.nodes = nodes
 
     def apply(
         self,
@@ -95,7 +102,7 @@ class Laboratory:
         """Have nodes serve Services; the Node objects need not be given."""
         objects = [*manifests.nodes(), *objects]
         for node in nodes:
-            programming.apply(self.namespaces[node], node, objects, config or {})
+            self.nodes[node].apply(objects, config or {})
 
     def clear(self) -> None:
         """Leave no trace of what a test did to the nodes."""
@@ -145,17 +152,18 @@ class Laboratory:
         ]
         assert not wrong, f"{len(wrong)} of {len(asked)} answers are wrong:\n" + "\n".join(wrong)
 
-    def close(self) -> None:
-        """End the servers and clients."""
-        self.prober.close()
-
 
 @contextlib.contextmanager
 def laboratory(backend: Backend) -> Iterator[Laboratory]:
     """Build a laboratory, and take it down whatever happens in it."""
-    with namespaces(backend) as spaces:
-        lab = Laboratory(spaces, backend)
-        try:
-            yield lab
-        finally:
-            lab.close()
+    with contextlib.ExitStack() as stack:
+        spaces = stack.enter_context(namespaces(backend))
+        prober = stack.enter_context(contextlib.closing(Prober(spaces)))
+        prober.serve()
+        nodes = {
+            node.name: stack.enter_context(
+                contextlib.closing(programming.NodeCommands(spaces[node.name], node.name))
+            )
+            for node in NODES
+        }
+        yield Laboratory(spaces, backend, prober, nodes)

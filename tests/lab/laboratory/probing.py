@@ -86,6 +86,9 @@ class Prober:
             cwd=_ROOT,
         )
         self._write(json.dumps({name: space.name for name, space in namespaces.items()}))
+
+    def serve(self) -> None:
+        """Start the servers, and wait until the network lets everybody reach them."""
         ports = dict.fromkeys(NODES, (SERVED,)) | dict.fromkeys(PODS, _SERVED_BY_PODS)
         servers = [(h.name, address, ports[h]) for h in ports for address in h.address]
         self._order("serve", servers=servers)

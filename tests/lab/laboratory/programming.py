@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nptables import Cluster, ProxyConfig, translate
@@ -9,6 +12,8 @@ from nptables import Family as NpFamily
 from nptables.kernel import Applied, Applier, RestoreBackend
 from nptables.kernel.programs import Completed, run_program
 from tests.lab.laboratory.addresses import FAMILIES
+from tests.lab.laboratory.commands import Commands
+from tests.support.netns import LOCK_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,31 +22,48 @@ if TYPE_CHECKING:
     from tests.lab.laboratory.addresses import Family
     from tests.support.netns import Namespace
 
-_COUNTERS = ("localhost_nps_accepted_pkts", "ct_state_invalid_dropped_pkts")
 API = {
     "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
     "kind": "KubeProxyConfiguration",
     "mode": "iptables",
+    # This would be a setting of the whole machine.
+    "conntrack": {"maxPerCore": 0},
 }
 
 
-def apply(
-    namespace: Namespace,
-    node: str,
-    objects: Sequence[Mapping[str, Any]],
-    config: Mapping[str, Any],
-) -> None:
-    """Have a node serve the objects under a configuration."""
-    for counter in _COUNTERS:
-        namespace.run(["nfacct", "add", counter], check=False)
-    cluster = Cluster.from_objects(objects)
-    proxy = ProxyConfig.from_kube_proxy({**API, **config})
-    for family in FAMILIES:
-        facts = {"nfacct": True}
-        rules = translate(cluster, cluster.node(node, facts), proxy, NpFamily[family])
-        namespace.restore(rules.to_save(), family)
-    localhost = config.get("iptables", {}).get("localhostNodePorts", True)
-    namespace.run(["sysctl", "-q", "-w", f"net.ipv4.conf.all.route_localnet={int(localhost)}"])
+class NodeCommands:
+    """Runs `nptables` on a node."""
+
+    def __init__(self, namespace: Namespace, node: str) -> None:
+        self._namespace = namespace
+        self._node = node
+        self._commands = Commands(namespace)
+
+    def apply(self, objects: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> str:
+        """Have the node serve the objects under a configuration; returns what it said.
+
+        This is how rules get into a kernel here.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            manifest, configuration = Path(folder, "objects.json"), Path(folder, "config.json")
+            manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+            configuration.write_text(json.dumps({**API, **config}))
+            done = self._commands.nptables(
+                "apply",
+                str(manifest),
+                f"--config={configuration}",
+                f"--node={self._node}",
+                f"--backend={self._namespace.backend}",
+                f"--wait={LOCK_WAIT}",
+                # Another test may run something like a kube-proxy meanwhile.
+                "--force",
+            )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def close(self) -> None:
+        """End the process that runs the commands."""
+        self._commands.close()
 
 
 class Inside:

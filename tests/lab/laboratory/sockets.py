@@ -29,6 +29,8 @@ class Sockets:
             self._entered = host
         opened = socket.socket(family_of(address), kind, protocol)
         opened.settimeout(0)
+        if opened.family == socket.AF_INET6 and kind != socket.SOCK_RAW:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         return opened
 
 
