@@ -78,6 +78,8 @@ def printable(text: str, limit: int = 300) -> str:
     """`text` on one line: control characters escaped, and cut where it is very long."""
     if len(text) > limit:
         text = text[:limit] + "…"
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -62,7 +62,7 @@ class Reader:
         value = parent.get(key)
         if value is None:
             return _NOTHING
-        if isinstance(value, Mapping):
+        if value.__class__ is dict or isinstance(value, Mapping):
             return value
         self.wrong_type((*path, key), value, "an object")
         return _NOTHING
@@ -81,7 +81,7 @@ class Reader:
         """The objects of the list at `key`, each with its path."""
         for position, value in enumerate(self.items(parent, key, path)):
             where = (*path, key, position)
-            if isinstance(value, Mapping):
+            if value.__class__ is dict or isinstance(value, Mapping):
                 yield where, value
             else:
                 self.wrong_type(where, value, "an object")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import attrs
 
@@ -93,6 +93,7 @@ def pick_address(
     base = int(network.network_address)
     kind = type(network.network_address)
     last = size - 1 if size > 2 else size
+    # The canonical text of an IPv4-compatible address is not ipaddress's; nobody picks those.
     number = pick(key, last, lambda n: n == 0 or str(kind(base + n)) in taken, above=above)
     return None if number is None else str(kind(base + number))
 
@@ -110,7 +111,7 @@ class Slots:
         for text in texts:
             canonical = addresses.parse_ip_sloppy(text)
             if canonical is not None:
-                self._addresses.add(str(ip_address(canonical)))
+                self._addresses.add(canonical)
 
     def take_ports(self, numbers: Iterable[int]) -> None:
         """Note ports that are given."""

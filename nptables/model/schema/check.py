@@ -38,24 +38,28 @@ def shape_problems(value: Any, type_name: str, reader: Reader) -> None:
 def _conforms(value: Any, fields: _Compiled) -> bool:
     if value.__class__ is not dict:
         return False
+    wanted_of = fields.get
     for key, item in value.items():
-        wanted = fields.get(key)
-        # None of an unknown field is a mistake, too; every class and function is not None.
+        wanted = wanted_of(key)
+        if item.__class__ is wanted:
+            continue
+        # None of an unknown field is a mistake, too.
         if wanted is None:
             return False
-        if item.__class__ is wanted or item is None:
+        if item is None:
             continue
-        if wanted.__class__ is type or not wanted(item):
+        if wanted.__class__ is dict:
+            if not _conforms(item, wanted):
+                return False
+        elif wanted.__class__ is type or not wanted(item):
             return False
     return True
 
 
 @cache
 def _compiled(type_name: str) -> _Compiled:
-    found: _Compiled = {}
-    for field, text in FIELDS[type_name].items():
-        found[field] = _check_of(text)
-    return found
+    """For each field its class, its own compiled type, or a function that checks it."""
+    return {field: _check_of(text) for field, text in FIELDS[type_name].items()}
 
 
 def _check_of(text: str) -> Any:
@@ -73,28 +77,58 @@ def _check_of(text: str) -> Any:
         return _list_check(text[2:])
     if text.startswith("{}"):
         return _map_check(text[2:])
-
-    def is_object(item: Any) -> bool:
-        return _conforms(item, _compiled(text))
-
-    return is_object
+    return _compiled(text)
 
 
 def _list_check(inner: str) -> _Check:
     if inner in _CLASSES:
         wanted = _CLASSES[inner]
-        return lambda item: item.__class__ is list and all(i.__class__ is wanted for i in item)
+        return lambda item: (
+            item.__class__ is list
+            and (
+                (len(item) == 1 and item[0].__class__ is wanted)
+                or all([i.__class__ is wanted for i in item])  # noqa: C419 - faster as a list
+            )
+        )
     if inner[:1].isupper():
-
-        def are_objects(item: Any) -> bool:
-            if item.__class__ is not list:
-                return False
-            fields = _compiled(inner)
-            return all([_conforms(i, fields) for i in item])  # noqa: C419 - faster as a list
-
-        return are_objects
+        fields = _compiled(inner)
+        return lambda item: (
+            item.__class__ is list
+            and all(
+                [_conforms(i, fields) for i in item]  # noqa: C419 - faster as a list
+            )
+        )
     check: _Check = _check_of(inner)
     return lambda item: item.__class__ is list and all(check(i) for i in item)
+
+
+_ENDPOINT = frozenset(FIELDS["Endpoint"]) - {"hints", "deprecatedTopology"}
+_CONDITIONS = frozenset(FIELDS["EndpointConditions"])
+_REFERENCE = frozenset(FIELDS["ObjectReference"])
+_ONLY_TEXT = {str}
+_ONLY_FLAGS = {bool}
+
+
+def _usual_endpoint(raw: Any) -> bool:
+    """Whether an endpoint is surely well-shaped: there may be a hundred thousand of them."""
+    try:
+        conditions, target = raw["conditions"], raw["targetRef"]
+        (address,) = raw["addresses"]
+        return (
+            raw.__class__ is dict
+            and raw["addresses"].__class__ is list
+            and raw.keys() <= _ENDPOINT
+            and conditions.keys() <= _CONDITIONS
+            and target.keys() <= _REFERENCE
+            and set(map(type, conditions.values())) == _ONLY_FLAGS
+            and set(map(type, target.values())) == _ONLY_TEXT
+            and address.__class__ is str
+            and raw["nodeName"].__class__ is str
+            and raw.get("zone", "").__class__ is str
+            and raw.get("hostname", "").__class__ is str
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def _map_check(inner: str) -> _Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from nptables.errors import Path
@@ -41,18 +42,21 @@ def _endpoints(endpoints: Sequence[Any], reader: Reader, *, host_names: bool) ->
             ("endpoints",), f"has {len(endpoints)} items", f"at most {MOST_ENDPOINTS}: use slices"
         )
         return
-    good_nodes: set[Any] = set()
     for position, endpoint in enumerate(endpoints):
-        if host_names or not _is_usual(endpoint, good_nodes):
-            _endpoint(endpoint, position, good_nodes, reader, host_names=host_names)
+        if host_names or not _is_usual(endpoint):
+            _endpoint(endpoint, position, reader, host_names=host_names)
 
 
-def _is_usual(endpoint: Any, good_nodes: set[Any]) -> bool:
+# Many endpoints name few nodes.
+_is_node_name = lru_cache(maxsize=16_384)(names.is_subdomain)
+
+
+def _is_usual(endpoint: Any) -> bool:
     """Whether a look is enough: a large cluster has a hundred thousand endpoints."""
     try:
         (address,) = endpoint["addresses"]
         return (
-            endpoint["nodeName"] in good_nodes
+            _is_node_name(endpoint["nodeName"])
             and "hints" not in endpoint
             and "hostname" not in endpoint
             and ":" not in address
@@ -62,20 +66,15 @@ def _is_usual(endpoint: Any, good_nodes: set[Any]) -> bool:
         return False
 
 
-def _endpoint(
-    endpoint: Any, position: int, good_nodes: set[Any], reader: Reader, *, host_names: bool
-) -> None:
+def _endpoint(endpoint: Any, position: int, reader: Reader, *, host_names: bool) -> None:
     if not isinstance(endpoint, Mapping):
         return
     listed = endpoint.get("addresses")
     if isinstance(listed, list | tuple):
         _addresses(listed, ("endpoints", position, "addresses"), reader, host_names=host_names)
     node = endpoint.get("nodeName")
-    if isinstance(node, str) and node not in good_nodes:
-        if names.is_subdomain(node):
-            good_nodes.add(node)
-        else:
-            check_subdomain(node, ("endpoints", position, "nodeName"), reader)
+    if isinstance(node, str):
+        check_subdomain(node, ("endpoints", position, "nodeName"), reader)
     if endpoint.get("hostname") is not None or endpoint.get("hints") is not None:
         _rarer(endpoint, ("endpoints", position), reader)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import attrs
@@ -42,7 +42,7 @@ class MadeUpPods:
         for text in texts:
             canonical = addresses.parse_ip_sloppy(text)
             if canonical is not None:
-                self.taken.add(str(ip_address(canonical)))
+                self.taken.add(canonical)
 
     def pod(self, pod: Object) -> Object:
         """A Pod that was never applied, with a node and addresses."""
