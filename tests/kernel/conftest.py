@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.nodes import Node
 from tests.support.netns import BACKENDS, network_namespace, remove_orphans
 from tests.support.requirements import requires
 
@@ -25,3 +26,25 @@ def netns(request: pytest.FixtureRequest) -> Iterator[Namespace]:
     requires("root", "netns", backend)
     with network_namespace(backend) as namespace:
         yield namespace
+
+
+@pytest.fixture
+def node(netns: Namespace) -> Node:
+    """A namespace without any rule in which the library works, once for each backend."""
+    return Node(netns)
+
+
+@pytest.fixture
+def legacy_node() -> Iterator[Node]:
+    """The same with the legacy backend only."""
+    requires("root", "netns", "legacy")
+    with network_namespace("legacy") as namespace:
+        yield Node(namespace)
+
+
+@pytest.fixture
+def nft_node() -> Iterator[Node]:
+    """The same with the nft backend only."""
+    requires("root", "netns", "nft")
+    with network_namespace("nft") as namespace:
+        yield Node(namespace)

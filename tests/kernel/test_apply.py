@@ -1,0 +1,275 @@
+"""Plans carried out on the real kernel, on both backends and by libiptc."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nptables import Family, Ruleset, diff
+from nptables.errors import KernelRefused
+from nptables.iptables.changes import undo
+from tests.kernel.nodes import Node, endpoints, foreign_part, manifest, rules_for, rules_of, service
+from tests.support.requirements import requires
+from tests.support.savetext import SHARED_CHAINS, differences, parse_save
+from tests.support.scenarios import CONFORMANCE, NAMED, named_scenario
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support import netns as support
+
+pytestmark = pytest.mark.kernel
+
+FOREIGN = """\
+*nat
+:MY-NAT - [0:0]
+-A PREROUTING -p tcp -m tcp --dport 8080 -j MY-NAT
+-A MY-NAT -j RETURN
+COMMIT
+*filter
+:MY-FILTER - [0:0]
+:KUBE-ROUTER-INPUT - [0:0]
+-P INPUT DROP
+-P FORWARD DROP
+-A INPUT -i lo -j ACCEPT
+-A FORWARD -i eth9 -j MY-FILTER
+-A MY-FILTER -m comment --comment "not yours" -j DROP
+COMMIT
+"""
+SEND = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+for port in range(5):
+    socket.socket(family, socket.SOCK_DGRAM).sendto(b"x", (sys.argv[1], 40000 + port))
+"""
+FAMILIES: dict[Family, support.Family] = {Family.IPV4: "IPV4", Family.IPV6: "IPV6"}
+
+
+def rule_lines(saved: str) -> list[str]:
+    return sorted(line for line in saved.splitlines() if line.startswith("["))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_applying_scenario_after_scenario_gives_what_kube_proxy_recorded(
+    family: Family, node: Node
+) -> None:
+    requires("nfacct", "nfacct objects")
+    node.count_packets()
+    node.netns.restore(FOREIGN, FAMILIES[family], noflush=True)
+    foreign = foreign_part(node.read(family))
+    # Growing large leaves commented chains as they are, which is a matter of its own.
+    names = random.Random(4).sample([n for n in NAMED if "large" not in n], 14)
+
+    for name in names:
+        done = node.applier(family).sync(rules_of(name, family))
+
+        assert done.verified or not done.commits
+        assert not done.kept
+        held = parse_save(node.netns.save(FAMILIES[family]))
+        wanted = named_scenario(name).dumps[FAMILIES[family]]
+        for (table, chain), want in parse_save(wanted).items():
+            if want.declaration.startswith("-"):
+                want_rules, got = want.rules, held[table, chain].rules
+                if chain in SHARED_CHAINS:
+                    want_rules, got = sorted(want_rules), sorted(got)
+                assert got == want_rules, f"{name}: {table} {chain}"
+        ours = {key for key in held if key[1].startswith("KUBE-")} - {
+            ("filter", "KUBE-ROUTER-INPUT")
+        }
+        assert ours == {key for key in parse_save(wanted) if key[1].startswith("KUBE-")}
+        assert foreign_part(node.read(family)) == foreign
+    assert held["filter", "INPUT"].declaration.startswith("DROP ")
+    assert held["filter", "FORWARD"].declaration.startswith("DROP ")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", NAMED[::9])
+def test_taking_over_from_kube_proxy_issues_nothing_and_keeps_the_counters(
+    name: str, family: Family, node: Node
+) -> None:
+    requires("nfacct", "nfacct objects")
+    node.count_packets()
+    node.netns.restore(named_scenario(name).dumps[FAMILIES[family]], FAMILIES[family])
+    node.netns.run(["ip", "link", "set", "lo", "up"])
+    node.netns.run([sys.executable, "-c", SEND, "127.0.0.1" if family is Family.IPV4 else "::1"])
+    save = [node.netns.program(FAMILIES[family], "save"), "-c"]
+    before = rule_lines(node.netns.run(save).stdout)
+
+    done = node.applier(family).sync(rules_of(name, family))
+
+    assert done.commits == 0
+    assert rule_lines(node.netns.run(save).stdout) == before
+    assert any(line.startswith("[5:") and "-A OUTPUT" in line for line in before)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_recorded_dump_needs_no_change(family: Family) -> None:
+    for name in NAMED:
+        dump = Ruleset.from_save(named_scenario(name).dumps[FAMILIES[family]], family=family)
+        assert diff(dump, rules_of(name, family)).empty, name
+
+
+def test_a_shared_chain_keeps_the_counters_of_the_rules_that_stay(node: Node) -> None:
+    objects = [o for i in range(6) for o in (service(i), endpoints(i, 1))]
+    node.applier().sync(rules_for(objects))
+    saved = node.netns.run([node.netns.program("IPV4", "save"), "-c", "-t", "nat"]).stdout
+    counted = re.sub(r"\[0:0\] (-A KUBE-SERVICES .*web1)", r"[5:500] \1", saved)
+    assert counted != saved
+    node.netns.run([node.netns.program("IPV4", "restore"), "-c", "-w", "60"], input=counted)
+
+    done = node.applier().sync(rules_for([*objects, service(6), endpoints(6, 2)]))
+
+    assert done.commits == 1
+    saved = node.netns.run([node.netns.program("IPV4", "save"), "-c", "-t", "nat"]).stdout
+    assert len(re.findall(r"\[5:500\] -A KUBE-SERVICES .*web1", saved)) == 1
+
+
+def test_a_chain_that_a_foreign_rule_uses_is_kept_and_does_not_stop_the_rest(node: Node) -> None:
+    old = rules_for([service(1), endpoints(1, 2), service(2), endpoints(2, 1)])
+    node.applier().sync(old)
+    used = next(
+        c
+        for c in old.tables["nat"].chains
+        if old.owner_of_chain(c) is not None
+        and c.startswith("KUBE-SVC")
+        and old.owner_of_chain(c).name == "web1"
+    )
+    node.netns.iptables("IPV4", "-t", "nat", "-A", "OUTPUT", "-o", "eth9", "-j", used)
+
+    done = node.applier().sync(rules_for([service(2), endpoints(2, 3)]))
+
+    assert done.kept == (("nat", used),)
+    nat = node.read().tables["nat"].chains
+    assert nat[used] == ()
+    assert f"-A OUTPUT -o eth9 -j {used}" in nat["OUTPUT"]
+    assert sum(chain.startswith("KUBE-SEP-") for chain in nat) == 3
+    assert node.applier().sync(rules_for([service(2), endpoints(2, 3)])).commits == 0
+
+
+def test_a_jump_that_appears_after_the_comparison_does_not_stop_the_rest(node: Node) -> None:
+    old = rules_for([service(1), endpoints(1, 3), service(2), endpoints(2, 1)])
+    node.applier().sync(old)
+    plan = diff(node.read(), rules_for([service(2), endpoints(2, 1)]))
+    used = next(chain for chain in plan.tables["nat"].delete if chain.startswith("KUBE-SVC"))
+    node.netns.iptables("IPV4", "-t", "nat", "-A", "OUTPUT", "-j", used)
+
+    done = node.applier().apply(plan)
+
+    assert done.kept == (("nat", used),)
+    left = {
+        chain
+        for chain in node.read().tables["nat"].chains
+        if chain in old.tables["nat"].chains
+        and chain not in rules_for([service(2), endpoints(2, 1)]).tables["nat"].chains
+    }
+    assert left == {used}
+
+
+def test_a_plan_that_is_out_of_date_is_made_anew(node: Node) -> None:
+    objects = [o for i in range(8) for o in (service(i), endpoints(i, 1))]
+    node.applier().sync(rules_for(objects))
+    plan = diff(node.read(), rules_for(objects[:-2]))
+    assert any(
+        line.startswith("-A KUBE-SERVICES")
+        for line in plan.tables["nat"].changes["KUBE-SERVICES"].removed
+    )
+    node.netns.iptables("IPV4", "-t", "nat", "-F", "KUBE-SERVICES")
+
+    done = node.applier().apply(plan)
+
+    assert done.replanned == 1
+    assert diff(node.read(), rules_for(objects[:-2])).empty
+
+
+def test_a_refused_rule_is_named_with_its_service(node: Node) -> None:
+    rules = rules_of("nfacct-counters")
+
+    with pytest.raises(KernelRefused) as caught:
+        node.applier().sync(rules)
+
+    assert "--nfacct-name" in caught.value.line
+    assert caught.value.table in ("nat", "filter")
+    assert caught.value.code
+    assert not [
+        c for t in node.read().tables.values() for c in t.chains if c.startswith("NPTABLES")
+    ]
+
+
+def test_a_refused_rule_of_a_service_says_which_service(node: Node) -> None:
+    rules = rules_for([service(i) for i in (1, 2)] + [endpoints(1, 2), endpoints(2, 2)])
+    text = rules.to_save().replace("10.200.2.2:8080", "10.200.2.2:99999")
+    broken = Ruleset.from_save(text)
+
+    with pytest.raises(KernelRefused) as caught:
+        node.applier().apply(diff(node.read(), broken, ownership=rules.ownership))
+
+    assert caught.value.service == "ns/web2"
+    assert "10.200.2.2:99999" in caught.value.line
+
+
+def test_kubelets_firewall_chain_stays_where_kube_proxy_only_needs_it_to_exist(node: Node) -> None:
+    name, family = "localhost-nodeports-off", Family.IPV4
+    node.netns.restore(
+        "*filter\n:KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n"
+        "-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP\nCOMMIT\n",
+        "IPV4",
+        noflush=True,
+    )
+    node.applier(family).sync(rules_of(name, family))
+
+    plan = diff(node.read(family), rules_of(name, family))
+
+    assert plan.empty
+    chains = node.read(family).tables["filter"].chains
+    assert chains["KUBE-FIREWALL"] == ("-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP",)
+    assert chains["INPUT"].count("-A INPUT -j KUBE-FIREWALL") == 1
+
+
+def test_taking_a_plan_back_gives_the_tables_that_were_there(node: Node) -> None:
+    node.netns.restore(FOREIGN, "IPV4", noflush=True)
+    node.applier().sync(rules_for([service(1), endpoints(1, 2)]))
+    before = node.netns.save("IPV4")
+    plan = diff(node.read(), rules_for([service(1), endpoints(1, 5), service(2)]))
+    node.applier().apply(plan)
+    assert differences(before, node.netns.save("IPV4"))
+
+    node.applier().apply(undo(plan, node.read()))
+
+    assert not differences(before, node.netns.save("IPV4"), shared=SHARED_CHAINS)
+
+
+def test_libiptc_gives_exactly_the_state_that_iptables_restore_gives(legacy_node: Node) -> None:
+    node = legacy_node
+    requires("nfacct", "nfacct objects")
+    node.count_packets()
+    for first, name in enumerate(("nodeport-affinity-10s", "loadbalancer-source-ranges")):
+        files = CONFORMANCE / "named" / name
+        arguments = [
+            *("apply", files / "cluster.yaml", "--node", "node1", "--lenient", "--no-prepare"),
+            *("--config", files / "kube-proxy.yaml", "--facts", files / "facts.yaml"),
+        ]
+        if first == 0:
+            node.netns.restore(FOREIGN, "IPV4", noflush=True)
+        node.nptables(*arguments, "--backend", "iptc", "--wait", "60")
+        by_libiptc = {f: node.netns.save(f) for f in FAMILIES.values()}
+
+        again = node.nptables(*arguments, "--backend", "legacy", "--wait", "60")
+
+        assert again.stderr.count("nothing to do") == 2
+        assert {f: node.netns.save(f) for f in FAMILIES.values()} == by_libiptc
+
+
+def test_libiptc_is_refused_where_the_node_uses_nft(nft_node: Node, tmp_path: Path) -> None:
+    node = nft_node
+    path = manifest(tmp_path / "web.json", [service(1), endpoints(1, 1)])
+    node.nptables("apply", path, "--no-prepare")
+
+    done = node.nptables("apply", path, "--no-prepare", "--backend", "iptc", check=False)
+
+    assert done.returncode == 3
+    assert "python-iptables changes the legacy tables only" in done.stderr
+    assert "Traceback" not in done.stderr
