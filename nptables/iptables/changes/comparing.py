@@ -9,6 +9,7 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables.changes.likeness import (
+    can_be_restored,
     compare_multisets,
     in_order,
     same_rules,
@@ -55,7 +56,7 @@ def undo(plan: Plan, current: Ruleset) -> Plan:
     The owned part becomes what it was in `plan.before`; chains of others that the plan created
     because they had to exist go too, unless they hold rules or others lead to them by now.
     """
-    back = diff(current, plan.before, ownership=plan.ownership)
+    back = diff(current, _restorable(plan.before), ownership=plan.ownership)
     tables = dict(back.tables)
     for name, table in plan.tables.items():
         now = current.tables.get(name)
@@ -67,6 +68,24 @@ def undo(plan: Plan, current: Ruleset) -> Plan:
         unused = tuple(chain for chain in created if chain not in used)
         tables[name] = attrs.evolve(taken_back, discard=unused)
     return attrs.evolve(back, tables=tables)
+
+
+def _restorable(ruleset: Ruleset) -> Ruleset:
+    """The ruleset without the lines that no restore text can hold."""
+    tables = {
+        name: attrs.evolve(
+            table,
+            chains={
+                chain: tuple(line for line in lines if can_be_restored(line))
+                for chain, lines in table.chains.items()
+            },
+            line_counters={},
+            order=(),
+        )
+        for name, table in ruleset.tables.items()
+        if any("\n" in line for lines in table.chains.values() for line in lines)
+    }
+    return attrs.evolve(ruleset, tables={**ruleset.tables, **tables}) if tables else ruleset
 
 
 def _compare_table(
@@ -130,6 +149,8 @@ def _compare_shared_chain(
     removed, added = found.removed, found.added
     edits = len(removed) + len(added)
     in_place = edits <= MOST_EDITS and edits <= max(len(before), len(after)) // 2
+    # What cannot be written down cannot be deleted by a line either.
+    in_place = in_place and all(map(can_be_restored, removed))
     if in_place:
         in_place = in_order((*added, *_without(before, removed)), after, family)
     if in_place and not edits and not found.cosmetic:

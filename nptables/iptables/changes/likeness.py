@@ -25,6 +25,15 @@ _PACKETS = re.compile(
 )
 
 
+def can_be_restored(line: str) -> bool:
+    """Whether a line may stand in a text for iptables-restore.
+
+    The kernel can hold a comment with a line break; written out, what follows the break would be
+    read as a line of its own.
+    """
+    return "\n" not in line
+
+
 def without_comments(line: str) -> str:
     """The line without its `-m comment` matches."""
     if " -m comment " not in line:

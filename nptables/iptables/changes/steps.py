@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from nptables.iptables.changes.likeness import compare_multisets, target_of
+from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
 from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
 
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
@@ -110,7 +110,8 @@ def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
     after = change.after or ()
     if not change.removed or change.before is None:
         return after
-    return (*after, *compare_multisets(change.before, after, plan.family).removed)
+    removed = compare_multisets(change.before, after, plan.family).removed
+    return (*after, *(line for line in removed if can_be_restored(line)))
 
 
 def _only_new(table: TablePlan) -> Step:
