@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nptables.errors import InvalidInput, NptablesError, Problem
-from nptables.family import Family
-from nptables.iptables import Ownership, Ruleset
-from nptables.iptables.changes import Plan, diff
-from nptables.model import Cluster, ProxyConfig
-from nptables.translation import translate
-
 if TYPE_CHECKING:
+    from nptables.errors import InvalidInput, NptablesError, Problem
+    from nptables.family import Family
+    from nptables.iptables import Ownership, Ruleset
+    from nptables.iptables.changes import Plan
     from nptables.kernel import apply
+    from nptables.model import Cluster, ProxyConfig
+    from nptables.sources import Loaded, load
     from nptables.tracing import Packet, Trace, trace
+    from nptables.translation import diff, translate
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ __all__ = [
     "Cluster",
     "Family",
     "InvalidInput",
+    "Loaded",
     "NptablesError",
     "Ownership",
     "Packet",
@@ -31,23 +32,43 @@ __all__ = [
     "Trace",
     "apply",
     "diff",
+    "load",
     "trace",
     "translate",
 ]
 
-# What starts programs or takes long to import is imported when it is first used.
-_LAZY = {
+# Each name is imported when it is first used: whoever wants one does not wait for all.
+_MODULES = {
+    "Cluster": "nptables.model",
+    "Family": "nptables.family",
+    "InvalidInput": "nptables.errors",
+    "Loaded": "nptables.sources",
+    "NptablesError": "nptables.errors",
+    "Ownership": "nptables.iptables",
     "Packet": "nptables.tracing",
+    "Plan": "nptables.iptables.changes",
+    "Problem": "nptables.errors",
+    "ProxyConfig": "nptables.model",
+    "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
+    "diff": "nptables.iptables.changes",
+    "load": "nptables.sources",
     "trace": "nptables.tracing",
+    "translate": "nptables.translation",
 }
 
 
 def __getattr__(name: str) -> object:
-    """A public name whose module is imported on its first use."""
-    if name in _LAZY:
+    """A public name, imported on its first use."""
+    if name in _MODULES:
         from importlib import import_module  # noqa: PLC0415 - needed for these names only
 
-        return getattr(import_module(_LAZY[name]), name)
+        found: object = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
