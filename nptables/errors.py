@@ -65,6 +65,20 @@ class Problem:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind} {name}".strip()
 
+    def to_dict(self) -> dict[str, str | int | None]:
+        """The problem as JSON has it; `line` and `column` are null where they are not known."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "field": self.field,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
     def __str__(self) -> str:
         where = self.file or ""
         if where and self.line is not None:

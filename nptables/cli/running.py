@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from nptables.cli.app import cli
+from nptables.cli.output import print_json
 from nptables.errors import (
     InvalidInput,
     NptablesError,
@@ -45,6 +46,8 @@ def run(arguments: Sequence[str] | None) -> int:
     except InvalidInput as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
+        if _wants_json(sys.argv[1:] if arguments is None else arguments):
+            print_json({"problems": [problem.to_dict() for problem in error.problems]})
         return WRONG_INPUT
     except (SaveSyntaxError, RuleSyntaxError) as error:
         click.echo(f"error: {error}", err=True)
@@ -55,6 +58,15 @@ def run(arguments: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort that turns a bug into a report
         return _report_bug(error)
     return code
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON; it may have been wrong elsewhere."""
+    text = " ".join(arguments)
+    return any(
+        form in f" {text} "
+        for form in (" -o json ", " -ojson ", "--output json ", "--output=json ")
+    )
 
 
 def _invoke(arguments: list[str]) -> int:
