@@ -52,7 +52,7 @@ _MODULES = {
     "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
-    "diff": "nptables.iptables.changes",
+    "diff": "nptables.translation",
     "load": "nptables.sources",
     "trace": "nptables.tracing",
     "translate": "nptables.translation",
