@@ -75,3 +75,8 @@ def _chain(backend: RestoreBackend, table: str, chain: str) -> Iterator[str]:
             raise error
         return
     yield from (line for line in done.stdout.splitlines() if line.startswith("-A "))
+
+
+def has_canaries(ruleset: Ruleset) -> bool:
+    """Whether every canary of ours was there when the tables were read."""
+    return all(ruleset.lines(table, CANARY) == (CANARY_LINE,) for table in TABLES)

@@ -1,0 +1,35 @@
+"""Keeping a node in sync with a cluster: the loop behind `nptables run`.
+
+What whoever runs it may expect:
+
+1. Nothing is programmed from half a picture. Rules from before the start stay as they are until
+   complete lists of Services and EndpointSlices are there and the Node is known (or was awaited
+   for long enough).
+2. What the API server says reaches the kernel within minSyncPeriod plus one sync; many changes
+   to one object before it cost one.
+3. Whatever fails is tried again with growing pauses, never in a tight loop; after a failure the
+   kernel is read first, because nobody knows what it holds.
+4. What others break is repaired: flushed tables and missing jumps within the check period, any
+   other difference at the next verification. It is reported with the lines it was about.
+5. It may be killed at any moment; the next start converges. A regular stop leaves the rules.
+6. In observe mode nothing is written anywhere, and drift is reported.
+
+How it is built. One thread owns all state: it takes events from one queue (what the API server
+said, changed addresses, signals), asks the Schedule what is due and lets the Engines do it.
+Everything else feeds that queue or answers questions from values that the thread published:
+a thread for each watch, because the kubernetes client's transport blocks, one for netlink, one
+for all listening sockets. Threads rather than asyncio: programming the kernel means waiting for
+a program, and nothing else may happen to the state meanwhile anyway.
+
+`picture` is what is known, `schedule` when something is due, `engine` the rules of one family,
+`health` what probes are told; these start no thread and read no clock. `loop` joins them,
+`running` wires them to the world.
+"""
+
+from nptables.agent.engine import Engine, Outcome
+from nptables.agent.health import Health
+from nptables.agent.loop import Agent, Options
+from nptables.agent.picture import Picture
+from nptables.agent.schedule import Schedule, Task
+
+__all__ = ["Agent", "Engine", "Health", "Options", "Outcome", "Picture", "Schedule", "Task"]

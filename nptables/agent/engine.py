@@ -1,0 +1,175 @@
+"""The rules of one address family: what they should be, what the kernel has, and making it so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from nptables.agent.tally import Tally
+from nptables.errors import BackendUnavailable
+from nptables.family import Family
+from nptables.incremental import Changes, IncrementalTranslator, Update
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan, diff
+from nptables.kernel import Applier, Backend
+from nptables.kernel.following import Follower
+from nptables.kernel.tables.canaries import has_canaries, missing_rules, plant_canaries
+from nptables.model import Node
+from nptables.translation import ownership
+from nptables.translation.decision import Notice
+from nptables.translation.frontends import Frontend, udp_frontends
+from nptables.translation.ownership import cleanup_ownership
+
+Frontends = Mapping[Frontend, frozenset[tuple[str, int]]]
+# Deletes stale UDP connections; returns how many.
+CleanFlows = Callable[[Family, Frontends, Frontends, frozenset[str]], int]
+
+
+@attrs.frozen
+class Flows:
+    """What became of stale UDP connections: how many were deleted in how many seconds.
+
+    `problem` says why nobody could look, if so.
+    """
+
+    deleted: int = 0
+    seconds: float = 0.0
+    problem: str = ""
+
+
+@attrs.frozen
+class Outcome:
+    """What a sync or a verification of one family did.
+
+    `plan` is what was to do; `read` says that the kernel was read first, `commits` how many
+    commits it took (0 where only observing). `flows` is None where no UDP was concerned.
+    """
+
+    family: Family
+    plan: Plan
+    read: bool
+    commits: int = 0
+    flows: Flows | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+class Engine:
+    """Keeps one family of the node's tables as a cluster wants them.
+
+    A sync costs what the changes since the last one cost; it reads the kernel first only at the
+    start and after a failure. With `observe` it never writes. `clean_flows` deletes stale UDP
+    connections. `clock` gives seconds, to say how long that took.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        observe: bool = False,
+        clean_flows: CleanFlows | None = None,
+        applier: Callable[[Backend, bool], Applier] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backend = backend
+        self.family = backend.family
+        self.tally = Tally(self.family)
+        self._observe = observe
+        self._clean_flows = clean_flows
+        self._applier = applier
+        self._clock = clock
+        self._waiting = Changes()
+        self._follower: Follower | None = None
+        self._node: Node | None = None
+
+    def add(self, changes: Changes) -> None:
+        """Take changes in; they count until a sync has brought them to the kernel.
+
+        The first must have the node and the configuration.
+        """
+        if changes.node is not None:
+            self._node = changes.node
+        if self._follower is None:
+            self._waiting = self._waiting.then(changes)
+        else:
+            self._follower.pending.add(changes)
+
+    def sync(self) -> Outcome:
+        """Bring the kernel what changed. Raises KernelError."""
+        follower = self._started()
+        if self._observe:
+            return self._compare(follower)
+        done = follower.sync()
+        if done.read and not has_canaries(done.plan.before):
+            plant_canaries(self.backend)
+        before, after = self._follow(done.update, done.plan, read=done.read)
+        return Outcome(
+            self.family,
+            done.plan,
+            done.read,
+            done.applied.commits,
+            self._clean(before, after) if done.read or before or after else None,
+            self._notices(done.plan, read=done.read),
+        )
+
+    def verify(self) -> Outcome:
+        """The same, from what the kernel really holds: the plan is what others changed."""
+        self._started().doubt()
+        return self.sync()
+
+    def missing(self) -> tuple[str, ...]:
+        """What is gone of canaries and jumps, in words. Raises KernelError."""
+        if self._observe or self._follower is None:
+            return ()
+        return missing_rules(self.backend, ownership())
+
+    def remove(self) -> None:
+        """Take all that is ours out of the tables; what others use stays. Raises KernelError."""
+        nothing = Ruleset(self.family, {})
+        plan = diff(self.backend.read(), nothing, ownership=cleanup_ownership())
+        Applier(self.backend).apply(plan)
+
+    def _started(self) -> Follower:
+        if self._follower is None:
+            node, config = self._waiting.node, self._waiting.config
+            if node is None or config is None:
+                raise ValueError("the first changes must have the node and the configuration")
+            translator = IncrementalTranslator(node, config, self.family)
+            self._follower = Follower(self.backend, translator, applier=self._applier)
+            self._follower.pending.add(self._waiting)
+            self._waiting = Changes()
+        return self._follower
+
+    def _compare(self, follower: Follower) -> Outcome:
+        """What the kernel lacks, without writing anything."""
+        update = follower.translator.prepare(follower.pending.take())
+        plan = diff(self.backend.read(), update.desired)
+        self._follow(update, plan, read=True)
+        follower.translator.accept(update)
+        follower.pending.accepted()
+        return Outcome(self.family, plan, read=True, notices=self._notices(plan, read=True))
+
+    def _follow(self, update: Update, plan: Plan, *, read: bool) -> tuple[Frontends, Frontends]:
+        """Count the rules anew; returns the UDP frontends before and after."""
+        before, after = self.tally.take(update)
+        if read:
+            # Nobody knows what the kernel held but the kernel itself.
+            return {**udp_frontends(plan.before), **before}, self.tally.udp()
+        return before, after
+
+    def _clean(self, before: Frontends, after: Frontends) -> Flows | None:
+        if self._clean_flows is None or self._node is None:
+            return None
+        local = frozenset(self._node.interface_addresses(self.family))
+        started = self._clock()
+        try:
+            deleted = self._clean_flows(self.family, before, after, local)
+        except BackendUnavailable as error:
+            return Flows(problem=str(error))
+        return Flows(deleted, self._clock() - started)
+
+    @staticmethod
+    def _notices(plan: Plan, *, read: bool) -> tuple[Notice, ...]:
+        """What is odd about the cluster; looked for when the whole ruleset is at hand anyway."""
+        return getattr(plan.desired, "warnings", ()) if read else ()

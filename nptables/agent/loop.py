@@ -1,0 +1,287 @@
+"""The agent itself: takes events, asks the schedule what is due, and lets the engines do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import attrs
+
+from nptables.agent.engine import Engine, Outcome
+from nptables.agent.health import Health
+from nptables.agent.picture import Pending, Picture
+from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
+from nptables.errors import KernelError, NptablesError, Problem
+from nptables.model import Node, NodeFacts, ProxyConfig
+from nptables.sources.apiserver import Backoff, Changed, Event, Listed, Trouble, Watching
+
+NODE_WAIT = 30.0
+POD_CIDR_WAIT = 300.0
+# How long another proxy gets to follow a change before a difference counts as drift.
+SETTLE = 15.0
+
+
+@attrs.frozen
+class Options:
+    """What the agent is told besides the configuration; periods in seconds.
+
+    `check_period` is how often canaries and jumps are looked at (None: every syncPeriod),
+    `verify_period` how often the whole tables are. The Node is awaited for `node_wait`, its
+    podCIDRs, where the configuration needs them, for `pod_cidr_wait`.
+    """
+
+    observe: bool = False
+    check_period: float | None = None
+    verify_period: float = 300.0
+    node_wait: float = NODE_WAIT
+    pod_cidr_wait: float = POD_CIDR_WAIT
+    settle: float = SETTLE
+
+
+class Reporter(Protocol):
+    """Who is told what the agent does: logs, metrics, servers."""
+
+    def waiting(self, reasons: Sequence[str]) -> None:
+        """The first sync waits for something."""
+
+    def watching(self, event: Watching | Trouble) -> None:
+        """A watch stands, or failed."""
+
+    def problems(self, problems: Sequence[Problem]) -> None:
+        """Objects are left out, in whole or in part."""
+
+    def node(self, *, known: bool) -> None:
+        """The Node came or went."""
+
+    def queued(self, services: int, endpoints: int) -> None:
+        """Changes came in; both numbers are totals."""
+
+    def synced(
+        self, task: Task, outcomes: Sequence[Outcome], pending: Pending, seconds: float
+    ) -> None:
+        """The kernel is as the cluster wants it, or in observe mode was compared with it."""
+
+    def drift(self, outcome: Outcome) -> None:
+        """Somebody changed our rules; unless only observing, they are repaired by now."""
+
+    def flushed(self, family: str, missing: Sequence[str]) -> None:
+        """Canaries or jumps are gone; everything is verified next."""
+
+    def failed(self, task: Task, error: NptablesError, retry_in: float) -> None:
+        """A sync, a verification or a check failed."""
+
+
+class PodCIDRsChanged(NptablesError):
+    """The Node got other podCIDRs, or none in time, and detectLocalMode is NodeCIDR."""
+
+    exit_code = 3
+
+
+class Agent:
+    """Keeps the engines' tables at what the API server says; see the package's description.
+
+    One thread calls `take`, `take_facts`, `reconfigure` and `step`. `clock` gives monotonic
+    seconds and `random` numbers from 0 to 1; it never sleeps, but says how long to. `prepare` is
+    called before the first sync and after a change of the configuration, and gives the facts.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_name: str,
+        config: ProxyConfig,
+        options: Options,
+        engines: Sequence[Engine],
+        reporter: Reporter,
+        prepare: Callable[[Node, ProxyConfig], NodeFacts],
+        clock: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.picture = Picture(node_name)
+        self._prepare = prepare
+        self.health = Health(timeout=2 * config.sync_period)
+        self.engines = list(engines)
+        self.started = False
+        self.synced = False
+        self._reporter = reporter
+        self._clock = clock
+        self._random = random
+        self._began = clock()
+        self._changed_at = self._began
+        self._said: tuple[str, ...] = ()
+        self._outcomes: list[Outcome] = []
+        self._pod_cidrs: tuple[str, ...] = ()
+        self._schedule = self._make_schedule()
+
+    def take(self, event: Event) -> None:
+        """Take in what the API server said. Raises PodCIDRsChanged."""
+        if isinstance(event, Trouble | Watching):
+            self._reporter.watching(event)
+            return
+        node_was_gone = self.picture.node_gone
+        problems = self.picture.take(event)
+        if problems:
+            self._reporter.problems(problems)
+        if event.resource.name == "nodes" and (
+            isinstance(event, Listed) or event.name == self.picture.node_name
+        ):
+            self._follow_node(event, was_gone=node_was_gone)
+        self._reporter.queued(self.picture.service_changes, self.picture.endpoint_changes)
+        self._note_change()
+
+    def take_facts(self, facts: NodeFacts) -> None:
+        """Take in what the node says of its addresses and counters."""
+        if self.picture.take_facts(facts):
+            self._note_change()
+
+    def reconfigure(self, config: ProxyConfig) -> None:
+        """Go on with another configuration."""
+        self.config = config
+        self.health.timeout = 2 * config.sync_period
+        self.picture.touch()
+        if self.started:
+            self._begin(self._clock())
+
+    def step(self) -> float:
+        """Do what is due, one thing at most; returns the seconds until to call again.
+
+        Raises PodCIDRsChanged where there is no point in going on.
+        """
+        now = self._clock()
+        if not self.started:
+            reasons = self._missing(now)
+            if reasons:
+                if reasons != self._said:
+                    self._said = reasons
+                    self._reporter.waiting(reasons)
+                return 1.0
+            self.started = True
+            self._pod_cidrs = self.picture.node.pod_cidrs if self.picture.node else ()
+            self._begin(now)
+        task = self._schedule.due(now)
+        if task is not None:
+            self._do(task, now)
+            self.health.pending_since = self._schedule.pending_since
+        return self._schedule.wait(self._clock())
+
+    def _begin(self, now: float) -> None:
+        node = self.picture.node_with_facts()
+        self.picture.take_facts(self._prepare(node, self.config))
+        self._schedule = self._make_schedule()
+        self._schedule.begin(now)
+
+    def _missing(self, now: float) -> tuple[str, ...]:
+        """What the first sync waits for."""
+        reasons = [
+            f"the first complete list of {name}"
+            for name in ("services", "endpointslices")
+            if name not in self.picture.listed
+        ]
+        node, waited = self.picture.node, now - self._began
+        if self.config.detect_local_mode == "NodeCIDR" and (node is None or not node.pod_cidrs):
+            if waited >= self.options.pod_cidr_wait:
+                raise PodCIDRsChanged(
+                    f"Node {self.picture.node_name} has no podCIDRs after {waited:.0f} s, and "
+                    "detectLocalMode NodeCIDR needs them"
+                )
+            reasons.append(f"the podCIDRs of Node {self.picture.node_name}")
+        elif (node is None or not node.addresses) and waited < self.options.node_wait:
+            reasons.append(f"an address of Node {self.picture.node_name}")
+        return tuple(reasons)
+
+    def _follow_node(self, event: Listed | Changed, *, was_gone: bool) -> None:
+        node = None if self.picture.node_gone else self.picture.node
+        self.health.take_node(node)
+        if was_gone != self.picture.node_gone or isinstance(event, Listed):
+            self._reporter.node(known=node is not None)
+        if (
+            self.started
+            and node is not None
+            and self.config.detect_local_mode == "NodeCIDR"
+            and node.pod_cidrs != self._pod_cidrs
+        ):
+            raise PodCIDRsChanged(
+                f"Node {node.name} got other podCIDRs ({', '.join(node.pod_cidrs) or 'none'}): "
+                "start again with them"
+            )
+
+    def _note_change(self) -> None:
+        if self.started and self.picture.dirty:
+            now = self._clock()
+            self._changed_at = now
+            self._schedule.changed(now)
+            self.health.pending_since = self._schedule.pending_since
+
+    def _do(self, task: Task, now: float) -> None:
+        try:
+            if task is Task.CHECK:
+                self._check()
+            else:
+                self._sync(task, now)
+        except KernelError as error:
+            pause = self._schedule.failed(self._clock())
+            self._reporter.failed(task, error, pause)
+        else:
+            self._schedule.done(task, now, self._clock())
+            if task is Task.CHECK:
+                return
+            self._settle_observed()
+
+    def _check(self) -> None:
+        for engine in self.engines:
+            missing = engine.missing()
+            if missing:
+                self._reporter.flushed(engine.family.value, missing)
+                self._schedule.verify_at(self._clock())
+
+    def _sync(self, task: Task, started: float) -> None:
+        """Sync or verify every family; a failure of one does not keep the others waiting."""
+        pending, changes = self.picture.pending(), self.picture.changes(self.config)
+        outcomes: list[Outcome] = []
+        failure: KernelError | None = None
+        for engine in self.engines:
+            engine.add(changes)
+            try:
+                outcomes.append(engine.verify() if task is Task.VERIFY else engine.sync())
+            except KernelError as error:
+                failure = failure or error
+        if task is Task.VERIFY and not self.options.observe:
+            for outcome in outcomes:
+                if outcome.plan:
+                    self._reporter.drift(outcome)
+        if failure is not None:
+            raise failure
+        self.picture.forget()
+        self.synced = True
+        self._outcomes = outcomes
+        self._reporter.synced(task, outcomes, pending, self._clock() - started)
+
+    def _settle_observed(self) -> None:
+        """In observe mode a difference counts once the other proxy had time to follow."""
+        if not self.options.observe:
+            return
+        different = [outcome for outcome in self._outcomes if outcome.plan]
+        if not different:
+            return
+        now = self._clock()
+        settled = self._changed_at + self.options.settle
+        if now < settled:
+            self._schedule.verify_at(settled)
+            return
+        for outcome in different:
+            self._reporter.drift(outcome)
+
+    def _make_schedule(self) -> Schedule:
+        options, config = self.options, self.config
+        check = config.sync_period if options.check_period is None else options.check_period
+        return Schedule(
+            Periods(
+                min_sync=config.min_sync_period,
+                longest_retry=config.sync_period,
+                check=check,
+                verify=options.verify_period,
+            ),
+            Backoff(self._random, first=FIRST_RETRY, longest=max(FIRST_RETRY, config.sync_period)),
+        )

@@ -1,0 +1,206 @@
+"""What is known of the cluster and the node, kept current by events.
+
+The picture counts what changed since the last sync and remembers when those changes happened, so
+that the loop can say how long they took. It is complete once both lists are there and the Node
+is known or was awaited for long enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from nptables.errors import Problem
+from nptables.incremental import Changes
+from nptables.model import Cluster, EndpointSlice, Node, NodeFacts, ProxyConfig, Service
+from nptables.sources.apiserver import Changed, Listed
+
+Key = tuple[str, str]
+
+
+@attrs.frozen
+class Pending:
+    """What changed since the last sync: keys of Services and slices, and when it happened.
+
+    `everything` is set where the node, its facts or the configuration changed too.
+    """
+
+    services: frozenset[Key] = frozenset()
+    slices: frozenset[Key] = frozenset()
+    everything: bool = False
+    triggered: tuple[float, ...] = ()
+
+
+class Picture:
+    """Services, EndpointSlices and the own Node, as the API server last said.
+
+    `problems` holds, by kind, namespace and name, what is wrong with objects that are left out
+    in whole or in part.
+    """
+
+    def __init__(self, node_name: str, facts: NodeFacts | None = None) -> None:
+        self.node_name = node_name
+        self.facts = facts or NodeFacts()
+        self.services: dict[Key, Service] = {}
+        self.slices: dict[Key, EndpointSlice] = {}
+        self.problems: dict[tuple[str, Key], tuple[Problem, ...]] = {}
+        self.node: Node | None = None
+        self.node_gone = False
+        self.listed: set[str] = set()
+        self.service_changes = 0
+        self.endpoint_changes = 0
+        self._services: set[Key] = set()
+        self._slices: set[Key] = set()
+        self._new_services: set[Key] = set()
+        self._new_slices: set[Key] = set()
+        self._everything = True
+        self._triggered: dict[Key, float] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the first complete lists of Services and EndpointSlices are there."""
+        return {"services", "endpointslices"} <= self.listed
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything changed since the last sync."""
+        return bool(self._services or self._slices or self._everything)
+
+    def take(self, event: Listed | Changed) -> tuple[Problem, ...]:
+        """Take in what the API server said; returns what is newly wrong with it."""
+        if isinstance(event, Listed):
+            return self._take_list(event)
+        return self._take_change(event)
+
+    def take_facts(self, facts: NodeFacts) -> bool:
+        """What the node itself says; returns whether that is news."""
+        if facts == self.facts:
+            return False
+        self.facts = facts
+        self._everything = True
+        return True
+
+    def touch(self) -> None:
+        """Everything has to be looked at again, because the configuration changed."""
+        self._everything = True
+
+    def changes(self, config: ProxyConfig) -> Changes:
+        """What changed since this was asked last, for the engines; all of it the first time."""
+        node = self.node_with_facts() if self._everything else None
+        found = Changes(
+            {key: self.services.get(key) for key in self._new_services},
+            {key: self.slices.get(key) for key in self._new_slices},
+            node,
+            config if self._everything else None,
+        )
+        self._new_services.clear()
+        self._new_slices.clear()
+        return found
+
+    def pending(self) -> Pending:
+        """What changed since the last sync, as a value."""
+        return Pending(
+            frozenset(self._services),
+            frozenset(self._slices),
+            self._everything,
+            tuple(self._triggered.values()),
+        )
+
+    def forget(self) -> None:
+        """What was pending has reached the kernel; events come between syncs only."""
+        self._services.clear()
+        self._slices.clear()
+        self._triggered.clear()
+        self._everything = False
+
+    def cluster(self) -> Cluster:
+        """An immutable picture of now."""
+        nodes = {} if self.node is None else {self.node.name: self.node}
+        return Cluster(dict(self.services), dict(self.slices), nodes)
+
+    def node_with_facts(self) -> Node:
+        """The Node that rules are made for; without a Node object, one with its name only."""
+        nodes = {} if self.node is None else {self.node.name: self.node}
+        return Cluster(nodes=nodes).node(self.node_name, self.facts)
+
+    def _take_list(self, event: Listed) -> tuple[Problem, ...]:
+        name, cluster = event.resource.name, event.cluster
+        self.listed.add(name)
+        if name == "services":
+            changed = set(_differences(self.services, cluster.services))
+            self.services = dict(cluster.services)
+            self._note_services(changed)
+        elif name == "endpointslices":
+            changed = set(_differences(self.slices, cluster.slices))
+            self.slices = dict(cluster.slices)
+            self._note_slices(changed, event.triggered)
+        else:
+            self._take_node(cluster.nodes.get(self.node_name))
+        kind = event.resource.kind
+        before = {key: found for key, found in self.problems.items() if key[0] == kind}
+        for key in before:
+            del self.problems[key]
+        for problem in cluster.problems:
+            at = kind, (problem.namespace, problem.name)
+            self.problems[at] = (*self.problems.get(at, ()), problem)
+        return tuple(
+            problem
+            for key, found in self.problems.items()
+            if key[0] == kind and before.get(key) != found
+            for problem in found
+        )
+
+    def _take_change(self, event: Changed) -> tuple[Problem, ...]:
+        key = event.namespace, event.name
+        name, value = event.resource.name, event.value
+        if name == "services":
+            if self.services.get(key) != value:
+                self._note_services({key})
+            _set(self.services, key, value if isinstance(value, Service) else None)
+        elif name == "endpointslices":
+            if self.slices.get(key) != value:
+                triggered = {} if event.triggered is None else {key: event.triggered}
+                self._note_slices({key}, triggered)
+            _set(self.slices, key, value if isinstance(value, EndpointSlice) else None)
+        elif event.name == self.node_name:
+            self._take_node(value if isinstance(value, Node) else None)
+        at = event.resource.kind, key
+        known = self.problems.pop(at, ())
+        if event.problems:
+            self.problems[at] = event.problems
+        return () if known == event.problems else event.problems
+
+    def _note_services(self, keys: Iterable[Key]) -> None:
+        keys = set(keys)
+        self._services |= keys
+        self._new_services |= keys
+        self.service_changes += len(keys)
+
+    def _note_slices(self, keys: set[Key], triggered: Mapping[Key, float]) -> None:
+        self._slices |= keys
+        self._new_slices |= keys
+        self.endpoint_changes += len(keys)
+        for key in keys & triggered.keys():
+            # Of several changes before one sync the oldest waited longest.
+            self._triggered.setdefault(key, triggered[key])
+
+    def _take_node(self, node: Node | None) -> None:
+        self.node_gone = node is None
+        if node is not None and node != self.node:
+            self.node = node
+            self._everything = True
+
+
+def _set(into: dict[Key, Any], key: Key, value: object) -> None:
+    if value is None:
+        into.pop(key, None)
+    else:
+        into[key] = value
+
+
+def _differences(before: Mapping[Key, object], after: Mapping[Key, object]) -> Iterator[Key]:
+    for key in before.keys() | after.keys():
+        if before.get(key) != after.get(key):
+            yield key

@@ -1,0 +1,66 @@
+"""One agent a node: a locked file that says who runs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nptables.errors import AlreadyRunning, NptablesError, printable
+
+RUN_FOLDER = Path("/run/nptables")
+LOCK_NAME = "agent.lock"
+
+
+class InstanceLock:
+    """Holds `agent.lock` in a folder for as long as it is open; the file says who holds it.
+
+    The kernel gives the lock back when the process ends, however it ends. Raises AlreadyRunning,
+    or NptablesError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, node_name: str) -> None:
+        self.path = folder / LOCK_NAME
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise NptablesError(
+                f"{self.path} cannot be opened: {error.strerror}; --run-dir names another folder"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._holder()
+            os.close(self._file)
+            raise AlreadyRunning(
+                f"another agent keeps this node in sync ({holder or 'it does not say which'}): "
+                "stop that one first",
+                holder=holder,
+            ) from None
+        document = json.dumps({"pid": os.getpid(), "node": node_name})
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, document.encode(), 0)
+
+    def __enter__(self) -> Self:
+        """Nothing more to do."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the lock back."""
+        os.close(self._file)
+
+    def _holder(self) -> str:
+        try:
+            document = json.loads(os.pread(self._file, 4096, 0))
+            return printable(f"pid {int(document['pid'])}, node {document['node']}", 300)
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""

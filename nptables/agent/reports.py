@@ -1,0 +1,174 @@
+"""Turning what the agent does into log lines, metrics, and words for the service manager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from nptables.agent.engine import Outcome
+from nptables.agent.metrics import Metrics, changed_lines
+from nptables.agent.picture import Pending
+from nptables.agent.process import Log, ServiceManager
+from nptables.agent.schedule import Task
+from nptables.agent.tally import Tally
+from nptables.errors import KernelRefused, NptablesError, Problem
+from nptables.family import Family
+from nptables.iptables.changes.report import report_lines
+from nptables.sources.apiserver import Trouble, Watching
+from nptables.translation.grouping import service_groups
+
+_MOST_LINES = 20
+_MOST_NAMES = 10
+
+
+class Reports:
+    """The Reporter of a running agent.
+
+    `tallies` are those of the engines. `after_sync` is called after every sync that succeeded.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        metrics: Metrics,
+        manager: ServiceManager,
+        *,
+        tallies: Mapping[Family, Tally],
+        observe: bool,
+        wall: Callable[[], float],
+        after_sync: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._manager = manager
+        self._tallies = tallies
+        self._families = tuple(tallies)
+        self._observe = observe
+        self._wall = wall
+        self._after_sync = after_sync
+        self._first = True
+        self._read = True
+        self.last_sync: float | None = None
+        self.watches: dict[str, str] = {}
+
+    def waiting(self, reasons: Sequence[str]) -> None:
+        """See Reporter."""
+        self._log.info("waiting before the first sync", for_=list(reasons))
+        self._manager.status(f"waiting for {', '.join(reasons)}")
+
+    def watching(self, event: Watching | Trouble) -> None:
+        """See Reporter."""
+        name = event.resource.name
+        if isinstance(event, Watching):
+            if self.watches.get(name):
+                self._log.info("watching again", resource=name)
+            self.watches[name] = ""
+            return
+        # A watch that merely broke off is everyday life until it cannot be had again.
+        say = self._log.debug if not self.watches.get(name, "never") else self._log.warning
+        self.watches[name] = event.reason
+        self._metrics.watch_failed(name, event.status)
+        say(
+            "the API server cannot be watched",
+            resource=name,
+            reason=event.reason,
+            retryIn=event.retry_in,
+        )
+
+    def problems(self, problems: Sequence[Problem]) -> None:
+        """See Reporter."""
+        for problem in problems:
+            self._metrics.problems(problem.kind)
+            self._log.repeating(
+                "left out of the rules", about=f"object {problem.subject}", problem=str(problem)
+            )
+
+    def node(self, *, known: bool) -> None:
+        """See Reporter."""
+        if known:
+            self._log.info("the Node is known")
+        else:
+            self._log.warning("there is no Node object of this node's name")
+
+    def queued(self, services: int, endpoints: int) -> None:
+        """See Reporter."""
+        self._metrics.queued(services, endpoints, self._families)
+
+    def synced(
+        self,
+        task: Task,
+        outcomes: Sequence[Outcome],
+        pending: Pending,
+        seconds: float,
+    ) -> None:
+        """See Reporter."""
+        self.last_sync = self._wall()
+        self._metrics.synced(task, outcomes, pending, seconds, self._tallies)
+        fields = {
+            "services": _names(pending.services),
+            "slices": _names(pending.slices),
+            "commits": sum(outcome.commits for outcome in outcomes),
+            "flows": sum(outcome.flows.deleted for outcome in outcomes if outcome.flows),
+            "seconds": seconds,
+        }
+        if self._first:
+            self._first = False
+            count = len(pending.services)
+            event = "compared for the first time" if self._observe else "synced for the first time"
+            self._log.info(event, clusterServices=count, seconds=seconds)
+            self._manager.ready(f"{count} Services in sync")
+        else:
+            self._log.debug("synced" if task is Task.SYNC else "verified", **fields)
+        for outcome in outcomes:
+            if outcome.flows is not None and outcome.flows.problem:
+                self._log.repeating(
+                    "stale UDP connections are not deleted",
+                    about="flows",
+                    reason=outcome.flows.problem,
+                )
+            for notice in outcome.notices:
+                self._log.repeating(
+                    "the cluster says something odd",
+                    about=f"notice {notice.code} {notice.subject}",
+                    notice=str(notice),
+                )
+        self._after_sync()
+
+    def drift(self, outcome: Outcome) -> None:
+        """See Reporter."""
+        self._metrics.drift(outcome)
+        plan = outcome.plan
+        group_of = service_groups(plan.desired, plan.before)
+        lines = [line.text for line in report_lines(plan, group_of)]
+        shown = lines[:_MOST_LINES]
+        if len(lines) > len(shown):
+            shown.append(f"and {len(lines) - len(shown)} more lines")
+        self._log.warning(
+            "rules differ from what they should be"
+            if self._observe
+            else "repaired rules that somebody changed",
+            family=outcome.family.value,
+            lines=changed_lines(outcome),
+            diff=shown,
+        )
+
+    def flushed(self, family: str, missing: Sequence[str]) -> None:
+        """See Reporter."""
+        self._metrics.flushed(family)
+        self._log.warning(
+            "rules that are always there are gone; verifying everything",
+            family=family,
+            missing=list(missing[:_MOST_NAMES]),
+        )
+
+    def failed(self, task: Task, error: NptablesError, retry_in: float) -> None:
+        """See Reporter."""
+        self._metrics.failed(self._families, partial=not self._first and task is Task.SYNC)
+        fields: dict[str, object] = {"task": task.value, "reason": str(error), "retryIn": retry_in}
+        if isinstance(error, KernelRefused) and error.service:
+            fields["service"] = error.service
+        self._log.error("the rules could not be brought up to date", **fields)
+
+
+def _names(keys: frozenset[tuple[str, str]]) -> list[str]:
+    names = sorted("/".join(key) for key in keys)
+    return names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"+{len(names)}"]

@@ -1,0 +1,102 @@
+"""When something is due: coalescing, periods and retries, as a function of the time passed in."""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+
+from nptables.sources.apiserver import Backoff
+
+FIRST_RETRY = 1.0
+
+
+class Task(enum.Enum):
+    """What can be due, the most urgent first."""
+
+    SYNC = "sync"
+    VERIFY = "verify"
+    CHECK = "check"
+
+
+@attrs.frozen
+class Periods:
+    """All in seconds.
+
+    Syncs are `min_sync` apart at least; a sync that failed is retried after `longest_retry` at
+    the latest. `check` is how often canaries and jumps are looked at, `verify` how often the
+    whole tables are.
+    """
+
+    min_sync: float
+    longest_retry: float
+    check: float
+    verify: float
+
+
+@attrs.define
+class Schedule:
+    """Decides what is due at a time, in monotonic seconds; nothing is until `begin`."""
+
+    periods: Periods
+    backoff: Backoff
+    _changed_at: float | None = None
+    _not_before: float = -math.inf
+    _check_at: float = math.inf
+    _verify_at: float = math.inf
+
+    @property
+    def pending_since(self) -> float | None:
+        """Since when a change waits to be synced, or None."""
+        return self._changed_at
+
+    def begin(self, now: float) -> None:
+        """The picture is complete: from now on things are due, the first sync at once."""
+        self._changed_at = now
+        self._not_before = now
+        self._check_at = now + self.periods.check
+        self._verify_at = now + self.periods.verify
+
+    def changed(self, now: float) -> None:
+        """Something changed that has to reach the kernel."""
+        if self._changed_at is None:
+            self._changed_at = now
+
+    def due(self, now: float) -> Task | None:
+        """What is to be done now, if anything."""
+        if self._changed_at is not None and now >= self._not_before:
+            return Task.SYNC
+        if now >= self._verify_at and now >= self._not_before:
+            return Task.VERIFY
+        if now >= self._check_at and now >= self._not_before:
+            return Task.CHECK
+        return None
+
+    def wait(self, now: float) -> float:
+        """Seconds until something is due unless something changes; may be infinite."""
+        change = -math.inf if self._changed_at is not None else math.inf
+        at = min(max(min(change, self._verify_at, self._check_at), self._not_before), math.inf)
+        return max(0.0, at - now)
+
+    def done(self, task: Task, started: float, now: float) -> None:
+        """A task that started at a time succeeded; the pause counts from its start."""
+        self.backoff.reset()
+        if task is Task.SYNC:
+            self._changed_at = None
+            self._not_before = max(started + self.periods.min_sync, now)
+        elif task is Task.VERIFY:
+            self._changed_at = None
+            self._verify_at = now + self.periods.verify
+        self._check_at = now + self.periods.check
+
+    def failed(self, now: float) -> float:
+        """A task failed; everything waits for the pause that is returned, then syncs."""
+        pause = self.backoff.delay()
+        self._changed_at = now if self._changed_at is None else self._changed_at
+        self._not_before = now + pause
+        return pause
+
+    def verify_at(self, at: float) -> None:
+        """Verify at that time, or as early as before if that is earlier."""
+        self._verify_at = min(self._verify_at, at)

@@ -1,0 +1,170 @@
+"""`nptables run`: keep this node in sync with its cluster."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from nptables.cli.options import family_options, read_config
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.model import ProxyConfig, names
+from nptables.model.config import parse_duration
+
+
+class Duration(click.ParamType[float]):
+    """A duration as KubeProxyConfiguration writes it."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds in `30s` or `1m30s`."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = parse_duration(str(value))
+        if not found:
+            self.fail(f"{value!r} is not a duration above zero, such as 30s or 1m30s", param, ctx)
+        return found
+
+
+@click.command("run")
+@click.option(
+    "--node",
+    "node_name",
+    metavar="NAME",
+    help="The name of this node's Node object; hostnameOverride or the host's name without it.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    help="The KubeProxyConfiguration; read again on SIGHUP.",
+)
+@click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    help="How to reach the API server; without it clientConnection.kubeconfig, then the Pod's "
+    "service account, then what kubectl would use.",
+)
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@click.option(
+    "--mode",
+    type=click.Choice(["sync", "observe"]),
+    default="sync",
+    show_default=True,
+    help="observe: write nothing, listen nowhere, report rules that differ.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+    default="auto",
+    show_default=True,
+    help="Which iptables to use.",
+)
+@family_options
+@click.option(
+    "--check-period",
+    type=Duration(),
+    help="How often to look for flushed tables and missing jumps.  [default: syncPeriod]",
+)
+@click.option(
+    "--verify-period",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    help="How often to compare the whole tables, and repair them.",
+)
+@click.option(
+    "--listen/--no-listen",
+    default=None,
+    help="Serve health probes and metrics where the configuration says.  [default: in mode sync]",
+)
+@click.option(
+    "--prepare/--no-prepare",
+    default=True,
+    show_default=True,
+    help="Set the sysctls, conntrack settings and counters that the configuration asks for.",
+)
+@click.option("--cleanup-on-exit", is_flag=True, help="Remove the rules when stopped.")
+@click.option("--force", is_flag=True, help="Run although a kube-proxy runs.")
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    default="/run/nptables",
+    show_default=True,
+    help="Where the lock and the status socket are; one agent runs in each.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: text on a terminal, else one JSON object a line.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log every sync.")
+@click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
+def command(
+    *,
+    node_name: str | None,
+    config_path: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    mode: str,
+    backend: str,
+    family: Family | None,
+    check_period: float | None,
+    verify_period: float,
+    listen: bool | None,
+    prepare: bool,
+    cleanup_on_exit: bool,
+    force: bool,
+    run_dir: Path,
+    log_format: str,
+    verbose: bool,
+    quiet: bool,
+) -> int:
+    """Keep this node's rules as the cluster wants them, until SIGTERM.
+
+    The rules stay when the agent stops. Log lines go to standard error.
+    """
+    from nptables.agent import Options  # noqa: PLC0415 - only this command needs the agent
+    from nptables.agent.process import Log  # noqa: PLC0415
+    from nptables.agent.running import Settings, run  # noqa: PLC0415
+
+    config = read_config(config_path)
+    log = Log(
+        sys.stderr,
+        level="debug" if verbose else "warning" if quiet else "info",
+        as_json=log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()),
+        wall=time.time,
+    )
+    settings = Settings(
+        node_name=_node_name(node_name, config),
+        read_config=lambda: read_config(config_path),
+        options=Options(
+            observe=mode == "observe", check_period=check_period, verify_period=verify_period
+        ),
+        run_folder=run_dir,
+        kubeconfig=kubeconfig,
+        context=context,
+        backend=backend,
+        families=tuple(Family) if family is None else (family,),
+        listen=mode == "sync" if listen is None else listen,
+        prepare_node=prepare,
+        cleanup_on_exit=cleanup_on_exit,
+        force=force,
+    )
+    return run(settings, log)
+
+
+def _node_name(given: str | None, config: ProxyConfig) -> str:
+    name = given or config.hostname_override or socket.gethostname().strip().lower()
+    if not names.is_subdomain(name):
+        raise InvalidInput([Problem(f'"{name}" is not a node name', hint=names.SUBDOMAIN_HINT)])
+    return name

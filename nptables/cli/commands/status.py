@@ -1,0 +1,51 @@
+"""`nptables status`: ask the agent that runs on this node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nptables.cli.output import print_json, say
+
+
+@click.command("status")
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    default="/run/nptables",
+    show_default=True,
+    help="Where the agent's socket is.",
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(*, run_dir: Path, output: str) -> int:
+    """Say how the running agent is; exit 1 if it is not well, 3 if none runs. Needs root."""
+    from nptables.agent.serving import ask_status  # noqa: PLC0415 - only this command needs it
+
+    status = ask_status(run_dir)
+    if output == "json":
+        print_json(status)
+    else:
+        _print(status)
+    return 0 if status["healthy"] and status["synced"] else 1
+
+
+def _print(status: dict[str, Any]) -> None:
+    state = "in sync" if status["synced"] else "waiting for its first sync"
+    if not status["healthy"]:
+        state = f"behind: a change waits since {status['pendingSeconds']} s"
+    click.echo(f"Node {status['node']}, mode {status['mode']}, pid {status['pid']}: {state}")
+    click.echo(f"Last sync: {status['lastSync'] or 'never'}")
+    for family in status["families"]:
+        click.echo(f"{family['family']} ({family['backend']}): {family['rules']} rules")
+    click.echo(f"{status['services']} Services, {status['endpointSlices']} EndpointSlices")
+    if status["problems"]:
+        say(f"{status['problems']} objects are left out in whole or in part", kind="warning")
+    if not status["nodeEligible"]:
+        say("the Node is gone, being deleted, or about to be removed", kind="warning")
+    for name, state in status["watches"].items():
+        if state != "ok":
+            say(f"watching {name} fails: {state}", kind="warning")
