@@ -24,7 +24,7 @@ GIVEN_TWICE = "is given twice"
 _MOST_NESTED_LISTS = 50
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ObjectReading:
     """Collects objects by kind, and every problem with them.
 

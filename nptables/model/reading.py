@@ -19,7 +19,7 @@ Object = Mapping[str, Any]
 _NOTHING: Object = {}
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Reader:
     """Reads the fields of one object and collects the problems found in it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -12,24 +12,20 @@ from nptables.family import Family
 from nptables.model import Cluster, Service
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
-from nptables.sources.derived import (
-    MadeUpPods,
-    has_address,
-    is_never_applied,
-    slices_from_endpoints,
-    slices_from_pods,
-)
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
 from nptables.sources.slots import Ranges
 from nptables.sources.text import Document
+
+if TYPE_CHECKING:
+    from nptables.sources.derived import MadeUpPods
 
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Options:
     """How objects are read; see `load`."""
 
@@ -38,7 +34,7 @@ class Options:
     ranges: Ranges
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Item:
     """One object of the input, with the document and the path in it where it stands."""
 
@@ -99,7 +95,7 @@ class Item:
         return attrs.evolve(self, value=None, document=attrs.evolve(self.document, value=None))
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Assembled:
     """What came of the objects."""
 
@@ -116,7 +112,7 @@ def assemble(items: Iterable[Item], options: Options) -> Assembled:
     return _Assembly(list(items), options).assembled()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Assembly:
     """The steps from objects to a cluster, in the order in which they need each other."""
 
@@ -234,6 +230,10 @@ class _Assembly:
             for key, service in self.reading.services.items()
             if key not in have and not service.headless
         }
+        if not without or not (endpoints or pods or workloads):
+            return
+        from nptables.sources.derived import slices_from_endpoints  # noqa: PLC0415 - seldom needed
+
         for index, raw in endpoints:
             service = without.pop(_key(raw), None)
             if service is not None:
@@ -248,6 +248,8 @@ class _Assembly:
         pods: list[tuple[int, Any]],
         workloads: list[tuple[int, Any]],
     ) -> None:
+        from nptables.sources.derived import has_address, slices_from_pods  # noqa: PLC0415
+
         by_namespace: dict[str, list[Object]] = {}
         for _, raw in pods:
             by_namespace.setdefault(_key(raw)[0], []).append(raw)
@@ -265,6 +267,8 @@ class _Assembly:
         self.previews += maker.made
 
     def _maker(self, pods: list[tuple[int, Any]]) -> MadeUpPods:
+        from nptables.sources.derived import MadeUpPods  # noqa: PLC0415 - see above
+
         maker = MadeUpPods(
             self.reading.nodes,
             {
@@ -291,6 +295,8 @@ class _Assembly:
         made: dict[int, list[Object]],
     ) -> list[Object]:
         """Pods for what was never applied; each workload's are made once, whoever selects them."""
+        from nptables.sources.derived import is_never_applied  # noqa: PLC0415 - see above
+
         found: list[Object] = []
         never_applied = [pod for pod in selected if is_never_applied(pod)]
         for pod in never_applied:

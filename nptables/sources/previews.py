@@ -41,7 +41,7 @@ class Preview:
         return attrs.asdict(self)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ServicePreviews:
     """Fills in what is missing in Services, one after the other.
 
@@ -89,7 +89,7 @@ class ServicePreviews:
         return gaps.filled()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Gaps:
     """The gaps of one Service."""
 

@@ -17,7 +17,6 @@ import attrs
 from nptables.errors import Path, Problem, printable
 from nptables.sources.text import scalars
 from nptables.sources.text.parsed import DEEPEST, TOO_DEEP, Locate, Parsed, identity
-from nptables.sources.text.yamlwords import in_words
 
 # A place is an integer (line and column packed) or, of a container, that and its children.
 Place = int | tuple[int, Any]
@@ -48,6 +47,8 @@ def parse_yaml(
             documents.extend(builder.documents(rest, report))
             return documents, problems
         except _Unreadable as error:
+            from nptables.sources.text.yamlwords import in_words  # noqa: PLC0415 - seldom needed
+
             lines = text.splitlines() if lines is None else lines
             problem, line = error.args
             problems.append(
@@ -80,7 +81,7 @@ class _Unreadable(Exception):
         self.cause = cause
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Frame:
     """A container that is being read."""
 
@@ -96,7 +97,7 @@ class _Frame:
     merged: set[str] | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Builder:
     """Turns the events of one text into documents."""
 
