@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.laboratory import manifests
 from tests.lab.laboratory.addresses import (
     FAMILIES,
     NODE1,
@@ -16,7 +15,6 @@ from tests.lab.laboratory.addresses import (
 )
 from tests.lab.laboratory.manifests import PORT, service
 from tests.lab.laboratory.probing import Probe
-from tests.lab.laboratory.programming import apply_one_family
 
 if TYPE_CHECKING:
     from tests.lab.laboratory.lab import Laboratory
@@ -34,20 +32,24 @@ def others(first: int) -> list[Object]:
     """Return Services that come and go."""
     return [
         made
-        for number in range(first, first + 10)
-        for made in service([POD1B, POD2B], name=f"other-{number}", number=number, type="NodePort")
+        for number in range(first, first + 6)
+        for made in service(
+            [POD1B, POD2B],
+            name=f"other-{number}",
+            number=number,
+            protocols=["TCP"],
+            type="NodePort",
+        )
     ]
 
 
 # In both the Service keeps two endpoints, and one of three is another.
 ONE = [*service([POD1A, POD1B, POD2A], type="NodePort"), *others(10)]
-OTHER = [*service([POD1A, POD2B, POD2A], type="NodePort"), *others(15)]
+OTHER = [*service([POD1A, POD2B, POD2A], type="NodePort"), *others(13)]
 
 
 def test_200_applies_disturb_no_new_and_no_established_connection(lab: Laboratory) -> None:
-    node = lab.namespaces["node1"]
-    for family in FAMILIES:
-        apply_one_family(node, "node1", [*manifests.nodes(), *ONE], CONFIG, family)
+    lab.apply(ONE, CONFIG, nodes=["node1"])
     ways = [
         probe
         for family in FAMILIES
@@ -60,9 +62,8 @@ def test_200_applies_disturb_no_new_and_no_established_connection(lab: Laborator
 
     with lab.prober.load(ways, established=12) as reports:
         for number in range(APPLIES):
-            objects = [*manifests.nodes(), *(ONE if number % 2 else OTHER)]
-            for family in FAMILIES:
-                assert apply_one_family(node, "node1", objects, CONFIG, family).commits
+            said = lab.apply(ONE if number % 2 else OTHER, CONFIG, nodes=["node1"])["node1"]
+            assert said.count("chains changed") == len(FAMILIES)
 
     (report,) = reports
     assert not report.failures

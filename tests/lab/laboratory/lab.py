@@ -98,11 +98,13 @@ class Laboratory:
         config: Mapping[str, Any] | None = None,
         *,
         nodes: Iterable[str] = tuple(node.name for node in NODES),
-    ) -> None:
-        """Have nodes serve Services; the Node objects need not be given."""
+    ) -> dict[str, str]:
+        """Have nodes serve Services, by `nptables apply`; returns what it said on each.
+
+        The Node objects need not be given.
+        """
         objects = [*manifests.nodes(), *objects]
-        for node in nodes:
-            self.nodes[node].apply(objects, config or {})
+        return {node: self.nodes[node].apply(objects, config or {}) for node in nodes}
 
     def clear(self) -> None:
         """Leave no trace of what a test did to the nodes."""
