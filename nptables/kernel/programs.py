@@ -28,6 +28,9 @@ class Completed:
 # Arguments, standard input, and how many seconds it may take.
 Runner = Callable[[Sequence[str], str, float], Completed]
 
+# File descriptors of locks that programs are to hold as long as they run.
+INHERITED: set[int] = set()
+
 # Where iptables may be when PATH is that of a plain user or of a daemon.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
@@ -47,6 +50,7 @@ def run_program(argv: Sequence[str], text: str, seconds: float) -> Completed:
             timeout=seconds,
             check=False,
             env=environment,
+            pass_fds=tuple(INHERITED),
         )
     except FileNotFoundError:
         raise BackendUnavailable(

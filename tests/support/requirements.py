@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -63,6 +64,11 @@ def _nfacct() -> str | None:
     return _refusal(["nfacct", "add", "nptables_probe"], "nfacct objects")
 
 
+def _python_iptables() -> str | None:
+    found = importlib.util.find_spec("iptc")
+    return None if found else "python-iptables"
+
+
 def _refusal(argv: list[str], what: str) -> str | None:
     """Run a program in a namespace made for this one question."""
     if reason := _root():
@@ -91,4 +97,5 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "legacy": _backend("legacy"),
     "nft": _backend("nft"),
     "nfacct objects": _nfacct,
+    "python-iptables": _python_iptables,
 }

@@ -34,6 +34,7 @@ from nptables.iptables.ruleset import chain_of
 from nptables.kernel.programs import Runner, run_program
 from nptables.kernel.tables.lock import xtables_lock
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
+from nptables.kernel.tables.turn import our_turn
 
 _LONGEST_CHAIN_NAME = 28
 # A commit that another program's commit came before is refused with this word.
@@ -69,7 +70,7 @@ class LibiptcBackend:
             _commit_elsewhere(self, steps)
             return
         for step in steps:
-            with xtables_lock(self.wait):
+            with our_turn(self.wait), xtables_lock(self.wait):
                 self._commit(step)
 
     def _commit(self, step: Step) -> None:

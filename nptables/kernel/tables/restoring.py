@@ -6,17 +6,26 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import attrs
 
-from nptables.errors import BackendUnavailable, KernelBusy, KernelError, KernelRefused, printable
+from nptables.errors import (
+    BackendUnavailable,
+    KernelBusy,
+    KernelError,
+    KernelRefused,
+    SaveSyntaxError,
+    printable,
+)
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.steps import PIECE
 from nptables.kernel.programs import Completed, Runner, find_program, run_program
 from nptables.kernel.tables.lock import busy, lock_holder
+from nptables.kernel.tables.turn import our_turn
 
 Kind = Literal["legacy", "nft"]
 KINDS: tuple[Kind, ...] = ("legacy", "nft")
@@ -26,6 +35,8 @@ DEFAULT_WAIT = 5.0
 # load that was ever measured took 0.005 s a line.
 _GRACE = 60.0
 _SECONDS_A_LINE = 0.005
+# How often to read tables that others write at the same time.
+_MOST_READS = 8
 
 
 def stem(family: Family) -> str:
@@ -74,10 +85,17 @@ class RestoreBackend:
         It is asked for all tables at once, since asking the legacy program for one creates it.
         """
         argv = command(self.kind, self.family, "save")
-        done = self.run(argv, "", _GRACE + 120)
-        if done.code:
-            raise classify(done, self.kind, self.wait, "reading the tables")
-        return Ruleset.from_save(done.stdout, family=self.family)
+        for _ in range(_MOST_READS):
+            with self._turn():
+                done = self.run(argv, "", _GRACE + 120)
+            if done.code:
+                raise classify(done, self.kind, self.wait, "reading the tables")
+            try:
+                return Ruleset.from_save(done.stdout, family=self.family)
+            except SaveSyntaxError as error:
+                # iptables-nft-save that reads while others write prints chains twice.
+                torn = error
+        raise KernelRefused(f"{argv[-1]} printed what is no ruleset: {torn}") from torn
 
     def commit(self, steps: Sequence[Step]) -> None:
         """One program for all steps; each step is a commit of its own in its input."""
@@ -90,9 +108,18 @@ class RestoreBackend:
             "-w",
             str(max(1, math.ceil(self.wait))),
         ]
-        done = self.run(argv, text, self.wait + _GRACE + count * _SECONDS_A_LINE)
+        seconds = self.wait + _GRACE + count * _SECONDS_A_LINE
+        with self._turn():
+            done = self.run(argv, text, seconds)
         if done.code:
             raise self._refusal(done, steps, lines)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Wait for what another nptables, or the program of one that was killed, is about to do.
+
+        A Runner that is not ours works on tables that the lock of this process is not about.
+        """
+        return our_turn(self.wait) if self.run is run_program else nullcontext()
 
     def _refusal(
         self, done: Completed, steps: Sequence[Step], lines: Sequence[Sequence[str]]
