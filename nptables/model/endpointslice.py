@@ -11,7 +11,7 @@ from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import addresses, names
 from nptables.model.metadata import Metadata
-from nptables.model.reading import Object, Reader, described, quoted
+from nptables.model.reading import Object, Reader, described, nearest, quoted
 from nptables.model.service import PROTOCOLS
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -77,7 +77,7 @@ def read_endpoint_slice(raw: Object, reader: Reader) -> EndpointSlice:
         reader.problem(
             ("addressType",),
             f"{quoted(address_type)} is not one of {known}" if address_type else "is required",
-            "" if address_type else f"one of {known}",
+            nearest(address_type, ADDRESS_TYPES) if address_type else f"one of {known}",
         )
         address_type = "FQDN"
     family = None if address_type == "FQDN" else Family(address_type)
@@ -173,7 +173,12 @@ def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | N
     for position, (place, text) in enumerate(reader.texts(raw, "addresses", path)):
         address = reader.ip(text, place)
         if address is not None and Family.of(address) is not family:
-            reader.problem(where, f"{quoted(text)} is not an {family.value} address")
+            other = family.other.value
+            reader.problem(
+                where,
+                f"{quoted(text)} is not an {family.value} address",
+                f"put it in a slice of its own with addressType: {other}",
+            )
             address = None
         if position == 0:
             first = address

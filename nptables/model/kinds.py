@@ -71,7 +71,7 @@ def read_kind(raw: Any) -> str | Problem:
         return kind
     if wanted is not None and (version in _KINDS or _is_former(kind, version)):
         return _misnamed(
-            kind, "apiVersion", f"{quoted(version)} has no {kind}", f"apiVersion: {wanted}"
+            kind, "apiVersion", f"{quoted(version)} has no {kind}", f"write apiVersion: {wanted}"
         )
     known = _KINDS.get(version)
     if wanted is None and known is not None and kind.removesuffix(_LIST) not in (*known, ""):
@@ -130,7 +130,7 @@ def _without_version(kind: str, version: Any) -> str | Problem:
     if wanted is None:
         meant = nearest(kind, list(VERSIONS)) if kind.lower() in _LOWER else ""
         return _misnamed("", "kind", f"{quoted(kind)} is no kind", meant) if meant else ""
-    return _misnamed(kind, "", "has no apiVersion", f"apiVersion: {wanted}")
+    return _misnamed(kind, "", "has no apiVersion", f"write apiVersion: {wanted}")
 
 
 _LOWER = frozenset(kind.lower() for kind in VERSIONS)

@@ -165,6 +165,7 @@ def reader_for(
     reader.name = printable(name, 80)
     reader.namespace = reader.text(metadata, "namespace", ("metadata",)) or "default"
     if not name:
+        reader.namespace = ""
         if "metadata" not in raw or "name" not in metadata or metadata["name"] == "":
             reader.problem(("metadata", "name"), "is required", _name_hint(metadata))
         return None
@@ -182,4 +183,4 @@ def _name_hint(metadata: Object) -> str:
     if misplaced:
         return f"did you mean name instead of {printable(misplaced[0], 20)}?"
     unknown = [key for key in map(str, metadata) if key not in FIELDS["ObjectMeta"]]
-    return f"metadata has no field {quoted(unknown[0])}" if unknown else ""
+    return f"{quoted(unknown[0])} is no field of metadata: did you mean name?" if unknown else ""

@@ -41,6 +41,10 @@ class Reader:
         self.problem(path, message, hint)
         self._misshapen.add(path)
 
+    def silence(self, path: Path) -> None:
+        """Say nothing of a field that was meant and was written as another."""
+        self._misshapen.add(path)
+
     def problem(self, path: Path, message: str, hint: str = "") -> None:
         """Note that the value at `path` is wrong, and what would be right."""
         if self._misshapen and any(path[:end] in self._misshapen for end in range(len(path) + 1)):
@@ -160,11 +164,13 @@ class Reader:
             return found
         meant = addresses.parse_ip_sloppy(text)
         if meant is None:
-            self.problem(
-                path,
-                f"{quoted(text)} is not an IP address",
-                "for example 10.9.8.7 or 2001:db8::ffff",
-            )
+            hint = "for example 10.9.8.7 or 2001:db8::ffff"
+            host, _, port = text.rpartition(":")
+            if port.isdigit() and addresses.parse_ip_sloppy(host.strip("[]")):
+                hint = "an address without a port"
+            elif "/" in text:
+                hint = "an address without a prefix length"
+            self.problem(path, f"{quoted(text)} is not an IP address", hint)
         elif ":" in text:
             self.problem(path, f"{quoted(text)} is an IPv4-mapped IPv6 address", f"write {meant}")
         else:
@@ -181,6 +187,8 @@ class Reader:
             address = addresses.parse_ip_sloppy(text)
             if meant is None and address is not None:
                 meant = addresses.with_host_prefix(address)
+                if address.endswith(".0"):
+                    meant = f"{address}/24, or whatever its length is"
             hint = f"write {meant}" if meant else "for example 10.9.8.0/24 or 2001:db8::/64"
             self.problem(path, f"{quoted(text)} is not a network in CIDR notation", hint)
         return found

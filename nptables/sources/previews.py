@@ -141,7 +141,10 @@ class _Gaps:
         return {
             "clusterIP": ips[0],
             "clusterIPs": ips,
-            "ipFamilies": [family.value for family in families],
+            # Families that go beyond the policy stay, and are refused.
+            "ipFamilies": max(
+                [family.value for family in families], self.spec.get("ipFamilies") or [], key=len
+            ),
         }
 
     def _families(self, given: Sequence[str]) -> list[Family]:
@@ -152,6 +155,8 @@ class _Gaps:
         of_given = [Family.of(address) for address in parsed if address is not None]
         families = list(dict.fromkeys(asked or of_given or [self.previews.primary]))
         policy = self.spec.get("ipFamilyPolicy")
+        if policy in (None, "", "SingleStack"):
+            return families[:1]
         both = policy == "RequireDualStack" or (
             policy == "PreferDualStack" and self.previews.dual_stack
         )

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from nptables.errors import Path
-from nptables.model.reading import Reader, nearest, quoted
+from nptables.errors import Path, printable
+from nptables.model.reading import Reader, nearest
 from nptables.model.schema.types import FIELDS
 
 _TIME = re.compile(
@@ -147,7 +147,10 @@ def _explain_object(value: Any, type_name: str, path: Path, reader: Reader, root
     for key, item in value.items():
         wanted = fields.get(key) if isinstance(key, str) else None
         if wanted is None:
-            reader.ill_shaped((*path, str(key)), "unknown field", _meant(str(key), type_name, root))
+            hint, meant = _meant(str(key), path, type_name, root)
+            reader.ill_shaped((*path, str(key)), "unknown field", hint)
+            if meant is not None:
+                reader.silence(meant)
         elif item is not None:
             _explain(item, wanted, (*path, key), reader, root)
 
@@ -157,7 +160,7 @@ def _explain(item: Any, wanted: str, path: Path, reader: Reader, root: str) -> N
         if not isinstance(item, list | tuple):
             hint = "begin each item with '- '" if isinstance(item, Mapping) else ""
             if not hint and isinstance(item, str | int | float) and wanted in ("[]str", "[]int"):
-                hint = "write it as an item of a list: [...]"
+                hint = f"write [{printable(str(item), 40)}]"
             reader.wrong_type(path, item, "a list", hint)
             return
         for position, inner in enumerate(item):
@@ -207,16 +210,16 @@ def _is_bool_text(item: Any) -> bool:
     return isinstance(item, str) and item.lower() in ("true", "false")
 
 
-def _meant(key: str, type_name: str, root: str) -> str:
-    """The field that was most likely meant: one of a similar name, or the same one elsewhere."""
+def _meant(key: str, path: Path, type_name: str, root: str) -> tuple[str, Path | None]:
+    """In words and as a path what was most likely meant: a similar name, or another place."""
     hint = nearest(key, list(FIELDS[type_name]))
     if hint:
-        return hint
+        return hint, (*path, hint.removeprefix("did you mean ").removesuffix("?"))
     elsewhere = _elsewhere(key, root)
     if elsewhere:
-        return f"it belongs under {elsewhere}"
+        return f"it belongs under {elsewhere}", (*elsewhere.split("."), key)
     known = sorted(FIELDS[type_name])
-    return f"one of {', '.join(known)}" if len(known) <= 6 else f"{type_name} has no {quoted(key)}"
+    return (f"one of {', '.join(known)}" if len(known) <= 6 else ""), None
 
 
 @cache

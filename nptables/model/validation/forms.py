@@ -94,7 +94,7 @@ def check_not_special(address: str, path: Path, reader: Reader) -> None:
     special = _special(address)
     if special:
         reader.problem(
-            path, f"{quoted(address)} {special}", "an address that other hosts can reach"
+            path, f"{quoted(address)} {special}", "use an address that other hosts can reach"
         )
 
 

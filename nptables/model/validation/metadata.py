@@ -51,5 +51,5 @@ def check_unique(value: Any, seen: set[Any], path: Path, reader: Reader) -> None
     """Note a value that stands in a list twice."""
     if value in seen:
         shown = quoted(value) if isinstance(value, str) else str(value)
-        reader.problem(path, f"{shown} is there twice")
+        reader.problem(path, f"{shown} is given twice")
     seen.add(value)

@@ -9,7 +9,7 @@ from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import addresses, names
 from nptables.model.reading import Object, Reader, quoted
-from nptables.model.service import FAMILIES, POLICIES, SERVICE_TYPES
+from nptables.model.service import FAMILIES, POLICIES
 from nptables.model.validation.forms import (
     check_choice,
     check_not_special,
@@ -37,7 +37,7 @@ def validate_service(raw: Object, reader: Reader) -> None:
 
 def _type(spec: Object) -> str:
     found = spec.get("type")
-    return found if isinstance(found, str) and found in SERVICE_TYPES else "ClusterIP"
+    return found if isinstance(found, str) and found else "ClusterIP"
 
 
 def _text(spec: Object, key: str) -> str:

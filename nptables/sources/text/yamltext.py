@@ -211,11 +211,13 @@ class _Builder:
     def _open(self, event: Any, frame: _Frame) -> None:
         above = self.stack[-1] if self.stack else None
         if above is not None and above.is_mapping and above.key is None:
-            line = event.start_mark
-            hint = "put it in quotes"
-            if event.flow_style:
-                hint = "a template has to be rendered first; text that begins with { needs quotes"
-            self._stop(event, "a key must be text, not an object or a list", hint, line)
+            if frame.is_mapping and event.flow_style:
+                self._stop(
+                    event,
+                    "YAML: this is a template, not a manifest",
+                    "render it first, for example with `helm template`",
+                )
+            self._stop(event, "a key must be text, not an object or a list", "put it in quotes")
         if len(self.stack) >= DEEPEST:
             self._stop(event, TOO_DEEP, "no Kubernetes object is")
         if frame.anchor is not None:
@@ -302,6 +304,18 @@ class _Builder:
 
     def _report_duplicates(self, root: Any) -> None:
         kind, namespace, name = identity(root)
+        at_top = [found for found in self.duplicates if len(found[0]) == 1]
+        if {("apiVersion",), ("kind",)} <= {path for path, _, _ in at_top}:
+            place = min(place for _, place, _ in at_top)
+            self.problems.append(
+                Problem(
+                    "a second object begins here",
+                    hint="put a line with --- above it",
+                    line=place >> _COLUMN_BITS,
+                    column=place & _MOST_COLUMNS,
+                )
+            )
+            self.duplicates = [found for found in self.duplicates if len(found[0]) > 1]
         for path, place, first in self.duplicates:
             self.problems.append(
                 Problem(
@@ -316,8 +330,8 @@ class _Builder:
                 )
             )
 
-    def _stop(self, event: Any, message: str, hint: str = "", mark: Any = None) -> NoReturn:
-        mark = mark or event.start_mark
+    def _stop(self, event: Any, message: str, hint: str = "") -> NoReturn:
+        mark = event.start_mark
         line = mark.line + self.first_line
         raise _Unreadable(Problem(message, hint=hint, line=line + 1, column=mark.column + 1), line)
 

@@ -16,6 +16,7 @@ from nptables.errors import Problem, printable
 
 _KEY = re.compile(r"^( *)(- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*):(?:\s|$)")
 _KEY_AND_VALUE = re.compile(r"^( *)(?:- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*): +([^\s#].*)$")
+_NO_SPACE = re.compile(r"^\s*(?:- +)*([A-Za-z][A-Za-z0-9]*):([^\s/:][^:]*)$")
 _TEMPLATE = re.compile(r"{{|{%")
 
 
@@ -144,6 +145,13 @@ def _deeper_than_a_value(mistake: _Mistake) -> _Words:
 def _two_colons(mistake: _Mistake) -> _Words:
     if "mapping values are not allowed" not in mistake.said:
         return _NO_WORDS
+    above = _NO_SPACE.match(mistake.lines[mistake.above]) if mistake.above >= 0 else None
+    if above:
+        return (
+            "a space is missing after the colon",
+            f"write {above[1]}: {printable(above[2], 40)}",
+            mistake.above,
+        )
     value = _KEY_AND_VALUE.match(mistake.text)
     if value and ":" in value[3]:
         text = printable(value[3].strip(), 60)
@@ -247,7 +255,11 @@ def _indentation(mistake: _Mistake) -> _Words:
                 "begin it in the column of the field it belongs beside",
                 None,
             )
-        return "this line does not fit the indentation of those above it", "line them up", None
+        return (
+            "this line does not fit the indentation of those above it",
+            "begin it in the column of the field it belongs beside",
+            None,
+        )
     if "document start" in mistake.said:
         return "something follows the end of the document", 'begin a new document with "---"', None
     if "expected node content" in mistake.said or "expected the node content" in mistake.said:
