@@ -69,7 +69,7 @@ def net(text: str) -> Net:
     return Net(int.from_bytes(packed) & mask, mask, bits)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Somewhere:
     """An address of which only this is known: it is in `within` and in none of `without`.
 

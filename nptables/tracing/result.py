@@ -47,6 +47,17 @@ class Verdict(enum.Enum):
         return self in _ARRIVES
 
 
+# Python refuses to write decimal numbers of more digits than about this many bits make.
+_MOST_DECIMAL_BITS = 10_000
+
+
+def exact_text(share: Fraction) -> str:
+    """A fraction without loss: `1/3`, in hexadecimal where it has thousands of digits."""
+    if share.denominator.bit_length() <= _MOST_DECIMAL_BITS:
+        return str(share)
+    return f"{share.numerator:#x}/{share.denominator:#x}"
+
+
 _ARRIVES = frozenset({Verdict.ENDPOINT, Verdict.POD, Verdict.HOST_ENDPOINT, Verdict.SENT_TO_NODE})
 
 
@@ -61,7 +72,7 @@ class Outcome:
     verdict leaves open.
     """
 
-    share: Fraction
+    share: Fraction = attrs.field(repr=lambda share: exact_text(share))
     verdict: Verdict
     destination: Address
     port: int | None
@@ -88,9 +99,9 @@ class Outcome:
         return str(self.source)
 
     def to_json(self) -> dict[str, Any]:
-        """The outcome as plain data; the share as text `n/d` and as a number."""
+        """The outcome as plain data; the share as `exact_text` writes it, and as a number."""
         return {
-            "share": str(self.share),
+            "share": exact_text(self.share),
             "probability": float(self.share),
             "verdict": self.verdict.value,
             "arrives": self.arrives,
@@ -210,8 +221,7 @@ def distributions(
     leaves = list(_leaves(entries, questions, MOST_HYPOTHESES))
     exhaustive = len(leaves) <= MOST_HYPOTHESES
     if not exhaustive:
-        asked = sorted({question for _, answers, _ in entries for question in answers})
-        leaves = [_leaf(entries, only) for only in (None, *asked[:MOST_HYPOTHESES])]
+        leaves = list(_alone(entries))
     grouped: dict[tuple[tuple[int, Fraction], ...], list[tuple[str, ...]]] = {}
     outcomes = [outcome for outcome, _ in found]
     numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
@@ -224,7 +234,7 @@ def distributions(
                 ((),) if len(grouped) == 1 and exhaustive else tuple(dict.fromkeys(hypotheses)),
                 tuple(
                     attrs.evolve(outcomes[number], share=share)
-                    for number, share in sorted(key, key=lambda pair: (-pair[1], pair[0]))
+                    for number, share in sorted(key, key=lambda pair: (-float(pair[1]), pair[0]))
                 ),
             )
             for key, hypotheses in grouped.items()
@@ -255,14 +265,22 @@ def _leaves(entries: Sequence[Entry], questions: Questions, most: int) -> Iterat
             waiting.append((question + 1, {**answered, question: answer}, fitting))
 
 
-def _leaf(entries: Sequence[Entry], only: int | None) -> Leaf:
-    fitting = [
-        entry
-        for entry in entries
-        if all(answer is (question == only) for question, answer in entry[1].items())
-    ]
-    asked = {question for _, answers, _ in entries for question in answers}
-    return {question: question == only for question in asked}, _shares(fitting)
+def _alone(entries: Sequence[Entry]) -> Iterator[Leaf]:
+    """The leaf in which every answer is no, then one for each question that alone is yes."""
+    asked = sorted({question for _, answers, _ in entries for question in answers})
+    never: list[Entry] = []
+    only: dict[int, list[Entry]] = {}
+    for entry in entries:
+        holding = [question for question, answer in entry[1].items() if answer]
+        if not holding:
+            never.append(entry)
+        elif len(holding) == 1:
+            only.setdefault(holding[0], []).append(entry)
+    yield dict.fromkeys(asked, False), _shares(never)
+    for question in asked:
+        # What does not depend on the question happens all the same.
+        indifferent = [entry for entry in never if question not in entry[1]]
+        yield {question: True}, _shares([*only.get(question, ()), *indifferent])
 
 
 def _shares(entries: Sequence[Entry]) -> dict[int, Fraction]:

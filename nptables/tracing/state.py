@@ -163,7 +163,7 @@ class Questions:
     def follows(self, question: int, answered: Mapping[int, bool]) -> bool | None:
         """The answer that follows from others, or None where none does."""
         about = self.about[question]
-        if about is None:
+        if about is None or not answered:
             return None
         whose, network = about
         for other, answer in answered.items():

@@ -29,7 +29,7 @@ from nptables.tracing.state import (
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024
 MOST_WORLDS = 4096
-MOST_STEPS = 100_000
+MOST_STEPS = 400_000
 DEEPEST = 60
 _MANY_STATES = 32
 
@@ -106,6 +106,7 @@ class Walker:
         self._questions = questions
         self._budget = budget
         self._accepted: Flows = {}
+        self._most_states = MOST_STATES
         self.ended: list[Ended] = []
 
     def table(self, hook: str, table: str, flows: Flows) -> Flows:
@@ -113,6 +114,7 @@ class Walker:
         if not flows or self._book.chain(table, hook) is None:
             return flows
         self._accepted = {}
+        self._most_states = max(MOST_STATES, 4 * len(flows))
         call = _Call(hook, table, (hook,))
         through = self._chain(call, flows)
         if self._book.policy(table, hook) == "DROP":
@@ -249,13 +251,15 @@ class Walker:
 
     def _bounded(self, flows: Flows, call: _Call) -> Flows:
         """The flows, with what makes no difference forgotten where there are many."""
-        if len(flows) <= _MANY_STATES:
+        if len(flows) <= max(_MANY_STATES, self._most_states // 4):
             return flows
         bits = self._book.tested_mark_bits
         fewer: Flows = {}
         for state, flow in flows.items():
             add(fewer, state._replace(mark=state.mark & bits), flow)
-        if len(fewer) > MOST_STATES or any(len(f.weights) > MOST_WORLDS for f in fewer.values()):
+        if len(fewer) > self._most_states or any(
+            len(f.weights) > MOST_WORLDS for f in fewer.values()
+        ):
             self._give_up(fewer, call, "too many possibilities: not followed further")
             return {}
         return fewer

@@ -64,7 +64,7 @@ def _recent(match: Match) -> Condition:
         who = state.destination if by_destination else state.source
         endpoint = setting.endpoint_behind(name)
         place = f"at {endpoint}" if endpoint else f"by list {name}"
-        key = ("recent", name, seconds, hits.value if hits is not None else "", who)
+        key = ("recent", name, seconds, hits.value if hits is not None else "", str(who))
         return asking(
             state,
             setting,
@@ -100,7 +100,7 @@ def _set(match: Match) -> Condition:
         return asking(
             state,
             setting,
-            ("set", name, sides, state.source, state.destination, state.port, counted),
+            ("set", name, sides, str(state.source), str(state.destination), state.port, counted),
             f"set {name} holds the {word} ({listed})",
             f"set {name} does not hold the {word} ({listed})",
         )
