@@ -40,14 +40,16 @@ class Load:
         ]
 
     async def stop(self) -> dict[str, dict[str, int]]:
-        """End it; what was under way is waited for, and counts."""
+        """End it, after one more connection of each kind and one more ping on each open one."""
         self._stopping = True
         await asyncio.gather(*self._tasks)
         return {"counts": dict(self.counts), "failures": dict(self.failures)}
 
     async def _open_on_and_on(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
-        while not self._stopping:
+        last = False
+        while not last:
+            last = self._stopping
             try:
                 async with asyncio.timeout(_GIVE_UP):
                     with await connect(self._sockets, request) as client:
@@ -67,7 +69,9 @@ class Load:
                 await loop.sock_recv(client, 512)
             self.counts["kept open"] += 1
             with client:
-                while not self._stopping:
+                last = False
+                while not last:
+                    last = self._stopping
                     async with asyncio.timeout(_GIVE_UP):
                         await loop.sock_sendall(client, b"ping")
                         if await loop.sock_recv(client, 512) != b"ping":
