@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.laboratory.addresses import CLIENT, NODES, PODS, SERVED
+from tests.lab.laboratory.addresses import CLIENT, LOCALHOST, NODES, PODS, SERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -91,6 +91,8 @@ class Prober:
         """Start the servers, and wait until the network lets everybody reach them."""
         ports = dict.fromkeys(NODES, (SERVED,)) | dict.fromkeys(PODS, _SERVED_BY_PODS)
         servers = [(h.name, address, ports[h]) for h in ports for address in h.address]
+        # What only the node itself may reach.
+        servers += [(node.name, LOCALHOST.ipv4, (SERVED,)) for node in NODES]
         self._order("serve", servers=servers)
         self._await_links()
 
