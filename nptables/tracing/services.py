@@ -96,7 +96,9 @@ def _frontends(service: Service, family: Family) -> Iterator[tuple[Frontend, int
         return
     addresses = [("clusterIP", ip) for fam, ip in service.cluster_ips.items() if fam is family]
     addresses += [("externalIP", ip) for ip in service.external_ips if Family.of(ip) is family]
-    addresses += [("load-balancer IP", i.ip) for i in service.ingress if Family.of(i.ip) is family]
+    addresses += [
+        ("load-balancer IP", i.ip) for i in service.ingress if i.ip and Family.of(i.ip) is family
+    ]
     for port in service.ports:
         for kind, address in addresses:
             yield Frontend(service, port, kind, address), port.port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RANDOM = 60
 # Of a scenario with a thousand Services a few dozen packets say as much as all, and of a
-# Service with a thousand endpoints two.
+# Service with a thousand endpoints one.
 MOST_PACKETS = 40
 MANY_ENDPOINTS = 100
 
@@ -33,7 +33,9 @@ def packets(rules: Translation, node: Node) -> Iterator[Packet]:
         port = next(p for p in service.ports if (p.name, p.protocol) == (name.port, name.protocol))
         targets = [(service.cluster_ips[family], port.port)]
         targets += [(ip, port.port) for ip in service.external_ips if Family.of(ip) is family]
-        targets += [(i.ip, port.port) for i in service.ingress if Family.of(i.ip) is family]
+        targets += [
+            (i.ip, port.port) for i in service.ingress if i.ip and Family.of(i.ip) is family
+        ]
         if port.node_port:
             targets.append((node.address(family), port.node_port))
         for address, number in targets:
@@ -49,7 +51,9 @@ def shares(answer: Trace) -> list[object]:
     return [
         (
             distribution.hypotheses,
-            sorted((str(o.share), o.verdict.value, o.where, o.whence) for o in distribution.outcomes),
+            sorted(
+                (hash(o.share), o.verdict.value, o.where, o.whence) for o in distribution.outcomes
+            ),
         )
         for distribution in answer.distributions
     ]
@@ -65,7 +69,7 @@ def check(scenario: Scenario) -> int:
         dump = Ruleset.from_save(scenario.dumps[family.name], family=family)
         collide = {port for collision in rules.collisions for port in collision.ports}
         large = any(len(p.selection.reachable) > MANY_ENDPOINTS for p in rules.ports.values())
-        for packet in list(packets(rules, node))[: 2 if large else MOST_PACKETS]:
+        for packet in list(packets(rules, node))[: 1 if large else MOST_PACKETS]:
             answer = trace(rules, packet, node, cluster, config=config)
             count += 1
             check_shares(answer)
@@ -78,7 +82,10 @@ def check(scenario: Scenario) -> int:
 
 def check_shares(answer: Trace) -> None:
     for distribution in answer.distributions:
-        assert sum((o.share for o in distribution.outcomes), Fraction(0)) == 1, str(answer.packet)
+        # Over one denominator: adding a thousand fractions of thousands of digits takes a minute.
+        common = math.lcm(*(o.share.denominator for o in distribution.outcomes))
+        parts = [o.share.numerator * (common // o.share.denominator) for o in distribution.outcomes]
+        assert sum(parts) == common, str(answer.packet)
         assert all(o.share > 0 for o in distribution.outcomes)
 
 
@@ -87,13 +94,13 @@ def check_equal_shares(answer: Trace) -> None:
     first = answer.distributions[0]
     if any("seen at" in condition for ways in first.hypotheses for condition in ways):
         return
-    found: dict[str, Fraction] = {}
+    found: dict[str, float] = {}
     for outcome in first.outcomes:
         if outcome.verdict in (Verdict.ENDPOINT, Verdict.SENT_TO_NODE, Verdict.HOST_ENDPOINT):
-            found[outcome.where] = found.get(outcome.where, Fraction(0)) + outcome.share
+            found[outcome.where] = found.get(outcome.where, 0) + float(outcome.share)
+    fair = sum(found.values()) / max(len(found), 1)
     for share in found.values():
-        fair = sum(found.values()) / len(found)
-        assert abs(float(share - fair)) < 1e-8, str(answer.packet)
+        assert abs(share - fair) < 1e-8, str(answer.packet)
 
 
 @pytest.mark.parametrize("name", NAMED)
