@@ -46,13 +46,15 @@ class Reports:
         self._wall = wall
         self._after_sync = after_sync
         self._first = True
-        self._read = True
+        self._waited = False
         self.last_sync: float | None = None
         self.watches: dict[str, str] = {}
 
     def waiting(self, reasons: Sequence[str]) -> None:
         """See Reporter."""
-        self._log.info("waiting before the first sync", for_=list(reasons))
+        say = self._log.debug if self._waited else self._log.info
+        self._waited = True
+        say("waiting before the first sync", missing=list(reasons))
         self._manager.status(f"waiting for {', '.join(reasons)}")
 
     def watching(self, event: Watching | Trouble) -> None:
