@@ -29,8 +29,8 @@ class Agent:
         """Carry out an order, and return what is to be told."""
         match name:
             case "serve":
-                for host, address, ports in arguments["servers"]:
-                    await serve(self._sockets, host, address, ports)
+                for host, addresses, ports in arguments["servers"]:
+                    await serve(self._sockets, host, addresses, ports)
                 return None
             case "knock":
                 requests = [tuple(request) for request in arguments["requests"]]

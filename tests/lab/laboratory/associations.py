@@ -34,7 +34,8 @@ class Knocker:
         """Send an INIT; return what the server says, or raise the error that comes of it."""
         raw = self._socket(host, destination)
         key = (destination, port, source_port or self._next_port())
-        self._waiting[host, key] = heard = asyncio.get_running_loop().create_future()
+        heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[host, key] = heard
         packet = sctp.init(key[2], port, random.randrange(1, 1 << 32))
         try:
             # So the kernel tells a sender on the node itself that a rule dropped or rejected it.

@@ -97,7 +97,7 @@ class Laboratory:
         objects: Sequence[Object],
         config: Mapping[str, Any] | None = None,
         *,
-        nodes: Iterable[str] = tuple(node.name for node in NODES),
+        nodes: Iterable[str] = ("node1", "node2"),
     ) -> dict[str, str]:
         """Have nodes serve Services, by `nptables apply`; returns what it said on each.
 

@@ -89,10 +89,10 @@ class Prober:
 
     def serve(self) -> None:
         """Start the servers, and wait until the network lets everybody reach them."""
-        ports = dict.fromkeys(NODES, (SERVED,)) | dict.fromkeys(PODS, _SERVED_BY_PODS)
-        servers = [(h.name, address, ports[h]) for h in ports for address in h.address]
-        # What only the node itself may reach.
-        servers += [(node.name, LOCALHOST.ipv4, (SERVED,)) for node in NODES]
+        servers: list[tuple[str, list[str], tuple[int, ...]]]
+        servers = [(pod.name, [*pod.address], _SERVED_BY_PODS) for pod in PODS]
+        # On localhost too, which only the node itself may reach.
+        servers += [(node.name, [*node.address, LOCALHOST.ipv4], (SERVED,)) for node in NODES]
         self._order("serve", servers=servers)
         self._await_links()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.lab.laboratory import envelopes, sctp
-from tests.lab.laboratory.sockets import enlarge
+from tests.lab.laboratory.sockets import enlarge, family_of
 
 if TYPE_CHECKING:
     from tests.lab.laboratory.sockets import Sockets
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 _BACKLOG = 4096
 
 
-async def serve(sockets: Sockets, host: str, address: str, ports: list[int]) -> None:
-    """Listen at an address of a host, with TCP, UDP and SCTP at each of the ports."""
+async def serve(sockets: Sockets, host: str, addresses: list[str], ports: list[int]) -> None:
+    """Listen at addresses of a host, with TCP, UDP and SCTP at each of the ports."""
     loop = asyncio.get_running_loop()
-    for port in ports:
+    for address, port in itertools.product(addresses, ports):
         listener = sockets.open(host, address, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
@@ -27,10 +28,13 @@ async def serve(sockets: Sockets, host: str, address: str, ports: list[int]) -> 
         enlarge(receiver)
         receiver.bind((address, port))
         await loop.create_datagram_endpoint(lambda: _UDPServer(host), sock=receiver)
-    raw = sockets.open(host, address, socket.SOCK_RAW, sctp.PROTOCOL)
-    envelopes.prepare(raw)
-    enlarge(raw)
-    loop.add_reader(raw, _answer_sctp, raw, host, address, frozenset(ports))
+    served = frozenset(itertools.product(addresses, ports))
+    # A raw socket hears everything of its family.
+    for anywhere in {family_of(address): address for address in addresses}.values():
+        raw = sockets.open(host, anywhere, socket.SOCK_RAW, sctp.PROTOCOL)
+        envelopes.prepare(raw)
+        enlarge(raw)
+        loop.add_reader(raw, _answer_sctp, raw, host, served)
 
 
 def answer(host: str, source: tuple[Any, ...]) -> bytes:
@@ -63,7 +67,7 @@ class _UDPServer(asyncio.DatagramProtocol):
         self.transport.sendto(answer(self.host, addr), addr)
 
 
-def _answer_sctp(raw: socket.socket, host: str, address: str, ports: frozenset[int]) -> None:
+def _answer_sctp(raw: socket.socket, host: str, served: frozenset[tuple[str, int]]) -> None:
     """Accept an INIT for a server, and abort every other one, as a kernel with SCTP would."""
     try:
         data, source, destination = envelopes.receive(raw)
@@ -72,7 +76,7 @@ def _answer_sctp(raw: socket.socket, host: str, address: str, ports: frozenset[i
     request = sctp.parse(data)
     if request is None or request.chunk != sctp.INIT:
         return
-    if destination == address and request.destination_port in ports:
+    if (destination, request.destination_port) in served:
         reply = sctp.accept(request, answer(host, (source, request.source_port)))
     else:
         reply = sctp.abort(request)
