@@ -22,7 +22,8 @@ class Ownership:
     chains, by table, in the order in which they stand at the top of their chain. In a chain of
     `unordered` the order among lines of different service ports means nothing. A chain of
     `lent` that is no longer wanted stays as it is while a rule of somebody else leads to it;
-    any other is emptied then.
+    any other is emptied then. In a chain of `joint` the owner's lines must stand, and lines of
+    others may stand beside them.
     """
 
     chains: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
@@ -31,6 +32,7 @@ class Ownership:
     jumps: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     unordered: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
     lent: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+    joint: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
 
     @property
     def tables(self) -> tuple[str, ...]:

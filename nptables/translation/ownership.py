@@ -28,8 +28,8 @@ def ownership(context: Context | None = None) -> Ownership:
     """What kube-proxy owns on a node.
 
     KUBE-FIREWALL also belongs to the kubelet: it is ours alone only where kube-proxy writes
-    its rule (IPv4 with node ports on localhost), and only has to exist elsewhere. Without a
-    context it is left to the kubelet.
+    its rule (IPv4 with node ports on localhost), and only has to exist elsewhere. Rules that
+    the kubelet adds there stay. Without a context the chain is left to the kubelet.
     """
     writes_firewall = context is not None and bool(firewall_lines(context))
     firewall = frozenset({chains.FIREWALL})
@@ -37,6 +37,7 @@ def ownership(context: Context | None = None) -> Ownership:
         chains={"nat": _NAT, "filter": _FILTER | firewall if writes_firewall else _FILTER},
         patterns={"nat": _HASHED},
         ensured={} if writes_firewall else {"filter": firewall},
+        joint={"filter": firewall},
         jumps=JUMPS,
         unordered={
             "nat": frozenset({chains.SERVICES, chains.NODEPORTS}),

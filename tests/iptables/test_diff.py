@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from nptables import Family, Ownership, Ruleset, diff
-from nptables.iptables.changes import undo
+from nptables import Family, Ownership, Ruleset
+from nptables.iptables.changes import diff, undo
 from nptables.iptables.changes.likeness import target_of, without_comments
 from nptables.iptables.changes.report import report_lines, to_text
 from nptables.iptables.changes.steps import steps_of
@@ -44,7 +44,7 @@ def ruleset(**tables: list[str]) -> Ruleset:
     return Ruleset.from_save("\n".join(text) + "\n")
 
 
-def plan_of(current: Ruleset, desired: Ruleset):  # noqa: ANN201 (a Plan)
+def plan_of(current: Ruleset, desired: Ruleset):
     return diff(current, desired, ownership=OWNER)
 
 

@@ -7,8 +7,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nptables import Family, Ownership, Ruleset, apply, diff
-from nptables.iptables.changes import undo
+from nptables import Family, Ownership, Ruleset, apply
+from nptables.iptables.changes import diff, undo
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table
 from nptables.testing import FakeKernel
 
@@ -17,11 +17,11 @@ OWN = tuple(f"OUR-{number}" for number in range(3))
 FOREIGN = ("OUR-STRANGER", "DOCKER", "CNI")
 JUMPS = ("-A FORWARD -j OUR-ALL", "-A INPUT -j OUR-ALL", "-A INPUT -j OUR-PORTS")
 OWNER = Ownership(
-    chains={table: SHARED for table in ("nat", "filter")},
+    chains=dict.fromkeys(("nat", "filter"), SHARED),
     patterns={table: re.compile(r"OUR-[0-9]") for table in ("nat", "filter")},
     ensured={"filter": frozenset({"LENT"})},
     jumps={"filter": JUMPS, "nat": JUMPS[1:]},
-    unordered={table: SHARED for table in ("nat", "filter")},
+    unordered=dict.fromkeys(("nat", "filter"), SHARED),
 )
 
 matches = st.sampled_from(
@@ -58,7 +58,7 @@ def rules(draw: st.DrawFn, chain: str, targets: list[str]) -> tuple[str, ...]:
 def owned(draw: st.DrawFn) -> Ruleset:
     tables = {}
     for table in ("nat", "filter"):
-        chains = {chain: () for chain in BUILT_IN_CHAINS[table]} | draw(own_chains())
+        chains = dict.fromkeys(BUILT_IN_CHAINS[table], ()) | draw(own_chains())
         if table == "filter":
             chains["LENT"] = ()
         for chain in chains:

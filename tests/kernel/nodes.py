@@ -51,6 +51,11 @@ class Node:
         """Run the command line inside."""
         return self.netns.run([*LIBRARY, *arguments], check=check, **more)
 
+    def apply(self, path: Path, *more: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `nptables apply` on the namespace's backend, settings of the kernel left alone."""
+        arguments = ("--no-prepare", "--backend", self.netns.backend, "--wait", "60")
+        return self.nptables("apply", path, *arguments, *more, check=check)
+
     def read(self, family: Family = Family.IPV4) -> Ruleset:
         """What the kernel holds."""
         return self.backend(family).read()

@@ -100,7 +100,10 @@ def _compare_table(
         before = have.get(chain)
         if before == lines or not owner.owns_chain(name, chain):
             continue
-        change = _compare_chain(chain, before, lines, family, shared=chain in unordered)
+        if before is not None and chain in owner.joint.get(name, ()):
+            change = _compare_joint_chain(chain, before, lines, family)
+        else:
+            change = _compare_chain(chain, before, lines, family, shared=chain in unordered)
         if change is None:
             continue
         if change.removed or change.added or before is None or change.kind == "rewrite":
@@ -140,6 +143,16 @@ def _compare_chain(
         return ChainChange(chain, before, after, in_place=True)
     found = compare_multisets(before, after, family)
     return ChainChange(chain, before, after, found.removed, found.added)
+
+
+def _compare_joint_chain(
+    chain: str, before: tuple[str, ...], after: tuple[str, ...], family: Family
+) -> ChainChange | None:
+    """What is missing goes to the top; nothing is removed."""
+    added = compare_multisets(before, after, family).added
+    if not added:
+        return None
+    return ChainChange(chain, before, (*added, *before), (), added, in_place=True)
 
 
 def _compare_shared_chain(

@@ -56,7 +56,8 @@ def command(kind: Kind, family: Family, suffix: str = "") -> list[str]:
     if found := find_program(f"xtables-{kind}-multi"):
         return [found, "-".join(filter(None, (stem(family), suffix)))]
     raise BackendUnavailable(
-        f"the program {name} is not installed: the {kind} backend cannot be used"
+        f"the program {name} is not installed, and the {kind} backend needs it: install it "
+        "(Debian: iptables), or say another --backend"
     )
 
 
@@ -164,6 +165,8 @@ _NO_SUPPORT = re.compile(
     r"can't initialize ip6?tables table|Table does not exist|Protocol not (?:supported|available)"
     r"|Address family not supported|Failed to initialize nft|do you need to insmod"
 )
+# What legacy says for want of rights as well as of support.
+_NOT_OPENED = re.compile(r"unable to initialize table")
 _LOCKED = re.compile(r"holding the xtables lock|Resource temporarily unavailable")
 _FULL = re.compile(r"No space left on device|Read-only file system")
 _NOISE = re.compile(r"^(?:Try `.*|Error occurred at line: \d+|Perhaps iptables or your kernel.*)$")
@@ -184,6 +187,11 @@ def classify(done: Completed, kind: Kind, waited: float, doing: str) -> KernelEr
     if _NOT_ROOT.search(words):
         return BackendUnavailable(
             f"{doing} needs root (CAP_NET_ADMIN and CAP_NET_RAW): {_said(words)}"
+        )
+    if _NOT_OPENED.search(words):
+        return BackendUnavailable(
+            f"{doing}: the legacy tables cannot be opened, which takes root (CAP_NET_ADMIN and "
+            f"CAP_NET_RAW) and a kernel that has them: {_said(words)}"
         )
     if _NO_SUPPORT.search(words):
         return BackendUnavailable(f"{doing}: this kernel lacks the tables: {_said(words)}")
