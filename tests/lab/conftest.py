@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session", params=BACKENDS)
 def standing_lab(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     """The network, which stands for all tests of a backend."""
-    requires("root", "netns", request.param, "ip", "sysctl", "conntrack")
+    requires("root", "netns", request.param, "bridge netfilter", "conntrack")
     remove_orphans()
     with laboratory(request.param) as lab:
         yield lab

@@ -152,7 +152,7 @@ with laboratory("nft"):
 
 
 def test_nothing_stays_of_a_laboratory_whose_process_was_killed() -> None:
-    requires("root", "netns", "nft", "ip", "sysctl", "conntrack")
+    requires("root", "netns", "nft", "bridge netfilter", "conntrack")
     with subprocess.Popen(
         [sys.executable, "-c", BUILD_AND_WAIT],
         stdin=subprocess.PIPE,

@@ -27,6 +27,7 @@ from tests.lab.laboratory.addresses import (
 )
 from tests.lab.laboratory.lab import REFUSED, SILENCE, Question, answered
 from tests.lab.laboratory.manifests import PORT, balanced, service
+from tests.support.requirements import requires
 
 if TYPE_CHECKING:
     from tests.lab.laboratory.lab import Expected, Laboratory
@@ -282,6 +283,7 @@ def test_a_service_without_endpoints_refuses_at_once(
 def test_a_node_reaches_node_ports_by_localhost_and_counts_it(
     lab: Laboratory, request: pytest.FixtureRequest
 ) -> None:
+    requires("nfacct objects")
     start(lab, request, exposed(POD1A), **CLUSTER_CIDR)
     before = accepted_on_localhost(lab)
 

@@ -69,6 +69,11 @@ def _python_iptables() -> str | None:
     return None if found else "python-iptables"
 
 
+def _bridge_netfilter() -> str | None:
+    setting = "net.bridge.bridge-nf-call-iptables"
+    return _refusal(["sysctl", "-n", setting], "iptables for bridges (modprobe br_netfilter)")
+
+
 def _refusal(argv: list[str], what: str) -> str | None:
     """Run a program in a namespace made for this one question."""
     if reason := _root():
@@ -97,5 +102,6 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "legacy": _backend("legacy"),
     "nft": _backend("nft"),
     "nfacct objects": _nfacct,
+    "bridge netfilter": _bridge_netfilter,
     "python-iptables": _python_iptables,
 }

@@ -138,4 +138,3 @@ def clear(namespace: Namespace) -> None:
         namespace.restore(_EMPTY, family)
     namespace.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.route_localnet=0"])
     namespace.run(["conntrack", "-F"])
-    namespace.run(["nfacct", "flush"])
