@@ -98,6 +98,12 @@ def _headline(
         yield from _stays_on_node(outcome, frontend, decision)
     elif outcome.verdict is Verdict.LEAVES:
         yield from _leaves(outcome, frontend, decision)
+    elif outcome.verdict is Verdict.ONE_WAY:
+        yield Reason(
+            "one-way",
+            f"ONE-WAY: {outcome.where} is reached, but {outcome.text}, which alone could "
+            f"translate the answer back: the source should be masqueraded there",
+        )
     elif outcome.text:
         yield Reason(outcome.verdict.value, outcome.text)
 

@@ -26,7 +26,8 @@ class Verdict(enum.Enum):
     HOST_ENDPOINT: an endpoint of a Service in the node's own network. SENT_TO_NODE: it is on
     its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
     and nobody is known to listen there. LEAVES: it leaves the node with the destination that
-    it came with. REFUSED: the sender is told. DROPPED: the sender is told nothing. UNKNOWN:
+    it came with. ONE_WAY: an endpoint has it, but its answer goes past the node that translated
+    the destination, and the sender does not recognise it. REFUSED: the sender is told. DROPPED: the sender is told nothing. UNKNOWN:
     it cannot be followed further. STAYS: it never leaves its sender.
     """
 
@@ -36,6 +37,7 @@ class Verdict(enum.Enum):
     SENT_TO_NODE = "sent-to-node"
     NODE = "node"
     LEAVES = "leaves"
+    ONE_WAY = "one-way"
     REFUSED = "refused"
     DROPPED = "dropped"
     UNKNOWN = "unknown"

@@ -74,7 +74,11 @@ class _Stop:
 
 @attrs.frozen
 class _Arrival:
-    """A packet on its way into a node, with what happened to it before."""
+    """A packet on its way into a node, with what happened to it before.
+
+    `must_return` names the nodes that translated the destination and left a source that is not
+    theirs: an answer that does not pass them again is not recognised by the sender.
+    """
 
     stop: _Stop
     state: State
@@ -83,6 +87,7 @@ class _Arrival:
     visited: tuple[str, ...]
     translated: bool = False
     rewritten: bool = False
+    must_return: tuple[str, ...] = ()
 
 
 class _Tracer:
@@ -241,11 +246,13 @@ class _Tracer:
         state, network = left.state, arrival.stop.network
         translated = arrival.translated or state.dnat
         rewritten = arrival.rewritten or state.snat
+        arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
         if left.exit is Exit.DELIVERED:
             verdict = Verdict.HOST_ENDPOINT if translated else self._listener(state, packet)
+            verdict, text = _way_back(verdict, "", network.node.name, arrival)
             self._record(
                 verdict, state, left.flow, _deciding(left.flow), node=network.node.name,
-                rewritten=rewritten,
+                rewritten=rewritten, text=text,
             )  # fmt: skip
             return
         place = network.place(state.destination)
@@ -256,10 +263,25 @@ class _Tracer:
             verdict = Verdict.SENT_TO_NODE
         else:
             verdict, text = self._destination_verdict(place, translated=translated)
+        verdict, text = _way_back(verdict, text, place.node, arrival)
         self._record(
             verdict, state, left.flow, _deciding(left.flow), node=place.node,
             rewritten=rewritten, text=text,
         )  # fmt: skip
+
+    def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
+        """The nodes that an answer has to pass, this one included."""
+        network = arrival.stop.network
+        if not state.dnat or state.snat or arrival.from_node:
+            return arrival.must_return
+        source = arrival.state.source
+        if isinstance(source, Somewhere):
+            elsewhere = source.outside
+        else:
+            elsewhere = network.place(source).site in (
+                Site.OTHER_NODE, Site.POD_ELSEWHERE, Site.OUTSIDE,
+            )  # fmt: skip
+        return (*arrival.must_return, network.node.name) if elsewhere else arrival.must_return
 
     def _listener(self, state: State, packet: Packet) -> Verdict:
         known = self._services is not None and self._services.is_endpoint(
@@ -304,6 +326,7 @@ class _Tracer:
                 from_node=False,
                 translated=arrival.translated or state.dnat,
                 rewritten=arrival.rewritten or state.snat,
+                must_return=arrival.must_return,
                 visited=(*arrival.visited, place.node),
             ),
             packet,
@@ -383,6 +406,14 @@ class _Tracer:
             text=text,
         )
         self._found[key] = (outcome, flow.weights)
+
+
+def _way_back(verdict: Verdict, text: str, node: str, arrival: _Arrival) -> tuple[Verdict, str]:
+    """The verdict, unless the answer of the endpoint goes past a node that it has to pass."""
+    passed_by = [name for name in arrival.must_return if node and name != node]
+    if not verdict.arrives or not passed_by:
+        return verdict, text
+    return Verdict.ONE_WAY, f"{node} answers the sender straight, and not through {passed_by[0]}"
 
 
 def _deciding(flow: Flow) -> Step | None:

@@ -21,6 +21,7 @@ _VERDICTS = {
     Verdict.SENT_TO_NODE: "goes to the endpoint's node",
     Verdict.NODE: "reaches the node itself, nobody is known to listen",
     Verdict.LEAVES: "leaves the node untranslated",
+    Verdict.ONE_WAY: "reaches the endpoint, the answer gets lost",
     Verdict.REFUSED: "refused",
     Verdict.DROPPED: "dropped",
     Verdict.UNKNOWN: "not known",
