@@ -9,7 +9,7 @@ steps fall away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -84,6 +84,23 @@ def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
     for table in tables.values():
         found += _deletions(table, piece)
     return [step for step in found if step]
+
+
+def with_deletions(steps: Sequence[Step]) -> list[Step]:
+    """The same steps with one commit less for each table that has deletions.
+
+    They go into the last step before them that changes their table, unless they come in pieces.
+    On legacy a commit costs what the whole table does. A refused deletion takes the whole step
+    back, so whoever uses this has to fall back on the steps as they were.
+    """
+    found = list(steps)
+    for deletions in [step for step in steps if step.delete]:
+        table = [index for index, step in enumerate(found) if step.table == deletions.table]
+        *_, last, own = (-1, *table)
+        if last >= 0 and not found[last].delete:
+            found[last] = attrs.evolve(found[last], delete=found[own].delete)
+            del found[own]
+    return found
 
 
 def _old_and_new(table: TablePlan, plan: Plan) -> Step:

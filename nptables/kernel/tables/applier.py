@@ -10,7 +10,7 @@ import attrs
 from nptables.errors import BackendUnavailable, KernelBusy, KernelRefused, NotConverged
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, Step, diff
-from nptables.iptables.changes.steps import steps_of
+from nptables.iptables.changes.steps import steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.refusals import explain
 from nptables.translation.grouping import service_groups
@@ -117,8 +117,22 @@ class Applier:
     def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]]]:
         """Commit the steps; returns how many, and the chains that could not be deleted."""
         steps = steps_of(plan, piece=self.backend.piece)
+        together = with_deletions(steps)
         try:
-            self.backend.commit(steps)
+            self.backend.commit(together)
+        except KernelRefused as error:
+            at = _step_with_deletions(together, error)
+            if at is None:
+                raise
+            return self._carry_out_apart(steps, at)
+        return len(together), set()
+
+    def _carry_out_apart(
+        self, steps: Sequence[Step], start: int
+    ) -> tuple[int, set[tuple[str, str]]]:
+        """Commit the steps from `start` on, so that a refused deletion takes nothing else back."""
+        try:
+            self.backend.commit(steps[start:])
         except KernelRefused as error:
             if not error.step.startswith("deletions"):
                 raise
@@ -189,6 +203,14 @@ def apply(
             f"the plan is for {plan.family.value} and the backend for {backend.family.value}"
         )
     return Applier(backend, verify=verify, wait=wait).apply(plan)
+
+
+def _step_with_deletions(steps: Sequence[Step], error: KernelRefused) -> int | None:
+    """Which step was refused, if it is one that deletes chains."""
+    for index, step in enumerate(steps):
+        if step.delete and (step.table, step.purpose) == (error.table, error.step):
+            return index
+    return None
 
 
 def _as_rule(line: str) -> str:

@@ -1,0 +1,279 @@
+"""What one change becomes: chains to write and delete, lines of shared chains, commits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nptables import Cluster, Family, ProxyConfig
+from nptables.incremental import Changes, IncrementalTranslator
+from nptables.kernel.following import Followed, Follower
+from nptables.testing import FakeKernel
+from tests.support.clusters import endpoint, endpoint_slice, node, service
+
+WEB, API = "10.244.1.1", "10.244.1.2"
+
+
+class Following:
+    """A cluster of two Services with an endpoint each, and a kernel that holds its rules."""
+
+    def __init__(self, *more: dict[str, Any]) -> None:
+        objects = [
+            node(),
+            service("api", clusterIP="10.96.0.1", ports=[{"port": 80, "nodePort": 30001}]),
+            service("web", clusterIP="10.96.0.2", ports=[{"port": 80, "nodePort": 30002}]),
+            endpoint_slice(endpoint(API), of="api"),
+            endpoint_slice(endpoint(WEB), of="web"),
+            *more,
+        ]
+        cluster = Cluster.from_objects(objects)
+        self.node, self.config = cluster.node("node1"), ProxyConfig()
+        self.kernel = FakeKernel()
+        self.follower = Follower(
+            self.kernel, IncrementalTranslator(self.node, self.config, Family.IPV4)
+        )
+        self.follower.pending.add(Changes.everything(cluster, self.node, self.config))
+        self.follower.sync()
+        self.kernel.commits.clear()
+
+    def change(self, *objects: dict[str, Any]) -> Followed:
+        """Put objects, and bring the change to the kernel."""
+        cluster = Cluster.from_objects(objects)
+        self.follower.pending.add(Changes(dict(cluster.services), dict(cluster.slices)))
+        return self.follower.sync()
+
+
+def test_an_endpoint_more_writes_its_chain_and_the_one_that_leads_to_it() -> None:
+    followed = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+
+    kinds = {chain.partition("-")[2][:3] for chain in followed.update.write}
+    assert kinds == {"SVC", "SEP"}
+    assert len(followed.update.write) == 2
+    assert not followed.update.delete
+    assert not followed.update.shared
+    assert not followed.read
+
+
+def test_an_endpoint_less_is_one_commit_with_its_deletion() -> None:
+    following = Following()
+    following.change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+    following.kernel.commits.clear()
+
+    followed = following.change(endpoint_slice(endpoint(WEB), of="web"))
+
+    (commit,) = following.kernel.commits
+    (gone,) = followed.update.delete
+    assert f"-X {gone}\nCOMMIT" in commit
+    assert gone not in following.kernel.read().tables["nat"].chains
+
+
+def test_a_chain_that_others_use_stays_and_does_not_stop_the_rest() -> None:
+    following = Following()
+    following.change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+    nat = following.kernel.read().tables["nat"].chains
+    (used,) = (c for c, lines in nat.items() if any("-destination 10.244.1.9:" in x for x in lines))
+    following.kernel.restore(f"*nat\n:OTHERS - [0:0]\n-A OTHERS -j {used}\nCOMMIT\n")
+
+    followed = following.change(endpoint_slice(endpoint("10.244.1.7"), of="web"))
+
+    nat = following.kernel.read().tables["nat"].chains
+    assert followed.applied.kept == (("nat", used),)
+    assert nat[used] == ()
+    assert any("10.244.1.7:" in line for lines in nat.values() for line in lines)
+
+
+def test_the_last_endpoint_that_goes_moves_lines_between_nat_and_filter() -> None:
+    followed = Following().change(endpoint_slice(of="web"))
+
+    shared = followed.update.shared
+    assert [line.split(" -j ")[1][:9] for line in shared["nat", "KUBE-SERVICES"].removed] == [
+        "KUBE-SVC-"
+    ]
+    assert len(shared["nat", "KUBE-NODEPORTS"].removed) == 1
+    assert not shared["nat", "KUBE-SERVICES"].added
+    (refusal,) = shared["filter", "KUBE-SERVICES"].added
+    assert refusal.endswith("-j REJECT --reject-with icmp-port-unreachable")
+
+
+def test_packets_are_refused_before_they_are_no_longer_translated_and_the_other_way_round() -> None:
+    following = Following()
+
+    following.change(endpoint_slice(of="web"))
+    assert [commit.splitlines()[0] for commit in following.kernel.commits] == ["*filter", "*nat"]
+
+    following.kernel.commits.clear()
+    following.change(endpoint_slice(endpoint(WEB), of="web"))
+    assert [commit.splitlines()[0] for commit in following.kernel.commits] == ["*nat", "*filter"]
+
+
+def test_a_service_more_stands_above_the_last_line_of_the_services() -> None:
+    following = Following()
+
+    following.change(
+        service("db", clusterIP="10.96.0.3", ports=[{"port": 80, "nodePort": 30003}]),
+        endpoint_slice(endpoint("10.244.1.3"), of="db"),
+    )
+
+    lines = following.kernel.read().lines("nat", "KUBE-SERVICES")
+    assert "-d 10.96.0.3/32" in lines[0]
+    assert lines[-1].endswith("-j KUBE-NODEPORTS")
+    assert all(":KUBE-SERVICES" not in commit for commit in following.kernel.commits)
+
+
+def test_a_service_that_claims_the_address_of_an_older_one_stands_below_it() -> None:
+    following = Following(
+        service(
+            "old",
+            clusterIP="10.96.0.8",
+            ports=[{"port": 80, "nodePort": 30008}],
+            creationTimestamp="2026-01-01T00:00:00Z",
+        ),
+        endpoint_slice(endpoint("10.244.1.8"), of="old"),
+    )
+
+    following.change(
+        service(
+            "a-new-one",
+            clusterIP="10.96.0.8",
+            ports=[{"port": 80, "nodePort": 30009}],
+            creationTimestamp="2026-02-01T00:00:00Z",
+        ),
+        endpoint_slice(endpoint("10.244.1.9"), of="a-new-one"),
+    )
+
+    lines = following.kernel.read().lines("nat", "KUBE-SERVICES")
+    rivals = [line.split('"')[1] for line in lines if "-d 10.96.0.8/32" in line]
+    assert rivals == ["default/old cluster IP", "default/a-new-one cluster IP"]
+
+
+def test_the_younger_of_two_rivals_that_is_made_anew_with_an_older_date_takes_the_packets() -> None:
+    def rival(name: str, month: int) -> dict[str, Any]:
+        return service(
+            name,
+            clusterIP="10.96.0.8",
+            ports=[{"port": 80, "nodePort": 30000 + len(name)}],
+            creationTimestamp=f"2026-{month:02}-01T00:00:00Z",
+        )
+
+    following = Following(
+        rival("one", 2),
+        rival("other", 3),
+        endpoint_slice(endpoint("10.244.1.8"), of="one"),
+        endpoint_slice(endpoint("10.244.1.9"), of="other"),
+    )
+
+    following.change(rival("other", 1))
+
+    lines = following.kernel.read().lines("nat", "KUBE-SERVICES")
+    rivals = [line.split('"')[1] for line in lines if "-d 10.96.0.8/32" in line]
+    assert rivals == ["default/other cluster IP", "default/one cluster IP"]
+
+
+def test_an_address_that_becomes_a_balancers_too_keeps_its_lines_in_their_order() -> None:
+    def balanced(*addresses: str) -> dict[str, Any]:
+        return service(
+            "web",
+            type="LoadBalancer",
+            clusterIP="10.96.0.2",
+            ports=[{"port": 80, "nodePort": 30002}],
+            externalIPs=["198.51.100.1"],
+            loadBalancerSourceRanges=["203.0.113.0/24"],
+            status={"loadBalancer": {"ingress": [{"ip": address} for address in addresses]}},
+        )
+
+    following = Following()
+    following.change(balanced())
+
+    following.change(balanced("198.51.100.1"))
+
+    lines = following.kernel.read().lines("nat", "KUBE-SERVICES")
+    said = [line.split('"')[1] for line in lines if "-d 198.51.100.1/32" in line]
+    assert said == ["default/web external IP", "default/web loadbalancer IP"]
+
+
+def test_many_changed_lines_rewrite_a_shared_chain() -> None:
+    following = Following()
+    many = [
+        service(f"s{n}", clusterIP=f"10.96.1.{n}", ports=[{"port": 80, "nodePort": 31000 + n}])
+        for n in range(1, 41)
+    ]
+
+    following.change(*many, *(endpoint_slice(endpoint(WEB), of=f"s{n}") for n in range(1, 41)))
+
+    assert any(":KUBE-SERVICES - [0:0]" in commit for commit in following.kernel.commits)
+    assert not any("-I KUBE-SERVICES" in commit for commit in following.kernel.commits)
+
+
+def test_what_changes_no_rule_reaches_no_kernel() -> None:
+    following = Following()
+
+    followed = following.change(
+        endpoint_slice(endpoint(WEB, targetRef={"kind": "Pod", "name": "other"}), of="web")
+    )
+
+    assert not followed.update
+    assert following.kernel.commits == []
+
+
+def test_a_service_that_goes_and_comes_before_a_sync_costs_nothing() -> None:
+    following = Following()
+    (web,) = Cluster.from_objects(
+        [service("web", clusterIP="10.96.0.2", ports=[{"port": 80, "nodePort": 30002}])]
+    ).services.values()
+
+    following.follower.pending.service_gone(web.key)
+    following.follower.pending.service(web)
+    following.follower.sync()
+
+    assert following.kernel.commits == []
+
+
+def test_crossing_the_border_of_a_large_cluster_rewrites_every_endpoint_rule() -> None:
+    following = Following()
+    thousand = [endpoint(f"10.9.{n // 250}.{n % 250 + 1}") for n in range(999)]
+
+    followed = following.change(endpoint_slice(*thousand, of="web", name="web-2"))
+
+    assert followed.update.everything
+    held = following.kernel.read().tables["nat"].chains
+    assert not any(
+        "--comment" in line
+        for chain, lines in held.items()
+        if chain.startswith("KUBE-SEP-")
+        for line in lines
+    )
+
+
+def test_an_update_is_past_once_another_is_accepted() -> None:
+    following = Following()
+    translator = following.follower.translator
+    (web,) = Cluster.from_objects([endpoint_slice(of="web")]).slices.items()
+    first = translator.prepare(Changes(slices=dict([web])))
+    second = translator.prepare(Changes(slices=dict([web])))
+    before = first.previous
+    translator.accept(second)
+
+    with pytest.raises(ValueError, match="present state"):
+        translator.accept(first)
+    with pytest.raises(RuntimeError, match="past"):
+        _ = before.tables
+
+
+def test_a_follower_refuses_a_translator_of_the_other_family() -> None:
+    translator = IncrementalTranslator(Cluster().node("node1"), ProxyConfig(), Family.IPV6)
+
+    with pytest.raises(ValueError, match="IPv6"):
+        Follower(FakeKernel(), translator)
+
+
+def test_after_a_doubt_the_kernel_is_read_and_repaired() -> None:
+    following = Following()
+    following.kernel.restore("*nat\n:KUBE-NODEPORTS - [0:0]\nCOMMIT\n")
+
+    following.follower.doubt()
+    followed = following.follower.sync()
+
+    assert followed.read
+    assert not followed.update
+    assert len(following.kernel.read().lines("nat", "KUBE-NODEPORTS")) == 2
