@@ -62,6 +62,11 @@ def read_kind(raw: Any) -> str | Problem:
     if not isinstance(raw, Mapping):
         return Problem(f"must be a Kubernetes object, not {described(raw)}")
     kind, version = raw.get("kind"), raw.get("apiVersion")
+    if "api_version" in raw:
+        return Problem(
+            "has the field names of the Python client's to_dict()",
+            hint="pass the model itself, or ApiClient().sanitize_for_serialization(model)",
+        )
     if not isinstance(kind, str) or not kind:
         return _without_kind(raw, kind)
     if not isinstance(version, str) or not version:
@@ -110,11 +115,6 @@ def _is_former(kind: str, version: str) -> bool:
 
 
 def _without_kind(raw: Object, kind: Any) -> Problem:
-    if "api_version" in raw:
-        return Problem(
-            "has the field names of the Python client's to_dict()",
-            hint="pass the model itself, or ApiClient().sanitize_for_serialization(model)",
-        )
     if kind is not None and kind != "":
         return Problem(f"must be text, not {described(kind)}", path=("kind",))
     for key in map(str, raw):

@@ -133,6 +133,7 @@ def _load(
     for found in read_inputs(*paths):
         if isinstance(found, Problem):
             problems.append(found)
+            names.append(found.file or "")
             continue
         names.append(found.name)
         documents, wrong = parse_text(found, progress)
@@ -143,7 +144,7 @@ def _load(
         del found
     if not items and not problems:
         problems.append(_nothing(names))
-    return _finished(items, problems, notes, options, with_places=kept <= _KEPT_TEXT)
+    return _finished(items, problems, notes, options, files=names, with_places=kept <= _KEPT_TEXT)
 
 
 def _finished(
@@ -152,6 +153,7 @@ def _finished(
     notes: list[str],
     options: Options,
     *,
+    files: Iterable[str] = (),
     with_places: bool = True,
 ) -> Loaded:
     flat = [inner for item in items for inner in item.flattened()]
@@ -159,7 +161,7 @@ def _finished(
     result = assemble(flat, options)
     found = [*problems, *result.problems]
     if any(problem.file for problem in found):
-        found = _in_reading_order(found)
+        found = _in_reading_order(found, files)
     return Loaded(
         problems=tuple(found),
         previews=tuple(result.previews),
@@ -173,9 +175,11 @@ def _finished(
     )
 
 
-def _in_reading_order(problems: list[Problem]) -> list[Problem]:
-    files = {problem.file: number for number, problem in reversed(list(enumerate(problems)))}
-    return sorted(problems, key=lambda p: (files[p.file], p.line or 0, p.column or 0, len(p.path)))
+def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:
+    numbers: dict[str | None, int] = {file: number for number, file in enumerate(files)}
+    return sorted(
+        problems, key=lambda p: (numbers.get(p.file, -1), p.line or 0, p.column or 0, len(p.path))
+    )
 
 
 def _places(items: Iterable[Item]) -> dict[tuple[str, str, str], Item]:

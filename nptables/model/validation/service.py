@@ -197,14 +197,22 @@ def _families(spec: Object, reader: Reader) -> None:
     path = (*_SPEC, "ipFamilyPolicy")
     if policy and _type(spec) != "ExternalName":
         check_choice(policy, path, FAMILY_POLICIES, reader)
-    if policy in ("", "SingleStack") and _type(spec) != "ExternalName":
-        for key in ("clusterIPs", "ipFamilies"):
-            listed = _texts(spec, key)
-            if len(listed) == 2 and listed[0] != listed[1]:
-                reader.problem(
-                    path,
-                    f"must be PreferDualStack or RequireDualStack where {key} has two values",
-                )
+
+
+def _dual_stack(spec: Object, reader: Reader) -> None:
+    """Addresses and families, and only where they are right whether the policy allows for two."""
+    before = len(reader.problems)
+    _cluster_ips(spec, reader)
+    _families(spec, reader)
+    policy = _text(spec, "ipFamilyPolicy") or "SingleStack"
+    if len(reader.problems) > before or policy != "SingleStack" or _type(spec) == "ExternalName":
+        return
+    for key in ("clusterIPs", "ipFamilies"):
+        if len(_texts(spec, key)) == 2:
+            reader.problem(
+                (*_SPEC, "ipFamilyPolicy"),
+                f"must be PreferDualStack or RequireDualStack where {key} has two values",
+            )
 
 
 def _external_ips(spec: Object, reader: Reader) -> None:
@@ -275,8 +283,7 @@ _RULES: tuple[Callable[[Object, Reader], None], ...] = (
     _headless_type,
     _external_name,
     _selector,
-    _cluster_ips,
-    _families,
+    _dual_stack,
     _external_ips,
     _load_balancer_only,
     _external_policy,

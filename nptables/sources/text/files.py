@@ -49,7 +49,7 @@ def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | Problem]:
     for path in [os.fspath(path) for path in paths]:
         if path == STDIN and seen_stdin:
             yield Problem("standard input is read once", hint="write - only once", file=STDIN_NAME)
-        elif path != STDIN and Path(path).is_dir():
+        elif path not in ("", STDIN) and _is_directory(path):
             yield from _read_directory(Path(path))
         else:
             seen_stdin = seen_stdin or path == STDIN
@@ -62,6 +62,13 @@ def read_one(path: str | os.PathLike[str]) -> Input:
     if isinstance(found, Problem):
         raise InvalidInput([found])
     return found
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except ValueError:  # a NUL character in the name
+        return False
 
 
 def _read_directory(directory: Path) -> Iterator[Input | Problem]:

@@ -56,8 +56,9 @@ def plain(text: str) -> Any:
     if match:
         sign, *forms = match.groups()
         value, base = next((f, b) for f, b in zip(forms, (16, 2, 8, 10), strict=True) if f)
-        number = int(value, base)
-        return -number if sign == "-" else number
+        number = -int(value, base) if sign == "-" else int(value, base)
+        # Beyond 64 bits go-yaml goes on with a float.
+        return number if -(2**63) <= number < 2**64 else int(float(number))
     if _FLOAT.fullmatch(digits):
         number_or_infinite = float(digits)
         if math.isinf(number_or_infinite):
