@@ -13,6 +13,7 @@ from tests.lab.laboratory.addresses import (
     CLIENT,
     FAMILIES,
     NODE1,
+    NODE2,
     OTHER_CLIENTS,
     POD_NETWORK,
     cluster_ip,
@@ -25,7 +26,7 @@ from tests.lab.laboratory.programming import FailingFrom, apply_one_family
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.lab.laboratory.addresses import Family
+    from tests.lab.laboratory.addresses import Dual, Family
     from tests.lab.laboratory.lab import Laboratory
     from tests.lab.laboratory.manifests import Object
     from tests.lab.laboratory.probing import Answer
@@ -33,49 +34,95 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 CONFIG = {"clusterCIDR": ",".join(POD_NETWORK)}
-EXTERNAL, BALANCER = external_ip(1), external_ip(2)
 POD1A, POD1B, POD1C, *_ = NODE1.pods
+OTHER_CLIENT = OTHER_CLIENTS[0]
 ONLY_THE_CLIENT = [f"{CLIENT.address.ipv4}/32", f"{CLIENT.address.ipv6}/128"]
 # A change never takes more commits than this.
-MOST_COMMITS = 12
+MOST_COMMITS = 15
+WEB, SECOND, THIRD, UNCHANGED = 1, 2, 3, 9
+MANY = range(20, 60)
 
 
-def web(*endpoints: Any, **spec: Any) -> list[Object]:
-    objects = service(endpoints, type="LoadBalancer", externalIPs=list(EXTERNAL), **spec)
-    objects[0]["status"] = balanced(BALANCER)
-    # Another Service stays as it is, so that the shared chains are not all new.
-    return [*objects, *service([POD1C], name="other", number=2)]
+def exposed(number: int, *endpoints: Any, **spec: Any) -> list[Object]:
+    """Return a Service that can be had in every way there is, called by its number."""
+    objects = service(
+        endpoints,
+        name=f"service-{number}",
+        number=number,
+        protocols=["TCP", "UDP"],
+        type="LoadBalancer",
+        externalIPs=list(external_ip(number)),
+        **spec,
+    )
+    objects[0]["status"] = balanced(balancer_ip(number))
+    return objects
 
 
+def balancer_ip(number: int) -> Dual:
+    return external_ip(50 + number)
+
+
+def many() -> list[Object]:
+    """Return so many Services that nft gets their chains in pieces."""
+    return [
+        made
+        for number in MANY
+        for made in service(
+            [POD1A], name=f"many-{number}", number=number, protocols=["TCP"], type="NodePort"
+        )
+    ]
+
+
+# What changes, from what, to what.
 CHANGES = {
-    "none to some endpoints": (web(), web(POD1A)),
-    "some to no endpoints": (web(POD1A), web()),
-    "gains source ranges": (web(POD1A), web(POD1A, loadBalancerSourceRanges=ONLY_THE_CLIENT)),
-    "loses source ranges": (web(POD1A, loadBalancerSourceRanges=ONLY_THE_CLIENT), web(POD1A)),
-    "loses its endpoint and gains another": (web(POD1A), web(POD1B)),
-    "becomes local with its only endpoint elsewhere": (
-        web(POD1A),
-        web(POD1A, externalTrafficPolicy="Local"),
+    "none to some endpoints": (exposed(WEB), exposed(WEB, POD1A)),
+    "some to no endpoints": (exposed(WEB, POD1A), exposed(WEB)),
+    "gains source ranges": (
+        exposed(WEB, POD1A),
+        exposed(WEB, POD1A, loadBalancerSourceRanges=ONLY_THE_CLIENT),
     ),
+    "loses source ranges": (
+        exposed(WEB, POD1A, loadBalancerSourceRanges=ONLY_THE_CLIENT),
+        exposed(WEB, POD1A),
+    ),
+    "loses its endpoint and gains another": (exposed(WEB, POD1A), exposed(WEB, POD1B)),
+    "becomes local with its only endpoint elsewhere": (
+        exposed(WEB, NODE2.pods[0]),
+        exposed(WEB, NODE2.pods[0], externalTrafficPolicy="Local"),
+    ),
+    "three change at once": (
+        [*exposed(WEB), *exposed(SECOND, POD1A), *exposed(THIRD, POD1A)],
+        [
+            *exposed(WEB, POD1A),
+            *exposed(SECOND),
+            *exposed(THIRD, POD1A, loadBalancerSourceRanges=ONLY_THE_CLIENT),
+        ],
+    ),
+    "many appear beside one": (exposed(WEB, POD1A), [*exposed(WEB, POD1A), *many()]),
 }
 
 
-def probes(family: Family) -> list[Probe]:
-    """Return requests by every way to the Service, each by TCP and by UDP."""
-    other = OTHER_CLIENTS[0].of(family)
-    by_tcp = [
-        Probe("client", NODE1.address.of(family), 30001),
-        Probe("client", NODE1.address.of(family), 30001, source_address=other),
-        Probe("client", EXTERNAL.of(family), PORT),
-        Probe("client", BALANCER.of(family), PORT),
-        Probe("client", BALANCER.of(family), PORT, source_address=other),
-        Probe("client", cluster_ip(1).of(family), PORT),
-        Probe("node1", cluster_ip(1).of(family), PORT),
-        Probe("pod1c", cluster_ip(1).of(family), PORT),
-        Probe("pod1c", BALANCER.of(family), PORT),
-        Probe("client", cluster_ip(2).of(family), PORT),
-    ]
-    return [replace(probe, protocol=protocol) for probe in by_tcp for protocol in ("tcp", "udp")]
+def probes(numbers: set[int], family: Family) -> list[Probe]:
+    """Return requests by every way to these Services and one that stays as it is."""
+    node, other = NODE1.address.of(family), OTHER_CLIENT.of(family)
+    found = [Probe("client", node, 30000 + number) for number in (MANY[0], MANY[-1], UNCHANGED)]
+    for number in numbers:
+        port = 30000 + number
+        balancer, external = balancer_ip(number).of(family), external_ip(number).of(family)
+        cluster = cluster_ip(number).of(family)
+        by_tcp = [
+            Probe("client", node, port),
+            Probe("client", node, port, source_address=other),
+            Probe("client", external, PORT),
+            Probe("client", balancer, PORT),
+            Probe("client", balancer, PORT, source_address=other),
+            Probe("client", cluster, PORT),
+            Probe("node1", cluster, PORT),
+            Probe("pod1c", cluster, PORT),
+            Probe("pod1c", balancer, PORT),
+        ]
+        found += [replace(p, protocol=protocol) for p in by_tcp for protocol in ("tcp", "udp")]
+    return found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -83,12 +130,14 @@ def probes(family: Family) -> list[Probe]:
 def test_where_a_commit_fails_packets_fare_as_before_or_as_after(
     lab: Laboratory, change: str, family: Family
 ) -> None:
-    old, new = ([*manifests.nodes(), *objects] for objects in CHANGES[change])
+    unchanged = exposed(UNCHANGED, POD1C)
+    old, new = ([*manifests.nodes(), *unchanged, *objects] for objects in CHANGES[change])
     node = lab.namespaces["node1"]
+    asked = probes({n for n in (WEB, SECOND, THIRD) if named(n, new)}, family)
 
     def applied(objects: Sequence[Object]) -> list[Answer]:
         apply_one_family(node, "node1", objects, CONFIG, family)
-        return answers(lab, family)
+        return answers(lab, asked)
 
     after, before = applied(new), applied(old)
     assert before != after
@@ -102,18 +151,22 @@ def test_where_a_commit_fails_packets_fare_as_before_or_as_after(
         if not run.failed:
             break
         tried += 1
-        meanwhile = answers(lab, family)
+        meanwhile = answers(lab, asked)
         wrong = [
             f"commit {number}: {probe}\n  before: {b}\n  meanwhile: {m}\n  after: {a}"
-            for probe, b, m, a in zip(probes(family), before, meanwhile, after, strict=True)
+            for probe, b, m, a in zip(asked, before, meanwhile, after, strict=True)
             if m not in (b, a)
         ]
         assert not wrong, "\n".join(wrong)
         apply_one_family(node, "node1", old, CONFIG, family)
     assert 1 <= tried < MOST_COMMITS
-    assert answers(lab, family) == after
+    assert answers(lab, asked) == after
 
 
-def answers(lab: Laboratory, family: Family) -> list[Answer]:
-    found = lab.prober.probe_all(probes(family), patience=0.2)
+def named(number: int, objects: Sequence[Object]) -> bool:
+    return any(made["metadata"]["name"] == f"service-{number}" for made in objects)
+
+
+def answers(lab: Laboratory, asked: Sequence[Probe]) -> list[Answer]:
+    found = lab.prober.probe_all(asked, patience=0.2)
     return [replace(answer, source_port=0) for answer in found]
