@@ -14,6 +14,7 @@ from nptables.model.endpointslice import EndpointSlice, read_endpoint_slice
 from nptables.model.kinds import is_list, read_kind, with_kind
 from nptables.model.node import Node, read_node
 from nptables.model.reading import Object, Reader, quoted
+from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
 from nptables.model.service import Service, read_service
 from nptables.model.validation import validate
@@ -65,7 +66,18 @@ class ObjectReading:
         reader = reader_for(raw, index, kind, is_name, lenient=self.lenient, problems=self.problems)
         if reader is not None and not self.lenient:
             validate(raw, kind, reader)
+        elif reader is not None:
+            self._check_types(raw, kind, reader)
         return len(self.problems) == before
+
+    def _check_types(self, raw: Object, kind: str, reader: Reader) -> None:
+        """Note wrong types alone: a newer server may have fields that are not known here."""
+        before = len(self.problems)
+        if not conforms(raw, kind):
+            shape_problems(raw, kind, reader)
+            self.problems[before:] = [
+                problem for problem in self.problems[before:] if problem.message != UNKNOWN_FIELD
+            ]
 
     def _keep(
         self,

@@ -186,7 +186,9 @@ class _Assembly:
 
     def _checked(self, kind: str) -> list[tuple[int, Any]]:
         return [
-            (index, raw) for index, raw in self._of(kind) if self.reading.check(raw, kind, index)
+            (index, without_nulls(raw))
+            for index, raw in self._of(kind)
+            if self.reading.check(raw, kind, index)
         ]
 
     def _read_services(self) -> None:
@@ -250,20 +252,21 @@ class _Assembly:
     ) -> None:
         from nptables.sources.derived import has_address, slices_from_pods  # noqa: PLC0415
 
-        by_namespace: dict[str, list[Object]] = {}
-        for _, raw in pods:
-            by_namespace.setdefault(_key(raw)[0], []).append(raw)
+        by_namespace: dict[str, list[tuple[int, Object]]] = {}
+        for index, raw in pods:
+            by_namespace.setdefault(_key(raw)[0], []).append((index, raw))
         maker = self._maker(pods)
         made: dict[int, list[Object]] = {}
         for service in services:
             selected = [
-                pod
-                for pod in by_namespace.get(service.namespace, ())
+                (index, pod)
+                for index, pod in by_namespace.get(service.namespace, ())
                 if _selects(service, pod.get("metadata") or {})
             ]
-            if not any(has_address(pod) for pod in selected):
-                selected += self._made_up(service, selected, workloads, maker, made)
-            self._keep_slices(slices_from_pods(service, selected, self.reading.nodes), None)
+            taken = [pod for _, pod in selected]
+            if not any(has_address(pod) for pod in taken):
+                taken += self._made_up(service, selected, workloads, maker, made)
+            self._keep_slices(slices_from_pods(service, taken, self.reading.nodes), None)
         self.previews += maker.made
 
     def _maker(self, pods: list[tuple[int, Any]]) -> MadeUpPods:
@@ -289,7 +292,7 @@ class _Assembly:
     def _made_up(
         self,
         service: Service,
-        selected: list[Object],
+        selected: list[tuple[int, Object]],
         workloads: list[tuple[int, Any]],
         maker: MadeUpPods,
         made: dict[int, list[Object]],
@@ -298,20 +301,21 @@ class _Assembly:
         from nptables.sources.derived import is_never_applied  # noqa: PLC0415 - see above
 
         found: list[Object] = []
-        never_applied = [pod for pod in selected if is_never_applied(pod)]
-        for pod in never_applied:
-            if id(pod) not in made:
-                made[id(pod)] = [] if self._refused("Pod", pod, None) else [maker.pod(pod)]
-            found += made[id(pod)]
+        for index, pod in selected:
+            if not is_never_applied(pod):
+                continue
+            if index not in made:
+                made[index] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
+            found += made[index]
         for index, raw in workloads:
             template = (raw.get("spec") or {}).get("template") or {}
             if _key(raw)[0] != service.namespace or _is_owned(raw):
                 continue
             if not _selects(service, template.get("metadata") or {}):
                 continue
-            if id(raw) not in made:
-                made[id(raw)] = self._replicas(raw, index, maker)
-            found += made[id(raw)]
+            if index not in made:
+                made[index] = self._replicas(raw, index, maker)
+            found += made[index]
         return found
 
     def _replicas(self, raw: Object, index: int, maker: MadeUpPods) -> list[Object]:
@@ -324,11 +328,9 @@ class _Assembly:
             return []
         return pods
 
-    def _refused(self, kind: str, raw: Object, index: int | None) -> bool:
+    def _refused(self, kind: str, raw: Object, index: int) -> bool:
         if self.options.preview:
             return False
-        if index is None:
-            index = next((i for i, other in self._of(kind) if other is raw), None)
         namespace, name = _key(raw)
         self.reading.problems.append(
             Problem(
@@ -363,6 +365,15 @@ class _Assembly:
                     shown = f"the first is {where.file}:{where.line}; keep one"
                     placed = attrs.evolve(placed, hint=shown)
         return placed
+
+
+def without_nulls(value: Any) -> Any:
+    """A copy in which nothing is null: to the API a null field is an absent one."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [without_nulls(item) for item in value if item is not None]
+    return value
 
 
 def _same(one: Item, other: Item) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from nptables.errors import Problem
+from nptables.errors import Problem, printable
 from nptables.family import Family
-from nptables.model import addresses
+from nptables.model import addresses, names
 from nptables.model.schema import conforms
 from nptables.sources.slots import Exhausted, Ranges, Slots
 
@@ -34,7 +34,7 @@ class Preview:
     def __str__(self) -> str:
         verb = "are" if self.field.endswith(" Pods") else "is"
         subject = f"{self.kind} {self.namespace}/{self.name}"
-        return f"{subject}: {self.field} {verb} made up: {self.value}"
+        return printable(f"{subject}: {self.field} {verb} made up: {self.value}", 1000)
 
     def to_dict(self) -> dict[str, str]:
         """The preview as JSON has it."""
@@ -80,7 +80,10 @@ class ServicePreviews:
 
     def complete(self, service: Object) -> tuple[Object, list[Problem]]:
         """The Service with its gaps filled; one that is wrong anyway comes back as it is."""
-        if not conforms(service, "Service") or not service.get("metadata", {}).get("name"):
+        if not conforms(service, "Service"):
+            return service, []
+        metadata = service.get("metadata") or {}
+        if not names.is_label(metadata.get("name") or ""):
             return service, []
         spec = service.get("spec") or {}
         if spec.get("type") == "ExternalName":

@@ -95,6 +95,8 @@ class V1Node:
 from nptables import Cluster
 print(*Cluster.from_objects([V1Node()]).nodes)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout == "n\n"

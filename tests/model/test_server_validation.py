@@ -67,7 +67,10 @@ def service(**spec: Any) -> Object:
 OF_THAT_KIND: list[tuple[Object, str | None]] = [
     (service(type="ExternalName", externalName="db.example.com", clusterIP=..., ports=...), None),
     (service(type="ExternalName", clusterIP=..., ports=...), "spec.externalName"),
-    (service(type="ExternalName", externalName="A_b", clusterIP=..., ports=...), "spec.externalName"),
+    (
+        service(type="ExternalName", externalName="A_b", clusterIP=..., ports=...),
+        "spec.externalName",
+    ),
     (
         service(type="ExternalName", externalName="a.example", ports=...),
         "spec.clusterIPs",
@@ -106,7 +109,10 @@ OF_THAT_KIND: list[tuple[Object, str | None]] = [
     (service(selector={"a b": "x"}), "spec.selector"),
     (service(clusterIPs=["10.96.0.8"]), "spec.clusterIPs"),
     (service(clusterIP=..., clusterIPs=["10.96.0.8"]), "spec.clusterIPs"),
-    (service(clusterIP="None", clusterIPs=["None", "10.96.0.8"], type="ClusterIP"), "spec.clusterIPs"),
+    (
+        service(clusterIP="None", clusterIPs=["None", "10.96.0.8"], type="ClusterIP"),
+        "spec.clusterIPs",
+    ),
     (
         service(clusterIPs=["10.96.0.7", "10.96.0.8"], ipFamilyPolicy="PreferDualStack"),
         "spec.clusterIPs",
@@ -147,7 +153,9 @@ def test_what_was_not_recorded_is_judged_by_the_same_rules(raw: Object, field: s
 
 
 def endpoint_slice(**fields: Any) -> Object:
-    base: Object = copy.deepcopy(next(c for c in CASES if c["case"] == "EndpointSlice/ok"))["object"]
+    base: Object = copy.deepcopy(next(c for c in CASES if c["case"] == "EndpointSlice/ok"))[
+        "object"
+    ]
     return {**base, **fields}
 
 
@@ -172,10 +180,16 @@ SLICES: list[tuple[Object, str | None]] = [
     (endpoint_slice(ports=[{"port": 1, "appProtocol": "!"}]), "ports[0].appProtocol"),
     (endpoint_slice(endpoints=one() * 1001), "endpoints"),
     (endpoint_slice(endpoints=one() * 1000), None),
-    (endpoint_slice(addressType="FQDN", endpoints=one(addresses=["local"])), "endpoints[0].addresses[0]"),
+    (
+        endpoint_slice(addressType="FQDN", endpoints=one(addresses=["local"])),
+        "endpoints[0].addresses[0]",
+    ),
     (endpoint_slice(addressType=""), "addressType"),
     (endpoint_slice(endpoints=one(conditions={"raedy": True})), "endpoints[0].conditions.raedy"),
-    (endpoint_slice(endpoints=[*one(), *one(targetRef={"nmae": "x"})]), "endpoints[1].targetRef.nmae"),
+    (
+        endpoint_slice(endpoints=[*one(), *one(targetRef={"nmae": "x"})]),
+        "endpoints[1].targetRef.nmae",
+    ),
     (endpoint_slice(endpoints=one(zone=7)), "endpoints[0].zone"),
 ]
 
@@ -197,10 +211,16 @@ def node(**fields: Any) -> Object:
         (node(spec={"podCIDRs": ["10.0.0.0"]}), "spec.podCIDRs[0]"),
         (node(spec={"taints": [{"key": "a", "effect": "NoShedule"}]}), "spec.taints[0].effect"),
         (node(spec={"taints": [{"effect": "NoSchedule"}]}), "spec.taints[0].key"),
-        (node(status={"addresses": [{"type": "InternalIP", "address": "x"}]}), "status.addresses[0].address"),
+        (
+            node(status={"addresses": [{"type": "InternalIP", "address": "x"}]}),
+            "status.addresses[0].address",
+        ),
         (node(metadata={"name": "n", "labels": {"a": "b c"}}), "metadata.labels.a"),
         (node(metadata={"name": "n", "labels": {"a b": "c"}}), "metadata.labels"),
-        (node(metadata={"name": "n", "creationTimestamp": "yesterday"}), "metadata.creationTimestamp"),
+        (
+            node(metadata={"name": "n", "creationTimestamp": "yesterday"}),
+            "metadata.creationTimestamp",
+        ),
         (node(metadata={"name": "Node_1"}), "metadata.name"),
     ],
 )

@@ -91,7 +91,7 @@ class Replayed:
         self.answers = {path: list(bodies) for path, bodies in answers.items()}
         self.queries: list[Mapping[str, str]] = []
 
-    def get(self, path: str, query: Mapping[str, str], *, read_timeout: float = 0) -> Any:
+    def get(self, path: str, query: Mapping[str, str], *, read_timeout: float = 0) -> Any:  # noqa: ARG002
         self.queries.append(query)
         answer = self.answers[path].pop(0)
         if isinstance(answer, ApiServerError):
@@ -153,7 +153,9 @@ def test_a_token_that_expired_begins_the_list_again_once() -> None:
         fetch(transport=replayed([expired, expired]))
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"items": {"a": 1}}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"[]", b'{"items": {"a": 1}}', b"\xff", b"[" * 100_000]
+)
 def test_what_is_no_list_is_an_error_of_the_server(answer: bytes) -> None:
     with pytest.raises(ApiServerError, match="the API server: "):
         fetch(transport=replayed([answer]))

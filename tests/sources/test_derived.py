@@ -31,7 +31,12 @@ def service(**spec: Any) -> Object:
 
 
 def pod(name: str = "p", ip: str = "10.244.1.5", *, ready: bool = True, **fields: Any) -> Object:
-    metadata = {"name": name, "namespace": "default", "labels": SELECTOR, **fields.pop("metadata", {})}
+    metadata = {
+        "name": name,
+        "namespace": "default",
+        "labels": SELECTOR,
+        **fields.pop("metadata", {}),
+    }
     status = {
         "phase": "Running",
         "podIP": ip,
@@ -64,7 +69,12 @@ def test_a_pod_that_is_selected_is_an_endpoint() -> None:
     ((found, port),) = endpoints(read(service(), pod(), pod("other", metadata={"labels": {}})))
 
     assert found == Endpoint(
-        "10.244.1.5", ready=True, serving=True, terminating=False, node_name="node1", target="default/p"
+        "10.244.1.5",
+        ready=True,
+        serving=True,
+        terminating=False,
+        node_name="node1",
+        target="default/p",
     )
     assert port == 8080
 
@@ -93,7 +103,7 @@ def test_a_service_with_slices_takes_no_endpoint_from_pods_or_endpoints_objects(
     ],
 )
 def test_conditions_follow_readiness_deletion_and_publishing(
-    made: Object, publish: bool, conditions: tuple[bool, bool, bool]
+    made: Object, publish: Any, conditions: tuple[bool, bool, bool]
 ) -> None:
     found = only_endpoint(service(publishNotReadyAddresses=publish), made)
 
@@ -172,7 +182,7 @@ def test_addresses_go_to_the_families_of_the_service() -> None:
     ],
 )
 def test_hints_follow_the_traffic_distribution(
-    distribution: str | None, ready: bool, zones: set[str], nodes: set[str]
+    distribution: str | None, ready: Any, zones: set[str], nodes: set[str]
 ) -> None:
     here = node("node1", **{"topology.kubernetes.io/zone": "zone-a"})
 
@@ -291,7 +301,10 @@ def test_host_network_pods_have_the_address_of_their_node() -> None:
 def test_a_replica_set_that_a_deployment_answers_for_is_not_counted_twice() -> None:
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u"}
     owned = workload(
-        "ReplicaSet", "web-1", replicas=2, metadata={"ownerReferences": [owner | {"controller": True}]}
+        "ReplicaSet",
+        "web-1",
+        replicas=2,
+        metadata={"ownerReferences": [owner | {"controller": True}]},
     )
 
     assert len(endpoints(read(service(), workload(replicas=2), owned, *NODES))) == 2

@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 # A few that differ in kind: address families, load balancers, policies, what is stored sloppily.
-SCENARIOS = sorted(set(NAMED) & {
-    "external-ips",
-    "loadbalancer-vip",
-    "nodeport-dual-stack",
-    "stored-sloppy-addresses",
-    "topology-node-hints",
-})
+SCENARIOS = sorted(
+    set(NAMED)
+    & {
+        "external-ips",
+        "loadbalancer-vip",
+        "nodeport-dual-stack",
+        "stored-sloppy-addresses",
+        "topology-node-hints",
+    }
+)
 
 
 def rules(loaded: Loaded) -> str:
     cluster = loaded.cluster
-    node = cluster.node(sorted(cluster.nodes)[0])
-    return "".join(
-        translate(cluster, node, ProxyConfig(), family).to_save() for family in Family
-    )
+    node = cluster.node(min(cluster.nodes))
+    return "".join(translate(cluster, node, ProxyConfig(), family).to_save() for family in Family)
 
 
 def as_list(objects: list[Object]) -> Object:

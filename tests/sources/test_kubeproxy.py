@@ -60,7 +60,9 @@ def test_a_mistake_in_it_has_its_line(write: object) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_config(path)
 
-    assert str(caught.value).startswith(f"{path}:5:3: KubeProxyConfiguration: iptables.masqueradeBit")
+    assert str(caught.value).startswith(
+        f"{path}:5:3: KubeProxyConfiguration: iptables.masqueradeBit"
+    )
 
 
 def test_a_mistake_inside_the_config_map_has_the_line_of_the_inner_text(write: object) -> None:

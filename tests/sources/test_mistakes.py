@@ -5,17 +5,15 @@ Every message in messages.txt was read as somebody would who made the mistake an
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import pytest
 
+from nptables import InvalidInput
 from nptables.cli import main
 from nptables.sources import load
 from tests.support.scenarios import FIXTURES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MISTAKES = FIXTURES / "manifests" / "mistakes"
 TUTORIAL = FIXTURES / "tutorial"
@@ -67,19 +65,21 @@ def test_a_mistake_ends_a_command_with_2_and_no_data(
 def test_the_tutorials_indented_selector_is_explained() -> None:
     path = TUTORIAL / "broken-indent.yaml"
 
-    assert [str(problem) for problem in load(path).problems] == [
+    (problem,) = load(path).problems
+    assert str(problem) == (
         f'{path}:8:5: YAML: "selector:" is indented under "type: NodePort", which has its value '
         'already (begin "selector:" in the same column as "type:")'
-    ]
+    )
 
 
 def test_the_tutorials_affinity_value_is_explained() -> None:
     path = TUTORIAL / "affinity-typo.yaml"
 
-    assert [str(problem) for problem in load(path).problems] == [
+    (problem,) = load(path).problems
+    assert str(problem) == (
         f"{path}:8:3: Service default/nodeport-service: spec.sessionAffinity: "
         '"ClusterIP" is not one of None, ClientIP (did you mean ClientIP?)'
-    ]
+    )
 
 
 def test_the_problems_of_all_files_come_at_once_in_the_order_of_reading(
@@ -113,18 +113,14 @@ def test_a_lenient_reading_warns_and_goes_on(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_problems_can_be_had_as_json(capfd: pytest.CaptureFixture[str]) -> None:
-    import json
-
     assert main(["render", str(MISTAKES / "type-typo.yaml"), "-o", "json"]) == 2
 
     (problem,) = json.loads(capfd.readouterr().out)["problems"]
     assert problem["field"] == "spec.type"
     assert (problem["line"], problem["column"]) == (6, 3)
-    assert os.path.basename(problem["file"]) == "type-typo.yaml"
+    assert Path(problem["file"]).name == "type-typo.yaml"
 
 
 def test_half_a_cluster_is_never_mistaken_for_a_whole_one() -> None:
-    from nptables import InvalidInput
-
-    with pytest.raises(InvalidInput, match="spec.type"):
+    with pytest.raises(InvalidInput, match=r"spec\.type"):
         _ = load(MISTAKES / "type-typo.yaml").cluster

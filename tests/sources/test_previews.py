@@ -73,7 +73,9 @@ def test_adding_objects_shifts_nothing(names: list[str]) -> None:
 def test_made_up_values_never_meet_each_other_or_given_ones() -> None:
     taken = read(service("a"))
     given_values = service(
-        "b", clusterIP=cluster_ip(taken, "a"), ports=[{"port": 80, "nodePort": node_port(taken, "a")}]
+        "b",
+        clusterIP=cluster_ip(taken, "a"),
+        ports=[{"port": 80, "nodePort": node_port(taken, "a")}],
     )
 
     services = read(
@@ -92,12 +94,12 @@ def test_the_ranges_can_be_set() -> None:
 
 
 def test_a_range_that_is_used_up_is_a_problem() -> None:
-    loaded = load_objects(
-        [service(f"s{n}") for n in range(3)], node_port_range="30000-30001"
-    )
+    loaded = load_objects([service(f"s{n}") for n in range(3)], node_port_range="30000-30001")
 
     (problem,) = loaded.problems
-    assert str(problem) == "Service default/s2: spec: no port is left in 30000-30001 (a larger range)"
+    assert (
+        str(problem) == "Service default/s2: spec: no port is left in 30000-30001 (a larger range)"
+    )
 
 
 @pytest.mark.parametrize(

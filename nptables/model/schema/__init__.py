@@ -1,5 +1,5 @@
 """The shape of Kubernetes objects: which fields there are and what type each has."""
 
-from nptables.model.schema.check import conforms, shape_problems
+from nptables.model.schema.check import UNKNOWN_FIELD, conforms, shape_problems
 
-__all__ = ["conforms", "shape_problems"]
+__all__ = ["UNKNOWN_FIELD", "conforms", "shape_problems"]

@@ -16,6 +16,7 @@ from nptables.errors import Path, printable
 from nptables.model.reading import Reader, nearest
 from nptables.model.schema.types import FIELDS
 
+UNKNOWN_FIELD = "unknown field"
 _TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -148,7 +149,7 @@ def _explain_object(value: Any, type_name: str, path: Path, reader: Reader, root
         wanted = fields.get(key) if isinstance(key, str) else None
         if wanted is None:
             hint, meant = _meant(str(key), path, type_name, root)
-            reader.ill_shaped((*path, str(key)), "unknown field", hint)
+            reader.ill_shaped((*path, str(key)), UNKNOWN_FIELD, hint)
             if meant is not None:
                 reader.silence(meant)
         elif item is not None:

@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import ApiServerError, Problem, printable
-from nptables.sources.apiserver.backoff import Backoff
+from nptables.sources.apiserver.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
 from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watched, Watching
 from nptables.sources.apiserver.listing import (
     PAGE_SIZE,
@@ -45,6 +45,8 @@ LONGEST_LINE = 32 * 1024 * 1024
 class Settings:
     """Periods of a watch in seconds, and the size of a page in objects.
 
+    Pauses after failures double from `first_pause` to `longest_pause`.
+
     The server ends a watch after `watch_timeout` to twice that. Bookmarks come about once a
     minute, so that `silence` means a dead connection.
     """
@@ -56,6 +58,8 @@ class Settings:
     shortest_watch: float = 5.0
     # After a watch of this length the back-off begins again.
     healthy_after: float = 10.0
+    first_pause: float = FIRST_DELAY
+    longest_pause: float = LONGEST_DELAY
 
 
 class Reflector:
@@ -83,7 +87,7 @@ class Reflector:
         self._wait = wait
         self._random = random
         self._settings = settings or Settings()
-        self._backoff = Backoff(random)
+        self._backoff = Backoff(random, self._settings.first_pause, self._settings.longest_pause)
         self._version: str | None = None
         self._response: Response | None = None
         self._interrupted = False

@@ -170,9 +170,11 @@ def _translated(read: Callable[[], Any]) -> Any:
 
     try:
         return read()
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise ApiServerError("it fell silent in the middle of an answer") from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
         # The last two are what urllib3 raises where close() pulled the rug away.
-        raise ApiServerError(f"the answer broke off: {_reason(error)}") from error
+        raise ApiServerError("the connection broke off in the middle of an answer") from error
 
 
 def _load_ambient(config: Any, configuration: Any) -> None:
