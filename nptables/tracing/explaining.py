@@ -65,9 +65,21 @@ def explain(
                 found.setdefault(reason.text, reason)
     if frontend is not None and cluster is not None:
         decision = _decision(frontend, cluster, network.node.name, network, config, family)
-        for reason in (*decision.reasons, *_left_out(frontend, cluster), *_unknown_nodes(decision)):
+        said = {reason.code for reason in found.values()}
+        reasons = (r for r in decision.reasons if _is_news(r, frontend, said))
+        for reason in (*reasons, *_left_out(frontend, cluster), *_unknown_nodes(decision)):
             found.setdefault(reason.text, reason)
     return tuple(found.values())
+
+
+def _is_news(reason: Reason, frontend: Frontend, said: set[str]) -> bool:
+    """Whether a reason is about this frontend, and not what a headline has said already."""
+    other = "external-" if frontend.kind == "clusterIP" else "internal-"
+    if reason.code.startswith(other):
+        return reason.code == "external-ips-off"
+    if reason.code.endswith("-local-none"):
+        return "no-local-endpoint" not in said
+    return reason.code not in (*_WHY_NONE, "no-endpoints") or "no-endpoint" not in said
 
 
 def _decision(

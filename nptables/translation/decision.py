@@ -167,6 +167,8 @@ def elsewhere(selection: Selection, node: str) -> str:
     usable = ready or [p for p in selection.known if p[1].serving and p[1].terminating]
     kind = "ready" if ready else "terminating"
     nodes = sorted({endpoint.node_name or "no node" for _, endpoint in usable})
+    if len(usable) == 1:
+        return f"its only {kind} endpoint is not on {node} (it is on {nodes[0]})"
     return f"none of its {len(usable)} {kind} endpoints is on {node} (they are on {_list(nodes)})"
 
 

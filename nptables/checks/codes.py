@@ -1,0 +1,166 @@
+"""Every code there is: none ever changes its meaning. docs/checks.md has a paragraph for each."""
+
+from __future__ import annotations
+
+from nptables.checks.finding import Code, Severity
+
+INFO, WARNING, ERROR = Severity
+
+NO_READY_ENDPOINT = Code(
+    "NPT101", "no-ready-endpoint", ERROR,
+    "Connections are refused on every node.",
+    "Look at the readiness of the Pods, and at the selector.",
+)  # fmt: skip
+LOCAL_POLICY_GAP = Code(
+    "NPT102", "local-policy-gap", WARNING,
+    "These nodes drop external traffic to the Service: the client waits and hears nothing.",
+    "Send traffic to the other nodes only (health check), run a Pod on each, or use Cluster.",
+)  # fmt: skip
+NODE_NAME_MISMATCH = Code(
+    "NPT103", "node-name-mismatch", ERROR,
+    "No node takes these endpoints for its own, so a Local policy finds none anywhere.",
+    "Give kubelet and kube-proxy the same node name (hostnameOverride).",
+)  # fmt: skip
+SLICE_PORT_MISMATCH = Code(
+    "NPT104", "slice-port-mismatch", ERROR,
+    "kube-proxy pairs ports by name and protocol, finds no endpoint and refuses connections.",
+    "Give the port of the EndpointSlice the name and the protocol of the Service's port.",
+)  # fmt: skip
+INTERNAL_LOCAL_GAP = Code(
+    "NPT105", "internal-local-gap", WARNING,
+    "Pods on these nodes cannot reach the Service: their packets are dropped.",
+    "Run a Pod of it on every node that has clients, or use the Cluster policy.",
+)  # fmt: skip
+TARGET_PORT_UNKNOWN = Code(
+    "NPT106", "target-port-unknown", ERROR,
+    "A Pod without a container port of that name never becomes an endpoint of this port.",
+    "Name the container port, or give targetPort as a number.",
+)  # fmt: skip
+NODE_PORT_TWICE = Code(
+    "NPT201", "node-port-twice", ERROR,
+    "One Service gets all the packets, the others none.",
+    "Give each its own nodePort, or let the API server choose.",
+)  # fmt: skip
+NODE_PORT_UNUSUAL = Code(
+    "NPT202", "node-port-unusual", WARNING,
+    "An API server with the usual range refuses it; elsewhere it may hide a port of the node.",
+    "Use 30000 to 32767, or set --service-node-port-range on the API server.",
+)  # fmt: skip
+SAME_ADDRESS = Code(
+    "NPT203", "same-address", ERROR,
+    "One Service gets all the packets, the others none.",
+    "Give each its own address or port.",
+)  # fmt: skip
+NODE_PORT_UNPROTECTED = Code(
+    "NPT204", "node-port-unprotected", WARNING,
+    "loadBalancerSourceRanges guard the load-balancer addresses only; anybody who reaches a node "
+    "reaches the Service by its nodePort.",
+    "Set allocateLoadBalancerNodePorts: false, or close the nodePort in a firewall.",
+)  # fmt: skip
+EXTERNAL_IPS = Code(
+    "NPT205", "external-ips", WARNING,
+    "Who may write this field can take over traffic to any address (CVE-2020-8554); it is "
+    "deprecated.",
+    "Use a load balancer; switch AllowServiceExternalIPs off.",
+)  # fmt: skip
+HINTS_IGNORED = Code(
+    "NPT301", "hints-ignored", WARNING,
+    "Traffic leaves the zone or the node although the endpoints carry hints.",
+    "Give every ready endpoint a hint, and the node its topology label.",
+)  # fmt: skip
+AFFINITY_MEMORY = Code(
+    "NPT302", "affinity-memory", INFO,
+    "The kernel remembers 100 clients for each endpoint; the 101st pushes out the oldest, which "
+    "may then reach another endpoint.",
+    "Load xt_recent with a larger ip_list_tot on the nodes, or do not rely on affinity.",
+)  # fmt: skip
+AFFINITY_TIMEOUT = Code(
+    "NPT303", "affinity-timeout", INFO,
+    "A client that pauses longer than this may reach another endpoint.",
+    "Use the default of 10800 seconds unless a short time is meant.",
+)  # fmt: skip
+AFFINITY_PER_PORT = Code(
+    "NPT304", "affinity-per-port", INFO,
+    "Each port remembers clients by itself: a client may reach another endpoint on each port.",
+    "Do not rely on one endpoint across ports.",
+)  # fmt: skip
+AFFINITY_UDP = Code(
+    "NPT305", "affinity-udp", INFO,
+    "A UDP flow stays with its endpoint as long as conntrack knows it, whatever the timeout.",
+    "Expect a flow to change its endpoint only after it has been silent for a while.",
+)  # fmt: skip
+PRIMARY_WITHOUT_ADDRESS = Code(
+    "NPT401", "primary-without-address", WARNING,
+    "nodePortAddresses is primary and the node has no address of the family: node ports of it "
+    "then answer on every address.",
+    "Give the node an address of the family, or name networks in nodePortAddresses.",
+)  # fmt: skip
+LEFT_OUT = Code(
+    "NPT402", "left-out", WARNING,
+    "kube-proxy would repair or skip it, and so does nptables.",
+    "Correct the object.",
+)  # fmt: skip
+FORWARD_DROPS = Code(
+    "NPT501", "forward-drops", WARNING,
+    "What no rule accepts is not forwarded: connections to pods depend on the network plugin.",
+    "Accept the pod network in FORWARD, or set the policy to ACCEPT.",
+)  # fmt: skip
+FOREIGN_STOP = Code(
+    "NPT502", "foreign-stop", WARNING,
+    "A packet that this rule matches never comes to the rules for Services.",
+    "Look whether it may match traffic of Services; `nptables trace --live` follows a packet.",
+)  # fmt: skip
+TWO_BACKENDS = Code(
+    "NPT503", "two-backends", WARNING,
+    "A packet passes both sets of tables; what one accepts the other may drop.",
+    "Use one backend; remove the rules of the other.",
+)  # fmt: skip
+OTHER_MODE = Code(
+    "NPT504", "other-mode-leftovers", WARNING,
+    "Another mode of kube-proxy left rules that still translate packets.",
+    "Run `kube-proxy --cleanup`, or remove what is named.",
+)  # fmt: skip
+NOT_FORWARDING = Code(
+    "NPT505", "not-forwarding", ERROR,
+    "The node forwards nothing, so no packet reaches a pod.",
+    "sysctl -w net.ipv4.ip_forward=1 (net.ipv6.conf.all.forwarding=1).",
+)  # fmt: skip
+NO_ROUTE_LOCALNET = Code(
+    "NPT506", "no-route-localnet", WARNING,
+    "Node ports do not answer on 127.0.0.1.",
+    "sysctl -w net.ipv4.conf.all.route_localnet=1, or set localhostNodePorts to false.",
+)  # fmt: skip
+STRICT_RP_FILTER = Code(
+    "NPT507", "strict-rp-filter", WARNING,
+    "The kernel drops packets of pods whose way back it does not expect.",
+    "Set rp_filter to 0 or 2 on the interfaces of pods.",
+)  # fmt: skip
+NOT_LIBERAL = Code(
+    "NPT508", "not-liberal", INFO,
+    "Packets outside the TCP window are dropped as invalid by a rule of KUBE-FORWARD.",
+    "Set conntrack.tcpBeLiberal where the network loses or reorders packets.",
+)  # fmt: skip
+MISSING_JUMP = Code(
+    "NPT509", "missing-jump", ERROR,
+    "The rules for Services are there, and no packet comes to them.",
+    "Run `nptables apply`, and find out who flushed the chain.",
+)  # fmt: skip
+STALE_CHAIN = Code(
+    "NPT510", "stale-chain", WARNING,
+    "Rules for Services or endpoints that the cluster no longer has.",
+    "Run `nptables apply`.",
+)  # fmt: skip
+DRIFT = Code(
+    "NPT511", "drift", WARNING,
+    "The node does not do what the cluster says.",
+    "Look with `nptables diff --live`, then run `nptables apply`.",
+)  # fmt: skip
+KUBE_PROXY_RUNS = Code(
+    "NPT512", "kube-proxy-runs", INFO,
+    "At each sync it deletes the service chains that it does not know.",
+    "Let one of the two program this node.",
+)  # fmt: skip
+
+CODES: dict[str, Code] = {
+    code.code: code for code in list(globals().values()) if isinstance(code, Code)
+}

@@ -1,0 +1,79 @@
+"""Findings in the formats that other programs read: SARIF and the annotations of GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nptables.checks.codes import CODES
+from nptables.checks.finding import Finding, Severity
+from nptables.errors import printable
+
+_SARIF_LEVELS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
+_GITHUB_LEVELS = {Severity.INFO: "notice", Severity.WARNING: "warning", Severity.ERROR: "error"}
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def to_sarif(findings: Sequence[Finding], version: str) -> dict[str, Any]:
+    """The findings as a SARIF 2.1.0 log; `version` is that of nptables."""
+    used = sorted({finding.what.code for finding in findings})
+    rules = [
+        {
+            "id": code,
+            "name": CODES[code].name,
+            "shortDescription": {"text": CODES[code].name.replace("-", " ")},
+            "fullDescription": {"text": CODES[code].effect},
+            "help": {"text": CODES[code].remedy},
+            "defaultConfiguration": {"level": _SARIF_LEVELS[CODES[code].severity]},
+        }
+        for code in used
+    ]
+    return {
+        "$schema": _SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "nptables", "version": version, "rules": rules}},
+                "results": [_sarif_result(finding, used) for finding in findings],
+            }
+        ],
+    }
+
+
+def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
+    location: dict[str, Any] = {
+        "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "object"}]
+    }
+    if finding.file is not None:
+        physical: dict[str, Any] = {"artifactLocation": {"uri": finding.file}}
+        if finding.line is not None:
+            physical["region"] = {"startLine": finding.line}
+        location["physicalLocation"] = physical
+    return {
+        "ruleId": finding.what.code,
+        "ruleIndex": used.index(finding.what.code),
+        "level": _SARIF_LEVELS[finding.what.severity],
+        "message": {"text": f"{finding.subject}: {finding.message}. {finding.what.effect}"},
+        "locations": [location],
+    }
+
+
+def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """The findings as workflow commands."""
+    for finding in findings:
+        level = _GITHUB_LEVELS[finding.what.severity]
+        fields = [f"title={_property(f'{finding.what.code} {finding.what.name}')}"]
+        if finding.file is not None:
+            fields.insert(0, f"file={_property(finding.file)}")
+            if finding.line is not None:
+                fields.insert(1, f"line={finding.line}")
+        text = f"{finding.subject}: {finding.message}. {finding.what.remedy}"
+        yield f"::{level} {','.join(fields)}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return printable(text, 2000).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

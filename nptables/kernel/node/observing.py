@@ -1,0 +1,74 @@
+"""What `nptables check --live` looks at on this node."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nptables.checks import NodeState
+from nptables.errors import KernelError
+from nptables.iptables.changes import Plan
+from nptables.kernel.node.kube_proxy import find_kube_proxy
+from nptables.kernel.node.unseen import unseen_rules
+from nptables.kernel.programs import Runner, find_program, run_program
+
+_SETTINGS = (
+    "net/ipv4/ip_forward",
+    "net/ipv6/conf/all/forwarding",
+    "net/ipv4/conf/all/route_localnet",
+    "net/netfilter/nf_conntrack_tcp_be_liberal",
+)
+
+
+def observe(
+    node: str,
+    plan: Plan,
+    backend: str,
+    *,
+    warnings: tuple[str, ...] = (),
+    root: Path = Path("/proc/sys"),
+    run: Runner = run_program,
+) -> NodeState:
+    """What this node's tables and settings are; `plan` is its difference to what is desired.
+
+    `warnings` are what the comparison said it could not see.
+    """
+    return NodeState(
+        node=node,
+        plan=plan,
+        settings=_settings(root),
+        other_rules=(*unseen_rules(backend, plan.family, run), *warnings),
+        leftovers=tuple(_leftovers(run)),
+        kube_proxy=find_kube_proxy(),
+    )
+
+
+def _settings(root: Path) -> dict[str, str]:
+    paths = [root / name for name in _SETTINGS]
+    paths += sorted((root / "net/ipv4/conf").glob("*/rp_filter"))
+    found = {}
+    for path in paths:
+        try:
+            found[str(path.relative_to(root))] = path.read_text().strip()
+        except OSError:
+            continue
+    return found
+
+
+def _leftovers(run: Runner) -> list[str]:
+    """What kube-proxy in mode ipvs or nftables leaves behind."""
+    found = []
+    if Path("/sys/class/net/kube-ipvs0").exists():
+        found.append("interface kube-ipvs0 of mode ipvs is there")
+    program = find_program("nft")
+    if program is None:
+        return found
+    try:
+        listed = json.loads(run([program, "-j", "list", "tables"], "", 30).stdout or "{}")
+    except (KernelError, json.JSONDecodeError):
+        return found
+    for entry in listed.get("nftables", []):
+        table = entry.get("table", {})
+        if table.get("name") == "kube-proxy":
+            found.append(f"nft table {table.get('family')} kube-proxy of mode nftables is there")
+    return found
