@@ -220,10 +220,7 @@ BOMBS = {
     "lists in lists": '{"kind":"List","items":[' * 300 + "]}" * 300,
     "many wrong fields": "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n"
     + "".join(f"  f{n}: 1\n" for n in range(5000)),
-    "many replicas": "kind: Deployment
-apiVersion: apps/v1
-spec: {replicas: 2147483647}
-",
+    "many replicas": "kind: Deployment\napiVersion: apps/v1\nspec: {replicas: 2147483647}\n",
 }
 
 
