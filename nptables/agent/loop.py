@@ -11,7 +11,7 @@ from nptables.agent.engine import Engine, Outcome
 from nptables.agent.health import Health
 from nptables.agent.picture import Pending, Picture
 from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
-from nptables.errors import KernelError, NptablesError, Problem
+from nptables.errors import NptablesError, Problem
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.sources.apiserver import Backoff, Changed, Event, Listed, Trouble, Watching
 
@@ -220,7 +220,7 @@ class Agent:
                 self._check()
             else:
                 self._sync(task, now)
-        except KernelError as error:
+        except NptablesError as error:
             pause = self._schedule.failed(self._clock())
             self._reporter.failed(task, error, pause)
         else:
@@ -240,12 +240,12 @@ class Agent:
         """Sync or verify every family; a failure of one does not keep the others waiting."""
         pending, changes = self.picture.pending(), self.picture.changes(self.config)
         outcomes: list[Outcome] = []
-        failure: KernelError | None = None
+        failure: NptablesError | None = None
         for engine in self.engines:
             engine.add(changes)
             try:
                 outcomes.append(engine.verify() if task is Task.VERIFY else engine.sync())
-            except KernelError as error:
+            except NptablesError as error:
                 failure = failure or error
         if task is Task.VERIFY and not self.options.observe:
             for outcome in outcomes:

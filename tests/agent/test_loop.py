@@ -306,9 +306,10 @@ def flush(rig: Rig, *tables: str, chains: bool = False) -> None:
 @pytest.mark.parametrize("chains", [False, True])
 @pytest.mark.parametrize("table", ["nat", "filter", "mangle"])
 def test_a_flushed_table_is_repaired_within_the_check_period(
+    *,
     rig: Rig,
     table: str,
-    chains: bool,  # noqa: FBT001
+    chains: bool,
 ) -> None:
     rig.run(5)
     flush(rig, table, chains=chains)

@@ -11,11 +11,13 @@ import asyncio
 import base64
 import contextlib
 import copy
+import ctypes
 import json
 import re
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
@@ -23,7 +25,6 @@ from aiohttp import web
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 JSON = dict[str, Any]
 Key = tuple[str, str]
@@ -90,13 +91,17 @@ class _Change:
 
 @dataclass
 class ApiServer:
-    """The server; use it as a context manager, or start and stop it to have it restart."""
+    """The server; use it as a context manager, or start and stop it to have it restart.
+
+    It listens in the network namespace of that name where one is given.
+    """
 
     token: str = ""
     tls: ssl.SSLContext | None = None
     bookmark_every: float = 60.0
     host: str = "127.0.0.1"
     port: int = 0
+    namespace: str = ""
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     version: int = 100
@@ -203,6 +208,8 @@ class ApiServer:
         failure: list[BaseException] = []
 
         def serve() -> None:
+            if self.namespace:
+                enter_namespace(self.namespace)
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
             try:
@@ -450,6 +457,14 @@ class ApiServer:
                 if change.resource == plural:
                     found.append(change)
             return found[::-1]
+
+
+def enter_namespace(name: str) -> None:
+    """Move the calling thread, and what it opens from now on, into a network namespace."""
+    with Path("/run/netns", name).open() as handle:
+        new_network = 0x40000000
+        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), new_network):
+            raise OSError(ctypes.get_errno(), f"cannot enter {name}")
 
 
 def _event(change: _Change, query: dict[str, str]) -> bytes | None:

@@ -1,0 +1,143 @@
+"""Logs, the lock that makes an agent the only one, the queue, and the service manager."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nptables.agent.inbox import Inbox
+from nptables.agent.process import InstanceLock, Log, ServiceManager
+from nptables.errors import AlreadyRunning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def log(*, as_json: bool, level: str = "info", wall: Any = lambda: 0.0) -> tuple[Log, io.StringIO]:
+    stream = io.StringIO()
+    return Log(stream, level=level, as_json=as_json, wall=wall), stream
+
+
+@given(event=st.text(), value=st.text(), as_json=st.booleans())
+def test_nothing_in_an_event_ends_its_line_or_reaches_a_terminal(
+    *,
+    event: str,
+    value: str,
+    as_json: bool,
+) -> None:
+    written, stream = log(as_json=as_json)
+    written.warning(event, object=value, several=[value])
+    text = stream.getvalue()
+    assert text.endswith("\n")
+    assert text[:-1].isprintable()
+
+
+def test_json_lines_have_time_level_event_and_fields() -> None:
+    written, stream = log(as_json=True)
+    written.info("synced", services=["default/web"], seconds=0.123456)
+    assert json.loads(stream.getvalue()) == {
+        "time": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "event": "synced",
+        "services": ["default/web"],
+        "seconds": 0.1235,
+    }
+
+
+def test_text_lines_are_short() -> None:
+    written, stream = log(as_json=False)
+    written.warning("rules differ", family="IPv4", lines=3)
+    assert stream.getvalue() == "00:00:00.000 warning rules differ family=IPv4 lines=3\n"
+
+
+def test_events_below_the_level_are_not_written() -> None:
+    written, stream = log(as_json=False, level="warning")
+    written.info("a")
+    written.debug("b")
+    written.error("c")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_what_repeats_is_said_once_a_minute_with_the_number_left_out() -> None:
+    now = [0.0]
+    written, stream = log(as_json=True, wall=lambda: now[0])
+    for _ in range(120):
+        written.repeating("bad object", about="Service default/web")
+        now[0] += 1
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line.get("leftOut", 0) for line in lines] == [0, 59]
+
+
+def test_a_closed_stream_does_not_stop_the_agent() -> None:
+    written, stream = log(as_json=False)
+    stream.close()
+    written.error("nobody reads this")
+
+
+def test_a_second_agent_is_told_who_runs(tmp_path: Path) -> None:
+    with (
+        InstanceLock(tmp_path, node_name="node1"),
+        pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}, node node1") as caught,
+    ):
+        InstanceLock(tmp_path, node_name="node2")
+    assert caught.value.exit_code == 4
+    with InstanceLock(tmp_path, node_name="node2"):
+        pass
+
+
+def test_the_queue_gives_everything_in_order_and_knows_its_oldest() -> None:
+    now = [10.0]
+    inbox: Inbox[int] = Inbox(lambda: now[0])
+    assert inbox.oldest() is None
+    inbox.put(1)
+    now[0] = 20.0
+    inbox.put(2)
+    assert inbox.oldest() == 10.0
+    assert list(inbox.wait(0)) == [1, 2]
+    assert inbox.oldest() is None
+    # The bell of the second item still rings; it is no item.
+    assert list(inbox.wait(0)) == []
+
+
+def test_a_signal_handler_may_put_while_its_own_thread_waits() -> None:
+    inbox: Inbox[str] = Inbox(lambda: 0.0)
+    before = signal.signal(signal.SIGUSR1, lambda *_: inbox.put("signal"))
+    try:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        assert list(inbox.wait(10)) == ["signal"]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_service_manager_hears_of_readiness_reloads_and_life(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(path)
+        manager = ServiceManager({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000000"})
+        manager.ready("3 Services")
+        manager.alive()
+        manager.reloading()
+        manager.stopping()
+        said = [listening.recv(1000).decode() for _ in range(4)]
+    assert said[0] == "READY=1\nSTATUS=3 Services"
+    assert said[1] == "WATCHDOG=1"
+    assert said[2].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert said[3] == "STOPPING=1"
+    assert manager.watchdog == 10.0
+
+
+def test_without_a_service_manager_nothing_happens() -> None:
+    manager = ServiceManager({})
+    manager.ready("x")
+    assert manager.watchdog is None
+    assert ServiceManager({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).watchdog is None
+    ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).alive()

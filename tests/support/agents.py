@@ -1,0 +1,184 @@
+"""Agents as processes in network namespaces, and the rules that they should have made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nptables.errors import SaveSyntaxError
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import diff
+from nptables.model import Cluster, ProxyConfig
+from nptables.translation import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.apiserver import ApiServer
+    from tests.support.netns import Namespace
+
+
+@dataclass
+class AgentProcess:
+    """`nptables run` in a namespace, against a test API server.
+
+    A hasty one never waits longer than half a second before it asks the API server again, so that
+    a test can break its watches many times in a row.
+    """
+
+    namespace: Namespace
+    server: ApiServer
+    folder: Path
+    node: str = "node1"
+    options: tuple[str, ...] = ()
+    config: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    hasty: bool = False
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / f"{self.node}.log"
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / f"run-{self.node}"
+
+    def argv(self, command: str = "run", *options: str) -> list[str]:
+        inside = ["ip", "netns", "exec", self.namespace.name]
+        module = "tests.support.hasty" if self.hasty else "nptables"
+        return [*inside, sys.executable, "-m", module, command, *options]
+
+    def start(self) -> AgentProcess:
+        """Start it; it is not waited for."""
+        self.folder.mkdir(exist_ok=True)
+        kubeconfig = self.server.kubeconfig(self.folder / f"{self.node}.kubeconfig")
+        options = ["--node", self.node, "--kubeconfig", str(kubeconfig)]
+        options += ["--backend", self.namespace.backend, "--run-dir", str(self.run_folder)]
+        options += ["--no-prepare", "-v", *self.options]
+        if self.config is not None:
+            options += ["--config", str(self.write_config(self.config))]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(self.argv("run", *options), stderr=log)
+        return self
+
+    def write_config(self, document: dict[str, Any]) -> Path:
+        """Write the configuration that the agent reads at its start and on SIGHUP."""
+        self.config = {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            **document,
+        }
+        path = self.folder / f"{self.node}-config.json"
+        path.write_text(json.dumps(self.config))
+        return path
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it with a signal; returns its exit code."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def log(self, event: str = "") -> list[dict[str, Any]]:
+        """The events that it logged."""
+        lines = self.log_path.read_text().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [entry for entry in found if event in entry["event"]]
+
+    def expected(self, family: Family = Family.IPV4) -> Any:
+        """A translation from scratch of what the API server has."""
+        cluster = Cluster.from_objects(self.server.objects(), lenient=True)
+        config = ProxyConfig.from_kube_proxy(self.config) if self.config else ProxyConfig()
+        links = json.loads(self.namespace.run(["ip", "-j", "addr"]).stdout)
+        node = cluster.node(self.node, {"interfaces": links, **self.facts})
+        return translate(cluster, node, config, family)
+
+    def difference(self, family: Family = Family.IPV4) -> str:
+        """What the kernel would have to change to be as expected; empty where nothing."""
+        name = "IPV4" if family is Family.IPV4 else "IPV6"
+        try:
+            current = Ruleset.from_save(self.namespace.save(name), family=family)  # type: ignore[arg-type]
+        except SaveSyntaxError as error:
+            # While the agent commits, iptables-nft-save may print a chain twice.
+            return str(error)
+        plan = diff(current, self.expected(family))
+        return plan.to_restore() if plan else ""
+
+    def converges(self, timeout: float = 10.0, family: Family = Family.IPV4) -> float:
+        """Wait until the kernel is as expected; returns the seconds. Fails with the difference."""
+        started = time.monotonic()
+        while difference := self.difference(family):
+            if time.monotonic() - started > timeout:
+                log = self.log_path.read_text()[-3000:]
+                raise AssertionError(
+                    f"after {timeout} s there is still to do:\n{difference}\n{log}"
+                )
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def running(agent: AgentProcess) -> Iterator[AgentProcess]:
+    """Start an agent, and end it whatever happens."""
+    agent.start()
+    try:
+        yield agent
+    finally:
+        if agent.process is not None and agent.process.poll() is None:
+            agent.stop()
+
+
+@contextlib.contextmanager
+def watched(namespace: Namespace, needed: Callable[[str], bool]) -> Iterator[list[str]]:
+    """Read the tables all the time; what is yielded collects the dumps that lack what is needed."""
+    lacking: list[str] = []
+    polls = [0]
+    over = threading.Event()
+
+    def poll() -> None:
+        while not over.is_set():
+            text = namespace.save("IPV4")
+            polls[0] += 1
+            if not needed(text):
+                lacking.append(text)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield lacking
+    finally:
+        over.set()
+        thread.join(30)
+        assert polls[0] > 0
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    """Wait until a condition holds; fail where it does not in time."""
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def descriptors(pid: int) -> int:
+    """How many files and sockets a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
