@@ -27,8 +27,9 @@ class Verdict(enum.Enum):
     its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
     and nobody is known to listen there. LEAVES: it leaves the node with the destination that
     it came with. ONE_WAY: an endpoint has it, but its answer goes past the node that translated
-    the destination, and the sender does not recognise it. REFUSED: the sender is told. DROPPED: the sender is told nothing. UNKNOWN:
-    it cannot be followed further. STAYS: it never leaves its sender.
+    the destination, and the sender does not recognise it. REFUSED: the sender is told. DROPPED:
+    the sender is told nothing. UNKNOWN: it cannot be followed further. STAYS: it never leaves
+    its sender.
     """
 
     ENDPOINT = "endpoint"
@@ -74,7 +75,7 @@ class Outcome:
     verdict leaves open.
     """
 
-    share: Fraction = attrs.field(repr=lambda share: exact_text(share))
+    share: Fraction = attrs.field(repr=exact_text)
     verdict: Verdict
     destination: Address
     port: int | None
