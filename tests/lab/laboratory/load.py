@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Far more than a busy machine takes, so that only what never comes is missed.
 _GIVE_UP = 10.0
-_PAUSE = 0.002
-_BETWEEN_PINGS = 0.01
+_PAUSE = 0.01
+_BETWEEN_PINGS = 0.02
 # struct tcp_info: eight bytes, then 32-bit fields of which tcpi_total_retrans is number 23.
 _TOTAL_RETRANSMITS = 8 + 4 * 23
 
