@@ -1,0 +1,321 @@
+"""Why a packet fares as it does, in the words of the cluster; and the ends people name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nptables import Cluster, Family, InvalidInput, ProxyConfig, Trace, trace, translate
+from nptables.tracing import Origin, Verdict, packet_between
+from nptables.tracing.words import answer_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Object = dict[str, Any]
+HTTP = {"name": "http", "protocol": "TCP", "port": 8080}
+
+
+def nodes(*names: str, zone: str = "") -> list[Object]:
+    labels = {"topology.kubernetes.io/zone": zone} if zone else {}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"podCIDRs": [f"10.244.{number}.0/24"]},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": f"192.168.0.1{number}"}],
+            },
+        }
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def service(**spec: Any) -> Object:
+    status = spec.pop("status", {})
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default", "labels": spec.pop("labels", {})},
+        "spec": {
+            "type": "NodePort",
+            "clusterIP": "10.96.0.10",
+            "clusterIPs": ["10.96.0.10"],
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30080}],
+            **spec,
+        },
+        "status": status,
+    }
+
+
+def endpoint(address: str, node: str, **more: Any) -> Object:
+    number = address.rpartition(".")[2]
+    return {
+        "addresses": [address],
+        "nodeName": node,
+        "conditions": {"ready": True},
+        "targetRef": {"kind": "Pod", "name": f"web-{number}", "namespace": "default"},
+        **more,
+    }
+
+
+def endpoint_slice(*endpoints: Object, ports: Sequence[Object] = (HTTP,)) -> Object:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "web-1",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "web"},
+        },
+        "addressType": "IPv4",
+        "ports": list(ports),
+        "endpoints": list(endpoints),
+    }
+
+
+ON_BOTH = (endpoint("10.244.1.5", "node1"), endpoint("10.244.3.5", "node3"))
+NODES = nodes("node1", "node2", "node3")
+
+
+def ask(
+    objects: Sequence[Object],
+    source: str = "outside",
+    destination: str = "nodeport:30080",
+    *,
+    node: str = "node2",
+    config: ProxyConfig | None = None,
+) -> Trace:
+    cluster = Cluster.from_objects(objects)
+    place = cluster.node(node)
+    settings = config or ProxyConfig(cluster_cidrs=("10.244.0.0/16",))
+    rules = translate(cluster, place, settings, Family.IPV4)
+    packet = packet_between(source, destination, node=place, cluster=cluster)
+    return trace(rules, packet, place, cluster, config=settings)
+
+
+def first_reason(*args: Any, **options: Any) -> str:
+    return ask(*args, **options).reasons[0].text
+
+
+def test_a_local_policy_without_an_endpoint_here_names_the_nodes_that_have_one() -> None:
+    objects = [*NODES, service(externalTrafficPolicy="Local"), endpoint_slice(*ON_BOTH)]
+
+    assert first_reason(objects) == (
+        "DROP: default/web has externalTrafficPolicy Local and none of its 2 ready endpoints is on "
+        "node2 (they are on node1, node3)"
+    )
+
+
+def test_an_internal_local_policy_is_named_for_the_cluster_ip() -> None:
+    objects = [*NODES, service(internalTrafficPolicy="Local"), endpoint_slice(*ON_BOTH)]
+
+    assert first_reason(objects, "node", "svc:web") == (
+        "DROP: default/web has internalTrafficPolicy Local and none of its 2 ready endpoints is on "
+        "node2 (they are on node1, node3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("slices", "why"),
+    [
+        ([], "no EndpointSlice belongs to it"),
+        (
+            [endpoint_slice(endpoint("10.244.1.5", "node1", conditions={"ready": False}))],
+            "not ready: 10.244.1.5:8080",
+        ),
+        (
+            [endpoint_slice(*ON_BOTH, ports=[{**HTTP, "name": "web"}])],
+            'no EndpointSlice has a port "http"/TCP; they have "web"/TCP',
+        ),
+        (
+            [endpoint_slice(*ON_BOTH, ports=[{**HTTP, "protocol": "UDP"}])],
+            'no EndpointSlice has a port "http"/TCP; they have "http"/UDP',
+        ),
+    ],
+)
+def test_a_refusal_says_why_no_endpoint_can_take_traffic(slices: list[Object], why: str) -> None:
+    answer = ask([*NODES, service(), *slices])
+
+    assert answer.outcomes[0].verdict is Verdict.REFUSED
+    assert answer.reasons[0].text == (
+        f"REJECT: default/web has no endpoint that can take traffic: {why}"
+    )
+
+
+def test_a_source_outside_the_ranges_is_told_which_they_are() -> None:
+    balanced = {"loadBalancer": {"ingress": [{"ip": "198.51.100.9"}]}}
+    objects = [
+        *NODES,
+        service(type="LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"], status=balanced),
+        endpoint_slice(*ON_BOTH),
+    ]
+
+    assert first_reason(objects, "203.0.113.9", "198.51.100.9:80") == (
+        "DROP: default/web has loadBalancerSourceRanges 192.0.2.0/24, and 203.0.113.9 is in none "
+        "of them"
+    )
+    assert ask(objects, "192.0.2.7", "198.51.100.9:80").arrives
+
+
+def test_an_unnamed_client_is_asked_whether_the_ranges_hold_it() -> None:
+    balanced = {"loadBalancer": {"ingress": [{"ip": "198.51.100.9"}]}}
+    objects = [
+        *NODES,
+        service(type="LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"], status=balanced),
+        endpoint_slice(*ON_BOTH),
+    ]
+
+    answer = ask(objects, "outside", "198.51.100.9:80")
+
+    found = {d.hypothesis: d.arrives for d in answer.distributions}
+    assert found == {
+        "a client outside the cluster outside 192.0.2.0/24": False,
+        "a client outside the cluster in 192.0.2.0/24": True,
+    }
+
+
+def test_a_node_port_on_an_address_left_out_says_so() -> None:
+    config = ProxyConfig(node_port_addresses=("10.0.0.0/8",))
+
+    reason = first_reason([*NODES, service(), endpoint_slice(*ON_BOTH)], config=config)
+
+    assert reason == (
+        "192.168.0.12:30080 on node2 is no node port of default/web:http here: nodePortAddresses "
+        "has only 10.0.0.0/8"
+    )
+
+
+def test_a_service_of_another_proxy_is_skipped_and_says_whose_it_is() -> None:
+    labels = {"service.kubernetes.io/service-proxy-name": "cilium"}
+
+    reason = first_reason([*NODES, service(labels=labels), endpoint_slice(*ON_BOTH)])
+
+    assert "gives it to the proxy" in reason
+    assert "cilium" in reason
+
+
+def test_external_ips_that_are_switched_off_are_named() -> None:
+    config = ProxyConfig(allow_service_external_ips=False)
+    objects = [*NODES, service(externalIPs=["198.51.100.7"]), endpoint_slice(*ON_BOTH)]
+
+    assert "AllowServiceExternalIPs" in first_reason(
+        objects, "outside", "198.51.100.7:80", config=config
+    )
+
+
+def test_hints_that_are_used_or_ignored_are_told() -> None:
+    hinted = endpoint("10.244.1.5", "node1", hints={"forZones": [{"name": "a"}]})
+    in_zone = nodes("node1", "node2", zone="a")
+    used = ask(
+        [
+            *in_zone,
+            service(),
+            endpoint_slice(
+                hinted, endpoint("10.244.1.6", "node1", hints={"forZones": [{"name": "b"}]})
+            ),
+        ]
+    )
+    ignored = ask([*in_zone, service(), endpoint_slice(hinted, ON_BOTH[1])])
+
+    assert "hints-zone" in {reason.code for reason in used.reasons}
+    assert "hints-zone-ignored" in {reason.code for reason in ignored.reasons}
+
+
+def test_node_names_that_no_node_has_are_told() -> None:
+    objects = [*NODES, service(), endpoint_slice(endpoint("10.9.9.9", "worker-1.example"))]
+
+    assert "node-name-unknown" in {reason.code for reason in ask(objects).reasons}
+
+
+def test_a_packet_is_followed_to_the_node_of_the_endpoint() -> None:
+    answer = ask([*NODES, service(), endpoint_slice(*ON_BOTH)])
+
+    assert {(o.where, o.node) for o in answer.outcomes} == {
+        ("10.244.1.5:8080", "node1"),
+        ("10.244.3.5:8080", "node3"),
+    }
+    visited = {tuple(dict.fromkeys(s.node for s in o.path)) for o in answer.outcomes}
+    assert visited == {("node2", "node1"), ("node2", "node3")}
+
+
+def test_a_pod_of_another_node_begins_on_its_own_node() -> None:
+    objects = [*NODES, service(), endpoint_slice(*ON_BOTH)]
+
+    answer = ask(objects, "pod:default/web-5", "svc:default/web:http", node="node2")
+
+    assert answer.outcomes[0].path[0].node == "node1"
+
+
+def test_an_affinity_is_told_for_the_client_that_is_not_remembered_and_for_each_that_is() -> None:
+    objects = [*NODES, service(sessionAffinity="ClientIP"), endpoint_slice(*ON_BOTH)]
+
+    answer = ask(objects)
+
+    found = {d.hypothesis: [o.where for o in d.outcomes] for d in answer.distributions}
+    client = "a client outside the cluster"
+    assert {text: sorted(where) for text, where in found.items()} == {
+        f"{client} not seen in the last 10,800 s": ["10.244.1.5:8080", "10.244.3.5:8080"],
+        f"{client} seen at 10.244.1.5:8080 in the last 10,800 s": ["10.244.1.5:8080"],
+        f"{client} seen at 10.244.3.5:8080 in the last 10,800 s": ["10.244.3.5:8080"],
+    }
+    assert answer_line(answer).startswith("arrives: default/web:http, one of 2 endpoints")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "address", "port", "protocol"),
+    [
+        ("outside", "192.168.0.11:30080", "192.168.0.11", 30080, "tcp"),
+        ("outside", "10.96.0.10:53/UDP", "10.96.0.10", 53, "udp"),
+        ("node", "svc:default/web", "10.96.0.10", 80, "tcp"),
+        ("node", "svc:web:http", "10.96.0.10", 80, "tcp"),
+        ("10.1.2.3", "nodeport:30080", "192.168.0.12", 30080, "tcp"),
+        ("10.1.2.3", "node:22", "192.168.0.12", 22, "tcp"),
+        ("10.1.2.3", "node3:22", "192.168.0.13", 22, "tcp"),
+        ("10.1.2.3", "pod:web-5:8080/sctp", "10.244.1.5", 8080, "sctp"),
+        ("2001:db8::1", "[2001:db8::2]:80", "2001:db8::2", 80, "tcp"),
+    ],
+)
+def test_ends_are_understood(
+    source: str, destination: str, address: str, port: int, protocol: str
+) -> None:
+    cluster = Cluster.from_objects([*NODES, service(), endpoint_slice(ON_BOTH[0])])
+
+    packet = packet_between(source, destination, node=cluster.node("node2"), cluster=cluster)
+
+    assert (packet.destination, packet.port, packet.protocol) == (address, port, protocol)
+
+
+def test_the_node_itself_and_other_nodes_can_be_the_sender() -> None:
+    cluster = Cluster.from_objects(NODES)
+
+    packet = packet_between("node3", "192.168.0.11:1", node=cluster.node("node2"), cluster=cluster)
+
+    assert (packet.origin, packet.source_node) == (Origin.NODE, "node3")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "says"),
+    [
+        ("nobody", "10.0.0.1:80", "is not a source"),
+        ("outside", "nowhere", "is not a destination"),
+        ("outside", "10.0.0.1", "is not a destination"),
+        ("outside", "10.0.0.1:99999", "is not a port"),
+        ("outside", "svc:default/other", "there are: default/web"),
+        ("outside", "svc:web:https", "it has http:80/TCP"),
+        ("pod:default/nobody", "10.0.0.1:80", "default/web-5"),
+        ("outside", "fe80::1", "which port"),
+        ("outside\x1b[2J", "10.0.0.1:80", "\\x1b[2J"),
+    ],
+)
+def test_an_end_that_does_not_exist_says_what_would_be_right(
+    source: str, destination: str, says: str
+) -> None:
+    cluster = Cluster.from_objects([*NODES, service(), endpoint_slice(*ON_BOTH)])
+
+    with pytest.raises(InvalidInput) as refused:
+        packet_between(source, destination, node=cluster.node("node2"), cluster=cluster)
+
+    assert says in str(refused.value)
