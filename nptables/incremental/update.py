@@ -37,9 +37,9 @@ SHARED_CHAINS = (
     FILTER_FIREWALL,
 )
 
-# Lines to insert into and delete from one shared chain, above which it is rewritten: measured,
-# see docs/performance.md.
-MOST_EDITS = 32
+# Lines to delete from one shared chain above which it is rewritten: what nft needs, where each
+# deletion looks through the chain (measured, see docs/performance.md).
+MOST_REMOVED = 32
 
 
 @attrs.frozen
@@ -155,10 +155,10 @@ class Update:
         state = self.draft.state
         return LaterTranslation(self.family, state.context, self._while_current(state.translation))
 
-    def plan(self, *, most_edits: int = MOST_EDITS) -> Plan:
+    def plan(self, *, most_removed: int = MOST_REMOVED) -> Plan:
         """The update for the kernel, which must hold what the last accepted update made.
 
-        With more than `most_edits` lines to insert and delete, a shared chain is rewritten.
+        With more than `most_removed` lines to delete, a shared chain is rewritten.
         """
         nat = {change.chain: change for change in self._own_changes()}
         tables = {"nat": nat, "filter": dict[str, ChainChange]()}
@@ -166,7 +166,7 @@ class Update:
             for chain, (before, after) in chains.items():
                 tables[table][chain] = _rewritten(chain, before, after)
         for (table, chain), change in self.shared.items():
-            if change.in_place and len(change.added) + len(change.removed) <= most_edits:
+            if change.in_place and len(change.removed) <= most_removed:
                 tables[table][chain] = ChainChange(
                     chain, change.removed, change.added, change.removed, change.added, in_place=True
                 )

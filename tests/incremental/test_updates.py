@@ -192,7 +192,7 @@ def test_an_address_that_becomes_a_balancers_too_keeps_its_lines_in_their_order(
     assert said == ["default/web external IP", "default/web loadbalancer IP"]
 
 
-def test_many_changed_lines_rewrite_a_shared_chain() -> None:
+def test_many_lines_to_delete_rewrite_a_shared_chain_and_many_to_add_do_not() -> None:
     following = Following()
     many = [
         service(f"s{n}", clusterIP=f"10.96.1.{n}", ports=[{"port": 80, "nodePort": 31000 + n}])
@@ -200,9 +200,17 @@ def test_many_changed_lines_rewrite_a_shared_chain() -> None:
     ]
 
     following.change(*many, *(endpoint_slice(endpoint(WEB), of=f"s{n}") for n in range(1, 41)))
+    assert not any(":KUBE-SERVICES - [0:0]" in commit for commit in following.kernel.commits)
 
-    assert any(":KUBE-SERVICES - [0:0]" in commit for commit in following.kernel.commits)
-    assert not any("-I KUBE-SERVICES" in commit for commit in following.kernel.commits)
+    following.kernel.commits.clear()
+    for n in range(1, 41):
+        following.follower.pending.service_gone(("default", f"s{n}"))
+    following.follower.sync()
+
+    rewritten = [commit for commit in following.kernel.commits if commit.startswith("*nat")]
+    assert ":KUBE-SERVICES - [0:0]" in rewritten[0]
+    assert "-D KUBE-SERVICES" not in rewritten[0]
+    assert len(following.kernel.read().lines("nat", "KUBE-SERVICES")) == 3
 
 
 def test_what_changes_no_rule_reaches_no_kernel() -> None:
