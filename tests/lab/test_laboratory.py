@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.laboratory import sctp
 from tests.lab.laboratory.addresses import FAMILIES, HOSTS, NODE1, NODE2, SERVED
 from tests.lab.laboratory.lab import REFUSED, SILENCE, Question, answered
 from tests.lab.laboratory.probing import PROTOCOLS, Probe
+from tests.lab.laboratory.traffic import sctp
 from tests.support.netns import LOCK_WAIT, remove_orphans
 from tests.support.requirements import requires
 

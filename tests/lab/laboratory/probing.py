@@ -79,7 +79,7 @@ class Prober:
 
     def __init__(self, namespaces: Mapping[str, Namespace]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.lab.laboratory.agent"],
+            [sys.executable, "-m", "tests.lab.laboratory.traffic"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -142,7 +142,9 @@ class Prober:
         self._write(json.dumps((name, arguments)))
         assert self._process.stdout
         told = self._process.stdout.readline()
-        assert told, "the laboratory's agent has died; its last words are on standard error"
+        assert told, (
+            "the servers and clients have died; their last words are on standard error"
+        )
         return json.loads(told)
 
     def _write(self, line: str) -> None:

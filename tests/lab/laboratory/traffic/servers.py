@@ -7,11 +7,11 @@ import itertools
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
-from tests.lab.laboratory import envelopes, sctp
-from tests.lab.laboratory.sockets import enlarge, family_of
+from tests.lab.laboratory.traffic import envelopes, sctp
+from tests.lab.laboratory.traffic.sockets import enlarge, family_of
 
 if TYPE_CHECKING:
-    from tests.lab.laboratory.sockets import Sockets
+    from tests.lab.laboratory.traffic.sockets import Sockets
 
 _BACKLOG = 4096
 

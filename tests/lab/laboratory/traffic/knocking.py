@@ -9,14 +9,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from tests.lab.laboratory import envelopes
-from tests.lab.laboratory.associations import Knocker
-from tests.lab.laboratory.sockets import family_of
+from tests.lab.laboratory.traffic import envelopes
+from tests.lab.laboratory.traffic.associations import Knocker
+from tests.lab.laboratory.traffic.sockets import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.lab.laboratory.sockets import Sockets
+    from tests.lab.laboratory.traffic.sockets import Sockets
 
 SILENCE = "silence"
 REFUSED = "refused"

@@ -11,10 +11,10 @@ import json
 import sys
 from typing import Any
 
-from tests.lab.laboratory.knocking import Client
-from tests.lab.laboratory.load import Load
-from tests.lab.laboratory.servers import serve
-from tests.lab.laboratory.sockets import Sockets
+from tests.lab.laboratory.traffic.knocking import Client
+from tests.lab.laboratory.traffic.load import Load
+from tests.lab.laboratory.traffic.servers import serve
+from tests.lab.laboratory.traffic.sockets import Sockets
 
 
 class Agent:

@@ -9,13 +9,13 @@ import struct
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.lab.laboratory.knocking import connect
+from tests.lab.laboratory.traffic.knocking import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.lab.laboratory.knocking import Request
-    from tests.lab.laboratory.sockets import Sockets
+    from tests.lab.laboratory.traffic.knocking import Request
+    from tests.lab.laboratory.traffic.sockets import Sockets
 
 # Far more than a busy machine takes, so that only what never comes is missed.
 _GIVE_UP = 10.0

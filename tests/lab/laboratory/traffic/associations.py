@@ -8,11 +8,11 @@ import random
 import socket
 from typing import TYPE_CHECKING
 
-from tests.lab.laboratory import envelopes, sctp
-from tests.lab.laboratory.sockets import enlarge, family_of
+from tests.lab.laboratory.traffic import envelopes, sctp
+from tests.lab.laboratory.traffic.sockets import enlarge, family_of
 
 if TYPE_CHECKING:
-    from tests.lab.laboratory.sockets import Sockets
+    from tests.lab.laboratory.traffic.sockets import Sockets
 
 # Peer, its port, own port.
 _Key = tuple[str, int, int]

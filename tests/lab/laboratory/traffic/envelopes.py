@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from tests.lab.laboratory.sockets import family_of
+from tests.lab.laboratory.traffic.sockets import family_of
 
 _IP_PKTINFO, _IP_RECVERR, _IPV6_RECVERR = 8, 11, 25
 Ancillary = list[tuple[int, int, bytes]]
