@@ -146,7 +146,8 @@ def _carry_out(
         if (table, chain) not in reported:
             say(f"{table} {chain} stays, empty: the kernel refuses to delete it", kind="warning")
     if outcome.deleted_flows:
-        say(f"{family.value}: {outcome.deleted_flows} stale UDP connections deleted")
+        connections = "connection" if outcome.deleted_flows == 1 else "connections"
+        say(f"{family.value}: {outcome.deleted_flows} stale UDP {connections} deleted")
     if outcome.problem:
         say(f"{family.value}: {outcome.problem}", kind="warning")
 

@@ -82,7 +82,9 @@ def delete_stale_flows(
     if not before and not after:
         return 0
     try:
-        from pyroute2 import Conntrack  # noqa: PLC0415 (an extra, and slow to import)
+        # An extra, and slow to import.
+        from pyroute2 import Conntrack  # noqa: PLC0415
+        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
     except ImportError:
         raise BackendUnavailable(
             "stale UDP connections cannot be deleted without pyroute2: install nptables[agent]"
@@ -98,9 +100,9 @@ def delete_stale_flows(
             for entry, flow in entries:
                 if flow in stale:
                     deleted += _delete(table, entry)
-    except OSError as error:
+    except (OSError, NetlinkError) as error:
         raise BackendUnavailable(
-            f"the kernel's connections cannot be read: {error.strerror or error}"
+            f"the kernel's connections cannot be read or deleted: {error}"
         ) from error
     return deleted
 
@@ -117,10 +119,12 @@ def _udp_entries(table: Any, number: int) -> Iterator[tuple[Any, Flow]]:
 
 def _delete(table: Any, entry: Any) -> bool:
     """Delete one entry; False where it was gone already."""
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 (as above)
+
     try:
         table.delete(entry)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
+    except NetlinkError as error:
+        if error.code == errno.ENOENT:
             return False
         raise
     return True
