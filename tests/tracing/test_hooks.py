@@ -120,7 +120,7 @@ DROP = "filter -A FORWARD"
         ('-m u32 --u32 "0x10=0x0:0xff"', False),
     ],
 )
-def test_a_match_with_an_answer_is_answered(matches: str, holds: bool) -> None:
+def test_a_match_with_an_answer_is_answered(matches: str, *, holds: bool) -> None:
     answer = follow(f"{DROP} {matches} -j DROP")
 
     assert verdict(answer) is (Verdict.DROPPED if holds else Verdict.POD)
@@ -162,8 +162,8 @@ def test_every_nth_packet_is_a_fraction() -> None:
 def test_questions_without_consequence_disappear() -> None:
     logs = [f"{DROP} -m set --match-set s{number} src -j LOG" for number in range(30)]
     marks = [
-        f"{DROP} -m set --match-set m{number} src -j MARK --set-xmark {1 << number:#x}/{1 << number:#x}"
-        for number in range(20)
+        f"{DROP} -m set --match-set m{bit:x} src -j MARK --set-xmark {bit:#x}/{bit:#x}"
+        for bit in (1 << number for number in range(20))
     ]
 
     assert verdict(follow(*logs, *marks)) is Verdict.POD
