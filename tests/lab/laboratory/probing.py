@@ -142,9 +142,7 @@ class Prober:
         self._write(json.dumps((name, arguments)))
         assert self._process.stdout
         told = self._process.stdout.readline()
-        assert told, (
-            "the servers and clients have died; their last words are on standard error"
-        )
+        assert told, "the servers and clients have died; their last words are on standard error"
         return json.loads(told)
 
     def _write(self, line: str) -> None:
