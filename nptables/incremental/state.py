@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import attrs
@@ -72,7 +72,8 @@ class Draft:
 
     `claims` and `ports` are those of the `touched` Services, or of all where `everything` had to
     be translated again: because the context changed, or the cluster became large or small.
-    `names` are the service ports of the same Services before.
+    `old_claims` and `old_ports` are those of the same Services before. `colliding` are the service
+    ports among them that share a frontend with any other after the changes.
     """
 
     state: State
@@ -80,25 +81,22 @@ class Draft:
     node: Node
     config: ProxyConfig
     context: Context
+    old_context: Context
     endpoints: int
     comments: bool
     everything: bool
     touched: frozenset[Key]
-    names: frozenset[ServicePortName]
     claims: Mapping[ServicePortName, Claim]
     ports: Mapping[ServicePortName, PortRules]
+    old_claims: Mapping[ServicePortName, Claim]
+    old_ports: Mapping[ServicePortName, PortRules]
     holders: Mapping[Frontend, tuple[ServicePortName, ...]]
+    colliding: frozenset[ServicePortName]
 
-    def holders_of(self, frontend: Frontend) -> list[ServicePortName]:
-        """Every service port that claims a frontend after the changes."""
-        before = self.state.holders.get(frontend, ())
-        kept = [name for name in before if name not in self.names]
-        return [*self.holders.get(frontend, ()), *kept]
-
-    def collides(self, name: ServicePortName) -> bool:
-        """Whether a service port of the touched ones shares a frontend with another."""
-        frontends = self.claims[name].frontends(self.state.family)
-        return any(len(self.holders_of(frontend)) > 1 for frontend in set(frontends))
+    @property
+    def names(self) -> Collection[ServicePortName]:
+        """The service ports in question as they were before."""
+        return self.old_ports.keys()
 
     def all_claims(self) -> dict[ServicePortName, Claim]:
         """The claims of the whole cluster after the changes."""
@@ -164,7 +162,7 @@ def draft(state: State, changes: Changes) -> Draft:
     context = state.context if same else make_context(node, config, state.family)
     moved = _slices_by_service(state, changes)
     touched = frozenset({*changes.services, *moved})
-    names = frozenset(state.names_of(touched))
+    names = set(state.names_of(touched))
     claims, known = _claims(state, changes, touched, moved)
     endpoints = state.endpoints + sum(map(len, known.values()))
     endpoints -= sum(len(state.ports[name].selection.known) for name in names)
@@ -174,26 +172,42 @@ def draft(state: State, changes: Changes) -> Draft:
         again = state.claims.keys() - names
         claims |= {name: state.claims[name] for name in again}
         known |= {name: list(state.ports[name].selection.known) for name in again}
-        names = frozenset(state.claims)
+        names = set(state.claims)
     ports = {
         name: translate_port(claim.service, claim.port, known[name], context, comments=comments)
         for name, claim in claims.items()
     }
+    holders = _holders(claims.values(), state.family)
     return Draft(
         state,
         changes,
         node,
         config,
         context,
+        state.context,
         endpoints,
         comments,
         everything,
         touched,
-        names,
         claims,
         ports,
-        _holders(claims.values(), state.family),
+        {name: state.claims[name] for name in names},
+        {name: state.ports[name] for name in names},
+        holders,
+        frozenset(_colliding(holders, state.holders, names)),
     )
+
+
+def _colliding(
+    new: Mapping[Frontend, tuple[ServicePortName, ...]],
+    old: Mapping[Frontend, tuple[ServicePortName, ...]],
+    gone: Collection[ServicePortName],
+) -> Iterator[ServicePortName]:
+    """The new holders of frontends that have others beside them, new or staying."""
+    for frontend, names in new.items():
+        staying = (name for name in old.get(frontend, ()) if name not in gone)
+        if len(names) > 1 or next(staying, None) is not None:
+            yield from names
 
 
 def _claims(

@@ -60,7 +60,8 @@ class LineChange:
 class Update:
     """What a node's ruleset becomes by some changes.
 
-    It is the answer of an IncrementalTranslator, and good until that accepts it or another one.
+    It is the answer of an IncrementalTranslator. What it says of the change is good for ever; its
+    plan and the whole rulesets can be had until the translator accepts it or another one.
     """
 
     draft: Draft = attrs.field(repr=False)
@@ -83,8 +84,7 @@ class Update:
     @property
     def before(self) -> Mapping[ServicePortName, PortRules]:
         """The rules of the service ports in question as they were."""
-        ports = self.draft.state.ports
-        return {name: ports[name] for name in self.draft.names}
+        return self.draft.old_ports
 
     @property
     def after(self) -> Mapping[ServicePortName, PortRules]:
@@ -111,7 +111,7 @@ class Update:
     @cached_property
     def fixed(self) -> dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]]:
         """By table: the fixed chains that change, with their lines before and after."""
-        old, new = self.draft.state.context, self.draft.context
+        old, new = self.draft.old_context, self.draft.context
         if old is new:
             return {}
         owner = ownership(new)
@@ -130,7 +130,7 @@ class Update:
     @cached_property
     def shared(self) -> dict[SharedChain, LineChange]:
         """The chains shared by service ports in which lines change, or their order."""
-        names = [*self.after, *(name for name in self.draft.names if name not in self.after)]
+        names = [*self.after, *(name for name in self.before if name not in self.after)]
         found = {}
         for chain in SHARED_CHAINS:
             change = self._lines_of(chain, names)
@@ -152,8 +152,10 @@ class Update:
     @property
     def previous(self) -> Translation:
         """The whole ruleset before the changes, put together when it is first looked at."""
-        state = self.draft.state
-        return LaterTranslation(self.family, state.context, self._while_current(state.translation))
+        draft = self.draft
+        return LaterTranslation(
+            self.family, draft.old_context, self._while_current(draft.state.translation)
+        )
 
     def plan(self, *, most_removed: int = MOST_REMOVED) -> Plan:
         """The update for the kernel, which must hold what the last accepted update made.
@@ -171,6 +173,7 @@ class Update:
                     chain, change.removed, change.added, change.removed, change.added, in_place=True
                 )
             else:
+                self._refuse_if_past()
                 draft, whole = self.draft, (table, chain)
                 tables[table][chain] = _rewritten(
                     chain, draft.state.shared_lines(whole), draft.shared_lines(whole)
@@ -206,9 +209,8 @@ class Update:
         removed: list[str] = []
         in_place = self._last_lines_stay(chain)
         changed = not in_place
-        ports = self.draft.state.ports
         for name in names:
-            before = ports[name].shared.get(chain, ()) if name in self.draft.names else ()
+            before = self.before[name].shared.get(chain, ()) if name in self.before else ()
             after = self.after[name].shared.get(chain, ()) if name in self.after else ()
             if before != after:
                 gone, new = _surplus(before, after), _surplus(after, before)
@@ -216,7 +218,7 @@ class Update:
                 in_place = (
                     in_place
                     and in_order([*new, *_without(before, gone)], after, self.family)
-                    and not (new and self.draft.collides(name))
+                    and not (new and name in self.draft.colliding)
                 )
                 removed += gone
                 added += new
@@ -225,28 +227,31 @@ class Update:
         return LineChange(tuple(added), tuple(removed), in_place) if changed else None
 
     def _last_lines_stay(self, chain: SharedChain) -> bool:
-        old, new = self.draft.state.context, self.draft.context
+        old, new = self.draft.old_context, self.draft.context
         if chain != NAT_SERVICES or old is new:
             return True
         return node_port_jumps(old) == node_port_jumps(new)
 
     def _other_place(self, name: ServicePortName) -> bool:
         """Whether a service port with the same lines now stands elsewhere among its rivals."""
-        old, new = self.draft.state.claims[name], self.draft.claims[name]
-        return old.precedence != new.precedence and self.draft.collides(name)
+        old, new = self.draft.old_claims[name], self.draft.claims[name]
+        return old.precedence != new.precedence and name in self.draft.colliding
 
     def _while_current(self, make: Callable[[], Translation]) -> Callable[[], Translation]:
         """Refuses once the state has moved on: what would be made is then something else."""
 
         def checked() -> Translation:
-            if not self.is_current():
-                raise RuntimeError(
-                    "this update is past: the translator accepted one since, and no longer has "
-                    "the rulesets that this one is about"
-                )
+            self._refuse_if_past()
             return make()
 
         return checked
+
+    def _refuse_if_past(self) -> None:
+        if not self.is_current():
+            raise RuntimeError(
+                "this update is past: the translator accepted one since, and no longer has "
+                "the rulesets that this one is about"
+            )
 
 
 def _rewritten(chain: str, before: tuple[str, ...], after: tuple[str, ...]) -> ChainChange:

@@ -268,6 +268,20 @@ def test_an_update_is_past_once_another_is_accepted() -> None:
         _ = before.tables
 
 
+def test_an_update_still_says_what_changed_once_it_is_accepted() -> None:
+    following = Following()
+
+    update = following.change(endpoint_slice(of="web")).update
+
+    (name,) = update.before
+    assert str(name) == "default/web"
+    assert update.before[name].chains
+    assert not update.after[name].chains
+    assert set(update.delete) == set(update.before[name].chains)
+    assert update.shared["filter", "KUBE-SERVICES"].added
+    assert update
+
+
 def test_a_follower_refuses_a_translator_of_the_other_family() -> None:
     translator = IncrementalTranslator(Cluster().node("node1"), ProxyConfig(), Family.IPV6)
 
