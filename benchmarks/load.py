@@ -22,11 +22,11 @@ def most():
     return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 
 before = most()
-started = time.perf_counter()
+cpu, started = time.process_time(), time.perf_counter()
 cluster = load(sys.argv[1]).cluster
-seconds = time.perf_counter() - started
+seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
 peak = most()
-print(f"{seconds:.2f} s, {peak / 1024:.0f} MB at the peak ({before / 1024:.0f} MB before), "
+print(f"{seconds:.2f} s ({cpu:.2f} s of processor), {peak / 1024:.0f} MB at the peak ({before / 1024:.0f} MB before), "
       f"{len(cluster.services)} Services, {sum(len(s.endpoints) for s in cluster.slices.values())} "
       "endpoints")
 """

@@ -80,7 +80,7 @@ class ServicePreviews:
 
     def complete(self, service: Object) -> tuple[Object, list[Problem]]:
         """The Service with its gaps filled; one that is wrong anyway comes back as it is."""
-        if not conforms(service, "Service"):
+        if _is_surely_complete(service) or not conforms(service, "Service"):
             return service, []
         metadata = service.get("metadata") or {}
         if not names.is_label(metadata.get("name") or ""):
@@ -90,6 +90,21 @@ class ServicePreviews:
             return service, []
         gaps = _Gaps(service, spec, self)
         return gaps.filled()
+
+
+def _is_surely_complete(service: Object) -> bool:
+    """Whether a Service was applied, by a look that is cheap and may be wrong when it says no."""
+    try:
+        spec = service["spec"]
+        return bool(
+            spec["clusterIP"]
+            and len(spec["clusterIPs"]) == len(spec["ipFamilies"])
+            and spec["ipFamilyPolicy"] == "SingleStack"
+            and spec["type"] in ("ClusterIP", "NodePort")
+            and (spec["type"] == "ClusterIP" or all([port["nodePort"] for port in spec["ports"]]))  # noqa: C419
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 @attrs.define(eq=False, repr=False)

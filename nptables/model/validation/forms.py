@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from nptables.errors import Path
 from nptables.model import addresses, names
@@ -29,6 +30,8 @@ def check_subdomain(text: str, path: Path, reader: Reader) -> None:
         reader.problem(path, f"{quoted(text)} is not a valid name", names.SUBDOMAIN_HINT)
 
 
+# The keys of labels and many of their values come again and again.
+@lru_cache(maxsize=4096)
 def is_qualified(text: str) -> bool:
     """Whether `text` is a qualified name: `name` or `prefix.example.com/name`."""
     prefix, slash, name = text.rpartition("/")
@@ -48,6 +51,7 @@ def check_qualified(text: str, path: Path, reader: Reader, what: str = "a qualif
         )
 
 
+@lru_cache(maxsize=4096)
 def is_label_value(text: str) -> bool:
     """Whether `text` can be the value of a label; an empty one can."""
     return not text or (len(text) <= 63 and _QUALIFIED.fullmatch(text) is not None)
