@@ -16,7 +16,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import Table
 from nptables.model import Service
 from nptables.translation.chains import ServicePortName
-from nptables.translation.fixed import filter_chains, nat_chains
+from nptables.translation.fixed import filter_chains, nat_chains, node_port_jumps
 from nptables.translation.frontends import Frontend, udp_frontends
 from nptables.translation.service_port import PortRules
 
@@ -77,7 +77,8 @@ class Tally:
             self._add(new, 1)
             _join(after, new.udp)
         self._fixed = {
-            "nat": sum(map(len, nat_chains(draft.context).values())),
+            "nat": sum(map(len, nat_chains(draft.context).values()))
+            + len(node_port_jumps(draft.context)),
             "filter": sum(map(len, filter_chains(draft.context).values())),
         }
         return before, after

@@ -1,4 +1,4 @@
-"""`nptables`, whose agent waits half a second at most before it asks the API server again."""
+"""`nptables`, whose agent hardly waits: before it asks again, or calls a difference drift."""
 
 from __future__ import annotations
 
@@ -14,5 +14,7 @@ _run = running.run
 
 if __name__ == "__main__":
     watch = Settings(first_pause=0.05, longest_pause=0.25)
-    running.run = lambda settings, log: _run(attrs.evolve(settings, watch=watch), log)
+    running.run = lambda settings, log: _run(
+        attrs.evolve(settings, watch=watch, options=attrs.evolve(settings.options, settle=1.0)), log
+    )
     sys.exit(main())

@@ -1,0 +1,179 @@
+"""What the agent costs: start to first sync, change to kernel, processor time, memory.
+
+    python benchmarks/agent.py [--services 1000] [--endpoints 10] [--backend nft] [--changes 200]
+                               [--soak SECONDS] [--json FILE]
+
+Needs root. The API server of the tests runs in this process, the agent in one of its own inside a
+network namespace. A change is timed from the moment the server has it to the agent's log line
+that says that the kernel has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.workload import endpoint_slice, service
+from tests.support.agents import AgentProcess, descriptors, running
+from tests.support.apiserver import ApiServer
+from tests.support.netns import network_namespace
+from tests.support.objects import node
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--services", type=int, default=1000)
+    parser.add_argument("--endpoints", type=int, default=10)
+    parser.add_argument("--backend", choices=["legacy", "nft"], default="nft")
+    parser.add_argument("--changes", type=int, default=200)
+    parser.add_argument("--soak", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found = measure(options)
+    for name, value in found.items():
+        print(f"{name:32} {value}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All figures, by name."""
+    found: dict[str, Any] = {
+        "size": f"{options.services} x {options.endpoints}",
+        "backend": options.backend,
+    }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        network_namespace(options.backend) as namespace,
+    ):
+        namespace.run(["ip", "link", "set", "lo", "up"])
+        with ApiServer(namespace=namespace.name) as server:
+            server.put(node())
+            for number in range(options.services):
+                server.put(service(number), endpoint_slice(number, options.endpoints))
+            agent = AgentProcess(
+                namespace,
+                server,
+                Path(folder),
+                # Verifications are no part of what a change costs.
+                options=("--check-period", "1h", "--verify-period", "1h", "-4"),
+                config={"iptables": {"minSyncPeriod": "10ms", "syncPeriod": "1h"}},
+            )
+            started = time.time()
+            with running(agent):
+                first = wait_for_log(agent, "synced for the first time", 600)
+                found["start to first sync, s"] = round(logged_at(first) - started, 2)
+                found["of it the sync itself, s"] = round(first["seconds"], 2)
+                found |= memory(agent, "after the first sync")
+                found |= changes(agent, options)
+                if options.soak:
+                    found |= soak(agent, options)
+                found |= memory(agent, "at the end")
+                agent.stop()
+    return found
+
+
+def changes(agent: AgentProcess, options: argparse.Namespace) -> dict[str, Any]:
+    """Changes one by one, each when the one before is done."""
+    took: list[float] = []
+    before = processor(agent)
+    log = agent.log_path.open("rb")
+    log.seek(0, 2)
+    for number in range(options.changes):
+        which = number % options.services
+        at = time.time()
+        # One endpoint less, then one more.
+        count = options.endpoints - 1 + number // options.services % 2
+        agent.server.put(endpoint_slice(which, count))
+        took.append(next_sync(log) - at)
+    log.close()
+    used = processor(agent) - before
+    took.sort()
+    return {
+        "change to kernel p50, s": round(statistics.median(took), 4),
+        "change to kernel p99, s": round(took[int(len(took) * 0.99)], 4),
+        "processor s per 1,000 changes": round(used * 1000 / options.changes, 2),
+    }
+
+
+def soak(agent: AgentProcess, options: argparse.Namespace) -> dict[str, Any]:
+    """20 changes a second for so long; memory and descriptors on the way."""
+    found: dict[str, Any] = {}
+    begun = time.monotonic()
+    number = 0
+    for part in ("start", "middle", "end"):
+        found |= memory(agent, f"soak {part}")
+        if part == "end":
+            break
+        until = begun + options.soak * (0.5 if part == "start" else 1)
+        while time.monotonic() < until:
+            which = number * 7 % options.services
+            agent.server.put(endpoint_slice(which, options.endpoints - number % 2))
+            number += 1
+            time.sleep(max(0.0, begun + number / 20 - time.monotonic()))
+    time.sleep(2)
+    difference = agent.difference()
+    found["soak changes"] = number
+    found["soak: kernel as from scratch"] = not difference
+    return found
+
+
+def next_sync(log: Any) -> float:
+    """When the next sync in the log was done, in seconds since the epoch."""
+    line = b""
+    while True:
+        line += log.readline()
+        if not line.endswith(b"\n"):
+            time.sleep(0.0005)
+            continue
+        if b'"event": "synced"' in line:
+            return logged_at(json.loads(line))
+        line = b""
+
+
+def wait_for_log(agent: AgentProcess, event: str, timeout: float) -> dict[str, Any]:
+    """The first event of that text."""
+    until = time.monotonic() + timeout
+    while not (found := agent.log(event)):
+        if time.monotonic() > until:
+            sys.exit(f"no {event!r} in the log:\n{agent.log_path.read_text()[-2000:]}")
+        time.sleep(0.02)
+    return found[0]
+
+
+def logged_at(entry: dict[str, Any]) -> float:
+    """When an event was logged, in seconds since the epoch."""
+    return datetime.fromisoformat(entry["time"]).timestamp()
+
+
+def memory(agent: AgentProcess, when: str) -> dict[str, Any]:
+    """Resident memory now and at its peak, and open descriptors."""
+    assert agent.process is not None
+    text = Path(f"/proc/{agent.process.pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    return {
+        f"MB resident {when}": int(fields["VmRSS"].split()[0]) // 1024,
+        f"MB at the peak, {when}": int(fields["VmHWM"].split()[0]) // 1024,
+        f"descriptors {when}": descriptors(agent.process.pid),
+    }
+
+
+def processor(agent: AgentProcess) -> float:
+    """Processor seconds of the agent and the programs that it ran."""
+    assert agent.process is not None
+    fields = Path(f"/proc/{agent.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / 100
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""`nptables run` and `nptables status` as processes of a node."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.agents import AgentProcess, running, wait_for
+from tests.support.apiserver import ApiServer
+from tests.support.netns import network_namespace
+from tests.support.objects import endpoint_slice, node, service
+from tests.support.requirements import requires
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.netns import Namespace
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def nft_node() -> Iterator[Namespace]:
+    """A node of its own; the backend makes no difference here."""
+    requires("root", "netns", "nft")
+    with network_namespace("nft") as made:
+        made.run(["ip", "link", "set", "lo", "up"])
+        yield made
+
+
+@pytest.fixture
+def server(nft_node: Namespace) -> Iterator[ApiServer]:
+    with ApiServer(namespace=nft_node.name) as server:
+        server.put(node(), service("web", node_port=30080), endpoint_slice("web", "10.244.0.5"))
+        yield server
+
+
+@pytest.fixture
+def agent(nft_node: Namespace, server: ApiServer, tmp_path: Path) -> AgentProcess:
+    return AgentProcess(nft_node, server, tmp_path, hasty=True)
+
+
+def fetch(namespace: Namespace, port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    code = (
+        "import sys, http.client as h; c = h.HTTPConnection(sys.argv[1], int(sys.argv[2]));"
+        "c.request('GET', sys.argv[3]); a = c.getresponse();"
+        "print(a.status); print(a.read().decode())"
+    )
+    done = namespace.run([sys.executable, "-c", code, host, str(port), path])
+    status, _, body = done.stdout.partition("\n")
+    return int(status), body
+
+
+def nptables(agent: AgentProcess, *words: str) -> subprocess.CompletedProcess[str]:
+    return agent.namespace.run([sys.executable, "-m", "nptables", *words], check=False)
+
+
+def test_a_life_from_start_to_stop(agent: AgentProcess) -> None:
+    namespace = agent.namespace
+    with running(agent):
+        agent.converges(20)
+        wait_for(lambda: bool(agent.log("synced for the first time")))
+
+        # kube-proxy's ports, paths and names.
+        assert fetch(namespace, 10256, "/healthz")[0] == 200
+        assert fetch(namespace, 10256, "/livez")[0] == 200
+        assert fetch(namespace, 10249, "/proxyMode") == (200, "iptables\n")
+        assert '"mode": "iptables"' in fetch(namespace, 10249, "/configz")[1]
+        metrics = fetch(namespace, 10249, "/metrics")[1]
+        series = dict(re.findall(r"^(\w+(?:\{.*?\})?) (\S+)$", metrics, re.MULTILINE))
+        assert series["kubeproxy_sync_proxy_rules_service_changes_total"] == "1.0"
+        assert series["kubeproxy_sync_proxy_rules_endpoint_changes_total"] == "1.0"
+        assert series['kubeproxy_proxy_healthz_total{code="200"}'] == "1.0"
+        text = namespace.save("IPV4")
+        own = [x for x in text.split("*nat")[1].split("COMMIT")[0].splitlines() if "-A KUBE" in x]
+        counted = series['kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}']
+        assert float(counted) == len([x for x in own if "CANARY" not in x])
+        # Nothing of an object is in a metric.
+        assert "web" not in metrics
+        assert "10.244" not in metrics
+
+        status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
+        assert status.returncode == 0, status.stderr
+        assert "Node node1, mode sync" in status.stdout
+        as_json = nptables(agent, "status", "--run-dir", str(agent.run_folder), "-o", "json")
+        assert json.loads(as_json.stdout)["services"] == 1
+
+        second = nptables(agent, "run", "--node", "node1", "--run-dir", str(agent.run_folder))
+        assert second.returncode == 4
+        assert "another agent keeps this node in sync (pid" in second.stderr
+
+        before = [x for x in namespace.save("IPV4").splitlines() if x.startswith("-A")]
+        assert agent.stop(signal.SIGTERM) == 0
+    assert [x for x in namespace.save("IPV4").splitlines() if x.startswith("-A")] == before
+    status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
+    assert status.returncode == 3
+    assert "no agent answers on this node" in status.stderr
+
+
+def test_sighup_reads_the_configuration_again_and_keeps_a_good_one(agent: AgentProcess) -> None:
+    agent.config = {}
+    with running(agent):
+        agent.converges(20)
+        agent.write_config({"iptables": {"masqueradeAll": True}})
+        agent.send(signal.SIGHUP)
+        wait_for(lambda: bool(agent.log("read the configuration again")))
+        agent.converges()
+        masqueraded = r'default/web:p cluster IP" .*-j KUBE-MARK-MASQ'
+        assert re.search(masqueraded, agent.namespace.save("IPV4"))
+        good = dict(agent.config or {})
+        agent.write_config({"iptables": {"masqueradeAl": True}})
+        agent.send(signal.SIGHUP)
+        wait_for(lambda: bool(agent.log("the new configuration is wrong")))
+        agent.config = good
+        agent.converges()
+        assert agent.stop() == 0
+
+
+def test_rules_are_removed_at_the_end_if_asked_for(agent: AgentProcess) -> None:
+    agent.options = ("--cleanup-on-exit",)
+    with running(agent):
+        agent.converges(20)
+        assert agent.stop(signal.SIGINT) == 0
+    rules = agent.namespace.save("IPV4")
+    # The kubelet keeps KUBE-FIREWALL as well, so it stays.
+    assert set(re.findall(r"KUBE-[\w-]+", rules)) <= {"KUBE-FIREWALL"}
+
+
+def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess) -> None:
+    agent.options = ("--mode", "observe", "--verify-period", "500ms")
+    namespace = agent.namespace
+    before = namespace.run(["nft", "list", "ruleset"]).stdout
+    with running(agent):
+        wait_for(lambda: bool(agent.log("compared for the first time")), 20)
+        listening = namespace.run(["ss", "-Hltn"]).stdout.splitlines()
+        assert len(listening) == 1, "only the API server of the test listens"
+        wait_for(lambda: bool(agent.log("rules differ")), 25)
+        assert agent.stop() == 0
+    assert namespace.run(["nft", "list", "ruleset"]).stdout == before
+
+
+def test_addresses_that_come_and_go_are_followed(agent: AgentProcess) -> None:
+    agent.config = {"nodePortAddresses": ["192.168.77.0/24"], "iptables": {"minSyncPeriod": "0s"}}
+    with running(agent):
+        agent.converges(20)
+        agent.namespace.run(["ip", "addr", "add", "192.168.77.5/24", "dev", "lo"])
+        agent.converges(5)
+        wait_for(lambda: "-d 192.168.77.5/32" in agent.namespace.save("IPV4"), 5)
+        agent.namespace.run(["ip", "addr", "del", "192.168.77.5/24", "dev", "lo"])
+        wait_for(lambda: "192.168.77.5" not in agent.namespace.save("IPV4"), 5)
+        agent.stop()
+
+
+def test_health_ports_of_load_balancers_are_served(agent: AgentProcess) -> None:
+    balanced: dict[str, Any] = {
+        "type": "LoadBalancer",
+        "externalTrafficPolicy": "Local",
+        "healthCheckNodePort": 32000,
+    }
+    with running(agent):
+        agent.converges(20)
+        agent.server.put(service("web", node_port=30080, **balanced))
+        agent.converges()
+        wait_for(lambda: ":32000" in agent.namespace.run(["ss", "-Hltn"]).stdout)
+        status, body = fetch(agent.namespace, 32000, "/")
+        assert (status, json.loads(body)["localEndpoints"]) == (200, 1)
+        agent.server.put(endpoint_slice("web", "10.244.1.5", node="node2"))
+        wait_for(lambda: fetch(agent.namespace, 32000, "/")[0] == 503)
+        agent.server.put(service("web", node_port=30080))
+        wait_for(lambda: ":32000" not in agent.namespace.run(["ss", "-Hltn"]).stdout)
+        agent.stop()
+
+
+def test_a_node_that_is_deleted_is_not_healthy_but_alive(agent: AgentProcess) -> None:
+    with running(agent):
+        agent.converges(20)
+        agent.server.delete("Node", "node1")
+        wait_for(lambda: fetch(agent.namespace, 10256, "/healthz")[0] == 503)
+        assert fetch(agent.namespace, 10256, "/livez")[0] == 200
+        agent.server.put(node())
+        wait_for(lambda: fetch(agent.namespace, 10256, "/healthz")[0] == 200)
+        agent.stop()
+
+
+def test_it_starts_before_the_api_server_answers(agent: AgentProcess) -> None:
+    server = agent.server
+    server.stop()
+    with running(agent):
+        time.sleep(1.5)
+        assert "KUBE" not in agent.namespace.save("IPV4")
+        server.start()
+        agent.converges(20)
+        agent.stop()
+
+
+def test_a_refused_list_of_one_collection_programs_nothing(agent: AgentProcess) -> None:
+    from tests.support.apiserver import Fault
+
+    agent.server.fail(Fault(resource="endpointslices", status=403, times=8))
+    with running(agent):
+        wait_for(lambda: bool(agent.log("cannot be watched")))
+        assert "KUBE" not in agent.namespace.save("IPV4")
+        agent.converges(20)
+        agent.stop()
+
+
+def test_the_service_manager_is_told_when_it_is_ready(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(path)
+        listening.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        with running(agent):
+            said: list[str] = []
+            while not any("READY=1" in text for text in said):
+                said.append(listening.recv(1000).decode())
+            assert agent.difference() == ""
+            while listening.recv(1000) != b"WATCHDOG=1":
+                pass
+            agent.stop()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--check-period", "soon"], 2, "is not a duration"),
+        (["--node", "Not A Node"], 2, "is not a node name"),
+        (["--config", "/nowhere.yaml"], 2, "/nowhere.yaml"),
+        (["--kubeconfig", "/nowhere"], 3, "configuration cannot be used"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_one_clear_line(
+    nft_node: Namespace, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    argv = [sys.executable, "-m", "nptables", "run", "--node", "n", "--run-dir", str(tmp_path)]
+    done = nft_node.run([*argv, "--no-listen", *words], check=False, env={"HOME": str(tmp_path)})
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_running_kube_proxy_is_noticed(nft_node: Namespace, tmp_path: Path) -> None:
+    other = tmp_path / "kube-proxy"
+    other.symlink_to("/bin/sleep")
+    standing = subprocess.Popen(["ip", "netns", "exec", nft_node.name, str(other), "60"])
+    try:
+        wait_for(lambda: _name_of(standing.pid) == "kube-proxy")
+        argv = [sys.executable, "-m", "nptables", "run", "--node", "n", "--run-dir", str(tmp_path)]
+        done = nft_node.run(argv, check=False)
+        assert done.returncode == 3
+        assert f"kube-proxy (pid {standing.pid}) runs on this node" in done.stderr
+    finally:
+        standing.kill()
+        standing.wait()
+
+
+def _name_of(pid: int) -> str:
+    with open(f"/proc/{pid}/comm") as handle:  # noqa: PTH123 - one line
+        return handle.read().strip()
+
+
+def test_the_package_is_not_imported_by_other_commands() -> None:
+    code = (
+        "import sys; from nptables.cli import main; main(['render', '--help']);"
+        "print([m for m in sys.modules if m.startswith(('nptables.agent', 'kubernetes', 'prom'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
