@@ -61,7 +61,7 @@ def explain(
             decision = None
             if frontend is not None and cluster is not None:
                 decision = _decision(frontend, cluster, outcome.node, network, config, family)
-            for reason in _headline(outcome, frontend, decision):
+            for reason in _headline(outcome, frontend, decision, network):
                 found.setdefault(reason.text, reason)
     if frontend is not None and cluster is not None:
         decision = _decision(frontend, cluster, network.node.name, network, config, family)
@@ -100,6 +100,7 @@ def _headline(
     outcome: Outcome,
     frontend: Frontend | None,
     decision: Decision | None,
+    network: Network,
 ) -> Iterator[Reason]:
     """Why one outcome is not what the sender wants."""
     if outcome.verdict in (Verdict.DROPPED, Verdict.REFUSED) and outcome.rule is not None:
@@ -109,7 +110,7 @@ def _headline(
     elif outcome.verdict is Verdict.NODE:
         yield from _stays_on_node(outcome, frontend, decision)
     elif outcome.verdict is Verdict.LEAVES:
-        yield from _leaves(outcome, frontend, decision)
+        yield from _leaves(outcome, frontend, decision, network)
     elif outcome.verdict is Verdict.ONE_WAY:
         yield Reason(
             "one-way",
@@ -204,8 +205,16 @@ def _not_for_node_ports(outcome: Outcome, context: Context) -> str:
 
 
 def _leaves(
-    outcome: Outcome, frontend: Frontend | None, decision: Decision | None
+    outcome: Outcome, frontend: Frontend | None, decision: Decision | None, network: Network
 ) -> Iterator[Reason]:
+    node = network.node
+    if any(address == outcome.destination for _, address in node.addresses):
+        yield Reason(
+            "address-not-here",
+            f"{outcome.destination} is an address of Node {node.name}, but no interface of "
+            f"{node.name} has it: the node does not take it for its own",
+        )
+        return
     if frontend is None or decision is None:
         yield Reason(
             "untranslated",
