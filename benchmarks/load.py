@@ -26,7 +26,8 @@ cpu, started = time.process_time(), time.perf_counter()
 cluster = load(sys.argv[1]).cluster
 seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
 peak = most()
-print(f"{seconds:.2f} s ({cpu:.2f} s of processor), {peak / 1024:.0f} MB at the peak ({before / 1024:.0f} MB before), "
+print(f"{seconds:.2f} s ({cpu:.2f} s of processor), "
+      f"{peak / 1024:.0f} MB at the peak ({before / 1024:.0f} MB before), "
       f"{len(cluster.services)} Services, {sum(len(s.endpoints) for s in cluster.slices.values())} "
       "endpoints")
 """

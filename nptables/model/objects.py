@@ -64,10 +64,12 @@ class ObjectReading:
         before = len(self.problems)
         is_name = names.is_subdomain
         reader = reader_for(raw, index, kind, is_name, lenient=self.lenient, problems=self.problems)
-        if reader is not None and not self.lenient:
-            validate(raw, kind, reader)
-        elif reader is not None:
+        if reader is None:
+            return False
+        if self.lenient:
             self._check_types(raw, kind, reader)
+        else:
+            validate(raw, kind, reader)
         return len(self.problems) == before
 
     def _check_types(self, raw: Object, kind: str, reader: Reader) -> None:
@@ -178,8 +180,8 @@ def reader_for(
     reader.namespace = reader.text(metadata, "namespace", ("metadata",)) or "default"
     if not name:
         reader.namespace = ""
-        if "metadata" not in raw or "name" not in metadata or metadata["name"] == "":
-            reader.problem(("metadata", "name"), "is required", _name_hint(metadata))
+        # Where the name is there and no text, that has been said already.
+        reader.problem(("metadata", "name"), "is required", _name_hint(metadata))
         return None
     if not is_name(name):
         hint = names.LABEL_HINT if is_name is names.is_label else names.SUBDOMAIN_HINT

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nptables import Cluster, InvalidInput
+from nptables.sources import load_objects
 from tests.support.scenarios import FIXTURES
 
 CASES = json.loads((FIXTURES / "apiserver" / "validation.json").read_text())
@@ -240,6 +241,15 @@ def test_a_wrong_type_is_reported_once_and_not_again_for_what_is_in_it() -> None
 
 def test_a_field_that_was_meant_is_not_missed_as_well() -> None:
     assert refused(service(ports=..., prots=[{"port": 80}])) == ["spec.prots"]
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"name": None}, {"name": ""}, {"name": 7}, "x"])
+@pytest.mark.parametrize("lenient", [True, False])
+def test_an_object_without_a_name_is_always_reported(metadata: Any, lenient: Any) -> None:
+    loaded = load_objects([{**service(), "metadata": metadata}], lenient=lenient)
+
+    (problem,) = loaded.problems
+    assert problem.field in ("metadata", "metadata.name")
 
 
 def test_lenient_reading_takes_what_strict_reading_refuses_for_its_shape() -> None:
