@@ -8,7 +8,6 @@ is known or was awaited for long enough.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import attrs
 
@@ -45,6 +44,8 @@ class Picture:
         self.facts = facts or NodeFacts()
         self.services: dict[Key, Service] = {}
         self.slices: dict[Key, EndpointSlice] = {}
+        self.health_ports: dict[Key, int] = {}
+        self._slices_of: dict[Key, dict[Key, EndpointSlice]] = {}
         self.problems: dict[tuple[str, Key], tuple[Problem, ...]] = {}
         self.node: Node | None = None
         self.node_gone = False
@@ -115,10 +116,19 @@ class Picture:
         self._triggered.clear()
         self._everything = False
 
-    def cluster(self) -> Cluster:
-        """An immutable picture of now."""
-        nodes = {} if self.node is None else {self.node.name: self.node}
-        return Cluster(dict(self.services), dict(self.slices), nodes)
+    def local_endpoints(self) -> dict[Key, int]:
+        """How many ready endpoints each Service with a health-check port has on this node."""
+        return {
+            key: len(
+                {
+                    endpoint.address
+                    for endpoint_slice in self._slices_of.get(key, {}).values()
+                    for endpoint in endpoint_slice.endpoints
+                    if endpoint.ready and endpoint.node_name == self.node_name
+                }
+            )
+            for key in self.health_ports
+        }
 
     def node_with_facts(self) -> Node:
         """The Node that rules are made for; without a Node object, one with its name only."""
@@ -130,18 +140,20 @@ class Picture:
         self.listed.add(name)
         if name == "services":
             changed = set(_differences(self.services, cluster.services))
-            self.services = dict(cluster.services)
+            for key in changed:
+                self._put_service(key, cluster.services.get(key))
             self._note_services(changed)
         elif name == "endpointslices":
             changed = set(_differences(self.slices, cluster.slices))
-            self.slices = dict(cluster.slices)
+            for key in changed:
+                self._put_slice(key, cluster.slices.get(key))
             self._note_slices(changed, event.triggered)
         else:
             self._take_node(cluster.nodes.get(self.node_name))
         kind = event.resource.kind
         before = {key: found for key, found in self.problems.items() if key[0] == kind}
-        for key in before:
-            del self.problems[key]
+        for at in before:
+            del self.problems[at]
         for problem in cluster.problems:
             at = kind, (problem.namespace, problem.name)
             self.problems[at] = (*self.problems.get(at, ()), problem)
@@ -158,12 +170,12 @@ class Picture:
         if name == "services":
             if self.services.get(key) != value:
                 self._note_services({key})
-            _set(self.services, key, value if isinstance(value, Service) else None)
+            self._put_service(key, value if isinstance(value, Service) else None)
         elif name == "endpointslices":
             if self.slices.get(key) != value:
                 triggered = {} if event.triggered is None else {key: event.triggered}
                 self._note_slices({key}, triggered)
-            _set(self.slices, key, value if isinstance(value, EndpointSlice) else None)
+            self._put_slice(key, value if isinstance(value, EndpointSlice) else None)
         elif event.name == self.node_name:
             self._take_node(value if isinstance(value, Node) else None)
         at = event.resource.kind, key
@@ -171,6 +183,26 @@ class Picture:
         if event.problems:
             self.problems[at] = event.problems
         return () if known == event.problems else event.problems
+
+    def _put_service(self, key: Key, service: Service | None) -> None:
+        self.health_ports.pop(key, None)
+        if service is None:
+            self.services.pop(key, None)
+            return
+        self.services[key] = service
+        if service.health_check_port and not service.headless:
+            self.health_ports[key] = service.health_check_port
+
+    def _put_slice(self, key: Key, endpoint_slice: EndpointSlice | None) -> None:
+        old = self.slices.pop(key, None)
+        if old is not None:
+            of_service = self._slices_of.get(old.service_key, {})
+            of_service.pop(key, None)
+            if not of_service:
+                self._slices_of.pop(old.service_key, None)
+        if endpoint_slice is not None:
+            self.slices[key] = endpoint_slice
+            self._slices_of.setdefault(endpoint_slice.service_key, {})[key] = endpoint_slice
 
     def _note_services(self, keys: Iterable[Key]) -> None:
         keys = set(keys)
@@ -191,13 +223,6 @@ class Picture:
         if node is not None and node != self.node:
             self.node = node
             self._everything = True
-
-
-def _set(into: dict[Key, Any], key: Key, value: object) -> None:
-    if value is None:
-        into.pop(key, None)
-    else:
-        into[key] = value
 
 
 def _differences(before: Mapping[Key, object], after: Mapping[Key, object]) -> Iterator[Key]:

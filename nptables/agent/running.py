@@ -32,7 +32,6 @@ from nptables.agent.serving import (
 )
 from nptables.agent.serving.configz import configz
 from nptables.agent.serving.http import by_path
-from nptables.agent.serving.load_balancers import health_ports, local_endpoints
 from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelError
 from nptables.family import Family
 from nptables.kernel import choose
@@ -297,13 +296,8 @@ class _Running:
         if self._observe:
             return
         picture = self._agent.picture
-        cluster, node = picture.cluster(), picture.node_with_facts()
-        ports = health_ports(cluster)
-        self._health_ports.update(
-            ports,
-            local_endpoints(cluster, ports, node.name),
-            _health_hosts(node, self._agent.config),
-        )
+        hosts = _health_hosts(picture.node_with_facts(), self._agent.config)
+        self._health_ports.update(picture.health_ports, picture.local_endpoints(), hosts)
 
     def _healthy(self) -> bool:
         now = time.monotonic()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nptables.agent.health import Health
+from nptables.agent.picture import Picture
 from nptables.agent.serving import Answer, HealthPorts, Server, StatusSocket, ask_status
 from nptables.agent.serving.answers import healthz, livez
 from nptables.agent.serving.configz import document
 from nptables.agent.serving.http import by_path
-from nptables.agent.serving.load_balancers import health_ports, local_endpoints
 from nptables.agent.serving.status import NotRunning
 from nptables.model import Cluster, ProxyConfig
+from nptables.sources.apiserver import ENDPOINT_SLICES, SERVICES, Changed, Listed
 from tests.support.objects import endpoint_slice, node, service
 
 if TYPE_CHECKING:
@@ -156,16 +157,23 @@ BALANCED = service(
 )
 
 
-def test_health_ports_and_local_endpoints_are_those_of_local_load_balancers() -> None:
+@pytest.mark.parametrize(("name", "count"), [("node1", 2), ("node2", 1), ("node3", 0)])
+def test_health_ports_and_local_endpoints_are_those_of_local_load_balancers(
+    name: str, count: int
+) -> None:
     slices = endpoint_slice(
         "lb", "10.244.0.5", "10.244.0.6", "10.244.1.7", nodes={"10.244.1.7": "node2"}
     )
     cluster = Cluster.from_objects([BALANCED, service("web", node_port=30081), slices])
-    ports = health_ports(cluster)
-    assert ports == {("default", "lb"): 32000}
-    assert local_endpoints(cluster, ports, "node1") == {("default", "lb"): 2}
-    assert local_endpoints(cluster, ports, "node2") == {("default", "lb"): 1}
-    assert local_endpoints(cluster, ports, "node3") == {("default", "lb"): 0}
+    picture = Picture(name)
+    picture.take(Listed(SERVICES, cluster))
+    picture.take(Listed(ENDPOINT_SLICES, cluster))
+    assert picture.health_ports == {("default", "lb"): 32000}
+    assert picture.local_endpoints() == {("default", "lb"): count}
+    picture.take(Changed(ENDPOINT_SLICES, "default", "lb-a", None))
+    assert picture.local_endpoints() == {("default", "lb"): 0}
+    picture.take(Changed(SERVICES, "default", "lb", None))
+    assert picture.health_ports == {}
 
 
 def free_port() -> int:

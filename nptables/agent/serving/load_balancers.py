@@ -8,7 +8,6 @@ import attrs
 
 from nptables.agent.serving.answers import Answer, load_balancer
 from nptables.agent.serving.http import Listener, Server
-from nptables.model import Cluster
 
 Key = tuple[str, str]
 # Says that a port could not be opened, and why.
@@ -76,29 +75,3 @@ class HealthPorts:
 
     def _answer(self, key: Key) -> Answer:
         return load_balancer(*key, endpoints=self._endpoints.get(key, 0), healthy=self._healthy())
-
-
-def health_ports(cluster: Cluster) -> dict[Key, int]:
-    """The health-check node ports that a cluster asks for, by Service."""
-    return {
-        key: service.health_check_port
-        for key, service in cluster.services.items()
-        if service.health_check_port and not service.headless
-    }
-
-
-def local_endpoints(cluster: Cluster, keys: Mapping[Key, int], node_name: str) -> dict[Key, int]:
-    """How many ready endpoints each of these Services has on a node."""
-    if not keys:
-        return {}
-    return {
-        key: len(
-            {
-                endpoint.address
-                for endpoint_slice in cluster.slices_of(cluster.services[key])
-                for endpoint in endpoint_slice.endpoints
-                if endpoint.ready and endpoint.node_name == node_name
-            }
-        )
-        for key in keys
-    }
