@@ -168,5 +168,5 @@ def named(number: int, objects: Sequence[Object]) -> bool:
 
 
 def answers(lab: Laboratory, asked: Sequence[Probe]) -> list[Answer]:
-    found = lab.prober.probe_all(asked, patience=0.2)
+    found = lab.probe_all(asked)
     return [replace(answer, source_port=0) for answer in found]

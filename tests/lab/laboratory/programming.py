@@ -110,11 +110,12 @@ def apply_one_family(
 ) -> Applied:
     """Have a node serve the objects in one family, by the library and in this process."""
     number = NpFamily[family]
-    backend = RestoreBackend(namespace.backend, number, run=run or Inside(namespace))
+    wait = float(LOCK_WAIT)
+    backend = RestoreBackend(namespace.backend, number, wait, run or Inside(namespace))
     cluster = Cluster.from_objects(objects)
     proxy = ProxyConfig.from_kube_proxy({**API, **config})
     desired = translate(cluster, cluster.node(node), proxy, number)
-    return Applier(backend).sync(desired)
+    return Applier(backend, wait=wait).sync(desired)
 
 
 _EMPTY = """\
