@@ -1,7 +1,7 @@
 """What the agent costs: start to first sync, change to kernel, processor time, memory.
 
     python benchmarks/agent.py [--services 1000] [--endpoints 10] [--backend nft] [--changes 200]
-                               [--soak SECONDS] [--json FILE]
+                               [--soak SECONDS] [--list] [--json FILE]
 
 Needs root. The API server of the tests runs in this process, the agent in one of its own inside a
 network namespace. A change is timed from the moment the server has it to the agent's log line
@@ -11,14 +11,18 @@ that says that the kernel has it.
 from __future__ import annotations
 
 import argparse
+import http.server
 import json
+import multiprocessing
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,6 +31,9 @@ from tests.support.agents import AgentProcess, descriptors, running
 from tests.support.apiserver import ApiServer
 from tests.support.netns import network_namespace
 from tests.support.objects import node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def main() -> None:
@@ -37,9 +44,10 @@ def main() -> None:
     parser.add_argument("--backend", choices=["legacy", "nft"], default="nft")
     parser.add_argument("--changes", type=int, default=200)
     parser.add_argument("--soak", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--list", action="store_true", help="only list, and turn into the model")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = measure(options)
+    found = listing(options) if options.list else measure(options)
     for name, value in found.items():
         print(f"{name:32} {value}")
     if options.json:
@@ -81,6 +89,80 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 found |= memory(agent, "at the end")
                 agent.stop()
     return found
+
+
+def listing(options: argparse.Namespace) -> dict[str, Any]:
+    """Listing everything from a server that has its pages ready, in a process of its own."""
+    pages = dict(rendered(options))
+    ready: Any = multiprocessing.SimpleQueue()
+    serving = multiprocessing.Process(target=serve, args=(pages, ready), daemon=True)
+    serving.start()
+    port, size = ready.get(), sum(map(len, pages.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = ApiServer(port=port).kubeconfig(Path(folder, "kubeconfig"))
+        code = (
+            "import sys, time, resource; from nptables.sources.apiserver import *\n"
+            f"connection = Connection(kubeconfig={str(kubeconfig)!r})\n"
+            "started = time.perf_counter(), time.process_time()\n"
+            "cluster = list_cluster(connection, [SERVICES, ENDPOINT_SLICES])\n"
+            "print(time.perf_counter() - started[0], time.process_time() - started[1],"
+            " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,"
+            " len(cluster.services), sum(len(s.endpoints) for s in cluster.slices.values()))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+    serving.kill()
+    wall, used, peak, services, endpoints = done.stdout.split()
+    return {
+        "listed": f"{services} Services, {endpoints} endpoints, {size // 1_000_000} MB of JSON",
+        "list to model, s": round(float(wall), 2),
+        "of it processor, s": round(float(used), 2),
+        "MB at the peak": int(peak),
+    }
+
+
+def rendered(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    """Every page of both lists by its path and continue token."""
+    for path, kind, make in (
+        ("/api/v1/services", "ServiceList", service),
+        (
+            "/apis/discovery.k8s.io/v1/endpointslices",
+            "EndpointSliceList",
+            lambda number: endpoint_slice(number, options.endpoints),
+        ),
+    ):
+        for start in range(0, options.services, 500):
+            last = min(start + 500, options.services)
+            metadata = {"resourceVersion": "7"}
+            if last < options.services:
+                metadata["continue"] = str(last)
+            items = [make(number) for number in range(start, last)]
+            document = {"kind": kind, "metadata": metadata, "items": items}
+            yield f"{path} {start or ''}", json.dumps(document, separators=(",", ":")).encode()
+
+
+def serve(pages: dict[str, bytes], ready: Any) -> None:
+    """Serve pages that are ready, until killed."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urllib.parse.urlsplit(self.path)
+            token = urllib.parse.parse_qs(url.query).get("continue", [""])[0]
+            body = pages[f"{url.path} {token}"]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    ready.put(server.server_address[1])
+    server.serve_forever()
 
 
 def changes(agent: AgentProcess, options: argparse.Namespace) -> dict[str, Any]:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-# The periods of the standing agent, and the second that the promise adds.
-CHECKED_WITHIN = 0.5 + 1
-VERIFIED_WITHIN = 2 + 1
+# The periods of the standing agent, the second that the promise adds, and what a machine may need
+# that runs many tests at once. That the periods are kept is proved with a clock of our own.
+LOADED = 5
+CHECKED_WITHIN = 0.5 + 1 + LOADED
+VERIFIED_WITHIN = 2 + 1 + LOADED
 FOREIGN = (
     "*nat\n:OTHERS - [0:0]\n-A OTHERS -j RETURN\n-A POSTROUTING -j OTHERS\nCOMMIT\n"
     "*filter\n:OTHERS - [0:0]\n-A OTHERS -j ACCEPT\n-A FORWARD -j OTHERS\nCOMMIT\n"
@@ -103,7 +105,7 @@ def test_what_others_break_is_repaired_in_time(
     told = len(standing.log("are gone")) + len(standing.log("repaired"))
     act(namespace)
     kept = "OTHERS" in namespace.save("IPV4")
-    standing.converges(within + 2)
+    standing.converges(within)
     wait_for(lambda: _canaries(namespace) == 3, within)
     wait_for(lambda: len(standing.log("are gone")) + len(standing.log("repaired")) > told, within)
     after = namespace.save("IPV4")
@@ -137,7 +139,7 @@ def test_ipv6_is_kept_too(standing: AgentProcess) -> None:
     )
     standing.converges(family=Family.IPV6)
     standing.namespace.iptables("IPV6", "-t", "nat", "-F")
-    standing.converges(CHECKED_WITHIN + 1, family=Family.IPV6)
+    standing.converges(CHECKED_WITHIN, family=Family.IPV6)
     standing.server.delete("Service", "six")
     standing.server.delete("EndpointSlice", "six-a")
     standing.converges(family=Family.IPV6)

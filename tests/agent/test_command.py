@@ -160,6 +160,29 @@ def test_addresses_that_come_and_go_are_followed(agent: AgentProcess) -> None:
         agent.stop()
 
 
+def test_the_node_is_prepared_before_the_first_sync(agent: AgentProcess) -> None:
+    requires("nfacct objects")
+    # Settings of the whole machine stay as they are.
+    nothing = {
+        "maxPerCore": 0,
+        "min": 0,
+        "tcpEstablishedTimeout": "0s",
+        "tcpCloseWaitTimeout": "0s",
+    }
+    agent.options = ("--prepare",)
+    agent.config = {"conntrack": nothing}
+    agent.facts = {"nfacct": True}
+    with running(agent):
+        agent.converges(20)
+        localnet = agent.namespace.run(["sysctl", "-n", "net.ipv4.conf.all.route_localnet"])
+        assert localnet.stdout == "1\n"
+        assert "--nfacct-name" in agent.namespace.save("IPV4")
+        metrics = fetch(agent.namespace, 10249, "/metrics")[1]
+        assert "\nkubeproxy_iptables_ct_state_invalid_dropped_packets_total 0.0\n" in metrics
+        assert "\nkubeproxy_iptables_localhost_nodeports_accepted_packets_total 0.0\n" in metrics
+        agent.stop()
+
+
 def test_health_ports_of_load_balancers_are_served(agent: AgentProcess) -> None:
     balanced: dict[str, Any] = {
         "type": "LoadBalancer",
