@@ -62,7 +62,8 @@ def explain(
             if frontend is not None and cluster is not None:
                 decision = _decision(frontend, cluster, outcome.node, network, config, family)
             for reason in _headline(outcome, frontend, decision, network):
-                found.setdefault(reason.text, reason)
+                if reason.code != "one-way" or "one-way" not in {r.code for r in found.values()}:
+                    found.setdefault(reason.text, reason)
     if frontend is not None and cluster is not None:
         decision = _decision(frontend, cluster, network.node.name, network, config, family)
         said = {reason.code for reason in found.values()}

@@ -21,7 +21,7 @@ from nptables.tracing.rulebook import Rulebook, rulebook_of
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
 from nptables.tracing.walking import Budget, End, Ended, Step
-from nptables.translation import translate
+from nptables.translation import Translation, translate
 
 # A packet that passes more nodes than this goes round in circles.
 MOST_NODES = 6
@@ -193,7 +193,15 @@ class _Tracer:
             return packet.source
         if from_node:
             return stop.network.source_for(packet.destination)
-        return stop.network.outside(self._config.cluster_cidrs)
+        return stop.network.outside(self._pod_networks())
+
+    def _pod_networks(self) -> tuple[str, ...]:
+        """The networks of pods that the configuration names, or that the rules were made with."""
+        ruleset = self._book.ruleset
+        if isinstance(ruleset, Translation):
+            made_with = ruleset.context.detector.source.removeprefix("-s ")
+            return (*self._config.cluster_cidrs, *((made_with,) if made_with else ()))
+        return self._config.cluster_cidrs
 
     def _note_assumptions(self, stop: _Stop) -> None:
         name = stop.network.node.name
