@@ -15,6 +15,8 @@ from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
 Progress = Callable[[str, int, int], None]
+# Above this, what begins like JSON is not read a second time as YAML.
+_SMALL = 1024 * 1024
 
 
 @attrs.frozen
@@ -44,7 +46,9 @@ def parse_text(
     is_json = looks_like_json(source.name, source.text)
     if is_json:
         parsed, problems = parse_json(source.text)
-    else:
+        # Flow style may begin like JSON; a name that ends in .json says what was meant.
+        is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
+    if not is_json:
         report = None if progress is None else _report(progress, source)
         parsed, problems = parse_yaml(source.text, report)
     return (

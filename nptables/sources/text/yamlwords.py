@@ -156,6 +156,13 @@ def _two_colons(mistake: _Mistake) -> _Words:
     if value and ":" in value[3]:
         text = printable(value[3].strip(), 60)
         return "a value with a colon and a space in it needs quotes", f'write "{text}"', None
+    alone = mistake.lines[mistake.above].strip() if mistake.above >= 0 else ":"
+    if ":" not in alone and not alone.startswith("-"):
+        return (
+            f'"{printable(alone, 40)}" is neither "key: value" nor a list item',
+            "add the colon",
+            mistake.above,
+        )
     return "a colon stands where no field can begin", "check the indentation of this line", None
 
 
