@@ -1,6 +1,6 @@
 """Follow packets through the rules of 10,000 Services with 10 endpoints each.
 
-Prints the time of the first trace of a ruleset in memory, of further ones (each to another
+Prints the CPU time of the first trace of a ruleset in memory, of further ones (each to another
 Service), and what the tracer adds to the memory that the ruleset takes. Aims: 0.25 s, 5 ms, at
 most doubled.
 
@@ -37,9 +37,13 @@ def measure(services: int, endpoints: int) -> dict[str, float]:
     found = {"services": services, "endpoints": endpoints, "rules": rules.rule_count()}
     for name, ruleset, known in (("translated", rules, cluster), ("dump", parsed, None)):
         times = _times(ruleset, node, known, services)
-        found[f"{name}: first trace, s"] = times[0]
-        found[f"{name}: further traces, median s"] = statistics.median(times[1:])
-        found[f"{name}: further traces, worst s"] = max(times[1:])
+        found[f"{name}: first trace, CPU s"] = times[0]
+        found[f"{name}: further traces, median CPU s"] = statistics.median(times[1:])
+        # Now and then a trace pays for a collection of all the objects that are in memory.
+        found[f"{name}: further traces, 99 % below, CPU s"] = sorted(times[1:])[
+            _FURTHER * 99 // 100
+        ]
+        found[f"{name}: further traces, worst CPU s"] = max(times[1:])
     return found | _memory(rules.to_save(), node, services)
 
 
@@ -48,9 +52,9 @@ def _times(ruleset: Ruleset, node: Node, cluster: Cluster | None, services: int)
     gc.collect()
     for number in range(_FURTHER + 1):
         packet = _packet(number * 7919 % services, node, by_node_port=number % 2 == 0)
-        began = time.perf_counter()
+        began = time.process_time()
         answer = trace(ruleset, packet, node, cluster)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
         if not answer.arrives:
             message = f"{packet} does not arrive: {answer.reasons}"
             raise AssertionError(message)
@@ -86,7 +90,7 @@ def main() -> None:
     services, endpoints = (int(word) for word in sys.argv[1:3] or (10_000, 10))
     figures = measure(services, endpoints)
     for name, value in figures.items():
-        print(f"{name:40} {value:>14,.6g}")
+        print(f"{name:52} {value:>14,.6g}")
     print(json.dumps(figures))
 
 
