@@ -150,7 +150,7 @@ def _explain_object(value: Any, type_name: str, path: Path, reader: Reader, root
         if wanted is None:
             hint, meant = _meant(str(key), path, type_name, root)
             reader.ill_shaped((*path, str(key)), UNKNOWN_FIELD, hint)
-            if meant is not None:
+            if meant is not None and not (meant[:-1] == path and meant[-1] in value):
                 reader.silence(meant)
         elif item is not None:
             _explain(item, wanted, (*path, key), reader, root)
