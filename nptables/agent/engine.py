@@ -16,7 +16,6 @@ from nptables.iptables.changes import Plan, diff
 from nptables.kernel import Applier, Backend
 from nptables.kernel.following import Follower
 from nptables.kernel.tables.canaries import has_canaries, missing_rules, plant_canaries
-from nptables.model import Node
 from nptables.translation import ownership
 from nptables.translation.decision import Notice
 from nptables.translation.frontends import Frontend, udp_frontends
@@ -60,7 +59,8 @@ class Engine:
 
     A sync costs what the changes since the last one cost; it reads the kernel first only at the
     start and after a failure. With `observe` it never writes. `clean_flows` deletes stale UDP
-    connections. `clock` gives seconds, to say how long that took.
+    connections, for node ports those to `local_addresses`, which are all of this node's. `clock`
+    gives seconds, to say how long that took.
     """
 
     def __init__(
@@ -75,21 +75,19 @@ class Engine:
         self.backend = backend
         self.family = backend.family
         self.tally = Tally(self.family)
+        self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
         self._applier = applier
         self._clock = clock
         self._waiting = Changes()
         self._follower: Follower | None = None
-        self._node: Node | None = None
 
     def add(self, changes: Changes) -> None:
         """Take changes in; they count until a sync has brought them to the kernel.
 
         The first must have the node and the configuration.
         """
-        if changes.node is not None:
-            self._node = changes.node
         if self._follower is None:
             self._waiting = self._waiting.then(changes)
         else:
@@ -159,12 +157,11 @@ class Engine:
         return before, after
 
     def _clean(self, before: Frontends, after: Frontends) -> Flows | None:
-        if self._clean_flows is None or self._node is None:
+        if self._clean_flows is None:
             return None
-        local = frozenset(self._node.interface_addresses(self.family))
         started = self._clock()
         try:
-            deleted = self._clean_flows(self.family, before, after, local)
+            deleted = self._clean_flows(self.family, before, after, self.local_addresses)
         except BackendUnavailable as error:
             return Flows(problem=str(error))
         return Flows(deleted, self._clock() - started)

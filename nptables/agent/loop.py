@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -12,8 +12,10 @@ from nptables.agent.health import Health
 from nptables.agent.picture import Pending, Picture
 from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
+from nptables.family import Family
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.sources.apiserver import Backoff, Changed, Event, Listed, Trouble, Watching
+from nptables.translation.context import make_context
 
 NODE_WAIT = 30.0
 POD_CIDR_WAIT = 300.0
@@ -101,6 +103,7 @@ class Agent:
         self.options = options
         self.picture = Picture(node_name)
         self._prepare = prepare
+        self._facts = NodeFacts()
         self.health = Health(timeout=2 * config.sync_period)
         self.engines = list(engines)
         self.started = False
@@ -133,14 +136,22 @@ class Agent:
 
     def take_facts(self, facts: NodeFacts) -> None:
         """Take in what the node says of its addresses and counters."""
-        if self.picture.take_facts(facts):
-            self._note_change()
+        self._facts = facts
+        self._use_facts()
+        self._note_change()
+
+    def follow_addresses(self, interfaces: Mapping[str, Sequence[str]] | None) -> None:
+        """Take in the node's addresses, as interface names to addresses with prefix length."""
+        if self.started and interfaces is not None:
+            listed = NodeFacts.from_mapping({"interfaces": interfaces}).interfaces
+            self.take_facts(attrs.evolve(self._facts, interfaces=listed))
 
     def reconfigure(self, config: ProxyConfig) -> None:
         """Go on with another configuration."""
         self.config = config
         self.health.timeout = 2 * config.sync_period
         self.picture.touch()
+        self._use_facts()
         if self.started:
             self._begin(self._clock())
 
@@ -168,7 +179,8 @@ class Agent:
 
     def _begin(self, now: float) -> None:
         node = self.picture.node_with_facts()
-        self.picture.take_facts(self._prepare(node, self.config))
+        self._facts = self._prepare(node, self.config)
+        self._use_facts()
         self._schedule = self._make_schedule()
         self._schedule.begin(now)
 
@@ -194,6 +206,7 @@ class Agent:
     def _follow_node(self, event: Listed | Changed, *, was_gone: bool) -> None:
         node = None if self.picture.node_gone else self.picture.node
         self.health.take_node(node)
+        self._use_facts()
         if was_gone != self.picture.node_gone or isinstance(event, Listed):
             self._reporter.node(known=node is not None)
         if (
@@ -206,6 +219,29 @@ class Agent:
                 f"Node {node.name} got other podCIDRs ({', '.join(node.pod_cidrs) or 'none'}): "
                 "start again with them"
             )
+
+    def _use_facts(self) -> None:
+        """Hand on the facts, but of the addresses only those that rules can depend on.
+
+        Every Pod that starts brings an interface with addresses, and where node ports answer on
+        all addresses that is no reason to translate anything again.
+        """
+        node, config = self.picture.node_with_facts(), self.config
+        node = attrs.evolve(node, facts=self._facts)
+        for engine in self.engines:
+            engine.local_addresses = frozenset(node.interface_addresses(engine.family))
+        contexts = [make_context(node, config, family) for family in Family]
+        wanted = {a for c in contexts if not c.all_addresses for a in c.node_port_addresses}
+        listed = self._facts.interfaces
+        if all(context.all_addresses for context in contexts):
+            listed = None
+        elif listed is not None:
+            listed = {
+                name: kept
+                for name, entries in listed.items()
+                if (kept := tuple(e for e in entries if e.partition("/")[0] in wanted))
+            }
+        self.picture.take_facts(attrs.evolve(self._facts, interfaces=listed, routes=None))
 
     def _note_change(self) -> None:
         if self.started and self.picture.dirty:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import signal
@@ -56,6 +57,8 @@ from nptables.translation.context import make_context
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 # Without anything due the loop still turns this often, so that probes see it alive.
 _LONGEST_WAIT = 10.0
+# How long changed addresses rest before they are read.
+_ADDRESSES_REST = 0.5
 
 
 @attrs.frozen
@@ -207,24 +210,26 @@ class _Running:
     def loop(self) -> int:
         """Turn until a signal ends it."""
         with _signals_to(lambda number: self._inbox.put(_Signalled(number))):
-            wait = 0.0
+            wait, addresses_at = 0.0, math.inf
             while True:
                 self._manager.alive()
                 longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
-                addresses_changed = False
-                for item in self._inbox.wait(min(wait, longest)):
+                until_then = max(0.0, addresses_at - time.monotonic())
+                for item in self._inbox.wait(min(wait, longest, until_then)):
                     if isinstance(item, _Signalled):
                         if item.number in _STOPPING:
                             return self._end(item.number)
                         self._reload()
                     elif isinstance(item, _AddressesChanged):
-                        addresses_changed = True
+                        # They come in bursts, as Pods start; the kernel is asked once.
+                        addresses_at = min(addresses_at, time.monotonic() + _ADDRESSES_REST)
                     elif isinstance(item, _Broken):
                         raise item.error
                     else:
                         self._agent.take(item)
-                if addresses_changed and self._agent.started:
-                    self._agent.take_facts(_gather())
+                if time.monotonic() >= addresses_at:
+                    addresses_at = math.inf
+                    self._agent.follow_addresses(node_facts.interfaces())
                 wait = self._agent.step()
 
     def close(self) -> None:
@@ -296,6 +301,8 @@ class _Running:
         if self._observe:
             return
         picture = self._agent.picture
+        if not picture.health_ports and not self._health_ports:
+            return
         hosts = _health_hosts(picture.node_with_facts(), self._agent.config)
         self._health_ports.update(picture.health_ports, picture.local_endpoints(), hosts)
 

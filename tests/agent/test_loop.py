@@ -438,6 +438,30 @@ def test_other_addresses_of_the_node_are_followed() -> None:
     assert "-d 192.168.0.77/32" in rig.kernel.read().to_save()
 
 
+def test_a_pod_that_brings_an_interface_is_no_reason_to_translate_anything(rig: Rig) -> None:
+    rig.run(5)
+    count = len(rig.told.of("synced"))
+    rig.agent.follow_addresses({"veth1": ["fe80::1/64"], "eth0": ["192.168.0.2/24"]})
+    rig.run(5)
+    assert len(rig.told.of("synced")) == count
+    assert rig.engines[0].local_addresses == {"192.168.0.2"}
+    assert rig.engines[1].local_addresses == {"fe80::1"}
+
+
+def test_of_several_networks_the_addresses_that_node_ports_answer_on_are_followed() -> None:
+    config = ProxyConfig(node_port_addresses=("192.168.0.0/24",))
+    rig = Rig(config)
+    rig.list(WEB, WEB_1, node())
+    rig.run(5)
+    rig.agent.follow_addresses({"eth0": ["192.168.0.2/24"], "veth1": ["10.9.9.9/32"]})
+    rig.run(5)
+    count = len(rig.told.of("synced"))
+    rig.agent.follow_addresses({"eth0": ["192.168.0.2/24"], "veth2": ["10.9.9.8/32"]})
+    rig.run(5)
+    assert len(rig.told.of("synced")) == count
+    assert "-d 192.168.0.2/32" in rig.kernel.read().to_save()
+
+
 def test_a_cluster_that_grows_large_loses_its_comments_and_gets_them_back(rig: Rig) -> None:
     many = [f"10.{244 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(1001)]
     rig.put(endpoint_slice("web", *many))

@@ -51,6 +51,10 @@ class HealthPorts:
             if key not in self._open:
                 self._listen(key, port, wanted_hosts)
 
+    def __bool__(self) -> bool:
+        """Whether any port is open."""
+        return bool(self._open)
+
     def close(self) -> None:
         """Close all ports."""
         for key in list(self._open):

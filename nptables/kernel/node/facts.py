@@ -34,6 +34,12 @@ def gather(run: Runner = run_program) -> dict[str, Any]:
     return facts
 
 
+def interfaces(run: Runner = run_program) -> dict[str, list[str]] | None:
+    """Interface names to addresses with prefix length, or None where `ip` is not installed."""
+    links = _ip(run, "addr")
+    return None if links is None else interfaces_of(links)
+
+
 def interfaces_of(links: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Interface names to addresses with prefix length, from what `ip -j addr` prints."""
     return {
