@@ -14,7 +14,7 @@ from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
 from nptables.family import Family
 from nptables.model import Node, NodeFacts, ProxyConfig
-from nptables.sources.apiserver import Backoff, Changed, Event, Listed, Trouble, Watching
+from nptables.sources.apiserver import Backoff, Event, Listed, Trouble, Watching
 from nptables.translation.context import make_context
 
 NODE_WAIT = 30.0
@@ -116,6 +116,7 @@ class Agent:
         self._said: tuple[str, ...] = ()
         self._outcomes: list[Outcome] = []
         self._pod_cidrs: tuple[str, ...] = ()
+        self._node_known: bool | None = None
         self._schedule = self._make_schedule()
 
     def take(self, event: Event) -> None:
@@ -123,15 +124,17 @@ class Agent:
         if isinstance(event, Trouble | Watching):
             self._reporter.watching(event)
             return
-        node_was_gone = self.picture.node_gone
+        before = self.picture.service_changes, self.picture.endpoint_changes
         problems = self.picture.take(event)
         if problems:
             self._reporter.problems(problems)
         if event.resource.name == "nodes" and (
             isinstance(event, Listed) or event.name == self.picture.node_name
         ):
-            self._follow_node(event, was_gone=node_was_gone)
-        self._reporter.queued(self.picture.service_changes, self.picture.endpoint_changes)
+            self._follow_node()
+        after = self.picture.service_changes, self.picture.endpoint_changes
+        if after != before:
+            self._reporter.queued(*after)
         self._note_change()
 
     def take_facts(self, facts: NodeFacts) -> None:
@@ -203,12 +206,14 @@ class Agent:
             reasons.append(f"an address of Node {self.picture.node_name}")
         return tuple(reasons)
 
-    def _follow_node(self, event: Listed | Changed, *, was_gone: bool) -> None:
+    def _follow_node(self) -> None:
         node = None if self.picture.node_gone else self.picture.node
         self.health.take_node(node)
         self._use_facts()
-        if was_gone != self.picture.node_gone or isinstance(event, Listed):
-            self._reporter.node(known=node is not None)
+        known = node is not None
+        if known is not self._node_known:
+            self._node_known = known
+            self._reporter.node(known=known)
         if (
             self.started
             and node is not None

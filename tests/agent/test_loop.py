@@ -474,12 +474,14 @@ def test_a_cluster_that_grows_large_loses_its_comments_and_gets_them_back(rig: R
 
 def test_the_node_going_and_coming_back_decides_whether_it_is_eligible(rig: Rig) -> None:
     assert rig.agent.health.node_eligible
+    rig.list()
     rig.delete("Node", "node1")
     rig.run(5)
     assert not rig.agent.health.node_eligible
     rig.put(node())
     assert rig.agent.health.node_eligible
     assert rig.in_sync()
+    assert rig.told.of("node") == [{"known": True}, {"known": False}, {"known": True}]
 
 
 def test_the_trigger_times_of_slices_reach_whoever_counts_them(rig: Rig) -> None:
