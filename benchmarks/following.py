@@ -32,8 +32,9 @@ from benchmarks.workload import (
 )
 from nptables import Cluster, diff, translate
 from nptables.incremental import Changes, IncrementalTranslator
+from nptables.iptables.changes import Plan
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
-from nptables.kernel import Applier, Backend, RestoreBackend
+from nptables.kernel import Applied, Applier, Backend, RestoreBackend
 from nptables.kernel.following import Follower
 from nptables.kernel.programs import run_program
 from nptables.kernel.tables.restoring import KINDS, Kind, command
@@ -41,9 +42,11 @@ from nptables.translation import Translation
 from nptables.translation.service_port import PortRules
 
 WAIT = 60.0
-ROUNDS = 12
+ROUNDS = 8
 # One commit of so many lines takes nft minutes (see DESIGN figures in docs/performance.md).
 MOST_LINES_AT_ONCE = {"legacy": 1_000_000, "nft": 50_000}
+# iptables-nft-save takes minutes for more.
+MOST_LINES_TO_READ = {"legacy": 1_000_000, "nft": 120_000}
 
 
 def main() -> None:
@@ -76,19 +79,19 @@ class Measuring:
             text = whole_text(desired)
             found["cold load, kube-proxy's way"] = timed(partial(self.feed, text, "--counters"))
             self.flush()
-        applier = Applier(self.backend, verify=False, wait=WAIT)
-        found["cold load"] = timed(partial(applier.sync, desired))
-        found |= self.changes()
-        return found
+        return found | self.changes(verified=desired.rule_count() <= MOST_LINES_TO_READ[self.kind])
 
-    def changes(self) -> dict[str, Any]:
-        """One endpoint comes or goes, in turn by us and kube-proxy's way; and a verification."""
+    def changes(self, *, verified: bool) -> dict[str, Any]:
+        """Load all; then one endpoint comes or goes, in turn by us and kube-proxy's way."""
         ours: list[float] = []
         theirs: list[float] = []
         smallest: list[float] = []
-        translator = IncrementalTranslator.of(self.cluster, self.node, self.config, FAMILY)
-        follower = Follower(self.backend, translator, applier=self.applier)
+        translator = IncrementalTranslator(self.node, self.config, FAMILY)
+        applier = TimedApplier(self.backend)
+        follower = Follower(self.backend, translator, applier=lambda *_: applier)
+        follower.pending.add(Changes.everything(self.cluster, self.node, self.config))
         follower.sync()
+        loaded = applier.seconds
         for turn in range(ROUNDS):
             number = turn // 2 * (self.services // ROUNDS)
             more = endpoint_slice(number, self.endpoints + 1)
@@ -100,8 +103,8 @@ class Measuring:
             else:
                 theirs.append(self.theirs(translator, more))
                 ours.append(timed(partial(self.ours, follower, fewer)))
-        verified = timed(lambda: self.verify(translator))
         return {
+            "cold load": loaded,
             "smallest commit": statistics.median(smallest),
             "one change": statistics.median(ours),
             "one change, kube-proxy's way": statistics.median(theirs),
@@ -109,7 +112,7 @@ class Measuring:
             "one change, best": min(ours),
             "one change, kube-proxy's way, best": min(theirs),
             "one change, kube-proxy's way, bytes": self.bytes,
-            "full verification": verified,
+            "full verification": timed(lambda: self.verify(translator)) if verified else None,
         }
 
     def ours(self, follower: Follower, raw: dict[str, Any]) -> None:
@@ -136,11 +139,6 @@ class Measuring:
         if plan:
             raise SystemExit(f"the kernel is not as it should be:\n{plan.to_restore()[:2000]}")
 
-    @staticmethod
-    def applier(backend: Backend, _: bool) -> Applier:  # noqa: FBT001 - a callback
-        """An applier that reads nothing back: verification is measured by itself."""
-        return Applier(backend, verify=False, wait=WAIT)
-
     def feed(self, text: str, *options: str) -> None:
         """Feed text to iptables-restore."""
         argv = [*command(self.kind, FAMILY, "restore"), "--noflush", "-w", "60", *options]
@@ -152,6 +150,21 @@ class Measuring:
         """Empty the tables."""
         argv = [*command(self.kind, FAMILY, "restore"), "-w", "60"]
         run_program(argv, "*nat\nCOMMIT\n*filter\nCOMMIT\n", 3600)
+
+
+class TimedApplier(Applier):
+    """An applier that takes the time, and reads nothing back: that is measured by itself."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend, verify=False, wait=WAIT)
+        self.seconds = 0.0
+
+    def apply(self, plan: Plan) -> Applied:
+        """Carry a plan out, and remember how long that took."""
+        started = time.perf_counter()
+        done = super().apply(plan)
+        self.seconds = time.perf_counter() - started
+        return done
 
 
 SMALLEST = """\

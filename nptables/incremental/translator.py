@@ -25,6 +25,7 @@ class IncrementalTranslator:
     It starts without Services. It belongs to one thread at a time.
 
     >>> from nptables import Cluster, Family, ProxyConfig
+    >>> from nptables.incremental import Changes, IncrementalTranslator
     >>> cluster = Cluster()
     >>> translator = IncrementalTranslator(cluster.node("node1"), ProxyConfig(), Family.IPV4)
     >>> update = translator.prepare(Changes.between(Cluster(), cluster))

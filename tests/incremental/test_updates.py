@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 from typing import Any
 
 import pytest
 
-from nptables import Cluster, Family, ProxyConfig
+import nptables.incremental.translator
+from nptables import Cluster, Family, ProxyConfig, translate
 from nptables.incremental import Changes, IncrementalTranslator
 from nptables.kernel.following import Followed, Follower
 from nptables.testing import FakeKernel
@@ -299,3 +301,35 @@ def test_after_a_doubt_the_kernel_is_read_and_repaired() -> None:
     assert followed.read
     assert not followed.update
     assert len(following.kernel.read().lines("nat", "KUBE-NODEPORTS")) == 2
+
+
+def test_a_translator_that_holds_a_cluster_from_the_start_has_its_rules() -> None:
+    objects = [node(), service(), endpoint_slice(endpoint(WEB))]
+    cluster = Cluster.from_objects(objects)
+    own, config = cluster.node("node1"), ProxyConfig()
+
+    translator = IncrementalTranslator.of(cluster, own, config, Family.IPV4)
+
+    assert translator.translation() == translate(cluster, own, config, Family.IPV4)
+
+
+def test_the_ruleset_of_an_update_is_a_translation_that_is_made_when_it_is_looked_at() -> None:
+    following = Following()
+    slices = Cluster.from_objects([endpoint_slice(of="web")]).slices
+    update = following.follower.translator.prepare(Changes(slices=dict(slices)))
+
+    assert update.previous == following.follower.translator.translation()
+    assert update.previous == update.previous
+    assert update.previous != update.desired
+    assert update.desired.to_save() != update.previous.to_save()
+    assert len(update.desired.decisions) == 2
+    assert "IPV4" in repr(update.desired)
+    with pytest.raises(AttributeError, match="no attribute nothing"):
+        _ = update.desired.nothing
+
+
+def test_the_example_of_the_translator_is_true() -> None:
+    outcome = doctest.testmod(nptables.incremental.translator)
+
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
