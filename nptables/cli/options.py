@@ -163,6 +163,13 @@ def family_options(command: Command) -> Command:
     )
 
 
+def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
+    """Whether the command line says where the cluster is: in FILEs, or behind an API server."""
+    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
+    asked = settings.get("kubeconfig"), settings.get("context")
+    return bool(files or more_files) or asked != (None, None)
+
+
 def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
     """The manifests, or the cluster, of a command line.
 

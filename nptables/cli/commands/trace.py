@@ -10,6 +10,7 @@ import click
 from nptables.cli.options import (
     family_options,
     manifest_options,
+    names_a_cluster,
     node_options,
     read_config,
     read_facts,
@@ -62,8 +63,8 @@ def command(
     r"""Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
     The rules are those that FILEs make for the node, or with --save those of a dump, or with
-    --live those of this node. With FILEs the reasons are given in the words of the cluster, and
-    the packet is followed to other nodes.
+    --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
+    the words of the cluster, and the packet is followed to other nodes.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
@@ -71,8 +72,10 @@ def command(
     """
     if live and dump is not None:
         raise click.UsageError("--live and --save exclude each other")
-    if not (live or dump is not None or options["files"] or options["more_files"]):
-        raise click.UsageError("no rules: name a FILE, or give --save DUMP or --live")
+    if not (live or dump is not None or _has_cluster(options)):
+        raise click.UsageError(
+            "no rules: name a FILE or a cluster with --kubeconfig, or give --save DUMP or --live"
+        )
     setting = _read(source, destination, live=live, **options)
     rules, seen = _rules(setting, dump, backend, live=live)
     say_all(seen, kind="warning")
@@ -89,7 +92,7 @@ def command(
 
 @attrs.frozen
 class _Setting:
-    """What the command line says about the node; no cluster where no FILE is given."""
+    """What the command line says about the node; no cluster where none is named."""
 
     cluster: Cluster | None
     node: Node
@@ -97,9 +100,13 @@ class _Setting:
     family: Family
 
 
+def _has_cluster(options: dict[str, Any]) -> bool:
+    return names_a_cluster(options["files"], options["more_files"])
+
+
 def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Setting:
     family = options["family"] or family_between(source, destination) or Family.IPV4
-    if options["files"] or options["more_files"]:
+    if _has_cluster(options):
         inputs = read_inputs(**{**options, "family": family})
         cluster: Cluster | None = inputs.cluster
         node, config = inputs.node, inputs.config
