@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from nptables.translation.assembly import Translation
     from tests.support.scenarios import Scenario
 
-RANDOM = 60
-# Of a scenario with a thousand Services a few dozen packets say as much as all, and of a
-# Service with a thousand endpoints one.
-MOST_PACKETS = 40
+# Of a Service with a thousand endpoints one packet says as much as all.
 MANY_ENDPOINTS = 100
 
 
@@ -67,29 +64,30 @@ def check(scenario: Scenario) -> int:
     for family in Family:
         rules = translate(cluster, node, config, family)
         dump = Ruleset.from_save(scenario.dumps[family.name], family=family)
-        collide = {port for collision in rules.collisions for port in collision.ports}
+        # Who wins a collision is a matter of luck for kube-proxy; no recording has one.
+        assert not rules.collisions
         large = any(len(p.selection.reachable) > MANY_ENDPOINTS for p in rules.ports.values())
-        for packet in list(packets(rules, node))[: 1 if large else MOST_PACKETS]:
+        for packet in list(packets(rules, node))[: 1 if large else None]:
             answer = trace(rules, packet, node, cluster, config=config)
             count += 1
-            check_shares(answer)
-            check_equal_shares(answer)
-            if not collide:
-                recorded = trace(dump, packet, node, cluster, config=config)
-                assert shares(recorded) == shares(answer), str(packet)
+            name = f"{scenario.name}: {packet}"
+            check_shares(answer, name)
+            check_equal_shares(answer, name)
+            recorded = trace(dump, packet, node, cluster, config=config)
+            assert shares(recorded) == shares(answer), name
     return count
 
 
-def check_shares(answer: Trace) -> None:
+def check_shares(answer: Trace, name: str) -> None:
     for distribution in answer.distributions:
         # Over one denominator: adding a thousand fractions of thousands of digits takes a minute.
         common = math.lcm(*(o.share.denominator for o in distribution.outcomes))
         parts = [o.share.numerator * (common // o.share.denominator) for o in distribution.outcomes]
-        assert sum(parts) == common, str(answer.packet)
+        assert sum(parts) == common, name
         assert all(o.share > 0 for o in distribution.outcomes)
 
 
-def check_equal_shares(answer: Trace) -> None:
+def check_equal_shares(answer: Trace, name: str) -> None:
     """Without affinity at work, the endpoints of a service port take the same share."""
     first = answer.distributions[0]
     if any("seen at" in condition for ways in first.hypotheses for condition in ways):
@@ -100,7 +98,7 @@ def check_equal_shares(answer: Trace) -> None:
             found[outcome.where] = found.get(outcome.where, 0) + float(outcome.share)
     fair = sum(found.values()) / max(len(found), 1)
     for share in found.values():
-        assert abs(share - fair) < 1e-8, str(answer.packet)
+        assert abs(share - fair) < 1e-8, name
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -109,6 +107,7 @@ def test_shares_of_a_named_scenario_add_up_and_its_dump_says_the_same(name: str)
 
 
 def test_shares_of_random_scenarios_add_up_and_their_dumps_say_the_same() -> None:
-    found = [check(scenario) for scenario in list(random_scenarios().values())[:RANDOM]]
+    found = [check(scenario) for scenario in random_scenarios().values()]
 
-    assert sum(found) > 1000
+    assert len(found) == 191
+    assert sum(found) > 5000
