@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from nptables.model import Cluster, ProxyConfig
     from nptables.sources import Loaded, load
     from nptables.tracing import Packet, Trace, trace
-    from nptables.translation import diff, translate
+    from nptables.translation import translate
+    from nptables.translation.drift import diff
 
 __version__ = "0.1.0"
 
@@ -52,7 +53,7 @@ _MODULES = {
     "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
-    "diff": "nptables.translation",
+    "diff": "nptables.translation.drift",
     "load": "nptables.sources",
     "trace": "nptables.tracing",
     "translate": "nptables.translation",

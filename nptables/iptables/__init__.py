@@ -1,7 +1,6 @@
 """The iptables language: rulesets, their text, and rules parsed on demand."""
 
 from nptables.iptables.ownership import Ownership
-from nptables.iptables.rule import Match, Option, Rule, Target
 from nptables.iptables.ruleset import Chain, Ruleset, Table
 
-__all__ = ["Chain", "Match", "Option", "Ownership", "Rule", "Ruleset", "Table", "Target"]
+__all__ = ["Chain", "Ownership", "Ruleset", "Table"]

@@ -11,13 +11,16 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain as _concatenation
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.iptables.ownership import Ownership
-from nptables.iptables.rule import Rule
+
+if TYPE_CHECKING:
+    from nptables.iptables.rule import Rule
 
 NO_COUNTERS = "[0:0]"
 
@@ -52,7 +55,7 @@ class Chain:
 
     def rules(self, family: Family) -> tuple[Rule, ...]:
         """The lines parsed. Raises RuleSyntaxError for a line that is no rule."""
-        return tuple(Rule.parse(line, family) for line in self.lines)
+        return _parsed(self.lines, family)
 
 
 @attrs.frozen
@@ -164,7 +167,7 @@ class Ruleset:
 
     def rules(self, table: str, chain: str) -> tuple[Rule, ...]:
         """The rules of a chain, parsed. Raises RuleSyntaxError for a line that is no rule."""
-        return tuple(Rule.parse(line, self.family) for line in self.lines(table, chain))
+        return _parsed(self.lines(table, chain), self.family)
 
     def chain_count(self) -> int:
         """How many chains there are in all tables."""
@@ -173,6 +176,13 @@ class Ruleset:
     def rule_count(self) -> int:
         """How many rules there are in all tables."""
         return sum(len(lines) for table in self.tables.values() for lines in table.chains.values())
+
+
+def _parsed(lines: Iterable[str], family: Family) -> tuple[Rule, ...]:
+    # Most rulesets are written and compared without a look into any rule.
+    from nptables.iptables.rule import Rule  # noqa: PLC0415
+
+    return tuple(Rule.parse(line, family) for line in lines)
 
 
 def _with_comments(lines: list[str], comments: Iterable[tuple[int, str]]) -> list[str]:

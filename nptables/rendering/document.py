@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nptables.iptables import Option, Rule, Ruleset, Table
+from nptables.iptables import Ruleset, Table
+from nptables.iptables.rule import Option, Rule
 from nptables.translation import Decision, Origin, ServicePortName, Translation
 
 Document = dict[str, Any]

@@ -3,7 +3,6 @@
 from nptables.translation.assembly import Translation, translate
 from nptables.translation.chains import ServicePortName
 from nptables.translation.decision import Decision, Notice, Reason
-from nptables.translation.drift import diff
 from nptables.translation.origin import Origin
 from nptables.translation.ownership import ownership
 
@@ -14,7 +13,6 @@ __all__ = [
     "Reason",
     "ServicePortName",
     "Translation",
-    "diff",
     "ownership",
     "translate",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nptables.iptables import Rule, Ruleset
+from nptables.iptables import Ruleset
+from nptables.iptables.rule import Rule
 from nptables.iptables.spelling import normal_form
 from tests.support.dumps import Dump, dumps
 

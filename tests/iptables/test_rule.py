@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nptables.errors import RuleSyntaxError
 from nptables.family import Family
-from nptables.iptables import Match, Option, Rule, Target
+from nptables.iptables.rule import Match, Option, Rule, Target
 from nptables.iptables.spelling import normal_form
 from tests.support.rules import FAMILIES, lines
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
-from nptables.rendering import explained, narrowed_to, restore_text, to_document
+from nptables.rendering import explained, narrowed_to, restore_text
+from nptables.rendering.document import to_document
 from nptables.translation import Translation
 from tests.support.clusters import Object, clusters, endpoint, endpoint_slice, rules_of, service
 

@@ -19,7 +19,7 @@ from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
-from nptables.rendering import explained, narrowed_to, restore_text, to_document
+from nptables.rendering import explained, narrowed_to, restore_text
 from nptables.sources import read_text
 from nptables.translation import Translation
 
@@ -70,6 +70,8 @@ def command(
     translation = inputs.translate()
     ruleset = translation if key is None else narrowed_to(translation, key)
     if output == "json":
+        from nptables.rendering.document import to_document  # noqa: PLC0415 - parses every rule
+
         print_json(to_document(ruleset, translation, key))
     elif output == "restore":
         current = None if current_path is None else _dump(current_path, inputs)

@@ -28,8 +28,9 @@ from nptables.errors import (
     RuleSyntaxError,
 )
 from nptables.family import Family
-from nptables.iptables import Match, Rule, Ruleset, Target
+from nptables.iptables import Ruleset
 from nptables.iptables.changes import Insertion, Step
+from nptables.iptables.rule import Match, Rule, Target
 from nptables.iptables.ruleset import chain_of
 from nptables.kernel.programs import Runner, run_program
 from nptables.kernel.tables.lock import xtables_lock
