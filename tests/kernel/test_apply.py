@@ -40,17 +40,7 @@ COMMIT
 -A MY-FILTER -m comment --comment "not yours" -j DROP
 COMMIT
 """
-SEND = """
-import socket, sys
-family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
-for port in range(5):
-    socket.socket(family, socket.SOCK_DGRAM).sendto(b"x", (sys.argv[1], 40000 + port))
-"""
 FAMILIES: dict[Family, support.Family] = {Family.IPV4: "IPV4", Family.IPV6: "IPV6"}
-
-
-def rule_lines(saved: str) -> list[str]:
-    return sorted(line for line in saved.splitlines() if line.startswith("["))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -86,26 +76,6 @@ def test_applying_scenario_after_scenario_gives_what_kube_proxy_recorded(
         assert foreign_part(node.read(family)) == foreign
     assert held["filter", "INPUT"].declaration.startswith("DROP ")
     assert held["filter", "FORWARD"].declaration.startswith("DROP ")
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", NAMED[::9])
-def test_taking_over_from_kube_proxy_issues_nothing_and_keeps_the_counters(
-    name: str, family: Family, node: Node
-) -> None:
-    requires("nfacct", "nfacct objects")
-    node.count_packets()
-    node.netns.restore(named_scenario(name).dumps[FAMILIES[family]], FAMILIES[family])
-    node.netns.run(["ip", "link", "set", "lo", "up"])
-    node.netns.run([sys.executable, "-c", SEND, "127.0.0.1" if family is Family.IPV4 else "::1"])
-    save = [node.netns.program(FAMILIES[family], "save"), "-c"]
-    before = rule_lines(node.netns.run(save).stdout)
-
-    done = node.applier(family).sync(rules_of(name, family))
-
-    assert done.commits == 0
-    assert rule_lines(node.netns.run(save).stdout) == before
-    assert any(line.startswith("[5:") and "-A OUTPUT" in line for line in before)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
