@@ -131,7 +131,6 @@ def test_a_match_with_an_answer_is_answered(matches: str, *, holds: bool) -> Non
     [
         "-m set --match-set blocklist src",
         "-m recent --rcheck --seconds 60 --name seen --mask 255.255.255.255 --rsource",
-        "-m limit --limit 3/hour",
         "-m time --timestart 09:00:00 --timestop 17:00:00",
         "-m ttl --ttl-lt 5",
         "-m nobody-knows --this",
@@ -143,6 +142,46 @@ def test_what_nobody_can_know_is_a_question_with_two_answers(matches: str) -> No
 
     verdicts = [[(o.verdict, o.share) for o in d.outcomes] for d in answer.distributions]
     assert verdicts == [[(Verdict.POD, 1)], [(Verdict.DROPPED, 1)]]
+
+
+HASHLIMIT = "-m hashlimit --hashlimit-name web --hashlimit-mode"
+
+
+@pytest.mark.parametrize(
+    ("matches", "traffic", "drops_within"),
+    [
+        (
+            "-m limit --limit 6/minute --limit-burst 9",
+            "the traffic at rule 2 of filter FORWARD is {} its limit of 6/minute after a burst of 9",
+            True,
+        ),
+        (
+            "-m limit --limit 3/hour",
+            "the traffic at rule 2 of filter FORWARD is {} its limit of 3/hour after a burst of 5",
+            True,
+        ),
+        (
+            f"{HASHLIMIT} srcip --hashlimit-upto 5/sec --hashlimit-burst 8",
+            f"the traffic from {CLIENT} in hashlimit web is {{}} 5/sec after a burst of 8",
+            True,
+        ),
+        (
+            f"{HASHLIMIT} dstip,dstport --hashlimit-above 5/sec",
+            f"the traffic to {POD}:80 in hashlimit web is {{}} 5/sec",
+            False,
+        ),
+    ],
+)
+def test_a_rate_is_a_hypothesis_and_within_it_comes_first(
+    matches: str, traffic: str, *, drops_within: bool
+) -> None:
+    answer = follow(f"{DROP} -j LOG", f"{DROP} {matches} -j DROP")
+
+    within, over = answer.distributions
+    assert within.hypothesis == traffic.format("within")
+    assert over.hypothesis == traffic.format("over")
+    assert [o.verdict is Verdict.DROPPED for o in within.outcomes] == [drops_within]
+    assert [o.verdict is Verdict.DROPPED for o in over.outcomes] == [not drops_within]
 
 
 def test_a_probability_is_a_fraction_of_the_kernels_steps() -> None:

@@ -19,6 +19,7 @@ from nptables.tracing.matching.answers import (
     source_is_endpoint,
 )
 from nptables.tracing.matching.headers import HEADER_MATCHES
+from nptables.tracing.matching.limits import LIMIT_MATCHES
 from nptables.tracing.matching.memory import MEMORY_MATCHES
 from nptables.tracing.matching.tracking import TRACKING_MATCHES
 from nptables.tracing.matching.u32 import u32_condition
@@ -92,6 +93,10 @@ def _match_conditions(match: Match, where: str) -> Iterator[Condition]:
     whole = MEMORY_MATCHES.get(match.name)
     if whole is not None:
         yield whole(match)
+        return
+    limit = LIMIT_MATCHES.get(match.name)
+    if limit is not None:
+        yield limit(match, where)
         return
     text = " ".join(
         part
