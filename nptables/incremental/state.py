@@ -13,6 +13,7 @@ from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.objects import Key
 from nptables.translation.assembly import Translation, claims_of, is_large, join
 from nptables.translation.chains import ServicePortName
+from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.fixed import node_port_jumps
@@ -173,10 +174,11 @@ def draft(state: State, changes: Changes) -> Draft:
         claims |= {name: state.claims[name] for name in again}
         known |= {name: list(state.ports[name].selection.known) for name in again}
         names = set(state.claims)
-    ports = {
-        name: translate_port(claim.service, claim.port, known[name], context, comments=comments)
-        for name, claim in claims.items()
-    }
+    with collector_paused():
+        ports = {
+            name: translate_port(claim.service, claim.port, known[name], context, comments=comments)
+            for name, claim in claims.items()
+        }
     holders = _holders(claims.values(), state.family)
     return Draft(
         state,

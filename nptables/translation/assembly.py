@@ -11,6 +11,7 @@ from nptables.family import Family
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
 from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.translation.chains import ServicePortName
+from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.decision import Decision, Notice, has_rules
@@ -142,20 +143,21 @@ def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family)
     result is a Ruleset; `.warnings` says what is odd about the input, `.decisions` which
     endpoints were chosen and why, `.origin(table, line)` what made a rule.
     """
-    context = make_context(node, config, family)
-    claims = find_claims(cluster, family)
-    known = {
-        claim.name: port_endpoints(cluster.slices_of(claim.service), claim.port, family)
-        for claim in claims
-    }
-    comments = not is_large(sum(map(len, known.values())))
-    ports = {
-        claim.name: translate_port(
-            claim.service, claim.port, known[claim.name], context, comments=comments
-        )
-        for claim in claims
-    }
-    return join(cluster, context, claims, ports)
+    with collector_paused():
+        context = make_context(node, config, family)
+        claims = find_claims(cluster, family)
+        known = {
+            claim.name: port_endpoints(cluster.slices_of(claim.service), claim.port, family)
+            for claim in claims
+        }
+        comments = not is_large(sum(map(len, known.values())))
+        ports = {
+            claim.name: translate_port(
+                claim.service, claim.port, known[claim.name], context, comments=comments
+            )
+            for claim in claims
+        }
+        return join(cluster, context, claims, ports)
 
 
 def join(
