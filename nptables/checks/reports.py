@@ -61,14 +61,25 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
 def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """The findings as workflow commands."""
     for finding in findings:
-        level = _GITHUB_LEVELS[finding.what.severity]
-        fields = [f"title={_property(f'{finding.what.code} {finding.what.name}')}"]
-        if finding.file is not None:
-            fields.insert(0, f"file={_property(finding.file)}")
-            if finding.line is not None:
-                fields.insert(1, f"line={finding.line}")
-        text = f"{finding.subject}: {finding.message}. {finding.what.remedy}"
-        yield f"::{level} {','.join(fields)}::{_data(text)}"
+        yield workflow_command(
+            _GITHUB_LEVELS[finding.what.severity],
+            f"{finding.subject}: {finding.message}. {finding.what.remedy}",
+            title=f"{finding.what.code} {finding.what.name}",
+            file=finding.file,
+            line=finding.line,
+        )
+
+
+def workflow_command(
+    level: str, text: str, *, title: str, file: str | None = None, line: int | None = None
+) -> str:
+    """One annotation of GitHub; `level` is notice, warning or error, `line` counts from 1."""
+    fields = [f"title={_property(title)}"]
+    if file is not None:
+        fields.insert(0, f"file={_property(file)}")
+        if line is not None:
+            fields.insert(1, f"line={line}")
+    return f"::{level} {','.join(fields)}::{_data(text)}"
 
 
 def _data(text: str) -> str:

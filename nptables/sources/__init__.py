@@ -2,6 +2,7 @@
 
 from nptables.sources.kubeproxy import find_kube_proxy_config, read_config, read_facts
 from nptables.sources.loading import Loaded, load, load_objects
+from nptables.sources.places import Place, where_changed
 from nptables.sources.previews import Preview
 from nptables.sources.text.files import read_one
 
@@ -13,6 +14,7 @@ def read_text(path: str) -> str:
 
 __all__ = [
     "Loaded",
+    "Place",
     "Preview",
     "find_kube_proxy_config",
     "load",
@@ -20,4 +22,5 @@ __all__ = [
     "read_config",
     "read_facts",
     "read_text",
+    "where_changed",
 ]

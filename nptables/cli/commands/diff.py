@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
+from nptables.checks.reports import workflow_command
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import Inputs, family_options, manifest_options, node_options, read_inputs
 from nptables.cli.output import print_json, say, say_all
-from nptables.errors import printable
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
-from nptables.sources import read_text
+from nptables.sources import Loaded, Place, read_text, where_changed
 from nptables.translation.grouping import service_groups
 
 
@@ -53,39 +53,45 @@ def command(
     """
     if live and current_path is not None:
         raise click.UsageError("--live and --current exclude each other")
+    old: Loaded | None = None
     if live:
-        plans = list(_live(backend, options))
+        inputs = with_live_facts(read_inputs(**options), options["facts_path"])
+        plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
         inputs = read_inputs(**options)
         current = Ruleset.from_save(read_text(current_path), family=inputs.family)
         plans = [diff(current, inputs.translate())]
     else:
-        plans = list(_between(options))
-    _print(plans, output)
+        before, inputs = _two_inputs(options)
+        old = before.loaded
+        families = (options["family"],) if options["family"] else Family
+        plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
+    if output == "github":
+        for plan in plans:
+            _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
+    else:
+        _print(plans, output)
     return 1 if any(plans) else 0
 
 
-def _live(backend: str, options: dict[str, Any]) -> Iterator[Plan]:
+def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]:
     from nptables.kernel.whole_node import look  # noqa: PLC0415 (a dump needs no kernel)
 
-    inputs = with_live_facts(read_inputs(**options), options["facts_path"])
     for _, change in each_family(
-        options["family"], lambda family: look(inputs.translate(family), backend=backend)
+        family, lambda each: look(inputs.translate(each), backend=backend)
     ):
         say_all(change.warnings, kind="warning")
         yield change.plan
 
 
-def _between(options: dict[str, Any]) -> Iterator[Plan]:
-    """The plans from the first FILE to the second, for both families unless one is asked for."""
+def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
         raise click.UsageError(
             "name a node's dump with --current, say --live, or give two FILEs to compare"
         )
     old, new = (_inputs(path, options) for path in paths)
-    for family in (options["family"],) if options["family"] else Family:
-        yield diff(old.translate(family), new.translate(family))
+    return old, new
 
 
 def _inputs(path: str, options: dict[str, Any]) -> Inputs:
@@ -99,18 +105,17 @@ def _print(plans: list[Plan], output: str) -> None:
     for plan in plans:
         if output == "restore":
             click.echo(plan.to_restore(), nl=False)
-        elif output == "github":
-            _annotate(plan)
         else:
             if len(plans) > 1 and (plan or plan.kept or plan.cosmetic):
                 say(f"{plan.family.value}:")
             print_plan(plan)
 
 
-def _annotate(plan: Plan) -> None:
-    """One annotation for each Service: how many rules come and go."""
+def _annotate(plan: Plan, place: Callable[[tuple[str, str]], Place | None]) -> None:
+    """One annotation for each Service: how many rules come and go, and what file it is about."""
     counts: dict[str, dict[str, int]] = {}
     group = ""
+    title = f"nptables {plan.family.value}"
     for line in report_lines(plan, service_groups(plan.desired, plan.before)):
         if line.kind == "heading":
             group = line.text.removeprefix("# ")
@@ -118,12 +123,9 @@ def _annotate(plan: Plan) -> None:
             found = counts.setdefault(group, {"added": 0, "removed": 0})
             found[line.kind] += 1
         elif line.kind == "note":
-            click.echo(f"::notice title=nptables {plan.family.value}::{_escaped(line.text[2:])}")
+            click.echo(workflow_command("notice", line.text[2:], title=title))
     for name, found in counts.items():
         text = f"{name}: {found['added']} rules added, {found['removed']} removed"
-        click.echo(f"::warning title=nptables {plan.family.value}::{_escaped(text)}")
-
-
-def _escaped(text: str) -> str:
-    """Data of a workflow command, which is one line."""
-    return printable(text, 2000).replace("%", "%25")
+        namespace, _, service = name.partition("/")
+        file, number, _ = place((namespace, service)) or (None, None, None)
+        click.echo(workflow_command("warning", text, title=title, file=file, line=number))
