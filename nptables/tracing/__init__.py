@@ -3,6 +3,7 @@
 from nptables.tracing.ends import family_between, packet_between
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.result import Distribution, Outcome, Trace, Verdict
+from nptables.tracing.sets import read_sets
 from nptables.tracing.tracer import trace
 from nptables.tracing.walking import Step
 
@@ -16,5 +17,6 @@ __all__ = [
     "Verdict",
     "family_between",
     "packet_between",
+    "read_sets",
     "trace",
 ]

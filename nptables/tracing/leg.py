@@ -8,7 +8,6 @@ twice; connection tracking remembers it, so the second time nat is not looked at
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import attrs
@@ -18,10 +17,9 @@ from nptables.tracing.addressing import Address
 from nptables.tracing.network import LOOPBACK, Network
 from nptables.tracing.packet import Packet
 from nptables.tracing.rulebook import Rulebook
+from nptables.tracing.sets import Sets, Side
 from nptables.tracing.state import Flow, Flows, Questions, State, add, pour
 from nptables.tracing.walking import Budget, End, Ended, Walker
-
-Sets = Mapping[str, Callable[[tuple[str | None, ...]], bool | None]]
 
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")
@@ -94,10 +92,10 @@ class Terrain:
         """The destination that a chain translates to, where it does."""
         return self.book.endpoint_behind(chain)
 
-    def set_holds(self, name: str, values: tuple[str | None, ...]) -> bool | None:
-        """Whether a set whose members are known holds an entry."""
+    def set_holds(self, name: str, sides: tuple[Side, ...]) -> bool | None:
+        """Whether a set whose members are known holds a packet."""
         members = self.sets.get(name)
-        return None if members is None else members(values)
+        return None if members is None else members(sides)
 
     def masquerade_address(self, state: State) -> Address:
         """The address that MASQUERADE takes: of the interface that the packet leaves through."""

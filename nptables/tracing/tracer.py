@@ -13,12 +13,13 @@ from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.addressing import Address, Somewhere, net
 from nptables.tracing.explaining import explain, subject_of
-from nptables.tracing.leg import Exit, Left, Leg, Sets, Terrain
+from nptables.tracing.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.network import Network, Place, Site
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.rulebook import Rulebook, rulebook_of
 from nptables.tracing.services import Services, services_of
+from nptables.tracing.sets import Sets
 from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
 from nptables.tracing.walking import Budget, End, Ended, Step
 from nptables.translation import Translation, translate
@@ -43,8 +44,8 @@ def trace(
     facts say which addresses and routes it has. With `cluster` (and the kube-proxy `config` of
     its nodes) the reasons are given in its words, and where the packet goes on to another
     node, or comes from one, that node is followed too: with the ruleset that `others` has for
-    it by name, else with what the cluster says. `sets` says by name whether an ipset holds an
-    entry.
+    it by name, else with what the cluster says. `sets` says by name whether an ipset holds a
+    packet, such as `read_sets` makes of what `ipset save` prints.
 
     Raises InvalidInput where the packet is not of the ruleset's family.
 

@@ -151,8 +151,8 @@ HASHLIMIT = "-m hashlimit --hashlimit-name web --hashlimit-mode"
     ("matches", "traffic", "drops_within"),
     [
         (
-            "-m limit --limit 6/minute --limit-burst 9",
-            "the traffic at rule 2 of filter FORWARD is {} its limit of 6/minute after a burst of 9",
+            "-m limit --limit 6/hour --limit-burst 9",
+            "the traffic at rule 2 of filter FORWARD is {} its limit of 6/hour after a burst of 9",
             True,
         ),
         (

@@ -16,14 +16,15 @@ from nptables.cli.options import (
     read_facts,
     read_inputs,
 )
-from nptables.cli.output import coloured, print_json, say_all
-from nptables.errors import printable
+from nptables.cli.output import coloured, print_json, say, say_all
+from nptables.errors import InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
-from nptables.tracing import Trace, family_between, packet_between, trace
+from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.words import HEADINGS, answer_line, outcome_rows, table_lines, tree_lines
 from nptables.translation import translate
 
@@ -45,6 +46,12 @@ from nptables.translation import translate
     show_default=True,
     help="With --live: which tables.",
 )
+@click.option(
+    "--sets",
+    "sets_path",
+    metavar="FILE",
+    help="With --save or --live: what `ipset save` prints on the node, for rules that match sets.",
+)
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -56,6 +63,7 @@ def command(
     dump: str | None,
     live: bool,
     backend: str,
+    sets_path: str | None,
     path: bool,
     output: str,
     **options: Any,
@@ -76,13 +84,16 @@ def command(
         raise click.UsageError(
             "no rules: name a FILE or a cluster with --kubeconfig, or give --save DUMP or --live"
         )
+    if sets_path is not None and not live and dump is None:
+        raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
+    sets = {} if sets_path is None else _read_sets(sets_path)
     setting = _read(source, destination, live=live, **options)
     rules, seen = _rules(setting, dump, backend, live=live)
     say_all(seen, kind="warning")
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
-    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config)
+    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config, sets=sets)
     if output == "json":
         print_json({**answer.to_json(), "unseen": seen})
     else:
@@ -98,6 +109,20 @@ class _Setting:
     node: Node
     config: ProxyConfig
     family: Family
+
+
+def _read_sets(path: str) -> Sets:
+    try:
+        sets = read_sets(read_text(path))
+    except InvalidInput as error:
+        raise InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems]) from None
+    for name, found in sets.items():
+        if isinstance(found, IpSet) and found.open_entries:
+            say(
+                f"set {name} ({found.type_name}) has {found.open_entries} entries with a part "
+                f"that no trace can compare: whether it holds a packet is left open"
+            )
+    return sets
 
 
 def _has_cluster(options: dict[str, Any]) -> bool:

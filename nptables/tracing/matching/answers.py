@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from nptables.family import Family
 from nptables.tracing.addressing import Address, Net, Somewhere, is_in
+from nptables.tracing.sets import Side
 from nptables.tracing.state import State
 
 
@@ -71,8 +72,8 @@ class Setting(Protocol):
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain of the nat table translates to, where it does."""
 
-    def set_holds(self, name: str, values: tuple[str | None, ...]) -> bool | None:
-        """Whether a set holds an entry; None where the set's members are not known."""
+    def set_holds(self, name: str, sides: tuple[Side, ...]) -> bool | None:
+        """Whether a set holds a packet; None where the set's members are not known."""
 
 
 Condition = Callable[[State, Setting], Answer]

@@ -9,6 +9,7 @@ from nptables.iptables.rule import Match
 from nptables.iptables.values import number
 from nptables.tracing.addressing import Address
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
+from nptables.tracing.sets import Side
 from nptables.tracing.state import State
 
 _STEPS = 1 << 31
@@ -86,10 +87,12 @@ def _set(match: Match) -> Condition:
     if option is None or len(option.values) != 2:
         raise ValueError("set without --match-set")
     name, sides = option.values
-    counted = tuple(o.name for o in match.options if o.name.startswith(("--packets", "--bytes")))
+    # They ask for more than whether the set holds an entry.
+    special = ("--packets", "--bytes", "--return-nomatch")
+    counted = tuple(o.name for o in match.options if o.name.startswith(special))
 
     def holds(state: State, setting: Setting) -> Answer:
-        values = tuple(_side(side, state) for side in sides.split(","))
+        values = tuple(_side(side, state, setting) for side in sides.split(","))
         members = setting.set_holds(name, values) if not counted else None
         if members is not None:
             return members
@@ -108,9 +111,10 @@ def _set(match: Match) -> Condition:
     return inverted(holds, negated=option.negated)
 
 
-def _side(side: str, state: State) -> str | None:
-    address = state.source if side == "src" else state.destination
-    return address if isinstance(address, str) else None
+def _side(side: str, state: State, setting: Setting) -> Side:
+    if side == "src":
+        return Side(state.source, state.source_port, state.in_interface, setting.protocol)
+    return Side(state.destination, state.port, state.out_interface, setting.protocol)
 
 
 MEMORY_MATCHES: Mapping[str, Callable[[Match], Condition]] = {
