@@ -262,7 +262,7 @@ class Agent:
             else:
                 self._sync(task, now)
         except NptablesError as error:
-            pause = self._schedule.failed(self._clock())
+            pause = self._schedule.failed(task, self._clock())
             self._reporter.failed(task, error, pause)
         else:
             self._schedule.done(task, now, self._clock())

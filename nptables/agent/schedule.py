@@ -90,9 +90,15 @@ class Schedule:
             self._verify_at = now + self.periods.verify
         self._check_at = now + self.periods.check
 
-    def failed(self, now: float) -> float:
-        """A task failed; everything waits for the pause that is returned, then syncs."""
+    def failed(self, task: Task, now: float) -> float:
+        """A task failed; everything waits for the pause that is returned, then syncs.
+
+        A verification is tried again after its whole period: where tables are so large that they
+        can hardly be read, that must not keep changes waiting.
+        """
         pause = self.backoff.delay()
+        if task is Task.VERIFY:
+            self._verify_at = now + self.periods.verify
         self._changed_at = now if self._changed_at is None else self._changed_at
         self._not_before = now + pause
         return pause

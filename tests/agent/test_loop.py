@@ -8,7 +8,7 @@ import pytest
 
 from nptables.agent import Agent, Engine, Options
 from nptables.agent.loop import PodCIDRsChanged
-from nptables.errors import KernelRefused
+from nptables.errors import KernelBusy, KernelRefused
 from nptables.family import Family
 from nptables.iptables.changes import Step
 from nptables.kernel.tables.canaries import CANARY_LINE
@@ -339,6 +339,20 @@ def test_a_verification_that_finds_nothing_writes_nothing_and_reports_nothing(ri
     rig.run(rig.agent.options.verify_period * 3)
     assert rig.kernel.commits[before:] == []
     assert rig.told.of("drift") == []
+
+
+def test_tables_that_cannot_be_read_keep_no_change_waiting(rig: Rig) -> None:
+    def refused() -> None:
+        raise KernelBusy("reading the tables: the program was killed by signal 11")
+
+    rig.kernel.read, read = refused, rig.kernel.read  # type: ignore[assignment,method-assign]
+    rig.agent.engines[0].missing = lambda: ()  # type: ignore[method-assign]
+    rig.run(301)
+    assert [args[0].value for args in rig.told.of("failed")] == ["verify"]
+    rig.put(WEB_2)
+    rig.run(5)
+    rig.kernel.read = read  # type: ignore[method-assign]
+    assert rig.in_sync()
 
 
 def test_rules_and_chains_of_others_survive_everything(rig: Rig) -> None:

@@ -79,18 +79,18 @@ def test_failures_are_retried_with_growing_pauses_and_success_forgives_them() ->
     now, pauses = 5.0, []
     for _ in range(7):
         assert schedule.due(now) is Task.SYNC
-        pauses.append(schedule.failed(now))
+        pauses.append(schedule.failed(Task.SYNC, now))
         assert schedule.due(now) is None
         now += schedule.wait(now)
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
     schedule.done(Task.SYNC, now, now)
-    assert schedule.failed(now) == 1
+    assert schedule.failed(Task.SYNC, now) == 1
 
 
 def test_what_waits_is_as_old_as_its_oldest_change_also_across_failures() -> None:
     schedule = begun()
     schedule.changed(5)
-    schedule.failed(5)
+    schedule.failed(Task.SYNC, 5)
     schedule.changed(6)
     assert schedule.pending_since == 5
 
@@ -98,8 +98,20 @@ def test_what_waits_is_as_old_as_its_oldest_change_also_across_failures() -> Non
 def test_a_failed_check_leads_to_a_sync() -> None:
     schedule = begun()
     assert schedule.due(10) is Task.CHECK
-    schedule.failed(10)
+    schedule.failed(Task.CHECK, 10)
     assert schedule.due(11) is Task.SYNC
+
+
+def test_a_failed_verification_is_tried_again_after_its_period_and_changes_do_not_wait() -> None:
+    schedule = begun()
+    assert schedule.due(60) is Task.VERIFY
+    pause = schedule.failed(Task.VERIFY, 60)
+    assert schedule.due(60 + pause) is Task.SYNC
+    schedule.done(Task.SYNC, 60 + pause, 60 + pause)
+    assert schedule.due(75) is Task.CHECK
+    schedule.done(Task.CHECK, 75, 75)
+    schedule.changed(76)
+    assert schedule.due(76) is Task.SYNC
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from(["change", "fail", "ok"])), max_size=60))
@@ -116,7 +128,7 @@ def test_work_never_starts_closer_together_than_the_minimal_period(
             assert now - last >= PERIODS.min_sync - 1e-9
             last = now
             if what == "fail":
-                schedule.failed(now)
+                schedule.failed(Task.SYNC, now)
             else:
                 schedule.done(Task.SYNC, now, now)
     if schedule.pending_since is not None:
