@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -13,7 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nptables import Family, Ruleset
-from tests.kernel.nodes import LIBRARY, Node, endpoints, foreign_part, manifest, rules_for, service
+from tests.kernel.nodes import (
+    LIBRARY,
+    NODE,
+    Node,
+    endpoints,
+    foreign_part,
+    manifest,
+    rules_for,
+    service,
+)
+from tests.support.requirements import requires
 from tests.support.savetext import differences
 
 if TYPE_CHECKING:
@@ -143,8 +154,46 @@ def test_two_sets_of_manifests_are_compared_and_annotated(tmp_path: Path) -> Non
     assert (text.returncode, github.returncode) == (1, 1)
     assert "# ns/web2\n" in text.stdout
     # One REJECT rule for the cluster IP and one for the node port, as nothing serves web2.
-    assert "::warning title=nptables IPv4::ns/web2: 2 rules added, 0 removed\n" in github.stdout
+    assert ",title=nptables IPv4::ns/web2: 2 rules added, 0 removed\n" in github.stdout
     assert run("--live", "--current", "x").returncode == 2
+
+
+def test_annotations_name_the_file_and_line_of_the_object_that_changed(tmp_path: Path) -> None:
+    changed, added, gone = service(1), service(2), service(3)
+    before = [gone, changed, endpoints(1, 1), service(4)]
+    after = [added, changed, endpoints(1, 2), {**service(4), **node_port(4, 31000)}]
+    paths = []
+    for name, objects in (("old", before), ("new", after)):
+        folder = tmp_path / f"{name}, 100%: a"
+        folder.mkdir()
+        paths.append(folder / "web.yaml")
+        documents = "---\n".join(json.dumps(each) + "\n" for each in [NODE, *objects])
+        paths[-1].write_text(documents)
+
+    done = subprocess.run(
+        [*LIBRARY, "diff", *paths, "--node", "node1", "-o", "github", "-4"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1, done.stderr
+    old, new = (f"file={tmp_path}/{name}%2C 100%25%3A a/web.yaml" for name in ("old", "new"))
+    found = {
+        line.split("::")[2].split(":")[0]: line.split("::")[1].removeprefix("warning ")
+        for line in done.stdout.splitlines()
+    }
+    # With a separator between them, the n-th document is on line 2n - 1.
+    title = "title=nptables IPv4"
+    assert found == {
+        "ns/web1": f"{new},line=7,{title}",
+        "ns/web2": f"{new},line=3,{title}",
+        "ns/web3": f"{old},line=3,{title}",
+        "ns/web4": f"{new},line=9,{title}",
+    }
+
+
+def node_port(number: int, port: int) -> dict[str, object]:
+    spec = service(number)["spec"]
+    return {"spec": {**spec, "ports": [{**spec["ports"][0], "nodePort": port}]}}
 
 
 @pytest.fixture
@@ -277,6 +326,59 @@ def test_what_is_not_confirmed_is_taken_back(node: Node, web: Path, base: str) -
     assert not differences(base, saved(node))
 
 
+LOCALNET = "/proc/sys/net/ipv4/conf/all/route_localnet"
+LIBERAL = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal"
+CLOSE_WAIT = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"
+SETTINGS = (LOCALNET, LIBERAL, CLOSE_WAIT)
+
+
+@pytest.fixture
+def settings(node: Node, tmp_path: Path) -> Path:
+    """A configuration that changes three sysctls of a namespace where they are 0, 0 and 77."""
+    for path, value in zip(SETTINGS, (0, 0, 77), strict=True):
+        node.netns.run(["sh", "-c", f"echo {value} > {path}"])
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "conntrack: {maxPerCore: 0, tcpBeLiberal: true, tcpEstablishedTimeout: 0s, "
+        "tcpCloseWaitTimeout: 99s}\n"
+    )
+    return config
+
+
+def held_settings(node: Node) -> list[str]:
+    return node.netns.run(["cat", *SETTINGS]).stdout.split()
+
+
+def test_sysctls_are_taken_back_with_the_rules(node: Node, web: Path, settings: Path) -> None:
+    arguments = ("apply", web, "--config", settings, "--backend", node.netns.backend, "-4")
+    done = node.nptables(*arguments, "--confirm", "1", check=False)
+
+    assert done.returncode == 1, done.stderr
+    for name in ("route_localnet set to 1 (was 0)", "close_wait set to 99 (was 77)"):
+        assert name in done.stderr
+    assert held_settings(node) == ["0", "0", "77"]
+    assert not ours(node.read())
+
+    node.nptables(*arguments)
+    assert held_settings(node) == ["1", "1", "99"]
+
+
+def test_sysctls_alone_wait_to_be_confirmed_too(node: Node, web: Path, settings: Path) -> None:
+    arguments = ("apply", web, "--config", settings, "--backend", node.netns.backend, "-4")
+    node.nptables(*arguments)
+    node.netns.run(["sh", "-c", f"echo 0 > {LOCALNET}"])
+    rules = saved(node)
+
+    changed = node.nptables(*arguments, "--confirm", "1", check=False)
+    unchanged = node.nptables(*arguments, "--no-prepare", "--confirm", "60")
+
+    assert changed.returncode == 1
+    assert held_settings(node) == ["0", "1", "99"]
+    assert saved(node) == rules
+    assert "press Enter" not in unchanged.stderr
+
+
 def test_what_another_shell_confirms_stays(node: Node, web: Path, base: str) -> None:
     process = start_apply(node, web, 60)
     changed = saved(node)
@@ -387,28 +489,54 @@ def test_a_read_only_proc_is_a_warning_and_the_rules_are_applied(node: Node, web
     assert "chains created" in done.stderr
 
 
-def test_a_full_disk_for_the_lock_is_one_sentence(legacy_node: Node, web: Path) -> None:
-    # iptables cannot make its lock file, and neither can we: the folder takes no file.
-    fill = 'mount -t tmpfs -o size=4k,nr_inodes=1 none /run && exec "$@"'
-    done = legacy_node.netns.run(
-        [
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            fill,
-            "sh",
-            *LIBRARY,
-            "apply",
-            web,
-            "--no-prepare",
-            "-4",
-            "--backend",
-            "legacy",
-        ],
-        check=False,
-    )
-
+def with_full_run(node: Node, inodes: int, *arguments: str | Path) -> str:
+    """Run a command that is to fail while /run takes only so many files; gives what it said."""
+    fill = f'mount -t tmpfs -o size=4k,nr_inodes={inodes} none /run && exec "$@"'
+    shell = ["unshare", "-m", "sh", "-c", fill, "sh"]
+    done = node.netns.run([*shell, *LIBRARY, *arguments], check=False)
     assert done.returncode == 3, done.stderr
-    assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    return errors[0]
+
+
+@pytest.mark.parametrize("backend", ["legacy", "iptc"])
+def test_a_full_disk_for_the_lock_is_one_sentence_and_changes_nothing(
+    backend: str, legacy_node: Node, web: Path
+) -> None:
+    node = legacy_node
+    if backend == "iptc":
+        requires("python-iptables")
+    node.netns.run(["sh", "-c", f"echo 0 > {LOCALNET}"])
+
+    # The folder itself is the one file that it takes.
+    said = with_full_run(node, 1, "apply", web, "--backend", backend)
+
+    assert "No space left on device" in said
+    assert "xtables.lock" in said
+    assert held_settings(node)[0] == "0"
+    assert not ours(node.read())
+
+
+@pytest.mark.parametrize("inodes", [1, 2], ids=["no-folder", "no-socket"])
+def test_a_full_disk_for_what_is_to_be_confirmed_changes_nothing(
+    inodes: int, node: Node, web: Path, settings: Path
+) -> None:
+    arguments = ("apply", web, "--config", settings, "--backend", node.netns.backend)
+
+    said = with_full_run(node, inodes, *arguments, "--confirm", "60")
+
+    assert "changes cannot be guarded: /run/nptables" in said
+    assert "No space left on device" in said
+    assert held_settings(node) == ["0", "0", "77"]
+    assert not ours(node.read())
+
+
+def test_nft_needs_no_lock_file_and_applies_on_a_full_disk(nft_node: Node, web: Path) -> None:
+    fill = 'mount -t tmpfs -o size=4k,nr_inodes=1 none /run && exec "$@"'
+    shell = ["unshare", "-m", "sh", "-c", fill, "sh"]
+
+    nft_node.netns.run([*shell, *LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", "nft"])
+
+    assert "nat KUBE-SERVICES" in ours(nft_node.read())

@@ -63,6 +63,35 @@ def test_what_is_set_already_is_not_reported(tmp_path: Path) -> None:
     assert (folder / "nf_conntrack_tcp_be_liberal").read_text() == "1\n"
 
 
+def test_settings_are_taken_back_unless_somebody_changed_them_since(tmp_path: Path) -> None:
+    folder = tmp_path / "net/netfilter"
+    folder.mkdir(parents=True)
+    files = {
+        name: folder / f"nf_conntrack_{name}"
+        for name in ("max", "tcp_timeout_established", "tcp_timeout_close_wait")
+    }
+    for path in files.values():
+        path.write_text("5\n")
+    config = ProxyConfig.from_kube_proxy(
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "conntrack": {"maxPerCore": 0},
+        }
+    )
+    wanted = preparation.missing_settings(config, localhost_node_ports=False, proc=tmp_path)
+    # 24 h and 1 h: kube-proxy's defaults; looking has written nothing.
+    assert [(s.value, s.before) for s in wanted] == [("86400", "5"), ("3600", "5")]
+    assert {path.read_text() for path in files.values()} == {"5\n"}
+    preparation.write(wanted)
+    files["tcp_timeout_close_wait"].write_text("7\n")
+
+    assert preparation.take_back(wanted) == []
+
+    held = {name: path.read_text() for name, path in files.items()}
+    assert held == {"max": "5\n", "tcp_timeout_established": "5\n", "tcp_timeout_close_wait": "7\n"}
+
+
 def test_a_setting_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     done = preparation.prepare(DEFAULTS, localhost_node_ports=True, proc=tmp_path)
 

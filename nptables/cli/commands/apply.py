@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -23,7 +24,13 @@ from nptables.errors import AnotherProxy, KernelError
 from nptables.family import Family
 from nptables.kernel import confirming
 from nptables.kernel.node.kube_proxy import find_kube_proxy
-from nptables.kernel.node.preparation import prepare
+from nptables.kernel.node.preparation import (
+    Setting,
+    create_counters,
+    missing_settings,
+    write,
+)
+from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
 
 
@@ -46,8 +53,8 @@ from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
     "seconds",
     type=click.FloatRange(1, 86400),
     metavar="SECONDS",
-    help="Take the changes back after this time unless Enter is pressed here or `nptables "
-    "confirm` runs in another shell.",
+    help="Take the changes back, sysctls included, after this time unless Enter is pressed here "
+    "or `nptables confirm` runs in another shell.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not read the tables back afterwards.")
 @click.option("--no-prepare", is_flag=True, help="Leave sysctls and nfacct counters as they are.")
@@ -74,8 +81,11 @@ def command(
     inputs = read_inputs(**options)
     if not dry_run:
         _refuse_beside_kube_proxy(force=force)
-        if not no_prepare:
-            _prepare(with_live_facts(inputs, options["facts_path"]))
+    settings: list[Setting] = []
+    if not dry_run and not no_prepare:
+        # The rules name the counters, and so depend on them; they do not depend on sysctls.
+        _say_settings(create_counters())
+        settings = _missing_settings(inputs)
     will_prepare = dry_run and not no_prepare
     inputs = with_live_facts(inputs, options["facts_path"], will_prepare=will_prepare)
 
@@ -87,18 +97,46 @@ def command(
         say_all(change.warnings, kind="warning")
     if dry_run:
         return _print(changes, output)
+    return _apply(changes, settings, inputs, seconds=seconds, verify=not no_verify, wait=wait)
+
+
+def _apply(
+    changes: Mapping[Family, NodeChange],
+    settings: Sequence[Setting],
+    inputs: Inputs,
+    *,
+    seconds: float | None,
+    verify: bool,
+    wait: float,
+) -> int:
+    """Settings, then each family; under guard where they are to be confirmed."""
     guard = None
-    if seconds is not None and any(change.plan for change in changes.values()):
-        guard = confirming.guard(seconds, lambda: take_back(tuple(changes.values())))
+    planned = any(change.plan for change in changes.values())
+    if seconds is not None and (planned or any(not setting.problem for setting in settings)):
+        guard = confirming.guard(
+            seconds, lambda: [*take_back(tuple(changes.values())), *take_settings_back(settings)]
+        )
+    finished: list[Family] = []
     try:
+        written = write(settings)
+        _say_settings(written)
         for family, change in changes.items():
-            _carry_out(family, change, inputs, verify=not no_verify, wait=wait)
+            _carry_out(family, change, inputs, verify=verify, wait=wait)
+            finished.append(family)
     except KernelError:
         if guard is not None:
             guard.say("revert")
             _report(guard.answer())
+        elif not finished:
+            # Without the rules route_localnet would let others reach what listens on 127.0.0.1.
+            _take_settings_back(settings)
         raise
-    return 0 if guard is None or seconds is None else _await(guard, seconds)
+    if guard is None or seconds is None:
+        return 0
+    if not planned and all(setting.problem for setting in written):
+        guard.say("confirm")
+        return 0
+    return _await(guard, seconds)
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:
@@ -111,10 +149,21 @@ def _refuse_beside_kube_proxy(*, force: bool) -> None:
     say(message, kind="warning")
 
 
-def _prepare(inputs: Inputs) -> None:
+def _missing_settings(inputs: Inputs) -> list[Setting]:
     context = inputs.translate(Family.IPV4).context
-    for setting in prepare(inputs.config, localhost_node_ports=context.localhost_node_ports):
+    return missing_settings(inputs.config, localhost_node_ports=context.localhost_node_ports)
+
+
+def _say_settings(settings: Iterable[Setting]) -> None:
+    for setting in settings:
         say(str(setting), kind="warning" if setting.problem else "note")
+
+
+def _take_settings_back(settings: Sequence[Setting]) -> None:
+    problems = take_settings_back(settings)
+    say_all(problems, kind="warning")
+    if not problems and any(not setting.problem for setting in settings):
+        say("the sysctls are as they were before")
 
 
 def _print(changes: dict[Family, NodeChange], output: str) -> int:

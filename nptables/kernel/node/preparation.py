@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -14,16 +14,21 @@ from nptables.model import ProxyConfig
 PROC = Path("/proc/sys")
 HASH_SIZE = Path("/sys/module/nf_conntrack/parameters/hashsize")
 _LOCALNET = "net/ipv4/conf/all/route_localnet"
+_MOST_ENTRIES = "nf_conntrack_max"
 
 
 @attrs.frozen
 class Setting:
-    """One thing that was set, or could not be: `problem` is empty where it was."""
+    """One thing to set, or that was set, or could not be: `problem` is empty where it was.
+
+    `path` is the file that holds it; None for what has none.
+    """
 
     name: str
     value: str
     before: str = ""
     problem: str = ""
+    path: Path | None = attrs.field(default=None, repr=False)
 
     def __str__(self) -> str:
         if self.problem:
@@ -39,15 +44,58 @@ def prepare(config: ProxyConfig, *, localhost_node_ports: bool, proc: Path = PRO
     `route_localnet`. The nfacct counters are created, and the conntrack settings of the
     configuration written, where they differ.
     """
-    found = [*_create_counters()]
+    wanted = missing_settings(config, localhost_node_ports=localhost_node_ports, proc=proc)
+    return [*create_counters(), *write(wanted)]
+
+
+def missing_settings(
+    config: ProxyConfig, *, localhost_node_ports: bool, proc: Path = PROC
+) -> list[Setting]:
+    """The settings that differ from what the rules and the configuration need; writes nothing.
+
+    One that cannot be read has a problem.
+    """
+    found: list[Setting] = []
     if localhost_node_ports:
-        found += _write(_LOCALNET, 1, proc)
+        found += _missing(_LOCALNET, 1, proc)
     for name, value in conntrack_settings(config, os.cpu_count() or 1).items():
-        settings = list(_write(f"net/netfilter/{name}", value, proc))
+        settings = list(_missing(f"net/netfilter/{name}", value, proc))
         found += settings
-        if name == "nf_conntrack_max" and all(not s.problem for s in settings):
-            found += _grow_hash(value)
+        if name == _MOST_ENTRIES and all(not s.problem for s in settings):
+            found += _missing_hash(value)
     return found
+
+
+def write(settings: Iterable[Setting]) -> list[Setting]:
+    """Set what has no problem yet; returns all that was asked for, with the problems there were.
+
+    The hash table grows only where the number of entries that it is for could be set.
+    """
+    done: list[Setting] = []
+    for setting in settings:
+        if setting.path == HASH_SIZE and any(
+            _MOST_ENTRIES in earlier.name and earlier.problem for earlier in done
+        ):
+            continue
+        problem = setting.problem or _written(setting.path, setting.value)
+        done.append(attrs.evolve(setting, problem=problem))
+    return done
+
+
+def take_back(settings: Iterable[Setting]) -> list[str]:
+    """Give settings the value that they had before; returns a sentence for each that failed.
+
+    What somebody has given yet another value since is left alone.
+    """
+    problems = []
+    for setting in settings:
+        try:
+            now = setting.path.read_text().strip() if setting.path and setting.before else ""
+        except OSError:
+            continue
+        if now == setting.value and (problem := _written(setting.path, setting.before)):
+            problems.append(f"{setting.name} could not be set back to {setting.before}: {problem}")
+    return problems
 
 
 def conntrack_settings(config: ProxyConfig, cores: int) -> dict[str, int]:
@@ -55,7 +103,7 @@ def conntrack_settings(config: ProxyConfig, cores: int) -> dict[str, int]:
     conntrack = config.conntrack
     wanted: dict[str, int] = {}
     if conntrack.max_per_core:
-        wanted["nf_conntrack_max"] = max(conntrack.max_per_core * cores, conntrack.min or 0)
+        wanted[_MOST_ENTRIES] = max(conntrack.max_per_core * cores, conntrack.min or 0)
     for name, seconds in (
         ("nf_conntrack_tcp_timeout_established", conntrack.tcp_established_timeout),
         ("nf_conntrack_tcp_timeout_close_wait", conntrack.tcp_close_wait_timeout),
@@ -69,7 +117,8 @@ def conntrack_settings(config: ProxyConfig, cores: int) -> dict[str, int]:
     return wanted
 
 
-def _create_counters() -> Iterator[Setting]:
+def create_counters() -> Iterator[Setting]:
+    """Create the nfacct counters that are missing; gives what was created, or why not."""
     for name in nfacct.COUNTERS:
         try:
             if nfacct.create(name):
@@ -80,27 +129,35 @@ def _create_counters() -> Iterator[Setting]:
             return
 
 
-def _write(name: str, value: int, proc: Path) -> Iterator[Setting]:
+def _missing(name: str, value: int, proc: Path) -> Iterator[Setting]:
     path, shown = proc / name, name.replace("/", ".")
     try:
         before = path.read_text().strip()
-        if before == str(value):
-            return
-        path.write_text(f"{value}\n")
     except OSError as error:
         yield Setting(shown, str(value), problem=error.strerror or "refused")
     else:
-        yield Setting(shown, str(value), before)
+        if before != str(value):
+            yield Setting(shown, str(value), before, path=path)
 
 
-def _grow_hash(most: int) -> Iterator[Setting]:
+def _missing_hash(most: int) -> Iterator[Setting]:
     """A hash table of a quarter of the entries, as kube-proxy keeps it."""
+    name, value = "nf_conntrack hashsize", str(most // 4)
     try:
         before = int(HASH_SIZE.read_text())
-        if before >= most // 4:
-            return
-        HASH_SIZE.write_text(str(most // 4))
     except (OSError, ValueError) as error:
-        yield Setting("nf_conntrack hashsize", str(most // 4), problem=str(error))
+        yield Setting(name, value, problem=str(error))
     else:
-        yield Setting("nf_conntrack hashsize", str(most // 4), str(before))
+        if before < most // 4:
+            yield Setting(name, value, str(before), path=HASH_SIZE)
+
+
+def _written(path: Path | None, value: str) -> str:
+    """Write a value; gives why it could not be, or an empty string."""
+    if path is None:
+        return ""
+    try:
+        path.write_text(f"{value}\n")
+    except OSError as error:
+        return error.strerror or "refused"
+    return ""
