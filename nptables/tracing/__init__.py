@@ -2,8 +2,8 @@
 
 from nptables.tracing.ends import family_between, packet_between
 from nptables.tracing.packet import Origin, Packet
-from nptables.tracing.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.sets import read_sets
+from nptables.tracing.telling import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.tracer import trace
 from nptables.tracing.walking import Step
 

@@ -8,8 +8,8 @@ import attrs
 
 from nptables.family import Family
 from nptables.model import Cluster, Service, ServicePort
-from nptables.tracing.addressing import Address
-from nptables.tracing.rulebook import Rulebook
+from nptables.tracing.surroundings.addressing import Address
+from nptables.tracing.walking.rulebook import Rulebook
 from nptables.translation import Decision, ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.decision import has_rules

@@ -11,18 +11,17 @@ from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.tracing.addressing import Address, Somewhere, net
-from nptables.tracing.explaining import explain, subject_of
-from nptables.tracing.leg import Exit, Left, Leg, Terrain
-from nptables.tracing.network import Network, Place, Site
 from nptables.tracing.packet import Origin, Packet
-from nptables.tracing.result import Outcome, Trace, Verdict, distributions
-from nptables.tracing.rulebook import Rulebook, rulebook_of
-from nptables.tracing.services import Services, services_of
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
-from nptables.tracing.walking import Budget, End, Ended, Step
-from nptables.translation import Translation, translate
+from nptables.tracing.stops import Stop, Stops
+from nptables.tracing.surroundings.addressing import Address, Somewhere, net
+from nptables.tracing.surroundings.network import Place, Site
+from nptables.tracing.telling.explaining import explain, subject_of
+from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
+from nptables.tracing.walking.walker import Budget, End, Ended, Step
+from nptables.translation import Translation
 
 # A packet that passes more nodes than this goes round in circles.
 MOST_NODES = 6
@@ -66,14 +65,6 @@ def trace(
 
 
 @attrs.frozen
-class _Stop:
-    """A node that can be followed: what it knows of the network, and its rules."""
-
-    network: Network
-    book: Rulebook
-
-
-@attrs.frozen
 class _Arrival:
     """A packet on its way into a node, with what happened to it before.
 
@@ -81,7 +72,7 @@ class _Arrival:
     theirs: an answer that does not pass them again is not recognised by the sender.
     """
 
-    stop: _Stop
+    stop: Stop
     state: State
     flow: Flow
     from_node: bool
@@ -106,28 +97,16 @@ class _Tracer:
         self._family: Family = ruleset.family
         self._cluster = cluster
         self._config = config
-        self._others = others
         self._sets = sets
-        self._book = rulebook_of(ruleset)
+        self._ruleset = ruleset
         self._node = node
-        self._home = _Stop(self._network(node), self._book)
-        self._services: Services | None = (
-            services_of(self._book, cluster) if cluster is not None else None
-        )
+        self._stops = Stops(ruleset, node, cluster, config, others)
+        self._home = self._stops.home
+        self._services = self._stops.services
         self._questions = Questions()
         self._budget = Budget()
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
         self._notes: dict[str, None] = {}
-
-    def _network(self, node: Node) -> Network:
-        """The network of a node, kept with the ruleset as long as node and cluster are the same."""
-        kept = self._book.extra.get(f"network {node.name}")
-        if isinstance(kept, tuple) and kept[0] is node and kept[1] is self._cluster:
-            network: Network = kept[2]
-            return network
-        network = Network(node, self._family, self._cluster)
-        self._book.extra[f"network {node.name}"] = (node, self._cluster, network)
-        return network
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
@@ -155,11 +134,11 @@ class _Tracer:
             return
         stop = self._home
         if packet.source_node and packet.source_node != self._node.name:
-            stop = self._stop(packet.source_node, packet.destination, packet) or self._home
+            stop = self._stop(packet.source_node, packet) or self._home
         elif isinstance(packet.source, str):
             place = network.place(packet.source)
             if place.site in (Site.POD_ELSEWHERE, Site.OTHER_NODE):
-                stop = self._stop(place.node, packet.destination, packet) or self._home
+                stop = self._stop(place.node, packet) or self._home
         from_node = origin is Origin.NODE
         if stop is not self._home and packet.origin is None and isinstance(packet.source, str):
             from_node = stop.network.is_local(packet.source) is True
@@ -181,6 +160,9 @@ class _Tracer:
             _Arrival(stop, state, flow, from_node, visited=(stop.network.node.name,)), packet
         )
 
+    def _stop(self, name: str, packet: Packet) -> Stop | None:
+        return self._stops.named(name, packet.destination, packet.port, packet.protocol)
+
     def _origin_of(self, packet: Packet) -> Origin:
         if packet.source is None:
             return Origin.OUTSIDE
@@ -189,7 +171,7 @@ class _Tracer:
             return Origin.NODE
         return Origin.POD if site is Site.POD_HERE else Origin.OUTSIDE
 
-    def _source_of(self, packet: Packet, stop: _Stop, *, from_node: bool) -> Address:
+    def _source_of(self, packet: Packet, stop: Stop, *, from_node: bool) -> Address:
         if packet.source is not None:
             return packet.source
         if from_node:
@@ -198,13 +180,13 @@ class _Tracer:
 
     def _pod_networks(self) -> tuple[str, ...]:
         """The networks of pods that the configuration names, or that the rules were made with."""
-        ruleset = self._book.ruleset
+        ruleset = self._ruleset
         if isinstance(ruleset, Translation):
             made_with = ruleset.context.detector.source.removeprefix("-s ")
             return (*self._config.cluster_cidrs, *((made_with,) if made_with else ()))
         return self._config.cluster_cidrs
 
-    def _note_assumptions(self, stop: _Stop) -> None:
+    def _note_assumptions(self, stop: Stop) -> None:
         name = stop.network.node.name
         if not stop.network.has_interfaces:
             self._notes[
@@ -315,7 +297,7 @@ class _Tracer:
                 text=f"it goes round: {' -> '.join((*arrival.visited, place.node))}",
             )  # fmt: skip
             return True
-        stop = self._stop(place.node, state.destination, attrs.evolve(packet, port=state.port))
+        stop = self._stops.named(place.node, state.destination, state.port, packet.protocol)
         if stop is None:
             return False
         source = state.source
@@ -341,45 +323,6 @@ class _Tracer:
             packet,
         )
         return True
-
-    def _stop(self, name: str, destination: Address, packet: Packet) -> _Stop | None:
-        """A node by name, with those of its rules that can matter; None where it is not known."""
-        if name == self._node.name:
-            return self._home
-        if name in self._others:
-            node, ruleset = self._others[name]
-            return _Stop(self._network(node), rulebook_of(ruleset))
-        if self._cluster is None or self._services is None:
-            return None
-        known = self._cluster.nodes.get(name)
-        if known is None:
-            return None
-        return _Stop(
-            self._network(known), self._rules_of(known, destination, packet.port, packet.protocol)
-        )
-
-    def _rules_of(
-        self, node: Node, destination: Address, port: int | None, protocol: str
-    ) -> Rulebook:
-        """The rules of another node for one destination: only Services that may match it."""
-        if self._services is None or self._cluster is None:
-            raise ValueError("no cluster")
-        concerned = self._services.at(destination, port, protocol)
-        key = ("rules", node.name, tuple(sorted({name.key for name in concerned})))
-        kept = self._book.extra.get(str(key))
-        if isinstance(kept, tuple) and kept[0] is self._cluster and kept[1] == self._config:
-            book: Rulebook = kept[2]
-            return book
-        services = {claim.key: self._cluster.services[claim.key] for claim in concerned}
-        slices = {
-            (s.metadata.namespace, s.metadata.name): s
-            for service in services.values()
-            for s in self._cluster.slices_of(service)
-        }
-        part = Cluster(services, slices, {node.name: node})
-        book = Rulebook(translate(part, node, self._config, self._family))
-        self._book.extra[str(key)] = (self._cluster, self._config, book)
-        return book
 
     def _record(
         self,

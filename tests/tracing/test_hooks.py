@@ -10,7 +10,7 @@ import pytest
 from nptables import Cluster, Family, InvalidInput, Ruleset, Trace, trace
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.tracing import Origin, Packet, Verdict
-from nptables.tracing.result import exact_text
+from nptables.tracing.telling.result import exact_text
 from nptables.tracing.walking import MOST_STEPS
 
 if TYPE_CHECKING:

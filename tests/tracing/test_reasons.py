@@ -8,7 +8,7 @@ import pytest
 
 from nptables import Cluster, Family, InvalidInput, ProxyConfig, Trace, trace, translate
 from nptables.tracing import Origin, Verdict, packet_between
-from nptables.tracing.words import answer_line
+from nptables.tracing.telling.words import answer_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

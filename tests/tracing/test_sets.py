@@ -12,8 +12,8 @@ from nptables import Cluster, InvalidInput, Ruleset, trace
 from nptables.cli import main
 from nptables.family import Family
 from nptables.tracing import Packet, Verdict, read_sets
-from nptables.tracing.addressing import Somewhere
 from nptables.tracing.sets import Side
+from nptables.tracing.surroundings.addressing import Somewhere
 from tests.support.scenarios import FIXTURES
 
 # Printed by ipset 7.17 on Linux, comments, counters and timeouts included.

@@ -25,7 +25,13 @@ from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
-from nptables.tracing.words import HEADINGS, answer_line, outcome_rows, table_lines, tree_lines
+from nptables.tracing.telling.words import (
+    HEADINGS,
+    answer_line,
+    outcome_rows,
+    table_lines,
+    tree_lines,
+)
 from nptables.translation import translate
 
 

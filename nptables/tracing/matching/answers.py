@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from nptables.family import Family
-from nptables.tracing.addressing import Address, Net, Somewhere, is_in
 from nptables.tracing.sets import Side
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in
 
 
 class Ask(NamedTuple):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match, Option, Rule
 from nptables.iptables.values import Unsettled
-from nptables.tracing.addressing import Net, net
 from nptables.tracing.matching.answers import (
     Answer,
     Condition,
@@ -25,6 +24,7 @@ from nptables.tracing.matching.tracking import TRACKING_MATCHES
 from nptables.tracing.matching.u32 import u32_condition
 from nptables.tracing.matching.unknown import NEVER_IN_THE_WAY, unknown_condition
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Net, net
 
 
 class NotUnderstood(Exception):

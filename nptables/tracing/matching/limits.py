@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nptables.iptables.rule import Match
-from nptables.tracing.addressing import with_port
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import with_port
 
 # What `limit` and `hashlimit` take where a rule does not say (libxt_limit.c, libxt_hashlimit.c).
 _RATE = "3/hour"

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from nptables.iptables.rule import Match
 from nptables.iptables.values import number
-from nptables.tracing.addressing import Address
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.sets import Side
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Address
 
 _STEPS = 1 << 31
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nptables.iptables.protocols import protocol_name
-from nptables.tracing.addressing import Address, is_in, net
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
 from nptables.tracing.matching.headers import Builder, Words, port_ranges
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Address, is_in, net
 
 
 def _states(words: Words) -> Condition:

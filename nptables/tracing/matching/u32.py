@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from nptables.iptables.protocols import c_number
-from nptables.tracing.addressing import Address, number
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Address, number
 
 _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "ipv6-icmp": 58}
 _TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+|&&|<<|>>|[&@=,:])")

@@ -8,8 +8,8 @@ from functools import lru_cache
 import attrs
 
 from nptables.family import Family
-from nptables.tracing.addressing import family_of, number
 from nptables.tracing.sets.parts import AddressPart, OpenPart, Part, Side
+from nptables.tracing.surroundings.addressing import family_of, number
 
 Sets = Mapping[str, Callable[[tuple[Side, ...]], bool | None]]
 """By name, whether a set holds a packet, given the sides that the rule names; None: not known."""

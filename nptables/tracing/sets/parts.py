@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
-from nptables.tracing.addressing import Address, Net, is_in, net, number
+from nptables.tracing.surroundings.addressing import Address, Net, is_in, net, number
 
 _WITH_PORTS = ("tcp", "udp", "sctp", "udplite")
 

@@ -8,10 +8,7 @@ from typing import NamedTuple, Protocol
 
 import attrs
 
-from nptables.tracing.actions import Action, Kind, Translator
-from nptables.tracing.addressing import with_port
 from nptables.tracing.matching import Ask, Setting
-from nptables.tracing.rulebook import CompiledRule, Rulebook
 from nptables.tracing.state import (
     ONE,
     Flow,
@@ -25,6 +22,9 @@ from nptables.tracing.state import (
     scaled,
     split,
 )
+from nptables.tracing.surroundings.addressing import with_port
+from nptables.tracing.walking.actions import Action, Kind, Translator
+from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
 
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024

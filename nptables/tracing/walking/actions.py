@@ -12,8 +12,8 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
-from nptables.tracing.addressing import Address, Somewhere
 from nptables.tracing.state import State
+from nptables.tracing.surroundings.addressing import Address, Somewhere
 
 
 class Kind(enum.Enum):

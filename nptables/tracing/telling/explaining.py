@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from nptables.family import Family
 from nptables.model import Cluster, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains
-from nptables.tracing.comments import comment_of
-from nptables.tracing.network import Network, Site
 from nptables.tracing.packet import Packet
-from nptables.tracing.result import Outcome, Trace, Verdict
 from nptables.tracing.services import NODE_PORT, Frontend, Services
-from nptables.tracing.walking import Step
+from nptables.tracing.surroundings.network import Network, Site
+from nptables.tracing.telling.comments import comment_of
+from nptables.tracing.telling.result import Outcome, Trace, Verdict
+from nptables.tracing.walking.walker import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context, make_context
 from nptables.translation.decision import elsewhere, skip_reason

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from nptables.errors import printable
-from nptables.tracing.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.walking import Step
+from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
+from nptables.tracing.walking.walker import Step
 
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 

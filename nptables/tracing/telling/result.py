@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from nptables.tracing.addressing import Address, Somewhere, with_port
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Questions, Weights
-from nptables.tracing.walking import Step
+from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
+from nptables.tracing.walking.walker import Step
 from nptables.translation import Reason
 
 # More hypotheses than this are not combined with one another, see `distributions`.

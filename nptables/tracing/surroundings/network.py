@@ -15,7 +15,7 @@ import attrs
 from nptables.family import Family
 from nptables.model import Cluster, Node
 from nptables.model.addresses import network_contains, parse_ip_sloppy, parse_network_sloppy
-from nptables.tracing.addressing import Address, Net, Somewhere, is_in, net, number
+from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in, net, number
 
 LOOPBACK = "lo"
 _LISTED_NODES = 100

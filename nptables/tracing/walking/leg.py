@@ -13,13 +13,13 @@ from typing import NamedTuple
 import attrs
 
 from nptables.family import Family
-from nptables.tracing.addressing import Address
-from nptables.tracing.network import LOOPBACK, Network
 from nptables.tracing.packet import Packet
-from nptables.tracing.rulebook import Rulebook
 from nptables.tracing.sets import Sets, Side
 from nptables.tracing.state import Flow, Flows, Questions, State, add, pour
-from nptables.tracing.walking import Budget, End, Ended, Walker
+from nptables.tracing.surroundings.addressing import Address
+from nptables.tracing.surroundings.network import LOOPBACK, Network
+from nptables.tracing.walking.rulebook import Rulebook
+from nptables.tracing.walking.walker import Budget, End, Ended, Walker
 
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")

@@ -18,10 +18,10 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
-from nptables.tracing.actions import Action, Kind, compile_action
 from nptables.tracing.matching import Condition, compile_conditions
 from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
 from nptables.tracing.state import State
+from nptables.tracing.walking.actions import Action, Kind, compile_action
 
 _LONG = 32
 _ALL_MARK_BITS = 0xFFFFFFFF

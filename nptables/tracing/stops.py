@@ -1,0 +1,102 @@
+"""The nodes that a packet may pass: what each knows of the network, and its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from nptables.family import Family
+from nptables.iptables.ruleset import Ruleset
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing.services import Services, services_of
+from nptables.tracing.surroundings import Address, Network
+from nptables.tracing.walking.rulebook import Rulebook, rulebook_of
+from nptables.translation import translate
+
+
+@attrs.frozen
+class Stop:
+    """A node that can be followed: what it knows of the network, and its rules."""
+
+    network: Network
+    book: Rulebook
+
+
+class Stops:
+    """The node whose rules are given, and those that others or the cluster tell of.
+
+    What is made for them is kept with the rules of the first.
+    """
+
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        node: Node,
+        cluster: Cluster | None,
+        config: ProxyConfig,
+        others: Mapping[str, tuple[Node, Ruleset]],
+    ) -> None:
+        self._family: Family = ruleset.family
+        self._cluster = cluster
+        self._config = config
+        self._others = others
+        self._book = rulebook_of(ruleset)
+        self.home = Stop(self._network(node), self._book)
+        self.services: Services | None = (
+            services_of(self._book, cluster) if cluster is not None else None
+        )
+
+    def named(
+        self, name: str, destination: Address, port: int | None, protocol: str
+    ) -> Stop | None:
+        """A node, with those of its rules that can matter; None where it is not known."""
+        if name == self.home.network.node.name:
+            return self.home
+        if name in self._others:
+            node, ruleset = self._others[name]
+            return Stop(self._network(node), rulebook_of(ruleset))
+        if self._cluster is None or self.services is None:
+            return None
+        known = self._cluster.nodes.get(name)
+        if known is None:
+            return None
+        rules = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
+        return Stop(self._network(known), rules)
+
+    def _network(self, node: Node) -> Network:
+        """The network of a node, kept with the ruleset as long as node and cluster are the same."""
+        kept = self._book.extra.get(f"network {node.name}")
+        if isinstance(kept, tuple) and kept[0] is node and kept[1] is self._cluster:
+            network: Network = kept[2]
+            return network
+        network = Network(node, self._family, self._cluster)
+        self._book.extra[f"network {node.name}"] = (node, self._cluster, network)
+        return network
+
+    def _rules_of(
+        self,
+        node: Node,
+        cluster: Cluster,
+        services: Services,
+        destination: Address,
+        port: int | None,
+        protocol: str,
+    ) -> Rulebook:
+        """The rules of another node for one destination: only Services that may match it."""
+        concerned = services.at(destination, port, protocol)
+        key = ("rules", node.name, tuple(sorted({name.key for name in concerned})))
+        kept = self._book.extra.get(str(key))
+        if isinstance(kept, tuple) and kept[0] is cluster and kept[1] == self._config:
+            book: Rulebook = kept[2]
+            return book
+        chosen = {claim.key: cluster.services[claim.key] for claim in concerned}
+        slices = {
+            (s.metadata.namespace, s.metadata.name): s
+            for service in chosen.values()
+            for s in cluster.slices_of(service)
+        }
+        part = Cluster(chosen, slices, {node.name: node})
+        book = Rulebook(translate(part, node, self._config, self._family))
+        self._book.extra[str(key)] = (cluster, self._config, book)
+        return book

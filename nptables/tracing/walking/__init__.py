@@ -1,0 +1,5 @@
+"""Through the rules of one node: hooks, tables, chains, and what rules do."""
+
+from nptables.tracing.walking.walker import MOST_STEPS, Step
+
+__all__ = ["MOST_STEPS", "Step"]
