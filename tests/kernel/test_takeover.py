@@ -16,7 +16,7 @@ from tests.kernel.nodes import Node, rules_of
 from tests.support.netns import BACKENDS, LOCK_WAIT, network_namespace
 from tests.support.requirements import requires
 from tests.support.savetext import SHARED_CHAINS, differences, parse_save
-from tests.support.scenarios import NAMED, named_scenario
+from tests.support.scenarios import CONFORMANCE, NAMED, named_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,3 +294,28 @@ def test_after_cleanup_kube_proxy_starts_as_on_a_new_node(
 
     held, wanted = own_and_recorded(node.netns.save(FAMILIES[family]), dump)
     assert not differences(wanted, held)
+
+
+def test_the_commands_take_over_hand_back_and_clean_up(node: Node) -> None:
+    name = "loadbalancer-source-ranges"
+    files, dumps = CONFORMANCE / "named" / name, named_scenario(name).dumps
+    inputs = [
+        *(files / "cluster.yaml", "--node", "node1", "--lenient"),
+        *("--config", files / "kube-proxy.yaml", "--facts", files / "facts.yaml"),
+        *("--backend", node.netns.backend),
+    ]
+    for family, dump in dumps.items():
+        node.netns.restore(dump, family)
+
+    taken_over = node.nptables("apply", *inputs, "--no-prepare", "--wait", "60")
+    for family in FAMILIES:
+        KubeProxy(node, family).start(dumps[FAMILIES[family]])
+    handed_back = node.nptables("diff", *inputs, "--live")
+    node.nptables("cleanup", "--backend", node.netns.backend, "--wait", "60")
+    for family in FAMILIES:
+        KubeProxy(node, family).start(dumps[FAMILIES[family]])
+    started_anew = node.nptables("diff", *inputs, "--live")
+
+    assert taken_over.stderr.count("nothing to do") == 2
+    # Exit code 0, which `nptables()` makes sure of, says the same.
+    assert (handed_back.stdout, started_anew.stdout) == ("", "")
