@@ -23,6 +23,8 @@ class ChainChange:
     `before` is None for a chain that is not there, `after` for one to be deleted. `removed` and
     `added` are the lines that only one of them has, as a multiset. Where `in_place` is set, the
     two can be carried out line by line: added lines go to the top of the chain in their order.
+    Whoever plans such an edit without knowing the whole chain gives `removed` and `added` as
+    `before` and `after` too.
     """
 
     chain: str
