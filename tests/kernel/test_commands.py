@@ -191,6 +191,24 @@ def test_annotations_name_the_file_and_line_of_the_object_that_changed(tmp_path:
     }
 
 
+def test_annotations_beside_a_dump_name_the_service_in_the_manifests(tmp_path: Path) -> None:
+    web = tmp_path / "web.yaml"
+    web.write_text("---\n".join(json.dumps(each) + "\n" for each in [NODE, service(1)]))
+    dump = tmp_path / "dump"
+    # What is in no manifest has no place, and what is in one has it.
+    dump.write_text(rules_for([service(2)]).to_save())
+
+    done = subprocess.run(
+        [*LIBRARY, "diff", web, "--current", dump, "-o", "github"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines() == [
+        f"::warning file={web},line=3,title=nptables IPv4::ns/web1: 2 rules added, 0 removed",
+        "::warning title=nptables IPv4::ns/web2: 0 rules added, 2 removed",
+    ]
+
+
 def node_port(number: int, port: int) -> dict[str, object]:
     spec = service(number)["spec"]
     return {"spec": {**spec, "ports": [{**spec["ports"][0], "nodePort": port}]}}
