@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import random
+import resource
 import signal
 import threading
 import time
@@ -109,6 +110,7 @@ def run(settings: Settings, log: Log) -> int:
     kubeconfig, KernelError where no backend can be used, and PodCIDRsChanged.
     """
     config = settings.read_config()
+    _leave_programs_their_stack()
     with InstanceLock(settings.run_folder, node_name=settings.node_name):
         _notice_kube_proxy(settings, log)
         running = _Running(settings, config, log)
@@ -117,6 +119,13 @@ def run(settings: Settings, log: Log) -> int:
             return running.loop()
         finally:
             running.close()
+
+
+def _leave_programs_their_stack() -> None:
+    """iptables-nft-save runs out of the usual 8 MB of stack where there are 120,000 chains."""
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 
 
 def _notice_kube_proxy(settings: Settings, log: Log) -> None:
