@@ -191,9 +191,9 @@ class _Running:
             Connection(kubeconfig=self._kubeconfig(), context=settings.context) for _ in range(3)
         ]
         resources = (SERVICES, ENDPOINT_SLICES, node_named(settings.node_name))
-        for resource, connection in zip(resources, connections, strict=True):
+        for collection, connection in zip(resources, connections, strict=True):
             reflector = Reflector(
-                resource,
+                collection,
                 connection,
                 self._inbox.put,
                 clock=time.monotonic,
@@ -202,7 +202,7 @@ class _Running:
                 settings=settings.watch,
             )
             self._reflectors.append(reflector)
-            self._start(reflector.run, f"watch {resource.name}")
+            self._start(reflector.run, f"watch {collection.name}")
         try:
             watch = self._watch = AddressWatch()
         except OSError as error:
