@@ -168,6 +168,9 @@ class Metrics:
             "Problems found in objects that are left out in whole or in part",
             ("kind",),
         )
+        self._lost_events = self._counter(
+            "nptables_event_failures_total", "Kubernetes Events that could not be written"
+        )
         self._totals = [0, 0]
         self._synced_totals = [0, 0]
 
@@ -237,6 +240,10 @@ class Metrics:
         """An object is left out, in whole or in part."""
         known = kind if kind in ("Service", "EndpointSlice", "Node") else "other"
         self._bad_objects.labels(known).inc()
+
+    def event_lost(self) -> None:
+        """A Kubernetes Event could not be written."""
+        self._lost_events.inc()
 
     def probed(self, probe: str, code: int) -> None:
         """A health probe was answered."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nptables.agent.engine import Outcome
 from nptables.agent.metrics import Metrics, changed_lines
 from nptables.agent.picture import Pending
-from nptables.agent.process import Log, ServiceManager
+from nptables.agent.process import Announcements, Log, ServiceManager
 from nptables.agent.schedule import Task
 from nptables.agent.tally import Tally
 from nptables.errors import KernelRefused, NptablesError, Problem
@@ -23,7 +23,8 @@ _MOST_NAMES = 10
 class Reports:
     """The Reporter of a running agent.
 
-    `tallies` are those of the engines. `after_sync` is called after every sync that succeeded.
+    `tallies` are those of the engines. `announcements` writes Kubernetes Events. `after_sync` is
+    called after every sync that succeeded.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Reports:
         observe: bool,
         wall: Callable[[], float],
         after_sync: Callable[[], None],
+        announcements: Announcements | None = None,
     ) -> None:
         self._log = log
         self._metrics = metrics
@@ -45,6 +47,7 @@ class Reports:
         self._observe = observe
         self._wall = wall
         self._after_sync = after_sync
+        self._announcements = announcements
         self._first = True
         self._waited = False
         self.last_sync: float | None = None
@@ -83,6 +86,8 @@ class Reports:
             self._log.repeating(
                 "left out of the rules", about=f"object {problem.subject}", problem=str(problem)
             )
+        if self._announcements is not None:
+            self._announcements.problems(problems)
 
     def node(self, *, known: bool) -> None:
         """See Reporter."""

@@ -21,7 +21,7 @@ from nptables.agent.engine import Engine
 from nptables.agent.inbox import Inbox
 from nptables.agent.loop import Agent, Options
 from nptables.agent.metrics import CONTENT_TYPE, Metrics
-from nptables.agent.process import InstanceLock, Log, ServiceManager
+from nptables.agent.process import Announcements, InstanceLock, Log, ServiceManager
 from nptables.agent.reports import Reports
 from nptables.agent.serving import (
     Answer,
@@ -49,6 +49,7 @@ from nptables.sources.apiserver import (
     SERVICES,
     Connection,
     Event,
+    Recorder,
     Reflector,
     node_named,
 )
@@ -159,6 +160,12 @@ class _Running:
         self._watch: AddressWatch | None = None
         self._status: StatusSocket | None = None
         engines = self._make_engines()
+        self._recorder = None if self._observe else self._make_recorder(config)
+        self._announcements: Announcements | None = None
+        if self._recorder is not None:
+            self._announcements = Announcements(
+                self._recorder.record, node=settings.node_name, service_of=self._service_of
+            )
         self._reports = Reports(
             log,
             self._metrics,
@@ -167,6 +174,7 @@ class _Running:
             observe=self._observe,
             wall=time.time,
             after_sync=self._after_sync,
+            announcements=self._announcements,
         )
         self._agent = Agent(
             node_name=settings.node_name,
@@ -188,7 +196,8 @@ class _Running:
         self._open_ports()
         self._status = StatusSocket(settings.run_folder, self._describe)
         connections = [
-            Connection(kubeconfig=self._kubeconfig(), context=settings.context) for _ in range(3)
+            Connection(kubeconfig=self._kubeconfig(self._agent.config), context=settings.context)
+            for _ in range(3)
         ]
         resources = (SERVICES, ENDPOINT_SLICES, node_named(settings.node_name))
         for collection, connection in zip(resources, connections, strict=True):
@@ -209,6 +218,9 @@ class _Running:
             self._log.warning("changes of the node's addresses are not followed", reason=str(error))
         else:
             self._start(lambda: watch.run(lambda: self._inbox.put(_AddressesChanged())), "netlink")
+        if self._recorder is not None and self._announcements is not None:
+            self._start(self._recorder.run, "events")
+            self._announcements.started()
         self._log.info(
             "started",
             node=settings.node_name,
@@ -246,6 +258,8 @@ class _Running:
         self._stop.set()
         for reflector in self._reflectors:
             reflector.interrupt()
+        if self._recorder is not None:
+            self._recorder.stop()
         if self._watch is not None:
             self._watch.close()
         if self._status is not None:
@@ -391,8 +405,30 @@ class _Running:
             reason=reason,
         )
 
-    def _kubeconfig(self) -> str | None:
-        return self._settings.kubeconfig or self._agent.config.kubeconfig or None
+    def _kubeconfig(self, config: ProxyConfig) -> str | None:
+        return self._settings.kubeconfig or config.kubeconfig or None
+
+    def _make_recorder(self, config: ProxyConfig) -> Recorder:
+        settings = self._settings
+        return Recorder(
+            Connection(kubeconfig=self._kubeconfig(config), context=settings.context),
+            node=settings.node_name,
+            clock=time.monotonic,
+            wall=time.time,
+            wait=self._stop.wait,
+            random=random.random,
+            failed=self._event_lost,
+        )
+
+    def _event_lost(self, reason: str) -> None:
+        self._metrics.event_lost()
+        self._log.repeating(
+            "a Kubernetes Event could not be written", about="events", reason=reason
+        )
+
+    def _service_of(self, key: tuple[str, str]) -> tuple[str, str] | None:
+        found = self._agent.picture.slices.get(key)
+        return None if found is None else found.service_key
 
     def _describe(self) -> Mapping[str, Any]:
         """What `nptables status` shows."""

@@ -145,6 +145,7 @@ def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess)
         assert len(listening) == 1, "only the API server of the test listens"
         wait_for(lambda: bool(agent.log("rules differ")), 25)
         assert agent.stop() == 0
+    assert agent.server.events == []
     assert namespace.run(["nft", "list", "ruleset"]).stdout == before
 
 
@@ -234,6 +235,44 @@ def test_a_refused_list_of_one_collection_programs_nothing(agent: AgentProcess) 
         assert "KUBE" not in agent.namespace.save("IPV4")
         agent.converges(20)
         agent.stop()
+
+
+def test_events_say_that_it_starts_and_which_endpoints_are_of_the_wrong_family(
+    agent: AgentProcess,
+) -> None:
+    server = agent.server
+    with running(agent):
+        agent.converges(20)
+        server.put(endpoint_slice("web", "10.244.0.5", "10.244.0.6"))
+        mixed = endpoint_slice("web", "10.244.0.5", "10.244.0.6")
+        mixed["endpoints"][1]["addresses"] = ["fd00:10:244::6"]
+        server.put(mixed)
+        wait_for(lambda: len(server.events) == 2)
+        assert agent.stop() == 0
+    starting, warned = (request.body for request in server.events)
+    assert (starting["reason"], starting["type"]) == ("Starting", "Normal")
+    assert starting["regarding"]["kind"] == "Node"
+    assert (warned["reason"], warned["type"]) == ("KubeProxyIncorrectIPVersion", "Warning")
+    service_named = {"apiVersion": "v1", "kind": "Service", "name": "web", "namespace": "default"}
+    assert warned["regarding"] == service_named
+    assert "fd00:10:244::6" in warned["note"]
+    assert agent.log("Event could not be written") == []
+
+
+def test_events_that_are_forbidden_change_nothing_but_a_line_in_the_log(
+    agent: AgentProcess,
+) -> None:
+    from tests.support.apiserver import Fault
+
+    agent.server.fail(Fault(resource="events", status=403, times=10**6))
+    with running(agent):
+        agent.converges(20)
+        wait_for(lambda: bool(agent.log("Event could not be written")))
+        metrics = fetch(agent.namespace, 10249, "/metrics")[1]
+        assert "\nnptables_event_failures_total 1.0\n" in metrics
+        assert agent.stop() == 0
+    assert len(agent.log("Event could not be written")) == 1
+    assert len(agent.server.events) == 1
 
 
 def test_the_service_manager_is_told_when_it_is_ready(

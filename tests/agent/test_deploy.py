@@ -16,6 +16,7 @@ from nptables.agent.metrics import Metrics
 from nptables.cli.commands.run import command
 from nptables.model import ProxyConfig
 from nptables.sources.apiserver import ENDPOINT_SLICES, SERVICES, node_named
+from tests.support.agents import wait_for
 from tests.support.requirements import requires
 
 if TYPE_CHECKING:
@@ -56,18 +57,29 @@ def group_of(path: str) -> str:
 
 def test_the_role_allows_what_the_agent_watches_and_no_other_collection() -> None:
     asked = {(group_of(r.path), r.name) for r in (SERVICES, ENDPOINT_SLICES, node_named("node1"))}
-    assert {(group, resource) for group, resource, _ in allowed()} == asked
-    assert {verb for _, _, verb in allowed()} == {"get", "list", "watch"}
+    watched = {entry for entry in allowed() if entry[1] != "events"}
+    assert {(group, resource) for group, resource, _ in watched} == asked
+    assert {verb for _, _, verb in watched} == {"get", "list", "watch"}
+
+
+def test_the_role_allows_to_write_events_and_nothing_else() -> None:
+    written = {entry for entry in allowed() if entry[2] not in ("get", "list", "watch")}
+    assert written == {("events.k8s.io", "events", "create")}
 
 
 @pytest.mark.kernel
 def test_the_role_allows_every_request_that_a_running_agent_made(standing: AgentProcess) -> None:
     standing.converges()
+    wait_for(lambda: bool(standing.server.events))
     made = {
-        (group_of(request.path), request.resource, "watch" if request.watch else "list")
+        (
+            group_of(request.path),
+            request.resource,
+            "create" if request.method == "POST" else "watch" if request.watch else "list",
+        )
         for request in standing.server.requests
     }
-    assert len(made) == 6
+    assert len(made) == 7
     assert made <= allowed()
 
 

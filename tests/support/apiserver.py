@@ -38,6 +38,7 @@ KINDS = {
     ),
     "nodes": ("Node", "v1", "/api/v1/nodes"),
 }
+EVENTS = re.compile(r"/apis/events\.k8s\.io/v1/namespaces/([a-z0-9-]+)/events")
 PLURALS = {kind: plural for plural, (kind, _, _) in KINDS.items()}
 
 
@@ -79,6 +80,8 @@ class Request:
     query: dict[str, str]
     authorization: str
     path: str = ""
+    method: str = "GET"
+    body: JSON = field(default_factory=dict)
 
 
 @dataclass
@@ -259,12 +262,20 @@ class ApiServer:
 
     @property
     def lists(self) -> list[Request]:
-        return [request for request in self.requests if not request.watch]
+        return [
+            request for request in self.requests if not request.watch and request.method == "GET"
+        ]
+
+    @property
+    def events(self) -> list[Request]:
+        """The requests to create an Event, accepted or not."""
+        return [request for request in self.requests if request.resource == "events"]
 
     async def _open(self) -> None:
         self._changed = asyncio.Condition()
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
+        app.router.add_post("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(
@@ -318,6 +329,9 @@ class ApiServer:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         plural = next((p for p, (_, _, path) in KINDS.items() if request.path == path), "")
+        events = EVENTS.fullmatch(request.path) if request.method == "POST" else None
+        plural = "events" if events else plural
+        body = await request.json() if events else {}
         query = dict(request.query)
         watch = query.get("watch") in ("1", "true")
         self.requests.append(
@@ -328,6 +342,8 @@ class ApiServer:
                 query,
                 request.headers.get("Authorization", ""),
                 request.path,
+                request.method,
+                body,
             )
         )
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
@@ -339,6 +355,10 @@ class ApiServer:
             )
         if not plural:
             return _status(404, "the server could not find the requested resource", "NotFound")
+        if events:
+            return _created(body, events[1])
+        if request.method != "GET":
+            return _status(405, "the server does not allow this method", "MethodNotAllowed")
         if watch:
             return await self._watch(request, plural, query, fault)
         return self._list(plural, query)
@@ -532,6 +552,23 @@ def _json(document: JSON, status: int = 200, **headers: str) -> web.Response:
         content_type="application/json",
         headers=headers,
     )
+
+
+def _created(event: JSON, namespace: str) -> web.Response:
+    """The answer to an Event, which must have what the API server's validation asks for."""
+    needed = ("eventTime", "reportingController", "reportingInstance", "action", "reason")
+    lacking = [name for name in needed if not event.get(name)]
+    if event.get("type") not in ("Normal", "Warning"):
+        lacking.append("type")
+    if event["metadata"].get("namespace") != namespace or not event["regarding"].get("name"):
+        lacking.append("namespace")
+    if event["regarding"].get("namespace", "default") != namespace:
+        lacking.append("regarding.namespace")
+    if len(event.get("note", "").encode()) > 1024:
+        lacking.append("note")
+    if lacking:
+        return _status(422, f"Event is invalid: {', '.join(lacking)}", "Invalid")
+    return _json(event, 201)
 
 
 def _status_object(code: int, message: str, reason: str) -> JSON:

@@ -1,7 +1,8 @@
 """The agent as a process of its node: one instance, logs, and the service manager."""
 
+from nptables.agent.process.announcements import Announcements
 from nptables.agent.process.instance import InstanceLock
 from nptables.agent.process.logs import Log
 from nptables.agent.process.manager import ServiceManager
 
-__all__ = ["InstanceLock", "Log", "ServiceManager"]
+__all__ = ["Announcements", "InstanceLock", "Log", "ServiceManager"]

@@ -8,6 +8,7 @@ retries without pause. It is imported only when a connection is made.
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
 from nptables.sources.apiserver.listing import list_cluster, list_pages
+from nptables.sources.apiserver.recorder import Announcement, Recorder, Regarding
 from nptables.sources.apiserver.reflector import Reflector, Settings
 from nptables.sources.apiserver.resources import (
     ENDPOINT_SLICES,
@@ -22,12 +23,15 @@ __all__ = [
     "ENDPOINT_SLICES",
     "NODES",
     "SERVICES",
+    "Announcement",
     "Backoff",
     "Changed",
     "Connection",
     "Event",
     "Listed",
+    "Recorder",
     "Reflector",
+    "Regarding",
     "Resource",
     "Response",
     "Settings",

@@ -71,18 +71,30 @@ class Connection:
         self, path: str, query: Mapping[str, str], *, read_timeout: float = READ_TIMEOUT
     ) -> Response:
         """See Transport."""
+        return _Answer(
+            self._ask("GET", f"{path}?{urlencode(query)}" if query else path, read_timeout)
+        )
+
+    def post(self, path: str, document: Mapping[str, Any]) -> None:
+        """Create an object. Raises ApiServerError for every answer but a 2xx, and for none."""
+        body = json.dumps(document).encode()
+        _Answer(self._ask("POST", path, READ_TIMEOUT, body)).read()
+
+    def _ask(self, method: str, path: str, read_timeout: float, body: bytes | None = None) -> Any:
+        """urllib3's answer, if it is a 2xx."""
         import urllib3  # noqa: PLC0415 - comes with the kubernetes client
 
         if self._client is None:
             self._open()
-        url = f"{self._client.configuration.host.rstrip('/')}{path}"
-        if query:
-            url += f"?{urlencode(query)}"
+        headers = self._headers()
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             answer = self._client.rest_client.pool_manager.request(
-                "GET",
-                url,
-                headers=self._headers(),
+                method,
+                f"{self._client.configuration.host.rstrip('/')}{path}",
+                body=body,
+                headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
                 preload_content=False,
                 # Only the loop decides when to ask again, and nobody sends us elsewhere.
@@ -94,7 +106,7 @@ class Connection:
             self.renew()
             raise ApiServerError(f"cannot be reached: {_reason(error)}") from error
         if 200 <= answer.status < 300:
-            return _Answer(answer)
+            return answer
         raise _refused(answer)
 
     def renew(self) -> None:
