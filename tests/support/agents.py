@@ -109,7 +109,9 @@ class AgentProcess:
         cluster = Cluster.from_objects(self.server.objects(), lenient=True)
         config = ProxyConfig.from_kube_proxy(self.config) if self.config else ProxyConfig()
         links = json.loads(self.namespace.run(["ip", "-j", "addr"]).stdout)
-        node = cluster.node(self.node, {"interfaces": links, **self.facts})
+        counters = self.namespace.run(["nfacct", "list"]).stdout
+        facts = {"interfaces": links, "nfacct": "ct_state_invalid_dropped_pkts" in counters}
+        node = cluster.node(self.node, facts | self.facts)
         return translate(cluster, node, config, family)
 
     def difference(self, family: Family = Family.IPV4) -> str:
