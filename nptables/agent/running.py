@@ -34,9 +34,9 @@ from nptables.agent.serving import (
 )
 from nptables.agent.serving.configz import configz
 from nptables.agent.serving.http import by_path
-from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelError
+from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelBusy, KernelError
 from nptables.family import Family
-from nptables.kernel import choose
+from nptables.kernel import Choice, Patience, choose
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -295,7 +295,7 @@ class _Running:
         refused: BackendUnavailable | None = None
         for family in self._settings.families:
             try:
-                choice = choose(family, self._settings.backend)
+                choice = choose_patiently(family, self._settings.backend, self._log)
             except BackendUnavailable as error:
                 refused = error
                 self._log.warning("this family is left out", family=family.value, reason=str(error))
@@ -467,6 +467,32 @@ class _Running:
                     self._inbox.put(_Broken(error))
 
         threading.Thread(target=guarded, name=name, daemon=True).start()
+
+
+def choose_patiently(
+    family: Family,
+    backend: str,
+    log: Log,
+    choosing: Callable[..., Choice] = choose,
+) -> Choice:
+    """The backend of a node, however long its tables take to read (at most half an hour).
+
+    Raises what `choose` raises.
+    """
+    patience = Patience()
+    while True:
+        given = patience.seconds
+        try:
+            return choosing(family, backend, patience=patience)
+        except KernelBusy as error:
+            if patience.seconds == given:
+                raise
+            log.warning(
+                "the tables take long to read; trying again with more time",
+                family=family.value,
+                reason=str(error),
+                seconds=patience.seconds,
+            )
 
 
 def _gather() -> NodeFacts:

@@ -10,6 +10,8 @@ import attrs
 from nptables.sources.apiserver import Backoff
 
 FIRST_RETRY = 1.0
+# Verifying takes at most a tenth of the time, however large the tables are.
+_VERIFY_REST = 9
 
 
 class Task(enum.Enum):
@@ -80,14 +82,17 @@ class Schedule:
         return max(0.0, at - now)
 
     def done(self, task: Task, started: float, now: float) -> None:
-        """A task that started at a time succeeded; the pause counts from its start."""
+        """A task that started at a time succeeded; the pause counts from its start.
+
+        After a verification that took long the next one is further away.
+        """
         self.backoff.reset()
         if task is Task.SYNC:
             self._changed_at = None
             self._not_before = max(started + self.periods.min_sync, now)
         elif task is Task.VERIFY:
             self._changed_at = None
-            self._verify_at = now + self.periods.verify
+            self._verify_at = now + max(self.periods.verify, _VERIFY_REST * (now - started))
         self._check_at = now + self.periods.check
 
     def failed(self, task: Task, now: float) -> float:

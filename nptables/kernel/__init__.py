@@ -35,6 +35,24 @@ threads. Clock, sleep and process start are passed in, so that tests drive them.
 `confirming` the process that takes changes back.
 """
 
-from nptables.kernel.tables import Applied, Applier, Backend, Choice, RestoreBackend, apply, choose
+from nptables.kernel.tables import (
+    Applied,
+    Applier,
+    Backend,
+    Choice,
+    Patience,
+    RestoreBackend,
+    apply,
+    choose,
+)
 
-__all__ = ["Applied", "Applier", "Backend", "Choice", "RestoreBackend", "apply", "choose"]
+__all__ = [
+    "Applied",
+    "Applier",
+    "Backend",
+    "Choice",
+    "Patience",
+    "RestoreBackend",
+    "apply",
+    "choose",
+]

@@ -114,6 +114,18 @@ def test_a_failed_verification_is_tried_again_after_its_period_and_changes_do_no
     assert schedule.due(76) is Task.SYNC
 
 
+def test_a_verification_that_took_long_is_not_repeated_soon() -> None:
+    schedule = begun()
+    schedule.done(Task.VERIFY, 60, 260)
+    # 200 s are a tenth of the time if the next 1,800 s are free of it.
+    now = 260.0
+    while schedule.due(now) is not Task.VERIFY:
+        if (task := schedule.due(now)) is not None:
+            schedule.done(task, now, now)
+        now += schedule.wait(now)
+    assert now == 2060
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from(["change", "fail", "ok"])), max_size=60))
 def test_work_never_starts_closer_together_than_the_minimal_period(
     steps: list[tuple[float, str]],

@@ -3,6 +3,15 @@
 from nptables.kernel.tables.applier import Applied, Applier, apply
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.choosing import Choice, choose
-from nptables.kernel.tables.restoring import RestoreBackend
+from nptables.kernel.tables.restoring import Patience, RestoreBackend
 
-__all__ = ["Applied", "Applier", "Backend", "Choice", "RestoreBackend", "apply", "choose"]
+__all__ = [
+    "Applied",
+    "Applier",
+    "Backend",
+    "Choice",
+    "Patience",
+    "RestoreBackend",
+    "apply",
+    "choose",
+]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from nptables.errors import AmbiguousBackend, BackendUnavailable, KernelError
+from nptables.errors import AmbiguousBackend, BackendUnavailable, KernelBusy, KernelError
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
@@ -15,6 +15,7 @@ from nptables.kernel.tables.restoring import (
     DEFAULT_WAIT,
     KINDS,
     Kind,
+    Patience,
     RestoreBackend,
     stem,
 )
@@ -41,29 +42,32 @@ def choose(
     *,
     wait: float = DEFAULT_WAIT,
     run: Runner = run_program,
+    patience: Patience | None = None,
 ) -> Choice:
     """The backend of a node for one family, and its tables.
 
     `wanted` is one of BACKENDS. With `auto`: the backend that holds a chain of the kubelet's, else
     the one that holds ours, else the one with more rules, else the system's default. Looking
-    creates no legacy table.
+    creates no legacy table. `patience` is for reading; whoever keeps it and tries again after a
+    KernelBusy gives large tables more time.
 
     Raises AmbiguousBackend where both hold rules for Services, BackendUnavailable where there
-    is none, or not the one that is wanted.
+    is none, or not the one that is wanted, and KernelBusy where one of them cannot be read now.
     """
+    patience = patience or Patience()
     if wanted == "iptc":
         return _libiptc(family, wait, run)
     if wanted in KINDS:
         kind: Kind = "legacy" if wanted == "legacy" else "nft"
-        backend = RestoreBackend(kind, family, wait, run)
+        backend = RestoreBackend(kind, family, wait, run, patience)
         return Choice(backend, backend.read(), "it was asked for")
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
-    held, failures = _look(family, wait, run)
+    held, failures = _look(family, wait, run, patience)
     if not held:
         raise failures[0]
     kind, reason = _decide(held, family, run)
-    return Choice(RestoreBackend(kind, family, wait, run), held[kind], reason)
+    return Choice(RestoreBackend(kind, family, wait, run, patience), held[kind], reason)
 
 
 def holds_service_chains(ruleset: Ruleset) -> bool:
@@ -83,12 +87,12 @@ def legacy_tables(family: Family, proc: Path = Path("/proc/net")) -> tuple[str, 
 
 
 def _look(
-    family: Family, wait: float, run: Runner
+    family: Family, wait: float, run: Runner, patience: Patience
 ) -> tuple[dict[Kind, Ruleset], list[KernelError]]:
     held: dict[Kind, Ruleset] = {}
     failures: list[KernelError] = []
     for kind in KINDS:
-        backend = RestoreBackend(kind, family, wait, run)
+        backend = RestoreBackend(kind, family, wait, run, patience)
         try:
             if kind == "legacy" and not legacy_tables(family):
                 # The module may not even be loaded; whether the program works is not asked.
@@ -96,6 +100,9 @@ def _look(
                     held[kind] = Ruleset(family, {})
             else:
                 held[kind] = backend.read()
+        except KernelBusy:
+            # Nobody knows what it holds: taking the other would have both hold rules.
+            raise
         except KernelError as error:
             failures.append(error)
     if not held and not failures:

@@ -35,6 +35,9 @@ DEFAULT_WAIT = 5.0
 # load that was ever measured took 0.005 s a line.
 _GRACE = 60.0
 _SECONDS_A_LINE = 0.005
+# Seconds for reading at first, and at most: iptables-nft-save took 200 s for 120,000 chains.
+_READING = 180.0
+_LONGEST_READING = 1800.0
 # How often to read tables that others write at the same time.
 _MOST_READS = 8
 
@@ -61,14 +64,33 @@ def command(kind: Kind, family: Family, suffix: str = "") -> list[str]:
     )
 
 
+@attrs.define
+class Patience:
+    """How many seconds the save program gets: twice as many each time they were too few.
+
+    Whoever keeps one and reads again so comes to an end, however large the tables are.
+    """
+
+    seconds: float = _READING
+    longest: float = _LONGEST_READING
+
+    def grow(self) -> None:
+        """It took longer."""
+        self.seconds = min(2 * self.seconds, self.longest)
+
+
 @attrs.frozen
 class RestoreBackend:
-    """iptables-restore and iptables-save; `wait` is in seconds, for the xtables lock."""
+    """iptables-restore and iptables-save; `wait` is in seconds, for the xtables lock.
+
+    `patience` is for reading, and is kept from one reading to the next.
+    """
 
     kind: Kind
     family: Family
     wait: float = DEFAULT_WAIT
     run: Runner = attrs.field(default=run_program, repr=False)
+    patience: Patience = attrs.field(factory=Patience, repr=False, eq=False)
 
     @property
     def name(self) -> str:
@@ -88,7 +110,7 @@ class RestoreBackend:
         argv = command(self.kind, self.family, "save")
         for _ in range(_MOST_READS):
             with self._turn():
-                done = self.run(argv, "", _GRACE + 120)
+                done = self._save(argv)
             if done.code:
                 raise classify(done, self.kind, self.wait, "reading the tables")
             try:
@@ -97,6 +119,14 @@ class RestoreBackend:
                 # iptables-nft-save that reads while others write prints chains twice.
                 torn = error
         raise KernelRefused(f"{argv[-1]} printed what is no ruleset: {torn}") from torn
+
+    def _save(self, argv: Sequence[str]) -> Completed:
+        try:
+            return self.run(argv, "", self.patience.seconds)
+        except KernelBusy:
+            # A runner says so only of a program that took longer than it might.
+            self.patience.grow()
+            raise
 
     def commit(self, steps: Sequence[Step]) -> None:
         """One program for all steps; each step is a commit of its own in its input."""
