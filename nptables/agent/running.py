@@ -21,7 +21,13 @@ from nptables.agent.engine import Engine
 from nptables.agent.inbox import Inbox
 from nptables.agent.loop import Agent, Options
 from nptables.agent.metrics import CONTENT_TYPE, Metrics
-from nptables.agent.process import Announcements, InstanceLock, Log, ServiceManager
+from nptables.agent.process import (
+    Announcements,
+    InstanceLock,
+    Log,
+    ServiceManager,
+    choose_patiently,
+)
 from nptables.agent.reports import Reports
 from nptables.agent.serving import (
     Answer,
@@ -34,9 +40,8 @@ from nptables.agent.serving import (
 )
 from nptables.agent.serving.configz import configz
 from nptables.agent.serving.http import by_path
-from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelBusy, KernelError
+from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelError
 from nptables.family import Family
-from nptables.kernel import Choice, Patience, choose
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -467,32 +472,6 @@ class _Running:
                     self._inbox.put(_Broken(error))
 
         threading.Thread(target=guarded, name=name, daemon=True).start()
-
-
-def choose_patiently(
-    family: Family,
-    backend: str,
-    log: Log,
-    choosing: Callable[..., Choice] = choose,
-) -> Choice:
-    """The backend of a node, however long its tables take to read (at most half an hour).
-
-    Raises what `choose` raises.
-    """
-    patience = Patience()
-    while True:
-        given = patience.seconds
-        try:
-            return choosing(family, backend, patience=patience)
-        except KernelBusy as error:
-            if patience.seconds == given:
-                raise
-            log.warning(
-                "the tables take long to read; trying again with more time",
-                family=family.value,
-                reason=str(error),
-                seconds=patience.seconds,
-            )
 
 
 def _gather() -> NodeFacts:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nptables.agent.process import Log
-from nptables.agent.running import choose_patiently
+from nptables.agent.process import Log, choose_patiently
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.family import Family
 from nptables.kernel import RestoreBackend, choose

@@ -4,5 +4,6 @@ from nptables.agent.process.announcements import Announcements
 from nptables.agent.process.instance import InstanceLock
 from nptables.agent.process.logs import Log
 from nptables.agent.process.manager import ServiceManager
+from nptables.agent.process.patience import choose_patiently
 
-__all__ = ["Announcements", "InstanceLock", "Log", "ServiceManager"]
+__all__ = ["Announcements", "InstanceLock", "Log", "ServiceManager", "choose_patiently"]
