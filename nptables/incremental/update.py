@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import attrs
@@ -12,7 +11,7 @@ from nptables.family import Family
 from nptables.incremental.ruleset import LaterTranslation
 from nptables.incremental.state import Draft
 from nptables.iptables.changes import ChainChange, Plan, TablePlan
-from nptables.iptables.changes.likeness import in_order
+from nptables.iptables.changes.likeness import in_order, surplus
 from nptables.translation.assembly import Translation
 from nptables.translation.chains import ServicePortName
 from nptables.translation.fixed import filter_chains, nat_chains, node_port_jumps
@@ -213,11 +212,11 @@ class Update:
             before = self.before[name].shared.get(chain, ()) if name in self.before else ()
             after = self.after[name].shared.get(chain, ()) if name in self.after else ()
             if before != after:
-                gone, new = _surplus(before, after), _surplus(after, before)
+                gone, new = list(surplus(before, after)), list(surplus(after, before))
                 changed = True
                 in_place = (
                     in_place
-                    and in_order([*new, *_without(before, gone)], after, self.family)
+                    and in_order([*new, *surplus(before, gone)], after, self.family)
                     and not (new and name in self.draft.colliding)
                 )
                 removed += gone
@@ -256,29 +255,5 @@ class Update:
 
 def _rewritten(chain: str, before: tuple[str, ...], after: tuple[str, ...]) -> ChainChange:
     return ChainChange(
-        chain, before, after, tuple(_surplus(before, after)), tuple(_surplus(after, before))
+        chain, before, after, tuple(surplus(before, after)), tuple(surplus(after, before))
     )
-
-
-def _surplus(lines: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The lines that occur more often than among the others."""
-    left = Counter(others)
-    found = []
-    for line in lines:
-        if left[line] > 0:
-            left[line] -= 1
-        else:
-            found.append(line)
-    return found
-
-
-def _without(lines: Iterable[str], removed: Iterable[str]) -> list[str]:
-    """What is left after deleting the first of each line, as `-D` does."""
-    going = Counter(removed)
-    kept = []
-    for line in lines:
-        if going[line] > 0:
-            going[line] -= 1
-        else:
-            kept.append(line)
-    return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -13,6 +12,7 @@ from nptables.iptables.changes.likeness import (
     compare_multisets,
     in_order,
     same_rules,
+    surplus,
     target_of,
 )
 from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
@@ -165,22 +165,10 @@ def _compare_shared_chain(
     # What cannot be written down cannot be deleted by a line either.
     in_place = in_place and all(map(can_be_restored, removed))
     if in_place:
-        in_place = in_order((*added, *_without(before, removed)), after, family)
+        in_place = in_order((*added, *surplus(before, removed)), after, family)
     if in_place and not edits and not found.cosmetic:
         return None
     return ChainChange(chain, before, after, removed, added, in_place)
-
-
-def _without(lines: Iterable[str], removed: Iterable[str]) -> list[str]:
-    """What is left after deleting the first of each line, as `-D` does."""
-    going = Counter(removed)
-    kept = []
-    for line in lines:
-        if going[line] > 0:
-            going[line] -= 1
-        else:
-            kept.append(line)
-    return kept
 
 
 def _compare_jumps(

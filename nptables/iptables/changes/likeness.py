@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -72,7 +72,7 @@ class Multisets:
 
 def compare_multisets(before: Sequence[str], after: Sequence[str], family: Family) -> Multisets:
     """Which lines two chains do not share, equal lines counted as often as they occur."""
-    removed, added = list(_surplus(before, after)), list(_surplus(after, before))
+    removed, added = list(surplus(before, after)), list(surplus(after, before))
     if not removed or not added:
         return Multisets(tuple(removed), tuple(added), ())
     removed, added, _ = _pair_off(removed, added, lambda line: normal_form(line, family))
@@ -80,8 +80,11 @@ def compare_multisets(before: Sequence[str], after: Sequence[str], family: Famil
     return Multisets(tuple(removed), tuple(added), cosmetic)
 
 
-def _surplus(lines: Sequence[str], others: Sequence[str]) -> Iterable[str]:
-    """The lines that occur more often than among the others: the last ones of each."""
+def surplus(lines: Iterable[str], others: Iterable[str]) -> Iterator[str]:
+    """The lines left when each of `others` takes away the first line equal to it, as `-D` does.
+
+    These are the lines that occur more often than among the others, in their order.
+    """
     left = Counter(others)
     for line in lines:
         if left[line] > 0:
@@ -105,7 +108,7 @@ def _pair_off(
         else:
             left.append(line)
     gone = [line for lines in waiting.values() for line in lines]
-    in_order = list(_surplus(removed, list(_surplus(removed, gone))))
+    in_order = list(surplus(removed, list(surplus(removed, gone))))
     return in_order, left, tuple(pairs)
 
 
