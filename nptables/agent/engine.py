@@ -69,7 +69,6 @@ class Engine:
         *,
         observe: bool = False,
         clean_flows: CleanFlows | None = None,
-        applier: Callable[[Backend, bool], Applier] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend = backend
@@ -78,7 +77,6 @@ class Engine:
         self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
-        self._applier = applier or _make_applier
         self._clock = clock
         self._waiting = Changes()
         self._follower: Follower | None = None
@@ -148,7 +146,7 @@ class Engine:
             if node is None or config is None:
                 raise ValueError("the first changes must have the node and the configuration")
             translator = IncrementalTranslator(node, config, self.family)
-            self._follower = Follower(self.backend, translator, applier=self._applier)
+            self._follower = Follower(self.backend, translator)
             self._follower.pending.add(self._waiting)
             self._waiting = Changes()
         return self._follower
@@ -184,12 +182,3 @@ class Engine:
     def _notices(plan: Plan, *, read: bool) -> tuple[Notice, ...]:
         """What is odd about the cluster; looked for when the whole ruleset is at hand anyway."""
         return getattr(plan.desired, "warnings", ()) if read else ()
-
-
-def _make_applier(backend: Backend, verify: bool) -> Applier:  # noqa: FBT001
-    """An Applier that reads back what it wrote after a full sync, except on nft.
-
-    There a commit is a transaction that the kernel took whole, and iptables-nft-save takes minutes
-    where there are a hundred thousand chains; the next verification reads anyway.
-    """
-    return Applier(backend, verify=verify and backend.name != "nft")

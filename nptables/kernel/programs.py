@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -31,48 +32,82 @@ Runner = Callable[[Sequence[str], str, float], Completed]
 # File descriptors of locks that programs are to hold as long as they run.
 INHERITED: set[int] = set()
 
+# How often whoever waits for a program says so, in seconds.
+_WAITING = 1.0
 # Where iptables may be when PATH is that of a plain user or of a daemon.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
-def run_program(argv: Sequence[str], text: str, seconds: float) -> Completed:
-    """Run a program to its end, with `text` as its standard input.
+@attrs.frozen
+class Programs:
+    """The Runner that starts programs.
 
-    Raises BackendUnavailable where it cannot be started and KernelBusy where it does not end in
-    time (it is killed then; iptables commits at once or not at all).
+    `waiting` is called about every second for as long as one runs, so that whoever watches this
+    process can tell a long wait, which ends in time, from a hang.
     """
-    environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
-    try:
-        done = subprocess.run(
-            list(argv),
-            input=text.encode("utf-8", "surrogateescape"),
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            env=environment,
-            pass_fds=tuple(INHERITED),
+
+    waiting: Callable[[], None] = lambda: None
+
+    def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
+        """Run a program to its end, with `text` as its standard input.
+
+        Raises BackendUnavailable where it cannot be started and KernelBusy where it does not end
+        in time (it is killed then; iptables commits at once or not at all).
+        """
+        try:
+            return self._run(list(argv), text, seconds)
+        except FileNotFoundError:
+            raise BackendUnavailable(
+                f"the program {printable(argv[0])} is not installed: install the package that has "
+                "it (Debian: iptables)"
+            ) from None
+        except PermissionError:
+            raise BackendUnavailable(
+                f"the program {printable(argv[0])} may not be started"
+            ) from None
+        except OSError as error:
+            raise BackendUnavailable(
+                f"{printable(argv[0])} could not be started: {error.strerror}"
+            ) from error
+        except subprocess.TimeoutExpired:
+            raise KernelBusy(
+                f"{printable(argv[0])} was stopped after {seconds:g} s: the node may be "
+                "overloaded, or another program holds the tables"
+            ) from None
+
+    def _run(self, argv: list[str], text: str, seconds: float) -> Completed:
+        environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, pass_fds=tuple(INHERITED)
+        ) as program:
+            try:
+                stdout, stderr = self._talk(program, text, time.monotonic() + seconds)
+            except BaseException:
+                program.kill()
+                raise
+        return Completed(
+            program.returncode,
+            stdout.decode("utf-8", "surrogateescape"),
+            stderr.decode("utf-8", "replace"),
         )
-    except FileNotFoundError:
-        raise BackendUnavailable(
-            f"the program {printable(argv[0])} is not installed: install the package that has it "
-            "(Debian: iptables)"
-        ) from None
-    except PermissionError:
-        raise BackendUnavailable(f"the program {printable(argv[0])} may not be started") from None
-    except OSError as error:
-        raise BackendUnavailable(
-            f"{printable(argv[0])} could not be started: {error.strerror}"
-        ) from error
-    except subprocess.TimeoutExpired:
-        raise KernelBusy(
-            f"{printable(argv[0])} was stopped after {seconds:g} s: the node may be overloaded, or "
-            "another program holds the tables"
-        ) from None
-    return Completed(
-        done.returncode,
-        done.stdout.decode("utf-8", "surrogateescape"),
-        done.stderr.decode("utf-8", "replace"),
-    )
+
+    def _talk(
+        self, program: subprocess.Popen[bytes], text: str, until: float
+    ) -> tuple[bytes, bytes]:
+        words: bytes | None = text.encode("utf-8", "surrogateescape")
+        while True:
+            left = until - time.monotonic()
+            try:
+                return program.communicate(words, timeout=min(max(left, 0.0), _WAITING))
+            except subprocess.TimeoutExpired:
+                if left <= _WAITING:
+                    raise
+            words = None
+            self.waiting()
+
+
+run_program = Programs()
 
 
 def search_path() -> str:

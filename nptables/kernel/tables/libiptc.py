@@ -60,6 +60,11 @@ class LibiptcBackend:
         """The backend; raises BackendUnavailable where the package or its libraries are missing."""
         return cls(family, wait, _import_iptc(), RestoreBackend("legacy", family, wait, run))
 
+    @property
+    def run(self) -> Runner:
+        """What starts programs."""
+        return self._reader.run
+
     def read(self) -> Ruleset:
         """The legacy tables as iptables-legacy-save prints them."""
         return self._reader.read()
@@ -113,7 +118,7 @@ def _commit_elsewhere(backend: LibiptcBackend, steps: Sequence[Step]) -> None:
         "steps": [attrs.asdict(step) for step in steps],
     }
     argv = [sys.executable, "-m", __name__]
-    done = run_program(argv, json.dumps(order), backend.wait + 600)
+    done = backend.run(argv, json.dumps(order), backend.wait + 600)
     if done.code:
         raise BackendUnavailable(f"python-iptables failed in a process of its own: {done.stderr}")
     outcome = json.loads(done.stdout)

@@ -23,7 +23,7 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.steps import PIECE
-from nptables.kernel.programs import Completed, Runner, find_program, run_program
+from nptables.kernel.programs import Completed, Programs, Runner, find_program, run_program
 from nptables.kernel.tables.lock import busy, lock_holder
 from nptables.kernel.tables.turn import our_turn
 
@@ -35,7 +35,8 @@ DEFAULT_WAIT = 5.0
 # load that was ever measured took 0.005 s a line.
 _GRACE = 60.0
 _SECONDS_A_LINE = 0.005
-# Seconds for reading at first, and at most: iptables-nft-save took 200 s for 120,000 chains.
+# Seconds for reading at first, and at most: iptables-nft-save takes 3 s for 120,000 chains as we
+# create them, and 200 s where somebody created them in the order of their names.
 _READING = 180.0
 _LONGEST_READING = 1800.0
 # How often to read tables that others write at the same time.
@@ -150,7 +151,7 @@ class RestoreBackend:
 
         A Runner that is not ours works on tables that the lock of this process is not about.
         """
-        return our_turn(self.wait) if self.run is run_program else nullcontext()
+        return our_turn(self.wait) if isinstance(self.run, Programs) else nullcontext()
 
     def _refusal(
         self, done: Completed, steps: Sequence[Step], lines: Sequence[Sequence[str]]

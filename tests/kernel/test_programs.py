@@ -1,0 +1,71 @@
+"""Starting programs and waiting for them."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from nptables.errors import BackendUnavailable, KernelBusy
+from nptables.kernel import programs
+from nptables.kernel.programs import Programs, run_program
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_WAITING", 0.05)
+
+
+def test_whoever_watches_hears_of_a_program_as_long_as_it_runs_and_no_longer() -> None:
+    said: list[float] = []
+    run = Programs(waiting=lambda: said.append(time.monotonic()))
+    started = time.monotonic()
+    run(["sleep", "0.6"], "", 30)
+    ended = time.monotonic()
+    assert len(said) >= 3
+    assert started < said[0] < said[-1] < ended
+    run(["true"], "", 30)
+    assert said[-1] < ended
+
+
+def test_nothing_of_the_input_or_the_output_is_lost_in_a_long_wait() -> None:
+    echo = "import sys, time; t = sys.stdin.read(); time.sleep(0.3); sys.stdout.write(t * 2)"
+    text = "a line with ü and \udcff\n" * 200_000
+    done = run_program([sys.executable, "-X", "utf8", "-c", echo], "x" * 3_000_000, 30)
+    assert (done.code, len(done.stdout), done.stderr) == (0, 6_000_000, "")
+    assert run_program(["cat"], text, 30).stdout == text
+
+
+def test_a_program_that_takes_too_long_is_killed() -> None:
+    started = time.monotonic()
+    with pytest.raises(KernelBusy, match=r"sleep was stopped after 0\.2 s"):
+        run_program(["sleep", "60"], "", 0.2)
+    assert time.monotonic() - started < 30
+
+
+def test_a_program_is_killed_where_the_one_that_waits_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[int] = []
+    popen = programs.subprocess.Popen
+
+    def noted(*args: object, **options: object) -> object:
+        program = popen(*args, **options)  # type: ignore[call-overload]
+        started.append(program.pid)
+        return program
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(programs.subprocess, "Popen", noted)
+    with pytest.raises(KeyboardInterrupt):
+        Programs(waiting=interrupt)(["sleep", "60"], "", 90)
+    (pid,) = started
+    with pytest.raises(ProcessLookupError):
+        programs.os.kill(pid, 0)
+
+
+def test_a_program_that_is_not_there_is_said_to_be_missing() -> None:
+    with pytest.raises(BackendUnavailable, match="no-such-program is not installed"):
+        run_program(["no-such-program"], "", 5)
