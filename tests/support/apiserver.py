@@ -346,7 +346,7 @@ class ApiServer:
                 body,
             )
         )
-        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+        if not self._admits(request.headers.get("Authorization", "")):
             return _status(401, "Unauthorized", "Unauthorized")
         fault = self._fault(plural, watch=watch)
         if fault is not None and fault.status:
@@ -362,6 +362,11 @@ class ApiServer:
         if watch:
             return await self._watch(request, plural, query, fault)
         return self._list(plural, query)
+
+    def _admits(self, authorization: str) -> bool:
+        """Whether the token is ours; as for any scheme of HTTP the case of `bearer` is free."""
+        scheme, _, token = authorization.partition(" ")
+        return not self.token or (scheme.lower(), token) == ("bearer", self.token)
 
     def _fault(self, resource: str, *, watch: bool) -> Fault | None:
         with self._lock:
