@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +75,11 @@ def _bridge_netfilter() -> str | None:
     return _refusal(["sysctl", "-n", setting], "iptables for bridges (modprobe br_netfilter)")
 
 
+def _alternatives() -> str | None:
+    link = Path("/etc/alternatives/iptables")
+    return None if link.is_symlink() else f"{link}, by which Debian chooses the backend"
+
+
 def _refusal(argv: list[str], what: str) -> str | None:
     """Run a program in a namespace made for this one question."""
     if reason := _root():
@@ -104,4 +110,5 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "nfacct objects": _nfacct,
     "bridge netfilter": _bridge_netfilter,
     "python-iptables": _python_iptables,
+    "alternatives": _alternatives,
 }
