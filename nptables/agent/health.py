@@ -16,7 +16,7 @@ AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 
 @attrs.define
 class Health:
-    """The health of the agent; times are monotonic seconds.
+    """The health of the agent; times are monotonic seconds, but `last_sync` since the epoch.
 
     The fields are plain values that the loop's thread writes and others read.
     """
@@ -24,6 +24,7 @@ class Health:
     timeout: float
     node_eligible: bool = True
     pending_since: float | None = None
+    last_sync: float | None = None
 
     def healthy(self, now: float) -> bool:
         """Whether no change waits for longer than the timeout."""

@@ -83,8 +83,9 @@ class Agent:
     """Keeps the engines' tables at what the API server says; see the package's description.
 
     One thread calls `take`, `take_facts`, `reconfigure` and `step`. `clock` gives monotonic
-    seconds and `random` numbers from 0 to 1; it never sleeps, but says how long to. `prepare` is
-    called before the first sync and after a change of the configuration, and gives the facts.
+    seconds and `random` numbers from 0 to 1; it never sleeps, but says how long to. `health` is
+    what it keeps for the probes. `prepare` is called before the first sync and after a change of
+    the configuration, and gives the facts.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Agent:
         options: Options,
         engines: Sequence[Engine],
         reporter: Reporter,
+        health: Health,
         prepare: Callable[[Node, ProxyConfig], NodeFacts],
         clock: Callable[[], float],
         random: Callable[[], float],
@@ -104,7 +106,8 @@ class Agent:
         self.picture = Picture(node_name)
         self._prepare = prepare
         self._facts = NodeFacts()
-        self.health = Health(timeout=2 * config.sync_period)
+        self.health = health
+        self.health.timeout = 2 * config.sync_period
         self.engines = list(engines)
         self.started = False
         self.synced = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from nptables.agent.engine import Outcome
+from nptables.agent.health import Health
 from nptables.agent.metrics import Metrics, changed_lines
 from nptables.agent.picture import Pending
 from nptables.agent.process import Announcements, Log, ServiceManager
@@ -23,8 +24,9 @@ _MOST_NAMES = 10
 class Reports:
     """The Reporter of a running agent.
 
-    `tallies` are those of the engines. `announcements` writes Kubernetes Events. `after_sync` is
-    called after every sync that succeeded.
+    `health` gets the time of the last sync, in the seconds of `wall`. `tallies` are those of the
+    engines. `announcements` writes Kubernetes Events. `after_sync` is called after every sync that
+    succeeded.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Reports:
         metrics: Metrics,
         manager: ServiceManager,
         *,
+        health: Health,
         tallies: Mapping[Family, Tally],
         observe: bool,
         wall: Callable[[], float],
@@ -42,6 +45,7 @@ class Reports:
         self._log = log
         self._metrics = metrics
         self._manager = manager
+        self._health = health
         self._tallies = tallies
         self._families = tuple(tallies)
         self._observe = observe
@@ -50,7 +54,6 @@ class Reports:
         self._announcements = announcements
         self._first = True
         self._waited = False
-        self.last_sync: float | None = None
         self.watches: dict[str, str] = {}
 
     def waiting(self, reasons: Sequence[str]) -> None:
@@ -108,7 +111,7 @@ class Reports:
         seconds: float,
     ) -> None:
         """See Reporter."""
-        self.last_sync = self._wall()
+        self._health.last_sync = self._wall()
         self._metrics.synced(task, outcomes, pending, seconds, self._tallies)
         fields = {
             "services": _names(pending.services),

@@ -296,6 +296,40 @@ def test_the_service_manager_is_told_when_it_is_ready(
             agent.stop()
 
 
+def test_whoever_watches_the_agent_hears_of_it_while_the_tables_take_long_to_read(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    import socket
+
+    reading, go_on, path = tmp_path / "reading", tmp_path / "go-on", str(tmp_path / "notify")
+    program = tmp_path / "iptables-nft-save"
+    program.write_text(
+        f"#!/bin/sh\ntouch {reading}\nuntil [ -e {go_on} ]; do sleep 0.1; done\n"
+        f'exec {shutil.which("iptables-nft-save")} "$@"\n'
+    )
+    program.chmod(0o755)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(path)
+        listening.settimeout(20)
+        with monkeypatch.context() as environment:
+            environment.setenv("NOTIFY_SOCKET", path)
+            environment.setenv("WATCHDOG_USEC", "4000000")
+            environment.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+            agent.start()
+        try:
+            wait_for(reading.exists)
+            assert {listening.recv(1000) for _ in range(3)} == {b"WATCHDOG=1"}
+            assert fetch(agent.namespace, 10256, "/livez")[0] == 200
+            go_on.touch()
+            while not listening.recv(1000).startswith(b"READY=1"):
+                pass
+            assert agent.difference() == ""
+        finally:
+            go_on.touch()
+            agent.stop()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nptables.agent import Agent, Engine, Options
+from nptables.agent.health import Health
 from nptables.agent.loop import PodCIDRsChanged
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.family import Family
@@ -65,6 +66,7 @@ class Rig:
             options=Options(**options),
             engines=self.engines,
             reporter=self.told,
+            health=Health(timeout=0),
             prepare=lambda _node, _config: NodeFacts(),
             clock=lambda: self.now,
             random=lambda: 0.0,

@@ -29,6 +29,7 @@ class Watched(Rig):
             log,
             self.metrics,
             ServiceManager({}),
+            health=self.agent.health,
             tallies={engine.family: engine.tally for engine in self.engines},
             observe=self.agent.options.observe,
             wall=lambda: 5000.0,

@@ -15,9 +15,7 @@ from nptables.kernel.programs import Completed
 from tests.support.requirements import requires
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from nptables.kernel import Choice, Patience
+    from collections.abc import Sequence
 
 SAVED = "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"
 
@@ -83,17 +81,10 @@ def test_a_backend_that_cannot_be_read_now_is_not_passed_over_for_the_other() ->
         choose(Family.IPV4, "auto", run=Slow(takes=10**6))
 
 
-def _choosing(run: Slow) -> Callable[..., Choice]:
-    def choosing(family: Family, backend: str, *, patience: Patience) -> Choice:
-        return choose(family, backend, run=run, patience=patience)
-
-    return choosing
-
-
 def test_an_agent_starts_on_a_node_whose_tables_take_200_seconds_to_read() -> None:
     slow, said = Slow(takes=200), io.StringIO()
     log = Log(said, level="info", as_json=False, wall=lambda: 0.0)
-    choice = choose_patiently(Family.IPV4, "nft", log, _choosing(slow))
+    choice = choose_patiently(Family.IPV4, "nft", log, slow)
     # The first sync reads again, with what the start has learnt.
     choice.backend.read()
     assert slow.given == [180, 360, 360]
@@ -104,5 +95,5 @@ def test_an_agent_that_cannot_read_in_half_an_hour_says_so_and_ends() -> None:
     slow = Slow(takes=10**6)
     log = Log(io.StringIO(), level="info", as_json=False, wall=lambda: 0.0)
     with pytest.raises(KernelBusy, match="1800 s"):
-        choose_patiently(Family.IPV4, "nft", log, _choosing(slow))
+        choose_patiently(Family.IPV4, "nft", log, slow)
     assert slow.given == [180, 360, 720, 1440, 1800]

@@ -4,6 +4,15 @@ from nptables.agent.process.announcements import Announcements
 from nptables.agent.process.instance import InstanceLock
 from nptables.agent.process.logs import Log
 from nptables.agent.process.manager import ServiceManager
-from nptables.agent.process.patience import choose_patiently
+from nptables.agent.process.patience import choose_patiently, leave_programs_their_stack
+from nptables.agent.process.signals import signals_to
 
-__all__ = ["Announcements", "InstanceLock", "Log", "ServiceManager", "choose_patiently"]
+__all__ = [
+    "Announcements",
+    "InstanceLock",
+    "Log",
+    "ServiceManager",
+    "choose_patiently",
+    "leave_programs_their_stack",
+    "signals_to",
+]

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 from collections.abc import Callable
 
 from nptables.agent.process.logs import Log
 from nptables.errors import KernelBusy
 from nptables.family import Family
 from nptables.kernel import Choice, Patience, choose
+from nptables.kernel.programs import Runner
 
 
 def choose_patiently(
     family: Family,
     backend: str,
     log: Log,
+    run: Runner,
     choosing: Callable[..., Choice] = choose,
 ) -> Choice:
     """The backend of a node, however long its tables take to read (at most half an hour).
 
+    `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.
     """
     patience = Patience()
     while True:
         given = patience.seconds
         try:
-            return choosing(family, backend, patience=patience)
+            return choosing(family, backend, run=run, patience=patience)
         except KernelBusy as error:
             if patience.seconds == given:
                 raise
@@ -34,3 +39,14 @@ def choose_patiently(
                 reason=str(error),
                 seconds=patience.seconds,
             )
+
+
+def leave_programs_their_stack() -> None:
+    """Let the programs that this process starts use all the stack that they may.
+
+    iptables-nft-save goes as deep as there are chains where these were created in order of names,
+    and 120,000 of them are too many for the usual 8 MB.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))

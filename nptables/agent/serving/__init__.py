@@ -1,17 +1,21 @@
 """What the agent answers to others: probes, metrics, load balancers and `nptables status`."""
 
-from nptables.agent.serving.answers import Answer, healthz, livez
-from nptables.agent.serving.http import Listener, Server
-from nptables.agent.serving.load_balancers import HealthPorts
+from nptables.agent.serving.answers import Answer
+from nptables.agent.serving.http import Server, by_path
+from nptables.agent.serving.load_balancers import HealthPorts, health_check_hosts
+from nptables.agent.serving.ports import Ports
+from nptables.agent.serving.probes import Probes, rfc3339
 from nptables.agent.serving.status import StatusSocket, ask_status
 
 __all__ = [
     "Answer",
     "HealthPorts",
-    "Listener",
+    "Ports",
+    "Probes",
     "Server",
     "StatusSocket",
     "ask_status",
-    "healthz",
-    "livez",
+    "by_path",
+    "health_check_hosts",
+    "rfc3339",
 ]

@@ -8,6 +8,9 @@ import attrs
 
 from nptables.agent.serving.answers import Answer, load_balancer
 from nptables.agent.serving.http import Listener, Server
+from nptables.family import Family
+from nptables.model import Node, ProxyConfig
+from nptables.translation.context import make_context
 
 Key = tuple[str, str]
 # Says that a port could not be opened, and why.
@@ -79,3 +82,16 @@ class HealthPorts:
 
     def _answer(self, key: Key) -> Answer:
         return load_balancer(*key, endpoints=self._endpoints.get(key, 0), healthy=self._healthy())
+
+
+def health_check_hosts(node: Node, config: ProxyConfig) -> list[str]:
+    """The addresses for health-check node ports: those of nodePortAddresses, or all."""
+    contexts = [make_context(node, config, family) for family in Family]
+    if all(context.all_addresses for context in contexts):
+        return [""]
+    return [
+        address
+        for context in contexts
+        if not context.all_addresses
+        for address in context.node_port_addresses
+    ] or [""]
