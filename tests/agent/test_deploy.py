@@ -14,7 +14,6 @@ import yaml
 
 from nptables.agent.metrics import Metrics
 from nptables.cli.commands.run import command
-from nptables.kernel import Patience
 from nptables.model import ProxyConfig
 from nptables.sources.apiserver import ENDPOINT_SLICES, SERVICES, node_named
 from tests.support.agents import wait_for
@@ -116,8 +115,7 @@ def test_the_probes_ask_where_the_configuration_listens() -> None:
     port = int(config.healthz_bind_address.rpartition(":")[2])
     assert container()["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container()["readinessProbe"]["httpGet"]["path"] == "/healthz"
-    assert container()["startupProbe"]["httpGet"]["path"] == "/livez"
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+    for probe in ("livenessProbe", "readinessProbe"):
         assert container()[probe]["httpGet"]["port"] == port
     assert f"--config=/etc/nptables/{name}" in container()["args"]
 
@@ -151,16 +149,6 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
-def test_nobody_restarts_an_agent_that_reads_for_as_long_as_it_may() -> None:
-    longest = Patience().longest
-    start = container()["startupProbe"]
-    assert start["periodSeconds"] * start["failureThreshold"] > longest
-    (minutes,) = re.findall(
-        r"^WatchdogSec=(\d+)min$", (DEPLOY / "nptables.service").read_text(), re.MULTILINE
-    )
-    assert int(minutes) * 60 > longest
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
