@@ -40,11 +40,13 @@ class Problem:
 
     `message` says what is wrong, `hint` what would be right. `index` is the position of the
     object in the input, `path` the field within it; `file`, `line` and `column` (from 1) are
-    known where the input was text.
+    known where the input was text. `code` names the few problems that programs tell apart:
+    `wrong-family`, an endpoint's address that is not of its slice's addressType.
     """
 
     message: str
     hint: str = ""
+    code: str = ""
     kind: str = ""
     namespace: str = ""
     name: str = ""
@@ -75,6 +77,7 @@ class Problem:
             "namespace": self.namespace,
             "name": self.name,
             "field": self.field,
+            "code": self.code,
             "message": self.message,
             "hint": self.hint,
         }

@@ -178,6 +178,7 @@ def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | N
                 where,
                 f"{quoted(text)} is not an {family.value} address",
                 f"put it in a slice of its own with addressType: {other}",
+                code="wrong-family",
             )
             address = None
         if position == 0:

@@ -45,14 +45,15 @@ class Reader:
         """Say nothing of a field that was meant and was written as another."""
         self._misshapen.add(path)
 
-    def problem(self, path: Path, message: str, hint: str = "") -> None:
-        """Note that the value at `path` is wrong, and what would be right."""
+    def problem(self, path: Path, message: str, hint: str = "", *, code: str = "") -> None:
+        """Note that the value at `path` is wrong, and what would be right; see Problem."""
         if self._misshapen and any(path[:end] in self._misshapen for end in range(len(path) + 1)):
             return
         self.problems.append(
             Problem(
                 message,
                 hint=hint,
+                code=code,
                 kind=self.kind,
                 namespace=self.namespace,
                 name=self.name,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nptables.errors import Problem
-from nptables.family import Family
 from nptables.sources.apiserver import Announcement, Regarding
 
 Key = tuple[str, str]
-_WRONG_FAMILY = tuple(f"is not an {family.value} address" for family in Family)
 
 
 class Announcements:
@@ -38,7 +36,7 @@ class Announcements:
     def problems(self, problems: Iterable[Problem]) -> None:
         """Warn on a Service of endpoints whose address is not of their slice's family."""
         for problem in problems:
-            if problem.kind != "EndpointSlice" or not problem.message.endswith(_WRONG_FAMILY):
+            if problem.code != "wrong-family":
                 continue
             service = self._service_of((problem.namespace, problem.name))
             if service is None or not service[1]:
