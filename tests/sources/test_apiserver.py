@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from nptables.sources.apiserver import (
 )
 from tests.support.apiserver import ApiServer, Fault
 from tests.support.objects import node, service
+from tests.support.tls import server_context, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,26 +224,20 @@ def test_requests_never_come_faster_than_the_backoff_allows(server: ApiServer, w
     assert all(gap >= pause / 100 for gap, pause in zip(gaps, pauses, strict=True))
 
 
-def secure(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
 def test_a_new_authority_is_read_when_the_old_one_no_longer_vouches(tmp_path: Path) -> None:
     authority_file = tmp_path / "ca.crt"
     first, second = trustme.CA(), trustme.CA()
-    first.cert_pem.write_to_path(str(authority_file))
-    with ApiServer(tls=secure(first)) as server:
+    written(first, authority_file)
+    with ApiServer(tls=server_context(first)) as server:
         server.put(service("a"))
         kubeconfig = server.kubeconfig(tmp_path / "kubeconfig", authority=str(authority_file))
         connection = Connection(kubeconfig=str(kubeconfig))
         assert list(list_cluster(connection, [SERVICES]).services) == [("default", "a")]
-        server.tls = secure(second)
+        server.tls = server_context(second)
         server.restart()
         with pytest.raises(ApiServerError, match="certificate verify failed"):
             list_cluster(connection, [SERVICES])
-        second.cert_pem.write_to_path(str(authority_file))
+        written(second, authority_file)
         assert list(list_cluster(connection, [SERVICES]).services) == [("default", "a")]
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from nptables.errors import ApiServerError, MissingPackage, printable
+
+if TYPE_CHECKING:
+    from nptables.sources.apiserver.credentials import Access
 
 # Seconds to wait for a connection, and for the next byte of a list.
 CONNECT_TIMEOUT = 10.0
@@ -64,6 +67,7 @@ class Connection:
         self._kubeconfig = kubeconfig or None
         self._context = context
         self._user_agent = user_agent
+        self._access: Access | None = None
         self._client: Any = None
         self._open()
 
@@ -84,9 +88,12 @@ class Connection:
         """urllib3's answer, if it is a 2xx."""
         import urllib3  # noqa: PLC0415 - comes with the kubernetes client
 
-        if self._client is None:
-            self._open()
-        headers = self._headers()
+        access = self._access or self._open()
+        if access.refresh() or self._client is None:
+            self._connect(access)
+        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        if authorization := access.authorization():
+            headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -104,52 +111,35 @@ class Connection:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # A rotated authority or client certificate shows as a failed handshake.
             self.renew()
-            raise ApiServerError(f"cannot be reached: {_reason(error)}") from error
+            raise ApiServerError(f"cannot be reached: {reason_of(error)}") from error
         if 200 <= answer.status < 300:
             return answer
         raise _refused(answer)
 
     def renew(self) -> None:
         """See Transport."""
+        self._disconnect()
+        self._access = None
+
+    def _open(self) -> Access:
+        try:
+            # It imports the client: heavy, and an extra.
+            from nptables.sources.apiserver.credentials import Access  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingPackage("kubernetes", extra="cluster", purpose="ask a cluster") from error
+        self._access = Access(kubeconfig=self._kubeconfig, context=self._context)
+        return self._access
+
+    def _connect(self, access: Access) -> None:
+        from kubernetes.client.api_client import ApiClient  # noqa: PLC0415
+
+        self._disconnect()
+        self._client = ApiClient(access.configuration)
+
+    def _disconnect(self) -> None:
         if self._client is not None:
             self._client.rest_client.pool_manager.clear()
         self._client = None
-
-    def _open(self) -> None:
-        try:
-            from kubernetes import config  # noqa: PLC0415 - heavy, and an extra
-            from kubernetes.client.api_client import ApiClient  # noqa: PLC0415
-            from kubernetes.client.configuration import Configuration  # noqa: PLC0415
-        except ImportError as error:
-            raise MissingPackage("kubernetes", extra="cluster", purpose="ask a cluster") from error
-        configuration = Configuration()
-        try:
-            if self._kubeconfig is None and self._context is None:
-                _load_ambient(config, configuration)
-            else:
-                config.load_kube_config(
-                    config_file=self._kubeconfig,
-                    context=self._context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        except Exception as error:
-            # The loader raises whatever its files, its YAML or an exec plugin make it raise.
-            raise ApiServerError(
-                f"the cluster configuration cannot be used: {_reason(error)}"
-            ) from error
-        self._client = ApiClient(configuration)
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
-        try:
-            settings = self._client.configuration.auth_settings()
-        except Exception as error:
-            raise ApiServerError(f"the credentials cannot be read: {_reason(error)}") from error
-        for setting in settings.values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"].strip()
-        return headers
 
 
 class _Answer:
@@ -189,14 +179,6 @@ def _translated(read: Callable[[], Any]) -> Any:
         raise ApiServerError("the connection broke off in the middle of an answer") from error
 
 
-def _load_ambient(config: Any, configuration: Any) -> None:
-    """The service account inside a Pod, else what kubectl would use."""
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException:
-        config.load_kube_config(client_configuration=configuration, persist_config=False)
-
-
 def _refused(answer: Any) -> ApiServerError:
     """The error for an answer that is no success, with the server's own words."""
     try:
@@ -225,7 +207,7 @@ def parse_retry_after(text: str) -> float:
     return float(min(int(text[:9]), 3600)) if text.isascii() and text.isdigit() else 0.0
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What went wrong, on one line; the innermost cause says it best."""
     while error.__cause__ is not None or (error.__context__ is not None):
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
