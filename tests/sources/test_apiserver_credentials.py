@@ -212,7 +212,7 @@ def test_a_plugin_that_fails_is_named_with_its_reason_and_works_the_next_time(
         ({}, "neither a token nor a client certificate"),
         ({"token": 7}, "its token is not a string"),
         ({"clientCertificateData": SECRET}, "a client certificate without its key"),
-        ({"token": SECRET, "expirationTimestamp": "tomorrow"}, "tomorrow"),
+        ({"token": SECRET, "expirationTimestamp": "soon"}, "expirationTimestamp is no time: soon"),
     ],
 )
 def test_what_a_plugin_may_not_give_is_said(

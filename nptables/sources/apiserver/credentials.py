@@ -149,8 +149,7 @@ class Credentials:
             raise ValueError("it gave a client certificate without its key, or the reverse")
         if not self.token and not certificate:
             raise ValueError("it gave neither a token nor a client certificate")
-        expires = _text(status, "expirationTimestamp")
-        self._expires: datetime | None = parse_rfc3339(expires) if expires else None
+        self._expires = _time(_text(status, "expirationTimestamp"))
         if certificate:
             self._keep(certificate, key)
 
@@ -202,7 +201,7 @@ class Plugin:
             # A ConfigException for what it did, else whatever its output makes the client raise.
             if time.monotonic() - started >= seconds:
                 said = f"it did not end within {seconds:g} s"
-            elif isinstance(error, AttributeError):
+            elif isinstance(error, AttributeError) and os.isatty(1):
                 # On a terminal the client has no copy of the plugin's words, and stumbles.
                 said = "see what it says above"
             else:
@@ -216,6 +215,8 @@ def words_of(error: BaseException) -> str:
         # The client names an entry of a kubeconfig by all of its content.
         text = re.sub(r"/\{.*", "", str(error), flags=re.DOTALL)
         return printable(text.strip() or "it cannot be used")
+    if isinstance(error, ValueError):
+        return printable(str(error))
     if isinstance(error, KeyError):
         return printable(f"{error.args[0] if error.args else ''} is missing")
     return reason_of(error)
@@ -243,6 +244,14 @@ def _text(status: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"its {name} is not a string")
     return value.strip()
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return parse_rfc3339(text) if text else None
+    except Exception as error:
+        # Which one depends on the client's version.
+        raise ValueError(f"its expirationTimestamp is no time: {text}") from error
 
 
 def _time_limit(seconds: float) -> list[str]:
