@@ -139,8 +139,9 @@ def _capabilities(names: Any) -> list[str]:
 class UnitAgent(ConfinedAgent):
     """As the unit, with those of its restrictions that can be made without systemd.
 
-    These are not: ProtectClock, ProtectHostname, ProtectKernelLogs, RestrictRealtime,
-    RestrictSUIDSGID and LockPersonality, which refuse system calls that the agent never makes.
+    These are not: SystemCallFilter, PrivateDevices, and those that refuse what an agent never does
+    (ProtectClock, ProtectHostname, ProtectKernelLogs, ProtectKernelModules, RestrictRealtime,
+    RestrictSUIDSGID, LockPersonality).
     """
 
     def start(self) -> AgentProcess:
