@@ -6,11 +6,12 @@ that starts nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
@@ -42,11 +43,11 @@ _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 class Programs:
     """The Runner that starts programs.
 
-    `waiting` is called about every second for as long as one runs, so that whoever watches this
-    process can tell a long wait, which ends in time, from a hang.
+    `waiting` is called about every second for as long as one runs, from a thread of its own, so
+    that whoever watches this process can tell a long wait, which ends in time, from a hang.
     """
 
-    waiting: Callable[[], None] = lambda: None
+    waiting: Callable[[], None] | None = None
 
     def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
         """Run a program to its end, with `text` as its standard input.
@@ -54,8 +55,18 @@ class Programs:
         Raises BackendUnavailable where it cannot be started and KernelBusy where it does not end
         in time (it is killed then; iptables commits at once or not at all).
         """
+        environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
         try:
-            return self._run(list(argv), text, seconds)
+            with _told_of_it(self.waiting):
+                done = subprocess.run(
+                    list(argv),
+                    input=text.encode("utf-8", "surrogateescape"),
+                    capture_output=True,
+                    timeout=seconds,
+                    check=False,
+                    env=environment,
+                    pass_fds=tuple(INHERITED),
+                )
         except FileNotFoundError:
             raise BackendUnavailable(
                 f"the program {printable(argv[0])} is not installed: install the package that has "
@@ -74,37 +85,32 @@ class Programs:
                 f"{printable(argv[0])} was stopped after {seconds:g} s: the node may be "
                 "overloaded, or another program holds the tables"
             ) from None
-
-    def _run(self, argv: list[str], text: str, seconds: float) -> Completed:
-        environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, pass_fds=tuple(INHERITED)
-        ) as program:
-            try:
-                stdout, stderr = self._talk(program, text, time.monotonic() + seconds)
-            except BaseException:
-                program.kill()
-                raise
         return Completed(
-            program.returncode,
-            stdout.decode("utf-8", "surrogateescape"),
-            stderr.decode("utf-8", "replace"),
+            done.returncode,
+            done.stdout.decode("utf-8", "surrogateescape"),
+            done.stderr.decode("utf-8", "replace"),
         )
 
-    def _talk(
-        self, program: subprocess.Popen[bytes], text: str, until: float
-    ) -> tuple[bytes, bytes]:
-        words: bytes | None = text.encode("utf-8", "surrogateescape")
-        while True:
-            left = until - time.monotonic()
-            try:
-                return program.communicate(words, timeout=min(max(left, 0.0), _WAITING))
-            except subprocess.TimeoutExpired:
-                if left <= _WAITING:
-                    raise
-            words = None
-            self.waiting()
+
+@contextlib.contextmanager
+def _told_of_it(waiting: Callable[[], None] | None) -> Iterator[None]:
+    """Call a function every second until the context ends."""
+    if waiting is None:
+        yield
+        return
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_WAITING):
+            waiting()
+
+    teller = threading.Thread(target=tell, name="waiting", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 run_program = Programs()
