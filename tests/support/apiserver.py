@@ -48,7 +48,8 @@ class Fault:
 
     `status` answers with that code, `retry_after` with that header. For watches, after so many
     further events: `cut_after` closes the connection, `half_line` sends half of the next event
-    first, `garbage` sends a line that is no JSON. `silent` sends nothing, not even bookmarks.
+    first, `garbage` sends a line that is no JSON. `silent` sends nothing, not even bookmarks;
+    `over` ends the watch at once, in order. `continued` fits the further pages of lists only.
     """
 
     times: int = 1
@@ -61,18 +62,25 @@ class Fault:
     garbage: bool = False
     silent: bool = False
     expired: bool = False
+    over: bool = False
+    continued: bool = False
 
-    def fits(self, resource: str, *, watch: bool) -> bool:
+    def fits(self, resource: str, *, watch: bool, continued: bool) -> bool:
         return (
             self.times > 0
             and self.resource in ("", resource)
             and (self.watch is None or self.watch == watch)
+            and (continued or not self.continued)
         )
 
 
 @dataclass
 class Request:
-    """A request as it came, and when (seconds of the monotonic clock)."""
+    """A request as it came, when (seconds of the monotonic clock), and what came of it.
+
+    `ended` is None as long as we have not ended it, and for good where the client did. `status`
+    is that of the answer, or of the ERROR event that ended a watch, or 0 for one that was cut.
+    """
 
     at: float
     resource: str
@@ -82,6 +90,15 @@ class Request:
     path: str = ""
     method: str = "GET"
     body: JSON = field(default_factory=dict)
+    status: int = 200
+    retry_after: int = 0
+    ended: float | None = None
+
+    def end(self, status: int) -> None:
+        """Note how it ended; to be called before the client can know."""
+        if self.ended is None:
+            self.ended = time.monotonic()
+            self.status = status
 
 
 @dataclass
@@ -118,7 +135,7 @@ class ApiServer:
     _thread: threading.Thread | None = None
     _changed: asyncio.Condition | None = None
     _runner: web.AppRunner | None = None
-    _connections: set[asyncio.Transport] = field(default_factory=set)
+    _watching: dict[asyncio.Transport, Request] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         self.start()
@@ -261,6 +278,11 @@ class ApiServer:
         return [request for request in self.requests if request.watch]
 
     @property
+    def standing(self) -> list[Request]:
+        """The watches that are open."""
+        return list(self._watching.values())
+
+    @property
     def lists(self) -> list[Request]:
         return [
             request for request in self.requests if not request.watch and request.method == "GET"
@@ -310,7 +332,8 @@ class ApiServer:
         done.wait(5)
 
     def _abort_all(self) -> None:
-        for transport in list(self._connections):
+        for transport, request in list(self._watching.items()):
+            request.end(0)
             transport.abort()
 
     def _wake(self) -> None:
@@ -334,33 +357,40 @@ class ApiServer:
         body = await request.json() if events else {}
         query = dict(request.query)
         watch = query.get("watch") in ("1", "true")
-        self.requests.append(
-            Request(
-                time.monotonic(),
-                plural,
-                watch,
-                query,
-                request.headers.get("Authorization", ""),
-                request.path,
-                request.method,
-                body,
-            )
+        noted = Request(
+            time.monotonic(),
+            plural,
+            watch,
+            query,
+            request.headers.get("Authorization", ""),
+            request.path,
+            request.method,
+            body,
         )
-        if not self._admits(request.headers.get("Authorization", "")):
+        self.requests.append(noted)
+        response = await self._answer(request, noted)
+        if isinstance(response, web.Response):
+            noted.end(response.status)
+        noted.retry_after = int(response.headers.get("Retry-After", "0"))
+        return response
+
+    async def _answer(self, request: web.Request, noted: Request) -> web.StreamResponse:
+        plural, query, watch = noted.resource, noted.query, noted.watch
+        if not self._admits(noted.authorization):
             return _status(401, "Unauthorized", "Unauthorized")
-        fault = self._fault(plural, watch=watch)
+        fault = self._fault(plural, watch=watch, continued="continue" in query)
         if fault is not None and fault.status:
             return _status(
                 fault.status, f"injected {fault.status}", "Injected", retry=fault.retry_after
             )
         if not plural:
             return _status(404, "the server could not find the requested resource", "NotFound")
-        if events:
-            return _created(body, events[1])
+        if plural == "events":
+            return _created(noted.body, noted.path.split("/")[-2])
         if request.method != "GET":
             return _status(405, "the server does not allow this method", "MethodNotAllowed")
         if watch:
-            return await self._watch(request, plural, query, fault)
+            return await self._watch(request, noted, fault)
         return self._list(plural, query)
 
     def _admits(self, authorization: str) -> bool:
@@ -368,10 +398,10 @@ class ApiServer:
         scheme, _, token = authorization.partition(" ")
         return not self.token or (scheme.lower(), token) == ("bearer", self.token)
 
-    def _fault(self, resource: str, *, watch: bool) -> Fault | None:
+    def _fault(self, resource: str, *, watch: bool, continued: bool) -> Fault | None:
         with self._lock:
             for fault in self.faults:
-                if fault.fits(resource, watch=watch):
+                if fault.fits(resource, watch=watch, continued=continued):
                     fault.times -= 1
                     return fault
         return None
@@ -411,37 +441,42 @@ class ApiServer:
         )
 
     async def _watch(
-        self, request: web.Request, plural: str, query: dict[str, str], fault: Fault | None
+        self, request: web.Request, noted: Request, fault: Fault | None
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
         transport = request.transport
         assert isinstance(transport, asyncio.Transport)
-        self._connections.add(transport)
+        self._watching[transport] = noted
         try:
-            await self._stream(response, transport, plural, query, fault)
+            await self._stream(response, transport, noted, fault)
         except (ConnectionError, asyncio.CancelledError):
             transport.abort()
         finally:
-            self._connections.discard(transport)
+            del self._watching[transport]
         return response
 
     async def _stream(
         self,
         response: web.StreamResponse,
         transport: asyncio.Transport,
-        plural: str,
-        query: dict[str, str],
+        noted: Request,
         fault: Fault | None,
     ) -> None:
+        plural, query = noted.resource, noted.query
         since = int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds", "1800"))
         if fault is not None and fault.silent:
             await asyncio.sleep(max(0.0, until - time.monotonic()))
             return
+        if fault is not None and fault.over:
+            noted.end(200)
+            await response.write_eof()
+            return
         if since < self.oldest or (fault is not None and fault.expired):
             message = f"too old resource version: {since} ({self.version})"
+            noted.end(410)
             await response.write(_line("ERROR", _status_object(410, message, "Expired")))
             return
         sent = 0
@@ -456,8 +491,11 @@ class ApiServer:
                     if fault.half_line:
                         await response.write(event[: len(event) // 2])
                     if fault.garbage:
+                        noted.end(0)
                         await response.write(b'{"type":"ADDED","object":{{{\n')
+                    # What was written shall arrive before the connection is cut.
                     await asyncio.sleep(0.02)
+                    noted.end(0)
                     transport.abort()
                     return
                 await response.write(event)
@@ -471,6 +509,7 @@ class ApiServer:
                     if not self._since(since, plural):
                         pause = min(until, bookmark) - time.monotonic()
                         await asyncio.wait_for(self._changed.wait(), max(0.001, pause))
+        noted.end(200)
         await response.write_eof()
 
     def _since(self, version: int, plural: str) -> list[_Change]:
