@@ -27,7 +27,6 @@ from nptables.agent.process import (
     ServiceManager,
     choose_patiently,
     leave_programs_their_stack,
-    signals_to,
 )
 from nptables.agent.reports import Reports
 from nptables.agent.serving import (
@@ -51,6 +50,7 @@ from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.preparation import prepare
 from nptables.kernel.programs import Programs
 from nptables.model import Node, NodeFacts, ProxyConfig
+from nptables.signals import STOPPING, Signals, Stopped
 from nptables.sources.apiserver import (
     ENDPOINT_SLICES,
     SERVICES,
@@ -62,7 +62,6 @@ from nptables.sources.apiserver import (
 from nptables.sources.apiserver import Settings as WatchSettings
 from nptables.translation.context import make_context
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
 # Without anything due the loop still turns this often, so that probes see it alive.
 _LONGEST_WAIT = 10.0
 # How long changed addresses rest before they are read.
@@ -100,9 +99,10 @@ class _Signalled:
 _Item = Event | _Signalled | AddressesChanged | Broken
 
 
-def run(settings: Settings, log: Log) -> int:
+def run(settings: Settings, log: Log, signals: Signals) -> int:
     """Keep the node in sync until SIGTERM or SIGINT; returns the exit code.
 
+    `signals` are caught already; one that stops ends the start, and later all reading, at once.
     Raises AlreadyRunning, AnotherProxy, MissingPackage, ApiServerError for an unusable
     kubeconfig, KernelError where no backend can be used, and PodCIDRsChanged.
     """
@@ -111,7 +111,12 @@ def run(settings: Settings, log: Log) -> int:
     with InstanceLock(settings.run_folder, node_name=settings.node_name):
         _notice_kube_proxy(settings, log)
         with contextlib.ExitStack() as closing:
-            return _Running(settings, config, log, closing).loop()
+            try:
+                running = _Running(settings, config, log, signals, closing)
+            except Stopped as stopped:
+                log.info("stopped before it was ready; the rules stay", signal=str(stopped))
+                return 0
+            return running.loop()
 
 
 def _notice_kube_proxy(settings: Settings, log: Log) -> None:
@@ -135,9 +140,15 @@ class _Running:
     """
 
     def __init__(
-        self, settings: Settings, config: ProxyConfig, log: Log, closing: contextlib.ExitStack
+        self,
+        settings: Settings,
+        config: ProxyConfig,
+        log: Log,
+        signals: Signals,
+        closing: contextlib.ExitStack,
     ) -> None:
         self._settings = settings
+        self._signals = signals
         self._config = config
         self._log = log
         self._observe = settings.options.observe
@@ -203,30 +214,37 @@ class _Running:
 
     def loop(self) -> int:
         """Turn until a signal ends it."""
-        with signals_to(
-            (*_STOPPING, signal.SIGHUP), lambda number: self._inbox.put(_Signalled(number))
-        ):
-            wait, addresses_at = 0.0, math.inf
-            while True:
-                self._manager.alive()
-                longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
-                until_then = max(0.0, addresses_at - time.monotonic())
-                for item in self._inbox.wait(min(wait, longest, until_then)):
-                    if isinstance(item, _Signalled):
-                        if item.number in _STOPPING:
-                            return self._end(item.number)
-                        self._reload()
-                    elif isinstance(item, AddressesChanged):
-                        # They come in bursts, as Pods start; the kernel is asked once.
-                        addresses_at = min(addresses_at, time.monotonic() + _ADDRESSES_REST)
-                    elif isinstance(item, Broken):
-                        raise item.error
-                    else:
-                        self._agent.take(item)
-                if time.monotonic() >= addresses_at:
-                    addresses_at = math.inf
-                    self._agent.follow_addresses(node_facts.interfaces())
-                wait = self._agent.step()
+        self._signals.hand_to(lambda number: self._inbox.put(_Signalled(number)))
+        try:
+            number = self._turn()
+        except Stopped as stopped:
+            number = stopped.number
+        self._signals.ignore()
+        return self._end(number)
+
+    def _turn(self) -> int:
+        """Do what is due again and again; returns the signal that stops it."""
+        wait, addresses_at = 0.0, math.inf
+        while True:
+            self._manager.alive()
+            longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
+            until_then = max(0.0, addresses_at - time.monotonic())
+            for item in self._inbox.wait(min(wait, longest, until_then)):
+                if isinstance(item, _Signalled):
+                    if item.number in STOPPING:
+                        return item.number
+                    self._reload()
+                elif isinstance(item, AddressesChanged):
+                    # They come in bursts, as Pods start; the kernel is asked once.
+                    addresses_at = min(addresses_at, time.monotonic() + _ADDRESSES_REST)
+                elif isinstance(item, Broken):
+                    raise item.error
+                else:
+                    self._agent.take(item)
+            if time.monotonic() >= addresses_at:
+                addresses_at = math.inf
+                self._agent.follow_addresses(node_facts.interfaces())
+            wait = self._agent.step()
 
     def _end(self, number: int) -> int:
         self._manager.stopping()
@@ -257,7 +275,7 @@ class _Running:
         engines: list[Engine] = []
         refused: BackendUnavailable | None = None
         # A program that takes long ends in time, so to wait for one is no sign of a hang.
-        run = Programs(waiting=self._manager.alive)
+        run = Programs(waiting=self._manager.alive, looking=self._signals.at_once)
         for family in self._settings.families:
             try:
                 choice = choose_patiently(family, self._settings.backend, self._log, run)

@@ -22,6 +22,7 @@ from nptables.errors import (
     SaveSyntaxError,
     printable,
 )
+from nptables.signals import Signals
 
 WRONG_INPUT = 2
 REFUSED = 3
@@ -29,10 +30,13 @@ BUG = 70
 INTERRUPTED = 130
 
 
-def run(arguments: Sequence[str] | None) -> int:
-    """Run one command and turn whatever it raises into words and an exit code."""
+def run(arguments: Sequence[str], signals: Signals) -> int:
+    """Run one command and turn whatever it raises into words and an exit code.
+
+    `signals` is for commands that are stopped by signals on purpose.
+    """
     try:
-        code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
+        code = _invoke(list(arguments), signals)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads our output has read enough; a later flush must not complain again.
@@ -46,7 +50,7 @@ def run(arguments: Sequence[str] | None) -> int:
     except InvalidInput as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
-        if _wants_json(sys.argv[1:] if arguments is None else arguments):
+        if _wants_json(arguments):
             print_json({"problems": [problem.to_dict() for problem in error.problems]})
         return WRONG_INPUT
     except (SaveSyntaxError, RuleSyntaxError) as error:
@@ -69,11 +73,11 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     )
 
 
-def _invoke(arguments: list[str]) -> int:
+def _invoke(arguments: list[str], signals: Signals) -> int:
     if "_NPTABLES_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="nptables")
     try:
-        with cli.make_context("nptables", arguments) as context:
+        with cli.make_context("nptables", arguments, obj=signals) as context:
             result = cli.invoke(context)
     except click.exceptions.Exit as stopped:
         return stopped.exit_code

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import attrs
 
@@ -44,10 +45,13 @@ class Programs:
     """The Runner that starts programs.
 
     `waiting` is called about every second for as long as one runs, from a thread of its own, so
-    that whoever watches this process can tell a long wait, which ends in time, from a hang.
+    that whoever watches this process can tell a long wait, which ends in time, from a hang. A
+    program without input only looks, and runs in a context of `looking`: whoever ends it there
+    does no harm.
     """
 
     waiting: Callable[[], None] | None = None
+    looking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
         """Run a program to its end, with `text` as its standard input.
@@ -57,7 +61,7 @@ class Programs:
         """
         environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
         try:
-            with _told_of_it(self.waiting):
+            with _told_of_it(self.waiting), contextlib.nullcontext() if text else self.looking():
                 done = subprocess.run(
                     list(argv),
                     input=text.encode("utf-8", "surrogateescape"),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 
 import attrs
 
 from nptables.agent import running
 from nptables.cli import main
-from nptables.sources.apiserver import Settings
+from tests.support.pace import WATCH_SETTINGS, hasty_watch
 
 _run = running.run
 
 if __name__ == "__main__":
-    watch = Settings(first_pause=0.05, longest_pause=0.25)
-    running.run = lambda settings, log: _run(
-        attrs.evolve(settings, watch=watch, options=attrs.evolve(settings.options, settle=1.0)), log
+    watch = hasty_watch(json.loads(os.environ.get(WATCH_SETTINGS, "{}")))
+    running.run = lambda settings, *more: _run(
+        attrs.evolve(settings, watch=watch, options=attrs.evolve(settings.options, settle=1.0)),
+        *more,
     )
     sys.exit(main())

@@ -5,7 +5,6 @@ from nptables.agent.process.instance import InstanceLock
 from nptables.agent.process.logs import Log
 from nptables.agent.process.manager import ServiceManager
 from nptables.agent.process.patience import choose_patiently, leave_programs_their_stack
-from nptables.agent.process.signals import signals_to
 
 __all__ = [
     "Announcements",
@@ -14,5 +13,4 @@ __all__ = [
     "ServiceManager",
     "choose_patiently",
     "leave_programs_their_stack",
-    "signals_to",
 ]

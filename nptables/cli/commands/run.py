@@ -14,6 +14,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import ProxyConfig, names
 from nptables.model.config import parse_duration
+from nptables.signals import Signals
 
 
 class Duration(click.ParamType[float]):
@@ -109,7 +110,9 @@ class Duration(click.ParamType[float]):
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every sync.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
+@click.pass_obj
 def command(
+    signals: Signals,
     *,
     node_name: str | None,
     config_path: str | None,
@@ -160,7 +163,7 @@ def command(
         cleanup_on_exit=cleanup_on_exit,
         force=force,
     )
-    return run(settings, log)
+    return run(settings, log, signals)
 
 
 def _node_name(given: str | None, config: ProxyConfig) -> str:

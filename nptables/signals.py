@@ -1,0 +1,77 @@
+"""Signals to a process that starts slowly and must not lose one: caught first, acted on later.
+
+This module imports next to nothing, so that it can be the first one that a command needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+_CAUGHT = (*STOPPING, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """A signal to stop came while nothing needed to be brought to an end first.
+
+    Like KeyboardInterrupt it is no Exception, so that nobody takes it for a failure.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+class Signals:
+    """SIGTERM, SIGINT and SIGHUP; to be used in the main thread.
+
+    At first the two that stop raise Stopped wherever the program is, and SIGHUP is kept. From
+    `hand_to` on all go to a function, those that were kept included.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[int] = deque()
+        self._put: Callable[[int], None] = self._kept.append
+        self._at_once = True
+        self._over = False
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch them for as long as the context lasts."""
+        before = {number: signal.signal(number, self._arrived) for number in _CAUGHT}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def hand_to(self, put: Callable[[int], None]) -> None:
+        """Hand every signal to a function, which must not block."""
+        self._put = put
+        self._at_once = False
+        while self._kept:
+            put(self._kept.popleft())
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within this context a signal to stop raises Stopped, whoever is handed the others."""
+        before, self._at_once = self._at_once, True
+        try:
+            yield
+        finally:
+            self._at_once = before
+
+    def ignore(self) -> None:
+        """The end has begun: no signal changes anything any more."""
+        self._over = True
+
+    def _arrived(self, number: int, _: FrameType | None) -> None:
+        if self._over:
+            return
+        if self._at_once and number in STOPPING:
+            raise Stopped(number)
+        self._put(number)
