@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
+from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
@@ -20,22 +21,27 @@ MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
 class Followed:
     """What a sync did: the update, the plan that was carried out, and how that went.
 
-    `read` says that the tables were read first, since nobody knew for certain what they hold.
+    `read` says that the tables were read first. `found` is what they held, where they were read.
+    `drift` is what somebody else had changed in them, as far as that is known: there is none where
+    nobody looked, and it is not known while nobody knew for certain what they should hold.
     """
 
     update: Update
     plan: Plan
     applied: Applied
     read: bool
+    found: Ruleset | None = attrs.field(default=None, repr=False)
+    drift: Plan | None = None
 
 
 class Follower:
     """Brings the kernel what is pending, and knows when it no longer knows what the kernel has.
 
-    While all goes well a sync reads nothing and writes what the changes change. From the start,
-    after anything that failed, and after `doubt`, the tables are read and compared first.
+    While all goes well a sync reads nothing and writes what the changes change. At the start, after
+    anything that failed, and where it is asked for, the tables are read and compared first.
 
-    What is in `pending` is forgotten only once the kernel has accepted it. One thread at a time.
+    What is in `pending` is forgotten only once the kernel has accepted it. `writing` says whether
+    the last sync came to writing. One thread at a time.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Follower:
             )
         self.translator = translator
         self.pending = PendingChanges()
+        self.writing = False
         self._backend = backend
         self._applier = applier or (lambda backend, verify: Applier(backend, verify=verify))
         self._most_removed = MOST_REMOVED.get(backend.name, min(MOST_REMOVED.values()))
@@ -62,24 +69,32 @@ class Follower:
         """Whether the kernel is known to hold what the translator last accepted."""
         return self._certain
 
-    def doubt(self) -> None:
-        """Somebody else may have changed our rules: read them at the next sync."""
-        self._certain = False
-
-    def sync(self) -> Followed:
+    def sync(self, *, read: bool = False) -> Followed:
         """Bring the kernel what is pending. Raises what `Applier.apply` raises.
 
-        After an error the changes are still pending, and the next sync reads and converges.
+        With `read` the tables are read and compared even where it is known what they hold. After
+        an error in writing the changes are still pending, and the next sync reads and converges.
         """
-        read = not self._certain
+        self.writing = False
+        certain = self._certain
         update = self.translator.prepare(self.pending.take())
-        if read:
-            plan = diff(self._backend.read(), update.desired)
+        found = None
+        if read or not certain:
+            found = self._backend.read()
+            plan = diff(found, update.desired)
         else:
             plan = update.plan(most_removed=self._most_removed)
         self._certain = False
-        applied = self._applier(self._backend, read).apply(plan)
+        self.writing = True
+        applied = self._applier(self._backend, found is not None).apply(plan)
+        seen = found or applied.found
+        drift = self._drift(seen, update) if certain and seen is not None else None
         self._certain = True
         self.translator.accept(update)
         self.pending.accepted()
-        return Followed(update, plan, applied, read)
+        return Followed(update, plan, applied, found is not None, seen, drift)
+
+    def _drift(self, found: Ruleset, update: Update) -> Plan:
+        """What somebody else changed: all that is neither as it was nor as it shall be."""
+        wanted = diff(found, update.desired)
+        return wanted.in_common(diff(found, self.translator.translation())) if update else wanted

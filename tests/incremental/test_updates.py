@@ -9,6 +9,7 @@ import pytest
 
 import nptables.incremental.translator
 from nptables import Cluster, Family, ProxyConfig, translate
+from nptables.errors import KernelBusy, KernelRefused
 from nptables.incremental import Changes, IncrementalTranslator
 from nptables.kernel.following import Followed, Follower
 from nptables.testing import FakeKernel
@@ -291,16 +292,74 @@ def test_a_follower_refuses_a_translator_of_the_other_family() -> None:
         Follower(FakeKernel(), translator)
 
 
-def test_after_a_doubt_the_kernel_is_read_and_repaired() -> None:
+def test_whoever_asks_for_it_has_the_kernel_read_and_repaired() -> None:
     following = Following()
     following.kernel.restore("*nat\n:KUBE-NODEPORTS - [0:0]\nCOMMIT\n")
 
-    following.follower.doubt()
-    followed = following.follower.sync()
+    followed = following.follower.sync(read=True)
 
     assert followed.read
     assert not followed.update
+    assert followed.drift is not None
+    assert list(followed.drift.tables["nat"].changes) == ["KUBE-NODEPORTS"]
     assert len(following.kernel.read().lines("nat", "KUBE-NODEPORTS")) == 2
+
+
+def test_what_the_cluster_changed_meanwhile_is_no_drift() -> None:
+    following = Following()
+    following.kernel.restore("*nat\n:KUBE-MARK-MASQ - [0:0]\nCOMMIT\n")
+    following.follower.pending.service_gone(("default", "web"))
+
+    followed = following.follower.sync(read=True)
+
+    assert "10.96.0.2" not in following.kernel.read().to_save()
+    assert followed.drift is not None
+    assert list(followed.drift.tables["nat"].changes) == ["KUBE-MARK-MASQ"]
+
+
+def test_what_a_refused_sync_found_changed_is_told() -> None:
+    following = Following()
+    # What `iptables -t nat -F; iptables -t nat -X` leaves.
+    for chain, lines in list(following.kernel._tables["nat"].chains.items()):
+        lines.clear()
+        if chain not in following.kernel._tables["nat"].policies:
+            del following.kernel._tables["nat"].chains[chain]
+
+    followed = following.change(endpoint_slice(endpoint("10.244.1.9"), of="web"))
+
+    assert not followed.read
+    assert followed.applied.replanned == 1
+    assert followed.drift is not None
+    assert {"KUBE-MARK-MASQ", "KUBE-SERVICES"} <= set(followed.drift.tables["nat"].changes)
+    assert len(followed.drift.tables["nat"].insert) == 3
+    assert "filter" not in followed.drift.tables
+
+
+def test_after_an_error_nobody_knows_what_is_drift() -> None:
+    following = Following()
+
+    def refuse(_step: object) -> None:
+        raise KernelRefused("no")
+
+    following.kernel.before_commit = refuse
+    with pytest.raises(KernelRefused):
+        following.change(endpoint_slice(endpoint("10.244.1.9"), of="web"))
+    assert following.follower.writing
+    following.kernel.before_commit = None
+    assert following.follower.sync().drift is None
+
+
+def test_tables_that_cannot_be_read_are_no_failure_to_write() -> None:
+    following = Following()
+
+    def busy() -> None:
+        raise KernelBusy("not now")
+
+    following.kernel.read = busy  # type: ignore[assignment,method-assign]
+    with pytest.raises(KernelBusy):
+        following.follower.sync(read=True)
+    assert not following.follower.writing
+    assert following.follower.certain
 
 
 def test_a_translator_that_holds_a_cluster_from_the_start_has_its_rules() -> None:

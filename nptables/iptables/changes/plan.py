@@ -140,6 +140,16 @@ class Plan:
             for chain, line in plan.kept.items()
         }
 
+    def in_common(self, other: Plan) -> Plan:
+        """The changes of this plan to those chains and jumps that the other plan changes too."""
+        return attrs.evolve(
+            self,
+            tables={
+                name: _in_common(table, other.tables.get(name, TablePlan(name)))
+                for name, table in self.tables.items()
+            },
+        )
+
     def to_restore(self) -> str:
         """The text that carries the plan out when fed to `iptables-restore --noflush`.
 
@@ -156,6 +166,18 @@ class Plan:
             "drift": bool(self),
             "tables": {name: _table_json(plan) for name, plan in self.tables.items()},
         }
+
+
+def _in_common(table: TablePlan, other: TablePlan) -> TablePlan:
+    jumps = {insertion.line for insertion in other.insert}
+    return attrs.evolve(
+        table,
+        changes={c: change for c, change in table.changes.items() if c in other.changes},
+        ensure=tuple(chain for chain in table.ensure if chain in other.ensure),
+        discard=tuple(chain for chain in table.discard if chain in other.discard),
+        insert=tuple(insertion for insertion in table.insert if insertion.line in jumps),
+        remove=tuple(line for line in table.remove if line in other.remove),
+    )
 
 
 def _table_json(plan: TablePlan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import attrs
 
 from nptables.errors import printable
 from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.changes.plan import Plan
+from nptables.iptables.changes.plan import ChainChange, Plan
 from nptables.iptables.ruleset import chain_of
 
 # Who a line of a table belongs to, as people name it; an empty string for nobody in particular.
@@ -24,19 +24,37 @@ class ReportLine:
     text: str
 
 
+@attrs.frozen
+class ChangedLine:
+    """A rule line that a plan takes away or brings, or the declaration of an empty chain.
+
+    `kind` is removed or added.
+    """
+
+    table: str
+    chain: str
+    kind: str
+    line: str
+
+
 _SIGNS = {"removed": "-", "added": "+", "same": " "}
 
 
-def report_lines(plan: Plan, group_of: GroupOf) -> Iterator[ReportLine]:
+def report_lines(
+    plan: Plan, group_of: GroupOf, changes: Iterable[ChangedLine] | None = None
+) -> Iterator[ReportLine]:
     """The plan as a unified diff grouped by what `group_of` says of each line.
 
-    What belongs to nobody in particular comes first. Below are the chains that others keep in
-    use and those that differ in comments only. Control characters are escaped.
+    With `changes` only these of its lines are shown. What belongs to nobody in particular comes
+    first. Below are the chains that others keep in use and those that differ in comments only.
+    Control characters are escaped.
     """
     groups: dict[str, dict[tuple[str, str], list[ReportLine]]] = {}
-    for table, chain, kind, line in _changed_lines(plan):
-        found = groups.setdefault(group_of(table, line), {}).setdefault((table, chain), [])
-        found.append(ReportLine(kind, _SIGNS[kind] + printable(line, 4000)))
+    for change in changed_lines(plan) if changes is None else changes:
+        chains = groups.setdefault(group_of(change.table, change.line), {})
+        chains.setdefault((change.table, change.chain), []).append(
+            ReportLine(change.kind, _SIGNS[change.kind] + printable(change.line, 4000))
+        )
     for group in sorted(groups):
         yield ReportLine("heading", f"# {printable(group) or 'rules that are always there'}")
         for (table, chain), lines in groups[group].items():
@@ -71,47 +89,50 @@ def _fate(plan: Plan, table: str, chain: str) -> str:
     return ""
 
 
-def _changed_lines(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
-    """Table, chain, kind and text of everything that changes."""
+def changed_lines(plan: Plan) -> Iterator[ChangedLine]:
+    """Everything that a plan changes, line by line."""
     for name, table in plan.tables.items():
         for line in table.remove:
-            yield name, chain_of(line), "removed", line
+            yield ChangedLine(name, chain_of(line), "removed", line)
         for insertion in table.insert:
-            yield name, chain_of(insertion.line), "added", insertion.line
+            yield ChangedLine(name, chain_of(insertion.line), "added", insertion.line)
         for chain in (*table.ensure, *table.discard):
-            sign = "added" if chain in table.ensure else "removed"
-            yield name, chain, sign, f":{chain} -"
+            kind = "added" if chain in table.ensure else "removed"
+            yield ChangedLine(name, chain, kind, f":{chain} -")
         for change in table.changes.values():
-            kind = {"create": "added", "delete": "removed"}.get(change.kind)
-            lines = change.after if change.after is not None else change.before
-            if kind is not None:
-                # An empty chain has no line that could stand for it.
-                shown: Sequence[str] = lines or (f":{change.chain} -",)
-                yield from ((name, change.chain, kind, line) for line in shown)
-            elif change.kind == "edit":
-                yield from ((name, change.chain, "removed", line) for line in change.removed)
-                yield from ((name, change.chain, "added", line) for line in change.added)
-            else:
-                yield from _rewritten(name, change.chain, change.before or (), change.after or ())
+            for kind, line in _lines_of(change):
+                yield ChangedLine(name, change.chain, kind, line)
 
 
 _MOST_COMPARED = 2000
 
 
-def _rewritten(
-    table: str, chain: str, before: Sequence[str], after: Sequence[str]
-) -> Iterator[tuple[str, str, str, str]]:
+def _lines_of(change: ChainChange) -> Iterator[tuple[str, str]]:
+    """Kind and text of the lines of a chain that change."""
+    kind = {"create": "added", "delete": "removed"}.get(change.kind)
+    if kind is not None:
+        lines = change.after if change.after is not None else change.before
+        # An empty chain has no line that could stand for it.
+        yield from ((kind, line) for line in lines or (f":{change.chain} -",))
+    elif change.kind == "edit":
+        yield from (("removed", line) for line in change.removed)
+        yield from (("added", line) for line in change.added)
+    else:
+        yield from _rewritten(change.before or (), change.after or ())
+
+
+def _rewritten(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The lines that differ, in their order; of very long chains as sets."""
     if max(len(before), len(after)) > _MOST_COMPARED:
         old, new = set(before), set(after)
-        yield from ((table, chain, "removed", line) for line in before if line not in new)
-        yield from ((table, chain, "added", line) for line in after if line not in old)
+        yield from (("removed", line) for line in before if line not in new)
+        yield from (("added", line) for line in after if line not in old)
         return
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag != "equal":
-            yield from ((table, chain, "removed", line) for line in before[i1:i2])
-            yield from ((table, chain, "added", line) for line in after[j1:j2])
+            yield from (("removed", line) for line in before[i1:i2])
+            yield from (("added", line) for line in after[j1:j2])
 
 
 def chain_or_target(line: str) -> tuple[str, str]:

@@ -27,7 +27,8 @@ class Applied:
 
     `commits` counts the commits, `kept` are the chains (table, chain) that stay because others use
     them, `replanned` is how often the plan was made anew because somebody else changed the tables.
-    `verified` says that the tables were read back, `after` is what was read then.
+    `verified` says that the tables were read back, `after` is what was read then. `found` is what
+    the tables held where the plan did not fit them.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Applied:
     replanned: int = 0
     verified: bool = False
     after: Ruleset | None = attrs.field(default=None, repr=False)
+    found: Ruleset | None = attrs.field(default=None, repr=False)
 
 
 class Applier:
@@ -87,10 +89,12 @@ class Applier:
                 left = self._anew(plan, stuck, self.backend.read())
                 continue
             except KernelRefused as error:
-                anew = self._anew(plan, stuck, self.backend.read())
+                found = self.backend.read()
+                anew = self._anew(plan, stuck, found)
                 if done.replanned == _MOST_PLANS or anew.tables == left.tables:
                     raise self._explained(error, left) from error
-                left, done = anew, attrs.evolve(done, replanned=done.replanned + 1)
+                left = anew
+                done = attrs.evolve(done, replanned=done.replanned + 1, found=done.found or found)
                 continue
             stuck |= kept
             done = attrs.evolve(done, commits=done.commits + commits)
