@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import attrs
 
 from nptables.agent.tally import Tally
-from nptables.errors import BackendUnavailable
+from nptables.errors import BackendUnavailable, KernelError
 from nptables.family import Family
 from nptables.incremental import Changes, IncrementalTranslator, Update
 from nptables.iptables import Ruleset
@@ -43,13 +44,15 @@ class Outcome:
     """What a sync or a verification of one family did.
 
     `plan` is what was to do; `read` says that the kernel was read first, `commits` how many
-    commits it took (0 where only observing). `flows` is None where no UDP was concerned.
+    commits it took (0 where only observing). `drift` is what others had changed, as far as that
+    is known (see Follower). `flows` is None where no UDP was concerned.
     """
 
     family: Family
     plan: Plan
     read: bool
     commits: int = 0
+    drift: Plan | None = None
     flows: Flows | None = None
     notices: tuple[Notice, ...] = ()
 
@@ -78,60 +81,64 @@ class Engine:
         self._observe = observe
         self._clean_flows = clean_flows
         self._clock = clock
-        self._waiting = Changes()
         self._follower: Follower | None = None
+        self._canaries = False
 
     def add(self, changes: Changes) -> None:
         """Take changes in; they count until a sync has brought them to the kernel.
 
-        The first must have the node and the configuration.
+        Raises ValueError if the first do not have the node and the configuration.
         """
         if self._follower is None:
-            self._waiting = self._waiting.then(changes)
-        else:
-            self._follower.pending.add(changes)
+            if changes.node is None or changes.config is None:
+                raise ValueError("the first changes must have the node and the configuration")
+            translator = IncrementalTranslator(changes.node, changes.config, self.family)
+            self._follower = Follower(self.backend, translator)
+        self._follower.pending.add(changes)
+
+    @property
+    def writing(self) -> bool:
+        """Whether the last sync came to writing; if it failed, that is what failed."""
+        return self._follower is not None and self._follower.writing
 
     def sync(self) -> Outcome:
         """Bring the kernel what changed. Raises KernelError."""
+        return self._bring(read=False)
+
+    def verify(self) -> Outcome:
+        """The same, from what the kernel really holds.
+
+        Where the tables cannot be read, what is known of them stays known: syncs go on.
+        Raises KernelError.
+        """
+        return self._bring(read=True)
+
+    def _bring(self, *, read: bool) -> Outcome:
         follower = self._started()
         if self._observe:
             return self._compare(follower)
-        done = follower.sync()
-        if done.read and not has_canaries(done.plan.before):
-            plant_canaries(self.backend)
-        before, after = self._follow(done.update, done.plan, read=done.read)
+        done = follower.sync(read=read)
+        before, after = self._follow(done.update, done.found)
+        if done.found is not None:
+            self._canaries = has_canaries(done.found)
+            with suppress(KernelError):
+                # What cannot be done now is done before the next check.
+                self._plant()
         return Outcome(
             self.family,
             done.plan,
             done.read,
             done.applied.commits,
+            done.drift,
             self._clean(before, after) if done.read or before or after else None,
             self._notices(done.plan, read=done.read),
-        )
-
-    def verify(self) -> Outcome:
-        """The same, from what the kernel really holds: the plan is what others changed.
-
-        Where the tables cannot be read, what is known of them stays known: syncs go on.
-        Raises KernelError.
-        """
-        follower = self._started()
-        if self._observe or not follower.certain or len(follower.pending):
-            follower.doubt()
-            return self.sync()
-        plan = diff(self.backend.read(), follower.translator.translation())
-        if plan or not has_canaries(plan.before):
-            follower.doubt()
-            return self.sync()
-        flows = self._clean(self.tally.udp(), self.tally.udp())
-        return Outcome(
-            self.family, plan, read=True, flows=flows, notices=self._notices(plan, read=True)
         )
 
     def missing(self) -> tuple[str, ...]:
         """What is gone of canaries and jumps, in words. Raises KernelError."""
         if self._observe or self._follower is None:
             return ()
+        self._plant()
         return missing_rules(self.backend, ownership())
 
     def remove(self) -> None:
@@ -142,30 +149,30 @@ class Engine:
 
     def _started(self) -> Follower:
         if self._follower is None:
-            node, config = self._waiting.node, self._waiting.config
-            if node is None or config is None:
-                raise ValueError("the first changes must have the node and the configuration")
-            translator = IncrementalTranslator(node, config, self.family)
-            self._follower = Follower(self.backend, translator)
-            self._follower.pending.add(self._waiting)
-            self._waiting = Changes()
+            raise ValueError("there is nothing to bring before the first changes")
         return self._follower
+
+    def _plant(self) -> None:
+        if not self._canaries:
+            plant_canaries(self.backend)
+            self._canaries = True
 
     def _compare(self, follower: Follower) -> Outcome:
         """What the kernel lacks, without writing anything."""
         update = follower.translator.prepare(follower.pending.take())
-        plan = diff(self.backend.read(), update.desired)
-        self._follow(update, plan, read=True)
+        found = self.backend.read()
+        plan = diff(found, update.desired)
+        self._follow(update, found)
         follower.translator.accept(update)
         follower.pending.accepted()
         return Outcome(self.family, plan, read=True, notices=self._notices(plan, read=True))
 
-    def _follow(self, update: Update, plan: Plan, *, read: bool) -> tuple[Frontends, Frontends]:
+    def _follow(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
         """Count the rules anew; returns the UDP frontends before and after."""
         before, after = self.tally.take(update)
-        if read:
+        if found is not None:
             # Nobody knows what the kernel held but the kernel itself.
-            return {**udp_frontends(plan.before), **before}, self.tally.udp()
+            return {**udp_frontends(found), **before}, self.tally.udp()
         return before, after
 
     def _clean(self, before: Frontends, after: Frontends) -> Flows | None:

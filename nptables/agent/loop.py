@@ -7,8 +7,10 @@ from typing import Protocol
 
 import attrs
 
+from nptables.agent.drift import Differences, Drift
 from nptables.agent.engine import Engine, Outcome
 from nptables.agent.health import Health
+from nptables.agent.lane import Lane
 from nptables.agent.picture import Pending, Picture
 from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
@@ -59,18 +61,39 @@ class Reporter(Protocol):
         """Changes came in; both numbers are totals."""
 
     def synced(
-        self, task: Task, outcomes: Sequence[Outcome], pending: Pending, seconds: float
+        self, task: Task, outcome: Outcome, pending: Pending, seconds: float, differing: int
     ) -> None:
-        """The kernel is as the cluster wants it, or in observe mode was compared with it."""
+        """The kernel is as the cluster wants it, or in observe mode was compared with it.
 
-    def drift(self, outcome: Outcome) -> None:
+        There so many rule lines are drift.
+        """
+
+    def drift(self, family: Family, drift: Drift) -> None:
         """Somebody changed our rules; unless only observing, they are repaired by now."""
 
-    def flushed(self, family: str, missing: Sequence[str]) -> None:
+    def settled(self, family: Family) -> None:
+        """In observe mode: what differed no longer does."""
+
+    def flushed(self, family: Family, missing: Sequence[str]) -> None:
         """Canaries or jumps are gone; everything is verified next."""
 
-    def failed(self, task: Task, error: NptablesError, retry_in: float) -> None:
+    def failed(self, failure: Failure) -> None:
         """A sync, a verification or a check failed."""
+
+
+@attrs.frozen
+class Failure:
+    """What failed for a family, why, and in how many seconds it is tried again.
+
+    `writing` says that it was the writing that failed, `first` that nothing ever succeeded.
+    """
+
+    family: Family
+    task: Task
+    error: NptablesError
+    retry_in: float
+    writing: bool
+    first: bool
 
 
 class PodCIDRsChanged(NptablesError):
@@ -104,23 +127,36 @@ class Agent:
         self.config = config
         self.options = options
         self.picture = Picture(node_name)
-        self._prepare = prepare
-        self._facts = NodeFacts()
         self.health = health
         self.health.timeout = 2 * config.sync_period
-        self.engines = list(engines)
         self.started = False
-        self.synced = False
+        self._prepare = prepare
+        self._facts = NodeFacts()
         self._reporter = reporter
         self._clock = clock
         self._random = random
         self._began = clock()
-        self._changed_at = self._began
         self._said: tuple[str, ...] = ()
-        self._outcomes: list[Outcome] = []
         self._pod_cidrs: tuple[str, ...] = ()
         self._node_known: bool | None = None
-        self._schedule = self._make_schedule()
+        self.lanes = [
+            Lane(
+                engine,
+                Schedule(self._periods(), self._backoff()),
+                Differences(settle=options.settle, repeat=options.verify_period),
+            )
+            for engine in engines
+        ]
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """The engines, one a family."""
+        return tuple(lane.engine for lane in self.lanes)
+
+    @property
+    def synced(self) -> bool:
+        """Whether every family was in sync at least once."""
+        return all(lane.synced for lane in self.lanes)
 
     def take(self, event: Event) -> None:
         """Take in what the API server said. Raises PodCIDRsChanged."""
@@ -157,38 +193,44 @@ class Agent:
         self.config = config
         self.health.timeout = 2 * config.sync_period
         self.picture.touch()
-        self._use_facts()
         if self.started:
-            self._begin(self._clock())
+            self._facts = self._prepare(self.picture.node_with_facts(), config)
+            for lane in self.lanes:
+                lane.schedule.follow(self._periods(), self._backoff(), self._clock())
+        self._use_facts()
+        self._note_change()
 
     def step(self) -> float:
-        """Do what is due, one thing at most; returns the seconds until to call again.
+        """Do what is due, one thing a family at most; returns the seconds until to call again.
 
         Raises PodCIDRsChanged where there is no point in going on.
         """
-        now = self._clock()
         if not self.started:
+            now = self._clock()
             reasons = self._missing(now)
             if reasons:
                 if reasons != self._said:
                     self._said = reasons
                     self._reporter.waiting(reasons)
                 return 1.0
-            self.started = True
-            self._pod_cidrs = self.picture.node.pod_cidrs if self.picture.node else ()
             self._begin(now)
-        task = self._schedule.due(now)
-        if task is not None:
-            self._do(task, now)
-            self.health.pending_since = self._schedule.pending_since
-        return self._schedule.wait(self._clock())
+        for lane in self.lanes:
+            now = self._clock()
+            task = lane.schedule.due(now)
+            if task is not None:
+                self._do(lane, task, now)
+        self._publish()
+        return min(lane.schedule.wait(self._clock()) for lane in self.lanes)
 
     def _begin(self, now: float) -> None:
         node = self.picture.node_with_facts()
         self._facts = self._prepare(node, self.config)
+        self.started = True
+        self._pod_cidrs = node.pod_cidrs
         self._use_facts()
-        self._schedule = self._make_schedule()
-        self._schedule.begin(now)
+        for lane in self.lanes:
+            lane.schedule.begin(now)
+        self._note_change()
 
     def _missing(self, now: float) -> tuple[str, ...]:
         """What the first sync waits for."""
@@ -236,8 +278,8 @@ class Agent:
         """
         node, config = self.picture.node_with_facts(), self.config
         node = attrs.evolve(node, facts=self._facts)
-        for engine in self.engines:
-            engine.local_addresses = frozenset(node.interface_addresses(engine.family))
+        for lane in self.lanes:
+            lane.engine.local_addresses = frozenset(node.interface_addresses(lane.family))
         contexts = [make_context(node, config, family) for family in Family]
         wanted = {a for c in contexts if not c.all_addresses for a in c.node_port_addresses}
         listed = self._facts.interfaces
@@ -252,80 +294,73 @@ class Agent:
         self.picture.take_facts(attrs.evolve(self._facts, interfaces=listed, routes=None))
 
     def _note_change(self) -> None:
-        if self.started and self.picture.dirty:
-            now = self._clock()
-            self._changed_at = now
-            self._schedule.changed(now)
-            self.health.pending_since = self._schedule.pending_since
+        """Hand every lane what changed; each brings it to the kernel in its own time."""
+        if not self.started or not self.picture.dirty:
+            return
+        pending, changes = self.picture.take_changes(self.config)
+        for lane in self.lanes:
+            lane.add(changes, pending)
+            lane.schedule.changed(self._clock())
+        self._publish()
 
-    def _do(self, task: Task, now: float) -> None:
+    def _publish(self) -> None:
+        """Let the probes know since when a change waits."""
+        waiting = [lane.schedule.pending_since for lane in self.lanes]
+        self.health.pending_since = min((at for at in waiting if at is not None), default=None)
+
+    def _do(self, lane: Lane, task: Task, now: float) -> None:
         try:
             if task is Task.CHECK:
-                self._check()
-            else:
-                self._sync(task, now)
-        except NptablesError as error:
-            pause = self._schedule.failed(task, self._clock())
-            self._reporter.failed(task, error, pause)
-        else:
-            self._schedule.done(task, now, self._clock())
-            if task is Task.CHECK:
+                self._check(lane)
+                lane.schedule.done(task, now, self._clock())
                 return
-            self._settle_observed()
-
-    def _check(self) -> None:
-        for engine in self.engines:
-            missing = engine.missing()
-            if missing:
-                self._reporter.flushed(engine.family.value, missing)
-                self._schedule.verify_at(self._clock())
-
-    def _sync(self, task: Task, started: float) -> None:
-        """Sync or verify every family; a failure of one does not keep the others waiting."""
-        pending, changes = self.picture.pending(), self.picture.changes(self.config)
-        outcomes: list[Outcome] = []
-        failure: NptablesError | None = None
-        for engine in self.engines:
-            engine.add(changes)
-            try:
-                outcomes.append(engine.verify() if task is Task.VERIFY else engine.sync())
-            except NptablesError as error:
-                failure = failure or error
-        if task is Task.VERIFY and not self.options.observe:
-            for outcome in outcomes:
-                if outcome.plan:
-                    self._reporter.drift(outcome)
-        if failure is not None:
-            raise failure
-        self.picture.forget()
-        self.synced = True
-        self._outcomes = outcomes
-        self._reporter.synced(task, outcomes, pending, self._clock() - started)
-
-    def _settle_observed(self) -> None:
-        """In observe mode a difference counts once the other proxy had time to follow."""
-        if not self.options.observe:
+            outcome = lane.engine.verify() if task is Task.VERIFY else lane.engine.sync()
+        except NptablesError as error:
+            pause = lane.schedule.failed(task, self._clock())
+            writing = task is not Task.CHECK and lane.engine.writing
+            self._reporter.failed(
+                Failure(lane.family, task, error, pause, writing, first=not lane.synced)
+            )
             return
-        different = [outcome for outcome in self._outcomes if outcome.plan]
-        if not different:
-            return
-        now = self._clock()
-        settled = self._changed_at + self.options.settle
-        if now < settled:
-            self._schedule.verify_at(settled)
-            return
-        for outcome in different:
-            self._reporter.drift(outcome)
+        done = self._clock()
+        # Whatever read the tables has verified them.
+        lane.schedule.done(Task.VERIFY if outcome.read else Task.SYNC, now, done)
+        lane.synced = True
+        if self.options.observe:
+            self._observe(lane, outcome, done)
+        elif outcome.drift:
+            self._reporter.drift(lane.family, Drift.of(outcome.drift))
+        drift = lane.differences.drift
+        differing = 0 if drift is None else len(drift.lines)
+        self._reporter.synced(task, outcome, lane.take_pending(), done - now, differing)
 
-    def _make_schedule(self) -> Schedule:
+    def _check(self, lane: Lane) -> None:
+        missing = lane.engine.missing()
+        if missing:
+            self._reporter.flushed(lane.family, missing)
+            lane.schedule.verify_at(self._clock())
+
+    def _observe(self, lane: Lane, outcome: Outcome, now: float) -> None:
+        """Tell what lasts, and when it is over."""
+        seen = lane.differences
+        before = seen.drift
+        news = seen.compare(outcome.plan, now)
+        if news and seen.drift is not None:
+            self._reporter.drift(lane.family, seen.drift)
+        elif before is not None and seen.drift is None:
+            self._reporter.settled(lane.family)
+        lane.schedule.verify_at(seen.next_look)
+
+    def _periods(self) -> Periods:
         options, config = self.options, self.config
-        check = config.sync_period if options.check_period is None else options.check_period
-        return Schedule(
-            Periods(
-                min_sync=config.min_sync_period,
-                longest_retry=config.sync_period,
-                check=check,
-                verify=options.verify_period,
-            ),
-            Backoff(self._random, first=FIRST_RETRY, longest=max(FIRST_RETRY, config.sync_period)),
+        return Periods(
+            # An observer reads whole tables, and another proxy needs time to follow anyway.
+            min_sync=options.settle if options.observe else config.min_sync_period,
+            longest_retry=config.sync_period,
+            check=config.sync_period if options.check_period is None else options.check_period,
+            verify=options.verify_period,
         )
+
+    def _backoff(self) -> Backoff:
+        longest = max(FIRST_RETRY, self.config.sync_period)
+        return Backoff(self._random, first=FIRST_RETRY, longest=longest)

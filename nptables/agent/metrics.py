@@ -11,7 +11,6 @@ from typing import Any
 
 from nptables.agent.engine import Outcome
 from nptables.agent.picture import Pending
-from nptables.agent.schedule import Task
 from nptables.agent.tally import Tally
 from nptables.errors import MissingPackage
 from nptables.family import Family
@@ -149,11 +148,13 @@ class Metrics:
         )
         self._drift = self._counter(
             "nptables_drift_total",
-            "Verifications that found rules changed by others",
+            "How often rules were found changed by others",
             _FAMILY,
         )
         self._drift_now = self._gauge(
-            "nptables_drift_lines", "Rule lines that differ, as of the last comparison", _FAMILY
+            "nptables_drift_lines",
+            "Rule lines that differ and are not repaired, as of the last comparison",
+            _FAMILY,
         )
         self._flushed = self._counter(
             "nptables_flushed_total", "Checks that found canaries or jumps missing", _FAMILY
@@ -171,8 +172,9 @@ class Metrics:
         self._lost_events = self._counter(
             "nptables_event_failures_total", "Kubernetes Events that could not be written"
         )
-        self._totals = [0, 0]
-        self._synced_totals = [0, 0]
+        self._began = wall()
+        self._totals = (0, 0)
+        self._synced_totals: dict[Family, tuple[int, int]] = {}
 
     def render(self) -> bytes:
         """The metrics as text for Prometheus."""
@@ -183,54 +185,48 @@ class Metrics:
         """The totals of changes seen so far; a sync is queued for them."""
         self._services_total.inc(services - self._totals[0])
         self._endpoints_total.inc(endpoints - self._totals[1])
-        self._totals = [services, endpoints]
-        self._services_pending.set(services - self._synced_totals[0])
-        self._endpoints_pending.set(endpoints - self._synced_totals[1])
+        self._totals = (services, endpoints)
         for family in families:
+            self._synced_totals.setdefault(family, (0, 0))
             self._last_queued.labels(family.value).set(self._wall())
+        self._count_pending()
 
     def synced(
-        self,
-        task: Task,
-        outcomes: Sequence[Outcome],
-        pending: Pending,
-        seconds: float,
-        tallies: Mapping[Family, Tally],
+        self, outcome: Outcome, pending: Pending, seconds: float, tally: Tally, differing: int
     ) -> None:
-        """A sync or a verification succeeded."""
-        self._synced_totals = list(self._totals)
-        self._services_pending.set(0)
-        self._endpoints_pending.set(0)
-        now = self._wall()
-        for outcome in outcomes:
-            family = outcome.family.value
-            self._duration.labels(family).observe(seconds)
-            (self._full if outcome.read else self._partial).labels(family).observe(seconds)
-            self._last.labels(family).set(now)
-            for triggered in pending.triggered if task is Task.SYNC else ():
-                self._programming.labels(family).observe(max(0.0, now - triggered))
-            self._count_rules(outcome, tallies[outcome.family])
-            for policy, count in tallies[outcome.family].no_local.items():
-                self._no_local.labels(family, policy).set(count)
-            self._drift_now.labels(family).set(0 if outcome.commits else changed_lines(outcome))
-            if outcome.flows is not None and not outcome.flows.problem:
-                self._flows_seconds.labels(family).observe(outcome.flows.seconds)
-                self._flows_deleted.labels(family).inc(outcome.flows.deleted)
+        """A sync or a verification of a family succeeded; so many rule lines differ still."""
+        family, now = outcome.family, self._wall()
+        label = family.value
+        self._synced_totals[family] = self._totals
+        self._count_pending()
+        self._duration.labels(label).observe(seconds)
+        (self._full if outcome.read else self._partial).labels(label).observe(seconds)
+        self._last.labels(label).set(now)
+        for of, triggered in pending.triggered.values():
+            # What happened before the start says nothing of how fast this is.
+            if of is family and triggered > self._began:
+                self._programming.labels(label).observe(max(0.0, now - triggered))
+        self._count_rules(outcome, tally)
+        for policy, count in tally.no_local.items():
+            self._no_local.labels(label, policy).set(count)
+        self._drift_now.labels(label).set(differing)
+        if outcome.flows is not None and not outcome.flows.problem:
+            self._flows_seconds.labels(label).observe(outcome.flows.seconds)
+            self._flows_deleted.labels(label).inc(outcome.flows.deleted)
 
-    def failed(self, families: Iterable[Family], *, partial: bool) -> None:
-        """A sync failed."""
-        for family in families:
-            self._failures.labels(family.value).inc()
-            if partial:
-                self._partial_failures.labels(family.value).inc()
+    def failed(self, family: Family, *, partial: bool) -> None:
+        """Rules could not be written."""
+        self._failures.labels(family.value).inc()
+        if partial:
+            self._partial_failures.labels(family.value).inc()
 
-    def drift(self, outcome: Outcome) -> None:
+    def drift(self, family: Family) -> None:
         """Somebody changed our rules."""
-        self._drift.labels(outcome.family.value).inc()
+        self._drift.labels(family.value).inc()
 
-    def flushed(self, family: str) -> None:
+    def flushed(self, family: Family) -> None:
         """Canaries or jumps are gone."""
-        self._flushed.labels(family).inc()
+        self._flushed.labels(family.value).inc()
 
     def watch_failed(self, resource: str, code: int) -> None:
         """A request to the API server failed."""
@@ -248,6 +244,12 @@ class Metrics:
     def probed(self, probe: str, code: int) -> None:
         """A health probe was answered."""
         (self._healthz if probe == "healthz" else self._livez).labels(str(code)).inc()
+
+    def _count_pending(self) -> None:
+        """A change is pending until every family has it."""
+        synced = list(self._synced_totals.values()) or [self._totals]
+        self._services_pending.set(self._totals[0] - min(services for services, _ in synced))
+        self._endpoints_pending.set(self._totals[1] - min(endpoints for _, endpoints in synced))
 
     def _count_rules(self, outcome: Outcome, tally: Tally) -> None:
         family = outcome.family.value
@@ -289,14 +291,3 @@ class _Counters:
         for counter, (name, text) in _COUNTER_NAMES.items():
             if counter in found:
                 yield CounterMetricFamily(name, text, value=found[counter][0])
-
-
-def changed_lines(outcome: Outcome) -> int:
-    """How many rule lines a plan adds and removes."""
-    return sum(
-        len(change.added) + len(change.removed)
-        if change.after is not None
-        else len(change.before or ())
-        for table in outcome.plan.tables.values()
-        for change in table.changes.values()
-    ) + sum(len(t.insert) + len(t.remove) for t in outcome.plan.tables.values())

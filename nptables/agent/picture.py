@@ -1,7 +1,7 @@
 """What is known of the cluster and the node, kept current by events.
 
-The picture counts what changed since the last sync and remembers when those changes happened, so
-that the loop can say how long they took. It is complete once both lists are there and the Node
+The picture remembers what changed since it was last asked, and when those changes happened, so that
+the loop can say how long they took. It is complete once both lists are there and the Node
 is known or was awaited for long enough.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from nptables.errors import Problem
+from nptables.family import Family
 from nptables.incremental import Changes
 from nptables.model import Cluster, EndpointSlice, Node, NodeFacts, ProxyConfig, Service
 from nptables.sources.apiserver import Changed, Listed
@@ -23,13 +24,14 @@ Key = tuple[str, str]
 class Pending:
     """What changed since the last sync: keys of Services and slices, and when it happened.
 
-    `everything` is set where the node, its facts or the configuration changed too.
+    `everything` is set where the node, its facts or the configuration changed too. `triggered`
+    has, by slice, its family and when the change that it reports happened.
     """
 
     services: frozenset[Key] = frozenset()
     slices: frozenset[Key] = frozenset()
     everything: bool = False
-    triggered: tuple[float, ...] = ()
+    triggered: Mapping[Key, tuple[Family, float]] = attrs.field(factory=dict)
 
 
 class Picture:
@@ -54,8 +56,6 @@ class Picture:
         self.endpoint_changes = 0
         self._services: set[Key] = set()
         self._slices: set[Key] = set()
-        self._new_services: set[Key] = set()
-        self._new_slices: set[Key] = set()
         self._everything = True
         self._triggered: dict[Key, float] = {}
 
@@ -66,7 +66,7 @@ class Picture:
 
     @property
     def dirty(self) -> bool:
-        """Whether anything changed since the last sync."""
+        """Whether anything changed since `take_changes`."""
         return bool(self._services or self._slices or self._everything)
 
     def take(self, event: Listed | Changed) -> tuple[Problem, ...]:
@@ -87,42 +87,41 @@ class Picture:
         """Everything has to be looked at again, because the configuration changed."""
         self._everything = True
 
-    def changes(self, config: ProxyConfig) -> Changes:
-        """What changed since this was asked last, for the engines; all of it the first time."""
-        node = self.node_with_facts() if self._everything else None
-        found = Changes(
-            {key: self.services.get(key) for key in self._new_services},
-            {key: self.slices.get(key) for key in self._new_slices},
-            node,
-            config if self._everything else None,
-        )
-        self._new_services.clear()
-        self._new_slices.clear()
-        return found
-
-    def pending(self) -> Pending:
-        """What changed since the last sync, as a value."""
-        return Pending(
+    def take_changes(self, config: ProxyConfig) -> tuple[Pending, Changes]:
+        """What changed since this was asked last, all of it the first time."""
+        pending = Pending(
             frozenset(self._services),
             frozenset(self._slices),
             self._everything,
-            tuple(self._triggered.values()),
+            {
+                key: (found.family, at)
+                for key, at in self._triggered.items()
+                if (found := self.slices.get(key)) is not None and found.family is not None
+            },
         )
-
-    def forget(self) -> None:
-        """What was pending has reached the kernel; events come between syncs only."""
+        changes = Changes(
+            {key: self.services.get(key) for key in self._services},
+            {key: self.slices.get(key) for key in self._slices},
+            self.node_with_facts() if self._everything else None,
+            config if self._everything else None,
+        )
         self._services.clear()
         self._slices.clear()
         self._triggered.clear()
         self._everything = False
+        return pending, changes
 
     def local_endpoints(self) -> dict[Key, int]:
-        """How many ready endpoints each Service with a health-check port has on this node."""
+        """How many ready endpoints each Service with a health-check port has on this node.
+
+        Those of the Service's first family count, as in kube-proxy, where one family has the port.
+        """
         return {
             key: len(
                 {
                     endpoint.address
                     for endpoint_slice in self._slices_of.get(key, {}).values()
+                    if endpoint_slice.family is next(iter(self.services[key].cluster_ips), None)
                     for endpoint in endpoint_slice.endpoints
                     if endpoint.ready and endpoint.node_name == self.node_name
                 }
@@ -207,12 +206,10 @@ class Picture:
     def _note_services(self, keys: Iterable[Key]) -> None:
         keys = set(keys)
         self._services |= keys
-        self._new_services |= keys
         self.service_changes += len(keys)
 
     def _note_slices(self, keys: set[Key], triggered: Mapping[Key, float]) -> None:
         self._slices |= keys
-        self._new_slices |= keys
         self.endpoint_changes += len(keys)
         for key in keys & triggered.keys():
             # Of several changes before one sync the oldest waited longest.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from nptables.agent.drift import Drift
 from nptables.agent.engine import Outcome
 from nptables.agent.health import Health
-from nptables.agent.metrics import Metrics, changed_lines
+from nptables.agent.loop import Failure
+from nptables.agent.metrics import Metrics
 from nptables.agent.picture import Pending
 from nptables.agent.process import Announcements, Log, ServiceManager
 from nptables.agent.schedule import Task
 from nptables.agent.tally import Tally
-from nptables.errors import KernelRefused, NptablesError, Problem
+from nptables.errors import KernelRefused, Problem
 from nptables.family import Family
 from nptables.iptables.changes.report import report_lines
 from nptables.sources.apiserver import Trouble, Watching
@@ -52,7 +54,7 @@ class Reports:
         self._wall = wall
         self._after_sync = after_sync
         self._announcements = announcements
-        self._first = True
+        self._unsynced = set(tallies)
         self._waited = False
         self.watches: dict[str, str] = {}
 
@@ -104,51 +106,49 @@ class Reports:
         self._metrics.queued(services, endpoints, self._families)
 
     def synced(
-        self,
-        task: Task,
-        outcomes: Sequence[Outcome],
-        pending: Pending,
-        seconds: float,
+        self, task: Task, outcome: Outcome, pending: Pending, seconds: float, differing: int
     ) -> None:
         """See Reporter."""
+        family = outcome.family
         self._health.last_sync = self._wall()
-        self._metrics.synced(task, outcomes, pending, seconds, self._tallies)
-        fields = {
-            "services": _names(pending.services),
-            "slices": _names(pending.slices),
-            "commits": sum(outcome.commits for outcome in outcomes),
-            "flows": sum(outcome.flows.deleted for outcome in outcomes if outcome.flows),
-            "seconds": seconds,
-        }
-        if self._first:
-            self._first = False
+        self._metrics.synced(outcome, pending, seconds, self._tallies[family], differing)
+        if family in self._unsynced:
+            self._unsynced.discard(family)
             count = len(pending.services)
             event = "compared for the first time" if self._observe else "synced for the first time"
-            self._log.info(event, clusterServices=count, seconds=seconds)
-            self._manager.ready(f"{count} Services in sync")
+            self._log.info(event, family=family.value, clusterServices=count, seconds=seconds)
+            if not self._unsynced:
+                self._manager.ready(f"{count} Services in sync")
         else:
-            self._log.debug("synced" if task is Task.SYNC else "verified", **fields)
-        for outcome in outcomes:
-            if outcome.flows is not None and outcome.flows.problem:
-                self._log.repeating(
-                    "stale UDP connections are not deleted",
-                    about="flows",
-                    reason=outcome.flows.problem,
-                )
-            for notice in outcome.notices:
-                self._log.repeating(
-                    "the cluster says something odd",
-                    about=f"notice {notice.code} {notice.subject}",
-                    notice=str(notice),
-                )
+            self._log.debug(
+                "synced" if task is Task.SYNC else "verified",
+                family=family.value,
+                services=_names(pending.services),
+                slices=_names(pending.slices),
+                commits=outcome.commits,
+                flows=outcome.flows.deleted if outcome.flows else 0,
+                seconds=seconds,
+            )
+        if outcome.flows is not None and outcome.flows.problem:
+            self._log.repeating(
+                "stale UDP connections are not deleted",
+                about="flows",
+                reason=outcome.flows.problem,
+            )
+        for notice in outcome.notices:
+            self._log.repeating(
+                "the cluster says something odd",
+                about=f"notice {notice.code} {notice.subject}",
+                notice=str(notice),
+            )
         self._after_sync()
 
-    def drift(self, outcome: Outcome) -> None:
+    def drift(self, family: Family, drift: Drift) -> None:
         """See Reporter."""
-        self._metrics.drift(outcome)
-        plan = outcome.plan
+        self._metrics.drift(family)
+        plan = drift.plan
         group_of = service_groups(plan.desired, plan.before)
-        lines = [line.text for line in report_lines(plan, group_of)]
+        lines = [line.text for line in report_lines(plan, group_of, drift.lines)]
         shown = lines[:_MOST_LINES]
         if len(lines) > len(shown):
             shown.append(f"and {len(lines) - len(shown)} more lines")
@@ -156,24 +156,36 @@ class Reports:
             "rules differ from what they should be"
             if self._observe
             else "repaired rules that somebody changed",
-            family=outcome.family.value,
-            lines=changed_lines(outcome),
+            family=family.value,
+            lines=len(drift.lines),
             diff=shown,
         )
 
-    def flushed(self, family: str, missing: Sequence[str]) -> None:
+    def settled(self, family: Family) -> None:
+        """See Reporter."""
+        self._log.info("the rules are what they should be again", family=family.value)
+
+    def flushed(self, family: Family, missing: Sequence[str]) -> None:
         """See Reporter."""
         self._metrics.flushed(family)
         self._log.warning(
             "rules that are always there are gone; verifying everything",
-            family=family,
+            family=family.value,
             missing=list(missing[:_MOST_NAMES]),
         )
 
-    def failed(self, task: Task, error: NptablesError, retry_in: float) -> None:
+    def failed(self, failure: Failure) -> None:
         """See Reporter."""
-        self._metrics.failed(self._families, partial=not self._first and task is Task.SYNC)
-        fields: dict[str, object] = {"task": task.value, "reason": str(error), "retryIn": retry_in}
+        error = failure.error
+        if failure.writing:
+            partial = not failure.first and failure.task is Task.SYNC
+            self._metrics.failed(failure.family, partial=partial)
+        fields: dict[str, object] = {
+            "family": failure.family.value,
+            "task": failure.task.value,
+            "reason": str(error),
+            "retryIn": failure.retry_in,
+        }
         if isinstance(error, KernelRefused) and error.service:
             fields["service"] = error.service
         self._log.error("the rules could not be brought up to date", **fields)

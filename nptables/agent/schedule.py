@@ -15,11 +15,15 @@ _VERIFY_REST = 9
 
 
 class Task(enum.Enum):
-    """What can be due, the most urgent first."""
+    """What can be due.
 
-    SYNC = "sync"
+    What looks at the kernel goes first, or it would never come where changes never end: a
+    verification brings the changes along, and a check takes no time.
+    """
+
     VERIFY = "verify"
     CHECK = "check"
+    SYNC = "sync"
 
 
 @attrs.frozen
@@ -45,6 +49,7 @@ class Schedule:
     backoff: Backoff
     _changed_at: float | None = None
     _not_before: float = -math.inf
+    _retry_at: float | None = None
     _check_at: float = math.inf
     _verify_at: float = math.inf
 
@@ -55,10 +60,17 @@ class Schedule:
 
     def begin(self, now: float) -> None:
         """The picture is complete: from now on things are due, the first sync at once."""
-        self._changed_at = now
+        self.changed(now)
         self._not_before = now
         self._check_at = now + self.periods.check
         self._verify_at = now + self.periods.verify
+
+    def follow(self, periods: Periods, backoff: Backoff, now: float) -> None:
+        """Go on with other periods; what waits, waits for as long as it has already."""
+        self.periods = periods
+        self.backoff = backoff
+        self._check_at = min(self._check_at, now + periods.check)
+        self._verify_at = min(self._verify_at, now + periods.verify)
 
     def changed(self, now: float) -> None:
         """Something changed that has to reach the kernel."""
@@ -67,33 +79,37 @@ class Schedule:
 
     def due(self, now: float) -> Task | None:
         """What is to be done now, if anything."""
+        if self._retry_at is not None:
+            return Task.SYNC if now >= self._retry_at else None
+        if now >= self._verify_at:
+            return Task.VERIFY
+        if now >= self._check_at:
+            return Task.CHECK
         if self._changed_at is not None and now >= self._not_before:
             return Task.SYNC
-        if now >= self._verify_at and now >= self._not_before:
-            return Task.VERIFY
-        if now >= self._check_at and now >= self._not_before:
-            return Task.CHECK
         return None
 
     def wait(self, now: float) -> float:
         """Seconds until something is due unless something changes; may be infinite."""
-        change = -math.inf if self._changed_at is not None else math.inf
-        at = min(max(min(change, self._verify_at, self._check_at), self._not_before), math.inf)
-        return max(0.0, at - now)
+        change = self._not_before if self._changed_at is not None else math.inf
+        at = min(change, self._verify_at, self._check_at)
+        return max(0.0, (at if self._retry_at is None else self._retry_at) - now)
 
     def done(self, task: Task, started: float, now: float) -> None:
-        """A task that started at a time succeeded; the pause counts from its start.
+        """A task that started at a time succeeded; the pause between syncs counts from its start.
 
         After a verification that took long the next one is further away.
         """
+        if task is Task.CHECK:
+            self._check_at = now + self.periods.check
+            return
         self.backoff.reset()
-        if task is Task.SYNC:
-            self._changed_at = None
-            self._not_before = max(started + self.periods.min_sync, now)
-        elif task is Task.VERIFY:
-            self._changed_at = None
+        self._retry_at = None
+        self._changed_at = None
+        self._not_before = max(started + self.periods.min_sync, now)
+        if task is Task.VERIFY:
+            self._check_at = now + self.periods.check
             self._verify_at = now + max(self.periods.verify, _VERIFY_REST * (now - started))
-        self._check_at = now + self.periods.check
 
     def failed(self, task: Task, now: float) -> float:
         """A task failed; everything waits for the pause that is returned, then syncs.
@@ -104,8 +120,10 @@ class Schedule:
         pause = self.backoff.delay()
         if task is Task.VERIFY:
             self._verify_at = now + self.periods.verify
-        self._changed_at = now if self._changed_at is None else self._changed_at
-        self._not_before = now + pause
+        elif task is Task.CHECK:
+            self._check_at = now + self.periods.check
+        self.changed(now)
+        self._retry_at = now + pause
         return pause
 
     def verify_at(self, at: float) -> None:

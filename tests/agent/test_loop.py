@@ -104,6 +104,18 @@ class Rig:
         del self.objects[kind, name]
         self.agent.take(Changed(RESOURCES[kind], "" if kind == "Node" else "default", name, None))
 
+    def synced(self, family: Family = Family.IPV4) -> list[Any]:
+        """The outcomes of the syncs and verifications of a family."""
+        return [args[1] for args in self.told.of("synced") if args[1].family is family]
+
+    def run_with_changes(self, seconds: float, every: float) -> None:
+        """Let time pass while an EndpointSlice changes all the time."""
+        until, turn = self.now + seconds, 0
+        while self.now < until:
+            turn += 1
+            self.put(endpoint_slice("busy", f"10.244.9.{turn % 200 + 1}"))
+            self.run(every)
+
     def run(self, seconds: float) -> None:
         """Let time pass, doing what is due when it is due."""
         until = self.now + seconds
@@ -232,15 +244,15 @@ def test_many_changes_within_the_minimal_period_cost_one_sync(rig: Rig) -> None:
     rig.run(5)
     rig.put(WEB_2)
     rig.run(0.01)
-    count = len(rig.told.of("synced"))
+    count = len(rig.synced())
     for _ in range(20):
         rig.put(WEB_1)
         rig.put(WEB_2)
         rig.put(WEB_1)
         rig.run(0.03)
-    assert len(rig.told.of("synced")) == count
+    assert len(rig.synced()) == count
     rig.run(1)
-    assert len(rig.told.of("synced")) == count + 1
+    assert len(rig.synced()) == count + 1
     assert rig.in_sync()
 
 
@@ -276,7 +288,7 @@ def test_a_refused_sync_is_tried_again_and_converges(rig: Rig) -> None:
     rig.put(WEB_2)
     rig.run(20)
     failures = rig.told.of("failed")
-    assert [args[2] for args in failures] == [1, 2, 4, 8, 16]
+    assert [failure.retry_in for (failure,) in failures] == [1, 2, 4, 8, 16]
     assert rig.agent.health.pending_since is not None
     rig.refuse = 0
     rig.run(16)
@@ -293,6 +305,34 @@ def test_one_family_that_fails_does_not_keep_the_other_waiting(rig: Rig) -> None
     rig.put(WEB_2)
     rig.run(0.1)
     assert _sorted(rig.actual(rig.kernel6)) == _sorted(rig.expected(Family.IPV6))
+
+
+def test_the_other_family_follows_however_long_one_fails(rig: Rig) -> None:
+    rig.run(5)
+    rig.refuse = 10**6
+    rig.put(WEB_2)
+    rig.run(100)
+    six = service("six", cluster_ip="fd00::10", port=81)
+    rig.put(six)
+    rig.put(endpoint_slice("six", "fd00:1::5"))
+    rig.run(1.1)
+    assert _sorted(rig.actual(rig.kernel6)) == _sorted(rig.expected(Family.IPV6))
+    assert {failure.family for (failure,) in rig.told.of("failed")} == {Family.IPV4}
+    assert all(failure.writing for (failure,) in rig.told.of("failed"))
+    # The oldest change that waits is that of the family that fails.
+    assert rig.agent.health.pending_since == 1005.1
+
+
+def test_a_new_configuration_makes_nothing_that_waits_look_younger(rig: Rig) -> None:
+    rig.run(5)
+    rig.refuse = 10**6
+    rig.put(WEB_2)
+    since = rig.agent.health.pending_since
+    assert since is not None
+    for _ in range(10):
+        rig.run(30)
+        rig.agent.reconfigure(ProxyConfig())
+    assert rig.agent.health.pending_since == since
 
 
 def flush(rig: Rig, *tables: str, chains: bool = False) -> None:
@@ -332,8 +372,68 @@ def test_an_altered_rule_is_repaired_at_the_next_verification_and_reported(rig: 
     lines[0] = lines[0].replace("0x4000/0x4000", "0x8000/0x8000")
     rig.run(rig.agent.options.verify_period + 1)
     assert rig.in_sync()
-    ((outcome,),) = rig.told.of("drift")
-    assert list(outcome.plan.tables["nat"].changes) == ["KUBE-MARK-MASQ"]
+    ((family, drift),) = rig.told.of("drift")
+    assert family is Family.IPV4
+    assert {line.chain for line in drift.lines} == {"KUBE-MARK-MASQ"}
+
+
+@pytest.mark.parametrize("every", [0.05, 0.4, 10])
+def test_changes_that_never_end_postpone_no_repair_of_a_flush(*, rig: Rig, every: float) -> None:
+    rig.put(service("busy", cluster_ip="10.96.0.9"))
+    rig.run_with_changes(100, every)
+    flush(rig, "filter")
+    rig.told.calls.clear()
+    rig.run_with_changes(rig.agent.config.sync_period + 1, every)
+    rig.run(2)
+    assert rig.in_sync()
+    assert rig.told.of("flushed")
+
+
+@pytest.mark.parametrize("every", [0.05, 0.4, 10])
+def test_changes_that_never_end_postpone_no_verification(*, rig: Rig, every: float) -> None:
+    rig.put(service("busy", cluster_ip="10.96.0.9"))
+    rig.run_with_changes(100, every)
+    rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"][0] = "-A KUBE-MARK-MASQ -j RETURN"
+    rig.run_with_changes(rig.agent.options.verify_period + 1, every)
+    rig.run(2)
+    assert rig.in_sync()
+    ((_, drift),) = rig.told.of("drift")
+    assert {line.chain for line in drift.lines} == {"KUBE-MARK-MASQ"}
+
+
+def test_what_a_sync_finds_broken_is_reported_like_what_a_verification_finds(rig: Rig) -> None:
+    rig.run(5)
+    flush(rig, "nat", chains=True)
+    rig.put(WEB_2)
+    rig.run(0.1)
+    assert rig.in_sync()
+    ((family, drift),) = rig.told.of("drift")
+    assert family is Family.IPV4
+    assert "KUBE-SERVICES" in {line.chain for line in drift.lines}
+
+
+def test_a_canary_that_cannot_be_planted_now_is_planted_before_the_next_check() -> None:
+    rig = Rig()
+    refused = []
+
+    def refuse(step: Step) -> None:
+        if step.purpose == "canaries" and not refused:
+            refused.append(step)
+            raise KernelBusy("not now")
+
+    rig.kernel.before_commit = refuse
+    rig.list(WEB, WEB_1, DNS, DNS_1, node())
+    rig.run(1)
+    assert refused
+    expected = rig.expected()
+    # All that is to be counted is: the rules, and the frontends of UDP.
+    assert rig.engines[0].tally.rules["nat"] == sum(
+        len(lines) for chain, lines in expected["nat"].items() if chain.startswith("KUBE-")
+    )
+    assert [f.address for f in rig.engines[0].tally.udp()] == ["10.96.0.53"]
+    rig.run(31)
+    assert rig.in_sync()
+    assert rig.told.of("flushed") == []
 
 
 def test_a_verification_that_finds_nothing_writes_nothing_and_reports_nothing(rig: Rig) -> None:
@@ -350,7 +450,7 @@ def test_tables_that_cannot_be_read_keep_no_change_waiting(rig: Rig) -> None:
     rig.kernel.read, read = refused, rig.kernel.read  # type: ignore[assignment,method-assign]
     rig.agent.engines[0].missing = lambda: ()  # type: ignore[method-assign]
     rig.run(301)
-    assert [args[0].value for args in rig.told.of("failed")] == ["verify"]
+    assert [failure.task.value for (failure,) in rig.told.of("failed")] == ["verify"]
     rig.put(WEB_2)
     rig.run(5)
     rig.kernel.read = read  # type: ignore[method-assign]
@@ -394,6 +494,54 @@ def test_observing_waits_for_the_other_proxy_before_it_calls_a_difference_drift(
     watching.kernel._tables["nat"].chains["KUBE-MARK-MASQ"].clear()
     watching.run(400)
     assert watching.told.of("drift")
+
+
+def observer(rig: Rig) -> Rig:
+    """An observer of the tables that the agent of a rig keeps."""
+    watching = Rig(observe=True, settle=15)
+    watching.kernel._tables, watching.kernel6._tables = rig.kernel._tables, rig.kernel6._tables
+    watching.list(*rig.objects.values())
+    watching.run(1)
+    return watching
+
+
+@pytest.mark.parametrize("every", [1, 10])
+def test_what_lasts_is_reported_however_much_changes_meanwhile(*, rig: Rig, every: float) -> None:
+    rig.put(service("busy", cluster_ip="10.96.0.9"))
+    rig.put(endpoint_slice("busy", "10.244.9.9"))
+    rig.run(5)
+    watching = observer(rig)
+    rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"].clear()
+    for turn in range(int(330 / every)):
+        # The other proxy is always a change behind.
+        for each in (watching, rig):
+            each.put(endpoint_slice("busy", f"10.244.9.{turn % 200 + 1}"))
+            each.run(every)
+    (first, *_) = watching.told.of("drift")
+    assert [(line.kind, line.chain) for line in first[1].lines] == [("added", "KUBE-MARK-MASQ")]
+    assert all(
+        {line.chain for line in drift.lines} == {"KUBE-MARK-MASQ"}
+        for _, drift in watching.told.of("drift")
+    )
+    # New drift is told once, and again with regular verifications only.
+    assert len(watching.told.of("drift")) <= 3
+    # Whole tables are read at most every 15 s for each family.
+    assert len(watching.synced()) <= 330 / 15 + 2
+
+
+def test_drift_that_somebody_mends_is_said_to_be_over(rig: Rig) -> None:
+    watching = observer(rig)
+    kept = list(rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"])
+    rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"].clear()
+    watching.run(400)
+    assert watching.agent.lanes[0].differences.drift is not None
+    assert [args[-1] for args in watching.told.of("synced") if args[1].family is Family.IPV4][
+        -1
+    ] == 1
+    rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"][:] = kept
+    watching.run(400)
+    assert watching.agent.lanes[0].differences.drift is None
+    assert watching.told.of("settled") == [(Family.IPV4,)]
 
 
 def test_udp_frontends_before_and_after_are_handed_to_the_cleaning(rig: Rig) -> None:
@@ -504,8 +652,8 @@ def test_the_trigger_times_of_slices_reach_whoever_counts_them(rig: Rig) -> None
     rig.run(5)
     rig.put(WEB_2, triggered=123.0)
     rig.run(5)
-    _, _, pending, _ = rig.told.of("synced")[-1]
-    assert pending.triggered == (123.0,)
+    pending = rig.told.of("synced")[-1][2]
+    assert pending.triggered == {("default", "web-a"): (Family.IPV4, 123.0)}
     assert pending.slices == {("default", "web-a")}
 
 

@@ -12,6 +12,7 @@ import pytest
 from nptables.agent.metrics import Metrics
 from nptables.agent.process import Log, ServiceManager
 from nptables.agent.reports import Reports
+from nptables.errors import KernelBusy
 from nptables.sources.apiserver import SERVICES, Trouble, Watching
 from tests.agent.test_loop import DNS, DNS_1, WEB, WEB_1, WEB_2, Rig, flush
 from tests.support.objects import endpoint_slice, node, service
@@ -23,7 +24,8 @@ class Watched(Rig):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.stream = io.StringIO()
-        self.metrics = Metrics(lambda: 5000.0, dict)
+        self.wall = 5000.0
+        self.metrics = Metrics(lambda: self.wall, dict)
         log = Log(self.stream, level="debug", as_json=True, wall=lambda: self.now)
         self.agent._reporter = self.reports = Reports(
             log,
@@ -32,7 +34,7 @@ class Watched(Rig):
             health=self.agent.health,
             tallies={engine.family: engine.tally for engine in self.engines},
             observe=self.agent.options.observe,
-            wall=lambda: 5000.0,
+            wall=lambda: self.wall,
             after_sync=lambda: None,
         )
 
@@ -46,6 +48,26 @@ class Watched(Rig):
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
+
+
+def test_drift_that_an_observer_sees_is_a_number_until_it_is_over() -> None:
+    watching = Watched(observe=True, settle=15)
+    watching.list(WEB, WEB_1, node())
+    watching.run(10)
+    lines = 'nptables_drift_lines{ip_family="IPv4"}'
+    assert watching.value(lines) == 0
+    watching.run(10)
+    # All rules are missing: those in our chains, the jumps and the chains that stay empty.
+    assert watching.value(lines) > 20
+    assert watching.logged("rules differ from what they should be")
+    other = Rig()
+    other.list(WEB, WEB_1, node())
+    other.run(1)
+    watching.kernel._tables = other.kernel._tables
+    watching.run(301)
+    assert watching.value(lines) == 0
+    (line,) = watching.logged("the rules are what they should be again")
+    assert line["family"] == "IPv4"
 
 
 @pytest.fixture
@@ -67,7 +89,7 @@ def test_changes_are_pending_until_they_are_synced(rig: Watched) -> None:
     assert rig.value(f"{sync}endpoint_changes_pending") == 0
     assert rig.value(f"{sync}service_changes_total") == 2
     assert rig.value(f"{sync}endpoint_changes_total") == 2
-    (line,) = [x for x in rig.logged("synced") if x["services"]]
+    (line,) = [x for x in rig.logged("synced") if x["services"] and x["family"] == "IPv4"]
     assert line["services"] == ["default/dns"]
     assert line["slices"] == ["default/web-a"]
     assert "seconds" in line
@@ -75,11 +97,26 @@ def test_changes_are_pending_until_they_are_synced(rig: Watched) -> None:
 
 def test_how_long_a_change_took_counts_from_its_trigger(rig: Watched) -> None:
     name = "kubeproxy_network_programming_duration_seconds"
-    rig.put(WEB_2, triggered=4998.6)
+    rig.wall = 5020.0
+    rig.put(WEB_2, triggered=5018.6)
     rig.run(5)
-    # 5000 - 4998.6 is 1.4 s.
+    # 5020 - 5018.6 is 1.4 s.
     assert rig.value(f'{name}_bucket{{ip_family="IPv4",le="1.0"}}') == 0
     assert rig.value(f'{name}_bucket{{ip_family="IPv4",le="2.0"}}') == 1
+
+
+def test_what_happened_before_the_start_or_in_another_family_took_no_time_of_ours(
+    rig: Watched,
+) -> None:
+    name = "kubeproxy_network_programming_duration_seconds_count"
+    rig.wall = 5020.0
+    rig.put(WEB_2, triggered=4999.0)
+    rig.run(5)
+    assert f"{name}{{" not in rig.metrics.render().decode()
+    rig.put(WEB_1, triggered=5010.0)
+    rig.run(5)
+    assert rig.value(f'{name}{{ip_family="IPv4"}}') == 1
+    assert f'{name}{{ip_family="IPv6"}}' not in rig.metrics.render().decode()
 
 
 def test_full_and_partial_syncs_are_told_apart(rig: Watched) -> None:
@@ -132,6 +169,31 @@ def test_a_failed_sync_is_counted_and_said_with_the_time_of_the_next(rig: Watche
     (line,) = rig.logged("the rules could not be brought up to date")
     assert line["level"] == "error"
     assert line["retryIn"] == 1
+    assert line["family"] == "IPv4"
+    assert f'{failures}{{ip_family="IPv6"}}' not in rig.metrics.render().decode()
+
+
+def test_tables_that_cannot_be_read_are_no_failed_restore(rig: Watched) -> None:
+    def busy() -> None:
+        raise KernelBusy("reading the tables: not now")
+
+    rig.kernel.read = busy  # type: ignore[assignment,method-assign]
+    rig.run(60)
+    assert {line["task"] for line in rig.logged("the rules could not be brought up to date")} == {
+        "check"
+    }
+    assert "restore_failures_total{" not in rig.metrics.render().decode()
+
+
+def test_a_change_is_pending_until_both_families_have_it(rig: Watched) -> None:
+    pending = "kubeproxy_sync_proxy_rules_service_changes_pending"
+    rig.refuse = 10**6
+    rig.put(DNS)
+    rig.run(5)
+    assert rig.value(pending) == 1
+    rig.refuse = 0
+    rig.run(60)
+    assert rig.value(pending) == 0
 
 
 def test_a_repair_is_counted_and_said_with_its_lines(rig: Watched) -> None:

@@ -95,6 +95,48 @@ def test_what_waits_is_as_old_as_its_oldest_change_also_across_failures() -> Non
     assert schedule.pending_since == 5
 
 
+def test_changes_that_never_end_keep_nobody_from_looking_at_the_kernel() -> None:
+    schedule = begun()
+    seen = []
+    now = 0.0
+    while now < 60:
+        now += 0.25
+        schedule.changed(now)
+        task = schedule.due(now)
+        if task is not None:
+            schedule.done(task, now, now)
+            seen.append((now, task))
+    looks = [(at, task) for at, task in seen if task is not Task.SYNC]
+    assert looks == [(float(t), Task.CHECK) for t in (10, 20, 30, 40, 50)] + [(60, Task.VERIFY)]
+    # A sync a second, and where a check came first, the sync a quarter of a second later.
+    assert 45 <= len([task for _, task in seen if task is Task.SYNC]) <= 60
+
+
+def test_while_syncs_fail_nothing_else_is_tried_and_a_check_forgives_nothing() -> None:
+    schedule = begun()
+    schedule.changed(9)
+    pauses = []
+    now = 9.0
+    while now < 100:
+        task = schedule.due(now)
+        assert task is Task.SYNC
+        pauses.append(schedule.failed(task, now))
+        now += schedule.wait(now)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_other_periods_count_from_now_and_what_waits_waits_on() -> None:
+    schedule = begun()
+    schedule.changed(5)
+    schedule.failed(Task.SYNC, 5)
+    shorter = Periods(min_sync=1, longest_retry=30, check=2, verify=60)
+    schedule.follow(shorter, Backoff(lambda: 0.0, first=1, longest=30), 5.5)
+    assert schedule.pending_since == 5
+    assert schedule.due(6) is Task.SYNC
+    schedule.done(Task.SYNC, 6, 6)
+    assert schedule.due(7.5) is Task.CHECK
+
+
 def test_a_failed_check_leads_to_a_sync() -> None:
     schedule = begun()
     assert schedule.due(10) is Task.CHECK
@@ -143,6 +185,8 @@ def test_work_never_starts_closer_together_than_the_minimal_period(
                 schedule.failed(Task.SYNC, now)
             else:
                 schedule.done(Task.SYNC, now, now)
-    if schedule.pending_since is not None:
-        at = now + schedule.wait(now)
-        assert schedule.due(at) is Task.SYNC
+    while schedule.pending_since is not None:
+        now += schedule.wait(now)
+        task = schedule.due(now)
+        assert task is not None
+        schedule.done(task, now, now)
