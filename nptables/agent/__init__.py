@@ -18,8 +18,9 @@ How it is built. One thread owns all state: it takes events from one queue (what
 said, changed addresses, signals), asks the Schedule what is due and lets the Engines do it.
 Everything else feeds that queue or answers questions from values that the thread published:
 a thread for each watch, because the kubernetes client's transport blocks, one for netlink, one
-for all listening sockets. Threads rather than asyncio: programming the kernel means waiting for
-a program, and nothing else may happen to the state meanwhile anyway.
+for probes and one for metrics. Threads rather than asyncio: programming the kernel means waiting
+for a program, and nothing else may happen to the state meanwhile anyway. Only the two that
+answer HTTP run an event loop, each for all of its connections.
 
 `picture` is what is known, `schedule` when something is due, `engine` the rules of one family,
 `health` what probes are told; these start no thread and read no clock. `loop` joins them,

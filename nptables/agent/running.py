@@ -31,6 +31,7 @@ from nptables.agent.process import (
 from nptables.agent.reports import Reports
 from nptables.agent.serving import (
     Answer,
+    Handler,
     HealthPorts,
     Ports,
     Probes,
@@ -163,12 +164,23 @@ class _Running:
             clock=time.monotonic,
             wall=time.time,
         )
-        server = Server()
-        closing.callback(server.stop)
-        self._ports = Ports(server, self._handlers(), self._refused)
+        probing = self._serve("probes", closing)
+        # Reading counters may take the kernel a while, and no probe may wait for that.
+        metrics = self._serve("metrics", closing)
+        self._ports = Ports(
+            {"healthz": (probing, self._healthz()), "metrics": (metrics, self._metricsz())},
+            refused=self._refused,
+            clock=time.monotonic,
+        )
         self._listen()
+        if config.bind_address_hard_fail:
+            for address, reason in self._ports.refused.items():
+                raise KernelError(f"{address} cannot be listened on: {reason}")
         self._health_ports = HealthPorts(
-            server, healthy=self._probes.healthy, complain=self._complain
+            probing,
+            healthy=self._probes.healthy,
+            complain=self._complain,
+            clock=time.monotonic,
         )
         self._feeds = Feeds(self._inbox.put)
         closing.callback(self._feeds.close)
@@ -229,7 +241,8 @@ class _Running:
             self._manager.alive()
             longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
             until_then = max(0.0, addresses_at - time.monotonic())
-            for item in self._inbox.wait(min(wait, longest, until_then)):
+            again = min(self._ports.retry(), self._health_ports.retry())
+            for item in self._inbox.wait(min(wait, longest, until_then, again)):
                 if isinstance(item, _Signalled):
                     if item.number in STOPPING:
                         return item.number
@@ -337,27 +350,39 @@ class _Running:
         if self._observe:
             return
         picture = self._agent.picture
-        if not picture.health_ports and not self._health_ports:
-            return
-        hosts = health_check_hosts(picture.node_with_facts(), self._agent.config)
-        self._health_ports.update(picture.health_ports, picture.local_endpoints(), hosts)
+        ports = picture.health_ports
+        families = {key: picture.services[key].cluster_ips for key in ports}
+        hosts = health_check_hosts(picture.node_with_facts(), self._agent.config, families)
+        self._health_ports.update(ports, picture.local_endpoints(), hosts)
 
-    def _handlers(self) -> dict[str, Callable[[str], Answer]]:
-        """What is answered on the ports of the configuration, by the name of the port."""
-        plain = {"Content-Type": "text/plain; charset=utf-8"}
-        return {
-            "healthz": by_path({"/healthz": self._probes.healthz, "/livez": self._probes.livez}),
-            "metrics": by_path(
-                {
-                    "/metrics": lambda: Answer(
-                        200, self._metrics.render(), {"Content-Type": CONTENT_TYPE}
-                    ),
-                    "/proxyMode": lambda: Answer(200, b"iptables", plain),
-                    "/configz": lambda: configz(self._config),
-                    "/healthz": lambda: Answer(200, b"ok", plain),
-                }
+    def _serve(self, name: str, closing: contextlib.ExitStack) -> Server:
+        server = Server(
+            name,
+            broken=lambda error: self._inbox.put(Broken(error)),
+            trouble=lambda reason: self._log.repeating(
+                "trouble with connections", about=name, server=name, reason=reason
             ),
-        }
+        )
+        closing.callback(server.stop)
+        return server
+
+    def _healthz(self) -> Handler:
+        """What is answered at healthzBindAddress."""
+        return by_path({"/healthz": self._probes.healthz, "/livez": self._probes.livez})
+
+    def _metricsz(self) -> Handler:
+        """What is answered at metricsBindAddress."""
+        plain = {"Content-Type": "text/plain; charset=utf-8"}
+        return by_path(
+            {
+                "/metrics": lambda: Answer(
+                    200, self._metrics.render(), {"Content-Type": CONTENT_TYPE}
+                ),
+                "/proxyMode": lambda: Answer(200, b"iptables", plain),
+                "/configz": lambda: configz(self._config),
+                "/healthz": lambda: Answer(200, b"ok", plain),
+            }
+        )
 
     def _listen(self) -> None:
         if self._settings.listen:
@@ -369,16 +394,19 @@ class _Running:
             )
 
     def _refused(self, name: str, address: str, reason: str) -> None:
-        """A port is in use: that ends the agent only where the configuration says so."""
-        if self._config.bind_address_hard_fail:
-            raise KernelError(f"{address} cannot be listened on: {reason}")
-        self._log.error(f"{name} is not served", address=address, reason=reason)
-
-    def _complain(self, key: tuple[str, str], port: int, reason: str) -> None:
         self._log.repeating(
-            "a health-check node port cannot be served",
-            about=f"health port {port}",
+            f"{name} is not served there, and is tried again",
+            about=f"{name} {address}",
+            address=address,
+            reason=reason,
+        )
+
+    def _complain(self, key: tuple[str, str], host: str, port: int, reason: str) -> None:
+        self._log.repeating(
+            "a health-check node port cannot be served there, and is tried again",
+            about=f"health port {host} {port}",
             service="/".join(key),
+            address=host or "every address",
             port=port,
             reason=reason,
         )

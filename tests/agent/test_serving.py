@@ -1,8 +1,7 @@
-"""Probes, health-check node ports and the status socket, asked over real sockets."""
+"""What probes are answered, what the picture says of health ports, and the status socket."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -11,83 +10,16 @@ import pytest
 
 from nptables.agent.health import Health
 from nptables.agent.picture import Picture
-from nptables.agent.serving import Answer, HealthPorts, Server, StatusSocket, ask_status
+from nptables.agent.serving import StatusSocket, ask_status
 from nptables.agent.serving.answers import healthz, livez
 from nptables.agent.serving.configz import document
-from nptables.agent.serving.http import by_path
 from nptables.agent.serving.status import NotRunning
 from nptables.model import Cluster, ProxyConfig
 from nptables.sources.apiserver import ENDPOINT_SLICES, SERVICES, Changed, Listed
 from tests.support.objects import endpoint_slice, node, service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-def get(port: int, path: str = "/", host: str = "127.0.0.1", method: str = "GET") -> Any:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.headers), answer.read()
-    finally:
-        connection.close()
-
-
-def test_a_path_is_answered_whatever_its_query_and_others_are_not_found(server: Server) -> None:
-    port = server.listen("127.0.0.1", 0, by_path({"/x": lambda: Answer(200, b"yes")})).port
-    assert get(port, "/x?y=1")[::2] == (200, b"yes")
-    assert get(port, "/y")[0] == 404
-    assert get(port, "/x", method="HEAD")[2] == b""
-    assert get(port, "/x", method="POST")[0] == 501
-
-
-def test_listening_everywhere_answers_both_families(server: Server) -> None:
-    port = server.listen("", 0, lambda _: Answer(200, b"")).port
-    assert get(port)[0] == 200
-    assert get(port, host="::1")[0] == 200
-
-
-def test_a_listener_that_was_closed_frees_its_port(server: Server) -> None:
-    listener = server.listen("127.0.0.1", 0, lambda _: Answer(200, b""))
-    port = listener.port
-    assert get(port)[0] == 200
-    server.close(listener)
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free.bind(("127.0.0.1", port))
-
-
-def test_a_port_in_use_is_an_error(server: Server) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            server.listen("127.0.0.1", taken.getsockname()[1], lambda _: Answer(200, b""))
-
-
-def test_a_failing_handler_is_an_answer_without_its_reason(server: Server) -> None:
-    port = server.listen("127.0.0.1", 0, by_path({"/": lambda: Answer(200, 1 / 0)})).port  # type: ignore[arg-type]
-    status, _, body = get(port)
-    assert (status, body) == (500, b"internal error\n")
-
-
-def test_clients_that_say_nothing_do_not_keep_others_from_being_answered(server: Server) -> None:
-    port = server.listen("127.0.0.1", 0, lambda _: Answer(200, b"")).port
-    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(10)]
-    try:
-        assert get(port)[0] == 200
-    finally:
-        for connection in silent:
-            connection.close()
 
 
 NOW = "2026-11-22T22:39:01Z"
@@ -174,50 +106,6 @@ def test_health_ports_and_local_endpoints_are_those_of_local_load_balancers(
     assert picture.local_endpoints() == {("default", "lb"): 0}
     picture.take(Changed(SERVICES, "default", "lb", None))
     assert picture.health_ports == {}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def test_a_health_port_answers_as_kube_proxy_does_and_closes_with_its_service(
-    server: Server,
-) -> None:
-    key, port = ("default", "lb"), free_port()
-    healthy = [True]
-    ports = HealthPorts(server, healthy=lambda: healthy[0], complain=lambda *_: None)
-    ports.update({key: port}, {key: 2}, ["127.0.0.1"])
-    status, headers, body = get(port)
-    assert (status, headers["X-Load-Balancing-Endpoint-Weight"]) == (200, "2")
-    # The template of kube-proxy's hcHandler after dedenting, with the values put in by hand.
-    assert body.decode() == (
-        '{\n\t"service": {\n\t\t"namespace": "default",\n\t\t"name": "lb"\n\t},\n'
-        '\t"localEndpoints": 2,\n\t"serviceProxyHealthy": true\n}'
-    )
-    ports.update({key: port}, {key: 0}, ["127.0.0.1"])
-    assert get(port)[0] == 503
-    healthy[0] = False
-    ports.update({key: port}, {key: 2}, ["127.0.0.1"])
-    assert get(port)[0] == 503
-    ports.update({}, {}, ["127.0.0.1"])
-    with pytest.raises(ConnectionError):
-        get(port)
-
-
-def test_a_health_port_that_is_taken_is_complained_of_and_tried_again(server: Server) -> None:
-    key, complaints = ("default", "lb"), []
-    ports = HealthPorts(server, healthy=lambda: True, complain=lambda *c: complaints.append(c))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        ports.update({key: port}, {key: 1}, ["127.0.0.1"])
-    assert [(c[0], c[1]) for c in complaints] == [(key, port)]
-    ports.update({key: port}, {key: 1}, ["127.0.0.1"])
-    assert get(port)[0] == 200
 
 
 def test_the_status_socket_answers_and_only_its_owner_may_use_it(tmp_path: Path) -> None:

@@ -1,54 +1,73 @@
-"""Small HTTP servers: one thread waits on all listening sockets, each request gets one of its own.
+"""A small HTTP server: one thread, and any number of listening sockets.
 
-Nothing here reads a body or keeps a connection open; a client that is slow is cut off, and no
-more than a few are answered at once, so that probing cannot exhaust the agent.
+What its clients may expect, and what they may not:
+
+1. A connection ends within five seconds, whatever its client does or leaves undone: that is
+   the time for asking and for taking the answer together.
+2. Connections share a fixed number of places. Where all are taken, the listener with the most
+   clients loses its oldest, so a new client always gets through, and whoever holds many
+   connections to one port drives out its own kind only.
+3. No request starts a thread, a process or a file. A body is not read, and no connection is kept.
+
+Handlers run in the thread of the server: one that may take long wants a server of its own.
 """
 
 from __future__ import annotations
 
-import selectors
+import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from io import BytesIO
+from typing import Any, TypeVar, cast
 
 from nptables.agent.serving.answers import NOT_FOUND, Answer
 
 # From the path of a request to the answer; the query is cut off.
 Handler = Callable[[str], Answer]
 _SECONDS = 5.0
-_AT_ONCE = 32
+_AT_ONCE = 128
+_LONGEST_HEAD = 16_384
+# Connections that the kernel keeps until they are accepted; they cost no descriptor.
+_BACKLOG = 1024
+_Result = TypeVar("_Result")
 
 
 class Listener:
-    """A listening socket and who answers there."""
+    """A listening socket, who answers there, and who is connected, the oldest first."""
 
-    def __init__(self, sockets: list[socket.socket], handler: Handler) -> None:
-        self.sockets = sockets
+    def __init__(self, listening: socket.socket, handler: Handler) -> None:
+        self.port: int = listening.getsockname()[1]
+        self.socket = listening
         self.handler = handler
-
-    @property
-    def port(self) -> int:
-        """The port, also where any port was asked for."""
-        port: int = self.sockets[0].getsockname()[1]
-        return port
+        self.clients: dict[_Client, None] = {}
+        self.accepting: asyncio.Server | None = None
 
 
 class Server:
-    """Serves any number of listeners from one thread; safe to call from any thread."""
+    """Serves any number of listeners from a thread of its own; safe to call from any thread.
 
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._wake, woken = socket.socketpair()
-        self._selector.register(woken, selectors.EVENT_READ, None)
-        self._woken = woken
-        self._slots = threading.BoundedSemaphore(_AT_ONCE)
-        self._lock = threading.Lock()
-        self._closing: list[socket.socket] = []
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+    `broken` is told what ended the thread, should anything. `trouble` is told of what the server
+    outlives, such as a process that is out of descriptors. Both are called in that thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        broken: Callable[[Exception], None],
+        trouble: Callable[[str], None],
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._broken = broken
+        self._trouble = trouble
+        self._seconds = seconds
+        self._listeners: list[Listener] = []
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._note)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def listen(self, host: str, port: int, handler: Handler) -> Listener:
@@ -56,74 +75,147 @@ class Server:
 
         Raises OSError where the address is not to be had.
         """
-        found = Listener([_bound(host, port)], handler)
-        for listening in found.sockets:
-            self._selector.register(listening, selectors.EVENT_READ, handler)
-        self._nudge()
+        found = Listener(_bound(host, port), handler)
+        try:
+            self._in_thread(self._accept(found))
+        except BaseException:
+            found.socket.close()
+            raise
         return found
 
     def close(self, listener: Listener) -> None:
         """Stop listening there; the port is free when this returns."""
-        for listening in listener.sockets:
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(listening)
-            listening.close()
-        self._nudge()
+        self._in_thread(self._refuse(listener))
 
     def stop(self) -> None:
         """Stop listening everywhere."""
-        self._stopped = True
-        self._nudge()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(2)
 
-    def _nudge(self) -> None:
-        with suppress(OSError):
-            self._wake.send(b"x")
+    def _in_thread(self, what: Coroutine[Any, Any, _Result]) -> _Result:
+        """Raises TimeoutError, an OSError, where the thread does not come to it in time."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(what, self._loop)
+        except RuntimeError:
+            # The thread has ended.
+            what.close()
+            raise
+        try:
+            return future.result(_SECONDS)
+        except TimeoutError:
+            future.cancel()
+            raise
 
     def _run(self) -> None:
-        while not self._stopped:
-            for key, _ in self._selector.select():
-                if key.data is None:
-                    self._woken.recv(4096)
-                else:
-                    self._accept(key.fileobj, key.data)
-        for key in list(self._selector.get_map().values()):
-            with suppress(OSError, AttributeError):
-                key.fileobj.close()  # type: ignore[union-attr]
-        self._selector.close()
-        self._wake.close()
-
-    def _accept(self, listening: Any, handler: Handler) -> None:
         try:
-            connection, address = listening.accept()
-        except OSError:
-            return
-        if not self._slots.acquire(blocking=False):
-            connection.close()
-            return
-        threading.Thread(
-            target=self._answer, args=(connection, address, handler), daemon=True
-        ).start()
-
-    def _answer(self, connection: socket.socket, address: Any, handler: Handler) -> None:
-        try:
-            connection.settimeout(_SECONDS)
-            with suppress(OSError):
-                _Request(connection, address, handler)
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._leave())
+        except Exception as error:  # noqa: BLE001 - a thread must not die unnoticed
+            self._broken(error)
         finally:
-            connection.close()
-            self._slots.release()
+            self._loop.close()
+
+    async def _accept(self, listener: Listener) -> None:
+        def connect() -> _Client:
+            client = _Client(listener, self._loop, self._seconds)
+            self._make_room()
+            return client
+
+        # As many as the backlog says are accepted in a row, before any is dropped: so one.
+        listener.accepting = await self._loop.create_server(
+            connect, sock=listener.socket, backlog=1
+        )
+        listener.socket.listen(_BACKLOG)
+        self._listeners.append(listener)
+
+    async def _refuse(self, listener: Listener) -> None:
+        if listener in self._listeners and listener.accepting is not None:
+            self._listeners.remove(listener)
+            listener.accepting.close()
+
+    async def _leave(self) -> None:
+        for listener in list(self._listeners):
+            await self._refuse(listener)
+            for client in list(listener.clients):
+                client.drop()
+        # Connections are closed at the next turn of the loop.
+        await asyncio.sleep(0)
+
+    def _make_room(self) -> None:
+        taken = sum(len(listener.clients) for listener in self._listeners)
+        if taken > _AT_ONCE:
+            oldest = (next(iter(found.clients)) for found in self._listeners if found.clients)
+            min(oldest, key=lambda client: (-client.crowd, client.since)).drop()
+
+    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._trouble(str(context.get("exception") or context["message"]))
+
+
+class _Client(asyncio.Protocol):
+    """One connection: reads the head of a request, writes the answer, and ends."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._listener = listener
+        self._head = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._deadline = loop.call_later(seconds, self.drop)
+        self.since = loop.time()
+        listener.clients[self] = None
+
+    @property
+    def crowd(self) -> int:
+        """How many clients the listener has."""
+        return len(self._listener.clients)
+
+    def drop(self) -> None:
+        """End the connection as it is."""
+        self._listener.clients.pop(self, None)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, if there is still a place for it."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self not in self._listener.clients:
+            self.drop()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer once the head is complete."""
+        if self._transport is None:
+            return
+        self._head += data
+        if len(self._head) > _LONGEST_HEAD:
+            self.drop()
+        elif b"\n\r\n" in self._head or b"\n\n" in self._head:
+            self._transport.write(_Request(bytes(self._head), self._listener.handler).answer)
+            self._transport.close()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Give the place back."""
+        self._deadline.cancel()
+        self._listener.clients.pop(self, None)
 
 
 class _Request(BaseHTTPRequestHandler):
-    """Reads one request and writes the handler's answer."""
+    """Makes the answer to the head of a request, by the handler of its listener."""
 
     server_version = "nptables"
     sys_version = ""
 
-    def __init__(self, connection: socket.socket, address: Any, handler: Handler) -> None:
+    def __init__(self, head: bytes, handler: Handler) -> None:
+        self._head = head
         self._handler = handler
-        super().__init__(connection, address, None)  # type: ignore[arg-type]
+        super().__init__(None, None, None)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """Read from what was received and write to memory."""
+        self.rfile = BytesIO(self._head)
+        self.wfile = BytesIO()
+
+    def finish(self) -> None:
+        """Keep the answer."""
+        self.answer = self.wfile.getvalue()
 
     def do_GET(self) -> None:
         """Answer a GET."""
@@ -175,7 +267,8 @@ def _listening(family: int, host: str, port: int, *, both: bool) -> socket.socke
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         found.bind((host, port))
-        found.listen(64)
+        # That another socket listens there is known only now.
+        found.listen(_BACKLOG)
         found.settimeout(0)
     except OSError:
         found.close()

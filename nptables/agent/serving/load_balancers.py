@@ -2,96 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
-import attrs
+from collections.abc import Callable, Collection, Mapping
 
 from nptables.agent.serving.answers import Answer, load_balancer
-from nptables.agent.serving.http import Listener, Server
+from nptables.agent.serving.http import Handler, Server
+from nptables.agent.serving.listeners import Address, Listeners
 from nptables.family import Family
 from nptables.model import Node, ProxyConfig
-from nptables.translation.context import make_context
+from nptables.translation.context import Context, make_context
 
 Key = tuple[str, str]
-# Says that a port could not be opened, and why.
-Complain = Callable[[Key, int, str], None]
+# Says that a port of a Service could not be opened on a host, and why.
+Complain = Callable[[Key, str, int, str], None]
+# A Service, and where it is asked for.
+_Place = tuple[Key, Address]
 
-
-@attrs.define
-class _Port:
-    port: int
-    hosts: tuple[str, ...]
-    listeners: list[Listener]
+_EVERYWHERE = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - told to listen there
 
 
 class HealthPorts:
     """Opens and closes health-check node ports as Services come and go.
 
-    `healthy` says whether the agent itself is. A port that cannot be opened is tried again with
-    every `update`.
+    `healthy` says whether the agent itself is. An address that cannot be had is
+    complained of, leaves the others alone, and is tried again by `retry`. `clock` gives seconds.
     """
 
-    def __init__(self, server: Server, *, healthy: Callable[[], bool], complain: Complain) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        healthy: Callable[[], bool],
+        complain: Complain,
+        clock: Callable[[], float],
+    ) -> None:
         self._server = server
         self._healthy = healthy
-        self._complain = complain
-        self._open: dict[Key, _Port] = {}
         self._endpoints: Mapping[Key, int] = {}
+        self._listeners: Listeners[_Place] = Listeners(
+            self._serve,
+            refused=lambda place, address, reason: complain(place[0], *address, reason),
+            clock=clock,
+        )
 
     def update(
-        self, ports: Mapping[Key, int], endpoints: Mapping[Key, int], hosts: Sequence[str]
+        self,
+        ports: Mapping[Key, int],
+        endpoints: Mapping[Key, int],
+        hosts: Mapping[Key, Collection[str]],
     ) -> None:
-        """Serve these ports with these numbers of local endpoints, on these addresses.
+        """Serve these ports with these numbers of local endpoints, on these hosts each.
 
         An empty host stands for all addresses.
         """
         self._endpoints = dict(endpoints)
-        wanted_hosts = tuple(hosts)
-        for key, known in list(self._open.items()):
-            if ports.get(key) != known.port or known.hosts != wanted_hosts:
-                self._close(key)
-        for key, port in ports.items():
-            if key not in self._open:
-                self._listen(key, port, wanted_hosts)
+        places = [(key, (host, port)) for key, port in ports.items() for host in hosts[key]]
+        self._listeners.listen({place: place[1] for place in places})
 
-    def __bool__(self) -> bool:
-        """Whether any port is open."""
-        return bool(self._open)
+    def retry(self) -> float:
+        """Try again what was refused, if it is time; gives the seconds until it is."""
+        return self._listeners.retry()
 
-    def close(self) -> None:
-        """Close all ports."""
-        for key in list(self._open):
-            self._close(key)
-
-    def _listen(self, key: Key, port: int, hosts: tuple[str, ...]) -> None:
-        listeners: list[Listener] = []
-        try:
-            listeners.extend(
-                self._server.listen(host, port, lambda _: self._answer(key)) for host in hosts
-            )
-        except OSError as error:
-            for listener in listeners:
-                self._server.close(listener)
-            self._complain(key, port, error.strerror or str(error))
-            return
-        self._open[key] = _Port(port, hosts, listeners)
-
-    def _close(self, key: Key) -> None:
-        for listener in self._open.pop(key).listeners:
-            self._server.close(listener)
+    def _serve(self, place: _Place) -> tuple[Server, Handler]:
+        key, _ = place
+        return self._server, lambda _: self._answer(key)
 
     def _answer(self, key: Key) -> Answer:
         return load_balancer(*key, endpoints=self._endpoints.get(key, 0), healthy=self._healthy())
 
 
-def health_check_hosts(node: Node, config: ProxyConfig) -> list[str]:
-    """The addresses for health-check node ports: those of nodePortAddresses, or all."""
-    contexts = [make_context(node, config, family) for family in Family]
-    if all(context.all_addresses for context in contexts):
-        return [""]
-    return [
-        address
+def health_check_hosts(
+    node: Node, config: ProxyConfig, services: Mapping[Key, Collection[Family]]
+) -> dict[Key, tuple[str, ...]]:
+    """Where each Service is asked for, given its families: on nodePortAddresses, or everywhere.
+
+    As in kube-proxy, a family without nodePortAddresses has all of them. None of the node's
+    addresses may match; then there is nowhere to listen.
+    """
+    contexts = {family: make_context(node, config, family) for family in Family}
+    return {
+        key: _hosts([contexts[family] for family in families]) for key, families in services.items()
+    }
+
+
+def _hosts(contexts: Collection[Context]) -> tuple[str, ...]:
+    if contexts and all(context.all_addresses for context in contexts):
+        return ("",)
+    return tuple(
+        host
         for context in contexts
-        if not context.all_addresses
-        for address in context.node_port_addresses
-    ] or [""]
+        for host in (
+            (_EVERYWHERE[context.family],) if context.all_addresses else context.node_port_addresses
+        )
+    )

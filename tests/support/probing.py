@@ -1,0 +1,81 @@
+"""Asking servers over real sockets, as probes and load balancers do, and as attackers do."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from nptables.agent.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def serving(seconds: float = 60.0) -> Iterator[Server]:
+    """A server that gives connections so many seconds, and must come through without trouble."""
+    told: list[Exception | str] = []
+    server = Server("test", broken=told.append, trouble=told.append, seconds=seconds)
+    try:
+        yield server
+    finally:
+        server.stop()
+    assert told == []
+
+
+def get(port: int, path: str = "/", host: str = "127.0.0.1", method: str = "GET") -> Any:
+    """Status, headers and body of an answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.headers), answer.read()
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def silent(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that never ask for anything."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            for _ in range(count)
+        ]
+
+
+@contextlib.contextmanager
+def taken(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.socket() as other:
+        other.bind((host, 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    """Wait until a condition holds; fail where it does not in time."""
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.01)
