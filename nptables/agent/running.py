@@ -441,11 +441,15 @@ class _Running:
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [
                 {
-                    "family": engine.family.value,
-                    "backend": engine.backend.name,
-                    "rules": sum(engine.tally.rules.values()),
+                    "family": lane.family.value,
+                    "backend": lane.engine.backend.name,
+                    "rules": sum(lane.engine.tally.rules.values()),
+                    "synced": lane.synced,
+                    "driftLines": len(lane.differences.drift.lines)
+                    if lane.differences.drift
+                    else 0,
                 }
-                for engine in agent.engines
+                for lane in agent.lanes
             ],
         }
 

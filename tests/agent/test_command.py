@@ -143,7 +143,12 @@ def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess)
         wait_for(lambda: bool(agent.log("compared for the first time")), 20)
         listening = namespace.run(["ss", "-Hltn"]).stdout.splitlines()
         assert len(listening) == 1, "only the API server of the test listens"
+        status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
+        assert (status.returncode, "mode observe" in status.stdout) == (0, True)
         wait_for(lambda: bool(agent.log("rules differ")), 25)
+        status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
+        assert status.returncode == 1
+        assert re.search(r"[0-9]+ rule lines differ", status.stdout)
         assert agent.stop() == 0
     assert agent.server.events == []
     assert namespace.run(["nft", "list", "ruleset"]).stdout == before

@@ -22,7 +22,7 @@ from nptables.cli.output import print_json, say
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def command(*, run_dir: Path, output: str) -> int:
-    """Say how the running agent is; exit 1 if it is not well, 3 if none runs. Needs root."""
+    """Say how the running agent is; exit 1 if it is not well or sees drift, 3 if none runs. Needs root."""
     from nptables.agent.serving import ask_status  # noqa: PLC0415 - only this command needs it
 
     status = ask_status(run_dir)
@@ -30,11 +30,18 @@ def command(*, run_dir: Path, output: str) -> int:
         print_json(status)
     else:
         _print(status)
-    return 0 if status["healthy"] and status["synced"] else 1
+    return 0 if status["healthy"] and status["synced"] and not _drift(status) else 1
+
+
+def _drift(status: dict[str, Any]) -> int:
+    """How many rule lines differ that nobody repairs, which is so in observe mode."""
+    return sum(family["driftLines"] for family in status["families"])
 
 
 def _print(status: dict[str, Any]) -> None:
     state = "in sync" if status["synced"] else "waiting for its first sync"
+    if lines := _drift(status):
+        state = f"{lines} rule lines differ from what they should be"
     if not status["healthy"]:
         state = f"behind: a change waits since {status['pendingSeconds']} s"
     click.echo(f"Node {status['node']}, mode {status['mode']}, pid {status['pid']}: {state}")
