@@ -22,7 +22,10 @@ from nptables.cli.output import print_json, say
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def command(*, run_dir: Path, output: str) -> int:
-    """Say how the running agent is; exit 1 if it is not well or sees drift, 3 if none runs. Needs root."""
+    """Say how the running agent is; needs root.
+
+    Exit 1 if it is not well or sees drift that it does not repair, 3 if none runs.
+    """
     from nptables.agent.serving import ask_status  # noqa: PLC0415 - only this command needs it
 
     status = ask_status(run_dir)

@@ -51,13 +51,13 @@ def report_lines(
     """
     groups: dict[str, dict[tuple[str, str], list[ReportLine]]] = {}
     for change in changed_lines(plan) if changes is None else changes:
-        chains = groups.setdefault(group_of(change.table, change.line), {})
-        chains.setdefault((change.table, change.chain), []).append(
+        group = groups.setdefault(group_of(change.table, change.line), {})
+        group.setdefault((change.table, change.chain), []).append(
             ReportLine(change.kind, _SIGNS[change.kind] + printable(change.line, 4000))
         )
-    for group in sorted(groups):
-        yield ReportLine("heading", f"# {printable(group) or 'rules that are always there'}")
-        for (table, chain), lines in groups[group].items():
+    for name in sorted(groups):
+        yield ReportLine("heading", f"# {printable(name) or 'rules that are always there'}")
+        for (table, chain), lines in groups[name].items():
             yield ReportLine(
                 "chain", f"@@ {table} {printable(chain)}{_fate(plan, table, chain)} @@"
             )
