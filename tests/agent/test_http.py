@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nptables.agent.serving import Answer, Server, by_path
-from tests.support.probing import eventually, free_port, get, serving, silent, taken
+from tests.support.agents import wait_for
+from tests.support.probing import free_port, get, serving, silent, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def test_a_server_that_stopped_listens_no_more_and_ends_its_connections() -> Non
     with serving() as server:
         listener = server.listen("127.0.0.1", 0, hello)
         link = socket.create_connection(("127.0.0.1", listener.port), timeout=10)
-        eventually(lambda: bool(listener.clients))
+        wait_for(lambda: bool(listener.clients))
     with link:
         assert link.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
@@ -142,7 +143,7 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=10)
         connection.request("GET", "/")
         answer = connection.getresponse()
-        eventually(lambda: not listener.clients)
+        wait_for(lambda: not listener.clients)
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             answer.read()
         connection.close()
@@ -195,7 +196,7 @@ def test_a_thread_that_ends_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(server._loop._selector, "select", fail)  # type: ignore[attr-defined]
     server._loop.call_soon_threadsafe(lambda: None)
-    eventually(lambda: bool(broken))
+    wait_for(lambda: bool(broken))
     assert broken == [error]
     with pytest.raises(RuntimeError, match="closed"):
         server.listen("127.0.0.1", free_port(), hello)

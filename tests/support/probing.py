@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import time
 from typing import TYPE_CHECKING, Any
 
 from nptables.agent.serving import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @contextlib.contextmanager
@@ -71,11 +70,3 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Wait until a condition holds; fail where it does not in time."""
-    until = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.01)

@@ -211,11 +211,11 @@ class _Request(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Read from what was received and write to memory."""
         self.rfile = BytesIO(self._head)
-        self.wfile = BytesIO()
+        self.wfile = self._written = BytesIO()
 
     def finish(self) -> None:
         """Keep the answer."""
-        self.answer = self.wfile.getvalue()
+        self.answer = self._written.getvalue()
 
     def do_GET(self) -> None:
         """Answer a GET."""

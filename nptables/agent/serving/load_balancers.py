@@ -9,6 +9,7 @@ from nptables.agent.serving.http import Handler, Server
 from nptables.agent.serving.listeners import Address, Listeners
 from nptables.family import Family
 from nptables.model import Node, ProxyConfig
+from nptables.model.addresses import network_contains
 from nptables.translation.context import Context, make_context
 
 Key = tuple[str, str]
@@ -87,10 +88,15 @@ def health_check_hosts(
 def _hosts(contexts: Collection[Context]) -> tuple[str, ...]:
     if contexts and all(context.all_addresses for context in contexts):
         return ("",)
-    return tuple(
-        host
-        for context in contexts
-        for host in (
-            (_EVERYWHERE[context.family],) if context.all_addresses else context.node_port_addresses
-        )
-    )
+    return tuple(host for context in contexts for host in _hosts_of_family(context))
+
+
+def _hosts_of_family(context: Context) -> list[str]:
+    if context.all_addresses:
+        return [_EVERYWHERE[context.family]]
+    # Loopback addresses too, also where the rules of node ports leave them out.
+    return [
+        address
+        for address in sorted(context.interface_addresses)
+        if any(network_contains(network, address) for network in context.node_port_networks)
+    ]
