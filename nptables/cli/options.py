@@ -128,6 +128,27 @@ def manifest_options(command: Command) -> Command:
     )
 
 
+def live_options(what: str) -> Callable[[Command], Command]:
+    """`--live`, which does what is said with the tables of this node, and `--backend`."""
+
+    def decorate(command: Command) -> Command:
+        return _apply(
+            [
+                click.option("--live", is_flag=True, help=f"{what} of this node (needs root)."),
+                click.option(
+                    "--backend",
+                    type=click.Choice(["auto", "legacy", "nft"]),
+                    default="auto",
+                    show_default=True,
+                    help="With --live: which tables.",
+                ),
+            ],
+            command,
+        )
+
+    return decorate
+
+
 def node_options(command: Command) -> Command:
     """`--node`, `--config`, `--facts`."""
     return _apply(

@@ -9,7 +9,14 @@ import click
 
 from nptables.checks.reports import workflow_command
 from nptables.cli.node import each_family, print_plan, with_live_facts
-from nptables.cli.options import Inputs, family_options, manifest_options, node_options, read_inputs
+from nptables.cli.options import (
+    Inputs,
+    family_options,
+    live_options,
+    manifest_options,
+    node_options,
+    read_inputs,
+)
 from nptables.cli.output import print_json, say, say_all
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -26,14 +33,7 @@ from nptables.translation.grouping import service_groups
 @click.option(
     "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
 )
-@click.option("--live", is_flag=True, help="Compare with the tables of this node (needs root).")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "legacy", "nft"]),
-    default="auto",
-    show_default=True,
-    help="With --live: which tables.",
-)
+@live_options("Compare with the tables")
 @click.option(
     "-o",
     "--output",

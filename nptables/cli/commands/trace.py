@@ -9,6 +9,7 @@ import click
 
 from nptables.cli.options import (
     family_options,
+    live_options,
     manifest_options,
     names_a_cluster,
     node_options,
@@ -44,14 +45,7 @@ from nptables.translation import translate
 @click.option(
     "--save", "dump", metavar="DUMP", help="Follow it in a node's iptables-save output, or '-'."
 )
-@click.option("--live", is_flag=True, help="Follow it in the tables of this node (needs root).")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "legacy", "nft"]),
-    default="auto",
-    show_default=True,
-    help="With --live: which tables.",
-)
+@live_options("Follow it in the tables")
 @click.option(
     "--sets",
     "sets_path",
