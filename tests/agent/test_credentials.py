@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from tests.agent.conftest import STEADY
-from tests.support.agents import AgentProcess, running, wait_for, watched
+from tests.support.agents import AgentProcess, lasting, running, wait_for, watched
 from tests.support.apiserver import ApiServer
 from tests.support.confined import ContainedAgent
 from tests.support.netns import network_namespace
@@ -54,11 +54,6 @@ def server(nft_node: Namespace, authority: trustme.CA) -> Iterator[ApiServer]:
         yield server
 
 
-def steady(text: str) -> bool:
-    """Whether a dump has the whole way to the Service that stays the same."""
-    return "10.244.0.5:8080" in text and '"default/steady:p" -m tcp --dport 30080' in text
-
-
 def pauses_after_refusals(server: ApiServer, token: str, since: float) -> list[float]:
     """Seconds from each request with a token that was not taken to the next for the same."""
     found = []
@@ -79,14 +74,14 @@ def test_a_service_account_that_changes_costs_no_rule_and_no_storm(
     agent = ContainedAgent(nft_node, server, tmp_path, hasty=True)
     agent.write_account(token="s3cret-1", authority=authority.cert_pem.bytes().decode())
     with running(agent):
-        agent.converges(20)
-        with watched(nft_node, steady) as lacking:
+        agent.settles(20)
+        with watched(nft_node, lasting(nft_node)) as lacking:
             # The kubelet has written a new token, as it does long before the old one ends.
             agent.write_account(token="s3cret-2")
             server.token, changed = "s3cret-2", time.monotonic()
             server.disconnect()
             server.put(service("two", cluster_ip="10.96.0.12"))
-            agent.converges()
+            agent.settles()
             # Each of the three watches has learnt it from one refusal.
             assert 1 <= len(pauses_after_refusals(server, "s3cret-2", changed)) <= 3
 
@@ -97,7 +92,7 @@ def test_a_service_account_that_changes_costs_no_rule_and_no_storm(
             wait_for(lambda: "Token file exists but empty" in agent.log_path.read_text())
             agent.write_account(token="s3cret-3")
             server.put(service("three", cluster_ip="10.96.0.13"))
-            agent.converges()
+            agent.settles()
             pauses = pauses_after_refusals(server, "s3cret-3", changed)
             assert pauses
             assert min(pauses) >= FIRST
@@ -108,7 +103,7 @@ def test_a_service_account_that_changes_costs_no_rule_and_no_storm(
             agent.write_account(token="s3cret-3", authority=following.cert_pem.bytes().decode())
             server.restart()
             server.put(service("four", cluster_ip="10.96.0.14"))
-            agent.converges()
+            agent.settles()
         assert lacking == []
         assert agent.stop() == 0
     reasons = {entry["reason"] for entry in agent.log("cannot be watched")}
@@ -149,8 +144,8 @@ def test_a_plugin_that_fails_for_a_while_costs_no_rule_and_no_storm(
         wait_for(lambda: bool(agent.log("cannot be watched")))
         assert server.requests == []
         plugin.gives(token="s3cret-1", expirationTimestamp=FUTURE)
-        agent.converges(20)
-        with watched(agent.namespace, steady) as lacking:
+        agent.settles(20)
+        with watched(agent.namespace, lasting(agent.namespace)) as lacking:
             plugin.does("echo the session is over >&2; exit 1")
             server.token, before, started = "s3cret-2", plugin.runs, time.monotonic()
             server.disconnect()
@@ -162,7 +157,7 @@ def test_a_plugin_that_fails_for_a_while_costs_no_rule_and_no_storm(
             assert 3 <= plugin.runs - before <= most
             plugin.gives(token="s3cret-2", expirationTimestamp=FUTURE)
             server.put(service("two", cluster_ip="10.96.0.12"))
-            agent.converges()
+            agent.settles()
         assert lacking == []
         assert agent.stop() == 0
     said = f"the API server: the credential plugin {plugin.program} failed: process returned 1. "
@@ -176,7 +171,7 @@ def test_a_token_that_expires_is_replaced_before_each_request_and_none_is_refuse
 ) -> None:
     plugin.gives(token="s3cret-1", expirationTimestamp=PAST)
     with running(agent):
-        agent.converges(20)
+        agent.settles(20)
         wait_for(lambda: len(server.watches) == 3 and bool(server.events))
         assert plugin.runs == len(server.requests)
         # Requests come only from what is cut now: lists, watches and the Event are done.
@@ -184,7 +179,7 @@ def test_a_token_that_expires_is_replaced_before_each_request_and_none_is_refuse
         server.token, changed = "s3cret-2", time.monotonic()
         server.disconnect()
         server.put(service("two", cluster_ip="10.96.0.12"))
-        agent.converges()
+        agent.settles()
         assert agent.stop() == 0
     assert pauses_after_refusals(server, "s3cret-2", changed) == []
     assert plugin.runs == len(server.requests)

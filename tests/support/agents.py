@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,16 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, ProxyConfig
 from nptables.translation import translate
+from tests.support.netns import FAMILIES
+from tests.support.pace import WATCH_SETTINGS, hasty_watch
+from tests.support.polling import rules_by_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from nptables.sources.apiserver import Settings
     from tests.support.apiserver import ApiServer
+    from tests.support.netns import Family as FamilyName
     from tests.support.netns import Namespace
 
 
@@ -32,7 +37,7 @@ class AgentProcess:
     """`nptables run` in a namespace, against a test API server.
 
     A hasty one never waits longer than half a second before it asks the API server again, so that
-    a test can break its watches many times in a row.
+    a test can break its watches many times in a row; `watch` has further settings of its watches.
     """
 
     namespace: Namespace
@@ -43,6 +48,7 @@ class AgentProcess:
     config: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     hasty: bool = False
+    watch: dict[str, float] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,6 +58,11 @@ class AgentProcess:
     @property
     def run_folder(self) -> Path:
         return self.folder / f"run-{self.node}"
+
+    @property
+    def pace(self) -> Settings:
+        """How often a hasty one asks the API server."""
+        return hasty_watch(self.watch)
 
     def argv(self, command: str = "run", *options: str) -> list[str]:
         inside = ["ip", "netns", "exec", self.namespace.name]
@@ -68,7 +79,9 @@ class AgentProcess:
         if self.config is not None:
             options += ["--config", str(self.write_config(self.config))]
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(self.argv("run", *options), stderr=log)
+            environment = {**os.environ, WATCH_SETTINGS: json.dumps(self.watch)}
+            argv = self.argv("run", *options)
+            self.process = subprocess.Popen(argv, stderr=log, env=environment)
         return self
 
     def write_config(self, document: dict[str, Any]) -> Path:
@@ -137,6 +150,12 @@ class AgentProcess:
             time.sleep(0.02)
         return time.monotonic() - started
 
+    def settles(self, timeout: float = 10.0) -> None:
+        """Wait until the kernel is as expected in both families."""
+        until = time.monotonic() + timeout
+        for family in Family:
+            self.converges(until - time.monotonic(), family)
+
 
 @contextlib.contextmanager
 def running(agent: AgentProcess) -> Iterator[AgentProcess]:
@@ -149,28 +168,42 @@ def running(agent: AgentProcess) -> Iterator[AgentProcess]:
             agent.stop()
 
 
+def lasting(namespace: Namespace) -> dict[FamilyName, list[str]]:
+    """The rules that stand now, by family and each after the name of its table.
+
+    They are those that no change of other Services may cost.
+    """
+    return {family: rules_by_table(namespace.save(family)) for family in FAMILIES}
+
+
 @contextlib.contextmanager
-def watched(namespace: Namespace, needed: Callable[[str], bool]) -> Iterator[list[str]]:
-    """Read the tables all the time; what is yielded collects the dumps that lack what is needed."""
-    lacking: list[str] = []
-    polls = [0]
-    over = threading.Event()
+def watched(
+    namespace: Namespace, needed: Mapping[FamilyName, Sequence[str]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Have another process read the tables all the time.
 
-    def poll() -> None:
-        while not over.is_set():
-            text = namespace.save("IPV4")
-            polls[0] += 1
-            if not needed(text):
-                lacking.append(text)
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        yield lacking
-    finally:
-        over.set()
-        thread.join(30)
-        assert polls[0] > 0
+    What is yielded holds, in the end, what each reading lacked of what is needed.
+    """
+    wanted = {namespace.program(family, "save"): list(lines) for family, lines in needed.items()}
+    inside = ["ip", "netns", "exec", namespace.name]
+    with subprocess.Popen(
+        [*inside, sys.executable, "-m", "tests.support.polling", json.dumps(wanted)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        lacking: list[dict[str, Any]] = []
+        # It tells of nothing else unless something is lost, so that it never waits for us.
+        first = json.loads(process.stdout.readline())
+        try:
+            yield lacking
+        finally:
+            process.stdin.close()
+            told = [first, *map(json.loads, process.stdout)]
+            lacking += [entry for entry in told if "lacking" in entry]
+            assert told[-1]["polls"] > 1
 
 
 def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
@@ -179,6 +212,12 @@ def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not come true in time"
         time.sleep(0.02)
+
+
+def resident(pid: int) -> int:
+    """The memory of a process that is in RAM, in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def descriptors(pid: int) -> int:

@@ -279,8 +279,8 @@ class ApiServer:
 
     @property
     def standing(self) -> list[Request]:
-        """The watches that are open."""
-        return list(self._watching.values())
+        """The watches that are open, and not left by their clients."""
+        return [r for transport, r in list(self._watching.items()) if not transport.is_closing()]
 
     @property
     def lists(self) -> list[Request]:
