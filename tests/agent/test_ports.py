@@ -175,3 +175,42 @@ def test_a_port_in_use_never_ends_an_agent_that_reads_its_configuration_again(
         wait_for(lambda: status(namespace, 10300) == 200)
         assert status(namespace, 10256) == 0
         assert agent.stop() == 0
+
+
+class Breakable(AgentProcess):
+    """An agent whose event loops fail once there is a certain file."""
+
+    @property
+    def broken(self) -> Path:
+        return self.folder / "broken"
+
+    def argv(self, command: str = "run", *options: str) -> list[str]:
+        code = f"""
+            import os, selectors, sys
+            from nptables.cli import main
+
+            select = selectors.EpollSelector.select
+
+            def fail(selector, timeout=None):
+                if os.path.exists({str(self.broken)!r}):
+                    raise OSError("no more")
+                return select(selector, timeout)
+
+            selectors.EpollSelector.select = fail
+            sys.exit(main())
+        """
+        inside = ["ip", "netns", "exec", self.namespace.name]
+        return [*inside, sys.executable, "-c", textwrap.dedent(code), command, *options]
+
+
+def test_an_agent_that_can_answer_no_more_ends(agent: AgentProcess, tmp_path: Path) -> None:
+    breakable = Breakable(agent.namespace, agent.server, tmp_path)
+    with running(breakable):
+        wait_for(lambda: status(agent.namespace, 10256) == 200, 20)
+        breakable.broken.touch()
+        # The next connection wakes the thread.
+        with contextlib.suppress(AssertionError):
+            status(agent.namespace, 10256)
+        assert breakable.process is not None
+        assert breakable.process.wait(20) == 70
+    assert "no more" in breakable.log_path.read_text()
