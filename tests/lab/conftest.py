@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.laboratory.cluster import Cluster, kept_cluster
 from tests.lab.laboratory.lab import Laboratory, laboratory
 from tests.support.netns import BACKENDS, remove_orphans
 from tests.support.requirements import requires
@@ -26,3 +27,20 @@ def lab(standing_lab: Laboratory) -> Iterator[Laboratory]:
     """A laboratory without any rule, once for each backend."""
     yield standing_lab
     standing_lab.clear()
+
+
+@pytest.fixture(scope="module")
+def standing_cluster(
+    standing_lab: Laboratory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A cluster whose nodes are kept by agents, for all tests of a module and a backend."""
+    with kept_cluster(standing_lab, tmp_path_factory.mktemp("agents")) as found:
+        yield found
+
+
+@pytest.fixture
+def cluster(standing_cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster without Services."""
+    yield standing_cluster
+    if any(o["kind"] == "Service" for o in standing_cluster.server.objects()):
+        standing_cluster.delete()

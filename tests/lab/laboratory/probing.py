@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from tests.lab.laboratory.addresses import CLIENT, LOCALHOST, NODES, PODS, SERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tests.support.netns import Namespace
 
+Heard = list[tuple[float, str]]
 PROTOCOLS = ("tcp", "udp", "sctp")
 # Seconds without any event after which what has not answered is silent.
 PATIENCE = 0.3
@@ -129,6 +130,23 @@ class Prober:
             yield reports
         finally:
             reports.append(LoadReport(**self._order("stop load")))
+
+    @contextlib.contextmanager
+    def streams(self, probes: Sequence[Probe]) -> Iterator[Callable[[], list[Heard]]]:
+        """Send UDP from one socket each while the block runs.
+
+        What is yielded tells, for each, all that was heard so far: the name of who answered, or
+        "refused", or the name of another error, each with its time of the monotonic clock.
+        """
+        requests = [
+            (p.source, p.destination, p.port, p.protocol, p.source_address, p.source_port)
+            for p in probes
+        ]
+        self._order("start streams", requests=requests)
+        try:
+            yield lambda: self._order("hear streams")
+        finally:
+            self._order("stop streams")
 
     def close(self) -> None:
         """End the process."""

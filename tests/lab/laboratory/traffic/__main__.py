@@ -15,15 +15,17 @@ from tests.lab.laboratory.traffic.knocking import Client
 from tests.lab.laboratory.traffic.load import Load
 from tests.lab.laboratory.traffic.servers import serve
 from tests.lab.laboratory.traffic.sockets import Sockets
+from tests.lab.laboratory.traffic.streams import Stream
 
 
 class Agent:
-    """Carries out one order after the other; a load goes on meanwhile."""
+    """Carries out one order after the other; loads and streams go on meanwhile."""
 
     def __init__(self, namespaces: dict[str, str]) -> None:
         self._sockets = Sockets(namespaces)
         self._client = Client(self._sockets)
         self._loads: list[Load] = []
+        self._streams: list[Stream] = []
 
     async def order(self, name: str, arguments: dict[str, Any]) -> object:
         """Carry out an order, and return what is to be told."""
@@ -42,6 +44,15 @@ class Agent:
                 return None
             case "stop load":
                 return await self._loads.pop().stop()
+            case "start streams":
+                requests = [tuple(request) for request in arguments["requests"]]
+                self._streams = [Stream(self._sockets, request) for request in requests]
+                return None
+            case "hear streams":
+                return [stream.heard for stream in self._streams]
+            case "stop streams":
+                await asyncio.gather(*(stream.stop() for stream in self._streams))
+                return None
         raise ValueError(name)
 
 

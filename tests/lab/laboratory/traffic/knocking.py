@@ -108,10 +108,16 @@ async def _tcp(sockets: Sockets, request: Request) -> bytes:
         return await asyncio.get_running_loop().sock_recv(client, 512)
 
 
+def open_datagrams(sockets: Sockets, request: Request) -> socket.socket:
+    """Open a UDP socket that hears only who it sends to."""
+    client = _opened(sockets, request, socket.SOCK_DGRAM)
+    client.connect((request[1], request[2]))
+    return client
+
+
 async def _udp(sockets: Sockets, request: Request) -> bytes:
     loop = asyncio.get_running_loop()
-    with _opened(sockets, request, socket.SOCK_DGRAM) as client:
-        client.connect((request[1], request[2]))
+    with open_datagrams(sockets, request) as client:
         # So the kernel tells a sender on the node itself that a rule dropped or rejected this.
         with contextlib.suppress(PermissionError):
             await loop.sock_sendall(client, b"who is there?")
