@@ -278,16 +278,22 @@ def test_being_killed_at_any_moment_is_harmless(namespace: Namespace, tmp_path: 
             agent.settles(20)
         with watched(namespace, lasting(namespace)) as lacking:
             for _ in range(KILLS):
-                with running(agent):
-                    wait_for(lambda: bool(server.watches))
-                    until = time.monotonic() + choose.uniform(0.2, 1.5)
-                    while time.monotonic() < until:
-                        _change_something(server, choose)
-                        time.sleep(0.01)
-                    agent.stop(signal.SIGKILL)
+                _killed_while_things_change(agent, choose)
             with running(agent):
                 agent.settles(20)
         assert lacking == []
+
+
+def _killed_while_things_change(agent: AgentProcess, choose: random.Random) -> None:
+    before = len(agent.server.watches)
+    with running(agent):
+        # From now on it has something to follow until it is dead.
+        wait_for(lambda: len(agent.server.watches) > before)
+        until = time.monotonic() + choose.uniform(0, 0.7)
+        while time.monotonic() < until:
+            _change_something(agent.server, choose)
+            time.sleep(0.01)
+        agent.stop(signal.SIGKILL)
 
 
 def _change_something(server: ApiServer, choose: random.Random) -> None:
