@@ -18,9 +18,9 @@ from nptables.kernel import Applier, Backend
 from nptables.kernel.following import Follower
 from nptables.kernel.tables.canaries import has_canaries, missing_rules, plant_canaries
 from nptables.translation import ownership
-from nptables.translation.decision import Notice
+from nptables.translation.explanation.decision import Notice
 from nptables.translation.frontends import Frontend, udp_frontends
-from nptables.translation.ownership import cleanup_ownership
+from nptables.translation.owned import cleanup_ownership
 
 Frontends = Mapping[Frontend, frozenset[tuple[str, int]]]
 # Deletes stale UDP connections; returns how many.

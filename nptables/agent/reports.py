@@ -17,7 +17,7 @@ from nptables.errors import KernelRefused, Problem
 from nptables.family import Family
 from nptables.iptables.changes.report import report_lines
 from nptables.sources.apiserver import Trouble, Watching
-from nptables.translation.grouping import service_groups
+from nptables.translation.explanation.grouping import service_groups
 
 _MOST_LINES = 20
 _MOST_NAMES = 10

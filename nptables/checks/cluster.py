@@ -18,7 +18,7 @@ from nptables.translation import Decision
 from nptables.translation.assembly import find_claims
 from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import make_context
-from nptables.translation.decision import has_rules
+from nptables.translation.explanation.decision import has_rules
 from nptables.translation.selection import Selection, port_endpoints, select
 
 NODE_PORTS = (30000, 32767)

@@ -17,7 +17,7 @@ from nptables.iptables.changes.report import ReportLine, report_lines
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
 from nptables.model import NodeFacts
-from nptables.translation.grouping import service_groups
+from nptables.translation.explanation.grouping import service_groups
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")

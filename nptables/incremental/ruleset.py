@@ -9,7 +9,7 @@ from typing import Any
 from nptables.family import Family
 from nptables.translation.assembly import Translation
 from nptables.translation.context import Context
-from nptables.translation.ownership import ownership
+from nptables.translation.owned import ownership
 
 
 class LaterTranslation(Translation):

@@ -15,7 +15,7 @@ from nptables.iptables.changes.likeness import in_order, surplus
 from nptables.translation.assembly import Translation
 from nptables.translation.chains import ServicePortName
 from nptables.translation.fixed import filter_chains, nat_chains, node_port_jumps
-from nptables.translation.ownership import ownership
+from nptables.translation.owned import ownership
 from nptables.translation.service_port import (
     FILTER_EXTERNAL,
     FILTER_FIREWALL,

@@ -12,7 +12,7 @@ from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.walking.rulebook import Rulebook
 from nptables.translation import Decision, ServicePortName
 from nptables.translation.context import Context
-from nptables.translation.decision import has_rules
+from nptables.translation.explanation.decision import has_rules
 from nptables.translation.selection import Selection, port_endpoints, select
 
 NODE_PORT = "nodePort"

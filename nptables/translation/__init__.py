@@ -2,9 +2,9 @@
 
 from nptables.translation.assembly import Translation, translate
 from nptables.translation.chains import ServicePortName
-from nptables.translation.decision import Decision, Notice, Reason
-from nptables.translation.origin import Origin
-from nptables.translation.ownership import ownership
+from nptables.translation.explanation.decision import Decision, Notice, Reason
+from nptables.translation.explanation.origin import Origin
+from nptables.translation.owned import ownership
 
 __all__ = [
     "Decision",

@@ -14,10 +14,10 @@ from nptables.translation.chains import ServicePortName
 from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
-from nptables.translation.decision import Decision, Notice, has_rules
+from nptables.translation.explanation.decision import Decision, Notice, has_rules
+from nptables.translation.explanation.origin import Origin, fixed_origin, port_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
-from nptables.translation.origin import Origin, fixed_origin, port_origin
-from nptables.translation.ownership import ownership
+from nptables.translation.owned import ownership
 from nptables.translation.selection import Selection, port_endpoints
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
 

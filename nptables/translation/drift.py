@@ -6,7 +6,7 @@ from nptables.iptables.changes import Plan
 from nptables.iptables.changes import diff as diff_owned
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import Ruleset
-from nptables.translation.ownership import ownership as kube_proxy_ownership
+from nptables.translation.owned import ownership as kube_proxy_ownership
 
 
 def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = None) -> Plan:

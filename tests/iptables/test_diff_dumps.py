@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nptables import Family, Ruleset, diff
-from nptables.translation.ownership import cleanup_ownership, ownership
+from nptables.translation.owned import cleanup_ownership, ownership
 from tests.kernel.nodes import rules_of
 from tests.support.dumps import Dump, dumps
 

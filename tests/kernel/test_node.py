@@ -18,7 +18,7 @@ from nptables.kernel.node.native import native_rules
 from nptables.kernel.programs import Completed
 from nptables.model import NodeFacts
 from nptables.translation.frontends import Frontend, udp_frontends
-from nptables.translation.ownership import ownership
+from nptables.translation.owned import ownership
 from tests.kernel.nodes import Node, endpoints, manifest, rules_for, service
 from tests.support.requirements import requires
 

@@ -11,7 +11,7 @@ import pytest
 from nptables import Family, Ruleset, diff
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel.tables.canaries import missing_rules, plant_canaries
-from nptables.translation.ownership import cleanup_ownership
+from nptables.translation.owned import cleanup_ownership
 from tests.kernel.nodes import Node, rules_of
 from tests.support.netns import BACKENDS, LOCK_WAIT, network_namespace
 from tests.support.requirements import requires

@@ -11,7 +11,7 @@ from nptables.errors import AmbiguousBackend
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.whole_node import NodeChange, carry_out, look
-from nptables.translation.ownership import cleanup_ownership
+from nptables.translation.owned import cleanup_ownership
 
 
 @click.command("cleanup")

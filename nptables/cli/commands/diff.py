@@ -23,7 +23,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
 from nptables.sources import Loaded, Place, read_text, where_changed
-from nptables.translation.grouping import service_groups
+from nptables.translation.explanation.grouping import service_groups
 
 
 @click.command("diff")

@@ -6,7 +6,7 @@ import click
 
 from nptables.cli.options import manifest_options, read_manifests
 from nptables.cli.output import print_json, say
-from nptables.translation.identity import chain_owners, is_fixed_chain
+from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
 @click.command("whose")

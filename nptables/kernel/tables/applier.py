@@ -13,7 +13,7 @@ from nptables.iptables.changes import Plan, Step, diff
 from nptables.iptables.changes.steps import steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.refusals import explain
-from nptables.translation.grouping import service_groups
+from nptables.translation.explanation.grouping import service_groups
 
 # How often to plan anew where somebody else changed the tables meanwhile.
 _MOST_PLANS = 5

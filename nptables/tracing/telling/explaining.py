@@ -15,7 +15,7 @@ from nptables.tracing.telling.result import Outcome, Trace, Verdict
 from nptables.tracing.walking.walker import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context, make_context
-from nptables.translation.decision import elsewhere, skip_reason
+from nptables.translation.explanation.decision import elsewhere, skip_reason
 from nptables.translation.selection import balancer_ips
 
 # Reasons of a decision that say why no endpoint can take traffic.

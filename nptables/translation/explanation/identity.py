@@ -10,7 +10,7 @@ from nptables.family import Family
 from nptables.model import Cluster
 from nptables.translation import chains
 from nptables.translation.chains import ServicePortName
-from nptables.translation.decision import has_rules
+from nptables.translation.explanation.decision import has_rules
 from nptables.translation.selection import port_endpoints
 
 _FIXED = frozenset(
