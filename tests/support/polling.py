@@ -25,10 +25,11 @@ def rules_by_table(text: str) -> list[str]:
 
 
 def main(needed: dict[str, list[str]]) -> None:
-    """Read until standard input ends."""
+    """Read until standard input has ended, and once more then."""
     wanted = {program: frozenset(lines) for program, lines in needed.items()}
-    polls = 0
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    polls, over = 0, False
+    while not over:
+        over = bool(select.select([sys.stdin], [], [], 0)[0])
         for program, lines in wanted.items():
             text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
             lacking = sorted(lines.difference(rules_by_table(text)))
