@@ -45,8 +45,6 @@ WAIT = 60.0
 ROUNDS = 8
 # One commit of so many lines takes nft minutes (see DESIGN figures in docs/performance.md).
 MOST_LINES_AT_ONCE = {"legacy": 1_000_000, "nft": 50_000}
-# iptables-nft-save takes minutes for more.
-MOST_LINES_TO_READ = {"legacy": 1_000_000, "nft": 120_000}
 
 
 def main() -> None:
@@ -79,9 +77,9 @@ class Measuring:
             text = whole_text(desired)
             found["cold load, kube-proxy's way"] = timed(partial(self.feed, text, "--counters"))
             self.flush()
-        return found | self.changes(verified=desired.rule_count() <= MOST_LINES_TO_READ[self.kind])
+        return found | self.changes()
 
-    def changes(self, *, verified: bool) -> dict[str, Any]:
+    def changes(self) -> dict[str, Any]:
         """Load all; then one endpoint comes or goes, in turn by us and kube-proxy's way."""
         ours: list[float] = []
         theirs: list[float] = []
@@ -112,7 +110,7 @@ class Measuring:
             "one change, best": min(ours),
             "one change, kube-proxy's way, best": min(theirs),
             "one change, kube-proxy's way, bytes": self.bytes,
-            "full verification": timed(lambda: self.verify(translator)) if verified else None,
+            "full verification": timed(lambda: self.verify(translator)),
         }
 
     def ours(self, follower: Follower, raw: dict[str, Any]) -> None:
