@@ -50,6 +50,7 @@ from nptables.kernel.node.conntrack import delete_stale_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.preparation import prepare
 from nptables.kernel.programs import Programs
+from nptables.kernel.tables.choosing import probe
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.signals import STOPPING, Signals, Stopped
 from nptables.sources.apiserver import (
@@ -292,6 +293,8 @@ class _Running:
         for family in self._settings.families:
             try:
                 choice = choose_patiently(family, self._settings.backend, self._log, run)
+                if not self._observe:
+                    probe(choice.backend, run=run)
             except BackendUnavailable as error:
                 refused = error
                 self._log.warning("this family is left out", family=family.value, reason=str(error))

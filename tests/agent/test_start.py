@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,25 +14,35 @@ import pytest
 
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
-from tests.support.netns import network_namespace
+from tests.support.netns import BACKENDS, Backend, network_namespace
 from tests.support.objects import endpoint_slice, node, service
 from tests.support.requirements import requires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.netns import Namespace
+
 pytestmark = pytest.mark.kernel
+
+DATAGRAM = socket.SOCK_DGRAM
+
+
+@contextlib.contextmanager
+def agent_on(backend: Backend, folder: Path) -> Iterator[AgentProcess]:
+    requires("root", "netns", backend)
+    with network_namespace(backend) as namespace:
+        namespace.run(["ip", "link", "set", "lo", "up"])
+        with ApiServer(namespace=namespace.name) as server:
+            server.put(node(), service("web", node_port=30080), endpoint_slice("web", "10.244.0.5"))
+            yield AgentProcess(namespace, server, folder)
 
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[AgentProcess]:
     """An agent that is not started yet; the backend makes no difference here."""
-    requires("root", "netns", "nft")
-    with network_namespace("nft") as namespace:
-        namespace.run(["ip", "link", "set", "lo", "up"])
-        with ApiServer(namespace=namespace.name) as server:
-            server.put(node(), service("web", node_port=30080), endpoint_slice("web", "10.244.0.5"))
-            yield AgentProcess(namespace, server, tmp_path, hasty=False)
+    with agent_on("nft", tmp_path) as made:
+        yield made
 
 
 def stand_in(folder: Path, name: str, script: str) -> None:
@@ -60,6 +72,15 @@ def imported(agent: AgentProcess) -> bool:
     """Whether the interpreter has come as far as the kubernetes client, which is imported late."""
     assert agent.process is not None
     return "_ssl" in Path(f"/proc/{agent.process.pid}/maps").read_text()
+
+
+def names_inside(namespace: Namespace) -> set[str]:
+    """The names of the processes in a network namespace."""
+    names = set()
+    for pid in namespace.run(["ip", "netns", "pids", namespace.name]).stdout.split():
+        with contextlib.suppress(OSError):
+            names.add(Path(f"/proc/{pid}/comm").read_text().strip())
+    return names
 
 
 def test_a_reload_is_not_lost_while_packages_are_imported(agent: AgentProcess) -> None:
@@ -95,5 +116,64 @@ def test_a_stop_does_not_wait_for_tables_that_take_long_to_read(
     wait_for(lambda: count.exists() and count.read_text() == "\n" * reading, 20)
     assert agent.stop(signal.SIGTERM) == 0
     assert agent.log("the rules stay")
-    inside = agent.namespace.run(["ip", "netns", "pids", agent.namespace.name]).stdout.split()
-    assert "sleep\n" not in [Path(f"/proc/{pid}/comm").read_text() for pid in inside]
+    assert "sleep" not in names_inside(agent.namespace)
+
+
+# What the programs of 1.8.9 say where the kernel has no IPv6 (ipv6.disable=1, or no module).
+NO_NFT = "ip6tables v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument"
+NO_LEGACY = (
+    "ip6tables v1.8.9 (legacy): can't initialize ip6tables table \\`nat': "
+    "Address family not supported by protocol"
+)
+
+
+def without_ipv6(folder: Path) -> None:
+    for name in ("ip6tables-nft", "ip6tables-nft-save", "ip6tables-nft-restore"):
+        stand_in(folder, name, f'echo "{NO_NFT}" >&2\nexit 4')
+    for name in ("ip6tables-legacy", "ip6tables-legacy-restore"):
+        stand_in(folder, name, f'echo "{NO_LEGACY}" >&2\nexit 3')
+    # There are no tables, which is no error.
+    stand_in(folder, "ip6tables-legacy-save", "exit 0")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("automatic", [True, False], ids=["auto", "named"])
+def test_a_family_that_the_kernel_lacks_is_left_out_and_all_else_works(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    backend: Backend,
+    automatic: bool,
+) -> None:
+    with agent_on(backend, tmp_path) as agent, socket.socket(socket.AF_UNIX, DATAGRAM) as manager:
+        # The backend that has rules is the one that is chosen.
+        agent.namespace.iptables("IPV4", "-A", "FORWARD", "-s", "192.0.2.1", "-j", "DROP")
+        agent.options = ("--backend", "auto") if automatic else ()
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        without_ipv6(tmp_path / "bin")
+        start_with(agent, tmp_path / "bin", monkeypatch)
+        try:
+            wait_for(lambda: manager.recv(1000).startswith(b"READY=1"))
+            agent.converges()
+            agent.server.put(endpoint_slice("web", "10.244.0.6"))
+            agent.converges()
+            left_out = agent.log("this family is left out")
+            assert [entry["family"] for entry in left_out] == ["IPv6"]
+            assert "this kernel lacks the tables" in left_out[0]["reason"]
+            problems = [e for e in agent.log() if e["level"] in ("warning", "error")]
+            assert problems == left_out
+        finally:
+            assert agent.stop() == 0
+
+
+def test_looking_creates_no_legacy_tables_where_nft_is_used(agent: AgentProcess) -> None:
+    names = ["cat", "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
+    agent.options = ("--backend", "auto")
+    agent.namespace.iptables("IPV4", "-A", "FORWARD", "-s", "192.0.2.1", "-j", "DROP")
+    agent.namespace.iptables("IPV6", "-A", "FORWARD", "-s", "2001:db8::1", "-j", "DROP")
+    with running(agent):
+        agent.converges(20)
+        assert agent.namespace.run(names, check=False).stdout == ""
+        assert agent.stop() == 0

@@ -17,6 +17,8 @@ from nptables.kernel.tables.restoring import (
     Kind,
     Patience,
     RestoreBackend,
+    classify,
+    command,
     stem,
 )
 from nptables.translation import ownership
@@ -25,6 +27,9 @@ BACKENDS = ("auto", "legacy", "nft", "iptc")
 
 # Chains in which the kubelet says which backend it uses.
 _KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
+
+# How long the program may take that lists one chain, beside its wait for the lock.
+_SECONDS = 60.0
 
 
 @attrs.frozen
@@ -68,6 +73,26 @@ def choose(
         raise failures[0]
     kind, reason = _decide(held, family, run)
     return Choice(RestoreBackend(kind, family, wait, run, patience), held[kind], reason)
+
+
+def probe(backend: Backend, *, wait: float = DEFAULT_WAIT, run: Runner = run_program) -> None:
+    """Make sure that the kernel has the tables of a backend that `choose` took.
+
+    Being read, nft has told already, and so have legacy tables that exist. Where none does, their
+    program alone is no sign, so nat is looked at as kube-proxy does at its start. That creates it:
+    only for whoever is about to write. `wait` is in seconds, for the xtables lock; while somebody
+    else holds it, nothing can be told and nothing is raised. Raises BackendUnavailable.
+    """
+    family = backend.family
+    if backend.name == "nft" or "nat" in legacy_tables(family):
+        return
+    argv = [*command("legacy", family), "-w", str(max(1, int(wait)))]
+    done = run([*argv, "-t", "nat", "-S", "POSTROUTING"], "", wait + _SECONDS)
+    if done.code == 0:
+        return
+    error = classify(done, "legacy", wait, "looking at nat")
+    if not isinstance(error, KernelBusy):
+        raise BackendUnavailable(str(error))
 
 
 def holds_service_chains(ruleset: Ruleset) -> bool:

@@ -195,6 +195,7 @@ _NOT_ROOT = re.compile(r"you must be root|Permission denied|Operation not permit
 _NO_SUPPORT = re.compile(
     r"can't initialize ip6?tables table|Table does not exist|Protocol not (?:supported|available)"
     r"|Address family not supported|Failed to initialize nft|do you need to insmod"
+    r"|rule set generation id: (?:Invalid argument|Operation not supported)"
 )
 # What legacy says for want of rights as well as of support.
 _NOT_OPENED = re.compile(r"unable to initialize table")
