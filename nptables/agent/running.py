@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from nptables.agent.addresses import Addresses
 from nptables.agent.engine import Engine
 from nptables.agent.feeds import AddressesChanged, Broken, Feeds
 from nptables.agent.health import Health
@@ -66,8 +66,6 @@ from nptables.translation.context import make_context
 
 # Without anything due the loop still turns this often, so that probes see it alive.
 _LONGEST_WAIT = 10.0
-# How long changed addresses rest before they are read.
-_ADDRESSES_REST = 0.5
 
 
 @attrs.frozen
@@ -156,6 +154,13 @@ class _Running:
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
         self._manager = ServiceManager()
+        # A program that takes long ends in time, so to wait for one is no sign of a hang.
+        self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
+        self._addresses = Addresses(
+            lambda: node_facts.interfaces(self._programs),
+            complain=self._unread,
+            clock=time.monotonic,
+        )
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
         self._probes = Probes(
@@ -237,27 +242,24 @@ class _Running:
 
     def _turn(self) -> int:
         """Do what is due again and again; returns the signal that stops it."""
-        wait, addresses_at = 0.0, math.inf
+        wait = 0.0
         while True:
             self._manager.alive()
             longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
-            until_then = max(0.0, addresses_at - time.monotonic())
-            again = min(self._ports.retry(), self._health_ports.retry())
-            for item in self._inbox.wait(min(wait, longest, until_then, again)):
+            again = min(self._ports.retry(), self._health_ports.retry(), self._addresses.wait())
+            for item in self._inbox.wait(min(wait, longest, again)):
                 if isinstance(item, _Signalled):
                     if item.number in STOPPING:
                         return item.number
                     self._reload()
                 elif isinstance(item, AddressesChanged):
-                    # They come in bursts, as Pods start; the kernel is asked once.
-                    addresses_at = min(addresses_at, time.monotonic() + _ADDRESSES_REST)
+                    self._addresses.changed()
                 elif isinstance(item, Broken):
                     raise item.error
                 else:
                     self._agent.take(item)
-            if time.monotonic() >= addresses_at:
-                addresses_at = math.inf
-                self._agent.follow_addresses(node_facts.interfaces())
+            if not self._addresses.wait():
+                self._agent.follow_addresses(self._addresses.now())
             wait = self._agent.step()
 
     def _end(self, number: int) -> int:
@@ -288,8 +290,7 @@ class _Running:
         """An engine for each family that this kernel has."""
         engines: list[Engine] = []
         refused: BackendUnavailable | None = None
-        # A program that takes long ends in time, so to wait for one is no sign of a hang.
-        run = Programs(waiting=self._manager.alive, looking=self._signals.at_once)
+        run = self._programs
         for family in self._settings.families:
             try:
                 choice = choose_patiently(family, self._settings.backend, self._log, run)
@@ -347,7 +348,9 @@ class _Running:
             for setting in prepare(config, localhost_node_ports=localhost):
                 say = self._log.warning if setting.problem else self._log.info
                 say("prepared the node", setting=str(setting))
-        return _gather()
+        return NodeFacts.from_mapping(
+            {**node_facts.settings(self._programs), "interfaces": self._addresses.now()}
+        )
 
     def _after_sync(self) -> None:
         if self._observe:
@@ -414,6 +417,13 @@ class _Running:
             reason=reason,
         )
 
+    def _unread(self, reason: str) -> None:
+        self._log.repeating(
+            "the node's addresses cannot be read; those known before are used",
+            about="addresses",
+            reason=reason,
+        )
+
     def _event_lost(self, reason: str) -> None:
         self._metrics.event_lost()
         self._log.repeating(
@@ -455,10 +465,3 @@ class _Running:
                 for lane in agent.lanes
             ],
         }
-
-
-def _gather() -> NodeFacts:
-    """The facts of this node, as far as rules depend on them."""
-    found = node_facts.gather()
-    found.pop("routes", None)
-    return NodeFacts.from_mapping(found)

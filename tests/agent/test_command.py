@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +165,56 @@ def test_addresses_that_come_and_go_are_followed(agent: AgentProcess) -> None:
         agent.namespace.run(["ip", "addr", "del", "192.168.77.5/24", "dev", "lo"])
         wait_for(lambda: "192.168.77.5" not in agent.namespace.save("IPV4"), 5)
         agent.stop()
+
+
+def test_addresses_are_kept_while_ip_fails(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, folder = tmp_path / "failing", tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "ip"
+    program.write_text(f'#!/bin/sh\n[ -e {failing} ] && exit 1\nexec {shutil.which("ip")} "$@"\n')
+    program.chmod(0o755)
+    namespace = agent.namespace
+    namespace.run(["ip", "addr", "add", "192.168.77.5/24", "dev", "lo"])
+    agent.config = {"nodePortAddresses": ["192.168.77.0/24"]}
+    with monkeypatch.context() as environment:
+        environment.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        agent.start()
+    try:
+        agent.converges(20)
+        jump = "-d 192.168.77.5/32"
+        assert jump in namespace.save("IPV4")
+        failing.touch()
+        namespace.run([shutil.which("ip") or "", "addr", "add", "192.168.77.6/24", "dev", "lo"])
+        wait_for(lambda: bool(agent.log("addresses cannot be read")))
+        agent.server.put(endpoint_slice("web", "10.244.0.9"))
+        wait_for(lambda: "10.244.0.9" in namespace.save("IPV4"))
+        # Read anew with the configuration as well.
+        agent.send(signal.SIGHUP)
+        wait_for(lambda: bool(agent.log("read the configuration again")))
+        agent.server.put(endpoint_slice("web", "10.244.0.10"))
+        wait_for(lambda: "10.244.0.10" in namespace.save("IPV4"))
+        assert jump in namespace.save("IPV4")
+        failing.unlink()
+        namespace.run(["ip", "addr", "add", "192.168.77.7/24", "dev", "lo"])
+        wait_for(lambda: "-d 192.168.77.7/32" in namespace.save("IPV4"))
+    finally:
+        assert agent.stop() == 0
+
+
+def test_an_interface_with_a_hostile_name_has_addresses_too(agent: AgentProcess) -> None:
+    agent.config = {"nodePortAddresses": ["192.168.77.0/24"]}
+    name = 'a\x01\x1b[2J"'
+    with running(agent):
+        agent.converges(20)
+        agent.namespace.run(["ip", "link", "add", "name", name, "type", "veth"])
+        agent.namespace.run(["ip", "addr", "add", "192.168.77.9/24", "dev", name])
+        wait_for(lambda: "-d 192.168.77.9/32" in agent.namespace.save("IPV4"))
+        facts = nptables(agent, "facts")
+        assert facts.returncode == 0
+        assert [x for x in facts.stdout if not x.isprintable()] == ["\n"] * facts.stdout.count("\n")
+        assert agent.stop() == 0
 
 
 def test_the_node_is_prepared_before_the_first_sync(agent: AgentProcess) -> None:

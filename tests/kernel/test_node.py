@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from nptables import ProxyConfig
+from nptables.errors import KernelError
 from nptables.kernel.node import facts, preparation
 from nptables.kernel.node.conntrack import Flow, stale_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
@@ -139,6 +140,32 @@ def test_facts_of_ip_are_what_the_facts_option_reads() -> None:
     assert found.interfaces == {"eth0": ("192.168.0.2/24", "fd00::2/64")}
     assert found.routes is not None
     assert [route["dst"] for route in found.routes] == ["default"]
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        Completed(1, "", "RTNETLINK answers: No buffer space available"),
+        # What was printed before a failure is no answer either.
+        Completed(1, '[{"ifname": "eth0", "addr_info": []}]', "Dump terminated"),
+        Completed(0, "", ""),
+        Completed(0, '[{"ifname": "eth', ""),
+        Completed(0, "{}", ""),
+    ],
+)
+def test_an_ip_that_fails_says_nothing_about_addresses(done: Completed) -> None:
+    with pytest.raises(KernelError):
+        facts.interfaces(lambda *_: done)
+    assert "interfaces" not in facts.gather(lambda *_: done)
+
+
+def test_interfaces_may_have_control_characters_in_their_names() -> None:
+    # As iproute2 6.1 prints them: the kernel refuses only white space, slashes and colons.
+    link = '[{"ifname":"a\x01\x1b[2J","addr_info":[{"local":"192.168.0.9","prefixlen":24}]}]'
+
+    found = facts.interfaces(answers(**{"-j addr": link}))
+
+    assert found == {"a\x01\x1b[2J": ["192.168.0.9/24"]}
 
 
 UDP = {Frontend("10.96.0.10", 53): frozenset({("10.1.0.2", 53)}), Frontend("", 30053): frozenset()}

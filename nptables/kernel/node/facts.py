@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from nptables.errors import BackendUnavailable
+from nptables.errors import KernelError, KernelRefused, printable
 from nptables.kernel.node import nfacct
 from nptables.kernel.programs import Runner, find_program, run_program
 
@@ -15,27 +16,38 @@ BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 _VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
 # The first version of iptables whose MASQUERADE knows --random-fully.
 _RANDOM_FULLY = (1, 6, 2)
+# How long `ip` may take.
+_SECONDS = 10.0
 
 
 def gather(run: Runner = run_program) -> dict[str, Any]:
     """The facts of this node, as `NodeFacts.from_mapping` and `--facts` read them.
 
-    `interfaces` and `routes` come from `ip`, and are left out where it is not installed.
+    `interfaces` and `routes` come from `ip`, and are left out where it is not installed or fails.
     """
     facts: dict[str, Any] = {}
-    links = _ip(run, "addr")
-    if links is not None:
-        facts["interfaces"] = interfaces_of(links)
-        routes = [_ip(run, "route"), _ip(run, "-6", "route")]
-        facts["routes"] = [route for listed in routes for route in listed or ()]
-    facts["nfacct"] = nfacct.present()
-    facts["tcpBeLiberal"] = be_liberal()
-    facts["randomFully"] = random_fully(run)
-    return facts
+    with contextlib.suppress(KernelError):
+        if (found := interfaces(run)) is not None:
+            facts["interfaces"] = found
+            routes = [_ip(run, "route"), _ip(run, "-6", "route")]
+            facts["routes"] = [route for listed in routes for route in listed or ()]
+    return facts | settings(run)
+
+
+def settings(run: Runner = run_program) -> dict[str, Any]:
+    """The facts that are not about the network: `nfacct`, `tcpBeLiberal`, `randomFully`."""
+    return {
+        "nfacct": nfacct.present(),
+        "tcpBeLiberal": be_liberal(),
+        "randomFully": random_fully(run),
+    }
 
 
 def interfaces(run: Runner = run_program) -> dict[str, list[str]] | None:
-    """Interface names to addresses with prefix length, or None where `ip` is not installed."""
+    """Interface names to addresses with prefix length, or None where `ip` is not installed.
+
+    Raises KernelError where `ip` fails, or does not end: that says nothing about addresses.
+    """
     links = _ip(run, "addr")
     return None if links is None else interfaces_of(links)
 
@@ -65,7 +77,10 @@ def random_fully(run: Runner = run_program) -> bool:
     """Whether iptables knows `MASQUERADE --random-fully`; yes where it cannot be asked."""
     for name in ("iptables", "iptables-nft", "iptables-legacy"):
         if found := find_program(name):
-            version = _VERSION.search(run([found, "--version"], "", 30).stdout)
+            try:
+                version = _VERSION.search(run([found, "--version"], "", _SECONDS).stdout)
+            except KernelError:
+                return True
             return version is None or tuple(map(int, version.groups())) >= _RANDOM_FULLY
     return True
 
@@ -74,10 +89,17 @@ def _ip(run: Runner, *words: str) -> list[dict[str, Any]] | None:
     found = find_program("ip")
     if found is None:
         return None
+    argv = [found, "-j", *words]
+    done = run(argv, "", _SECONDS)
+    if done.code:
+        said = done.stderr.strip() or f"exit code {done.code}"
+        raise KernelRefused(f"{printable(' '.join(argv))}: {said}", code=done.code)
     try:
-        done = run([found, "-j", *words], "", 30)
-        listed = json.loads(done.stdout or "[]")
-    except (BackendUnavailable, json.JSONDecodeError):
-        return None
+        # The kernel allows control characters in names, and ip prints them as they are.
+        listed = json.loads(done.stdout, strict=False)
+    except (json.JSONDecodeError, RecursionError):
+        listed = None
+    if not isinstance(listed, list):
+        raise KernelRefused(f"{printable(' '.join(argv))} printed what is no JSON list")
     # An empty object stands for a route or link that is not shown.
-    return [entry for entry in listed if entry] if isinstance(listed, list) else None
+    return [entry for entry in listed if entry]
