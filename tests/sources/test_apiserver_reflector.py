@@ -25,7 +25,7 @@ from nptables.sources.apiserver import (
 )
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.reflector import whole_lines
-from nptables.sources.apiserver.transport import parse_retry_after
+from nptables.sources.apiserver.transport import error_of, parse_retry_after
 
 RECORDINGS = {
     entry["name"]: entry
@@ -351,3 +351,115 @@ def test_the_backoff_begins_again_after_a_reset() -> None:
     assert [backoff.delay(), backoff.delay()] == pytest.approx([0.8, 1.6])
     backoff.reset()
     assert backoff.delay() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        # Ten days, infinity, and an integer that no float holds: an hour, as for the header.
+        ("864000", 3600),
+        ("1e999", 3600),
+        (f"1{'0' * 400}", 3600),
+        ("-1e999", 0),
+        ("NaN", 0),
+        ("-3", 0),
+        ('"20"', 0),
+        ("[1]", 0),
+    ],
+)
+def test_a_wish_to_wait_is_a_sensible_number_wherever_it_stands(wish: str, seconds: float) -> None:
+    status = json.loads(f'{{"message": "later", "details": {{"retryAfterSeconds": {wish}}}}}')
+    assert error_of(status, "").retry_after == seconds
+    line = json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
+    _, _, clock = run(body("list-services"), Answer(line), Answer())
+    # The first pause of a back-off is 0.8 s.
+    assert clock.waited[0] == max(0.8, seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [], "metadata": [1]}',
+        '{"items": [], "metadata": "x"}',
+        '{"items": {"a": 1}}',
+        '{"items": [7, null, [], {"metadata": []}, {"metadata": {"name": {}}}], "metadata": 1e999}',
+        "[]",
+        "[" * 100_000,
+        '"\\ud800"',
+    ],
+)
+def test_a_malformed_list_is_a_failure_that_is_tried_again(text: str) -> None:
+    events, _, clock = run(Answer(text.encode()), body("list-services"), Answer(lives=60))
+    assert [type(e) for e in events] == [Trouble, Listed, Watching]
+    assert clock.waited[0] == 0.8
+
+
+def test_a_list_whose_pages_never_end_is_a_failure() -> None:
+    page = b'{"items": [], "metadata": {"continue": "again"}}'
+    events, script, _ = run(Answer(page), Answer(page), body("list-services"), Answer(lives=60))
+    assert [type(e) for e in events] == [Trouble, Listed, Watching]
+    assert [q.get("continue") for _, q in script.asked] == [None, "again", None, None]
+
+
+class Broken(Answer):
+    def chunks(self) -> Any:
+        raise ZeroDivisionError("two\nlines")
+
+
+def test_what_nobody_thought_of_is_told_by_its_type_and_tried_again_with_a_new_list() -> None:
+    events, script, clock = run(
+        body("list-services"), Broken(), body("list-services"), Answer(lives=60)
+    )
+    assert [type(e) for e in events] == [Listed, Watching, Trouble, Listed, Watching]
+    assert events[2].reason == "the API server: ZeroDivisionError: two\\nlines"
+    assert [q.get("watch") for _, q in script.asked] == [None, "1", None, "1"]
+    assert clock.waited[0] == 0.8
+
+
+KEYS = [
+    "items",
+    "metadata",
+    "type",
+    "object",
+    "spec",
+    "ports",
+    "name",
+    "namespace",
+    "code",
+    "details",
+    "retryAfterSeconds",
+    "continue",
+    "resourceVersion",
+    "endpoints",
+    "status",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    JSON,
+    st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]) | JSON,
+    JSON,
+    st.sampled_from([SERVICES, ENDPOINT_SLICES, node_named("n")]),
+)
+def test_no_answer_ends_the_loop(listed: Any, kind: Any, item: Any, resource: Resource) -> None:
+    line = json.dumps({"type": kind, "object": item}).encode() + b"\n"
+    good = b'{"items": [], "metadata": {"resourceVersion": "1"}}'
+    # A list that may be a good one, so that this is watched next; then a good list at any rate.
+    answers = [Answer(json.dumps(listed).encode()), Answer(line), Answer(good), Answer(lives=60)]
+    clock = Clock()
+    script = Script(clock, *answers)
+    events: list[Any] = []
+    Reflector(
+        resource, script, events.append, clock=clock, wait=clock.wait, random=lambda: 0.0
+    ).run()
+    assert all(pause <= 3600 for pause in clock.waited)
+    assert script.answers == []

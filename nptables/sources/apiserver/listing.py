@@ -45,7 +45,9 @@ def list_pages(
         document = _document(transport.get(resource.path, query).read())
         metadata = document.get("metadata") or {}
         items = document.get("items") or []
-        token = str(metadata.get("continue") or "")
+        before, token = token, str(metadata.get("continue") or "")
+        if token and token == before:
+            raise ApiServerError("it sends the same page of the list again and again")
         with _collector_paused():
             page = Page(
                 read_objects(resource, items),
@@ -112,7 +114,11 @@ def _document(body: bytes) -> Mapping[str, Any]:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiServerError("the list that it sent is not JSON") from error
-    if not isinstance(document, Mapping) or not isinstance(document.get("items") or [], list):
+    if (
+        not isinstance(document, Mapping)
+        or not isinstance(document.get("items") or [], list)
+        or not isinstance(document.get("metadata") or {}, Mapping)
+    ):
         raise ApiServerError("what it sent is not a list of objects")
     return document
 

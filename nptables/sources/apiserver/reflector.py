@@ -8,7 +8,8 @@ What the reader of its events may expect:
 3. Requests are never closer together than the back-off allows, whatever the server does; a
    Retry-After is obeyed. A watch that lived for a while and ended well is renewed at once.
 4. A watch that says nothing, not even a bookmark, for `silence` seconds is renewed.
-5. A line counts only when it is whole: half of one is thrown away with its connection and the
+5. Whatever an answer holds, the loop goes on: what cannot be made sense of is a failure.
+6. A line counts only when it is whole: half of one is thrown away with its connection and the
    watch resumes from the version before it.
 
 The clock, the sleep and the random numbers are passed in.
@@ -33,7 +34,7 @@ from nptables.sources.apiserver.listing import (
     trigger_time,
 )
 from nptables.sources.apiserver.resources import Resource
-from nptables.sources.apiserver.transport import Response, Transport
+from nptables.sources.apiserver.transport import Response, Transport, error_of
 
 GONE = 410
 UNAUTHORIZED = 401
@@ -101,6 +102,10 @@ class Reflector:
                 pause = self._watch()
             except ApiServerError as error:
                 pause = self._failed(error)
+            except Exception as error:  # noqa: BLE001 - no answer is worth the agent
+                # What was met may be met again: only a new list leads past it.
+                self._version = None
+                pause = self._failed(ApiServerError(f"{type(error).__name__}: {error}"))
             if self._wait(pause):
                 return
 
@@ -157,7 +162,7 @@ class Reflector:
         if error.status == UNAUTHORIZED:
             self._transport.renew()
         pause = self._backoff.delay(at_least=error.retry_after)
-        self._emit(Trouble(self.resource, str(error), error.status, pause))
+        self._emit(Trouble(self.resource, printable(str(error)), error.status, pause))
         return pause
 
     def _take(self, line: bytes) -> None:
@@ -166,7 +171,7 @@ class Reflector:
         metadata = item.get("metadata")
         metadata = metadata if isinstance(metadata, Mapping) else {}
         if kind == "ERROR":
-            raise _from_status(item)
+            raise error_of(item, "the watch failed")
         if kind in ("ADDED", "MODIFIED", "DELETED"):
             self._emit(self._change(item, metadata, gone=kind == "DELETED"))
         version = metadata.get("resourceVersion")
@@ -232,18 +237,6 @@ def whole_lines(chunks: Iterator[bytes], longest: int = LONGEST_LINE) -> Iterato
             length += len(first)
             if length > longest:
                 raise ApiServerError(f"a line of the watch is longer than {longest} bytes")
-
-
-def _from_status(status: Mapping[str, Any]) -> ApiServerError:
-    """The error that an ERROR event carries."""
-    code = status.get("code")
-    details = status.get("details")
-    after = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
-    return ApiServerError(
-        printable(str(status.get("message") or "the watch failed")),
-        status=code if isinstance(code, int) else 0,
-        retry_after=float(after) if isinstance(after, int | float) else 0.0,
-    )
 
 
 def _excerpt(line: bytes) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Seconds to wait for a connection, and for the next byte of a list.
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+# No server has us wait for longer, in seconds.
+LONGEST_WISH = 3600.0
 _ERROR_BODY = 65536
 
 
@@ -187,24 +189,43 @@ def _refused(answer: Any) -> ApiServerError:
         body = b""
     finally:
         answer.close()
-    message = ""
-    retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
-    with suppress(ValueError, AttributeError, TypeError):
+    status: object = None
+    with suppress(ValueError, RecursionError):
         status = json.loads(body)
-        message = str(status.get("message") or "")
-        details = status.get("details") or {}
-        retry_after = max(retry_after, float(details.get("retryAfterSeconds") or 0))
-    said = printable(message) if message else f"{answer.status} {answer.reason or ''}".strip()
-    return ApiServerError(said, status=int(answer.status), retry_after=retry_after)
+    refused = error_of(status, f"{answer.status} {answer.reason or ''}".strip())
+    refused.status = int(answer.status)
+    header = parse_retry_after(answer.headers.get("Retry-After", ""))
+    refused.retry_after = max(refused.retry_after, header)
+    return refused
+
+
+def error_of(status: object, otherwise: str) -> ApiServerError:
+    """The error that a Status object says, as far as it is one; `otherwise` are words for it."""
+    found = status if isinstance(status, Mapping) else {}
+    message, code, details = (found.get(key) for key in ("message", "code", "details"))
+    after = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
+    return ApiServerError(
+        printable(message if isinstance(message, str) and message else otherwise),
+        status=code if isinstance(code, int) and 100 <= code <= 599 else 0,
+        retry_after=_sensible(after),
+    )
+
+
+def _sensible(seconds: object) -> float:
+    """How long to wait at a server's wish: at most LONGEST_WISH, and 0 for what is no number."""
+    # The comparison is false for what is not a number, and takes an integer of any size.
+    if isinstance(seconds, int | float) and seconds > 0:
+        return float(min(seconds, LONGEST_WISH))
+    return 0.0
 
 
 def parse_retry_after(text: str) -> float:
-    """The seconds of a Retry-After header; 0 for none, at most an hour.
+    """The seconds of a Retry-After header; 0 for none, at most LONGEST_WISH.
 
     A date, which API servers never send, counts as none.
     """
     text = text.strip()
-    return float(min(int(text[:9]), 3600)) if text.isascii() and text.isdigit() else 0.0
+    return _sensible(int(text[:9])) if text.isascii() and text.isdigit() else 0.0
 
 
 def reason_of(error: BaseException) -> str:
