@@ -59,6 +59,7 @@ from nptables.sources.apiserver import (
     Connection,
     Event,
     Recorder,
+    kubeconfig_of_proxy,
     node_named,
 )
 from nptables.sources.apiserver import Settings as WatchSettings
@@ -314,7 +315,7 @@ class _Running:
     def _connect(self) -> Connection:
         settings = self._settings
         return Connection(
-            kubeconfig=settings.kubeconfig or self._config.kubeconfig or None,
+            kubeconfig=settings.kubeconfig or kubeconfig_of_proxy(self._config.kubeconfig),
             context=settings.context,
         )
 

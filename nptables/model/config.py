@@ -21,6 +21,7 @@ PRIMARY = "primary"
 DEFAULT_MASQUERADE_BIT = 14
 DEFAULT_SYNC_PERIOD = 30.0
 DEFAULT_MIN_SYNC_PERIOD = 1.0
+DEFAULT_CONFIG_SYNC_PERIOD = 900.0
 
 
 @attrs.frozen
@@ -58,7 +59,7 @@ class ProxyConfig:
     allow_service_external_ips: bool = True
     sync_period: float = DEFAULT_SYNC_PERIOD
     min_sync_period: float = DEFAULT_MIN_SYNC_PERIOD
-    config_sync_period: float = 900.0
+    config_sync_period: float = DEFAULT_CONFIG_SYNC_PERIOD
     healthz_bind_address: str = "0.0.0.0:10256"
     metrics_bind_address: str = "127.0.0.1:10249"
     bind_address_hard_fail: bool = False
@@ -169,13 +170,15 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
     connection = reader.mapping(doc, "clientConnection")
     sync_period = _seconds(iptables, "syncPeriod", ("iptables",), reader) or DEFAULT_SYNC_PERIOD
     min_sync = _seconds(iptables, "minSyncPeriod", ("iptables",), reader)
-    min_sync = DEFAULT_MIN_SYNC_PERIOD if min_sync is None else min_sync
+    # kube-proxy takes 0, which kubeadm writes, for the default in all three periods.
+    min_sync = min_sync or DEFAULT_MIN_SYNC_PERIOD
     if min_sync > sync_period:
         reader.problem(
             ("iptables", "minSyncPeriod"),
             f"{min_sync:g}s is longer than syncPeriod ({sync_period:g}s)",
         )
-    config_sync = _seconds(doc, "configSyncPeriod", (), reader)
+    bind_address = _bind_address(doc, reader)
+    everywhere, here = ("[::]", "[::1]") if ":" in bind_address else ("0.0.0.0", "127.0.0.1")  # noqa: S104
     return ProxyConfig(
         cluster_cidrs=_cluster_cidrs(doc, reader),
         detect_local_mode=mode,
@@ -187,14 +190,15 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
             iptables, "localhostNodePorts", ("iptables",), default=True
         ),
         node_port_addresses=_node_port_addresses(doc, reader),
-        bind_address=_bind_address(doc, reader),
+        bind_address=bind_address,
         hostname_override=_hostname(doc, reader),
         allow_service_external_ips=_gates(doc, reader),
         sync_period=sync_period,
         min_sync_period=min_sync,
-        config_sync_period=900.0 if config_sync is None else config_sync,
-        healthz_bind_address=_endpoint(doc, "healthzBindAddress", 10256, "0.0.0.0:10256", reader),
-        metrics_bind_address=_endpoint(doc, "metricsBindAddress", 10249, "127.0.0.1:10249", reader),
+        config_sync_period=_seconds(doc, "configSyncPeriod", (), reader)
+        or DEFAULT_CONFIG_SYNC_PERIOD,
+        healthz_bind_address=_endpoint(doc, "healthzBindAddress", everywhere, 10256, reader),
+        metrics_bind_address=_endpoint(doc, "metricsBindAddress", here, 10249, reader),
         bind_address_hard_fail=reader.boolean(doc, "bindAddressHardFail", (), default=False),
         kubeconfig=reader.text(connection, "kubeconfig", ("clientConnection",)),
         conntrack=_conntrack(reader.mapping(doc, "conntrack"), reader),
@@ -365,16 +369,16 @@ def _seconds(parent: Object, key: str, path: Path, reader: Reader) -> float | No
     return found
 
 
-def _endpoint(doc: Object, key: str, port: int, default: str, reader: Reader) -> str:
-    """`host:port`, with the usual port where only an address stands."""
-    text = reader.text(doc, key)
+def _endpoint(doc: Object, key: str, host: str, port: int, reader: Reader) -> str:
+    """`host:port`, with the usual port for an address alone, and the usual host for nothing."""
+    text, default = reader.text(doc, key), f"{host}:{port}"
     if not text:
         return default
-    host, colon, number = text.rpartition(":")
+    given, colon, number = text.rpartition(":")
     bare = addresses.parse_ip_sloppy(text)
     if bare is not None:
         return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
-    address = addresses.parse_ip_sloppy(host.removeprefix("[").removesuffix("]"))
+    address = addresses.parse_ip_sloppy(given.removeprefix("[").removesuffix("]"))
     if not colon or address is None or not number.isdigit() or not 1 <= int(number[:9]) <= 65535:
         reader.problem((key,), f"{quoted(text)} is not an address and port", f"such as {default}")
         return default

@@ -156,7 +156,7 @@ def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess)
 
 
 def test_addresses_that_come_and_go_are_followed(agent: AgentProcess) -> None:
-    agent.config = {"nodePortAddresses": ["192.168.77.0/24"], "iptables": {"minSyncPeriod": "0s"}}
+    agent.config = {"nodePortAddresses": ["192.168.77.0/24"], "iptables": {"minSyncPeriod": "1ms"}}
     with running(agent):
         agent.converges(20)
         agent.namespace.run(["ip", "addr", "add", "192.168.77.5/24", "dev", "lo"])
@@ -403,6 +403,22 @@ def test_a_wrong_command_line_ends_with_one_clear_line(
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_kubeconfig_that_only_kube_proxys_pods_have_is_named_with_the_way_out(
+    nft_node: Namespace, tmp_path: Path
+) -> None:
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "clientConnection: {kubeconfig: /nowhere/kubeconfig.conf}\n"
+    )
+    argv = [sys.executable, "-m", "nptables", "run", "--node", "n", "--run-dir", str(tmp_path)]
+    done = nft_node.run([*argv, "--no-listen", "--config", config], check=False)
+    assert done.returncode == 3
+    assert "/nowhere/kubeconfig.conf, which is not there" in done.stderr
+    assert "--kubeconfig" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_running_kube_proxy_is_noticed(nft_node: Namespace, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from nptables.sources.apiserver import (
     Reflector,
     Settings,
     Trouble,
+    kubeconfig_of_proxy,
     list_cluster,
     list_pages,
     node_named,
@@ -277,3 +278,17 @@ def test_a_list_is_read_page_by_page(server: ApiServer, tmp_path: Path) -> None:
     server.put(*(service(f"s{number}") for number in range(5)))
     sizes = [len(p.cluster.services) for p in list_pages(connection, SERVICES, page_size=3)]
     assert sizes == [3, 3, 1]
+
+
+def test_in_a_pod_the_service_account_stands_in_for_kube_proxys_kubeconfig(tmp_path: Path) -> None:
+    pod, token = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, tmp_path / "token"
+    missing, there = str(tmp_path / "kubeconfig.conf"), tmp_path / "there"
+    token.touch()
+    there.touch()
+    assert kubeconfig_of_proxy(missing, environment=pod, token=token) is None
+    assert kubeconfig_of_proxy(str(there), environment=pod, token=token) == str(there)
+    assert kubeconfig_of_proxy("", environment={}, token=token) is None
+    with pytest.raises(ApiServerError, match="with --kubeconfig"):
+        kubeconfig_of_proxy(missing, environment={}, token=token)
+    with pytest.raises(ApiServerError, match="with --kubeconfig"):
+        kubeconfig_of_proxy(missing, environment=pod, token=tmp_path / "none")

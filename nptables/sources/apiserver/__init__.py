@@ -17,7 +17,12 @@ from nptables.sources.apiserver.resources import (
     Resource,
     node_named,
 )
-from nptables.sources.apiserver.transport import Connection, Response, Transport
+from nptables.sources.apiserver.transport import (
+    Connection,
+    Response,
+    Transport,
+    kubeconfig_of_proxy,
+)
 
 __all__ = [
     "ENDPOINT_SLICES",
@@ -38,6 +43,7 @@ __all__ = [
     "Transport",
     "Trouble",
     "Watching",
+    "kubeconfig_of_proxy",
     "list_cluster",
     "list_pages",
     "node_named",

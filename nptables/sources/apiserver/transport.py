@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
@@ -19,6 +21,9 @@ READ_TIMEOUT = 60.0
 # No server has us wait for longer, in seconds.
 LONGEST_WISH = 3600.0
 _ERROR_BODY = 65536
+# What every Pod has that may talk to the API server.
+_POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
+_POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 class Response(Protocol):
@@ -142,6 +147,24 @@ class Connection:
         if self._client is not None:
             self._client.rest_client.pool_manager.clear()
         self._client = None
+
+
+def kubeconfig_of_proxy(
+    path: str, *, environment: Mapping[str, str] = os.environ, token: Path = _POD_TOKEN
+) -> str | None:
+    """The kubeconfig to use where kube-proxy's configuration names one; None for the usual rules.
+
+    kubeadm's names a file that only kube-proxy's own Pods have. Where it is not there, a Pod has
+    its service account. Raises ApiServerError where there is none either.
+    """
+    if not path or Path(path).exists():
+        return path or None
+    if _POD_VARIABLE in environment and token.exists():
+        return None
+    raise ApiServerError(
+        f"clientConnection.kubeconfig names {printable(path)}, which is not there: name "
+        "a kubeconfig with --kubeconfig"
+    )
 
 
 class _Answer:
