@@ -24,6 +24,7 @@ from nptables.agent.process import (
     Announcements,
     InstanceLock,
     Log,
+    Neighbour,
     ServiceManager,
     choose_patiently,
     leave_programs_their_stack,
@@ -162,6 +163,7 @@ class _Running:
             complain=self._unread,
             clock=time.monotonic,
         )
+        self._neighbour = Neighbour(find_kube_proxy, say=self._not_alone, clock=time.monotonic)
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
         self._probes = Probes(
@@ -259,6 +261,7 @@ class _Running:
                     raise item.error
                 else:
                     self._agent.take(item)
+            self._neighbour.look()
             if not self._addresses.wait():
                 self._agent.follow_addresses(self._addresses.now())
             wait = self._agent.step()
@@ -418,6 +421,15 @@ class _Running:
             reason=reason,
         )
 
+    def _not_alone(self, found: str) -> None:
+        """A kube-proxy that was there at the start was allowed, and said, then."""
+        if not self._observe and not self._settings.force:
+            self._log.repeating(
+                "another proxy runs on this node, and the two undo each other's work: stop one",
+                about="another proxy",
+                found=found,
+            )
+
     def _unread(self, reason: str) -> None:
         self._log.repeating(
             "the node's addresses cannot be read; those known before are used",
@@ -452,6 +464,7 @@ class _Running:
             "services": len(picture.services),
             "endpointSlices": len(picture.slices),
             "problems": len(picture.problems),
+            "otherProxy": self._neighbour.found,
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [
                 {

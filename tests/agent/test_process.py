@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables.agent.inbox import Inbox
-from nptables.agent.process import InstanceLock, Log, ServiceManager
+from nptables.agent.process import InstanceLock, Log, Neighbour, ServiceManager
 from nptables.errors import AlreadyRunning
 
 if TYPE_CHECKING:
@@ -141,3 +141,22 @@ def test_without_a_service_manager_nothing_happens() -> None:
     assert manager.watchdog is None
     assert ServiceManager({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).watchdog is None
     ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).alive()
+
+
+def test_another_proxy_is_looked_for_every_minute() -> None:
+    now, running = [1000.0], [""]
+    looked: list[float] = []
+    said: list[str] = []
+
+    def find() -> str:
+        looked.append(now[0])
+        return running[0]
+
+    neighbour = Neighbour(find, say=said.append, clock=lambda: now[0])
+    for _ in range(13):
+        neighbour.look()
+        now[0] += 10
+        running[0] = "kube-proxy (pid 7)"
+    assert looked == [1000, 1060, 1120]
+    assert said == ["kube-proxy (pid 7)"] * 2
+    assert neighbour.found == "kube-proxy (pid 7)"

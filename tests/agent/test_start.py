@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,3 +179,33 @@ def test_looking_creates_no_legacy_tables_where_nft_is_used(agent: AgentProcess)
         agent.converges(20)
         assert agent.namespace.run(names, check=False).stdout == ""
         assert agent.stop() == 0
+
+
+def test_a_kube_proxy_that_starts_later_is_noticed_in_the_log_and_the_status(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on = tmp_path / "reading", tmp_path / "go-on"
+    stand_in(
+        tmp_path / "bin",
+        "iptables-nft-save",
+        f'touch {reading}\nuntil [ -e {go_on} ]; do sleep 0.1; done\nexec $real "$@"',
+    )
+    # Only a process of that name counts; this one does nothing.
+    other = tmp_path / "kube-proxy"
+    other.symlink_to("/bin/sleep")
+    start_with(agent, tmp_path / "bin", monkeypatch)
+    wait_for(reading.exists, 20)
+    inside = ["ip", "netns", "exec", agent.namespace.name]
+    with subprocess.Popen([*inside, str(other), "60"]) as standing:
+        try:
+            wait_for(lambda: "kube-proxy" in names_inside(agent.namespace))
+            go_on.touch()
+            wait_for(lambda: bool(agent.log("another proxy runs on this node")))
+            agent.converges()
+            words = [sys.executable, "-m", "nptables", "status", "--run-dir", agent.run_folder]
+            said = agent.namespace.run(words, check=False).stderr
+            assert f"another proxy runs on this node: kube-proxy (pid {standing.pid})" in said
+        finally:
+            standing.kill()
+            go_on.touch()
+            assert agent.stop() == 0

@@ -250,6 +250,32 @@ def test_a_kube_proxy_is_found_by_its_name(proc: Path) -> None:
     assert find_kube_proxy(proc) == "kube-proxy (pid 42)"
 
 
+def test_a_kube_proxy_in_another_namespace_is_nobodys_business(proc: Path) -> None:
+    process(proc, "42", "kube-proxy")
+    (proc / "elsewhere").write_text("")
+    (proc / "42/ns/net").unlink()
+    (proc / "42/ns/net").symlink_to(proc / "elsewhere")
+
+    assert find_kube_proxy(proc) == ""
+
+
+def test_the_name_counts_where_the_namespace_may_not_be_seen(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process(proc, "42", "kube-proxy")
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> object:
+        # The kernel's answer without CAP_SYS_PTRACE, which tests with all rights never get.
+        if "42" in path.parts:
+            raise PermissionError
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+
+    assert find_kube_proxy(proc) == "kube-proxy (pid 42)"
+
+
 def test_a_kube_proxy_outside_this_container_is_found_by_its_ports(proc: Path) -> None:
     listen(proc)
 

@@ -4,12 +4,14 @@ from nptables.agent.process.announcements import Announcements
 from nptables.agent.process.instance import InstanceLock
 from nptables.agent.process.logs import Log
 from nptables.agent.process.manager import ServiceManager
+from nptables.agent.process.neighbour import Neighbour
 from nptables.agent.process.patience import choose_patiently, leave_programs_their_stack
 
 __all__ = [
     "Announcements",
     "InstanceLock",
     "Log",
+    "Neighbour",
     "ServiceManager",
     "choose_patiently",
     "leave_programs_their_stack",

@@ -52,6 +52,8 @@ def _print(status: dict[str, Any]) -> None:
     for family in status["families"]:
         click.echo(f"{family['family']} ({family['backend']}): {family['rules']} rules")
     click.echo(f"{status['services']} Services, {status['endpointSlices']} EndpointSlices")
+    if status["otherProxy"]:
+        say(f"another proxy runs on this node: {status['otherProxy']}", kind="warning")
     if status["problems"]:
         say(f"{status['problems']} objects are left out in whole or in part", kind="warning")
     if not status["nodeEligible"]:

@@ -13,8 +13,9 @@ _LISTEN = "0A"
 def find_kube_proxy(proc: Path = Path("/proc")) -> str:
     """What runs, in words such as `kube-proxy (pid 12)`, or an empty string.
 
-    A process counts where it shares our network namespace. Where processes cannot be seen, as in
-    a container, a listener on both of kube-proxy's ports counts that no process here owns.
+    A process counts where it shares our network namespace, or does not let us see. Where processes
+    cannot be seen, as in a container, a listener on both of kube-proxy's ports counts that no
+    process here owns.
     """
     try:
         ours = (proc / "self/ns/net").stat().st_ino
@@ -24,10 +25,14 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
         try:
             if (process / "comm").read_text().strip() != "kube-proxy":
                 continue
-            if (process / "ns/net").stat().st_ino == ours:
-                return f"kube-proxy (pid {process.name})"
+            if (process / "ns/net").stat().st_ino != ours:
+                continue
+        except PermissionError:
+            # Without CAP_SYS_PTRACE nobody sees the namespace of a process with more rights.
+            pass
         except OSError:
             continue
+        return f"kube-proxy (pid {process.name})"
     listeners = _listeners(proc)
     if all(port in listeners for port in PORTS):
         owned = _sockets(proc)
