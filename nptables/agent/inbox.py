@@ -22,7 +22,9 @@ class Inbox(Generic[Item]):
     def put(self, item: Item) -> None:
         """Add an item."""
         self._items.append((self._clock(), item))
-        self._bell.put(None)
+        # One ring is enough for whatever is there; whoever hears it takes all.
+        if self._bell.empty():
+            self._bell.put(None)
 
     def wait(self, seconds: float) -> Iterator[Item]:
         """Everything that is there, after waiting at most so long for the first item."""

@@ -28,6 +28,7 @@ from nptables.agent.process import (
     ServiceManager,
     choose_patiently,
     leave_programs_their_stack,
+    words_of_libraries,
 )
 from nptables.agent.reports import Reports
 from nptables.agent.serving import (
@@ -43,7 +44,13 @@ from nptables.agent.serving import (
     rfc3339,
 )
 from nptables.agent.serving.configz import configz
-from nptables.errors import AnotherProxy, BackendUnavailable, InvalidInput, KernelError
+from nptables.errors import (
+    AnotherProxy,
+    BackendUnavailable,
+    InvalidInput,
+    KernelError,
+    NptablesError,
+)
 from nptables.family import Family
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
@@ -74,11 +81,12 @@ _LONGEST_WAIT = 10.0
 class Settings:
     """What the command line says.
 
-    `read_config` reads the configuration, again for SIGHUP; it raises InvalidInput. `listen`
+    `read_config` reads `config` again for SIGHUP; it raises InvalidInput. `listen`
     opens the probes' and the metrics' ports (never in observe mode unless asked for).
     """
 
     node_name: str
+    config: ProxyConfig
     read_config: Callable[[], ProxyConfig]
     options: Options
     run_folder: Path
@@ -108,13 +116,15 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
     Raises AlreadyRunning, AnotherProxy, MissingPackage, ApiServerError for an unusable
     kubeconfig, KernelError where no backend can be used, and PodCIDRsChanged.
     """
-    config = settings.read_config()
     leave_programs_their_stack()
-    with InstanceLock(settings.run_folder, node_name=settings.node_name):
+    with (
+        words_of_libraries(log),
+        InstanceLock(settings.run_folder, node_name=settings.node_name),
+    ):
         _notice_kube_proxy(settings, log)
         with contextlib.ExitStack() as closing:
             try:
-                running = _Running(settings, config, log, signals, closing)
+                running = _Running(settings, log, signals, closing)
             except Stopped as stopped:
                 log.info("stopped before it was ready; the rules stay", signal=str(stopped))
                 return 0
@@ -144,14 +154,13 @@ class _Running:
     def __init__(
         self,
         settings: Settings,
-        config: ProxyConfig,
         log: Log,
         signals: Signals,
         closing: contextlib.ExitStack,
     ) -> None:
         self._settings = settings
         self._signals = signals
-        self._config = config
+        self._config = config = settings.config
         self._log = log
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
@@ -222,7 +231,10 @@ class _Running:
             clock=time.monotonic,
             random=random.random,
         )
-        closing.callback(StatusSocket(settings.run_folder, self._describe).close)
+        try:
+            closing.callback(StatusSocket(settings.run_folder, self._describe).close)
+        except NptablesError as error:
+            log.warning("nptables status will get no answer", reason=str(error))
         self._feed(recorder)
         if announcements is not None:
             announcements.started()
@@ -269,15 +281,31 @@ class _Running:
     def _end(self, number: int) -> int:
         self._manager.stopping()
         if self._settings.cleanup_on_exit and not self._observe:
-            for engine in self._agent.engines:
-                engine.remove()
+            self._remove()
             self._log.info("stopped and removed the rules", signal=signal.Signals(number).name)
         else:
             self._log.info("stopped; the rules stay", signal=signal.Signals(number).name)
         return 0
 
+    def _remove(self) -> None:
+        """Remove the rules of every family that lets us, then raise what one of them raised."""
+        failure: NptablesError | None = None
+        for engine in self._agent.engines:
+            try:
+                engine.remove()
+            except NptablesError as error:
+                failure = failure or error
+                self._log.error(
+                    "the rules could not be removed", family=engine.family.value, reason=str(error)
+                )
+        if failure is not None:
+            raise failure
+
     def _reload(self) -> None:
-        self._manager.reloading()
+        # A service manager takes READY for the end of a reload, and for that of the start.
+        synced = self._agent.synced
+        if synced:
+            self._manager.reloading()
         try:
             config = self._settings.read_config()
         except InvalidInput as error:
@@ -288,7 +316,8 @@ class _Running:
             self._config = config
             self._agent.reconfigure(config)
             self._listen()
-        self._manager.ready("read the configuration again")
+        say = self._manager.ready if synced else self._manager.status
+        say("read the configuration again")
 
     def _make_engines(self) -> list[Engine]:
         """An engine for each family that this kernel has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from nptables.signals import Signals, Stopped
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default); returns the exit code."""
+    _open_standard_error()
     words = list(sys.argv[1:] if arguments is None else arguments)
     signals = Signals()
     # An agent is told to stop or to reload at any time, while its packages are imported as well.
@@ -21,3 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(words, signals)
         except Stopped:
             return 0
+
+
+def _open_standard_error() -> None:
+    """Without standard error (`2>&-`) words go nowhere, and no file or socket takes its place."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one. What is written to it is refused.
+            os.open(os.devnull, os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process

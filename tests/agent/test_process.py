@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import logging
 import os
 import signal
 import socket
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,16 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables.agent.inbox import Inbox
-from nptables.agent.process import InstanceLock, Log, Neighbour, ServiceManager
+from nptables.agent.process import (
+    InstanceLock,
+    Log,
+    Neighbour,
+    ServiceManager,
+    words_of_libraries,
+)
 from nptables.errors import AlreadyRunning
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def log(*, as_json: bool, level: str = "info", wall: Any = lambda: 0.0) -> tuple[Log, io.StringIO]:
+def log(*, as_json: bool, level: str = "info", clock: Any = lambda: 0.0) -> tuple[Log, io.StringIO]:
     stream = io.StringIO()
-    return Log(stream, level=level, as_json=as_json, wall=wall), stream
+    return Log(stream, level=level, as_json=as_json, wall=lambda: 0.0, clock=clock), stream
 
 
 @given(event=st.text(), value=st.text(), as_json=st.booleans())
@@ -69,7 +78,7 @@ def test_events_below_the_level_are_not_written() -> None:
 
 def test_what_repeats_is_said_once_a_minute_with_the_number_left_out() -> None:
     now = [0.0]
-    written, stream = log(as_json=True, wall=lambda: now[0])
+    written, stream = log(as_json=True, clock=lambda: now[0])
     for _ in range(120):
         written.repeating("bad object", about="Service default/web")
         now[0] += 1
@@ -81,6 +90,53 @@ def test_a_closed_stream_does_not_stop_the_agent() -> None:
     written, stream = log(as_json=False)
     stream.close()
     written.error("nobody reads this")
+
+
+def test_what_libraries_say_is_in_the_log_and_nowhere_else(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    written, stream = log(as_json=True)
+    with warnings.catch_warnings(), words_of_libraries(written):
+        # As urllib3 has it for requests to a server whose certificate is not checked.
+        warnings.simplefilter("always")
+        for _ in range(3):
+            warnings.warn("unverified\nrequest", UserWarning, stacklevel=1)
+        logging.getLogger("urllib3.connectionpool").warning("retrying %s", "\x1b[2J")
+        logging.getLogger("kubernetes").info("the body of an answer")
+        # Words that do not fit; pytest's own handler would not have them.
+        odd = logging.LogRecord("kubernetes", logging.WARNING, "", 0, "%d", ("x",), None)
+        logging.getLogger().handlers[-1].handle(odd)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["level"], line["kind"], line["reason"]) for line in lines] == [
+        ("warning", "UserWarning", "unverified\\nrequest"),
+        ("warning", "urllib3.connectionpool", "retrying \\x1b[2J"),
+        ("warning", "kubernetes", "%d"),
+    ]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    wall, clock = [10**9], [0.0]
+    stream = io.StringIO()
+    written = Log(stream, level="info", as_json=True, wall=lambda: wall[0], clock=lambda: clock[0])
+    written.repeating("bad object", about="x")
+    wall[0] -= 10 * 86400
+    clock[0] += 60
+    written.repeating("bad object", about="x")
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+def test_a_lock_is_had_although_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        held = InstanceLock(tmp_path, node_name="node1")
+    with held, pytest.raises(AlreadyRunning, match="it does not say which"):
+        InstanceLock(tmp_path, node_name="node2")
 
 
 def test_a_second_agent_is_told_who_runs(tmp_path: Path) -> None:
@@ -104,8 +160,36 @@ def test_the_queue_gives_everything_in_order_and_knows_its_oldest() -> None:
     assert inbox.oldest() == 10.0
     assert list(inbox.wait(0)) == [1, 2]
     assert inbox.oldest() is None
-    # The bell of the second item still rings; it is no item.
     assert list(inbox.wait(0)) == []
+
+
+def test_a_burst_is_one_turn_and_not_one_for_each_item() -> None:
+    inbox: Inbox[int] = Inbox(lambda: 0.0)
+    for number in range(20_000):
+        inbox.put(number)
+    assert len(list(inbox.wait(0))) == 20_000
+    # Nothing is left that ends a wait at once: it lasts until somebody puts something.
+    threading.Timer(0.2, inbox.put, (7,)).start()
+    assert list(inbox.wait(10)) == [7]
+
+
+def test_nothing_that_is_put_while_others_are_taken_is_left_lying() -> None:
+    inbox: Inbox[int] = Inbox(lambda: 0.0)
+    taken: list[int] = []
+
+    def put(first: int) -> None:
+        for number in range(first, first + 5000):
+            inbox.put(number)
+
+    putters = [threading.Thread(target=put, args=(first,)) for first in (0, 5000)]
+    for putter in putters:
+        putter.start()
+    # A lost ring would have the last wait last for an hour; the test runner ends it then.
+    while len(taken) < 10_000:
+        got = list(inbox.wait(20))
+        assert got, "there is something, and nobody rang"
+        taken += got
+    assert sorted(taken) == list(range(10_000))
 
 
 def test_a_signal_handler_may_put_while_its_own_thread_waits() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -13,14 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
+from nptables.family import Family
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
 from tests.support.netns import BACKENDS, Backend, network_namespace
 from tests.support.objects import endpoint_slice, node, service
 from tests.support.requirements import requires
+from tests.support.tls import server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from tests.support.netns import Namespace
@@ -31,11 +36,13 @@ DATAGRAM = socket.SOCK_DGRAM
 
 
 @contextlib.contextmanager
-def agent_on(backend: Backend, folder: Path) -> Iterator[AgentProcess]:
+def agent_on(
+    backend: Backend, folder: Path, tls: ssl.SSLContext | None = None
+) -> Iterator[AgentProcess]:
     requires("root", "netns", backend)
     with network_namespace(backend) as namespace:
         namespace.run(["ip", "link", "set", "lo", "up"])
-        with ApiServer(namespace=namespace.name) as server:
+        with ApiServer(namespace=namespace.name, tls=tls) as server:
             server.put(node(), service("web", node_port=30080), endpoint_slice("web", "10.244.0.5"))
             yield AgentProcess(namespace, server, folder)
 
@@ -209,3 +216,131 @@ def test_a_kube_proxy_that_starts_later_is_noticed_in_the_log_and_the_status(
             standing.kill()
             go_on.touch()
             assert agent.stop() == 0
+
+
+def test_a_reload_before_the_first_sync_does_not_make_it_ready(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent.config = {}
+    agent.hasty = True
+    said: list[str] = []
+    with socket.socket(socket.AF_UNIX, DATAGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        agent.server.stop()
+        with running(agent):
+            wait_for(lambda: bool(agent.log("started")))
+            agent.send(signal.SIGHUP)
+            while "STATUS=read the configuration again" not in said:
+                said.append(manager.recv(1000).decode())
+                assert "READY" not in said[-1]
+                assert "RELOADING" not in said[-1]
+            agent.server.start()
+            agent.converges(20)
+            wait_for(lambda: manager.recv(1000).startswith(b"READY=1\n"))
+            agent.send(signal.SIGHUP)
+            wait_for(lambda: manager.recv(1000).startswith(b"RELOADING=1\n"))
+            wait_for(lambda: manager.recv(1000).startswith(b"READY=1\n"))
+            assert agent.stop() == 0
+
+
+def test_an_agent_runs_where_run_is_full(agent: AgentProcess) -> None:
+    agent.folder.mkdir(exist_ok=True)
+    agent.run_folder.mkdir()
+    # Room for the folder, the file that fills it, and the lock, but not for the socket.
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "tmpfs", str(agent.run_folder)]
+    subprocess.run(mount, check=True)
+    try:
+        (agent.run_folder / "full").write_bytes(b"x" * 4096)
+        agent.start()
+        agent.converges(20)
+        assert [entry["level"] for entry in agent.log("will get no answer")] == ["warning"]
+        assert agent.stop() == 0
+    finally:
+        subprocess.run(["umount", str(agent.run_folder)], check=True)
+
+
+def test_a_configuration_on_standard_input_is_read_once_and_kept(agent: AgentProcess) -> None:
+    # A configuration that changes rules, so that to converge means to have read it.
+    path = agent.write_config({"iptables": {"masqueradeAll": True}})
+    agent.options = ("--config", "-")
+    given, agent.config = agent.config, None
+    with path.open() as standard_input:
+        agent.start(stdin=standard_input)
+    agent.config = given
+    try:
+        agent.converges(20)
+        agent.send(signal.SIGHUP)
+        wait_for(lambda: bool(agent.log("going on as before")))
+        assert "standard input cannot be read again" in str(agent.log("going on as before"))
+        agent.server.put(endpoint_slice("web", "10.244.0.7"))
+        agent.converges()
+    finally:
+        assert agent.stop() == 0
+
+
+def test_a_closed_standard_error_is_no_reason_to_end(agent: AgentProcess) -> None:
+    kubeconfig = agent.server.kubeconfig(agent.folder / "kubeconfig")
+    words = ["--node", "node1", "--kubeconfig", kubeconfig, "--run-dir", agent.run_folder]
+    command = " ".join(map(str, [sys.executable, "-m nptables run --no-prepare", *words]))
+    shell = ["ip", "netns", "exec", agent.namespace.name, "sh", "-c"]
+    with subprocess.Popen([*shell, f"exec {command} --backend nft 0<&- 2>&-"]) as process:
+        try:
+            agent.log_path.touch()
+            agent.converges(20)
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_an_agent_that_hangs_is_named_with_its_pid(agent: AgentProcess) -> None:
+    with running(agent):
+        agent.converges(20)
+        assert agent.process is not None
+        words = [sys.executable, "-m", "nptables", "status", "--run-dir", agent.run_folder]
+        agent.send(signal.SIGSTOP)
+        try:
+            done = agent.namespace.run(words, check=False)
+        finally:
+            agent.send(signal.SIGCONT)
+        assert done.returncode == 3
+        assert f"(pid {agent.process.pid}, node node1) does not answer within 5 s" in done.stderr
+        assert agent.namespace.run(words, check=False).returncode == 0
+        assert agent.stop() == 0
+
+
+def test_rules_of_one_family_are_removed_although_those_of_the_other_cannot_be(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = tmp_path / "failing"
+    stand_in(
+        tmp_path / "bin",
+        "iptables-nft-restore",
+        f'[ -e {failing} ] && echo "iptables-restore: no" >&2 && exit 4\nexec $real "$@"',
+    )
+    agent.options = ("--cleanup-on-exit",)
+    start_with(agent, tmp_path / "bin", monkeypatch)
+    agent.converges(20)
+    agent.converges(family=Family.IPV6)
+    failing.touch()
+    assert agent.stop() == 3
+    assert [entry["family"] for entry in agent.log("could not be removed")] == ["IPv4"]
+    assert not agent.log("removed the rules")
+    assert "KUBE-SERVICES" in agent.namespace.save("IPV4")
+    assert "KUBE-SERVICES" not in agent.namespace.save("IPV6")
+
+
+def test_warnings_of_libraries_are_lines_of_the_log(tmp_path: Path) -> None:
+    with agent_on("nft", tmp_path, server_context(trustme.CA())) as agent:
+        path = agent.server.kubeconfig(tmp_path / "insecure")
+        document = json.loads(path.read_text())
+        document["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+        path.write_text(json.dumps(document))
+        agent.options = ("--kubeconfig", str(path))
+        with running(agent):
+            agent.converges(20)
+            assert agent.stop() == 0
+        said = agent.log("a library warns")
+        assert [entry["kind"] for entry in said] == ["InsecureRequestWarning"]
+        assert all(line.startswith("{") for line in agent.log_path.read_text().splitlines())

@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
@@ -69,7 +69,7 @@ class AgentProcess:
         module = "tests.support.hasty" if self.hasty else "nptables"
         return [*inside, sys.executable, "-m", module, command, *options]
 
-    def start(self) -> AgentProcess:
+    def start(self, stdin: IO[str] | None = None) -> AgentProcess:
         """Start it; it is not waited for."""
         self.folder.mkdir(exist_ok=True)
         kubeconfig = self.server.kubeconfig(self.folder / f"{self.node}.kubeconfig")
@@ -81,7 +81,7 @@ class AgentProcess:
         with self.log_path.open("ab") as log:
             environment = {**os.environ, WATCH_SETTINGS: json.dumps(self.watch)}
             argv = self.argv("run", *options)
-            self.process = subprocess.Popen(argv, stderr=log, env=environment)
+            self.process = subprocess.Popen(argv, stdin=stdin, stderr=log, env=environment)
         return self
 
     def write_config(self, document: dict[str, Any]) -> Path:

@@ -2,7 +2,7 @@
 
 from nptables.agent.process.announcements import Announcements
 from nptables.agent.process.instance import InstanceLock
-from nptables.agent.process.logs import Log
+from nptables.agent.process.logs import Log, words_of_libraries
 from nptables.agent.process.manager import ServiceManager
 from nptables.agent.process.neighbour import Neighbour
 from nptables.agent.process.patience import choose_patiently, leave_programs_their_stack
@@ -15,4 +15,5 @@ __all__ = [
     "ServiceManager",
     "choose_patiently",
     "leave_programs_their_stack",
+    "words_of_libraries",
 ]

@@ -5,8 +5,12 @@ Whatever comes from an object is escaped: nothing in it ends a line or moves a c
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -19,8 +23,8 @@ _LONGEST = 4000
 class Log:
     """Writes events at or above a level to a stream.
 
-    `wall` gives seconds since the epoch. Events of the same text and fields that come again
-    within `quiet` seconds are counted and left out.
+    `wall` gives seconds since the epoch, `clock` monotonic ones. What repeats within `quiet`
+    seconds is counted and left out.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class Log:
         level: str,
         as_json: bool,
         wall: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
         quiet: float = 60.0,
     ) -> None:
         self._stream = stream
         self._least = LEVELS.index(level)
         self._as_json = as_json
         self._wall = wall
+        self._clock = clock
         self._quiet = quiet
         self._repeated: dict[str, tuple[float, int]] = {}
 
@@ -57,7 +63,7 @@ class Log:
 
     def repeating(self, event: str, *, about: str, **fields: object) -> None:
         """A warning that may come often: said once in a while for each `about`."""
-        now = self._wall()
+        now = self._clock()
         said, left_out = self._repeated.get(about, (-float("inf"), 0))
         if now - said < self._quiet:
             self._repeated[about] = (said, left_out + 1)
@@ -71,18 +77,50 @@ class Log:
     def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         if LEVELS.index(level) < self._least:
             return
-        time = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
-        line = (
-            _as_json(time, level, event, fields)
-            if self._as_json
-            else _as_text(time, level, event, fields)
-        )
+        moment = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
+        write = _as_json if self._as_json else _as_text
+        line = write(moment, level, event, fields)
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):
             # A full disk or a reader that left must not stop the agent.
             return
+
+
+@contextlib.contextmanager
+def words_of_libraries(log: Log) -> Iterator[None]:
+    """Write to the log what libraries warn of, which would stand beside it as it comes."""
+
+    def warn(message: Warning | str, category: type[Warning], *_: object) -> None:
+        log.repeating(
+            "a library warns", about=category.__name__, kind=category.__name__, reason=str(message)
+        )
+
+    handler = _Forwarding(log)
+    root = logging.getLogger()
+    with warnings.catch_warnings():
+        warnings.showwarning = warn  # type: ignore[assignment]
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+
+
+class _Forwarding(logging.Handler):
+    """Hands records at or above a warning to a Log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = record.getMessage()
+        except Exception:  # noqa: BLE001 - somebody else's words do not fit
+            said = str(record.msg)
+        self._log.repeating("a library warns", about=record.name, kind=record.name, reason=said)
 
 
 def _as_json(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nptables.agent.process.instance import holder
 from nptables.errors import NptablesError
 
 SOCKET_NAME = "agent.sock"
@@ -28,18 +29,18 @@ class NotRunning(NptablesError):
 class StatusSocket:
     """Answers every connection with one JSON document, and closes it.
 
-    The socket can be used by its owner alone, and the kernel is asked who calls besides.
+    The socket can be used by its owner alone, and the kernel is asked who calls besides. Raises
+    NptablesError where it cannot be made.
     """
 
     def __init__(self, folder: Path, status: Callable[[], Mapping[str, Any]]) -> None:
         self._path = folder / SOCKET_NAME
         self._status = status
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Whoever holds the instance lock may remove what a killed agent left.
-        with suppress(FileNotFoundError):
-            self._path.unlink()
         before = os.umask(0o177)
         try:
+            # Whoever holds the instance lock may remove what a killed agent left.
+            self._path.unlink(missing_ok=True)
             self._socket.bind(str(self._path))
         except OSError as error:
             self._socket.close()
@@ -82,6 +83,12 @@ def ask_status(folder: Path) -> dict[str, Any]:
                 text = stream.read(1 << 20)
     except PermissionError:
         raise NotRunning(f"{path} may be used by root only") from None
+    except TimeoutError:
+        who = holder(folder)
+        raise NotRunning(
+            f"the agent on this node ({who or path}) does not answer within {_SECONDS:g} s: "
+            "it hangs, or is stopped"
+        ) from None
     except OSError as error:
         raise NotRunning(
             f"no agent answers on this node ({path}: {error.strerror or error}); "

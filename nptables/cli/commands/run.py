@@ -149,7 +149,8 @@ def command(
     )
     settings = Settings(
         node_name=_node_name(node_name, config),
-        read_config=lambda: read_config(config_path),
+        config=config,
+        read_config=lambda: _read_again(config_path),
         options=Options(
             observe=mode == "observe", check_period=check_period, verify_period=verify_period
         ),
@@ -164,6 +165,14 @@ def command(
         force=force,
     )
     return run(settings, log, signals)
+
+
+def _read_again(path: str | None) -> ProxyConfig:
+    if path == "-":
+        raise InvalidInput(
+            [Problem("standard input cannot be read again", hint="name a file with --config")]
+        )
+    return read_config(path)
 
 
 def _node_name(given: str | None, config: ProxyConfig) -> str:
