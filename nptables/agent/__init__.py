@@ -22,15 +22,16 @@ for probes and one for metrics. Threads rather than asyncio: programming the ker
 for a program, and nothing else may happen to the state meanwhile anyway. Only the two that
 answer HTTP run an event loop, each for all of its connections.
 
-`picture` is what is known, `schedule` when something is due, `engine` the rules of one family,
-`health` what probes are told; these start no thread and read no clock. `loop` joins them,
-`running` wires them to the world.
+`core` is the agent itself: `picture` is what is known, `schedule` when something is due, `engine`
+the rules of one family, `lane` the two for one family, `health` what probes are told, and `loop`
+joins them; these start no thread and read no clock. `serving` answers on ports, `process` is what
+a process owes its node, and `running` wires them to the world.
 """
 
-from nptables.agent.engine import Engine, Outcome
-from nptables.agent.health import Health
-from nptables.agent.loop import Agent, Options
-from nptables.agent.picture import Picture
-from nptables.agent.schedule import Schedule, Task
+from nptables.agent.core.engine import Engine, Outcome
+from nptables.agent.core.health import Health
+from nptables.agent.core.loop import Agent, Options
+from nptables.agent.core.picture import Picture
+from nptables.agent.core.schedule import Schedule, Task
 
 __all__ = ["Agent", "Engine", "Health", "Options", "Outcome", "Picture", "Schedule", "Task"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nptables.agent.engine import Outcome
-from nptables.agent.picture import Pending
-from nptables.agent.tally import Tally
+from nptables.agent.core.engine import Outcome
+from nptables.agent.core.picture import Pending
+from nptables.agent.core.tally import Tally
 from nptables.errors import MissingPackage
 from nptables.family import Family
 from nptables.translation.fixed import INVALID_DROPPED

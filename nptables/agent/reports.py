@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from nptables.agent.drift import Drift
-from nptables.agent.engine import Outcome
-from nptables.agent.health import Health
-from nptables.agent.loop import Failure
+from nptables.agent.core.drift import Drift
+from nptables.agent.core.engine import Outcome
+from nptables.agent.core.health import Health
+from nptables.agent.core.loop import Failure
+from nptables.agent.core.picture import Pending
+from nptables.agent.core.schedule import Task
+from nptables.agent.core.tally import Tally
 from nptables.agent.metrics import Metrics
-from nptables.agent.picture import Pending
 from nptables.agent.process import Announcements, Log, ServiceManager
-from nptables.agent.schedule import Task
-from nptables.agent.tally import Tally
 from nptables.errors import KernelRefused, Problem
 from nptables.family import Family
 from nptables.iptables.changes.report import report_lines

@@ -14,12 +14,12 @@ from typing import Any
 import attrs
 
 from nptables.agent.addresses import Addresses
-from nptables.agent.engine import Engine
+from nptables.agent.core.engine import Engine
+from nptables.agent.core.health import Health
+from nptables.agent.core.loop import Agent, Options
 from nptables.agent.feeds import AddressesChanged, Broken, Feeds
-from nptables.agent.health import Health
 from nptables.agent.inbox import Inbox
-from nptables.agent.loop import Agent, Options
-from nptables.agent.metrics import CONTENT_TYPE, Metrics
+from nptables.agent.metrics import Metrics
 from nptables.agent.process import (
     Announcements,
     InstanceLock,
@@ -31,24 +31,12 @@ from nptables.agent.process import (
     words_of_libraries,
 )
 from nptables.agent.reports import Reports
-from nptables.agent.serving import (
-    Answer,
-    Handler,
-    HealthPorts,
-    Ports,
-    Probes,
-    Server,
-    StatusSocket,
-    by_path,
-    health_check_hosts,
-    rfc3339,
-)
-from nptables.agent.serving.configz import configz
+from nptables.agent.serving import StatusSocket, rfc3339
+from nptables.agent.serving.all_ports import AllPorts
 from nptables.errors import (
     AnotherProxy,
     BackendUnavailable,
     InvalidInput,
-    KernelError,
     NptablesError,
 )
 from nptables.family import Family
@@ -175,31 +163,16 @@ class _Running:
         self._neighbour = Neighbour(find_kube_proxy, say=self._not_alone, clock=time.monotonic)
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
-        self._probes = Probes(
+        self._ports = AllPorts(
             self._health,
+            self._metrics,
+            log,
             oldest=self._inbox.oldest,
-            count=self._metrics.probed,
-            clock=time.monotonic,
-            wall=time.time,
+            broken=lambda error: self._inbox.put(Broken(error)),
+            closing=closing,
         )
-        probing = self._serve("probes", closing)
-        # Reading counters may take the kernel a while, and no probe may wait for that.
-        metrics = self._serve("metrics", closing)
-        self._ports = Ports(
-            {"healthz": (probing, self._healthz()), "metrics": (metrics, self._metricsz())},
-            refused=self._refused,
-            clock=time.monotonic,
-        )
-        self._listen()
-        if config.bind_address_hard_fail:
-            for address, reason in self._ports.refused.items():
-                raise KernelError(f"{address} cannot be listened on: {reason}")
-        self._health_ports = HealthPorts(
-            probing,
-            healthy=self._probes.healthy,
-            complain=self._complain,
-            clock=time.monotonic,
-        )
+        if settings.listen:
+            self._ports.start(config)
         self._feeds = Feeds(self._inbox.put)
         closing.callback(self._feeds.close)
         recorder = None if self._observe else self._make_recorder()
@@ -261,7 +234,7 @@ class _Running:
         while True:
             self._manager.alive()
             longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
-            again = min(self._ports.retry(), self._health_ports.retry(), self._addresses.wait())
+            again = min(self._ports.retry(), self._addresses.wait())
             for item in self._inbox.wait(min(wait, longest, again)):
                 if isinstance(item, _Signalled):
                     if item.number in STOPPING:
@@ -315,7 +288,8 @@ class _Running:
             self._log.info("read the configuration again")
             self._config = config
             self._agent.reconfigure(config)
-            self._listen()
+            if self._settings.listen:
+                self._ports.listen(config)
         say = self._manager.ready if synced else self._manager.status
         say("read the configuration again")
 
@@ -327,8 +301,7 @@ class _Running:
         for family in self._settings.families:
             try:
                 choice = choose_patiently(family, self._settings.backend, self._log, run)
-                if not self._observe:
-                    probe(choice.backend, run=run)
+                probe(choice.backend, may_create=not self._observe, run=run)
             except BackendUnavailable as error:
                 refused = error
                 self._log.warning("this family is left out", family=family.value, reason=str(error))
@@ -386,69 +359,8 @@ class _Running:
         )
 
     def _after_sync(self) -> None:
-        if self._observe:
-            return
-        picture = self._agent.picture
-        ports = picture.health_ports
-        families = {key: picture.services[key].cluster_ips for key in ports}
-        hosts = health_check_hosts(picture.node_with_facts(), self._agent.config, families)
-        self._health_ports.update(ports, picture.local_endpoints(), hosts)
-
-    def _serve(self, name: str, closing: contextlib.ExitStack) -> Server:
-        server = Server(
-            name,
-            broken=lambda error: self._inbox.put(Broken(error)),
-            trouble=lambda reason: self._log.repeating(
-                "trouble with connections", about=name, server=name, reason=reason
-            ),
-        )
-        closing.callback(server.stop)
-        return server
-
-    def _healthz(self) -> Handler:
-        """What is answered at healthzBindAddress."""
-        return by_path({"/healthz": self._probes.healthz, "/livez": self._probes.livez})
-
-    def _metricsz(self) -> Handler:
-        """What is answered at metricsBindAddress."""
-        plain = {"Content-Type": "text/plain; charset=utf-8"}
-        return by_path(
-            {
-                "/metrics": lambda: Answer(
-                    200, self._metrics.render(), {"Content-Type": CONTENT_TYPE}
-                ),
-                "/proxyMode": lambda: Answer(200, b"iptables", plain),
-                "/configz": lambda: configz(self._config),
-                "/healthz": lambda: Answer(200, b"ok", plain),
-            }
-        )
-
-    def _listen(self) -> None:
-        if self._settings.listen:
-            self._ports.listen(
-                {
-                    "healthz": self._config.healthz_bind_address,
-                    "metrics": self._config.metrics_bind_address,
-                }
-            )
-
-    def _refused(self, name: str, address: str, reason: str) -> None:
-        self._log.repeating(
-            f"{name} is not served there, and is tried again",
-            about=f"{name} {address}",
-            address=address,
-            reason=reason,
-        )
-
-    def _complain(self, key: tuple[str, str], host: str, port: int, reason: str) -> None:
-        self._log.repeating(
-            "a health-check node port cannot be served there, and is tried again",
-            about=f"health port {host} {port}",
-            service="/".join(key),
-            address=host or "every address",
-            port=port,
-            reason=reason,
-        )
+        if not self._observe:
+            self._ports.follow(self._agent.picture, self._config)
 
     def _not_alone(self, found: str) -> None:
         """A kube-proxy that was there at the start was allowed, and said, then."""
@@ -485,7 +397,7 @@ class _Running:
             "pid": os.getpid(),
             "node": picture.node_name,
             "mode": "observe" if self._observe else "sync",
-            "healthy": self._probes.healthy(),
+            "healthy": self._ports.probes.healthy(),
             "nodeEligible": agent.health.node_eligible,
             "synced": agent.synced,
             "lastSync": None if last is None else rfc3339(last),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nptables.agent import Agent, Engine, Options
-from nptables.agent.health import Health
-from nptables.agent.loop import PodCIDRsChanged
+from nptables.agent.core.health import Health
+from nptables.agent.core.loop import PodCIDRsChanged
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.family import Family
 from nptables.iptables.changes import Step

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables.agent.schedule import Periods, Schedule, Task
+from nptables.agent.core.schedule import Periods, Schedule, Task
 from nptables.sources.apiserver import Backoff
 
 PERIODS = Periods(min_sync=1, longest_retry=30, check=10, verify=60)

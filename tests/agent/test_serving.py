@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nptables.agent.health import Health
-from nptables.agent.picture import Picture
+from nptables.agent.core.health import Health
+from nptables.agent.core.picture import Picture
 from nptables.agent.serving import StatusSocket, ask_status
 from nptables.agent.serving.answers import healthz, livez
 from nptables.agent.serving.configz import document

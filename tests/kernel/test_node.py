@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 from nptables import ProxyConfig
-from nptables.errors import KernelError
+from nptables.errors import BackendUnavailable, KernelError
+from nptables.family import Family
+from nptables.kernel import RestoreBackend
 from nptables.kernel.node import facts, preparation
 from nptables.kernel.node.conntrack import Flow, stale_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.native import native_rules
 from nptables.kernel.programs import Completed
+from nptables.kernel.tables.choosing import probe
 from nptables.model import NodeFacts
 from nptables.translation.frontends import Frontend, udp_frontends
 from nptables.translation.owned import ownership
@@ -340,3 +343,22 @@ def test_udp_connections_that_an_apply_made_stale_are_deleted(node: Node, tmp_pa
 
     assert "IPv4: 1 stale UDP connection" in done.stderr
     assert "dport=30001" not in node.netns.run(listed).stdout
+
+
+def test_a_kernel_without_ipv6_has_no_tables_for_it_and_asking_creates_none(tmp_path: Path) -> None:
+    started: list[list[str]] = []
+
+    def run(argv: Sequence[str], _text: str, _seconds: float) -> Completed:
+        started.append(list(argv))
+        return Completed(0, "", "")
+
+    for family, kind in ((Family.IPV6, "nft"), (Family.IPV6, "legacy")):
+        backend = RestoreBackend(kind, family, run=run)
+        with pytest.raises(BackendUnavailable, match="does not speak IPv6"):
+            probe(backend, may_create=True, run=run, proc=tmp_path)
+    (tmp_path / "if_inet6").touch()
+    for family in Family:
+        probe(RestoreBackend("legacy", family, run=run), may_create=False, run=run, proc=tmp_path)
+    assert started == []
+    probe(RestoreBackend("legacy", Family.IPV6, run=run), may_create=True, run=run, proc=tmp_path)
+    assert [words[-4:] for words in started] == [["-t", "nat", "-S", "POSTROUTING"]]

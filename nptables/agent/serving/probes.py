@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from nptables.agent.health import Health
+from nptables.agent.core.health import Health
 from nptables.agent.serving.answers import Answer, healthz, livez
 
 _NEVER = "0001-01-01T00:00:00Z"

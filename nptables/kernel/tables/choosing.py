@@ -75,16 +75,26 @@ def choose(
     return Choice(RestoreBackend(kind, family, wait, run, patience), held[kind], reason)
 
 
-def probe(backend: Backend, *, wait: float = DEFAULT_WAIT, run: Runner = run_program) -> None:
+def probe(
+    backend: Backend,
+    *,
+    may_create: bool,
+    wait: float = DEFAULT_WAIT,
+    run: Runner = run_program,
+    proc: Path = Path("/proc/net"),
+) -> None:
     """Make sure that the kernel has the tables of a backend that `choose` took.
 
     Being read, nft has told already, and so have legacy tables that exist. Where none does, their
     program alone is no sign, so nat is looked at as kube-proxy does at its start. That creates it:
-    only for whoever is about to write. `wait` is in seconds, for the xtables lock; while somebody
-    else holds it, nothing can be told and nothing is raised. Raises BackendUnavailable.
+    for whoever `may_create` it only; others go by whether the kernel speaks IPv6 at all. `wait` is
+    in seconds, for the xtables lock; while somebody else holds it, nothing can be told and nothing
+    is raised. Raises BackendUnavailable.
     """
     family = backend.family
-    if backend.name == "nft" or "nat" in legacy_tables(family):
+    if family is Family.IPV6 and not (proc / "if_inet6").exists():
+        raise BackendUnavailable("this kernel does not speak IPv6")
+    if backend.name == "nft" or "nat" in legacy_tables(family, proc) or not may_create:
         return
     argv = [*command("legacy", family), "-w", str(max(1, int(wait)))]
     done = run([*argv, "-t", "nat", "-S", "POSTROUTING"], "", wait + _SECONDS)

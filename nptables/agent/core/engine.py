@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import attrs
 
-from nptables.agent.tally import Tally
+from nptables.agent.core.tally import Tally
 from nptables.errors import BackendUnavailable, KernelError
 from nptables.family import Family
 from nptables.incremental import Changes, IncrementalTranslator, Update

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nptables.agent.drift import Differences
-from nptables.agent.engine import Engine
-from nptables.agent.picture import Key, Pending
-from nptables.agent.schedule import Schedule
+from nptables.agent.core.drift import Differences
+from nptables.agent.core.engine import Engine
+from nptables.agent.core.picture import Key, Pending
+from nptables.agent.core.schedule import Schedule
 from nptables.family import Family
 from nptables.incremental import Changes
 

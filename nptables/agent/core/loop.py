@@ -7,12 +7,12 @@ from typing import Protocol
 
 import attrs
 
-from nptables.agent.drift import Differences, Drift
-from nptables.agent.engine import Engine, Outcome
-from nptables.agent.health import Health
-from nptables.agent.lane import Lane
-from nptables.agent.picture import Pending, Picture
-from nptables.agent.schedule import FIRST_RETRY, Periods, Schedule, Task
+from nptables.agent.core.drift import Differences, Drift
+from nptables.agent.core.engine import Engine, Outcome
+from nptables.agent.core.health import Health
+from nptables.agent.core.lane import Lane
+from nptables.agent.core.picture import Pending, Picture
+from nptables.agent.core.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
 from nptables.family import Family
 from nptables.model import Node, NodeFacts, ProxyConfig
