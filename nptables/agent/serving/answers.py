@@ -1,4 +1,7 @@
-"""What probes and load balancers read, byte for byte as kube-proxy writes it."""
+"""What probes and load balancers read, as kube-proxy writes it.
+
+Only the times of the probes are in RFC 3339, where kube-proxy prints them as Go does.
+"""
 
 from __future__ import annotations
 
