@@ -171,17 +171,25 @@ def node_options(command: Command) -> Command:
     )
 
 
-def family_options(command: Command) -> Command:
-    """`-4` and `-6`."""
-    return _apply(
-        [
-            click.option(
-                "-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4 (the default)."
-            ),
-            click.option("-6", "family", flag_value=Family.IPV6, type=Family, help="IPv6."),
-        ],
-        command,
-    )
+def family_options(neither: str) -> Callable[[Command], Command]:
+    """`-4` and `-6`, and what a command does with neither of them."""
+
+    def decorate(command: Command) -> Command:
+        return _apply(
+            [
+                click.option("-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4."),
+                click.option(
+                    "-6",
+                    "family",
+                    flag_value=Family.IPV6,
+                    type=Family,
+                    help=f"IPv6. With neither: {neither}.",
+                ),
+            ],
+            command,
+        )
+
+    return decorate
 
 
 def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:

@@ -37,7 +37,7 @@ from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
 @click.command("apply")
 @manifest_options
 @node_options
-@family_options
+@family_options("both")
 @backend_options
 @click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
 @click.option(

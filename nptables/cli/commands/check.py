@@ -27,7 +27,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.command("check")
 @manifest_options
 @node_options
-@family_options
+@family_options("both")
 @click.option("--live", is_flag=True, help="Also look at the tables and settings of this node.")
 @click.option(
     "-o",

@@ -15,7 +15,7 @@ from nptables.translation.owned import cleanup_ownership
 
 
 @click.command("cleanup")
-@family_options
+@family_options("both")
 @backend_options
 @click.option("--dry-run", is_flag=True, help="Only print what would go; exit 1 if anything.")
 def command(*, family: Family | None, backend: str, wait: float, dry_run: bool) -> int:

@@ -29,7 +29,7 @@ from nptables.translation.explanation.grouping import service_groups
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options
+@family_options("both, with --current IPv4")
 @click.option(
     "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
 )

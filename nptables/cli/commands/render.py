@@ -27,7 +27,7 @@ from nptables.translation import Translation
 @click.command("render")
 @manifest_options
 @node_options
-@family_options
+@family_options("IPv4")
 @click.option(
     "-o",
     "--output",

@@ -68,7 +68,7 @@ class Duration(click.ParamType[float]):
     show_default=True,
     help="Which iptables to use.",
 )
-@family_options
+@family_options("both")
 @click.option(
     "--check-period",
     type=Duration(),

@@ -39,7 +39,7 @@ from nptables.translation import translate
 @click.command("trace")
 @manifest_options
 @node_options
-@family_options
+@family_options("that of the addresses, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
 @click.option(
