@@ -87,14 +87,15 @@ class Follower:
         self._certain = False
         self.writing = True
         applied = self._applier(self._backend, found is not None).apply(plan)
-        seen = found or applied.found
-        drift = self._drift(seen, update) if certain and seen is not None else None
+        seen, drift = found or applied.found, None
+        if certain and seen is not None:
+            wanted = plan if seen is found else diff(seen, update.desired)
+            drift = self._drift(seen, wanted, update)
         self._certain = True
         self.translator.accept(update)
         self.pending.accepted()
         return Followed(update, plan, applied, found is not None, seen, drift)
 
-    def _drift(self, found: Ruleset, update: Update) -> Plan:
-        """What somebody else changed: all that is neither as it was nor as it shall be."""
-        wanted = diff(found, update.desired)
+    def _drift(self, found: Ruleset, wanted: Plan, update: Update) -> Plan:
+        """What of `wanted` is due to somebody else: all that is not as it was before the update."""
         return wanted.in_common(diff(found, self.translator.translation())) if update else wanted
