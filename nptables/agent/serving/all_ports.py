@@ -79,7 +79,8 @@ class AllPorts:
         """Serve the health-check node ports of the Services that there are."""
         ports = picture.health_ports
         families = {key: picture.services[key].cluster_ips for key in ports}
-        hosts = health_check_hosts(picture.node_with_facts(), config, families)
+        # After every sync, so where no Service has such a port nothing is to be worked out.
+        hosts = health_check_hosts(picture.node_with_facts(), config, families) if ports else {}
         self._health_ports.update(ports, picture.local_endpoints(), hosts)
 
     def retry(self) -> float:
