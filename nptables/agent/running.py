@@ -413,9 +413,7 @@ class _Running:
                     "backend": lane.engine.backend.name,
                     "rules": sum(lane.engine.tally.rules.values()),
                     "synced": lane.synced,
-                    "driftLines": len(lane.differences.drift.lines)
-                    if lane.differences.drift
-                    else 0,
+                    "driftLines": lane.differences.lines,
                 }
                 for lane in agent.lanes
             ],

@@ -39,6 +39,11 @@ class Differences:
         self.drift: Drift | None = None
 
     @property
+    def lines(self) -> int:
+        """How many lines are drift."""
+        return 0 if self.drift is None else len(self.drift.lines)
+
+    @property
     def next_look(self) -> float:
         """When a difference will be drift if it is still there; infinite where there is none."""
         fresh = (at for line, at in self._since.items() if line not in self._told)

@@ -330,9 +330,8 @@ class Agent:
             self._observe(lane, outcome, done)
         elif outcome.drift:
             self._reporter.drift(lane.family, Drift.of(outcome.drift))
-        drift = lane.differences.drift
-        differing = 0 if drift is None else len(drift.lines)
-        self._reporter.synced(task, outcome, lane.take_pending(), done - now, differing)
+        pending, differing = lane.take_pending(), lane.differences.lines
+        self._reporter.synced(task, outcome, pending, done - now, differing)
 
     def _check(self, lane: Lane) -> None:
         missing = lane.engine.missing()

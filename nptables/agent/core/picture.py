@@ -60,11 +60,6 @@ class Picture:
         self._triggered: dict[Key, float] = {}
 
     @property
-    def complete(self) -> bool:
-        """Whether the first complete lists of Services and EndpointSlices are there."""
-        return {"services", "endpointslices"} <= self.listed
-
-    @property
     def dirty(self) -> bool:
         """Whether anything changed since `take_changes`."""
         return bool(self._services or self._slices or self._everything)
