@@ -35,16 +35,10 @@ threads. Clock, sleep and process start are passed in, so that tests drive them.
 `confirming` the process that takes changes back.
 """
 
-from nptables.kernel.tables import (
-    Applied,
-    Applier,
-    Backend,
-    Choice,
-    Patience,
-    RestoreBackend,
-    apply,
-    choose,
-)
+from nptables.kernel.tables.applier import Applied, Applier, apply
+from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.choosing import Choice, choose
+from nptables.kernel.tables.restoring import Patience, RestoreBackend
 
 __all__ = [
     "Applied",

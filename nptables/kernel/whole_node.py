@@ -11,7 +11,9 @@ from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, diff, undo
 from nptables.kernel.node.conntrack import delete_stale_flows
 from nptables.kernel.node.native import native_rules
-from nptables.kernel.tables import Applied, Applier, Backend, choose
+from nptables.kernel.tables.applier import Applied, Applier
+from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.choosing import choose
 from nptables.kernel.tables.restoring import DEFAULT_WAIT
 from nptables.translation.frontends import udp_frontends
 
