@@ -10,6 +10,7 @@ import attrs
 from nptables.family import Family
 from nptables.incremental.changes import Changes
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
+from nptables.model.kubeproxy.seeing import seen_service, seen_slice
 from nptables.model.objects import Key
 from nptables.translation.assembly import Translation, claims_of, is_large, join
 from nptables.translation.chains import ServicePortName
@@ -17,7 +18,7 @@ from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.fixed import node_port_jumps
-from nptables.translation.selection import PortEndpoint, port_endpoints
+from nptables.translation.selection import PortEndpoint, known_endpoints
 from nptables.translation.service_port import (
     NAT_SERVICES,
     PortRules,
@@ -163,8 +164,11 @@ def draft(state: State, changes: Changes) -> Draft:
     context = state.context if same else make_context(node, config, state.family)
     moved = _slices_by_service(state, changes)
     touched = frozenset({*changes.services, *moved})
+    if context.habits != state.context.habits:
+        # Another version of kube-proxy sees other Services in the same objects.
+        touched |= state.services.keys()
     names = set(state.names_of(touched))
-    claims, known = _claims(state, changes, touched, moved)
+    claims, known = _claims(state, changes, touched, moved, context)
     endpoints = state.endpoints + sum(map(len, known.values()))
     endpoints -= sum(len(state.ports[name].selection.known) for name in names)
     comments = not is_large(endpoints)
@@ -217,6 +221,7 @@ def _claims(
     changes: Changes,
     touched: Iterable[Key],
     moved: Mapping[Key, Mapping[Key, EndpointSlice | None]],
+    context: Context,
 ) -> tuple[dict[ServicePortName, Claim], dict[ServicePortName, list[PortEndpoint]]]:
     """The service ports of the touched Services after the changes, and their endpoints."""
     claims: dict[ServicePortName, Claim] = {}
@@ -226,10 +231,11 @@ def _claims(
         if service is None:
             continue
         slices = _merged(state.slices_of.get(key, {}), moved.get(key, {}))
-        in_order = [slices[name] for name in sorted(slices)]
-        for name, claim in claims_of(service, state.family).items():
+        seen = (seen_slice(slices[name], context.habits) for name in sorted(slices))
+        in_order = [endpoint_slice for endpoint_slice in seen if endpoint_slice is not None]
+        for name, claim in claims_of(seen_service(service, context.habits), state.family).items():
             claims[name] = claim
-            known[name] = port_endpoints(in_order, claim.port, state.family)
+            known[name] = known_endpoints(in_order, claim.port, context)
     return claims, known
 
 

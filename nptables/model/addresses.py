@@ -61,6 +61,43 @@ def parse_network_sloppy(text: str) -> str | None:
     return _network(packed, prefix)
 
 
+def parse_ip_octal(text: str) -> str | None:
+    """The canonical text of an address as iptables reads it, or None where it refuses it.
+
+    It takes octets with leading zeros for octal; it knows IPv4-mapped addresses as IPv4.
+    """
+    if ":" in text:
+        packed = pack_ip(text)
+        return None if packed is None else _unpack(packed)
+    octets = [_octal(octet) for octet in text.split(".")]
+    if len(octets) != 4 or any(octet is None or octet > 255 for octet in octets):
+        return None
+    return ".".join(map(str, octets))
+
+
+def parse_network_octal(text: str) -> str | None:
+    """The canonical network of a CIDR as iptables reads it, or None where it refuses it."""
+    base, _, prefix = text.partition("/")
+    length = _octal(prefix)
+    address = base if ":" in base else parse_ip_octal(base)
+    packed = None if address is None else pack_ip(address)
+    if packed is None or length is None or (packed.startswith(_MAPPED) and length >= 96):
+        return None
+    return _network(packed, str(length))
+
+
+def spelled_by_go(address: str) -> str:
+    """A canonical IPv6 address as Go spells it: never with an embedded IPv4 address."""
+    head, _, tail = address.rpartition(":")
+    if "." not in tail:
+        return address
+    a, b, c, d = (int(octet) for octet in tail.split("."))
+    high, low = a << 8 | b, c << 8 | d
+    if high == 0 and head == ":":
+        return f"::{low:x}"
+    return f"{head}:{high:x}:{low:x}"
+
+
 def pack_ip(text: str) -> bytes | None:
     """The bytes of a correctly written address, 4 or 16 of them, or None."""
     try:
@@ -92,6 +129,16 @@ def prefix_length(network: str) -> int:
 def with_host_prefix(address: str) -> str:
     """`address` as the network of itself alone, the way iptables prints it."""
     return f"{address}/{Family.of(address).host_prefix}"
+
+
+def _octal(text: str) -> int | None:
+    """A number as strtoul reads it without a given base, or None."""
+    if not text.isascii() or not text.isdigit():
+        return None
+    try:
+        return int(text, 8) if text[0] == "0" else int(text)
+    except ValueError:
+        return None
 
 
 def _pack_sloppy(text: str) -> bytes | None:

@@ -11,6 +11,14 @@ import attrs
 from nptables.errors import InvalidInput, Problem, UnknownNode
 from nptables.model import names
 from nptables.model.endpointslice import EndpointSlice
+from nptables.model.kubeproxy.seeing import (
+    Habits,
+    broken_in_service,
+    broken_in_slice,
+    seen_service,
+    seen_slice,
+    sees_everything,
+)
 from nptables.model.metadata import Metadata
 from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
 from nptables.model.objects import Key, ObjectReading
@@ -87,6 +95,34 @@ class Cluster:
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
         """The slices of a Service that kube-proxy receives, sorted by name."""
         return self._slices_by_service.get(service.key, ())
+
+    def seen_by(self, habits: Habits) -> Cluster:
+        """The cluster as a kube-proxy with some habits sees it; kept, as it may be asked for often.
+
+        The newest sees everything as it is.
+        """
+        if sees_everything(habits):
+            return self
+        found = self._seen.get(habits)
+        if found is None:
+            slices = {key: seen_slice(value, habits) for key, value in self.slices.items()}
+            broken = [
+                *(p for value in self.services.values() for p in broken_in_service(value, habits)),
+                *(p for value in self.slices.values() for p in broken_in_slice(value, habits)),
+            ]
+            found = Cluster(
+                {key: seen_service(value, habits) for key, value in self.services.items()},
+                {key: value for key, value in slices.items() if value is not None},
+                self.nodes,
+                (*self.problems, *broken),
+            )
+            self._seen[habits] = found
+            found._seen[habits] = found
+        return found
+
+    @cached_property
+    def _seen(self) -> dict[Habits, Cluster]:
+        return {}
 
     @cached_property
     def _slices_by_service(self) -> Mapping[Key, tuple[EndpointSlice, ...]]:

@@ -8,9 +8,13 @@ from typing import Any
 
 import attrs
 
-from nptables.errors import InvalidInput, Path
+from nptables.errors import InvalidInput, Path, Problem
 from nptables.family import Family
 from nptables.model import addresses, names
+from nptables.model.kubeproxy import habits as known
+from nptables.model.kubeproxy.gates import EXTERNAL_IPS, GATES
+from nptables.model.kubeproxy.habits import Habit, in_force
+from nptables.model.kubeproxy.versions import NEWEST, OLDEST, Version, nearest_known
 from nptables.model.reading import Object, Reader, nearest, quoted
 from nptables.model.service import zero_network
 
@@ -37,13 +41,22 @@ class ConntrackConfig:
     udp_stream_timeout: float | None = None
 
 
+def _habits_of_version(config: ProxyConfig) -> frozenset[str]:
+    return in_force(config.version)
+
+
 @attrs.frozen
 class ProxyConfig:
-    """What a KubeProxyConfiguration says, with kube-proxy 1.36's defaults.
+    """What a KubeProxyConfiguration says, with kube-proxy's defaults, and who reads it.
 
     `cluster_cidrs` has at most one network a family. `node_port_addresses` are networks, or
-    `("primary",)`, or empty for all addresses. `bind_address` is an address or empty.
+    `("primary",)`, or empty for all addresses; those in `odd_zero_networks` hold everything and
+    are not written as 0.0.0.0/0 or ::/0. `bind_address` is an address or empty.
     `masquerade_bit` is 0 to 31. Periods are seconds.
+
+    `version` is the kube-proxy whose rules are made, `habits` the names of what it does, which
+    feature gates may change. `remarks` are sentences about settings without effect, and about a
+    version that is not known.
     """
 
     cluster_cidrs: tuple[str, ...] = ()
@@ -65,6 +78,14 @@ class ProxyConfig:
     bind_address_hard_fail: bool = False
     kubeconfig: str = ""
     conntrack: ConntrackConfig = attrs.field(factory=ConntrackConfig)
+    odd_zero_networks: tuple[str, ...] = ()
+    version: Version = NEWEST
+    habits: frozenset[str] = attrs.field(default=attrs.Factory(_habits_of_version, takes_self=True))
+    remarks: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    def has(self, habit: Habit) -> bool:
+        """Whether this kube-proxy has a habit."""
+        return habit.name in self.habits
 
     @property
     def masquerade_mark(self) -> str:
@@ -72,20 +93,56 @@ class ProxyConfig:
         return f"{1 << self.masquerade_bit:#x}"
 
     @classmethod
-    def from_kube_proxy(cls, doc: object) -> ProxyConfig:
+    def from_kube_proxy(cls, doc: object, version: str | Version | None = None) -> ProxyConfig:
         """The configuration in a KubeProxyConfiguration (v1alpha1) given as a mapping.
 
+        `version` is the kube-proxy that reads it, such as `1.30` or `v1.30.4-eks-a18cd3a`, the
+        newest without one. One that is not known stands for the nearest, which `.remarks` says;
+        so it does of settings that the version does not know.
+
         Raises InvalidInput with every problem: a mode other than iptables, a field that might
-        change rules and that is not known here, a value out of range.
+        change rules and that is not known here, a value out of range, a setting that the
+        version refuses.
         """
         reader = Reader(KIND, lenient=True)
         if not isinstance(doc, Mapping):
             reader.problem((), "must be an object", f"apiVersion: {API_VERSION}, kind: {KIND}")
             raise InvalidInput(reader.problems)
-        config = _read(doc, reader)
+        meant, remarks = read_version(version)
+        config = _read(doc, reader, meant, remarks)
         if reader.problems:
             raise InvalidInput(reader.problems)
         return config
+
+    @classmethod
+    def defaults(cls, version: str | Version | None = None) -> ProxyConfig:
+        """The configuration of a kube-proxy that is given none; `version` as above."""
+        meant, remarks = read_version(version)
+        return cls(version=meant, remarks=tuple(remarks))
+
+
+def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
+    """The version whose rules are made for one that is asked for, and what to say of it.
+
+    Raises InvalidInput for text that is no version.
+    """
+    if version is None:
+        return NEWEST, []
+    asked = Version.parse(version) if isinstance(version, str) else version
+    if asked is None:
+        problem = Problem(
+            f"{quoted(str(version))} is not a version", hint="such as 1.30 or v1.30.4"
+        )
+        raise InvalidInput([problem])
+    meant = nearest_known(asked)
+    if meant == asked:
+        return meant, []
+    extreme = "older than" if asked < OLDEST else "newer than"
+    remark = (
+        f"kube-proxy {asked} is {extreme} every version whose rules are known here: "
+        f"those of {meant} are made, the nearest"
+    )
+    return meant, [remark]
 
 
 # Fields that decide rules or their upkeep are read below; these are known to decide neither,
@@ -138,19 +195,10 @@ _CONNTRACK = (
     "udpStreamTimeout",
 )
 
-# Gates that changed which endpoints kube-proxy uses and are locked on in 1.36.
-_ALWAYS_ON = (
-    "EndpointSliceProxying",
-    "PreferSameTrafficDistribution",
-    "ProxyTerminatingEndpoints",
-    "ServiceInternalTrafficPolicy",
-    "ServiceTrafficDistribution",
-    "TopologyAwareHints",
-)
-_EXTERNAL_IPS_GATE = "AllowServiceExternalIPs"
 
-
-def _read(doc: Object, reader: Reader) -> ProxyConfig:
+def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> ProxyConfig:
+    gates = _gates(doc, reader, version, remarks)
+    habits = in_force(version, gates)
     _check_identity(doc, reader)
     _check_known(doc, (), _TOP_LEVEL, reader, _WITHOUT_EFFECT)
     iptables = reader.mapping(doc, "iptables")
@@ -178,6 +226,7 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
             f"{min_sync:g}s is longer than syncPeriod ({sync_period:g}s)",
         )
     bind_address = _bind_address(doc, reader)
+    node_ports, odd_zero = _node_port_addresses(doc, reader, habits)
     everywhere, here = ("[::]", "[::1]") if ":" in bind_address else ("0.0.0.0", "127.0.0.1")  # noqa: S104
     return ProxyConfig(
         cluster_cidrs=_cluster_cidrs(doc, reader),
@@ -189,10 +238,11 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
         localhost_node_ports=reader.boolean(
             iptables, "localhostNodePorts", ("iptables",), default=True
         ),
-        node_port_addresses=_node_port_addresses(doc, reader),
+        node_port_addresses=node_ports,
+        odd_zero_networks=odd_zero,
         bind_address=bind_address,
         hostname_override=_hostname(doc, reader),
-        allow_service_external_ips=_gates(doc, reader),
+        allow_service_external_ips=gates.get(EXTERNAL_IPS.name, True),
         sync_period=sync_period,
         min_sync_period=min_sync,
         config_sync_period=_seconds(doc, "configSyncPeriod", (), reader)
@@ -201,7 +251,10 @@ def _read(doc: Object, reader: Reader) -> ProxyConfig:
         metrics_bind_address=_endpoint(doc, "metricsBindAddress", here, 10249, reader),
         bind_address_hard_fail=reader.boolean(doc, "bindAddressHardFail", (), default=False),
         kubeconfig=reader.text(connection, "kubeconfig", ("clientConnection",)),
-        conntrack=_conntrack(reader.mapping(doc, "conntrack"), reader),
+        conntrack=_conntrack(reader.mapping(doc, "conntrack"), reader, version, remarks),
+        version=version,
+        habits=habits,
+        remarks=tuple(remarks),
     )
 
 
@@ -273,14 +326,27 @@ def _cluster_cidrs(doc: Object, reader: Reader) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _node_port_addresses(doc: Object, reader: Reader) -> tuple[str, ...]:
+def _node_port_addresses(
+    doc: Object, reader: Reader, habits: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The networks, and those among them that are everything and not written the usual way."""
     listed = list(reader.texts(doc, "nodePortAddresses"))
+    for path, text in listed:
+        if text == PRIMARY and known.PRIMARY_ADDRESSES.name not in habits:
+            since = known.PRIMARY_ADDRESSES.since
+            hint = "name networks, such as 192.168.0.0/16"
+            reader.problem(path, f"{PRIMARY} works from kube-proxy {since} on", hint)
     if any(text == PRIMARY for _, text in listed):
         if len(listed) > 1:
             reader.problem(("nodePortAddresses",), f"{PRIMARY} must stand alone")
-        return (PRIMARY,)
-    found = (reader.network(text, path) for path, text in listed)
-    return tuple(network for network in found if network is not None)
+        return (PRIMARY,), ()
+    found = [
+        (text, network)
+        for path, text in listed
+        if (network := reader.network(text, path)) is not None
+    ]
+    odd = (network for text, network in found if zero_network(network) and text != network)
+    return tuple(network for _, network in found), tuple(odd)
 
 
 def _bind_address(doc: Object, reader: Reader) -> str:
@@ -298,18 +364,46 @@ def _hostname(doc: Object, reader: Reader) -> str:
     return text
 
 
-def _gates(doc: Object, reader: Reader) -> bool:
-    gates = reader.mapping(doc, "featureGates")
-    for gate in gates:
-        on = reader.boolean(gates, gate, ("featureGates",), default=True)
-        if gate in _ALWAYS_ON and not on:
-            reader.problem(
-                ("featureGates", gate), "cannot be switched off", "kube-proxy 1.36 has it always on"
-            )
-    return reader.boolean(gates, _EXTERNAL_IPS_GATE, ("featureGates",), default=True)
+def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> dict[str, bool]:
+    """The gates that are set and that the version heeds."""
+    given = reader.mapping(doc, "featureGates")
+    found = {}
+    for name in given:
+        on = reader.boolean(given, name, ("featureGates",), default=True)
+        gate = GATES.get(name)
+        if gate is None:
+            continue
+        if not gate.exists(version):
+            remarks.append(_unknown(f"featureGates[{name}]", gate.known, version))
+        elif gate.is_locked(version):
+            if not on:
+                hint = f"kube-proxy {version} has it always on, as every version from {gate.locked}"
+                reader.problem(("featureGates", name), "cannot be switched off", hint)
+        else:
+            found[name] = on
+    return found
 
 
-def _conntrack(section: Object, reader: Reader) -> ConntrackConfig:
+def _unknown(field: str, since: Version | None, version: Version) -> str:
+    return (
+        f"{field} has no effect: kube-proxy {version} does not know it, {since} is the first "
+        "that does"
+    )
+
+
+# The first version with conntrack settings that the oldest known here does not have, and these by
+# their fields here.
+_LATE_CONNTRACK = Version(1, 29)
+_LATE_FIELDS = {
+    "tcp_be_liberal": "tcpBeLiberal",
+    "udp_timeout": "udpTimeout",
+    "udp_stream_timeout": "udpStreamTimeout",
+}
+
+
+def _conntrack(
+    section: Object, reader: Reader, version: Version, remarks: list[str]
+) -> ConntrackConfig:
     path: Path = ("conntrack",)
     _check_known(section, path, _CONNTRACK, reader)
     defaults = ConntrackConfig()
@@ -324,7 +418,7 @@ def _conntrack(section: Object, reader: Reader) -> ConntrackConfig:
         value = _seconds(section, key, path, reader)
         return default if value is None else value or None
 
-    return ConntrackConfig(
+    found = ConntrackConfig(
         max_per_core=number("maxPerCore", defaults.max_per_core),
         min=number("min", defaults.min),
         tcp_established_timeout=seconds("tcpEstablishedTimeout", defaults.tcp_established_timeout),
@@ -333,6 +427,11 @@ def _conntrack(section: Object, reader: Reader) -> ConntrackConfig:
         udp_timeout=seconds("udpTimeout", None),
         udp_stream_timeout=seconds("udpStreamTimeout", None),
     )
+    for field, key in _LATE_FIELDS.items():
+        if getattr(found, field) != getattr(defaults, field) and version < _LATE_CONNTRACK:
+            remarks.append(_unknown(f"conntrack.{key}", _LATE_CONNTRACK, version))
+            found = attrs.evolve(found, **{field: getattr(defaults, field)})
+    return found
 
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)

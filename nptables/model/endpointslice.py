@@ -12,10 +12,9 @@ from nptables.family import Family
 from nptables.model import addresses, names
 from nptables.model.metadata import Metadata
 from nptables.model.reading import Object, Reader, described, nearest, quoted
-from nptables.model.service import PROTOCOLS
+from nptables.model.service import HEADLESS_LABEL, PROTOCOLS, SERVICE_PROXY_NAME_LABEL
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-HEADLESS_LABEL = "service.kubernetes.io/headless"
 ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 
 _NO_HINTS: frozenset[str] = frozenset()
@@ -27,7 +26,9 @@ class Endpoint:
 
     `address` is the first of its addresses (kube-proxy uses no other), canonical. Conditions
     have the API's defaults: unknown readiness is ready. `target` names the Pod behind it as
-    `namespace/name`, or is empty.
+    `namespace/name`, or is empty. `stored` is the address as the slice has it, where that is not
+    the usual spelling; `written` is what goes into names and comments instead of `address`, where
+    a kube-proxy writes what is stored.
     """
 
     address: str
@@ -38,6 +39,8 @@ class Endpoint:
     zone_hints: frozenset[str] = _NO_HINTS
     node_hints: frozenset[str] = _NO_HINTS
     target: str = ""
+    stored: str = ""
+    written: str = ""
 
 
 @attrs.frozen
@@ -67,6 +70,11 @@ class EndpointSlice:
     def headless(self) -> bool:
         """Whether the slice is labelled headless: kube-proxy never receives such a slice."""
         return HEADLESS_LABEL in self.metadata.labels
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the slice is labelled for another proxy: older kube-proxies do not see it."""
+        return SERVICE_PROXY_NAME_LABEL in self.metadata.labels
 
 
 def read_endpoint_slice(raw: Object, reader: Reader) -> EndpointSlice:
@@ -161,7 +169,19 @@ def _read_endpoint(raw: Any, path: Path, family: Family, reader: Reader) -> Endp
     target = _target_name(reader.mapping(raw, "targetRef", path), reader)
     if address is None:
         return None
-    return Endpoint(address, ready, serving, terminating, node_name, zones, nodes, target)
+    stored = raw["addresses"][0]
+    usual = addresses.spelled_by_go(address)
+    return Endpoint(
+        address,
+        ready,
+        serving,
+        terminating,
+        node_name,
+        zones,
+        nodes,
+        target,
+        "" if stored == usual else stored,
+    )
 
 
 def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | None:

@@ -104,6 +104,7 @@ class Node:
 
     `addresses` are pairs of type and canonical address in the order of the object; entries
     that are no IP address (host names) are left out. `pod_cidrs` are canonical networks.
+    `kubelet_version` is what the Node says of its software, such as `v1.30.4`, or empty.
     """
 
     metadata: Metadata
@@ -111,6 +112,7 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
     facts: NodeFacts = attrs.field(factory=NodeFacts)
+    kubelet_version: str = ""
 
     @property
     def name(self) -> str:
@@ -139,6 +141,14 @@ class Node:
     def pod_cidr(self, family: Family) -> str | None:
         """The first pod network of a family, or None."""
         return next((cidr for cidr in self.pod_cidrs if Family.of(cidr) is family), None)
+
+    def first_address(self) -> str:
+        """The first InternalIP, else the first ExternalIP, of whichever family, or loopback."""
+        for wanted in ("InternalIP", "ExternalIP"):
+            for kind, address in self.addresses:
+                if kind == wanted:
+                    return address
+        return _LOOPBACK[Family.IPV4]
 
     def interface_addresses(self, family: Family) -> tuple[str, ...]:
         """Every address of a family on the node's interfaces, without prefix lengths.
@@ -170,7 +180,17 @@ def read_node(raw: Object, reader: Reader) -> Node:
         taints=tuple(
             reader.text(t, "key", p) for p, t in reader.objects(spec, "taints", ("spec",))
         ),
+        kubelet_version=_kubelet_version(status),
     )
+
+
+def _kubelet_version(status: Object) -> str:
+    """What the Node says; kubeProxyVersion is deprecated and was always the kubelet's."""
+    info = status.get("nodeInfo")
+    if not isinstance(info, Mapping):
+        return ""
+    found = info.get("kubeletVersion") or info.get("kubeProxyVersion")
+    return found if isinstance(found, str) else ""
 
 
 def _addresses(status: Object, reader: Reader) -> list[tuple[str, str]]:

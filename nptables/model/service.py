@@ -19,7 +19,13 @@ AFFINITIES = ("None", "ClientIP")
 IP_MODES = ("VIP", "Proxy")
 FAMILIES = tuple(family.value for family in Family)
 DEFAULT_AFFINITY_SECONDS = 10800
+HEADLESS_LABEL = "service.kubernetes.io/headless"
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+# The first of these annotations that a Service has says whether hints count, up to 1.30.
+HINTS_ANNOTATIONS = (
+    "service.kubernetes.io/topology-aware-hints",
+    "service.kubernetes.io/topology-mode",
+)
 
 
 @attrs.frozen
@@ -49,11 +55,29 @@ class Ingress:
 
 
 @attrs.frozen
+class OctalAddresses:
+    """Addresses of a Service as iptables reads the text that is stored.
+
+    Each tuple has an entry for each entry of the Service's own; it is empty for what iptables
+    refuses.
+    """
+
+    external_ips: tuple[str, ...]
+    ingress: tuple[str, ...]
+    load_balancer_source_ranges: tuple[str, ...]
+
+
+@attrs.frozen
 class Service:
     """A Service with the API server's defaults applied.
 
     Addresses and networks are canonical text of either family; `cluster_ips` has at most one
     of each. `session_affinity_seconds` is 0 without ClientIP affinity.
+
+    Some fields are for older kube-proxies. `hints_annotation` is the value of the annotation that
+    lets hints count. `octal` has the addresses that iptables would read otherwise, if any.
+    `compared_source_ranges` are what the node's address is compared with, where that is not what
+    the rules have. `hidden` is the label by which the Service is left to others.
     """
 
     metadata: Metadata
@@ -71,6 +95,10 @@ class Service:
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
     traffic_distribution: str = ""
+    hints_annotation: str = ""
+    octal: OctalAddresses | None = None
+    compared_source_ranges: tuple[str, ...] | None = None
+    hidden: str = ""
 
     @property
     def namespace(self) -> str:
@@ -123,6 +151,9 @@ def read_service(raw: Object, reader: Reader) -> Service | None:
     affinity = reader.choice(spec, "sessionAffinity", ("spec",), AFFINITIES, "None")
     service_type = reader.choice(spec, "type", ("spec",), SERVICE_TYPES, "ClusterIP")
     cluster_ip = reader.text(spec, "clusterIP", ("spec",))
+    external_ips = _ips(spec, "externalIPs", reader)
+    ingress = _ingress(status, reader)
+    ranges = _source_ranges(spec, reader)
     return Service(
         metadata=Metadata.read(raw, reader),
         type=service_type,
@@ -130,9 +161,9 @@ def read_service(raw: Object, reader: Reader) -> Service | None:
         cluster_ips={} if cluster_ip == "None" else _cluster_ips(spec, reader),
         headless=cluster_ip == "None",
         selector=reader.labels(spec, "selector", ("spec",)),
-        external_ips=tuple(_ips(spec, "externalIPs", reader)),
-        ingress=tuple(_ingress(status, reader)),
-        load_balancer_source_ranges=tuple(_source_ranges(spec, reader)),
+        external_ips=tuple(address for _, address in external_ips),
+        ingress=tuple(entry for _, entry in ingress),
+        load_balancer_source_ranges=tuple(network for _, network in ranges),
         session_affinity_seconds=_affinity_seconds(spec, reader) if affinity == "ClientIP" else 0,
         internal_traffic_policy=reader.choice(
             spec, "internalTrafficPolicy", ("spec",), POLICIES, "Cluster"
@@ -147,6 +178,8 @@ def read_service(raw: Object, reader: Reader) -> Service | None:
             spec, "publishNotReadyAddresses", ("spec",), default=False
         ),
         traffic_distribution=reader.text(spec, "trafficDistribution", ("spec",)),
+        hints_annotation=_hints_annotation(raw),
+        octal=_octal(external_ips, ingress, ranges),
     )
 
 
@@ -222,29 +255,68 @@ def _cluster_ips(spec: Object, reader: Reader) -> dict[Family, str]:
     return found
 
 
-def _ips(spec: Object, key: str, reader: Reader) -> list[str]:
-    found = (reader.ip(text, path) for path, text in reader.texts(spec, key, ("spec",)))
-    return [address for address in found if address is not None]
+def _ips(spec: Object, key: str, reader: Reader) -> list[tuple[str, str]]:
+    """Addresses as they are stored, each with its usual spelling."""
+    found = []
+    for path, text in reader.texts(spec, key, ("spec",)):
+        address = reader.ip(text, path)
+        if address is not None:
+            found.append((text, address))
+    return found
 
 
-def _ingress(status: Object, reader: Reader) -> list[Ingress]:
+def _ingress(status: Object, reader: Reader) -> list[tuple[str, Ingress]]:
+    """Entries with their addresses as they are stored."""
     balancer = reader.mapping(status, "loadBalancer", ("status",))
     found = []
     for path, raw in reader.objects(balancer, "ingress", ("status", "loadBalancer")):
         text = reader.text(raw, "ip", path)
         mode = reader.choice(raw, "ipMode", path, IP_MODES, "VIP")
         address = reader.ip(text, (*path, "ip")) if text else None
-        found.append(Ingress(address or "", mode))
+        found.append((text, Ingress(address or "", mode)))
     return found
 
 
-def _source_ranges(spec: Object, reader: Reader) -> list[str]:
+def _source_ranges(spec: Object, reader: Reader) -> list[tuple[str, str]]:
     """Networks without the white space around them that API validation lets through."""
-    found = (
-        reader.network(text.strip(), path)
-        for path, text in reader.texts(spec, "loadBalancerSourceRanges", ("spec",))
+    found = []
+    for path, stored in reader.texts(spec, "loadBalancerSourceRanges", ("spec",)):
+        text = stored.strip()
+        network = reader.network(text, path)
+        if network is not None:
+            found.append((text, network))
+    return found
+
+
+def _octal(
+    external_ips: list[tuple[str, str]],
+    ingress: list[tuple[str, Ingress]],
+    ranges: list[tuple[str, str]],
+) -> OctalAddresses | None:
+    """What iptables makes of the stored text, where that is another address or none."""
+    if all(text == usual for text, usual in external_ips) and not ingress and not ranges:
+        return None
+    usual = OctalAddresses(
+        tuple(address for _, address in external_ips),
+        tuple(entry.ip for _, entry in ingress),
+        tuple(network for _, network in ranges),
     )
-    return [network for network in found if network is not None]
+    found = OctalAddresses(
+        tuple(addresses.parse_ip_octal(text) or "" for text, _ in external_ips),
+        tuple((entry.ip and addresses.parse_ip_octal(text)) or "" for text, entry in ingress),
+        tuple(addresses.parse_network_octal(text) or "" for text, _ in ranges),
+    )
+    return None if found == usual else found
+
+
+def _hints_annotation(raw: Object) -> str:
+    metadata = raw.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    if not isinstance(annotations, Mapping):
+        return ""
+    found = (annotations[key] for key in HINTS_ANNOTATIONS if key in annotations)
+    value = next(found, "")
+    return value if isinstance(value, str) else ""
 
 
 def _affinity_seconds(spec: Object, reader: Reader) -> int:

@@ -1,4 +1,4 @@
-"""From the model to the ruleset: what kube-proxy 1.36 in iptables mode would program."""
+"""From the model to the ruleset: what kube-proxy in iptables mode would program."""
 
 from nptables.translation.assembly import Translation, translate
 from nptables.translation.chains import ServicePortName

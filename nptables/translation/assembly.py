@@ -7,9 +7,12 @@ from functools import cached_property
 
 import attrs
 
+from nptables.errors import Problem
 from nptables.family import Family
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
 from nptables.model import Cluster, Node, ProxyConfig, Service
+from nptables.model.kubeproxy import habits
+from nptables.model.kubeproxy.seeing import BREAKS_RESTORE
 from nptables.translation.chains import ServicePortName
 from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
@@ -18,7 +21,7 @@ from nptables.translation.explanation.decision import Decision, Notice, has_rule
 from nptables.translation.explanation.origin import Origin, fixed_origin, port_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
-from nptables.translation.selection import Selection, port_endpoints
+from nptables.translation.selection import Selection, known_endpoints
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
 
 # With more endpoints than this in a family, rules for endpoints carry no comment.
@@ -30,7 +33,7 @@ class Translation(Ruleset):
     """The ruleset of a node, with what led to it.
 
     `ports` has the rules of each service port, in the order in which they stand in the shared
-    chains.
+    chains. `cluster` is what the version of kube-proxy sees of the cluster.
     """
 
     cluster: Cluster = attrs.field(kw_only=True, repr=False, eq=False)
@@ -41,14 +44,8 @@ class Translation(Ruleset):
     @cached_property
     def warnings(self) -> tuple[Notice, ...]:
         """What is odd about the input: what was left out, collisions, an unknown node name."""
-        notices = [
-            Notice(
-                "left-out",
-                problem.subject,
-                f"{problem.field}: {problem.message}, so it is left out",
-            )
-            for problem in self.cluster.problems
-        ]
+        notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
+        notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
         notices += [
             Notice("collision", str(collision.ports[0]), str(collision))
             for collision in self.collisions
@@ -127,27 +124,44 @@ class Translation(Ruleset):
         return found
 
 
+def _left_out(problem: Problem, context: Context) -> Notice:
+    """What of the input is left out: because it is wrong, or because kube-proxy fails by it."""
+    where = f"{problem.field}: {problem.message}"
+    if problem.code == BREAKS_RESTORE or (
+        problem.code == "wrong-family" and context.has(habits.WRONG_FAMILY_BREAKS)
+    ):
+        return Notice(
+            BREAKS_RESTORE,
+            problem.subject,
+            f"{where}: it is left out here, and makes kube-proxy {context.version} itself fail to "
+            "program any rule",
+        )
+    return Notice("left-out", problem.subject, f"{where}, so it is left out")
+
+
 def _node_port_notices(context: Context) -> list[Notice]:
     """What is odd about the addresses that node ports answer on."""
     if context.all_addresses or context.node_port_addresses:
         return []
-    networks = ", ".join(context.node_port_networks)
+    networks = ", ".join(context.node_port_networks) or "none that this version looks at"
     text = f"no address of {context.node_name} is in nodePortAddresses ({networks})"
     return [Notice("no-node-port-address", "", f"{text}: node ports answer nowhere")]
 
 
 def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:
-    """The rules that kube-proxy 1.36 in iptables mode programs on a node, for one family.
+    """The rules that kube-proxy in iptables mode programs on a node, for one family.
 
-    A pure function: equal input gives equal text, whatever the order of the objects. The
+    Which version of kube-proxy that is says `config.version`, the newest unless another was asked
+    for. A pure function: equal input gives equal text, whatever the order of the objects. The
     result is a Ruleset; `.warnings` says what is odd about the input, `.decisions` which
     endpoints were chosen and why, `.origin(table, line)` what made a rule.
     """
     with collector_paused():
         context = make_context(node, config, family)
+        cluster = cluster.seen_by(context.habits)
         claims = find_claims(cluster, family)
         known = {
-            claim.name: port_endpoints(cluster.slices_of(claim.service), claim.port, family)
+            claim.name: known_endpoints(cluster.slices_of(claim.service), claim.port, context)
             for claim in claims
         }
         comments = not is_large(sum(map(len, known.values())))
@@ -173,7 +187,7 @@ def join(
         context.family,
         assemble(context, in_order.values()),
         ownership=ownership(context),
-        cluster=cluster,
+        cluster=cluster.seen_by(context.habits),
         context=context,
         ports=in_order,
         collisions=tuple(collisions),

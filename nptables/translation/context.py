@@ -8,6 +8,11 @@ from nptables.family import Family
 from nptables.model import Node, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains
 from nptables.model.config import PRIMARY, matches_all
+from nptables.model.kubeproxy import habits as known
+from nptables.model.kubeproxy.habits import Habit
+from nptables.model.kubeproxy.versions import Version
+from nptables.model.node import UNSPECIFIED
+from nptables.model.service import Service, zero_network
 
 LOOPBACK_NETWORK = "127.0.0.0/8"
 
@@ -36,7 +41,12 @@ class LocalDetector:
 
 @attrs.frozen
 class Context:
-    """Everything besides Services and endpoints that the rules of a family depend on."""
+    """Everything besides Services and endpoints that the rules of a family depend on.
+
+    `habits` are the names of what this version of kube-proxy does. `all_addresses` tells whether
+    node ports answer on every address of the node, else they do on those in `node_port_networks`.
+    `remarks` are what is odd about the configuration, and decide nothing.
+    """
 
     family: Family
     node_name: str
@@ -49,14 +59,28 @@ class Context:
     allow_external_ips: bool
     localhost_node_ports: bool
     node_port_networks: tuple[str, ...]
+    all_addresses: bool
     interface_addresses: tuple[str, ...]
     count_packets: bool
     drop_invalid: bool
+    habits: frozenset[str]
+    version: Version = attrs.field(eq=False)
+    remarks: tuple[str, ...] = attrs.field(default=(), eq=False)
 
-    @property
-    def all_addresses(self) -> bool:
-        """Whether node ports answer on every address of the node."""
-        return matches_all(self.node_port_networks)
+    def has(self, habit: Habit) -> bool:
+        """Whether this kube-proxy has a habit."""
+        return habit.name in self.habits
+
+    def zone_for(self, service: Service) -> str | None:
+        """The zone that hints of a Service are compared with; None where they do not count."""
+        if not self.has(known.ZONE_HINTS):
+            return None
+        if not (self.zone or self.has(known.EMPTY_ZONE)):
+            return None
+        if self.has(known.HINTS_WITHOUT_ANNOTATION):
+            return self.zone
+        heeded = service.hints_annotation not in ("", "Disabled", "disabled")
+        return self.zone if heeded else None
 
     @property
     def node_port_addresses(self) -> tuple[str, ...]:
@@ -76,24 +100,64 @@ class Context:
 def make_context(node: Node, config: ProxyConfig, family: Family) -> Context:
     """The context of a node under a configuration."""
     networks = _node_port_networks(node, config, family)
+    everywhere, looked_through = _reach(networks, config)
+    liberal = config.conntrack.tcp_be_liberal or node.facts.tcp_be_liberal
     return Context(
         family=family,
         node_name=node.name,
         zone=node.zone,
-        node_address=node.address(family, config.bind_address),
+        node_address=_node_address(node, config, family),
         detector=_detector(node, config, family),
         masquerade_all=config.masquerade_all,
         masquerade_mark=config.masquerade_mark,
         random_fully=node.facts.random_fully,
-        allow_external_ips=config.allow_service_external_ips,
+        allow_external_ips=(
+            config.allow_service_external_ips or not config.has(known.EXTERNAL_IPS_GATE)
+        ),
         localhost_node_ports=(
             config.localhost_node_ports and family is Family.IPV4 and _has_loopback(networks)
         ),
-        node_port_networks=networks,
+        node_port_networks=looked_through,
+        all_addresses=everywhere,
         interface_addresses=node.interface_addresses(family),
-        count_packets=node.facts.nfacct,
-        drop_invalid=not (config.conntrack.tcp_be_liberal or node.facts.tcp_be_liberal),
+        count_packets=node.facts.nfacct and config.has(known.PACKET_COUNTERS),
+        drop_invalid=not (liberal and config.has(known.TCP_BE_LIBERAL)),
+        habits=config.habits,
+        version=config.version,
+        remarks=config.remarks,
     )
+
+
+def _node_address(node: Node, config: ProxyConfig, family: Family) -> str:
+    """The address that loadBalancerSourceRanges are compared with; unspecified for none."""
+    if config.has(known.NODE_ADDRESS_PER_FAMILY):
+        return node.address(family, config.bind_address)
+    address = config.bind_address
+    if address in ("", *UNSPECIFIED):
+        address = "" if config.has(known.BIND_ADDRESS_ALONE) else node.first_address()
+    return address if address and Family.of(address) is family else _UNSPECIFIED[family]
+
+
+_UNSPECIFIED = dict(zip(Family, UNSPECIFIED, strict=True))
+
+
+def _reach(networks: tuple[str, ...], config: ProxyConfig) -> tuple[bool, tuple[str, ...]]:
+    """Whether node ports answer everywhere, and else the networks whose addresses they answer on.
+
+    Networks that hold everything are everywhere, but for old kube-proxies only where they are
+    written as 0.0.0.0/0 or ::/0.
+    """
+    zero = [network for network in networks if zero_network(network)]
+    odd = 0 if config.has(known.ODD_ZERO_NODE_PORTS) else _odd(zero, config)
+    if not networks or len(zero) > odd:
+        return True, networks
+    if config.has(known.ODD_ZERO_IGNORED):
+        return False, tuple(network for network in networks if not zero_network(network))
+    return False, networks
+
+
+def _odd(zero: list[str], config: ProxyConfig) -> int:
+    return sum(network in zero for network in config.odd_zero_networks)
 
 
 def _detector(node: Node, config: ProxyConfig, family: Family) -> LocalDetector:

@@ -13,6 +13,9 @@ import attrs
 
 from nptables.family import Family
 from nptables.model import Endpoint, EndpointSlice, Service, ServicePort
+from nptables.model.addresses import spelled_by_go
+from nptables.model.kubeproxy import habits as known_habits
+from nptables.translation.context import Context
 
 # An endpoint as `address:port` together with what its slice says of it.
 PortEndpoint = tuple[str, Endpoint]
@@ -67,14 +70,27 @@ def balancer_ips(service: Service, family: Family) -> list[str]:
     ]
 
 
+def known_endpoints(
+    slices: Iterable[EndpointSlice], port: ServicePort, context: Context
+) -> list[PortEndpoint]:
+    """The endpoints of a service port as the kube-proxy of a node knows them."""
+    older = not context.has(known_habits.TERMINATING_NEVER_REPLACES)
+    return port_endpoints(slices, port, context.family, context.node_name if older else None)
+
+
 def port_endpoints(
-    slices: Iterable[EndpointSlice], port: ServicePort, family: Family
+    slices: Iterable[EndpointSlice],
+    port: ServicePort,
+    family: Family,
+    node_preferred: str | None = None,
 ) -> list[PortEndpoint]:
     """The endpoints that slices hold for a service port, sorted as kube-proxy sorts them.
 
     Of an endpoint that stands there several times the last entry counts that is not
     terminating, or the first where all are: an entry that is terminating never takes the place
-    of another. Slices come sorted by name; kube-proxy visits them in no particular order.
+    of another. With `node_preferred`, as in older kube-proxies, the first counts, or the last
+    that is on that node. Slices come sorted by name; kube-proxy visits them in no particular
+    order.
     """
     found: dict[str, Endpoint] = {}
     ipv4 = family is Family.IPV4
@@ -87,8 +103,17 @@ def port_endpoints(
             number = slice_port.port
             for endpoint in endpoint_slice.endpoints:
                 address = endpoint.address
-                text = f"{address}:{number}" if ipv4 else endpoint_text(address, number)
-                if not endpoint.terminating or text not in found:
+                if ipv4:
+                    text = f"{address}:{number}"
+                elif endpoint.written:
+                    text = f"[{endpoint.written}]:{number}"
+                else:
+                    text = endpoint_text(address, number)
+                if text not in found or (
+                    not endpoint.terminating
+                    if node_preferred is None
+                    else endpoint.node_name == node_preferred
+                ):
                     found[text] = endpoint
     return sorted(found.items())
 
@@ -100,16 +125,20 @@ def endpoint_text(address: str, port: int) -> str:
     return f"[{spelled_by_go(address)}]:{port}"
 
 
-def spelled_by_go(address: str) -> str:
-    """An IPv6 address as Go spells it: never with an embedded IPv4 address."""
-    head, _, tail = address.rpartition(":")
-    if "." not in tail:
-        return address
-    a, b, c, d = (int(octet) for octet in tail.split("."))
-    high, low = a << 8 | b, c << 8 | d
-    if high == 0 and head == ":":
-        return f"::{low:x}"
-    return f"{head}:{high:x}:{low:x}"
+def choose(
+    service: Service, port: ServicePort, known: Sequence[PortEndpoint], context: Context
+) -> Selection:
+    """Choose among the known endpoints as the kube-proxy of a node does."""
+    return select(
+        service,
+        port,
+        known,
+        context.family,
+        context.node_name,
+        context.zone_for(service),
+        node_hints=context.has(known_habits.NODE_HINTS),
+        fallback=context.has(known_habits.TERMINATING_FALLBACK),
+    )
 
 
 def select(
@@ -118,9 +147,16 @@ def select(
     known: Sequence[PortEndpoint],
     family: Family,
     node_name: str,
-    zone: str,
+    zone: str | None,
+    *,
+    node_hints: bool = True,
+    fallback: bool = True,
 ) -> Selection:
-    """Choose among the known endpoints as kube-proxy on `node_name` does."""
+    """Choose among the known endpoints as kube-proxy on `node_name` does.
+
+    Zone hints count where there is a zone, and node hints where `node_hints` says so. With
+    `fallback`, terminating endpoints that still serve are used where no ready one is left.
+    """
     external = externally_reachable(service, port, family)
     uses_local = service.internal_policy_local or (service.external_policy_local and external)
     uses_cluster = not service.internal_policy_local or external
@@ -129,13 +165,13 @@ def select(
     ready = [pair for pair in known if pair[1].ready]
     draining = (
         ()
-        if len(ready) == len(known)
+        if len(ready) == len(known) or not fallback
         else [pair for pair in known if pair[1].serving and pair[1].terminating]
     )
     cluster: Sequence[PortEndpoint] = ()
     topology = Topology.NONE
     if uses_cluster:
-        topology = _topology(ready, node_name, zone)
+        topology = _topology(ready, node_name if node_hints else None, zone)
         cluster = _narrowed(ready, topology, node_name, zone) or draining
     if not uses_local:
         return Selection(
@@ -160,7 +196,7 @@ def select(
     )
 
 
-def _topology(ready: Sequence[PortEndpoint], node_name: str, zone: str) -> Topology:
+def _topology(ready: Sequence[PortEndpoint], node_name: str | None, zone: str | None) -> Topology:
     """The narrowing that hints allow: all ready endpoints must carry them, one must fit."""
     if not ready:
         return Topology.NONE
@@ -178,7 +214,7 @@ def _topology(ready: Sequence[PortEndpoint], node_name: str, zone: str) -> Topol
 
 
 def _narrowed(
-    ready: Sequence[PortEndpoint], topology: Topology, node_name: str, zone: str
+    ready: Sequence[PortEndpoint], topology: Topology, node_name: str, zone: str | None
 ) -> Sequence[PortEndpoint]:
     if topology is Topology.SAME_NODE:
         return [pair for pair in ready if node_name in pair[1].node_hints]

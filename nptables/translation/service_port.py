@@ -8,8 +8,9 @@ from functools import cache
 import attrs
 
 from nptables.family import Family
-from nptables.model import Service, ServicePort
+from nptables.model import Endpoint, Service, ServicePort
 from nptables.model.addresses import network_contains, with_host_prefix
+from nptables.model.kubeproxy import habits
 from nptables.model.service import zero_network
 from nptables.translation import chains
 from nptables.translation.chains import ENDPOINT_PREFIX, ServicePortName, hashes
@@ -18,9 +19,10 @@ from nptables.translation.selection import (
     PortEndpoint,
     Selection,
     balancer_ips,
+    choose,
+    endpoint_text,
     external_ips,
     externally_reachable,
-    select,
 )
 
 ACCEPTED_ON_LOCALHOST = "localhost_nps_accepted_pkts"
@@ -72,7 +74,7 @@ def translate_port(
     `known` are its endpoints as `port_endpoints` gives them. Without `comments` (in a large
     cluster) the rules for endpoints carry none.
     """
-    selection = select(service, port, known, context.family, context.node_name, context.zone)
+    selection = choose(service, port, known, context)
     name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
     rules = _PortTranslation(service, port, name, selection, context, comments=comments)
     return PortRules(name, selection, rules.own_chains(), rules.shared_lines())
@@ -113,7 +115,7 @@ class _PortTranslation:
         self.usable = selection.usable_anywhere
         self.internal_chain, self.has_internal = self._policy(local=service.internal_policy_local)
         self.policy_chain, self.has_external = self._policy(local=service.external_policy_local)
-        self.source_ranges = _source_ranges(service, family)
+        self.source_ranges = _source_ranges(service, context)
         self.checks_sources = bool(self.usable and self.balancer_ips and self.source_ranges)
         self.comment = f'-p {self.protocol} -m comment --comment "{self.text}'
         self.to_port = f'" -m {self.protocol} --dport {port.port} -j'
@@ -280,8 +282,13 @@ class _PortTranslation:
         start = f"-A {self.source_ranges_chain}"
         rest = f'-m comment --comment "{self.text} loadbalancer IP" -j {self.external_chain}'
         for network in self.source_ranges:
-            yield f"{start} -s {network} {rest}"
-        if any(network_contains(n, self.context.node_address) for n in self.source_ranges):
+            # The kernel has no match on the source where every source will do.
+            source = "" if zero_network(network) else f"-s {network} "
+            yield f"{start} {source}{rest}"
+        compared = self.service.compared_source_ranges
+        if compared is None:
+            compared = self.service.load_balancer_source_ranges
+        if any(network_contains(network, self.context.node_address) for network in compared):
             for address in self.balancer_ips:
                 yield f"{start} -s {with_host_prefix(address)} {rest}"
         yield (
@@ -320,14 +327,23 @@ class _PortTranslation:
                 recent = f" -m recent --set --name {chain} --mask {mask} --rsource"
             found[chain] = (
                 f"-A {chain} -s {details.address}{masquerade}",
-                f"-A {chain}{match}{recent}{translate}{endpoint}",
+                f"-A {chain}{match}{recent}{translate}{_destination(endpoint, details)}",
             )
 
 
-def _source_ranges(service: Service, family: Family) -> list[str]:
+def _source_ranges(service: Service, context: Context) -> list[str]:
     """The source ranges of a family; one that is everything is as good as none."""
-    networks = [n for n in service.load_balancer_source_ranges if Family.of(n) is family]
-    return [] if any(zero_network(network) for network in networks) else networks
+    networks = [n for n in service.load_balancer_source_ranges if Family.of(n) is context.family]
+    if context.has(habits.OPEN_RANGES) and any(map(zero_network, networks)):
+        return []
+    return networks
+
+
+def _destination(endpoint: str, details: Endpoint) -> str:
+    """Address and port as the kernel prints them, whatever spelling the names have."""
+    if not details.written:
+        return endpoint
+    return endpoint_text(details.address, int(endpoint.rpartition(":")[2]))
 
 
 def probability(left: int) -> str:

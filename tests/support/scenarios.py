@@ -6,6 +6,7 @@ import functools
 import gzip
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nptables import Family as NpFamily
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nptables.translation import Translation
     from tests.support.netns import Family
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -33,18 +35,31 @@ class Scenario:
     config: dict[str, Any]
     facts: dict[str, Any]
     dumps: Mapping[Family, str]
+    version: str | None = None
 
     @property
     def node(self) -> str:
         """The node's name, which the recordings take from the configuration."""
         return self.config["hostnameOverride"]
 
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The objects as a cluster."""
+        return Cluster.from_objects(self.objects, lenient=True)
+
+    @cached_property
+    def proxy_config(self) -> ProxyConfig:
+        """The configuration as the kube-proxy of the recording reads it."""
+        return ProxyConfig.from_kube_proxy(self.config, version=self.version)
+
+    def rules(self, family: Family) -> Translation:
+        """Return the rules that the library under test makes of it."""
+        node = self.cluster.node(self.node, facts=self.facts)
+        return translate(self.cluster, node, self.proxy_config, NpFamily[family])
+
     def translated(self, family: Family) -> str:
         """Return the dump that the library under test makes of it."""
-        cluster = Cluster.from_objects(self.objects, lenient=True)
-        node = cluster.node(self.node, facts=self.facts)
-        config = ProxyConfig.from_kube_proxy(self.config)
-        return translate(cluster, node, config, NpFamily[family]).to_save()
+        return self.rules(family).to_save()
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import attrs
 
 from nptables.family import Family
 from nptables.model import Cluster, Service, ServicePort
-from nptables.model.service import zero_network
+from nptables.model.kubeproxy import habits
+from nptables.model.service import HINTS_ANNOTATIONS, zero_network
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.selection import (
@@ -93,6 +94,7 @@ def has_rules(service: Service, family: Family) -> bool:
     return (
         family in service.cluster_ips
         and service.claimed_by is None
+        and not service.hidden
         and not service.headless
         and service.type != "ExternalName"
     )
@@ -105,6 +107,12 @@ def skip_reason(service: Service, family: Family) -> Reason:
             "other-proxy",
             f"skipped: the label service.kubernetes.io/service-proxy-name gives it to "
             f'the proxy "{service.claimed_by}"',
+        )
+    if service.hidden:
+        return Reason(
+            "hidden",
+            f"skipped: it has the label {service.hidden}, and kube-proxies before "
+            f"{habits.LABELS_BY_KIND.since} do not see such a Service",
         )
     if service.headless:
         return Reason("headless", "skipped: it is headless (clusterIP is None)")
@@ -176,7 +184,14 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     family = decision.context.family
     slices = decision.cluster.slices_of(decision.service)
     if not slices:
-        yield Reason("no-slices", "no EndpointSlice belongs to it")
+        older = not decision.context.has(habits.LABELS_BY_KIND)
+        said = (
+            "no EndpointSlice belongs to it, or all have labels by which "
+            f"kube-proxies before {habits.LABELS_BY_KIND.since} do not see them"
+            if older
+            else "no EndpointSlice belongs to it"
+        )
+        yield Reason("no-slices", said)
         return
     of_family = [s for s in slices if s.family is family]
     if not of_family:
@@ -231,6 +246,7 @@ def _topology(service: Service, selection: Selection, context: Context) -> Itera
     policies_local = service.internal_policy_local and not selection.cluster
     if policies_local:
         return
+    unheeded = _unheeded(service, context)
     for kind, hinted, fitting in (
         ("node", hinted_nodes, f"none is for {context.node_name}"),
         ("zone", hinted_zones, _no_zone(context)),
@@ -238,8 +254,22 @@ def _topology(service: Service, selection: Selection, context: Context) -> Itera
         if not hinted:
             continue
         missing = [pair for pair in ready if pair not in hinted]
-        why = f"{_texts(missing)} without" if missing else fitting
+        why = unheeded[kind] or (f"{_texts(missing)} without" if missing else fitting)
         yield Reason(f"hints-{kind}-ignored", f"{kind} hints ignored: {why}")
+
+
+def _unheeded(service: Service, context: Context) -> dict[str, str]:
+    """Why this version of kube-proxy looks at no hint of a kind, or an empty string."""
+    found = {"node": "", "zone": ""}
+    if not context.has(habits.NODE_HINTS):
+        found["node"] = f"kube-proxy {context.version} does not look at them"
+    if not context.has(habits.ZONE_HINTS):
+        found["zone"] = "the gate TopologyAwareHints is off"
+    elif context.zone_for(service) is None and context.zone:
+        found["zone"] = (
+            f"kube-proxy {context.version} wants the annotation {HINTS_ANNOTATIONS[-1]}: Auto"
+        )
+    return found
 
 
 def _no_zone(context: Context) -> str:
