@@ -48,6 +48,8 @@ from nptables.kernel.node.preparation import prepare
 from nptables.kernel.programs import Programs
 from nptables.kernel.tables.choosing import probe
 from nptables.model import Node, NodeFacts, ProxyConfig
+from nptables.model.kubeproxy import NEWEST, Version
+from nptables.model.kubeproxy.versions import nearest_known
 from nptables.signals import STOPPING, Signals, Stopped
 from nptables.sources.apiserver import (
     ENDPOINT_SLICES,
@@ -69,13 +71,16 @@ _LONGEST_WAIT = 10.0
 class Settings:
     """What the command line says.
 
-    `read_config` reads `config` again for SIGHUP; it raises InvalidInput. `listen`
-    opens the probes' and the metrics' ports (never in observe mode unless asked for).
+    `version` is the kube-proxy whose rules are made, None for what the Node says once it is
+    known; `config_for` is the configuration as a version reads it, `read_config` reads its file
+    again for SIGHUP; both raise InvalidInput. `listen` opens the probes' and the metrics' ports
+    (never in observe mode unless asked for).
     """
 
     node_name: str
     config: ProxyConfig
-    read_config: Callable[[], ProxyConfig]
+    config_for: Callable[[Version], ProxyConfig]
+    read_config: Callable[[Version], ProxyConfig]
     options: Options
     run_folder: Path
     kubeconfig: str | None = None
@@ -86,6 +91,7 @@ class Settings:
     prepare_node: bool = True
     cleanup_on_exit: bool = False
     force: bool = False
+    version: Version | None = NEWEST
     watch: WatchSettings = attrs.field(factory=WatchSettings)
 
 
@@ -149,6 +155,7 @@ class _Running:
         self._settings = settings
         self._signals = signals
         self._config = config = settings.config
+        self._version = settings.version
         self._log = log
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
@@ -246,6 +253,7 @@ class _Running:
                     raise item.error
                 else:
                     self._agent.take(item)
+                    self._settle_version()
             self._neighbour.look()
             if not self._addresses.wait():
                 self._agent.follow_addresses(self._addresses.now())
@@ -280,18 +288,53 @@ class _Running:
         if synced:
             self._manager.reloading()
         try:
-            config = self._settings.read_config()
+            config = self._settings.read_config(self._version or self._config.version)
         except InvalidInput as error:
             problems = [str(problem) for problem in error.problems]
             self._log.error("the new configuration is wrong; going on as before", problems=problems)
         else:
             self._log.info("read the configuration again")
-            self._config = config
-            self._agent.reconfigure(config)
+            self._use(config)
             if self._settings.listen:
                 self._ports.listen(config)
         say = self._manager.ready if synced else self._manager.status
         say("read the configuration again")
+
+    def _settle_version(self) -> None:
+        """Make the rules of the kube-proxy that the Node says it has, once the Node is known.
+
+        They stay those of that version: who upgrades the node starts again when it is right.
+        """
+        node = self._agent.picture.node
+        if self._version is not None or node is None:
+            return
+        said = Version.parse(node.kubelet_version)
+        self._version = NEWEST if said is None else nearest_known(said)
+        self._log.info(
+            "the rules are those of the kube-proxy that goes with the kubelet",
+            version=str(self._version),
+            kubelet=node.kubelet_version or "unknown",
+        )
+        if self._version == self._config.version:
+            return
+        try:
+            config = self._settings.config_for(self._version)
+        except InvalidInput as error:
+            problems = [str(problem) for problem in error.problems]
+            self._version = self._config.version
+            self._log.error(
+                "that version refuses the configuration; going on with another",
+                version=str(self._version),
+                problems=problems,
+            )
+        else:
+            self._use(config)
+
+    def _use(self, config: ProxyConfig) -> None:
+        for remark in config.remarks:
+            self._log.warning("the configuration is not heeded as a whole", remark=remark)
+        self._config = config
+        self._agent.reconfigure(config)
 
     def _make_engines(self) -> list[Engine]:
         """An engine for each family that this kernel has."""

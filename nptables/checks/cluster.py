@@ -19,7 +19,7 @@ from nptables.translation.assembly import find_claims
 from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
-from nptables.translation.selection import Selection, port_endpoints, select
+from nptables.translation.selection import Selection, choose, known_endpoints, port_endpoints
 
 NODE_PORTS = (30000, 32767)
 _SHORT_SECONDS = 60
@@ -44,7 +44,8 @@ def check_cluster(
     namespace, name and field path to file, line and column.
     """
     looked_at = list(cluster.nodes.values()) if nodes is None else list(nodes)
-    found = list(_findings(cluster, config or ProxyConfig(), looked_at, pods))
+    config = config or ProxyConfig()
+    found = list(_findings(cluster.seen_by(config.habits), config, looked_at, pods))
     unique = dict.fromkeys(found)
     ordered = sorted(unique, key=lambda f: (f.kind, f.namespace, f.name, f.what.code, f.message))
     return [_placed(finding, place) for finding in ordered]
@@ -164,8 +165,8 @@ def _about_endpoints(
             )
         chosen = []
         for node in nodes:
-            selection = select(service, port, known, family, node.name, node.zone)
             context = make_context(node, config, family)
+            selection = choose(service, port, known_endpoints(slices, port, context), context)
             chosen.append((node, Decision(service, port, selection, context, cluster)))
         yield from _policies(service, chosen, label)
         yield from _hints(service, chosen, label)

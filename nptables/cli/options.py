@@ -9,11 +9,11 @@ import attrs
 import click
 
 from nptables.cli.output import say, say_all, yaml_progress
+from nptables.cli.versions import config_for, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, load, load_objects
-from nptables.sources import read_config as read_config_file
+from nptables.sources import FoundConfig, Loaded, find_config, load, load_objects
 from nptables.sources import read_facts as read_facts_file
 from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
@@ -23,12 +23,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @attrs.frozen
 class Inputs:
-    """What a command line says about the cluster, the node and the configuration."""
+    """What a command line says about the cluster, the node and the configuration.
+
+    `found` is the configuration before it was read for a version of kube-proxy.
+    """
 
     loaded: Loaded
     node: Node
     config: ProxyConfig
     family: Family
+    found: FoundConfig | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -150,7 +154,7 @@ def live_options(what: str) -> Callable[[Command], Command]:
 
 
 def node_options(command: Command) -> Command:
-    """`--node`, `--config`, `--facts`."""
+    """`--node`, `--config`, `--facts`, `--kube-proxy-version`."""
     return _apply(
         [
             click.option("--node", "node_name", metavar="NAME", help="The node to make rules for."),
@@ -166,6 +170,7 @@ def node_options(command: Command) -> Command:
                 metavar="FILE",
                 help="What only the node knows, as `nptables facts` writes it.",
             ),
+            version_option,
         ],
         command,
     )
@@ -252,26 +257,32 @@ def read_inputs(
     config_path: str | None,
     facts_path: str | None,
     family: Family | None,
+    live: bool = False,
 ) -> Inputs:
     """Everything that rules are made from.
 
-    The node is the one of `--node`, else of hostnameOverride, else the only one there is.
+    The node is the one of `--node`, else of hostnameOverride, else the only one there is. With
+    `live` it is the one where this runs.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
-    config = read_config(config_path, loaded.proxy_config)
+    found = find_configuration(config_path, loaded.proxy_config)
     facts = read_facts(facts_path)
-    node = loaded.cluster.node(node_name or config.hostname_override or None, facts)
-    return Inputs(loaded, node, config, family or Family.IPV4)
+    override = "" if found is None else found.hostname_override
+    node = loaded.cluster.node(node_name or override or None, facts)
+    config = config_for(found, [node], live=live)
+    return Inputs(loaded, node, config, family or Family.IPV4, found)
 
 
-def read_config(path: str | None, in_manifests: Mapping[str, Any] | None = None) -> ProxyConfig:
-    """The configuration in a file, else the one among the manifests, else kube-proxy's defaults."""
+def find_configuration(
+    path: str | None, in_manifests: Mapping[str, Any] | None = None
+) -> FoundConfig | None:
+    """The configuration in a file, else the one among the manifests, or None."""
     if path is not None:
-        return read_config_file(path)
+        return find_config(path)
     if in_manifests is None:
-        return ProxyConfig()
+        return None
     say("the KubeProxyConfiguration among the manifests is used; --config names another")
-    return ProxyConfig.from_kube_proxy(in_manifests)
+    return FoundConfig(in_manifests)
 
 
 def read_facts(path: str | None) -> NodeFacts | None:

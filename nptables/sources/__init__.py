@@ -1,6 +1,12 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
-from nptables.sources.kubeproxy import find_kube_proxy_config, read_config, read_facts
+from nptables.sources.kubeproxy import (
+    FoundConfig,
+    find_config,
+    find_kube_proxy_config,
+    read_config,
+    read_facts,
+)
 from nptables.sources.loading import Loaded, load, load_objects
 from nptables.sources.places import Place, where_changed
 from nptables.sources.previews import Preview
@@ -13,9 +19,11 @@ def read_text(path: str) -> str:
 
 
 __all__ = [
+    "FoundConfig",
     "Loaded",
     "Place",
     "Preview",
+    "find_config",
     "find_kube_proxy_config",
     "load",
     "load_objects",

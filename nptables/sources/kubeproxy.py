@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from nptables.errors import InvalidInput, Problem
 from nptables.model import NodeFacts, ProxyConfig
 from nptables.model.config import API_VERSION, KIND
+from nptables.model.kubeproxy import Version
 from nptables.model.objects import flattened
 from nptables.sources.text import Document, Input, parse_text, read_one
 
@@ -29,17 +32,50 @@ def find_kube_proxy_config(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def read_config(path: str | os.PathLike[str]) -> ProxyConfig:
+@attrs.frozen
+class FoundConfig:
+    """A KubeProxyConfiguration that was found and that nobody has read yet.
+
+    It is read once it is known for which version of kube-proxy, which may depend on the node, whose
+    name may stand in it.
+    """
+
+    value: Any
+    document: Document | None = None
+
+    @property
+    def hostname_override(self) -> str:
+        """The node's name as far as the configuration says it; checked when it is read."""
+        name = self.value.get("hostnameOverride") if isinstance(self.value, Mapping) else None
+        return name.strip().lower() if isinstance(name, str) else ""
+
+    def read(self, version: str | Version | None = None) -> ProxyConfig:
+        """What it says to a version of kube-proxy. Raises InvalidInput, with lines for a file."""
+        if self.document is None:
+            return ProxyConfig.from_kube_proxy(self.value, version=version)
+        return _placed(
+            self.document,
+            lambda value: ProxyConfig.from_kube_proxy(value, version=version),
+            self.value,
+        )
+
+
+def read_config(path: str | os.PathLike[str], version: str | Version | None = None) -> ProxyConfig:
     """The kube-proxy configuration in a file. Raises InvalidInput with lines."""
+    return find_config(path).read(version)
+
+
+def find_config(path: str | os.PathLike[str]) -> FoundConfig:
+    """The kube-proxy configuration in a file, not read yet. Raises InvalidInput with lines."""
     documents = _documents(path)
     for document in documents:
         for found in _configurations(document.value):
             if isinstance(found, Mapping):
-                return _placed(document, ProxyConfig.from_kube_proxy, found)
+                return FoundConfig(found, document)
             inner = _document_in(found, document.file)
-            return _placed(inner, ProxyConfig.from_kube_proxy, inner.value)
+            return FoundConfig(inner.value, inner)
     if len(documents) == 1:
-        return _placed(documents[0], ProxyConfig.from_kube_proxy, documents[0].value)
+        return FoundConfig(documents[0].value, documents[0])
     raise InvalidInput(
         [
             Problem(

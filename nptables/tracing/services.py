@@ -13,7 +13,7 @@ from nptables.tracing.walking.rulebook import Rulebook
 from nptables.translation import Decision, ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.explanation.decision import has_rules
-from nptables.translation.selection import Selection, port_endpoints, select
+from nptables.translation.selection import Selection, choose, known_endpoints
 
 NODE_PORT = "nodePort"
 
@@ -45,8 +45,8 @@ class Frontend:
         service, port, family = self.service, self.port, context.family
         if not has_rules(service, family):
             return Decision(service, None, Selection(()), context, cluster)
-        known = port_endpoints(cluster.slices_of(service), port, family)
-        chosen = select(service, port, known, family, context.node_name, context.zone)
+        known = known_endpoints(cluster.slices_of(service), port, context)
+        chosen = choose(service, port, known, context)
         return Decision(service, port, chosen, context, cluster)
 
 

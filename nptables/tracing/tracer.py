@@ -95,6 +95,8 @@ class _Tracer:
         sets: Sets,
     ) -> None:
         self._family: Family = ruleset.family
+        if cluster is not None:
+            cluster = cluster.seen_by(config.habits)
         self._cluster = cluster
         self._config = config
         self._sets = sets

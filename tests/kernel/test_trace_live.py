@@ -40,7 +40,8 @@ def node1(netns: Namespace) -> Namespace:
 
 def trace_live(netns: Namespace) -> subprocess.CompletedProcess[str]:
     ends = ("--from", "192.168.0.99", "--to", "192.168.0.11:30080")
-    return nptables(netns, "trace", TUTORIAL, "--node", "node1", "--live", *ends)
+    version = ("--kube-proxy-version", "1.36")
+    return nptables(netns, "trace", TUTORIAL, "--node", "node1", "--live", *version, *ends)
 
 
 def test_a_live_trace_follows_the_rules_in_the_kernel(node1: Namespace) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nptables import Family
+from nptables.model.addresses import spelled_by_go
 from nptables.translation import Translation
-from nptables.translation.selection import spelled_by_go
 from tests.support.clusters import endpoint, endpoint_slice, node, rules_of, service
 
 

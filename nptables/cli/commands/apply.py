@@ -78,7 +78,7 @@ def command(
     if output != "text" and not dry_run:
         raise click.UsageError("-o goes with --dry-run")
     asked: Family | None = options["family"]
-    inputs = read_inputs(**options)
+    inputs = read_inputs(**options, live=True)
     if not dry_run:
         _refuse_beside_kube_proxy(force=force)
     settings: list[Setting] = []

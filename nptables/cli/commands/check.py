@@ -12,14 +12,18 @@ from nptables.checks import Finding, Severity, check_cluster, check_node, chosen
 from nptables.checks.reports import github_lines, to_sarif
 from nptables.cli.options import (
     family_options,
+    find_configuration,
     manifest_options,
     node_options,
-    read_config,
     read_inputs,
     read_manifests,
 )
 from nptables.cli.output import coloured, print_json
+from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
+from nptables.model import Node, ProxyConfig
+from nptables.model.kubeproxy import Version
+from nptables.sources import FoundConfig
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
@@ -86,16 +90,35 @@ def _listed(words: tuple[str, ...]) -> list[str]:
 
 def _findings(*, live: bool, **options: Any) -> Iterator[Finding]:
     if live or options["node_name"] is not None:
-        inputs = read_inputs(**options)
-        loaded, config, nodes = inputs.loaded, inputs.config, [inputs.node]
+        inputs = read_inputs(**options, live=live)
+        loaded, looked_at = inputs.loaded, [(inputs.config, [inputs.node])]
     else:
         loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-        config, nodes = read_config(options["config_path"], loaded.proxy_config), None
-    yield from check_cluster(
-        loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
-    )
+        found = find_configuration(options["config_path"], loaded.proxy_config)
+        looked_at = list(_by_version(found, list(loaded.cluster.nodes.values())))
+    found_so_far = {
+        finding: None
+        for config, nodes in looked_at
+        for finding in check_cluster(
+            loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
+        )
+    }
+    yield from found_so_far
     if live:
         yield from _live_findings(inputs, options)
+
+
+def _by_version(
+    found: FoundConfig | None, nodes: list[Node]
+) -> Iterator[tuple[ProxyConfig, list[Node]]]:
+    """The nodes by the version that they have, each with the configuration as that reads it."""
+    groups: dict[Version | None, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(Version.parse(node.kubelet_version), []).append(node)
+    if asked() is not None or not nodes:
+        groups = {None: nodes}
+    for alike in groups.values():
+        yield config_for(found, alike), alike
 
 
 def _live_findings(inputs: Any, options: dict[str, Any]) -> Iterator[Finding]:

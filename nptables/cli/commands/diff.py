@@ -18,22 +18,41 @@ from nptables.cli.options import (
     read_inputs,
 )
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.versions import config_for, read_for
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
+from nptables.model.kubeproxy import Version
 from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.translation import translate
 from nptables.translation.explanation.grouping import service_groups
+from nptables.translation.explanation.versions import (
+    HabitChange,
+    changes_by_habit,
+    count_lines,
+    looks_like,
+    sentence,
+)
 
 
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --current IPv4")
+@family_options("both, with --snapshot IPv4")
 @click.option(
-    "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
+    "--snapshot",
+    "current_path",
+    metavar="FILE",
+    help="What a node has: its iptables-save output, or '-'.",
 )
+@click.option("--current", "current_path", metavar="FILE", hidden=True)
 @live_options("Compare with the tables")
+@click.option(
+    "--to-version",
+    metavar="VERSION",
+    help="What another version of kube-proxy would change on the node, habit by habit.",
+)
 @click.option(
     "-o",
     "--output",
@@ -44,18 +63,29 @@ from nptables.translation.explanation.grouping import service_groups
     "--noflush. github: annotations for a workflow.",
 )
 def command(
-    *, current_path: str | None, live: bool, backend: str, output: str, **options: Any
+    *,
+    current_path: str | None,
+    live: bool,
+    backend: str,
+    to_version: str | None,
+    output: str,
+    **options: Any,
 ) -> int:
     """Compare what a node has with what the cluster says; exit 1 if they differ.
 
-    With --current a dump of any node, with --live this node. Without either, two FILEs (or
-    directories): what would change on a node when the first becomes the second.
+    With --snapshot a dump of any node, with --live this node. Without either, two FILEs (or
+    directories): what would change on a node when the first becomes the second. With --to-version
+    and one cluster: what an upgrade of kube-proxy would change.
     """
     if live and current_path is not None:
-        raise click.UsageError("--live and --current exclude each other")
+        raise click.UsageError("--live and --snapshot exclude each other")
+    if to_version is not None:
+        if live or current_path is not None:
+            raise click.UsageError("--to-version goes with neither --live nor --snapshot")
+        return _upgrade(to_version, output, options)
     old: Loaded | None = None
     if live:
-        inputs = with_live_facts(read_inputs(**options), options["facts_path"])
+        inputs = with_live_facts(read_inputs(**options, live=True), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
         inputs = read_inputs(**options)
@@ -66,12 +96,92 @@ def command(
         old = before.loaded
         families = (options["family"],) if options["family"] else Family
         plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
+    if live or current_path is not None:
+        _say_whose(plans, inputs)
     if output == "github":
         for plan in plans:
             _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
     else:
         _print(plans, output)
     return 1 if any(plans) else 0
+
+
+def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
+    """What changes on a node when another version of kube-proxy takes over."""
+    inputs = read_inputs(**options)
+    after = config_for(inputs.found, [inputs.node], version=to_version)
+    families = (options["family"],) if options["family"] else tuple(Family)
+    found = [
+        change
+        for family in families
+        for change in changes_by_habit(inputs.cluster, inputs.node, inputs.config, after, family)
+    ]
+    say(
+        f"kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}: "
+        + (
+            f"{len({c.habit.name for c in found})} habits change rules"
+            if found
+            else "no rule changes"
+        )
+    )
+    if output == "json":
+        print_json({"habits": [_habit_json(change) for change in found]})
+    elif output == "text":
+        _print_habits(found, several=len(families) > 1)
+    else:
+        for family in families:
+            before = inputs.translate(family)
+            plan = diff(before, translate(inputs.cluster, inputs.node, after, family))
+            if output == "restore":
+                click.echo(plan.to_restore(), nl=False)
+            else:
+                _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+    return 1 if found else 0
+
+
+def _print_habits(changes: list[HabitChange], *, several: bool) -> None:
+    """The changes by habit, each with what it means, and of each family where there are several."""
+    by_habit: dict[str, list[HabitChange]] = {}
+    for change in changes:
+        by_habit.setdefault(change.title, []).append(change)
+    for title, found in by_habit.items():
+        click.echo(f"## {title}")
+        click.echo(f"## {found[0].habit.means}")
+        for change in found:
+            if several:
+                click.echo(f"## {change.plan.family.value}:")
+            print_plan(change.plan)
+
+
+def _habit_json(change: HabitChange) -> dict[str, Any]:
+    habit = change.habit
+    return {
+        "name": habit.name,
+        "since": None if habit.since is None else str(habit.since),
+        "until": None if habit.until is None else str(habit.until),
+        "comes": change.gained,
+        "means": habit.means,
+        "plan": change.plan.to_json(),
+    }
+
+
+def _say_whose(plans: list[Plan], inputs: Inputs) -> None:
+    """Say where drift is only the habit of another version of kube-proxy."""
+    said = Version.parse(inputs.node.kubelet_version)
+    for plan in plans:
+        if not plan:
+            continue
+        likeness = looks_like(
+            plan,
+            inputs.cluster,
+            inputs.node,
+            lambda version: read_for(inputs.found, version),
+            inputs.config,
+        )
+        if likeness is not None:
+            family = f"{plan.family.value}: " if len(plans) > 1 else ""
+            preferred = [] if said is None else [said]
+            say(family + sentence(likeness, count_lines(plan), preferred))
 
 
 def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]:
@@ -88,7 +198,7 @@ def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
         raise click.UsageError(
-            "name a node's dump with --current, say --live, or give two FILEs to compare"
+            "name a node's dump with --snapshot, say --live, or give two FILEs to compare"
         )
     old, new = (_inputs(path, options) for path in paths)
     return old, new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import time
@@ -9,12 +10,16 @@ from pathlib import Path
 
 import click
 
-from nptables.cli.options import family_options, read_config
+from nptables.cli.options import family_options, find_configuration
+from nptables.cli.output import say_all
+from nptables.cli.versions import asked, read_for, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import ProxyConfig, names
 from nptables.model.config import parse_duration
+from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.signals import Signals
+from nptables.sources import FoundConfig
 
 
 class Duration(click.ParamType[float]):
@@ -47,6 +52,7 @@ class Duration(click.ParamType[float]):
     metavar="FILE",
     help="The KubeProxyConfiguration; read again on SIGHUP.",
 )
+@version_option
 @click.option(
     "--kubeconfig",
     metavar="FILE",
@@ -140,7 +146,13 @@ def command(
     from nptables.agent.process import Log  # noqa: PLC0415
     from nptables.agent.running import Settings, run  # noqa: PLC0415
 
-    config = read_config(config_path)
+    found = find_configuration(config_path)
+    text = asked()
+    if text is None and (here := told_here()) is not None:
+        text = here.text
+    config = _read_for_any(found, text)
+    if text is not None:
+        say_all(config.remarks, kind="warning")
     log = Log(
         sys.stderr,
         level="debug" if verbose else "warning" if quiet else "info",
@@ -150,7 +162,9 @@ def command(
     settings = Settings(
         node_name=_node_name(node_name, config),
         config=config,
-        read_config=lambda: _read_again(config_path),
+        config_for=lambda version: read_for(found, version),
+        read_config=lambda version: _read_again(config_path, version),
+        version=None if text is None else config.version,
         options=Options(
             observe=mode == "observe", check_period=check_period, verify_period=verify_period
         ),
@@ -167,12 +181,28 @@ def command(
     return run(settings, log, signals)
 
 
-def _read_again(path: str | None) -> ProxyConfig:
+def _read_for_any(found: FoundConfig | None, version: str | None) -> ProxyConfig:
+    """The configuration for a version; without one, for the newest that takes it.
+
+    Which version the node has is not known before its Node object is.
+    """
+    if version is not None or found is None:
+        return read_for(found, version)
+    try:
+        return read_for(found, None)
+    except InvalidInput:
+        for older in reversed(VERSIONS):
+            with contextlib.suppress(InvalidInput):
+                return read_for(found, older)
+        raise
+
+
+def _read_again(path: str | None, version: Version) -> ProxyConfig:
     if path == "-":
         raise InvalidInput(
             [Problem("standard input cannot be read again", hint="name a file with --config")]
         )
-    return read_config(path)
+    return read_for(find_configuration(path), version)
 
 
 def _node_name(given: str | None, config: ProxyConfig) -> str:

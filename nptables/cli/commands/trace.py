@@ -9,19 +9,21 @@ import click
 
 from nptables.cli.options import (
     family_options,
+    find_configuration,
     live_options,
     manifest_options,
     names_a_cluster,
     node_options,
-    read_config,
     read_facts,
     read_inputs,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
+from nptables.cli.versions import asked, config_for
 from nptables.errors import InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.model.kubeproxy import NEWEST
 from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
@@ -43,14 +45,19 @@ from nptables.translation import translate
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
 @click.option(
-    "--save", "dump", metavar="DUMP", help="Follow it in a node's iptables-save output, or '-'."
+    "--snapshot",
+    "dump",
+    metavar="FILE",
+    help="Follow it in what a node has: its iptables-save output, or '-'.",
 )
+@click.option("--save", "dump", metavar="FILE", hidden=True)
 @live_options("Follow it in the tables")
 @click.option(
     "--sets",
     "sets_path",
     metavar="FILE",
-    help="With --save or --live: what `ipset save` prints on the node, for rules that match sets.",
+    help="With --snapshot or --live: what `ipset save` prints on the node, for rules that match "
+    "sets.",
 )
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
@@ -70,22 +77,25 @@ def command(
 ) -> int:
     r"""Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
-    The rules are those that FILEs make for the node, or with --save those of a dump, or with
+    The rules are those that FILEs make for the node, or with --snapshot those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
     the words of the cluster, and the packet is followed to other nodes.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
-    nptables trace --save node2.txt --node node2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
+    nptables trace --snapshot node2.txt --node node2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """
     if live and dump is not None:
-        raise click.UsageError("--live and --save exclude each other")
+        raise click.UsageError("--live and --snapshot exclude each other")
     if not (live or dump is not None or _has_cluster(options)):
         raise click.UsageError(
-            "no rules: name a FILE or a cluster with --kubeconfig, or give --save DUMP or --live"
+            "no rules: name a FILE or a cluster with --kubeconfig, or give --snapshot FILE or "
+            "--live"
         )
     if sets_path is not None and not live and dump is None:
-        raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
+        raise click.UsageError(
+            "--sets goes with --snapshot or --live: rules for Services have no sets"
+        )
     sets = {} if sets_path is None else _read_sets(sets_path)
     setting = _read(source, destination, live=live, **options)
     rules, seen = _rules(setting, dump, backend, live=live)
@@ -132,14 +142,17 @@ def _has_cluster(options: dict[str, Any]) -> bool:
 def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Setting:
     family = options["family"] or family_between(source, destination) or Family.IPV4
     if _has_cluster(options):
-        inputs = read_inputs(**{**options, "family": family})
+        inputs = read_inputs(**{**options, "family": family}, live=live)
         cluster: Cluster | None = inputs.cluster
         node, config = inputs.node, inputs.config
     else:
         cluster = None
-        config = read_config(options["config_path"])
-        name = options["node_name"] or config.hostname_override or "this-node"
+        found = find_configuration(options["config_path"])
+        override = "" if found is None else found.hostname_override
+        name = options["node_name"] or override or "this-node"
         node = Cluster().node(name, read_facts(options["facts_path"]))
+        # Without a cluster no rules are made, so nobody has to hear which version they would be of.
+        config = config_for(found, [], version=asked() or str(NEWEST))
     if live and options["facts_path"] is None:
         from nptables.kernel.node.facts import gather  # noqa: PLC0415 (a dump needs no kernel)
 

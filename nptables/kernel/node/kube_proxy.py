@@ -1,7 +1,9 @@
-"""Whether a kube-proxy runs in this network namespace, by its process and its ports."""
+"""Whether a kube-proxy runs in this network namespace, by its process and its ports, and which."""
 
 from __future__ import annotations
 
+import http.client
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,33 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
         if not any(listeners[port] in owned for port in PORTS):
             return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
     return ""
+
+
+_BUILD = re.compile(
+    rb'^kubernetes_build_info\{[^}\n]*\bgit_version="(v[0-9][^"\n]{0,60})"', re.MULTILINE
+)
+_PATIENCE = 1.0
+_LARGEST = 16 << 20
+
+
+def running_version(proc: Path = Path("/proc"), port: int = PORTS[1]) -> str:
+    """The version of the kube-proxy that runs, such as `v1.30.4`, or an empty string.
+
+    Its metrics say it. Its program is not started to ask: who could replace it in its container
+    would have a program run as root on the node.
+    """
+    if not find_kube_proxy(proc):
+        return ""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read(_LARGEST)
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+    found = _BUILD.search(text)
+    return "" if found is None else found[1].decode(errors="replace")
 
 
 def _processes(proc: Path) -> Iterator[Path]:

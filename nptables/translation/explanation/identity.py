@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from nptables.family import Family
-from nptables.model import Cluster
+from nptables.model import Cluster, EndpointSlice, ServicePort
+from nptables.model.kubeproxy.seeing import seen_slice
 from nptables.translation import chains
 from nptables.translation.chains import ServicePortName
 from nptables.translation.explanation.decision import has_rules
@@ -70,5 +71,15 @@ def chain_owners(cluster: Cluster) -> Iterator[ChainOwner]:
             yield ChainOwner(name.external_chain, name, "traffic to external destinations")
             yield ChainOwner(name.source_ranges_chain, name, "loadBalancerSourceRanges")
             for family in families:
-                for endpoint, _ in port_endpoints(cluster.slices_of(service), port, family):
+                for endpoint in _spellings(cluster.slices_of(service), port, family):
                     yield ChainOwner(name.endpoint_chain(endpoint), name, "endpoint", endpoint)
+
+
+def _spellings(slices: Sequence[EndpointSlice], port: ServicePort, family: Family) -> Iterator[str]:
+    """The endpoints as the newest kube-proxy names them, then as older ones do."""
+    found = [endpoint for endpoint, _ in port_endpoints(slices, port, family)]
+    yield from found
+    old = [seen for each in slices if (seen := seen_slice(each, frozenset())) is not None]
+    for endpoint, _ in port_endpoints(old, port, family):
+        if endpoint not in found:
+            yield endpoint
