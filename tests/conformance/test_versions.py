@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from nptables import Family
+from nptables import Family, InvalidInput
 from nptables.incremental import IncrementalTranslator
 from tests.support.netns import FAMILIES
 from tests.support.savetext import SHARED_CHAINS, differences
 from tests.support.versions import RECORDED, recordings
-
-if TYPE_CHECKING:
-    pass
 
 COMPARED = [
     (version, name)
@@ -21,8 +16,20 @@ COMPARED = [
     for name, recording in recordings(version).items()
     if not (recording.error or recording.refused)
 ]
-# One of each feature and version also by way of the translator that follows changes.
+# A third of them also by way of the translator that follows changes.
 STEPWISE = COMPARED[::3]
+REFUSED = [
+    (version, name)
+    for version in RECORDED
+    for name, recording in recordings(version).items()
+    if recording.error
+]
+BROKEN = [
+    (version, name)
+    for version in RECORDED
+    for name, recording in recordings(version).items()
+    if recording.refused
+]
 
 
 @pytest.mark.parametrize(("version", "name"), COMPARED)
@@ -46,3 +53,30 @@ def test_following_changes_gives_the_same_rules_for_each_version(version: str, n
         follower = IncrementalTranslator.of(scenario.cluster, node, scenario.proxy_config, family)
 
         assert scenario.translated(family.name) == follower.translation().to_save()
+
+
+@pytest.mark.parametrize(("version", "name"), REFUSED)
+def test_what_a_version_refuses_is_an_error_that_says_since_when_it_works(
+    version: str, name: str
+) -> None:
+    with pytest.raises(InvalidInput, match=r"primary works from kube-proxy 1\.31 on"):
+        _ = recordings(version)[name].scenario.proxy_config
+
+
+@pytest.mark.parametrize(("version", "name"), BROKEN)
+def test_what_makes_kube_proxy_itself_fail_is_left_out_and_said(version: str, name: str) -> None:
+    """The kernel takes all of it but for the endpoint whose address it refused."""
+    scenario = recordings(version)[name].scenario
+
+    warnings = [
+        notice
+        for family in FAMILIES
+        for notice in scenario.rules(family).warnings
+        if notice.code == "breaks-restore"
+    ]
+
+    assert warnings
+    assert all(f"makes kube-proxy {version} itself fail" in str(notice) for notice in warnings)
+    text = scenario.translated("IPV4") + scenario.translated("IPV6")
+    assert "::ffff:10." not in text
+    assert "010." not in text

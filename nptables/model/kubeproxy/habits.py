@@ -103,7 +103,6 @@ EXTERNAL_IPS_LOCAL = Habit(
     "ClusterIP. Before, the policy of such a Service is taken for Cluster.",
     means="Packets from outside to such an external IP keep their source and go to endpoints of "
     "this node alone, or are dropped, from 1.29 on; before, they are masqueraded and go anywhere.",
-    recorded=("external-ips-local-no-local-endpoint",),
     source="pkg/api/v1/service/util.go",
 )
 NODE_ADDRESS_PER_FAMILY = Habit(
