@@ -25,9 +25,9 @@ Code that makes rules asks for a habit by its name. Patch releases make the same
 
 Without `--kube-proxy-version` it is the version of a kube-proxy that runs on the node (with
 `--live`, `apply` and `run`; its metrics say it), else what the Node says
-(`status.nodeInfo.kubeletVersion`), else {NEWEST}. A note on standard error says which was taken and why. `run` takes the Node's when it
-first sees the Node, and stays with it until it is started again. `check` without `--node` looks at
-each Node with the Node's own version. From Python:
+(`status.nodeInfo.kubeletVersion`), else {NEWEST}. A note on standard error says which was taken
+and why. `run` takes the Node's when it first sees the Node, and stays with it until it is started
+again. `check` without `--node` looks at each Node with the Node's own version. From Python:
 `ProxyConfig.from_kube_proxy(doc, version="1.30")`; its `remarks`, and the `warnings` of the rules,
 have the warnings.
 
@@ -43,10 +43,10 @@ LOOKED_AT = """\
 ## What came after
 
 Read: the release notes of 1.37.0-alpha.1, 1.38.0-alpha.1 and 1.38.0-alpha.2
-(`CHANGELOG/CHANGELOG-1.37.md` and `CHANGELOG-1.38.md` of kubernetes/kubernetes), and the kube-proxy
-enhancements KEP-5343 (nftables as the default mode) and KEP-5495 (the end of ipvs). The notes of
-the later 1.37 pre-releases and of 1.37.0 were not at hand, and no kube-proxy after 1.36 was recorded.
-Until one is, 1.37 and later give a warning and the rules of 1.36.
+(`CHANGELOG/CHANGELOG-1.37.md` and `CHANGELOG-1.38.md` of kubernetes/kubernetes), KEP-5343 (nftables
+as the default mode) and KEP-5495 (the end of ipvs). The notes of the later 1.37 pre-releases and of
+1.37.0 were not at hand, and no kube-proxy after 1.36 was recorded. Until one is, 1.37 and later
+give a warning and the rules of 1.36.
 
 | release | what kube-proxy changes | rules of the iptables mode |
 |---|---|---|

@@ -128,6 +128,24 @@ def test_the_last_line_of_a_shared_chain_must_be_last() -> None:
     assert plan.tables["nat"].changes["MY-ALL"].kind == "rewrite"
 
 
+@pytest.mark.parametrize(
+    ("lines", "means_something"),
+    [
+        (["-A MY-ALL -d 10.0.0.7/32 -j MY-MARK", "-A MY-ALL -d 10.0.0.8/32 -j MY-MARK"], False),
+        (["-A MY-ALL -d 10.0.0.7/32 -j MY-MARK", "-A MY-ALL -d 10.0.0.7/32 -j MY-1"], True),
+        (["-A MY-ALL -d 10.0.0.7/32 -j MY-MARK", "-A MY-ALL -d 10.0.0.0/24 -j MY-1"], True),
+        (["-A MY-ALL -d 10.0.0.7/32 -j MY-MARK", "-A MY-ALL ! -d 10.0.0.8/32 -j MY-1"], True),
+    ],
+)
+def test_the_order_of_last_lines_counts_unless_each_is_for_one_address(
+    lines: list[str], *, means_something: bool
+) -> None:
+    one = changed(NAT, NAT[4], *lines)
+    other = changed(NAT, NAT[4], *reversed(lines))
+
+    assert bool(plan_of(ruleset(nat=one), ruleset(nat=other))) is means_something
+
+
 def test_of_two_rules_for_the_same_packets_the_same_must_be_first() -> None:
     first, second = NAT[2], NAT[2].replace("MY-1", "MY-2")
     one, other = changed(NAT, NAT[2], first, second), changed(NAT, NAT[2], second, first)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from nptables.family import Family
 from nptables.kernel import RestoreBackend
 from nptables.kernel.node import facts, preparation
 from nptables.kernel.node.conntrack import Flow, stale_flows
-from nptables.kernel.node.kube_proxy import find_kube_proxy
+from nptables.kernel.node.kube_proxy import find_kube_proxy, running_version
 from nptables.kernel.node.native import native_rules
 from nptables.kernel.programs import Completed
 from nptables.kernel.tables.choosing import probe
@@ -290,6 +292,34 @@ def test_ports_that_a_process_of_ours_listens_on_are_no_kube_proxy(proc: Path) -
     process(proc, "43", "nptables", port_owner=True)
 
     assert find_kube_proxy(proc) == ""
+
+
+class Metrics(http.server.BaseHTTPRequestHandler):
+    """Answers as kube-proxy's metrics do, one line out of some thousand."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(
+            b"# TYPE kubernetes_build_info gauge\n"
+            b'kubernetes_build_info{build_date="2024",git_version="v1.30.4-eks-a18cd3a"} 1\n'
+        )
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_running_kube_proxy_says_its_version_in_its_metrics(proc: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert running_version(proc, port) == ""
+        process(proc, "42", "kube-proxy")
+
+        assert running_version(proc, port) == "v1.30.4-eks-a18cd3a"
+
+        server.shutdown()
+    assert running_version(proc, port) == ""
 
 
 def test_native_rules_cannot_be_told_without_the_nft_program(

@@ -17,6 +17,7 @@ from tests.support.netns import BACKENDS, LOCK_WAIT, network_namespace
 from tests.support.requirements import requires
 from tests.support.savetext import SHARED_CHAINS, differences, parse_save
 from tests.support.scenarios import CONFORMANCE, NAMED, named_scenario
+from tests.support.versions import RECORDED, recordings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,11 @@ def save_with_counters(node: Node, family: Family) -> list[str]:
 
 def load_counted(node: Node, family: Family, name: str) -> list[str]:
     """Load a recorded dump with counters; gives what the kernel then holds."""
-    dump = named_scenario(name).dumps[FAMILIES[family]]
+    return load_dump_counted(node, family, named_scenario(name).dumps[FAMILIES[family]])
+
+
+def load_dump_counted(node: Node, family: Family, dump: str) -> list[str]:
+    """The same of any dump."""
     if node.netns.backend == "nft" and family is Family.IPV6:
         return load_and_send(node, dump)
     text = counted(dump)
@@ -123,6 +128,34 @@ def test_taking_over_from_kube_proxy_issues_nothing_and_keeps_the_counters(
     before = load_counted(shared_node, family, name)
 
     done = shared_node.applier(family).sync(rules_of(name, family))
+
+    assert done.commits == 0
+    assert save_with_counters(shared_node, family) == before
+
+
+# What shows most of the old forms, two for each version in turn; that of every scenario was tried
+# once by hand.
+TELLING = (
+    ("source-ranges-node-inside", "hints-no-annotation"),
+    ("source-ranges-zero-and-other", "lb-ipmode"),
+    ("slice-upper-case-ipv6", "node-port-addresses-zero-mask-odd"),
+)
+OLDER = [
+    (version, name)
+    for position, version in enumerate(RECORDED[:-1])
+    for name in TELLING[position % len(TELLING)]
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("version", "name"), OLDER)
+def test_taking_over_from_an_older_kube_proxy_issues_nothing_and_keeps_the_counters(
+    version: str, name: str, family: Family, shared_node: Node
+) -> None:
+    scenario = recordings(version)[name].scenario
+    before = load_dump_counted(shared_node, family, scenario.dumps[FAMILIES[family]])
+
+    done = shared_node.applier(family).sync(scenario.rules(FAMILIES[family]))
 
     assert done.commits == 0
     assert save_with_counters(shared_node, family) == before

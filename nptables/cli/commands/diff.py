@@ -116,14 +116,10 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
         for family in families
         for change in changes_by_habit(inputs.cluster, inputs.node, inputs.config, after, family)
     ]
-    say(
-        f"kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}: "
-        + (
-            f"{len({c.habit.name for c in found})} habits change rules"
-            if found
-            else "no rule changes"
-        )
-    )
+    count = len({change.habit.name for change in found})
+    habits = "1 habit changes rules" if count == 1 else f"{count} habits change rules"
+    what = habits if count else "nothing changes"
+    say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}: {what}")
     if output == "json":
         print_json({"habits": [_habit_json(change) for change in found]})
     elif output == "text":

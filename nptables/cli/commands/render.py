@@ -99,7 +99,9 @@ def _dump(path: str, inputs: Inputs) -> Ruleset:
 
 
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
-    say_all((n for n in translation.warnings if n.code != "left-out"), kind="warning")
+    # What was wrong with the objects and the configuration was said when they were read.
+    said = ("left-out", "configuration")
+    say_all((n for n in translation.warnings if n.code not in said), kind="warning")
     if key is not None:
         for decision in translation.decisions:
             if decision.skipped and decision.service.key == key:
