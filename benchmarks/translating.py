@@ -1,6 +1,6 @@
 """What translation costs, from scratch and change by change, in a process of its own.
 
-    python benchmarks/translating.py SERVICES ENDPOINTS
+    python benchmarks/translating.py SERVICES ENDPOINTS [KUBE-PROXY-VERSION]
 
 prints one line of JSON. Times are seconds of CPU, which for work that never waits is what an idle
 machine takes: the best of several for whole clusters, the median of 40 for single changes. Memory
@@ -40,11 +40,11 @@ ROLLING = 50
 
 def main() -> None:
     """Measure one size."""
-    services, endpoints = int(sys.argv[1]), int(sys.argv[2])
-    print(json.dumps(measure(services, endpoints)))
+    services, endpoints, *version = sys.argv[1:]
+    print(json.dumps(measure(int(services), int(endpoints), version[0] if version else None)))
 
 
-def measure(services: int, endpoints: int) -> dict[str, Any]:
+def measure(services: int, endpoints: int, version: str | None = None) -> dict[str, Any]:
     """Everything there is to measure without a kernel."""
     found: dict[str, Any] = {"services": services, "endpoints": endpoints}
     before = memory()["VmRSS"]
@@ -54,7 +54,7 @@ def measure(services: int, endpoints: int) -> dict[str, Any]:
     found["json to model"] = time.process_time() - started
     found["json MB"] = len(text) / 1e6
     del text
-    node, config = cluster.node(NODE), configuration()
+    node, config = cluster.node(NODE), configuration(version)
     found["plain loop"] = best(3, lambda: plain_loop(services, endpoints))
 
     found |= whole(cluster, node, config)

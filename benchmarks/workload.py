@@ -113,15 +113,16 @@ def objects(services: int, endpoints: int) -> list[dict[str, Any]]:
     return found
 
 
-def configuration() -> ProxyConfig:
-    """A configuration as kubeadm writes it."""
+def configuration(version: str | None = None) -> ProxyConfig:
+    """A configuration as kubeadm writes it, for a version of kube-proxy."""
     return ProxyConfig.from_kube_proxy(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "mode": "iptables",
             "clusterCIDR": "10.0.0.0/8",
-        }
+        },
+        version=version,
     )
 
 

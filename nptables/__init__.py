@@ -1,4 +1,4 @@
-"""The iptables rules behind Kubernetes Services: as kube-proxy 1.36 would program them."""
+"""The iptables rules behind Kubernetes Services, as any kube-proxy from 1.27 on programs them."""
 
 from __future__ import annotations
 

@@ -48,4 +48,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(nptables.__version__, prog_name="nptables")
 def cli() -> None:
-    """The iptables rules behind Kubernetes Services, exactly as kube-proxy 1.36 makes them."""
+    """The iptables rules behind Kubernetes Services, exactly as kube-proxy makes them."""

@@ -126,6 +126,34 @@ def test_sighup_reads_the_configuration_again_and_keeps_a_good_one(agent: AgentP
         assert agent.stop() == 0
 
 
+def test_the_rules_are_those_of_the_version_that_the_node_says(
+    agent: AgentProcess, server: ApiServer
+) -> None:
+    """1.28 drops INVALID packets whatever the configuration says of it; 1.36 would not."""
+    here = node()
+    here["status"]["nodeInfo"] = {"kubeletVersion": "v1.28.3-gke.1"}
+    server.put(here)
+    agent.config = {"conntrack": {"tcpBeLiberal": True}}
+    with running(agent):
+        wait_for(lambda: bool(agent.log("synced for the first time")))
+
+        (said,) = agent.log("the rules are those of the kube-proxy that goes with the kubelet")
+        assert (said["version"], said["kubelet"]) == ("1.28", "v1.28.3-gke.1")
+        assert "--ctstate INVALID -j DROP" in agent.namespace.save("IPV4")
+        (remark,) = agent.log("the configuration is not heeded as a whole")
+        assert "conntrack.tcpBeLiberal has no effect" in remark["remark"]
+        # A configuration that is read again is read for the same version.
+        agent.write_config({"conntrack": {"tcpBeLiberal": True}, "iptables": {"masqueradeBit": 5}})
+        agent.send(signal.SIGHUP)
+        wait_for(lambda: "0x20/0x20" in agent.namespace.save("IPV4"))
+        assert "--ctstate INVALID -j DROP" in agent.namespace.save("IPV4")
+        assert agent.stop() == 0
+    agent.options = ("--kube-proxy-version", "1.36")
+    with running(agent):
+        wait_for(lambda: "--ctstate INVALID -j DROP" not in agent.namespace.save("IPV4"))
+        assert agent.stop() == 0
+
+
 def test_rules_are_removed_at_the_end_if_asked_for(agent: AgentProcess) -> None:
     agent.options = ("--cleanup-on-exit",)
     with running(agent):

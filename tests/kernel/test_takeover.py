@@ -352,3 +352,26 @@ def test_the_commands_take_over_hand_back_and_clean_up(node: Node) -> None:
     assert taken_over.stderr.count("nothing to do") == 2
     # Exit code 0, which `nptables()` makes sure of, says the same.
     assert (handed_back.stdout, started_anew.stdout) == ("", "")
+
+
+def test_the_command_takes_over_from_an_older_kube_proxy(node: Node) -> None:
+    """1.28 has source ranges that 1.36 leaves out: what 1.36 would change, 1.28 does not."""
+    name = "loadbalancer-source-ranges-any"
+    files, dumps = CONFORMANCE / "named" / name, recordings("1.28")[name].scenario.dumps
+    inputs = [
+        *(files / "cluster.yaml", "--node", "node1", "--lenient"),
+        *("--config", files / "kube-proxy.yaml", "--facts", files / "facts.yaml"),
+        *("--backend", node.netns.backend),
+    ]
+    for family, dump in dumps.items():
+        node.netns.restore(dump, family)
+
+    upgraded = node.nptables("diff", *inputs, "--live", check=False)
+    taken_over = node.nptables(
+        *("apply", *inputs, "--no-prepare", "--wait", "60"), "--kube-proxy-version", "v1.28.3"
+    )
+    handed_back = node.nptables("diff", *inputs, "--live", "--kube-proxy-version", "1.28")
+
+    assert "this looks like kube-proxy 1.27 to 1.33; with --kube-proxy-version" in upgraded.stderr
+    assert taken_over.stderr.count("nothing to do") == 2
+    assert handed_back.stdout == ""
