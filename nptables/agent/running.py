@@ -33,6 +33,7 @@ from nptables.agent.process import (
 from nptables.agent.reports import Reports
 from nptables.agent.serving import StatusSocket, rfc3339
 from nptables.agent.serving.all_ports import AllPorts
+from nptables.agent.version import NodeVersion
 from nptables.errors import (
     AnotherProxy,
     BackendUnavailable,
@@ -49,7 +50,6 @@ from nptables.kernel.programs import Programs
 from nptables.kernel.tables.choosing import probe
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST, Version
-from nptables.model.kubeproxy.versions import nearest_known
 from nptables.signals import STOPPING, Signals, Stopped
 from nptables.sources.apiserver import (
     ENDPOINT_SLICES,
@@ -155,7 +155,7 @@ class _Running:
         self._settings = settings
         self._signals = signals
         self._config = config = settings.config
-        self._version = settings.version
+        self._version = NodeVersion(settings.version, settings.config_for, log)
         self._log = log
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
@@ -253,7 +253,9 @@ class _Running:
                     raise item.error
                 else:
                     self._agent.take(item)
-                    self._settle_version()
+                    settled = self._version.settle(self._agent.picture.node, self._config)
+                    if settled is not None:
+                        self._use(settled)
             self._neighbour.look()
             if not self._addresses.wait():
                 self._agent.follow_addresses(self._addresses.now())
@@ -288,7 +290,7 @@ class _Running:
         if synced:
             self._manager.reloading()
         try:
-            config = self._settings.read_config(self._version or self._config.version)
+            config = self._settings.read_config(self._config.version)
         except InvalidInput as error:
             problems = [str(problem) for problem in error.problems]
             self._log.error("the new configuration is wrong; going on as before", problems=problems)
@@ -299,36 +301,6 @@ class _Running:
                 self._ports.listen(config)
         say = self._manager.ready if synced else self._manager.status
         say("read the configuration again")
-
-    def _settle_version(self) -> None:
-        """Make the rules of the kube-proxy that the Node says it has, once the Node is known.
-
-        They stay those of that version: who upgrades the node starts again when it is right.
-        """
-        node = self._agent.picture.node
-        if self._version is not None or node is None:
-            return
-        said = Version.parse(node.kubelet_version)
-        self._version = NEWEST if said is None else nearest_known(said)
-        self._log.info(
-            "the rules are those of the kube-proxy that goes with the kubelet",
-            version=str(self._version),
-            kubelet=node.kubelet_version or "unknown",
-        )
-        if self._version == self._config.version:
-            return
-        try:
-            config = self._settings.config_for(self._version)
-        except InvalidInput as error:
-            problems = [str(problem) for problem in error.problems]
-            self._version = self._config.version
-            self._log.error(
-                "that version refuses the configuration; going on with another",
-                version=str(self._version),
-                problems=problems,
-            )
-        else:
-            self._use(config)
 
     def _use(self, config: ProxyConfig) -> None:
         for remark in config.remarks:

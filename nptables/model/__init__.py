@@ -1,7 +1,8 @@
 """What the cluster and the node say, checked and immutable."""
 
 from nptables.model.cluster import Cluster
-from nptables.model.config import ConntrackConfig, ProxyConfig
+from nptables.model.config import ProxyConfig
+from nptables.model.conntrack import ConntrackConfig
 from nptables.model.endpointslice import Endpoint, EndpointSlice, SlicePort
 from nptables.model.metadata import Metadata
 from nptables.model.node import Node, NodeFacts

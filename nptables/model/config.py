@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
-from nptables.errors import InvalidInput, Path, Problem
+from nptables.errors import InvalidInput, Path
 from nptables.family import Family
 from nptables.model import addresses, names
+from nptables.model.conntrack import CONNTRACK_KEYS, ConntrackConfig, read_conntrack
+from nptables.model.durations import seconds_at
 from nptables.model.kubeproxy import habits as known
 from nptables.model.kubeproxy.gates import EXTERNAL_IPS, GATES
 from nptables.model.kubeproxy.habits import Habit, in_force
-from nptables.model.kubeproxy.versions import NEWEST, OLDEST, Version, nearest_known
+from nptables.model.kubeproxy.versions import NEWEST, Version, read_version, unknown_to
 from nptables.model.reading import Object, Reader, nearest, quoted
 from nptables.model.service import zero_network
 
@@ -26,19 +26,6 @@ DEFAULT_MASQUERADE_BIT = 14
 DEFAULT_SYNC_PERIOD = 30.0
 DEFAULT_MIN_SYNC_PERIOD = 1.0
 DEFAULT_CONFIG_SYNC_PERIOD = 900.0
-
-
-@attrs.frozen
-class ConntrackConfig:
-    """The `conntrack` section; None leaves a kernel setting as it is. Time-outs in seconds."""
-
-    max_per_core: int | None = 32768
-    min: int | None = 131072
-    tcp_established_timeout: float | None = 86400.0
-    tcp_close_wait_timeout: float | None = 3600.0
-    tcp_be_liberal: bool = False
-    udp_timeout: float | None = None
-    udp_stream_timeout: float | None = None
 
 
 def _habits_of_version(config: ProxyConfig) -> frozenset[str]:
@@ -121,30 +108,6 @@ class ProxyConfig:
         return cls(version=meant, remarks=tuple(remarks))
 
 
-def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
-    """The version whose rules are made for one that is asked for, and what to say of it.
-
-    Raises InvalidInput for text that is no version.
-    """
-    if version is None:
-        return NEWEST, []
-    asked = Version.parse(version) if isinstance(version, str) else version
-    if asked is None:
-        problem = Problem(
-            f"{quoted(str(version))} is not a version", hint="such as 1.30 or v1.30.4"
-        )
-        raise InvalidInput([problem])
-    meant = nearest_known(asked)
-    if meant == asked:
-        return meant, []
-    extreme = "older than" if asked < OLDEST else "newer than"
-    remark = (
-        f"kube-proxy {asked} is {extreme} every version whose rules are known here: "
-        f"those of {meant} are made, the nearest"
-    )
-    return meant, [remark]
-
-
 # Fields that decide rules or their upkeep are read below; these are known to decide neither,
 # whatever stands in them. Source: the KubeProxyConfiguration reference of Kubernetes 1.36.
 _WITHOUT_EFFECT = frozenset(
@@ -185,15 +148,6 @@ _TOP_LEVEL = (
 )
 _IPTABLES = ("masqueradeAll", "masqueradeBit", "localhostNodePorts", "syncPeriod", "minSyncPeriod")
 _DETECT_LOCAL = ("bridgeInterface", "interfaceNamePrefix")
-_CONNTRACK = (
-    "maxPerCore",
-    "min",
-    "tcpEstablishedTimeout",
-    "tcpCloseWaitTimeout",
-    "tcpBeLiberal",
-    "udpTimeout",
-    "udpStreamTimeout",
-)
 
 
 def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> ProxyConfig:
@@ -216,8 +170,10 @@ def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> 
         masquerade_bit = DEFAULT_MASQUERADE_BIT
     mode, bridge, prefix = _detect_local(doc, reader)
     connection = reader.mapping(doc, "clientConnection")
-    sync_period = _seconds(iptables, "syncPeriod", ("iptables",), reader) or DEFAULT_SYNC_PERIOD
-    min_sync = _seconds(iptables, "minSyncPeriod", ("iptables",), reader)
+    conntrack = reader.mapping(doc, "conntrack")
+    _check_known(conntrack, ("conntrack",), CONNTRACK_KEYS, reader)
+    sync_period = seconds_at(iptables, "syncPeriod", ("iptables",), reader) or DEFAULT_SYNC_PERIOD
+    min_sync = seconds_at(iptables, "minSyncPeriod", ("iptables",), reader)
     # kube-proxy takes 0, which kubeadm writes, for the default in all three periods.
     min_sync = min_sync or DEFAULT_MIN_SYNC_PERIOD
     if min_sync > sync_period:
@@ -245,13 +201,13 @@ def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> 
         allow_service_external_ips=gates.get(EXTERNAL_IPS.name, True),
         sync_period=sync_period,
         min_sync_period=min_sync,
-        config_sync_period=_seconds(doc, "configSyncPeriod", (), reader)
+        config_sync_period=seconds_at(doc, "configSyncPeriod", (), reader)
         or DEFAULT_CONFIG_SYNC_PERIOD,
         healthz_bind_address=_endpoint(doc, "healthzBindAddress", everywhere, 10256, reader),
         metrics_bind_address=_endpoint(doc, "metricsBindAddress", here, 10249, reader),
         bind_address_hard_fail=reader.boolean(doc, "bindAddressHardFail", (), default=False),
         kubeconfig=reader.text(connection, "kubeconfig", ("clientConnection",)),
-        conntrack=_conntrack(reader.mapping(doc, "conntrack"), reader, version, remarks),
+        conntrack=read_conntrack(conntrack, reader, version, remarks),
         version=version,
         habits=habits,
         remarks=tuple(remarks),
@@ -374,97 +330,13 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
         if gate is None:
             continue
         if not gate.exists(version):
-            remarks.append(_unknown(f"featureGates[{name}]", gate.known, version))
+            remarks.append(unknown_to(f"featureGates[{name}]", gate.known, version))
         elif gate.is_locked(version):
             if not on:
                 hint = f"kube-proxy {version} has it always on, as every version from {gate.locked}"
                 reader.problem(("featureGates", name), "cannot be switched off", hint)
         else:
             found[name] = on
-    return found
-
-
-def _unknown(field: str, since: Version | None, version: Version) -> str:
-    return (
-        f"{field} has no effect: kube-proxy {version} does not know it, {since} is the first "
-        "that does"
-    )
-
-
-# The first version with conntrack settings that the oldest known here does not have, and these by
-# their fields here.
-_LATE_CONNTRACK = Version(1, 29)
-_LATE_FIELDS = {
-    "tcp_be_liberal": "tcpBeLiberal",
-    "udp_timeout": "udpTimeout",
-    "udp_stream_timeout": "udpStreamTimeout",
-}
-
-
-def _conntrack(
-    section: Object, reader: Reader, version: Version, remarks: list[str]
-) -> ConntrackConfig:
-    path: Path = ("conntrack",)
-    _check_known(section, path, _CONNTRACK, reader)
-    defaults = ConntrackConfig()
-
-    def number(key: str, default: int | None) -> int | None:
-        value = reader.integer(section, key, path, default or 0)
-        if value < 0:
-            reader.problem((*path, key), f"{value} is negative", "0 leaves the kernel's own value")
-        return value or None
-
-    def seconds(key: str, default: float | None) -> float | None:
-        value = _seconds(section, key, path, reader)
-        return default if value is None else value or None
-
-    found = ConntrackConfig(
-        max_per_core=number("maxPerCore", defaults.max_per_core),
-        min=number("min", defaults.min),
-        tcp_established_timeout=seconds("tcpEstablishedTimeout", defaults.tcp_established_timeout),
-        tcp_close_wait_timeout=seconds("tcpCloseWaitTimeout", defaults.tcp_close_wait_timeout),
-        tcp_be_liberal=reader.boolean(section, "tcpBeLiberal", path, default=False),
-        udp_timeout=seconds("udpTimeout", None),
-        udp_stream_timeout=seconds("udpStreamTimeout", None),
-    )
-    for field, key in _LATE_FIELDS.items():
-        if getattr(found, field) != getattr(defaults, field) and version < _LATE_CONNTRACK:
-            remarks.append(_unknown(f"conntrack.{key}", _LATE_CONNTRACK, version))
-            found = attrs.evolve(found, **{field: getattr(defaults, field)})
-    return found
-
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
-
-
-def parse_duration(text: str) -> float | None:
-    """The seconds in a Go duration such as `1m30s`, or None; negative ones are None too."""
-    if text == "0":
-        return 0.0
-    if not text or len(text) > 64 or _DURATION.sub("", text):
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-
-
-def _seconds(parent: Object, key: str, path: Path, reader: Reader) -> float | None:
-    """The duration at `key` in seconds; None where the field is absent."""
-    value: Any = parent.get(key)
-    if value is None or value == "":
-        return None
-    text = reader.text(parent, key, path)
-    found = parse_duration(text)
-    if text and found is None:
-        reader.problem((*path, key), f"{quoted(text)} is not a duration", "such as 30s or 1m30s")
     return found
 
 

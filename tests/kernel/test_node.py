@@ -221,6 +221,18 @@ def test_udp_frontends_are_read_from_the_rules() -> None:
     }
 
 
+def test_no_counter_is_made_for_a_kube_proxy_that_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(preparation.nfacct, "create", made.append)
+
+    assert list(preparation.create_counters(ProxyConfig.defaults("1.30"))) == []
+    assert made == []
+    list(preparation.create_counters(ProxyConfig.defaults("1.31")))
+    assert made == ["ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"]
+
+
 def test_no_kube_proxy_runs_where_there_are_no_processes(tmp_path: Path) -> None:
     assert find_kube_proxy(tmp_path) == ""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nptables import InvalidInput, ProxyConfig
-from nptables.model.config import ConntrackConfig
+from nptables.model.conntrack import ConntrackConfig
 
 
 def read(**fields: Any) -> ProxyConfig:

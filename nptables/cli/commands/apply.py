@@ -84,7 +84,7 @@ def command(
     settings: list[Setting] = []
     if not dry_run and not no_prepare:
         # The rules name the counters, and so depend on them; they do not depend on sysctls.
-        _say_settings(create_counters())
+        _say_settings(create_counters(inputs.config))
         settings = _missing_settings(inputs)
     will_prepare = dry_run and not no_prepare
     inputs = with_live_facts(inputs, options["facts_path"], will_prepare=will_prepare)

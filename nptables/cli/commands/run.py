@@ -16,7 +16,7 @@ from nptables.cli.versions import asked, read_for, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import ProxyConfig, names
-from nptables.model.config import parse_duration
+from nptables.model.durations import parse_duration
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.signals import Signals
 from nptables.sources import FoundConfig

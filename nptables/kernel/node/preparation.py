@@ -10,6 +10,7 @@ import attrs
 
 from nptables.kernel.node import nfacct
 from nptables.model import ProxyConfig
+from nptables.model.kubeproxy.habits import PACKET_COUNTERS
 
 PROC = Path("/proc/sys")
 HASH_SIZE = Path("/sys/module/nf_conntrack/parameters/hashsize")
@@ -45,7 +46,7 @@ def prepare(config: ProxyConfig, *, localhost_node_ports: bool, proc: Path = PRO
     configuration written, where they differ.
     """
     wanted = missing_settings(config, localhost_node_ports=localhost_node_ports, proc=proc)
-    return [*create_counters(), *write(wanted)]
+    return [*create_counters(config), *write(wanted)]
 
 
 def missing_settings(
@@ -117,9 +118,12 @@ def conntrack_settings(config: ProxyConfig, cores: int) -> dict[str, int]:
     return wanted
 
 
-def create_counters() -> Iterator[Setting]:
-    """Create the nfacct counters that are missing; gives what was created, or why not."""
-    for name in nfacct.COUNTERS:
+def create_counters(config: ProxyConfig) -> Iterator[Setting]:
+    """Create the nfacct counters that are missing; gives what was created, or why not.
+
+    None for a kube-proxy that does not count.
+    """
+    for name in nfacct.COUNTERS if config.has(PACKET_COUNTERS) else ():
         try:
             if nfacct.create(name):
                 yield Setting(f"nfacct counter {name}", "0")

@@ -6,6 +6,9 @@ import re
 
 import attrs
 
+from nptables.errors import InvalidInput, Problem
+from nptables.model.reading import quoted
+
 _WRITTEN = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:[.+-][0-9A-Za-z.+_-]*)?", re.ASCII)
 
 
@@ -35,3 +38,35 @@ VERSIONS = tuple(Version(1, minor) for minor in range(OLDEST.minor, NEWEST.minor
 def nearest_known(version: Version) -> Version:
     """The version itself where its rules are known, else the one that is nearest to it."""
     return min(max(version, OLDEST), NEWEST)
+
+
+def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
+    """The version whose rules are made for one that is asked for, and what to say of it.
+
+    Raises InvalidInput for text that is no version.
+    """
+    if version is None:
+        return NEWEST, []
+    asked = Version.parse(version) if isinstance(version, str) else version
+    if asked is None:
+        problem = Problem(
+            f"{quoted(str(version))} is not a version", hint="such as 1.30 or v1.30.4"
+        )
+        raise InvalidInput([problem])
+    meant = nearest_known(asked)
+    if meant == asked:
+        return meant, []
+    extreme = "older than" if asked < OLDEST else "newer than"
+    remark = (
+        f"kube-proxy {asked} is {extreme} every version whose rules are known here: "
+        f"those of {meant} are made, the nearest"
+    )
+    return meant, [remark]
+
+
+def unknown_to(field: str, since: Version | None, version: Version) -> str:
+    """What to say of a setting that came after a version."""
+    return (
+        f"{field} has no effect: kube-proxy {version} does not know it, {since} is the first "
+        "that does"
+    )

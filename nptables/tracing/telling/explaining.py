@@ -201,7 +201,8 @@ def _not_for_node_ports(outcome: Outcome, context: Context) -> str:
         return "node ports on 127.0.0.0/8 are off (iptables.localhostNodePorts, nodePortAddresses)"
     networks = context.node_port_networks
     if not context.all_addresses and not any(network_contains(n, address) for n in networks):
-        return f"nodePortAddresses has only {', '.join(networks)}"
+        listed = ", ".join(networks) or "what this version of kube-proxy does not look at"
+        return f"nodePortAddresses has only {listed}"
     return ""
 
 
