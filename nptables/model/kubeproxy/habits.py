@@ -164,8 +164,8 @@ USUAL_ENDPOINTS = Habit(
     changes="Endpoint addresses stand in chain names, comments and the order of endpoints in "
     "their usual spelling. Before, as the slice has them; leading zeros or an IPv4-mapped "
     "address then make iptables-restore refuse all rules.",
-    means="Every endpoint has the same share as before; one with leading zeros or a mapped address, "
-    "by which older versions fail altogether, is used from 1.31 on.",
+    means="Every endpoint has the same share as before; one with leading zeros or a mapped "
+    "address, by which older versions fail altogether, is used from 1.31 on.",
     recorded=("slice-upper-case-ipv6", "sloppy-endpoint", "mapped-endpoint"),
     source="pkg/proxy/endpointslicecache.go",
 )
