@@ -18,6 +18,7 @@ import attrs
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.iptables.ownership import Ownership
+from nptables.iptables.remarks import Remarks, read_remarks
 
 if TYPE_CHECKING:
     from nptables.iptables.rule import Rule
@@ -137,6 +138,11 @@ class Ruleset:
         Never part of a comparison. Keys are types of whoever puts something in.
         """
         return {}
+
+    @cached_property
+    def remarks(self) -> Remarks:
+        """What the dump says of tables and chains that it leaves out."""
+        return read_remarks(line for _, line in self.comments)
 
     @staticmethod
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
