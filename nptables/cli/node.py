@@ -14,6 +14,7 @@ from nptables.errors import BackendUnavailable
 from nptables.family import Family
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.report import ReportLine, report_lines
+from nptables.kernel import Applied
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
 from nptables.model import NodeFacts
@@ -125,7 +126,20 @@ def summary(plan: Plan) -> str:
     return ", ".join(parts).replace(" 1 chains", " 1 chain").replace(" 1 jumps", " 1 jump")
 
 
-def say_kept(plan: Plan) -> None:
-    """Name the chains that stay because somebody else's rule leads to them."""
+def say_kept(plan: Plan, applied: Applied) -> None:
+    """Name the chains that stay because somebody else's rule leads to them, and what is not known.
+
+    `applied` is what carrying the plan out came to.
+    """
     for (table, chain), line in plan.kept.items():
         say(f"{table} {chain} stays, because others use it: {line}", kind="warning")
+    for table, chain in applied.kept:
+        if (table, chain) not in plan.kept:
+            say(f"{table} {chain} stays, empty: the kernel refuses to delete it", kind="warning")
+    if applied.starved is not None:
+        say(
+            f"{plan.family.value}: other programs keep the tables from being read; the kernel took "
+            "every commit, our jumps and the chains of fixed names were read back, and no other "
+            "chain was: apply again when they pause to have all of it verified",
+            kind="warning",
+        )

@@ -52,3 +52,8 @@ def read_remarks(comments: Iterable[str]) -> Remarks:
         elif _DONE.fullmatch(line):
             begun = False
     return Remarks(tuple(unreadable), tuple(native), legacy, begun)
+
+
+def unreadable_remark(table: str) -> str:
+    """The comment line that says of a table that it cannot be printed."""
+    return f"# Table `{table}' is incompatible, use 'nft' tool."

@@ -65,7 +65,8 @@ class Table:
 
     `policies` names the built-in chains and their policies. `counters` and `line_counters` are
     by chain and hold only what is not zero counters and no counters. `order` is the chain of
-    each rule line where the text did not have them chain by chain.
+    each rule line where the text did not have them chain by chain. `unread` are chains that are
+    there and whose rules nobody knows: tables that cannot be read whole have some.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Table:
     counters: Mapping[str, str] = attrs.field(factory=dict)
     line_counters: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     order: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
 
     def chain(self, name: str) -> Chain:
         """The chain of that name. Raises KeyError where there is none."""
@@ -165,6 +167,11 @@ class Ruleset:
             lines = _with_comments(lines, self.comments)
         lines.append("")
         return "\n".join(lines)
+
+    @property
+    def partial(self) -> bool:
+        """Whether there are chains whose rules nobody knows."""
+        return any(table.unread for table in self.tables.values())
 
     def lines(self, table: str, chain: str) -> tuple[str, ...]:
         """The lines of a chain; empty where the chain or the table is not there."""

@@ -64,3 +64,9 @@ def cleanup_ownership() -> Ownership:
         },
         lent={"nat": frozenset({chains.MARK_MASQ})},
     )
+
+
+def ever_owned() -> Ownership:
+    """All that may be kube-proxy's or ours on a node: what has to be looked at there."""
+    own = ownership()
+    return attrs.evolve(cleanup_ownership(), jumps=own.jumps, ensured=own.ensured)

@@ -325,6 +325,10 @@ class Agent:
         done = self._clock()
         # Whatever read the tables has verified them.
         lane.schedule.done(Task.VERIFY if outcome.read else Task.SYNC, now, done)
+        if outcome.starved is not None:
+            lane.schedule.starved(now, done)
+        if outcome.read or outcome.starved is not None:
+            lane.starved = outcome.starved
         lane.synced = True
         if self.options.observe:
             self._observe(lane, outcome, done)

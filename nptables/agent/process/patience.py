@@ -22,6 +22,8 @@ def choose_patiently(
 ) -> Choice:
     """The backend of a node, however long its tables take to read (at most half an hour).
 
+    Where others change them faster than they can be read, parts of them will do.
+
     `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.
     """
@@ -29,7 +31,7 @@ def choose_patiently(
     while True:
         given = patience.seconds
         try:
-            return choosing(family, backend, run=run, patience=patience)
+            return choosing(family, backend, run=run, patience=patience, blind=True)
         except KernelBusy as error:
             if patience.seconds == given:
                 raise

@@ -52,6 +52,9 @@ def _print(status: dict[str, Any]) -> None:
     for family in status["families"]:
         click.echo(f"{family['family']} ({family['backend']}): {family['rules']} rules")
     click.echo(f"{status['services']} Services, {status['endpointSlices']} EndpointSlices")
+    for family in status["families"]:
+        if family["unverified"]:
+            say(f"{family['family']} is not verified: {family['unverified']}", kind="warning")
     if status["otherProxy"]:
         say(f"another proxy runs on this node: {status['otherProxy']}", kind="warning")
     if status["problems"]:

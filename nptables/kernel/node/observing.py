@@ -64,11 +64,11 @@ def _leftovers(run: Runner) -> list[str]:
     if program is None:
         return found
     try:
-        listed = json.loads(run([program, "-j", "list", "tables"], "", 30).stdout or "{}")
+        # Tables are listed with all their rules, which may take for ever while others commit.
+        listed = json.loads(run([program, "-j", "list", "chains"], "", 30).stdout or "{}")
     except (KernelError, json.JSONDecodeError):
         return found
-    for entry in listed.get("nftables", []):
-        table = entry.get("table", {})
-        if table.get("name") == "kube-proxy":
-            found.append(f"nft table {table.get('family')} kube-proxy of mode nftables is there")
+    chains = [entry.get("chain", {}) for entry in listed.get("nftables", [])]
+    families = {str(c.get("family")) for c in chains if c.get("table") == "kube-proxy"}
+    found += [f"nft table {f} kube-proxy of mode nftables is there" for f in sorted(families)]
     return found

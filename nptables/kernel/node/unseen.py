@@ -9,8 +9,8 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel.programs import Runner, find_program, run_program
-from nptables.kernel.tables.choosing import legacy_tables
 from nptables.kernel.tables.restoring import RestoreBackend
+from nptables.kernel.tables.xtables import legacy_tables
 
 _NFT_FAMILIES = {Family.IPV4: ("ip", "inet"), Family.IPV6: ("ip6", "inet")}
 
