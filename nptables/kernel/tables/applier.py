@@ -16,7 +16,7 @@ from nptables.errors import (
 )
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, Step, diff
-from nptables.iptables.changes.steps import steps_of, with_deletions
+from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.refusals import explain
 from nptables.translation.explanation.grouping import service_groups
@@ -182,8 +182,7 @@ class Applier:
         stuck: set[tuple[str, str]] = set()
         for table in dict.fromkeys(step.table for step in deletions):
             chains = [c for step in deletions if step.table == table for c in step.delete]
-            empty = Step(table, "chains that are no longer used", dict.fromkeys(chains, ()))
-            self.backend.commit([empty])
+            self.backend.commit(list(emptied(table, chains, self.backend.piece)))
             self._halve(table, chains, stuck)
         return stuck
 
