@@ -326,7 +326,7 @@ class Agent:
         # Whatever read the tables has verified them.
         lane.schedule.done(Task.VERIFY if outcome.read else Task.SYNC, now, done)
         if outcome.starved is not None:
-            lane.schedule.starved(now, done)
+            lane.schedule.starved(done)
         if outcome.read or outcome.starved is not None:
             lane.starved = outcome.starved
         lane.synced = True

@@ -12,8 +12,9 @@ from nptables.sources.apiserver import Backoff
 FIRST_RETRY = 1.0
 # Verifying takes at most a tenth of the time, however large the tables are.
 _VERIFY_REST = 9
-# Seconds until the tables are read again that others kept from being read.
-_AGAIN = 5.0
+# Seconds until the tables are read again that others kept from being read. An attempt that is in
+# vain keeps changes waiting for about one.
+_AGAIN = 15.0
 
 
 class Task(enum.Enum):
@@ -113,12 +114,9 @@ class Schedule:
             self._check_at = now + self.periods.check
             self._verify_at = now + max(self.periods.verify, _VERIFY_REST * (now - started))
 
-    def starved(self, started: float, now: float) -> None:
-        """What was due was done, but nothing could be read: verify again before long.
-
-        Trying that takes at most a tenth of the time, for it may be in vain for hours.
-        """
-        self._verify_at = now + max(_AGAIN, _VERIFY_REST * (now - started))
+    def starved(self, now: float) -> None:
+        """What was due was done, but nothing could be read: verify again before long."""
+        self._verify_at = now + _AGAIN
 
     def failed(self, task: Task, now: float) -> float:
         """A task failed; everything waits for the pause that is returned, then syncs.

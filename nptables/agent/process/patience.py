@@ -12,6 +12,9 @@ from nptables.family import Family
 from nptables.kernel import Choice, Patience, choose
 from nptables.kernel.programs import Runner
 
+# Seconds for reading while others commit: what has changed in the cluster waits meanwhile.
+_DISTURBED = 3.0
+
 
 def choose_patiently(
     family: Family,
@@ -27,7 +30,7 @@ def choose_patiently(
     `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.
     """
-    patience = Patience()
+    patience = Patience(disturbed=_DISTURBED)
     while True:
         given = patience.seconds
         try:
