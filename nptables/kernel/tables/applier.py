@@ -18,6 +18,7 @@ from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, Step, diff
 from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.parts import can_be_read_back
 from nptables.kernel.tables.refusals import explain
 from nptables.translation.explanation.grouping import service_groups
 
@@ -99,6 +100,7 @@ class Applier:
         times. Raises KernelRefused with the line, the Service and the program's words, KernelBusy
         when somebody else keeps the tables busy, or NotConverged when they do not stay as written.
         """
+        can_be_read_back(plan)
         done = Applied(plan)
         stuck: set[tuple[str, str]] = set()
         until, pause = self._clock() + self.wait, _FIRST_PAUSE

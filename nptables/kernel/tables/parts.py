@@ -12,12 +12,13 @@ line without a target for every other rule, which keeps the places right.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from nptables.errors import BackendUnavailable, KernelRefused, SaveSyntaxError, printable
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset, Table
+from nptables.iptables.changes import Plan
 from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
 from nptables.iptables.words import split
@@ -103,9 +104,30 @@ def unprintable_table(backend: Tables, table: str, owner: Ownership) -> Table:
     return _table(backend, table, there, set(there), owner)
 
 
+def can_be_read_back(plan: Plan) -> None:
+    """Make sure that what a plan leaves in a table that cannot be printed can be read again.
+
+    Raises KernelRefused.
+    """
+    for table in plan.before.remarks.unreadable:
+        before, changes = plan.before.tables.get(table), plan.tables.get(table)
+        if before is None or changes is None:
+            continue
+        count = len(before.chains) + len(before.unread) + len(changes.create)
+        if count > MOST_CHAINS:
+            raise KernelRefused(
+                f"the {table} table holds a native nft rule that iptables cannot print, and with "
+                f"{count} chains it could not be read back, so nothing is written: move the rule "
+                "to an nft table of its own",
+                table=table,
+            )
+
+
 def where_unprintable(backend: Tables, table: str) -> str:
     """Which chain of a table holds what iptables cannot print, and how to see it, in words."""
-    for chain in list(_names(backend).get(table, {}))[:MOST_CHAINS]:
+    built_in = BUILT_IN_CHAINS.get(table, ())
+    names = sorted(_names(backend).get(table, {}), key=lambda chain: chain not in built_in)
+    for chain in names[:MOST_CHAINS]:
         if _lines(backend, table, chain) is None:
             family, shown = _nft_family(backend.family), printable(chain)
             return (
@@ -124,6 +146,23 @@ def listed_chain(backend: Tables, table: str, chain: str, owner: Ownership) -> t
     if lines is None and chain in BUILT_IN_CHAINS.get(table, ()):
         lines = tuple(_known_lines(backend, table, chain, owner))
     return lines or ()
+
+
+def remove_jumps(backend: Tables, table: str, lines: Sequence[str]) -> None:
+    """Delete jumps from built-in chains by their handles, of equal ones the last.
+
+    Raises KernelRefused or KernelBusy.
+    """
+    family = _nft_family(backend.family)
+    commands = []
+    for chain in dict.fromkeys(map(chain_of, lines)):
+        targets = [target_of(line) for line in lines if chain_of(line) == chain]
+        for rule in reversed(list(_rules(backend, table, chain))):
+            if _leads_to(rule) in targets:
+                targets.remove(_leads_to(rule))
+                commands.append(f"delete rule {family} {table} {chain} handle {rule['handle']}")
+    if commands:
+        _nft(backend, "; ".join(commands))
 
 
 def _table(
@@ -186,19 +225,24 @@ def _known_lines(backend: Tables, table: str, chain: str, owner: Ownership) -> I
     """A line for each rule of a built-in chain: the owner's jump, or one that does nothing."""
     jumps = [line for line in owner.jumps.get(table, ()) if chain_of(line) == chain]
     there = {target_of(line): line for line in jumps if _has(backend, table, line)}
-    family = _nft_family(backend.family)
-    for entry in _nft(backend, f"list chain {family} {table} {chain}"):
+    for rule in _rules(backend, table, chain):
+        unknown = f'-A {chain} -m comment --comment "{_UNPRINTABLE}"'
+        yield there.get(_leads_to(rule), unknown)
+
+
+def _rules(backend: Tables, table: str, chain: str) -> Iterator[Mapping[str, Any]]:
+    """The rules of a chain as nft has them, in their order; none where it is not there."""
+    for entry in _nft(backend, f"list chain {_nft_family(backend.family)} {table} {chain}"):
         rule = entry.get("rule")
         if isinstance(rule, dict):
-            unknown = f'-A {chain} -m comment --comment "{_UNPRINTABLE}"'
-            yield there.get(_leads_to(rule), unknown)
+            yield rule
 
 
 def _has(backend: Tables, table: str, line: str) -> bool:
-    """Whether a chain holds exactly this rule."""
+    """Whether a chain holds exactly this rule; also where a rule before it hinders the answer."""
     argv = [*command(backend.kind, backend.family), "-w", str(max(1, int(backend.wait)))]
     done = backend.run([*argv, "-t", table, "-C", *split(line)[1:]], "", _SECONDS)
-    return done.code == 0
+    return done.code == 0 or cannot_be_printed(done.stderr)
 
 
 def _leads_to(rule: Mapping[str, Any]) -> str:

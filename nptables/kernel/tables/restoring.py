@@ -24,7 +24,7 @@ from nptables.iptables.changes.steps import PIECE
 from nptables.iptables.remarks import unreadable_remark
 from nptables.kernel.programs import Completed, Programs, Runner, run_program
 from nptables.kernel.tables.generation import Commits
-from nptables.kernel.tables.parts import owned_parts, table_names, unprintable_table
+from nptables.kernel.tables.parts import owned_parts, remove_jumps, table_names, unprintable_table
 from nptables.kernel.tables.turn import our_turn
 from nptables.kernel.tables.xtables import (
     Kind,
@@ -90,6 +90,7 @@ class RestoreBackend:
     wait: float = DEFAULT_WAIT
     run: Runner = attrs.field(default=run_program, repr=False)
     patience: Patience = attrs.field(factory=Patience, repr=False, eq=False)
+    _hindering: set[str] = attrs.field(factory=set, repr=False, eq=False, init=False)
 
     @property
     def name(self) -> str:
@@ -133,6 +134,7 @@ class RestoreBackend:
                     raise KernelRefused(message) from error
                 continue
             self.patience.starved = False
+            self._hindering.clear()
             self._refuse_what_is_short(argv, done, read)
             return self._with_unprintable(read)
 
@@ -181,11 +183,12 @@ class RestoreBackend:
             tables |= read.tables
             if table not in read.tables:
                 comments.append((0, unreadable_remark(table)))
+                self._hindering.add(table)
         return self._with_unprintable(Ruleset(self.family, tables, tuple(comments)))
 
     def _with_unprintable(self, read: Ruleset) -> Ruleset:
         unread = [t for t in read.remarks.unreadable if t not in read.tables]
-        if not unread or not isinstance(self.run, Programs):
+        if not unread:
             return read
         found = {table: unprintable_table(self, table, ever_owned()) for table in unread}
         return attrs.evolve(read, tables={**read.tables, **found})
@@ -208,7 +211,22 @@ class RestoreBackend:
             )
 
     def commit(self, steps: Sequence[Step]) -> None:
-        """One program for all steps; each step is a commit of its own in its input."""
+        """One program for all steps; each step is a commit of its own in its input.
+
+        Where iptables-nft cannot even look for a rule to delete, nft deletes it, in a commit more.
+        """
+        by_nft = [step for step in steps if step.table in self._hindering and step.remove]
+        if not by_nft:
+            self._commit(steps)
+            return
+        for step in steps:
+            if rest := attrs.evolve(step, remove=()) if step in by_nft else step:
+                self._commit([rest])
+            if step in by_nft:
+                with self._turn():
+                    remove_jumps(self, step.table, step.remove)
+
+    def _commit(self, steps: Sequence[Step]) -> None:
         lines = [list(step.restore_lines()) for step in steps]
         text = "\n".join(itertools.chain.from_iterable([*lines, [""]]))
         count = sum(map(len, lines))
