@@ -12,6 +12,7 @@ import attrs
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
+from nptables.tracing.telling.way import translation_on, writer_of
 from nptables.tracing.walking.walker import Step
 from nptables.translation import Reason
 
@@ -22,7 +23,9 @@ MOST_HYPOTHESES = 512
 class Verdict(enum.Enum):
     """What becomes of a packet; the value is a stable code.
 
-    ENDPOINT: a pod of a Service has it. POD: the pod that was asked for by its own address.
+    ENDPOINT: a pod of a Service has it, or whoever else a rule sends it to where no Service is
+    known at its destination. WRONG_ENDPOINT: a rule sends it to somebody who is no endpoint of the
+    Service that it asks for. POD: the pod that was asked for by its own address.
     HOST_ENDPOINT: an endpoint of a Service in the node's own network. SENT_TO_NODE: it is on
     its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
     and nobody is known to listen there. LEAVES: it leaves the node with the destination that
@@ -33,6 +36,7 @@ class Verdict(enum.Enum):
     """
 
     ENDPOINT = "endpoint"
+    WRONG_ENDPOINT = "wrong-endpoint"
     POD = "pod"
     HOST_ENDPOINT = "host-endpoint"
     SENT_TO_NODE = "sent-to-node"
@@ -97,6 +101,16 @@ class Outcome:
         return with_port(self.destination, self.port)
 
     @property
+    def translation(self) -> Step | None:
+        """The last rule that translated the destination, None where none did."""
+        return translation_on(self.path)
+
+    @property
+    def writer(self) -> str:
+        """Whose the rule is that decided, by the chains on the way; empty where that is open."""
+        return writer_of(self.path, self.rule)
+
+    @property
     def whence(self) -> str:
         """The source that the receiver sees, in words."""
         return str(self.source)
@@ -115,6 +129,7 @@ class Outcome:
             "sourceIsExact": not isinstance(self.source, Somewhere),
             "sourceRewritten": self.source_rewritten,
             "rule": None if self.rule is None else _step_json(self.rule),
+            "writer": self.writer or None,
             "text": self.text,
             "path": [_step_json(step) for step in self.path],
         }
