@@ -195,12 +195,21 @@ class _Tracer:
         return self._config.cluster_cidrs
 
     def _note_assumptions(self, stop: Stop) -> None:
-        name = stop.network.node.name
-        if not stop.network.has_interfaces:
-            self._notes[
+        network = stop.network
+        name = network.node.name
+        if network.has_interfaces:
+            return
+        if any(Family.of(address) is self._family for _, address in network.node.addresses):
+            note = (
                 f"the interfaces of {name} are not known: its addresses are those of its Node "
                 f"object (give --facts to know)"
-            ] = None
+            )
+        else:
+            note = (
+                f"nothing says which addresses {name} has: none is taken for its own but loopback "
+                f"(give --facts, or FILEs with its Node object)"
+            )
+        self._notes[note] = None
 
     def _stay(self, packet: Packet, flow: Flow) -> None:
         source = packet.source or "its sender"

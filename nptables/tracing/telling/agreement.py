@@ -34,12 +34,22 @@ def policy_reasons(
     astray = all(o.verdict is Verdict.WRONG_ENDPOINT for o in went)
     if astray or case.asked.endpoints is None:
         return
-    expected, agreed = _by_policy(answer, went, node, decision, case)
-    reached = {(str(o.destination), o.port or 0) for o in went}
-    if reached == expected or (reached < expected and not _complete(answer)):
-        yield agreed
+    by_rules: dict[bool, set[Place]] = {}
+    for outcome in went:
+        by_rules.setdefault(_from_all(outcome), set()).add(_place(outcome))
+    if by_rules.keys() == {True} and _is_bound(answer, places(decision.selection.local)):
+        by_rules = {False: by_rules[True]}
+    agreed = {
+        from_all: _policy(answer, node, decision, case, from_all=from_all) for from_all in by_rules
+    }
+    reached = set().union(*by_rules.values())
+    expected = set().union(*(places for places, _ in agreed.values()))
+    fit = all(found <= agreed[from_all][0] for from_all, found in by_rules.items())
+    if fit and (reached == expected or not _complete(answer)):
+        yield from (reason for _, reason in agreed.values())
         return
-    by_cluster = f"to {listed(expected)}" if expected else f"nowhere ({agreed.text})"
+    why = " and ".join(reason.text for _, reason in agreed.values())
+    by_cluster = f"to {listed(expected)}" if expected else f"nowhere ({why})"
     yield Reason(
         "rules-differ",
         f"the rules of {node} and the cluster differ: the rules send it to {listed(reached)}, by "
@@ -54,10 +64,13 @@ def _has(able: set[Place]) -> Reason:
     return Reason("cluster-has", text)
 
 
-def _by_policy(
-    answer: Trace, went: Sequence[Outcome], node: str, decision: Decision, case: Case
+def _policy(
+    answer: Trace, node: str, decision: Decision, case: Case, *, from_all: bool
 ) -> tuple[set[Place], Reason]:
-    """The endpoints that the packet may reach by the cluster, and the policy that says so."""
+    """The endpoints that a packet may reach by the cluster, and the policy that says so.
+
+    `from_all` tells that the rules let it choose among those of all nodes.
+    """
     service, selection = decision.service, decision.selection
     internal = case.frontend is not None and case.frontend.kind == "clusterIP"
     kind = "internal" if internal else "external"
@@ -65,7 +78,7 @@ def _by_policy(
     if not (service.internal_policy_local if internal else service.external_policy_local):
         text = f"{kind} traffic policy Cluster: {endpoints(len(everywhere))} in use, on any node"
         return everywhere, Reason(f"{kind}-cluster", text)
-    if not internal and _for_local_senders(answer, went):
+    if from_all and not internal:
         who = "the node itself" if answer.packet.origin is Origin.NODE else "a Pod"
         text = (
             f"external traffic policy Local is for senders outside the cluster: for {who} "
@@ -76,15 +89,30 @@ def _by_policy(
     return here, Reason(f"{kind}-local", text)
 
 
-def _for_local_senders(answer: Trace, went: Sequence[Outcome]) -> bool:
-    """Whether the rules took the sender for a local one: it passed the chain of all endpoints."""
-    source = answer.packet.source
-    outside = answer.packet.origin is Origin.OUTSIDE or (
-        isinstance(source, Somewhere) and source.outside
+def _from_all(outcome: Outcome) -> bool:
+    """Whether a packet passed the chain that chooses among the endpoints of all nodes."""
+    return any(step.chain.startswith(chains.SERVICE_PREFIX) for step in outcome.path)
+
+
+def _is_bound(answer: Trace, here: set[Place]) -> bool:
+    """Whether a policy of Local surely binds the sender.
+
+    It does not where the rules ask something of the sender, such as whether it comes in through
+    the bridge of the Pods: then there is a hypothesis under which it gets endpoints of this node.
+    """
+    packet = answer.packet
+    if packet.source is None:
+        outside = packet.origin is not Origin.NODE
+    else:
+        outside = isinstance(packet.source, Somewhere) and packet.source.outside
+    return outside and not any(
+        {_place(o) for o in d.outcomes if o.translation is not None} <= here
+        for d in answer.distributions
     )
-    return not outside and any(
-        step.chain.startswith(chains.SERVICE_PREFIX) for o in went for step in o.path
-    )
+
+
+def _place(outcome: Outcome) -> Place:
+    return str(outcome.destination), outcome.port or 0
 
 
 def _complete(answer: Trace) -> bool:

@@ -8,7 +8,7 @@ reason says what each of them says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
@@ -31,23 +31,40 @@ _ADMITTED = re.compile(r"-A \S+ -s (\S+) (?!.*-j KUBE-MARK-)")
 
 
 def claimed(
-    word: str, rule: Step, source: Address, case: Case, decision: Decision | None
+    word: str, rule: Step, path: Sequence[Step], source: Address, case: Case
 ) -> Reason | None:
-    """Why a rule of kube-proxy ends a packet, None where it does not say.
+    """Why a rule of kube-proxy ends a packet from a source, None where it does not say.
 
-    `word` is what becomes of the packet, `decision` what the cluster decides for the service
-    port on the node of the rule, None where the cluster or the Service is not known.
+    `word` is what becomes of the packet, `path` its way.
     """
     comment = comment_of(rule.line)
+    decision = case.decision_on(rule.node)
+    if decision is not None and (decision.port is None or not _is_about(comment, decision)):
+        decision = None
     if (chain := _ranges_chain(rule, comment)) is not None:
+        if any(step.chain == chain and _ADMITTED.match(step.line) for step in path):
+            return _not_taken(word, rule, case, decision)
         return _source_range(word, rule, chain, source, case, decision)
-    if decision is None or decision.port is None or not _is_about(comment, decision):
+    if decision is None:
         return None
+    name = "/".join(decision.service.key)
     if "has no local endpoints" in comment:
-        return _no_local_endpoint(word, rule, case, decision)
+        says = f"{place_of(rule)} says that {name} has no local endpoints"
+        return _no_local_endpoint(word, says, rule, case, decision)
     if "has no endpoints" in comment:
-        return _no_endpoint(word, rule, case, decision)
+        says = f"{place_of(rule)} says that {name} has no endpoints"
+        return _no_endpoint(word, says, rule, case, decision)
     return None
+
+
+def _not_taken(word: str, rule: Step, case: Case, decision: Decision | None) -> Reason:
+    """A packet from a source that the ranges admit, and that no rule translated afterwards."""
+    says = f"no rule translates it, and {place_of(rule)} drops what is not translated"
+    if decision is None:
+        return Reason("rule", f"{word}: its source is admitted, but {says}")
+    if decision.service.external_policy_local:
+        return _no_local_endpoint(word, says, rule, case, decision)
+    return _no_endpoint(word, says, rule, case, decision)
 
 
 def _is_about(comment: str, decision: Decision) -> bool:
@@ -56,37 +73,36 @@ def _is_about(comment: str, decision: Decision) -> bool:
     return name == "/".join(decision.service.key)
 
 
-def _no_endpoint(word: str, rule: Step, case: Case, decision: Decision) -> Reason:
+def _no_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decision) -> Reason:
     name = "/".join(decision.service.key)
     able = usable(decision.selection)
     if able:
         return Reason(
             "stale-rule",
-            f"{word}: {place_of(rule)} says that {name} has no endpoints, but in the cluster "
-            f"{endpoints(len(able))} can take traffic ({listed(able)}): {case.behind(rule.node)}",
+            f"{word}: {says}, but in the cluster {endpoints(len(able))} can take traffic "
+            f"({listed(able)}): {case.behind(rule.node)}",
         )
     whys = [reason.text for reason in decision.reasons if reason.code in WHY_NONE]
     why = f": {'; '.join(whys)}" if whys else ""
     return Reason("no-endpoint", f"{word}: {name} has no endpoint that can take traffic{why}")
 
 
-def _no_local_endpoint(word: str, rule: Step, case: Case, decision: Decision) -> Reason:
+def _no_local_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decision) -> Reason:
     service, node = decision.service, rule.node
     name = "/".join(service.key)
     internal = rule.chain == chains.SERVICES
     field = "internalTrafficPolicy" if internal else "externalTrafficPolicy"
     is_local = service.internal_policy_local if internal else service.external_policy_local
-    says = f"{word}: {place_of(rule)} says that {name} has no local endpoints, but in the cluster"
     if not is_local:
-        text = f"{says} its {field} is Cluster: {case.behind(node)}"
+        text = f"{word}: {says}, but in the cluster its {field} is Cluster: {case.behind(node)}"
         return Reason("stale-rule", text)
     here = places(decision.selection.local)
     if here:
         return Reason(
             "stale-rule",
-            f"{says} {endpoints(len(here))} on {node} can take traffic ({listed(here)}): most "
-            f"likely kube-proxy knows the node by another name (its --hostname-override), or it "
-            f"is out of date",
+            f"{word}: {says}, but in the cluster {endpoints(len(here))} on {node} can take "
+            f"traffic ({listed(here)}): most likely kube-proxy knows the node by another name "
+            f"(its --hostname-override), or it is out of date",
         )
     if not usable(decision.selection):
         return Reason(
@@ -114,7 +130,7 @@ def _source_range(
     comment = comment_of(rule.line)
     at_home = rule.node == case.network.node.name
     admitted = list(_admitted_by(case.ruleset, chain)) if at_home else []
-    if decision is None or not _is_about(comment, decision):
+    if decision is None:
         ranges = f" {', '.join(admitted)}" if admitted else ""
         return Reason(
             "source-range",

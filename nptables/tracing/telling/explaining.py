@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from nptables.model import Cluster
 from nptables.tracing.services import Frontend
+from nptables.tracing.surroundings.addressing import with_port
 from nptables.tracing.telling.agreement import policy_reasons
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.claims import WHY_NONE
 from nptables.tracing.telling.headlines import headline
 from nptables.tracing.telling.result import Outcome, Trace
+from nptables.tracing.telling.way import place_of
 from nptables.translation import Decision, Reason
 
 # What a decision says of the endpoints that are chosen: told of what the rules do instead.
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")
 # It holds of the rules only where they are those that the decision leads to.
 _OF_RULES_THAT_FIT = ("terminating-", "hints-", "source-ranges")
+# Chains whose rules are about one Service each.
+_SERVICE_CHAIN = re.compile(r"KUBE-(?:SEP-|SERVICES$|EXTERNAL-SERVICES$|PROXY-FIREWALL$)")
 
 
 def explain(answer: Trace, case: Case) -> tuple[Reason, ...]:
@@ -37,12 +42,14 @@ def _of_the_cluster(
     answer: Trace, outcomes: Sequence[Outcome], case: Case, said: set[str]
 ) -> Iterator[Reason]:
     """What the cluster has to say on the packet's way, beside the headlines."""
+    if case.services is not None and case.frontend is None:
+        yield from _left_over(answer, outcomes)
     translating = next((o.translation.node for o in outcomes if o.translation is not None), "")
     decision = case.decision_on(translating)
     if case.frontend is None or case.services is None or decision is None:
         return
     policies = list(policy_reasons(answer, outcomes, translating, decision, case))
-    yield from policies
+    yield from (r for r in policies if r.code != "cluster-has" or "rules-missing" in said)
     fit = "rules-differ" not in {r.code for r in policies} and not said & {
         "stale-rule", "wrong-endpoint", "rules-missing",
     }  # fmt: skip
@@ -51,6 +58,19 @@ def _of_the_cluster(
             yield reason
     yield from _left_out(case.frontend, case.services.cluster)
     yield from _unknown_nodes(decision)
+
+
+def _left_over(answer: Trace, outcomes: Sequence[Outcome]) -> Iterator[Reason]:
+    """That a rule of kube-proxy has to do with a packet for which the cluster has no Service."""
+    rules = (outcome.rule for outcome in outcomes if outcome.rule is not None)
+    rule = next((rule for rule in rules if _SERVICE_CHAIN.match(rule.chain)), None)
+    if rule is not None:
+        where = with_port(answer.packet.destination, answer.packet.port)
+        yield Reason(
+            "no-such-service",
+            f"no Service that is given has {where}: either {place_of(rule)} is left over, or the "
+            f"Service is not among what is given",
+        )
 
 
 def _is_news(reason: Reason, said: set[str], *, fit: bool) -> bool:

@@ -59,7 +59,7 @@ def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:
         return _policy(word, rule, case)
     marked = marked_for(outcome.path, rule, case.family)
     cause, mark = marked if marked is not None else (rule, "")
-    reason = claimed(word, cause, outcome.source, case, case.decision_on(cause.node))
+    reason = claimed(word, cause, outcome.path, outcome.source, case)
     if reason is not None:
         return reason
     if rule.chain == chains.FORWARD and "--ctstate INVALID" in rule.line:
@@ -166,7 +166,7 @@ def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Re
         f"; {place_of(rule)} marks it to be dropped, but no rule on its way drops what is marked: "
         f"{what}"
     )
-    reason = claimed("refused", rule, source, case, case.decision_on(rule.node))
+    reason = claimed("refused", rule, outcome.path, source, case)
     if reason is not None:
         return Reason(reason.code, reason.text + but)
     comment = comment_of(rule.line)

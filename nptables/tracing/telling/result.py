@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from nptables.tracing.packet import Packet
-from nptables.tracing.state import Questions, Weights
+from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
 from nptables.tracing.telling.way import translation_on, writer_of
 from nptables.tracing.walking.walker import Step
@@ -123,6 +123,7 @@ class Outcome:
             "verdict": self.verdict.value,
             "arrives": self.arrives,
             "destination": str(self.destination),
+            "destinationIsExact": not isinstance(self.destination, Somewhere),
             "port": self.port,
             "node": self.node,
             "source": str(self.source),
@@ -144,11 +145,13 @@ class Distribution:
     """What happens under one hypothesis; the shares of the outcomes add up to exactly 1.
 
     `hypotheses` are the sets of conditions under which this holds, each a tuple of sentences;
-    the only one is empty where nothing is left open.
+    the only one is empty where nothing is left open. `checks` are commands that tell whether
+    the conditions hold, where there are such.
     """
 
     hypotheses: tuple[tuple[str, ...], ...]
     outcomes: tuple[Outcome, ...]
+    checks: tuple[Check, ...] = ()
 
     @property
     def arrives(self) -> bool:
@@ -167,6 +170,7 @@ class Distribution:
         """The distribution as plain data."""
         return {
             "hypotheses": [list(conditions) for conditions in self.hypotheses],
+            "checks": [check._asdict() for check in self.checks],
             "arrives": self.arrives,
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }
@@ -241,11 +245,14 @@ def distributions(
     if not exhaustive:
         leaves = list(_alone(entries))
     grouped: dict[tuple[tuple[int, Fraction], ...], list[tuple[str, ...]]] = {}
+    asked: dict[object, dict[Check, None]] = {}
     outcomes = [outcome for outcome, _ in found]
     numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
     for answers, shares in leaves:
         key = tuple(sorted((numbers[place], share) for place, share in shares.items()))
         grouped.setdefault(key, []).append(_conditions(answers, questions))
+        checks = (questions.checks[question] for question in sorted(answers))
+        asked.setdefault(key, {}).update((check, None) for check in checks if check is not None)
     return (
         tuple(
             Distribution(
@@ -254,6 +261,7 @@ def distributions(
                     attrs.evolve(outcomes[number], share=share)
                     for number, share in sorted(key, key=lambda pair: (-float(pair[1]), pair[0]))
                 ),
+                () if len(grouped) == 1 and exhaustive else tuple(asked[key]),
             )
             for key, hypotheses in grouped.items()
         ),

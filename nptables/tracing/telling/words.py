@@ -12,8 +12,11 @@ from fractions import Fraction
 from nptables.errors import printable
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.walking.walker import Step
+from nptables.translation import Reason
 
 WIDTH = 80
+# More commands than this help nobody.
+_CHECKS = 3
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 
 _VERDICTS = {
@@ -41,6 +44,11 @@ def share_text(share: Fraction) -> str:
     return f"{float(share) * 100:.4g} %"
 
 
+def reasons_beside(answer: Trace) -> tuple[Reason, ...]:
+    """The reasons but the one that stands in the line of `answer_line`."""
+    return answer.reasons if answer.arrives else answer.reasons[1:]
+
+
 def answer_line(answer: Trace) -> str:
     """The answer in one line."""
     return printable(_answer(answer), 1000)
@@ -61,6 +69,8 @@ def _answer(answer: Trace) -> str:
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
     if arriving == {Fraction(0)}:
+        if all(o.verdict is Verdict.UNKNOWN for d in answer.distributions for o in d.outcomes):
+            return f"not known whether it arrives: {why}"
         return f"does not arrive: {why}"
     share = share_text(max(arriving))
     return f"arrives in part: {share} of new connections to {whom}; the others do not: {why}"
@@ -81,6 +91,29 @@ def _source(outcome: Outcome) -> str:
     if outcome.source_rewritten:
         return f"the source {outcome.source} instead of the sender's"
     return f"the sender's own address ({outcome.source})"
+
+
+def hypotheses(answer: Trace) -> list[tuple[str, Distribution]]:
+    """Each distribution with what has to be so, as one sentence; the only one has none.
+
+    What holds in more than one way comes last and is what is left.
+    """
+    if not any(distribution.hypothesis for distribution in answer.distributions):
+        return [("", distribution) for distribution in answer.distributions]
+    several = [d for d in answer.distributions if len(d.hypotheses) > 1]
+    rest = several[0] if answer.exhaustive and len(several) == 1 else None
+    found = [(_condition(d), d) for d in answer.distributions if d is not rest]
+    return found if rest is None else [*found, ("In every other case:", rest)]
+
+
+def _condition(distribution: Distribution) -> str:
+    by_node: dict[str, list[str]] = {}
+    for node, command in distribution.checks[:_CHECKS]:
+        by_node.setdefault(node, []).append(f"`{command}`")
+    told = ", ".join(f"{' and '.join(by_node[node])} on {node}" for node in by_node)
+    verb = "tell" if len(distribution.checks) > 1 else "tells"
+    hint = f" ({told} {verb})" if told else ""
+    return printable(f"If {distribution.hypothesis}{hint}:", 1000)
 
 
 def outcome_rows(distribution: Distribution) -> list[tuple[str, ...]]:
