@@ -31,8 +31,8 @@ def policy_reasons(
         if any(o.verdict in (Verdict.NODE, Verdict.LEAVES) for o in outcomes):
             yield _has(usable(decision.selection))
         return
-    astray = all(o.verdict is Verdict.WRONG_ENDPOINT for o in went)
-    if astray or case.asked.endpoints is None:
+    went = [o for o in went if o.verdict not in (Verdict.WRONG_ENDPOINT, Verdict.NODE)]
+    if not went or case.asked.endpoints is None:
         return
     by_rules: dict[bool, set[Place]] = {}
     for outcome in went:
