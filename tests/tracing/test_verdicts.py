@@ -398,6 +398,14 @@ def test_a_set_and_a_recent_list_name_the_command_that_lists_them() -> None:
     }  # fmt: skip
 
 
+def test_a_name_in_a_dump_makes_no_command_of_its_own() -> None:
+    answer = follow('filter -A FORWARD -m set --match-set "x;reboot" src -j DROP')
+
+    assert {c.command for d in answer.distributions for c in d.checks} == {
+        "ipset test 'x;reboot' 203.0.113.9"
+    }
+
+
 def test_a_node_port_that_no_service_has_names_those_nearby() -> None:
     other = service(ports=[{"name": "far", "port": 80, "nodePort": 31999}], clusterIP="10.96.0.11")
     other["metadata"]["name"] = "other"

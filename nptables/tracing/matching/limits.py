@@ -8,6 +8,7 @@ conversation on a node that is not flooded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 
 from nptables.family import Family
 from nptables.iptables.rule import Match
@@ -54,9 +55,10 @@ def _hashlimit(match: Match, where: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         whose = _counted_together(mode, state)
         what = f"the traffic{whose} in hashlimit {name}"
+        listed = quote(f"/proc/net/{_DIRECTORIES[setting.family]}/{name}")
         ask = asking(
             state, setting, ("hashlimit", name, text, whose), f"{what} is over {text}",
-            f"{what} is within {text}", f"cat /proc/net/{_DIRECTORIES[setting.family]}/{name}",
+            f"{what} is within {text}", f"cat {listed}",
         )  # fmt: skip
         return ask._replace(holds_if=below is None)
 

@@ -15,8 +15,7 @@ from nptables.iptables.ruleset import Ruleset
 from nptables.model.addresses import network_contains
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.telling.case import Case, endpoints, listed, places, usable
-from nptables.tracing.telling.comments import comment_of
-from nptables.tracing.telling.way import place_of
+from nptables.tracing.telling.way import comment_of, place_of
 from nptables.tracing.walking.walker import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.explanation.decision import elsewhere

@@ -12,14 +12,13 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.model.addresses import is_loopback, network_contains
 from nptables.tracing.packet import Packet
-from nptables.tracing.services import NODE_PORT
+from nptables.tracing.services import NODE_PORT, Services
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.telling.case import Case, listed
 from nptables.tracing.telling.claims import claimed
-from nptables.tracing.telling.comments import comment_of
-from nptables.tracing.telling.nearby import no_node_port
 from nptables.tracing.telling.result import Outcome, Verdict
 from nptables.tracing.telling.way import (
+    comment_of,
     dropped_nowhere,
     is_redirect,
     marked_for,
@@ -30,6 +29,11 @@ from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context
 from nptables.translation.explanation.decision import skip_reason
 from nptables.translation.selection import balancer_ips
+
+# The ports that Kubernetes gives out unless it is told otherwise (--service-node-port-range).
+_USUAL = range(30000, 32768)
+_CLOSE = 100
+_NAMED = 3
 
 
 def headline(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
@@ -191,7 +195,7 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
     if frontend is None or decision is None:
         yield Reason("no-listener", f"no rule translates {where}: the node itself gets the packet")
         if case.services is not None:
-            yield from no_node_port(outcome, case.services)
+            yield from _no_node_port(outcome, case.services)
         return
     context, name = decision.context, frontend.name
     if decision.skipped:
@@ -202,6 +206,20 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
         yield Reason("external-ips-off", f"{where}: external IPs are off (AllowServiceExternalIPs)")
     else:
         yield Reason("rules-missing", f"{where} is for {name}, but no rule there translates it")
+
+
+def _no_node_port(outcome: Outcome, services: Services) -> Iterator[Reason]:
+    """That no Service has a node port, with those that come close, where it looks like one."""
+    wanted = outcome.port or 0
+    known = sorted(services.node_ports(), key=lambda found: (abs(found[0] - wanted), found))
+    if wanted not in _USUAL and not (known and abs(known[0][0] - wanted) <= _CLOSE):
+        return
+    near = ", ".join(f"{port}/{protocol} ({name})" for port, protocol, name in known[:_NAMED])
+    yield Reason(
+        "no-such-node-port",
+        f"no Service of the cluster has node port {wanted}; "
+        + (f"the nearest: {near}" if near else "none has a node port"),
+    )
 
 
 def _not_for_node_ports(outcome: Outcome, context: Context) -> str:

@@ -44,9 +44,19 @@ _WRITERS = (
     ("ufw-", "ufw"),
     ("ufw6-", "ufw"),
 )
+_COMMENT = re.compile(r' --comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
+_ESCAPE = re.compile(r"\\(.)")
 _NEW_MARK = re.compile(r"(?:^|, )mark becomes (0x[0-9a-f]+)")
 _ONLY_MARKS = re.compile(r'-A \S+(?: -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+))? -j MARK ')
 _REDIRECT = re.compile(r" -j REDIRECT(?: --(?:to-ports \S+|random|random-fully))*$")
+
+
+def comment_of(line: str) -> str:
+    """The first comment of a line, without quotes and escapes, or an empty string."""
+    match = _COMMENT.search(line)
+    if match is None:
+        return ""
+    return _ESCAPE.sub(r"\1", match[1]) if match[1] is not None else match[2]
 
 
 def place_of(step: Step) -> str:
