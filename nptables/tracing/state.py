@@ -132,6 +132,13 @@ def _forget_idle_questions(total: dict[World, Fraction], world: World) -> None:
         total[world] = total.get(world, Fraction(0)) + weight
 
 
+class Check(NamedTuple):
+    """A command that answers a question, and the node to run it on."""
+
+    node: str
+    command: str
+
+
 class Questions:
     """The questions of a trace, numbered in the order in which they came up."""
 
@@ -139,6 +146,7 @@ class Questions:
         self._numbers: dict[Hashable, int] = {}
         self.texts: list[tuple[str, str]] = []
         self.about: list[tuple[Hashable, Net] | None] = []
+        self.checks: list[Check | None] = []
 
     def number(
         self,
@@ -146,11 +154,13 @@ class Questions:
         text: str,
         otherwise: str,
         about: tuple[Hashable, Net] | None = None,
+        check: Check | None = None,
     ) -> tuple[int, bool]:
         """The number of a question, and whether it is asked for the first time.
 
         `text` says what is so where the answer is yes, `otherwise` where it is no. A question
         `about` whose address is in which network settles some others about the same address.
+        `check` is a command that answers it.
         """
         found = self._numbers.get(key)
         if found is not None:
@@ -158,6 +168,7 @@ class Questions:
         self._numbers[key] = number = len(self.texts)
         self.texts.append((text, otherwise))
         self.about.append(about)
+        self.checks.append(check)
         return number, True
 
     def follows(self, question: int, answered: Mapping[int, bool]) -> bool | None:

@@ -11,14 +11,17 @@ from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing.asked import Asked, asked_for
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
-from nptables.tracing.telling.explaining import explain, subject_of
+from nptables.tracing.telling.case import Case
+from nptables.tracing.telling.explaining import explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.telling.way import is_redirect
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.walker import Budget, End, Ended, Step
 from nptables.translation import Translation
@@ -103,6 +106,7 @@ class _Tracer:
         self._stops = Stops(ruleset, node, cluster, config, others)
         self._home = self._stops.home
         self._services = self._stops.services
+        self._asked = Asked()
         self._questions = Questions()
         self._budget = Budget()
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
@@ -110,19 +114,23 @@ class _Tracer:
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
+        self._asked = asked_for(packet, self._services, self._home.network, self._family)
         self._begin(packet)
         found, exhaustive = distributions(list(self._found.values()), self._questions)
+        frontend = self._asked.frontend
         answer = Trace(
             packet,
             self._node.name,
             found,
             notes=tuple(self._notes),
-            subject=subject_of(packet, self._services, self._home.network),
+            subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
         )
-        reasons = explain(
-            answer, self._cluster, self._services, self._home.network, self._config, self._family
-        )
+        case = Case(
+            self._asked, self._services, self._home.network, self._ruleset, self._config,
+            self._family,
+        )  # fmt: skip
+        reasons = explain(answer, case)
         return attrs.evolve(answer, reasons=reasons)
 
     def _begin(self, packet: Packet) -> None:
@@ -187,12 +195,21 @@ class _Tracer:
         return self._config.cluster_cidrs
 
     def _note_assumptions(self, stop: Stop) -> None:
-        name = stop.network.node.name
-        if not stop.network.has_interfaces:
-            self._notes[
+        network = stop.network
+        name = network.node.name
+        if network.has_interfaces:
+            return
+        if any(Family.of(address) is self._family for _, address in network.node.addresses):
+            note = (
                 f"the interfaces of {name} are not known: its addresses are those of its Node "
                 f"object (give --facts to know)"
-            ] = None
+            )
+        else:
+            note = (
+                f"nothing says which addresses {name} has: none is taken for its own but loopback "
+                f"(give --facts, or FILEs with its Node object)"
+            )
+        self._notes[note] = None
 
     def _stay(self, packet: Packet, flow: Flow) -> None:
         source = packet.source or "its sender"
@@ -238,11 +255,12 @@ class _Tracer:
         translated = arrival.translated or state.dnat
         rewritten = arrival.rewritten or state.snat
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
+        rule = _deciding(left.flow)
         if left.exit is Exit.DELIVERED:
-            verdict = Verdict.HOST_ENDPOINT if translated else self._listener(state, packet)
+            verdict = self._delivered(state, packet, rule, translated=translated)
             verdict, text = _way_back(verdict, "", network.node.name, arrival)
             self._record(
-                verdict, state, left.flow, _deciding(left.flow), node=network.node.name,
+                verdict, state, left.flow, rule, node=network.node.name,
                 rewritten=rewritten, text=text,
             )  # fmt: skip
             return
@@ -251,12 +269,13 @@ class _Tracer:
             if self._cross(left, arrival, place, packet):
                 return
             text = f"the rules of {place.node} are not known"
-            verdict = Verdict.SENT_TO_NODE
+            astray = translated and self._asked.misses(state.destination, state.port)
+            verdict = Verdict.WRONG_ENDPOINT if astray else Verdict.SENT_TO_NODE
         else:
-            verdict, text = self._destination_verdict(place, translated=translated)
+            verdict, text = self._sent(state, place, translated=translated)
         verdict, text = _way_back(verdict, text, place.node, arrival)
         self._record(
-            verdict, state, left.flow, _deciding(left.flow), node=place.node,
+            verdict, state, left.flow, rule, node=place.node,
             rewritten=rewritten, text=text,
         )  # fmt: skip
 
@@ -274,19 +293,30 @@ class _Tracer:
             )  # fmt: skip
         return (*arrival.must_return, network.node.name) if elsewhere else arrival.must_return
 
-    def _listener(self, state: State, packet: Packet) -> Verdict:
-        known = self._services is not None and self._services.is_endpoint(
-            str(state.destination), state.port, packet.protocol
-        )
-        return Verdict.HOST_ENDPOINT if known else Verdict.NODE
+    def _delivered(
+        self, state: State, packet: Packet, rule: Step | None, *, translated: bool
+    ) -> Verdict:
+        """What it means that the node itself has a packet."""
+        if not translated or is_redirect(rule):
+            known = self._services is not None and self._services.is_endpoint(
+                str(state.destination), state.port, packet.protocol
+            )
+            astray = translated and self._asked.misses(state.destination, state.port)
+            return Verdict.HOST_ENDPOINT if known and not astray else Verdict.NODE
+        if self._asked.misses(state.destination, state.port):
+            return Verdict.WRONG_ENDPOINT
+        return Verdict.HOST_ENDPOINT
 
-    def _destination_verdict(self, place: Place, *, translated: bool) -> tuple[Verdict, str]:
-        if place.site is Site.POD_HERE:
-            return (Verdict.ENDPOINT if translated else Verdict.POD), ""
-        if translated:
-            where = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
-            return Verdict.ENDPOINT, where
-        return Verdict.LEAVES, ""
+    def _sent(self, state: State, place: Place, *, translated: bool) -> tuple[Verdict, str]:
+        """What it means that a packet leaves for a place that is not followed further."""
+        if not translated:
+            return (Verdict.POD if place.site is Site.POD_HERE else Verdict.LEAVES), ""
+        text = ""
+        if place.site is not Site.POD_HERE:
+            text = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
+        if self._asked.misses(state.destination, state.port):
+            return Verdict.WRONG_ENDPOINT, text
+        return Verdict.ENDPOINT, text
 
     def _cross(self, left: Left, arrival: _Arrival, place: Place, packet: Packet) -> bool:
         """Follow a packet to another node; False where that node cannot be followed."""

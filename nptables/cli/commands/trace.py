@@ -29,7 +29,9 @@ from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
+    hypotheses,
     outcome_rows,
+    reasons_beside,
     table_lines,
     tree_lines,
 )
@@ -68,7 +70,7 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    r"""Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
+    """Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
     The rules are those that FILEs make for the node, or with --save those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
@@ -76,8 +78,8 @@ def command(
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
-    nptables trace --save node2.txt --node node2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
-    """
+    nptables trace --save n2.txt --node n2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
+    """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if live and dump is not None:
         raise click.UsageError("--live and --save exclude each other")
     if not (live or dump is not None or _has_cluster(options)):
@@ -173,19 +175,19 @@ def _print(answer: Trace, *, path: bool) -> None:
     if coloured():
         line = click.style(line, fg="green" if answer.arrives else "red", bold=True)
     click.echo(line)
-    for distribution in answer.distributions:
+    for condition, distribution in hypotheses(answer):
         click.echo()
-        if distribution.hypothesis:
-            click.echo(f"If {printable(distribution.hypothesis, 1000)}:")
+        if condition:
+            click.echo(condition)
         for row in table_lines([HEADINGS, *outcome_rows(distribution)]):
             click.echo(row)
         if path:
             click.echo()
             for row in tree_lines(distribution.outcomes):
                 click.echo(row)
-    if answer.reasons:
+    if reasons := reasons_beside(answer):
         click.echo("\nBecause:")
-        for reason in answer.reasons:
+        for reason in reasons:
             click.echo(f"- {printable(reason.text, 1000)}")
     if not answer.exhaustive:
         click.echo("\nEach condition was looked at alone; combinations may end otherwise.")

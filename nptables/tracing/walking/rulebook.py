@@ -18,10 +18,12 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
+from nptables.model.addresses import pack_ip
 from nptables.tracing.matching import Condition, compile_conditions
 from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
 from nptables.tracing.state import State
 from nptables.tracing.walking.actions import Action, Kind, compile_action
+from nptables.tracing.walking.impossible import impossible_values
 
 _LONG = 32
 _ALL_MARK_BITS = 0xFFFFFFFF
@@ -89,9 +91,10 @@ class CompiledChain:
         others: list[int] = []
         about_address = _BY_ADDRESS[self._book.family]
         for position, line in enumerate(self.lines):
-            if (match := about_address.match(line)) is not None:
+            match = about_address.match(line)
+            if match is not None and pack_ip(match[1]) is not None:
                 by_address.setdefault(match[1], []).append(position)
-            elif (match := _BY_PORT.match(line)) is not None:
+            elif (match := _BY_PORT.match(line)) is not None and int(match[2]) < 65536:
                 by_port.setdefault(int(match[2]), []).append(position)
             else:
                 others.append(position)
@@ -133,13 +136,20 @@ class Rulebook:
                 Kind.UNKNOWN, text=f"met by a rule that cannot be read ({error.message})"
             )
             return CompiledRule(line, opaque_conditions(unread, where), action)
+        wrong = impossible_values(rule, self.family)
+        in_table = self.ruleset.tables[table].chains
+        action = compile_action(rule, is_chain=in_table.__contains__)
+        if wrong.target:
+            text = f"met by a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
+            action = Action(Kind.UNKNOWN, text=text)
+        if wrong.match:
+            return CompiledRule(line, opaque_conditions(rule, where, wrong.match), action)
         endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
             conditions = compile_conditions(rule, where, endpoint)
         except NotUnderstood:
             conditions = self._compiled_from_normal_form(rule, line, where)
-        in_table = self.ruleset.tables[table].chains
-        return CompiledRule(line, conditions, compile_action(rule, is_chain=in_table.__contains__))
+        return CompiledRule(line, conditions, action)
 
     def _compiled_from_normal_form(
         self, rule: Rule, line: str, where: str

@@ -234,7 +234,7 @@ class Walker:
                 chance *= answer
                 continue
             question, fresh = self._questions.number(
-                answer.key, answer.text, answer.otherwise, answer.about
+                answer.key, answer.text, answer.otherwise, answer.about, answer.check
             )
             yes, no = split(weights, question, fresh=fresh)
             holding, failing = (yes, no) if answer.holds_if else (no, yes)
