@@ -20,7 +20,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.errors import InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import read_dumps
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
@@ -33,6 +33,7 @@ from nptables.tracing.telling.words import (
     table_lines,
     tree_lines,
 )
+from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 
 
@@ -149,10 +150,10 @@ def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Sett
 
 def _rules(
     setting: _Setting, dump: str | None, backend: str, *, live: bool
-) -> tuple[Ruleset, list[str]]:
+) -> tuple[Rules, list[str]]:
     """The rules to follow, and what a packet meets besides them."""
     if dump is not None:
-        return Ruleset.from_save(read_text(dump), family=setting.family), []
+        return read_dumps(read_text(dump), setting.family), []
     if not live:
         cluster = setting.cluster or Cluster()
         return translate(cluster, setting.node, setting.config, setting.family), []

@@ -125,7 +125,7 @@ def _headline(
 def _ended_by_rule(outcome: Outcome, rule: Step, decision: Decision | None) -> Reason:
     word = "DROP" if outcome.verdict is Verdict.DROPPED else "REJECT"
     comment = comment_of(rule.line)
-    where = f"{rule.table} {rule.chain} on {rule.node}"
+    where = f"{rule.place} on {rule.node}"
     if rule.note == "policy":
         return Reason(
             "policy-drop",
