@@ -21,7 +21,7 @@ from nptables.kernel.tables.restoring import (
     command,
     stem,
 )
-from nptables.translation import ownership
+from nptables.translation.owned import holds_service_chains
 
 BACKENDS = ("auto", "legacy", "nft", "iptc")
 
@@ -68,7 +68,7 @@ def choose(
         return Choice(backend, backend.read(), "it was asked for")
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
-    held, failures = _look(family, wait, run, patience)
+    held, failures = read_both(family, wait, run, patience)
     if not held:
         raise failures[0]
     kind, reason = _decide(held, family, run)
@@ -105,13 +105,6 @@ def probe(
         raise BackendUnavailable(str(error))
 
 
-def holds_service_chains(ruleset: Ruleset) -> bool:
-    """Whether a ruleset has chains of service ports."""
-    pattern = ownership().patterns["nat"]
-    table = ruleset.tables.get("nat")
-    return table is not None and any(pattern.fullmatch(chain) for chain in table.chains)
-
-
 def legacy_tables(family: Family, proc: Path = Path("/proc/net")) -> tuple[str, ...]:
     """The legacy tables that exist in this network namespace; looking creates none."""
     name = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
@@ -121,9 +114,13 @@ def legacy_tables(family: Family, proc: Path = Path("/proc/net")) -> tuple[str, 
         return ()
 
 
-def _look(
+def read_both(
     family: Family, wait: float, run: Runner, patience: Patience
 ) -> tuple[dict[Kind, Ruleset], list[KernelError]]:
+    """The tables of each backend that is there, and why others could not be read.
+
+    Raises KernelBusy.
+    """
     held: dict[Kind, Ruleset] = {}
     failures: list[KernelError] = []
     for kind in KINDS:

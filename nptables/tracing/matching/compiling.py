@@ -138,7 +138,7 @@ def _comes_in(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.in_interface is not None:
             return _fits(state.in_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         text = f"comes in through {pattern}"
         ask = asking(state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}")
@@ -152,7 +152,7 @@ def _goes_out(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.out_interface is not None:
             return _fits(state.out_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         key = ("out", pattern, state.destination)
         text = f"it leaves for {state.destination} through {pattern}"

@@ -89,6 +89,10 @@ class Terrain:
         """Whether an address is a broadcast address of a network of the node."""
         return self.network.is_broadcast(address)
 
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
+        return self.network.lacks_interface(name)
+
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain translates to, where it does."""
         found = {book.endpoint_behind(chain) for book in self.books} - {None}
