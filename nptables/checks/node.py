@@ -25,12 +25,14 @@ class NodeState:
 
     `plan` is the difference to what the cluster says. `settings` are sysctls by their path
     below /proc/sys, such as `net/ipv4/ip_forward`, as text; one that could not be read is not
-    there. `other_rules` are sentences about rules besides the tables that were read,
+    there. `beside` are the tables of the node's other backend, which a packet passes as well.
+    `other_rules` are sentences about rules besides the tables that the plan is about,
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
     """
 
     node: str
     plan: Plan
+    beside: Ruleset | None = None
     settings: Mapping[str, str] = attrs.field(factory=dict)
     other_rules: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     found = [
         *_tables(state.plan.before),
         *_foreign_stops(state.plan),
+        *_beside(state.beside),
         *_differences(state.plan),
         *((codes.TWO_BACKENDS, text) for text in state.other_rules),
         *((codes.OTHER_MODE, text) for text in state.leftovers),
@@ -72,6 +75,19 @@ def _foreign_stops(plan: Plan) -> Iterator[Found]:
             for line in lines[:first]:
                 if line not in ours and any(stop in line for stop in _STOPS):
                     yield codes.FOREIGN_STOP, f"{table.name}: {line}"
+
+
+def _beside(rules: Ruleset | None) -> Iterator[Found]:
+    """What the tables of the other backend drop or refuse: nothing of ours can accept it."""
+    if rules is None:
+        return
+    whose = f" in the {rules.backend} tables"
+    yield from ((code, f"{text}{whose}") for code, text in _tables(rules))
+    for table in rules.tables.values():
+        for chain in BUILT_IN_CHAINS.get(table.name, ()):
+            for line in table.chains.get(chain, ()):
+                if any(stop in line for stop in _STOPS):
+                    yield codes.FOREIGN_STOP, f"{table.name}: {line}{whose}"
 
 
 def _differences(plan: Plan) -> Iterator[Found]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nptables.tracing.surroundings.addressing import Address, Net
 
@@ -147,6 +147,8 @@ class Questions:
         self.texts: list[tuple[str, str]] = []
         self.about: list[tuple[Hashable, Net] | None] = []
         self.checks: list[Check | None] = []
+        # Those about the order in which backends are asked: of no interest where both agree.
+        self.orders: set[int] = set()
 
     def number(
         self,
@@ -217,10 +219,11 @@ class Flow(NamedTuple):
 
 
 Flows = dict[State, Flow]
+Key = TypeVar("Key", bound=Hashable)
 
 
-def add(flows: Flows, state: State, flow: Flow) -> None:
-    """Let more possibilities into a state."""
+def add(flows: dict[Key, Flow], state: Key, flow: Flow) -> None:
+    """Let more possibilities into a state, or what else flows are told apart by."""
     before = flows.get(state)
     if before is not None:
         flow = Flow(merged(before.weights, flow.weights), before.trail)

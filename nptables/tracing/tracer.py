@@ -14,7 +14,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.asked import Asked, asked_for
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged
+from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged, split
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
@@ -23,48 +23,64 @@ from nptables.tracing.telling.explaining import explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.telling.way import is_redirect
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
+from nptables.tracing.walking.rulebook import Rules
 from nptables.tracing.walking.walker import Budget, End, Ended, Step
 from nptables.translation import Translation
 
+# A node has the tables of legacy and those of nft.
+MOST_RULESETS = 2
 # A packet that passes more nodes than this goes round in circles.
 MOST_NODES = 6
 
 
 def trace(
-    ruleset: Ruleset,
+    ruleset: Rules,
     packet: Packet,
     node: Node,
     cluster: Cluster | None = None,
     *,
     config: ProxyConfig | None = None,
-    others: Mapping[str, tuple[Node, Ruleset]] | None = None,
+    others: Mapping[str, tuple[Node, Rules]] | None = None,
     sets: Sets | None = None,
+    unread: str = "",
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
-    `ruleset` is what `node` has: translated, a parsed dump, or the live kernel's. The node's
-    facts say which addresses and routes it has. With `cluster` (and the kube-proxy `config` of
-    its nodes) the reasons are given in its words, and where the packet goes on to another
-    node, or comes from one, that node is followed too: with the ruleset that `others` has for
-    it by name, else with what the cluster says. `sets` says by name whether an ipset holds a
-    packet, such as `read_sets` makes of what `ipset save` prints.
+    `ruleset` is what `node` has: translated, a parsed dump, or the live kernel's; or two of them,
+    as `read_dumps` gives them, where the node has the tables of two backends. `unread` names a
+    backend whose tables hold rules too and were not read: every answer then depends on them, as
+    it does where a dump says that it leaves the legacy tables out. The node's facts say which
+    addresses and routes it has. With `cluster` (and the kube-proxy `config` of its nodes) the
+    reasons are given in its words, and where the packet goes on to another node, or comes from
+    one, that node is followed too: with the ruleset that `others` has for it by name, else with
+    what the cluster says. `sets` says by name whether an ipset holds a packet, such as
+    `read_sets` makes of what `ipset save` prints.
 
-    Raises InvalidInput where the packet is not of the ruleset's family.
+    Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
+    neither one nor two of one family.
 
     >>> trace(ruleset, Packet("192.168.0.12", 30080), node).arrives  # doctest: +SKIP
     True
     """
-    if packet.family is not ruleset.family:
+    rulesets = (ruleset,) if isinstance(ruleset, Ruleset) else tuple(ruleset)
+    families = {each.family for each in rulesets}
+    if len(families) != 1 or len(rulesets) > MOST_RULESETS:
+        raise InvalidInput(
+            [Problem("these are not the rules of one node", hint="one ruleset for each backend")]
+        )
+    (family,) = families
+    if packet.family is not family:
         raise InvalidInput(
             [
                 Problem(
-                    f"{packet.destination} is not an {ruleset.family.value} address",
-                    hint=f"the rules are those of {ruleset.family.value}",
+                    f"{packet.destination} is not an {family.value} address",
+                    hint=f"the rules are those of {family.value}",
                 )
             ]
         )
-    tracer = _Tracer(ruleset, node, cluster, config or ProxyConfig(), others or {}, sets or {})
-    return tracer.trace(packet)
+    config = config or ProxyConfig()
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread)
+    return _Tracer(stops, cluster, config, sets or {}).trace(packet)
 
 
 @attrs.frozen
@@ -89,23 +105,16 @@ class _Tracer:
     """One question, and everything that is found on the way to its answer."""
 
     def __init__(
-        self,
-        ruleset: Ruleset,
-        node: Node,
-        cluster: Cluster | None,
-        config: ProxyConfig,
-        others: Mapping[str, tuple[Node, Ruleset]],
-        sets: Sets,
+        self, stops: Stops, cluster: Cluster | None, config: ProxyConfig, sets: Sets
     ) -> None:
-        self._family: Family = ruleset.family
         self._cluster = cluster
         self._config = config
         self._sets = sets
-        self._ruleset = ruleset
-        self._node = node
-        self._stops = Stops(ruleset, node, cluster, config, others)
-        self._home = self._stops.home
-        self._services = self._stops.services
+        self._stops = stops
+        self._home = stops.home
+        self._node: Node = stops.home.network.node
+        self._family: Family = stops.home.network.family
+        self._services = stops.services
         self._asked = Asked()
         self._questions = Questions()
         self._budget = Budget()
@@ -126,10 +135,10 @@ class _Tracer:
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
         )
+        rulesets = tuple(book.ruleset for book in self._home.books)
         case = Case(
-            self._asked, self._services, self._home.network, self._ruleset, self._config,
-            self._family,
-        )  # fmt: skip
+            self._asked, self._services, self._home.network, rulesets, self._config, self._family
+        )
         reasons = explain(answer, case)
         return attrs.evolve(answer, reasons=reasons)
 
@@ -188,7 +197,7 @@ class _Tracer:
 
     def _pod_networks(self) -> tuple[str, ...]:
         """The networks of pods that the configuration names, or that the rules were made with."""
-        ruleset = self._ruleset
+        ruleset = self._home.books[0].ruleset
         if isinstance(ruleset, Translation):
             made_with = ruleset.context.detector.source.removeprefix("-s ")
             return (*self._config.cluster_cidrs, *((made_with,) if made_with else ()))
@@ -223,21 +232,45 @@ class _Tracer:
     def _follow(self, arrival: _Arrival, packet: Packet) -> None:
         terrain = Terrain(
             network=arrival.stop.network,
-            book=arrival.stop.book,
+            books=arrival.stop.books,
             packet=packet,
             original=arrival.state,
             from_node=arrival.from_node,
             sets=self._sets,
         )
         leg = Leg(terrain, self._questions, self._budget)
+        flow = self._unless_unread(arrival)
         if arrival.from_node:
-            leg.leave(arrival.flow)
+            leg.leave(flow)
         else:
-            leg.arrive(arrival.flow)
+            leg.arrive(flow)
         for ended in leg.ended:
             self._record_end(ended, arrival)
         for left in leg.left:
             self._go_on(left, arrival, packet)
+
+    def _unless_unread(self, arrival: _Arrival) -> Flow:
+        """The possibilities in which tables that nobody read leave the packet as it is."""
+        unread, node = arrival.stop.unread, arrival.stop.network.node.name
+        if not unread:
+            return arrival.flow
+        program = "iptables" if self._family is Family.IPV4 else "ip6tables"
+        whose = f"the {unread} tables of {node}, which are not followed"
+        self._notes[
+            f"{node} has {unread} tables too, and they were not read: {program}-{unread}-save "
+            f"prints them, and both dumps, one behind the other, are read as what they are"
+        ] = None
+        question, fresh = self._questions.number(
+            ("unread", node), f"{whose}, change or stop the packet", f"{whose}, do nothing to it"
+        )
+        changed, same = split(arrival.flow.weights, question, fresh=fresh)
+        if changed:
+            self._record(
+                Verdict.UNKNOWN, arrival.state, Flow(changed, arrival.flow.trail), None,
+                node=node, rewritten=arrival.rewritten,
+                text=f"{whose}, may stop it or send it elsewhere",
+            )  # fmt: skip
+        return Flow(same, arrival.flow.trail)
 
     def _record_end(self, ended: Ended, arrival: _Arrival) -> None:
         verdict = {
@@ -365,7 +398,7 @@ class _Tracer:
         rewritten: bool,
         text: str = "",
     ) -> None:
-        rule = (step.node, step.table, step.chain, step.line) if step is not None else None
+        rule = (step.node, step.place, step.line) if step is not None else None
         key = (
             verdict, node, str(state.destination), state.port, str(state.source), rewritten, rule,
             text,

@@ -7,6 +7,7 @@ import re
 import attrs
 
 from nptables.iptables.ownership import Ownership
+from nptables.iptables.ruleset import Ruleset
 from nptables.translation import chains
 from nptables.translation.context import Context
 from nptables.translation.fixed import JUMPS, firewall_lines
@@ -44,6 +45,12 @@ def ownership(context: Context | None = None) -> Ownership:
             "filter": _FILTER - {chains.FORWARD},
         },
     )
+
+
+def holds_service_chains(ruleset: Ruleset) -> bool:
+    """Whether a ruleset has chains of service ports."""
+    table = ruleset.tables.get("nat")
+    return table is not None and any(map(_HASHED.fullmatch, (*table.chains, *table.unread)))
 
 
 def cleanup_ownership() -> Ownership:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.checks import NodeState, check_node
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
@@ -87,6 +89,19 @@ def test_a_loose_filter_on_all_makes_the_strict_one_of_an_interface_loose() -> N
     settings = {"net/ipv4/conf/all/rp_filter": "2", "net/ipv4/conf/cni0/rp_filter": "1"}
 
     assert codes(settings=settings) == {}
+
+
+def test_what_the_other_backend_drops_is_found() -> None:
+    """A packet passes its tables as well, before or after ours."""
+    text = "*filter\n:FORWARD DROP [0:0]\n:X - [0:0]\n-A FORWARD -s 10.0.0.0/8 -j DROP\nCOMMIT\n"
+    beside = attrs.evolve(Ruleset.from_save(text), backend="nft")
+
+    found = codes(beside=beside)
+
+    assert found == {
+        "NPT501": "the IPv4 policy of filter FORWARD is DROP in the nft tables",
+        "NPT502": "filter: -A FORWARD -s 10.0.0.0/8 -j DROP in the nft tables",
+    }
 
 
 def test_others_beside_us_are_found() -> None:

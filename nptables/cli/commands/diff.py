@@ -15,14 +15,14 @@ from nptables.cli.options import (
     live_options,
     manifest_options,
     node_options,
+    read_current,
     read_inputs,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
-from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.sources import Loaded, Place, where_changed
 from nptables.translation.explanation.grouping import service_groups
 
 
@@ -59,7 +59,7 @@ def command(
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
         inputs = read_inputs(**options)
-        current = Ruleset.from_save(read_text(current_path), family=inputs.family)
+        current = read_current(current_path, inputs.family)
         plans = [diff(current, inputs.translate())]
     else:
         before, inputs = _two_inputs(options)

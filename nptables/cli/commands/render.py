@@ -13,14 +13,13 @@ from nptables.cli.options import (
     mention_other_family,
     node_options,
     parse_service_key,
+    read_current,
     read_inputs,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
-from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
-from nptables.sources import read_text
 from nptables.translation import Translation
 
 
@@ -74,7 +73,7 @@ def command(
 
         print_json(to_document(ruleset, translation, key))
     elif output == "restore":
-        current = None if current_path is None else _dump(current_path, inputs)
+        current = None if current_path is None else read_current(current_path, inputs.family)
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
@@ -92,10 +91,6 @@ def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
             [Problem(f"there is no Service {'/'.join(key)}", hint=nearest("/".join(key), known))]
         )
     return key
-
-
-def _dump(path: str, inputs: Inputs) -> Ruleset:
-    return Ruleset.from_save(read_text(path), family=inputs.family)
 
 
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:

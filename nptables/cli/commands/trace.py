@@ -20,7 +20,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.errors import InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import read_dumps
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
@@ -35,6 +35,7 @@ from nptables.tracing.telling.words import (
     table_lines,
     tree_lines,
 )
+from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 
 
@@ -90,14 +91,22 @@ def command(
         raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
     sets = {} if sets_path is None else _read_sets(sets_path)
     setting = _read(source, destination, live=live, **options)
-    rules, seen = _rules(setting, dump, backend, live=live)
-    say_all(seen, kind="warning")
+    found = _rules(setting, dump, backend, live=live)
+    say_all(found.unseen, kind="warning")
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
-    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config, sets=sets)
+    answer = trace(
+        found.rules,
+        packet,
+        setting.node,
+        setting.cluster,
+        config=setting.config,
+        sets=sets,
+        unread=found.unread,
+    )
     if output == "json":
-        print_json({**answer.to_json(), "unseen": seen})
+        print_json({**answer.to_json(), "unseen": list(found.unseen)})
     else:
         _print(answer, path=path)
     return 0 if answer.arrives else 1
@@ -149,25 +158,25 @@ def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Sett
     return _Setting(cluster, node, config, family)
 
 
-def _rules(
-    setting: _Setting, dump: str | None, backend: str, *, live: bool
-) -> tuple[Ruleset, list[str]]:
-    """The rules to follow, and what a packet meets besides them."""
+@attrs.frozen
+class _Evidence:
+    """The rules to follow, a backend whose tables were not read, and what else a packet meets."""
+
+    rules: Rules
+    unread: str = ""
+    unseen: tuple[str, ...] = ()
+
+
+def _rules(setting: _Setting, dump: str | None, backend: str, *, live: bool) -> _Evidence:
     if dump is not None:
-        return Ruleset.from_save(read_text(dump), family=setting.family), []
+        return _Evidence(read_dumps(read_text(dump), setting.family))
     if not live:
         cluster = setting.cluster or Cluster()
-        return translate(cluster, setting.node, setting.config, setting.family), []
-    from nptables.kernel import choose  # noqa: PLC0415 (a dump needs no kernel)
-    from nptables.kernel.node.native import native_rules  # noqa: PLC0415
-    from nptables.kernel.node.unseen import unseen_rules  # noqa: PLC0415
-    from nptables.translation import ownership  # noqa: PLC0415
+        return _Evidence(translate(cluster, setting.node, setting.config, setting.family))
+    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
 
-    choice = choose(setting.family, backend)
-    seen = unseen_rules(choice.backend.name, setting.family)
-    if choice.backend.name == "nft":
-        seen += native_rules(choice.current, ownership())
-    return choice.current, seen
+    met = rules_met(setting.family, backend)
+    return _Evidence(met.rulesets, met.unread, met.unseen)
 
 
 def _print(answer: Trace, *, path: bool) -> None:

@@ -9,7 +9,7 @@ from nptables.checks import NodeState
 from nptables.errors import KernelError
 from nptables.iptables.changes import Plan
 from nptables.kernel.node.kube_proxy import find_kube_proxy
-from nptables.kernel.node.unseen import unseen_rules
+from nptables.kernel.node.unseen import other_tables, unseen_rules
 from nptables.kernel.programs import Runner, find_program, run_program
 
 _SETTINGS = (
@@ -33,11 +33,13 @@ def observe(
 
     `warnings` are what the comparison said it could not see.
     """
+    other = other_tables(backend, plan.family, run)
     return NodeState(
         node=node,
         plan=plan,
         settings=_settings(root),
-        other_rules=(*unseen_rules(backend, plan.family, run), *warnings),
+        beside=None if other is None else other.rules,
+        other_rules=(*unseen_rules(other, plan.family, run), *warnings),
         leftovers=tuple(_leftovers(run)),
         kube_proxy=find_kube_proxy(),
     )

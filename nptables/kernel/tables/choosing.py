@@ -19,8 +19,7 @@ from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, DISTURBED, Patience, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, classify, command, legacy_tables, stem
-from nptables.translation import ownership
-from nptables.translation.owned import ever_owned
+from nptables.translation.owned import ever_owned, holds_service_chains
 
 BACKENDS = ("auto", "legacy", "nft", "iptc")
 
@@ -74,7 +73,7 @@ def choose(
         return Choice(backend, current, "it was asked for", starved)
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
-    held, failures = _look(family, wait, run, patience, blind=blind)
+    held, failures = read_both(family, wait, run, patience, blind=blind)
     if not held:
         raise failures[0]
     kind, reason = _decide({each: rules for each, (rules, _) in held.items()}, family, run)
@@ -112,18 +111,11 @@ def probe(
         raise BackendUnavailable(str(error))
 
 
-def holds_service_chains(ruleset: Ruleset) -> bool:
-    """Whether a ruleset has chains of service ports."""
-    pattern = ownership().patterns["nat"]
-    table = ruleset.tables.get("nat")
-    return table is not None and any(map(pattern.fullmatch, (*table.chains, *table.unread)))
-
-
 # What was read, and why it is not everything, if so.
-_Read = tuple[Ruleset, ReadingStarved | None]
+Reading = tuple[Ruleset, ReadingStarved | None]
 
 
-def _read(backend: RestoreBackend, *, blind: bool) -> _Read:
+def _read(backend: RestoreBackend, *, blind: bool) -> Reading:
     """All tables, or with `blind` as much of them as others let us read."""
     try:
         return backend.read(), None
@@ -133,10 +125,14 @@ def _read(backend: RestoreBackend, *, blind: bool) -> _Read:
         return backend.read_parts(ever_owned()), error
 
 
-def _look(
-    family: Family, wait: float, run: Runner, patience: Patience, *, blind: bool
-) -> tuple[dict[Kind, _Read], list[KernelError]]:
-    held: dict[Kind, _Read] = {}
+def read_both(
+    family: Family, wait: float, run: Runner, patience: Patience, *, blind: bool = False
+) -> tuple[dict[Kind, Reading], list[KernelError]]:
+    """The tables of each backend that is there, and why others could not be read.
+
+    Raises KernelBusy.
+    """
+    held: dict[Kind, Reading] = {}
     failures: list[KernelError] = []
     for kind in KINDS:
         backend = RestoreBackend(kind, family, wait, run, patience)

@@ -70,6 +70,9 @@ class Setting(Protocol):
     def is_broadcast(self, address: Address) -> bool | None:
         """Whether an address is a broadcast address of a network of the node."""
 
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
+
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain of the nat table translates to, where it does."""
 

@@ -141,7 +141,7 @@ def _comes_in(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.in_interface is not None:
             return _fits(state.in_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         text = f"comes in through {pattern}"
         way = state.source if isinstance(state.source, str) else ""
@@ -159,7 +159,7 @@ def _goes_out(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.out_interface is not None:
             return _fits(state.out_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         key = ("out", pattern, state.destination)
         way = f"for {state.destination} through {pattern}"

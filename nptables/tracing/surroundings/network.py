@@ -86,6 +86,15 @@ class Network:
         answers = {address.is_in(own) for own in self._own_nets}
         return False if answers == {False} else None
 
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name.
+
+        Who lists `lo` lists all interfaces, as `ip addr` and `nptables facts` do; a list by hand
+        has the addresses that matter.
+        """
+        listed = self.node.facts.interfaces or {}
+        return LOOPBACK in listed and name not in listed
+
     def is_loopback(self, address: Address) -> bool:
         """Whether an address is surely a loopback address."""
         return is_in(address, self._loopback) is True

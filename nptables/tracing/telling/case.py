@@ -31,7 +31,7 @@ class Case:
     asked: Asked
     services: Services | None
     network: Network
-    ruleset: Ruleset
+    rulesets: tuple[Ruleset, ...]
     config: ProxyConfig
     family: Family
 
@@ -50,10 +50,15 @@ class Case:
             node = cluster.nodes[name]
         return self.frontend.decision(cluster, make_context(node, self.config, self.family))
 
+    def has(self, table: str, chain: str) -> bool:
+        """Whether the node has a chain, in the tables of whichever backend."""
+        return any(
+            chain in each.tables[table].chains for each in self.rulesets if table in each.tables
+        )
+
     def behind(self, node: str) -> str:
         """Why rules of a node may not fit the cluster, in words."""
-        chains = self.ruleset.tables["nat"].chains if "nat" in self.ruleset.tables else {}
-        if node == self.network.node.name and any(name in chains for name in _OF_IPVS):
+        if node == self.network.node.name and any(self.has("nat", name) for name in _OF_IPVS):
             return (
                 f"kube-proxy on {node} is in mode ipvs, and the rule was left behind by mode "
                 f"iptables"

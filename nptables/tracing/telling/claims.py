@@ -8,7 +8,7 @@ reason says what each of them says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
@@ -128,7 +128,7 @@ def _source_range(
 ) -> Reason:
     comment = comment_of(rule.line)
     at_home = rule.node == case.network.node.name
-    admitted = list(_admitted_by(case.ruleset, chain)) if at_home else []
+    admitted = list(_admitted_by(case.rulesets, chain)) if at_home else []
     if decision is None:
         ranges = f" {', '.join(admitted)}" if admitted else ""
         return Reason(
@@ -154,13 +154,12 @@ def _source_range(
     )
 
 
-def _admitted_by(ruleset: Ruleset, chain: str) -> Iterator[str]:
+def _admitted_by(rulesets: Iterable[Ruleset], chain: str) -> Iterator[str]:
     """The sources that a chain of nat lets through."""
-    if not chain or "nat" not in ruleset.tables:
-        return
-    for line in ruleset.lines("nat", chain):
-        if (match := _ADMITTED.match(line)) is not None:
-            yield match[1]
+    for ruleset in rulesets:
+        for line in ruleset.lines("nat", chain) if chain else ():
+            if (match := _ADMITTED.match(line)) is not None:
+                yield match[1]
 
 
 def _holds(network: str, source: Address) -> bool:

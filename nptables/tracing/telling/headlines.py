@@ -94,9 +94,8 @@ def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:
 
 def _policy(word: str, rule: Step, case: Case) -> Reason:
     text = f"{word}: no rule of {place_of(rule)} accepts the packet, and the chain's policy is DROP"
-    in_filter = case.ruleset.tables["filter"].chains if "filter" in case.ruleset.tables else {}
     at_home = rule.node == case.network.node.name
-    if at_home and rule.chain == "FORWARD" and "DOCKER-USER" in in_filter:
+    if at_home and rule.chain == "FORWARD" and case.has("filter", "DOCKER-USER"):
         text += (
             " (Docker sets it: accept the network of the Pods in chain DOCKER-USER, or "
             "`iptables -P FORWARD ACCEPT`)"

@@ -137,7 +137,9 @@ class Outcome:
 
 
 def _step_json(step: Step) -> dict[str, Any]:
-    return attrs.asdict(step)
+    """The step as plain data; the backend is left out where the node has one."""
+    fields: dict[str, Any] = attrs.asdict(step)
+    return fields if step.backend else {k: v for k, v in fields.items() if k != "backend"}
 
 
 @attrs.frozen
@@ -244,26 +246,26 @@ def distributions(
     exhaustive = len(leaves) <= MOST_HYPOTHESES
     if not exhaustive:
         leaves = list(_alone(entries))
-    grouped: dict[tuple[tuple[int, Fraction], ...], list[tuple[str, ...]]] = {}
+    grouped: dict[tuple[tuple[int, Fraction], ...], list[Mapping[int, bool]]] = {}
     asked: dict[object, dict[Check, None]] = {}
     outcomes = [outcome for outcome, _ in found]
     numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
     for answers, shares in leaves:
         key = tuple(sorted((numbers[place], share) for place, share in shares.items()))
-        grouped.setdefault(key, []).append(_conditions(answers, questions))
+        grouped.setdefault(key, []).append(answers)
         checks = (questions.checks[question] for question in sorted(answers))
         asked.setdefault(key, {}).update((check, None) for check in checks if check is not None)
     return (
         tuple(
             Distribution(
-                ((),) if len(grouped) == 1 and exhaustive else tuple(dict.fromkeys(hypotheses)),
+                ((),) if len(grouped) == 1 and exhaustive else _hypotheses(cases, questions),
                 tuple(
                     attrs.evolve(outcomes[number], share=share)
                     for number, share in sorted(key, key=lambda pair: (-float(pair[1]), pair[0]))
                 ),
                 () if len(grouped) == 1 and exhaustive else tuple(asked[key]),
             )
-            for key, hypotheses in grouped.items()
+            for key, cases in grouped.items()
         ),
         exhaustive,
     )
@@ -314,6 +316,22 @@ def _shares(entries: Sequence[Entry]) -> dict[int, Fraction]:
     for outcome, _, weight in entries:
         shares[id(outcome)] = shares.get(id(outcome), Fraction(0)) + weight
     return shares
+
+
+def _hypotheses(
+    cases: Sequence[Mapping[int, bool]], questions: Questions
+) -> tuple[tuple[str, ...], ...]:
+    """The conditions of each case in words; cases that differ in an order alone are one."""
+    left = {frozenset(answers.items()): None for answers in cases}
+    for question in questions.orders:
+        for case in tuple(left):
+            yes, no = (question, True), (question, False)
+            other = case - {yes} | {no}
+            if yes in case and other in left:
+                left = {
+                    case - {yes} if each == case else each: None for each in left if each != other
+                }
+    return tuple(dict.fromkeys(_conditions(dict(case), questions) for case in left))
 
 
 def _conditions(answers: Mapping[int, bool], questions: Questions) -> tuple[str, ...]:

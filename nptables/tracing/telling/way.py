@@ -61,7 +61,7 @@ def comment_of(line: str) -> str:
 
 def place_of(step: Step) -> str:
     """Table, chain and node of a step, in words."""
-    return f"{step.table} {step.chain} on {step.node}"
+    return f"{step.place} on {step.node}"
 
 
 def callers(path: Sequence[Step], step: Step) -> Iterator[Step]:

@@ -69,8 +69,12 @@ def _answer(answer: Trace) -> str:
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
     if arriving == {Fraction(0)}:
-        if all(o.verdict is Verdict.UNKNOWN for d in answer.distributions for o in d.outcomes):
+        ends = [o for d in answer.distributions for o in d.outcomes]
+        open_ends = [outcome.text for outcome in ends if outcome.verdict is Verdict.UNKNOWN]
+        if len(open_ends) == len(ends):
             return f"not known whether it arrives: {why}"
+        if open_ends:
+            return f"not known: {open_ends[0] or why}"
         return f"does not arrive: {why}"
     share = share_text(max(arriving))
     return f"arrives in part: {share} of new connections to {whom}; the others do not: {why}"
@@ -141,7 +145,7 @@ def _row(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 def _rule(outcome: Outcome) -> str:
     if outcome.rule is None:
         return outcome.text or "-"
-    return f"{outcome.rule.table} {outcome.rule.chain}"
+    return outcome.rule.place
 
 
 def table_lines(rows: Sequence[Sequence[str]], width: int = WIDTH) -> Iterator[str]:
@@ -210,12 +214,13 @@ def _branches(
 def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[str]:
     if before is None or (step.node, step.hook) != (before.node, before.hook):
         yield f"{indent}{printable(step.node)} {step.hook}"
-    if before is None or (step.node, step.hook, step.table) != (
+    if before is None or (step.node, step.hook, step.backend, step.table) != (
         before.node,
         before.hook,
+        before.backend,
         before.table,
     ):
-        yield f"{indent}  {step.table}"
+        yield f"{indent}  {f'{step.backend} {step.table}'.lstrip()}"
     note = f"   [{step.note}]" if step.note else ""
     yield f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}{printable(note, 200)}"
 

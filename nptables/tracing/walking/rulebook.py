@@ -102,10 +102,14 @@ class CompiledChain:
 
 
 class Rulebook:
-    """The chains of a ruleset, compiled on demand."""
+    """The chains of a ruleset, compiled on demand.
 
-    def __init__(self, ruleset: Ruleset) -> None:
+    `label` names the backend where a node has the tables of two, and is empty elsewhere.
+    """
+
+    def __init__(self, ruleset: Ruleset, label: str = "") -> None:
         self.ruleset = ruleset
+        self.label = label
         self.family: Family = ruleset.family
         self._chains: dict[tuple[str, str], CompiledChain] = {}
         self.extra: dict[str, object] = {}
@@ -121,13 +125,18 @@ class Rulebook:
             found = self._chains[key] = CompiledChain(in_table.chains[name], self, table)
         return found
 
+    def acts(self, table: str, chain: str) -> bool:
+        """Whether a built-in chain is there and may do anything."""
+        found = self.chain(table, chain)
+        return found is not None and (bool(found.lines) or self.policy(table, chain) == "DROP")
+
     def policy(self, table: str, chain: str) -> str:
         """The policy of a built-in chain."""
         return self.ruleset.tables[table].policies.get(chain, "ACCEPT")
 
     def compiled(self, table: str, line: str, position: int) -> CompiledRule:
         """A line, compiled; one that cannot be read is a question and an unknown action."""
-        where = f"{table} {line.split(' ', 2)[1]} {position}"
+        where = f"{self.label} {table} {line.split(' ', 2)[1]} {position}".lstrip()
         try:
             rule = Rule.parse(line, self.family)
         except RuleSyntaxError as error:
@@ -189,9 +198,27 @@ class Rulebook:
                 yield from lines
 
 
-def rulebook_of(ruleset: Ruleset) -> Rulebook:
-    """The rulebook of a ruleset, which lives as long as the ruleset."""
-    found = ruleset.derived.get(Rulebook)
+Rules = Ruleset | Sequence[Ruleset]
+
+
+def rulebooks_of(rules: Rules) -> tuple[Rulebook, ...]:
+    """The rulebook of each ruleset of a node, which lives as long as the ruleset.
+
+    Several are those of its backends. One that does not say which is called by its number.
+    """
+    if isinstance(rules, Ruleset):
+        return (_rulebook(rules, ""),)
+    if len(rules) == 1:
+        return (_rulebook(rules[0], ""),)
+    return tuple(
+        _rulebook(ruleset, ruleset.backend or f"dump {count}")
+        for count, ruleset in enumerate(rules, 1)
+    )
+
+
+def _rulebook(ruleset: Ruleset, label: str) -> Rulebook:
+    key = (Rulebook, label)
+    found = ruleset.derived.get(key)
     if not isinstance(found, Rulebook):
-        found = ruleset.derived[Rulebook] = Rulebook(ruleset)
+        found = ruleset.derived[key] = Rulebook(ruleset, label)
     return found
