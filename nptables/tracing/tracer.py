@@ -17,11 +17,13 @@ from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, 
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
-from nptables.tracing.telling.explaining import explain, subject_of
+from nptables.tracing.telling.comments import comment_of
+from nptables.tracing.telling.explaining import explain, frontend_of, subject_of
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.walker import Budget, End, Ended, Step
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import unread_reason
 
 # A packet that passes more nodes than this goes round in circles.
 MOST_NODES = 6
@@ -218,19 +220,37 @@ class _Tracer:
         else:
             leg.arrive(arrival.flow)
         for ended in leg.ended:
-            self._record_end(ended, arrival)
+            self._record_end(ended, arrival, packet)
         for left in leg.left:
             self._go_on(left, arrival, packet)
 
-    def _record_end(self, ended: Ended, arrival: _Arrival) -> None:
+    def _record_end(self, ended: Ended, arrival: _Arrival, packet: Packet) -> None:
         verdict = {
             End.DROPPED: Verdict.DROPPED, End.REFUSED: Verdict.REFUSED,
             End.UNKNOWN: Verdict.UNKNOWN,
         }[ended.end]  # fmt: skip
+        text = ended.text
+        if unread := self._made_for_want_of_endpoints(ended.step, packet):
+            verdict, text = Verdict.UNKNOWN, unread
         self._record(
             verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
-            rewritten=arrival.rewritten or ended.state.snat, text=ended.text,
+            rewritten=arrival.rewritten or ended.state.snat, text=text,
         )  # fmt: skip
+
+    def _made_for_want_of_endpoints(self, step: Step | None, packet: Packet) -> str:
+        """What is not known, where a rule was made only because endpoints were not read.
+
+        Rules that a node really has are what they are.
+        """
+        frontend = frontend_of(packet, self._services, self._home.network)
+        if step is None or frontend is None or self._cluster is None:
+            return ""
+        comment = comment_of(step.line)
+        of_node = step.node == self._node.name and not isinstance(self._ruleset, Translation)
+        if of_node or not comment.endswith(("has no endpoints", "has no local endpoints")):
+            return ""
+        reason = unread_reason(frontend.service, self._cluster)
+        return "" if reason is None else reason.text
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
         """Where a packet is that came through a node, and what follows."""
@@ -246,6 +266,8 @@ class _Tracer:
                 rewritten=rewritten, text=text,
             )  # fmt: skip
             return
+        if translated and state.destination == packet.source:
+            self._notes[needs_hairpin(state.destination)] = None
         place = network.place(state.destination)
         if place.site in (Site.OTHER_NODE, Site.POD_ELSEWHERE) and place.node:
             if self._cross(left, arrival, place, packet):
@@ -358,6 +380,15 @@ class _Tracer:
             text=text,
         )
         self._found[key] = (outcome, flow.weights)
+
+
+def needs_hairpin(address: Address) -> str:
+    """What has to be so where a pod is sent to itself."""
+    return (
+        f"{address} is sent to itself: where pods are on a bridge, the packet leaves by the port "
+        f"that it came in by, and needs hairpin mode on the bridge there (hairpin_mode in "
+        f"/sys/class/net/PORT/brport, hairpinMode of the CNI bridge plugin)"
+    )
 
 
 def _way_back(verdict: Verdict, text: str, node: str, arrival: _Arrival) -> tuple[Verdict, str]:

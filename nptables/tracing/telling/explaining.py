@@ -15,7 +15,7 @@ from nptables.tracing.telling.result import Outcome, Trace, Verdict
 from nptables.tracing.walking.walker import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context, make_context
-from nptables.translation.explanation.decision import elsewhere, skip_reason
+from nptables.translation.explanation.decision import elsewhere, skip_reason, unread_reason
 from nptables.translation.selection import balancer_ips
 
 # Reasons of a decision that say why no endpoint can take traffic.
@@ -78,9 +78,12 @@ def _is_news(reason: Reason, frontend: Frontend, said: set[str]) -> bool:
     other = "external-" if frontend.kind == "clusterIP" else "internal-"
     if reason.code.startswith(other):
         return reason.code == "external-ips-off"
+    if reason.code == "endpoints-unread":
+        return reason.code not in said
     if reason.code.endswith("-local-none"):
         return "no-local-endpoint" not in said
-    return reason.code not in (*_WHY_NONE, "no-endpoints") or "no-endpoint" not in said
+    headlines = {"no-endpoint", "endpoints-unread", Verdict.UNKNOWN.value}
+    return reason.code not in (*_WHY_NONE, "no-endpoints") or said.isdisjoint(headlines)
 
 
 def _decision(
@@ -168,6 +171,8 @@ def _ended_by_service(
             f"{word}: {name} has {field} Local and "
             f"{elsewhere(decision.selection, context.node_name)}",
         )
+    if "has no endpoints" in comment and (unread := unread_reason(service, decision.cluster)):
+        return Reason(unread.code, f"{word}: {name} has no endpoint that was read; {unread.text}")
     if "has no endpoints" in comment:
         whys = [reason.text for reason in decision.reasons if reason.code in _WHY_NONE]
         why = f": {'; '.join(whys)}" if whys else ""

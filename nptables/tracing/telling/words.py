@@ -57,6 +57,9 @@ def _answer(answer: Trace) -> str:
     arriving = {
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
+    verdicts = {o.verdict for d in answer.distributions for o in d.outcomes}
+    if verdicts == {Verdict.UNKNOWN}:
+        return f"not known: {why}"
     if arriving == {Fraction(0)}:
         return f"does not arrive: {why}"
     share = share_text(max(arriving))
