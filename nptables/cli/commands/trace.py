@@ -18,7 +18,7 @@ from nptables.cli.options import (
     read_inputs,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
-from nptables.errors import InvalidInput, printable
+from nptables.errors import BackendUnavailable, InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
@@ -26,6 +26,7 @@ from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
+from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
@@ -34,6 +35,7 @@ from nptables.tracing.telling.words import (
     tree_lines,
 )
 from nptables.translation import translate
+from nptables.translation.flows import Flow, listed_flows
 
 
 @click.command("trace")
@@ -52,6 +54,13 @@ from nptables.translation import translate
     metavar="FILE",
     help="With --save or --live: what `ipset save` prints on the node, for rules that match sets.",
 )
+@click.option(
+    "--conntrack",
+    "connections_path",
+    metavar="FILE",
+    help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
+    "are mentioned. --live looks by itself.",
+)
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -64,6 +73,7 @@ def command(
     live: bool,
     backend: str,
     sets_path: str | None,
+    connections_path: str | None,
     path: bool,
     output: str,
     **options: Any,
@@ -94,6 +104,8 @@ def command(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
     answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config, sets=sets)
+    flows = _flows(connections_path, setting.family, live=live and packet.protocol == "udp")
+    answer = with_connections(answer, flows, rules, setting.node)
     if output == "json":
         print_json({**answer.to_json(), "unseen": seen})
     else:
@@ -166,6 +178,21 @@ def _rules(
     if choice.backend.name == "nft":
         seen += native_rules(choice.current, ownership())
     return choice.current, seen
+
+
+def _flows(path: str | None, family: Family, *, live: bool) -> list[Flow]:
+    """The UDP connections of the node, as far as they are known."""
+    if path is not None:
+        return listed_flows(read_text(path), family)
+    if not live:
+        return []
+    from nptables.kernel.node.conntrack import udp_flows  # noqa: PLC0415 (a dump needs no kernel)
+
+    try:
+        return udp_flows(family)
+    except BackendUnavailable as error:
+        say(str(error), kind="warning")
+        return []
 
 
 def _print(answer: Trace, *, path: bool) -> None:
