@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 from nptables.checks import NodeState
-from nptables.errors import KernelError
+from nptables.errors import BackendUnavailable, KernelError
 from nptables.iptables.changes import Plan
+from nptables.kernel.node.bridges import find_bridges
+from nptables.kernel.node.conntrack import udp_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.unseen import unseen_rules
 from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.translation.flows import Flow
 
 _SETTINGS = (
     "net/ipv4/ip_forward",
@@ -33,6 +36,12 @@ def observe(
 
     `warnings` are what the comparison said it could not see.
     """
+    flows: tuple[Flow, ...] = ()
+    unseen = []
+    try:
+        flows = tuple(udp_flows(plan.family, run))
+    except BackendUnavailable as error:
+        unseen.append(f"{plan.family.value}: {error}")
     return NodeState(
         node=node,
         plan=plan,
@@ -40,6 +49,9 @@ def observe(
         other_rules=(*unseen_rules(backend, plan.family, run), *warnings),
         leftovers=tuple(_leftovers(run)),
         kube_proxy=find_kube_proxy(),
+        flows=flows,
+        bridges=tuple(find_bridges(run)),
+        unseen=tuple(unseen),
     )
 
 
