@@ -131,6 +131,16 @@ def test_a_listing_of_connections_shows_one_to_a_dead_endpoint(
     assert codes(capsys, cluster) == []
 
 
+def test_connections_of_a_node_that_nobody_names_cannot_be_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "web.json"
+    path.write_text(json.dumps(service()))
+
+    assert main(["check", str(path), "--conntrack", f"{UDP}/conntrack.txt"]) == 2
+    assert "which node? the input has no Node object" in capsys.readouterr().err
+
+
 def trace(*arguments: str) -> int:
     return main(["trace", *arguments])
 

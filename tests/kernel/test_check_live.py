@@ -75,18 +75,29 @@ def node1(netns: Namespace) -> Namespace:
 
 
 @pytest.mark.kernel
-def test_what_is_wrong_on_a_node_is_found_and_nothing_else(node1: Namespace) -> None:
+def test_what_is_wrong_on_a_node_is_found_and_nothing_else(
+    node1: Namespace, tmp_path: Path
+) -> None:
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "nodePortAddresses: [192.168.0.0/24]\n"
+    )
     # A new namespace forwards neither family; the Services of the tutorial are IPv4 alone.
     node1.run(["sysctl", "-q", "-w", "net.netfilter.nf_conntrack_tcp_be_liberal=0"])
     node1.run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"])
     node1.iptables("IPV4", *LOST_ITS_MARK)
     node1.iptables("IPV4", "-D", "FORWARD", *LOAD_BALANCERS)
 
-    wrong = found(node1, TUTORIAL, "--node", "node1")
+    wrong = found(node1, TUTORIAL, "--node", "node1", "--config", str(config))
 
     (dropping,) = wrong["NPT513"]
     assert dropping.startswith("IPv4 filter KUBE-FIREWALL: it drops every packet: -A ")
     assert wrong["NPT505"] == ["net.ipv4.ip_forward is 0"]
+    # The interfaces of the namespace have no address of the Node object.
+    assert wrong["NPT403"] == [
+        "none of its IPv4 addresses is in nodePortAddresses (192.168.0.0/24)"
+    ]
     # The setting is that of both families.
     assert wrong["NPT508"] == ["net.netfilter.nf_conntrack_tcp_be_liberal is 0"]
     assert [text.partition(": ")[0] for text in wrong["NPT509"]] == ["IPv4 filter lacks"]

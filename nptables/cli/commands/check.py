@@ -127,6 +127,10 @@ def _findings(
 ) -> Iterator[Finding]:
     if live or current_path is not None or options["node_name"] is not None:
         inputs = read_inputs(**options)
+        if live:
+            from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
+
+            inputs = with_live_facts(inputs, options["facts_path"])
         loaded, config, nodes = inputs.loaded, inputs.config, [inputs.node]
     else:
         loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
@@ -135,12 +139,12 @@ def _findings(
         loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
     )
     if connections_path is not None:
-        looked_at = nodes if nodes is not None else list(loaded.cluster.nodes.values())
+        looked_at = nodes or list(loaded.cluster.nodes.values()) or [loaded.cluster.node()]
         yield from _connections(read_text(connections_path), loaded.cluster, looked_at, config)
     if current_path is not None:
         yield from _dump_findings(current_path, inputs)
     if live:
-        yield from _live_findings(inputs, options)
+        yield from _live_findings(inputs, options["family"])
 
 
 def _connections(
@@ -163,15 +167,12 @@ def _dump_findings(path: str, inputs: Inputs) -> Iterator[Finding]:
     yield from check_node(NodeState(inputs.node.name, plan), inputs.config, desired.context)
 
 
-def _live_findings(inputs: Inputs, options: dict[str, Any]) -> Iterator[Finding]:
-    from nptables.cli.node import each_family, with_live_facts  # noqa: PLC0415 (needs the kernel)
+def _live_findings(inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    from nptables.cli.node import each_family  # noqa: PLC0415 (needs the kernel)
     from nptables.kernel.node.observing import observe  # noqa: PLC0415
     from nptables.kernel.whole_node import look  # noqa: PLC0415
 
-    inputs = with_live_facts(inputs, options["facts_path"])
-    for family, change in each_family(
-        options["family"], lambda family: look(inputs.translate(family))
-    ):
+    for family, change in each_family(asked, lambda family: look(inputs.translate(family))):
         state = observe(
             inputs.node.name, change.plan, change.backend.name, warnings=change.warnings
         )
