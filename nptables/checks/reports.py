@@ -52,7 +52,7 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
     return {
         "ruleId": finding.what.code,
         "ruleIndex": used.index(finding.what.code),
-        "level": _SARIF_LEVELS[finding.what.severity],
+        "level": _SARIF_LEVELS[finding.severity],
         "message": {"text": f"{finding.subject}: {finding.message}. {finding.what.effect}"},
         "locations": [location],
     }
@@ -62,7 +62,7 @@ def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """The findings as workflow commands."""
     for finding in findings:
         yield workflow_command(
-            _GITHUB_LEVELS[finding.what.severity],
+            _GITHUB_LEVELS[finding.severity],
             f"{finding.subject}: {finding.message}. {finding.what.remedy}",
             title=f"{finding.what.code} {finding.what.name}",
             file=finding.file,

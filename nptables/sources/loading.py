@@ -12,6 +12,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.model.unread import anything
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
@@ -170,8 +171,16 @@ def _finished(
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
         lenient=options.lenient,
-        usable=result.cluster,
+        usable=_without_what_is_unread(result.cluster, problems),
         places=_places(flat) if with_places else {},
+    )
+
+
+def _without_what_is_unread(cluster: Cluster, problems: Iterable[Problem]) -> Cluster:
+    """The cluster, which knows that a text that cannot be read may have held anything."""
+    texts = dict.fromkeys(printable(problem.file or "a text") for problem in problems)
+    return attrs.evolve(
+        cluster, unread=(*cluster.unread, *(anything(f"a part of {text}") for text in texts))
     )
 
 

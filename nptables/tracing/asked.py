@@ -19,7 +19,7 @@ class Asked:
     """The service ports that the cluster has at a packet's destination, the likeliest first.
 
     `endpoints` are the addresses and ports of all their endpoints, ready or not; None where
-    nothing is known of them, because no EndpointSlice of theirs is given.
+    nothing is known of them, because no EndpointSlice of theirs is given, or one was not read.
     """
 
     frontends: tuple[Frontend, ...] = ()
@@ -41,7 +41,8 @@ def asked_for(packet: Packet, services: Services | None, network: Network, famil
         return Asked()
     frontends = tuple(_frontends(packet, services, network))
     slices = {f.key: services.cluster.slices_of(f.service) for f in frontends}
-    if not frontends or not all(slices.values()):
+    unread = any(services.cluster.unread_about(f.service) for f in frontends)
+    if not frontends or unread or not all(slices.values()):
         return Asked(frontends)
     endpoints = {
         (endpoint.address, int(text.rpartition(":")[2]))

@@ -21,11 +21,12 @@ from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.explaining import explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
-from nptables.tracing.telling.way import is_redirect
+from nptables.tracing.telling.way import comment_of, is_redirect
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.rulebook import Rules
 from nptables.tracing.walking.walker import Budget, End, Ended, Step
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import unread_reason
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
@@ -277,10 +278,29 @@ class _Tracer:
             End.DROPPED: Verdict.DROPPED, End.REFUSED: Verdict.REFUSED,
             End.UNKNOWN: Verdict.UNKNOWN,
         }[ended.end]  # fmt: skip
+        text = ended.text
+        if unread := self._made_for_want_of_endpoints(ended.step):
+            verdict, text = Verdict.UNKNOWN, unread
         self._record(
             verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
-            rewritten=arrival.rewritten or ended.state.snat, text=ended.text,
+            rewritten=arrival.rewritten or ended.state.snat, text=text,
         )  # fmt: skip
+
+    def _made_for_want_of_endpoints(self, step: Step | None) -> str:
+        """What is not known, where a rule was made only because endpoints were not read.
+
+        Rules that a node really has are what they are.
+        """
+        frontend = self._asked.frontend
+        if step is None or frontend is None or self._cluster is None:
+            return ""
+        comment = comment_of(step.line)
+        made = isinstance(self._home.books[0].ruleset, Translation)
+        of_node = step.node == self._node.name and not made
+        if of_node or not comment.endswith(("has no endpoints", "has no local endpoints")):
+            return ""
+        reason = unread_reason(frontend.service, self._cluster)
+        return "" if reason is None else reason.text
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
         """Where a packet is that came through a node, and what follows."""
@@ -297,6 +317,8 @@ class _Tracer:
                 rewritten=rewritten, text=text,
             )  # fmt: skip
             return
+        if translated and state.destination == packet.source:
+            self._notes[needs_hairpin(state.destination)] = None
         place = network.place(state.destination)
         if place.site in (Site.OTHER_NODE, Site.POD_ELSEWHERE) and place.node:
             if self._cross(left, arrival, place, packet):
@@ -421,6 +443,15 @@ class _Tracer:
             text=text,
         )
         self._found[key] = (outcome, flow.weights)
+
+
+def needs_hairpin(address: Address) -> str:
+    """What has to be so where a pod is sent to itself."""
+    return (
+        f"{address} is sent to itself: where pods are on a bridge, the packet leaves by the port "
+        f"that it came in by, and needs hairpin mode on the bridge there (hairpin_mode in "
+        f"/sys/class/net/PORT/brport, hairpinMode of the CNI bridge plugin)"
+    )
 
 
 def _way_back(verdict: Verdict, text: str, node: str, arrival: _Arrival) -> tuple[Verdict, str]:

@@ -14,7 +14,7 @@ from nptables.translation.chains import ServicePortName
 from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
-from nptables.translation.explanation.decision import Decision, Notice, has_rules
+from nptables.translation.explanation.decision import Decision, Notice, has_rules, unread_reason
 from nptables.translation.explanation.origin import Origin, fixed_origin, port_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
@@ -48,6 +48,11 @@ class Translation(Ruleset):
                 f"{problem.field}: {problem.message}, so it is left out",
             )
             for problem in self.cluster.problems
+        ]
+        notices += [
+            Notice("endpoints-unread", "/".join(key), f"{reason}; its rules may be others")
+            for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
+            if (reason := unread_reason(self.cluster.services[key], self.cluster)) is not None
         ]
         notices += [
             Notice("collision", str(collision.ports[0]), str(collision))

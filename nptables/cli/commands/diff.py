@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
@@ -61,6 +62,7 @@ def command(
         inputs = read_inputs(**options)
         current = read_current(current_path, inputs.family)
         plans = [diff(current, inputs.translate())]
+        _warn(plans[0], inputs)
     else:
         before, inputs = _two_inputs(options)
         old = before.loaded
@@ -81,7 +83,13 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
         family, lambda each: look(inputs.translate(each), backend=backend)
     ):
         say_all(change.warnings, kind="warning")
+        _warn(change.plan, inputs)
         yield change.plan
+
+
+def _warn(plan: Plan, inputs: Inputs) -> None:
+    """Say what is wrong in chains that others keep too: those rules are never in a plan."""
+    say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
 
 
 def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:

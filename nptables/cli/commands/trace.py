@@ -18,7 +18,7 @@ from nptables.cli.options import (
     read_inputs,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
-from nptables.errors import InvalidInput, printable
+from nptables.errors import BackendUnavailable, InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables import read_dumps
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
@@ -26,6 +26,7 @@ from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
+from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
@@ -37,6 +38,7 @@ from nptables.tracing.telling.words import (
 )
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
+from nptables.translation.flows import Flow, listed_flows
 
 
 @click.command("trace")
@@ -55,6 +57,13 @@ from nptables.translation import translate
     metavar="FILE",
     help="With --save or --live: what `ipset save` prints on the node, for rules that match sets.",
 )
+@click.option(
+    "--conntrack",
+    "connections_path",
+    metavar="FILE",
+    help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
+    "are mentioned. --live looks by itself.",
+)
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -67,6 +76,7 @@ def command(
     live: bool,
     backend: str,
     sets_path: str | None,
+    connections_path: str | None,
     path: bool,
     output: str,
     **options: Any,
@@ -105,6 +115,8 @@ def command(
         sets=sets,
         unread=found.unread,
     )
+    flows = _flows(connections_path, setting.family, live=live and packet.protocol == "udp")
+    answer = with_connections(answer, flows, found.rules, setting.node)
     if output == "json":
         print_json({**answer.to_json(), "unseen": list(found.unseen)})
     else:
@@ -177,6 +189,21 @@ def _rules(setting: _Setting, dump: str | None, backend: str, *, live: bool) -> 
 
     met = rules_met(setting.family, backend)
     return _Evidence(met.rulesets, met.unread, met.unseen)
+
+
+def _flows(path: str | None, family: Family, *, live: bool) -> list[Flow]:
+    """The UDP connections of the node, as far as they are known."""
+    if path is not None:
+        return listed_flows(read_text(path), family)
+    if not live:
+        return []
+    from nptables.kernel.node.conntrack import udp_flows  # noqa: PLC0415 (a dump needs no kernel)
+
+    try:
+        return udp_flows(family)
+    except BackendUnavailable as error:
+        say(str(error), kind="warning")
+        return []
 
 
 def _print(answer: Trace, *, path: bool) -> None:

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 from nptables.checks import NodeState
-from nptables.errors import KernelError
+from nptables.errors import BackendUnavailable, KernelError
 from nptables.iptables.changes import Plan
+from nptables.kernel.node.bridges import find_bridges
+from nptables.kernel.node.conntrack import udp_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.unseen import other_tables, unseen_rules
 from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.translation.flows import Flow
 
 _SETTINGS = (
     "net/ipv4/ip_forward",
@@ -34,6 +37,12 @@ def observe(
     `warnings` are what the comparison said it could not see.
     """
     other = other_tables(backend, plan.family, run)
+    flows: tuple[Flow, ...] = ()
+    unseen = []
+    try:
+        flows = tuple(udp_flows(plan.family, run))
+    except BackendUnavailable as error:
+        unseen.append(f"{plan.family.value}: {error}")
     return NodeState(
         node=node,
         plan=plan,
@@ -42,6 +51,9 @@ def observe(
         other_rules=(*unseen_rules(other, plan.family, run), *warnings),
         leftovers=tuple(_leftovers(run)),
         kube_proxy=find_kube_proxy(),
+        flows=flows,
+        bridges=tuple(find_bridges(run)),
+        unseen=tuple(unseen),
     )
 
 

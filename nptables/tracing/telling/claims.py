@@ -18,7 +18,7 @@ from nptables.tracing.telling.case import Case, endpoints, listed, places, usabl
 from nptables.tracing.telling.way import comment_of, place_of
 from nptables.tracing.walking.walker import Step
 from nptables.translation import Decision, Reason, chains
-from nptables.translation.explanation.decision import elsewhere
+from nptables.translation.explanation.decision import elsewhere, unread_reason
 
 # Reasons of a decision that say why no endpoint can take traffic.
 WHY_NONE = (
@@ -81,6 +81,9 @@ def _no_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decisio
             f"{word}: {says}, but in the cluster {endpoints(len(able))} can take traffic "
             f"({listed(able)}): {case.behind(rule.node)}",
         )
+    if unread := unread_reason(decision.service, decision.cluster):
+        text = f"{word}: {name} has no endpoint that was read; {unread.text}"
+        return Reason(unread.code, text)
     whys = [reason.text for reason in decision.reasons if reason.code in WHY_NONE]
     why = f": {'; '.join(whys)}" if whys else ""
     return Reason("no-endpoint", f"{word}: {name} has no endpoint that can take traffic{why}")

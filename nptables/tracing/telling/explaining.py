@@ -12,7 +12,7 @@ from nptables.tracing.telling.agreement import policy_reasons
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.claims import WHY_NONE
 from nptables.tracing.telling.headlines import headline
-from nptables.tracing.telling.result import Outcome, Trace
+from nptables.tracing.telling.result import Outcome, Trace, Verdict
 from nptables.tracing.telling.way import place_of
 from nptables.translation import Decision, Reason
 
@@ -20,6 +20,8 @@ from nptables.translation import Decision, Reason
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")
 # It holds of the rules only where they are those that the decision leads to.
 _OF_RULES_THAT_FIT = ("terminating-", "hints-", "source-ranges")
+# Reasons that say why there is no endpoint, or that none is known.
+_NOTHING_THERE = frozenset({"no-endpoint", "endpoints-unread", Verdict.UNKNOWN.value})
 # Chains whose rules are about one Service each.
 _SERVICE_CHAIN = re.compile(r"KUBE-(?:SEP-|SERVICES$|EXTERNAL-SERVICES$|PROXY-FIREWALL$)")
 
@@ -82,7 +84,9 @@ def _is_news(reason: Reason, said: set[str], *, fit: bool) -> bool:
         return False
     if code == "source-ranges" and "source-range" in said:
         return False
-    return code not in WHY_NONE or "no-endpoint" not in said
+    if code == "endpoints-unread":
+        return code not in said
+    return code not in WHY_NONE or said.isdisjoint(_NOTHING_THERE)
 
 
 def _left_out(frontend: Frontend, cluster: Cluster) -> Iterator[Reason]:

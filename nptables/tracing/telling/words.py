@@ -72,7 +72,7 @@ def _answer(answer: Trace) -> str:
         ends = [o for d in answer.distributions for o in d.outcomes]
         open_ends = [outcome.text for outcome in ends if outcome.verdict is Verdict.UNKNOWN]
         if len(open_ends) == len(ends):
-            return f"not known whether it arrives: {why}"
+            return f"not known: {why}"
         if open_ends:
             return f"not known: {open_ends[0] or why}"
         return f"does not arrive: {why}"
