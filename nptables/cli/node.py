@@ -113,8 +113,15 @@ def _painted(line: ReportLine) -> str:
 def summary(plan: Plan) -> str:
     """A plan in a few words: `12 chains created, 3 changed`."""
     tables = plan.tables.values()
+    unread = sum(
+        chain in plan.before.tables[name].unread
+        for name, table in plan.tables.items()
+        if name in plan.before.tables
+        for chain in table.create
+    )
     counts = (
-        ("created", sum(len(table.create) for table in tables)),
+        ("created", sum(len(table.create) for table in tables) - unread),
+        ("written anew without having been read", unread),
         ("changed", sum(len(table.rewrite) for table in tables)),
         ("deleted", sum(len(table.delete) for table in tables)),
     )

@@ -304,7 +304,8 @@ class Agent:
         self._publish()
 
     def _publish(self) -> None:
-        """Let the probes know since when a change waits."""
+        """Let the probes know since when a change waits, and whether all was in sync once."""
+        self.health.synced = self.synced
         waiting = [lane.schedule.pending_since for lane in self.lanes]
         self.health.pending_since = min((at for at in waiting if at is not None), default=None)
 
