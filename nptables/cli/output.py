@@ -40,8 +40,9 @@ def say_all(texts: Iterable[object], *, kind: str) -> None:
 
 def print_json(document: Any) -> None:
     """A document on standard output, indented on a terminal."""
-    json.dump(document, sys.stdout, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False)
-    sys.stdout.write("\n")
+    # Written piece by piece, as json.dump does, a large document takes several times as long.
+    text = json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False)
+    sys.stdout.write(text + "\n")
 
 
 _TARGET = re.compile(r" -([jg]) (\S+)")

@@ -1,8 +1,9 @@
 """From what a command raises to what the user reads and the shell gets.
 
 Exit codes: 0 done, nothing to report; 1 there is a difference, a finding, or the packet does
-not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused;
-4 busy, try again; 70 a bug of ours; 130 interrupted.
+not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused, and
+that is so for standard output that takes no data; 4 busy, try again; 70 a bug of ours; 130
+interrupted. A reader who stops early (`| head -1`) does not change the code.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 
 from nptables.cli.app import cli
 from nptables.cli.output import print_json
+from nptables.cli.streams import OutputLost, guarded_streams
 from nptables.errors import (
     InvalidInput,
     NptablesError,
@@ -35,13 +37,19 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
 
     `signals` is for commands that are stopped by signals on purpose.
     """
+    with guarded_streams():
+        try:
+            code = _answer(arguments, signals)
+            sys.stdout.flush()
+        except OutputLost as error:
+            click.echo(f"error: standard output cannot be written: {error}", err=True)
+            return REFUSED
+        return code
+
+
+def _answer(arguments: Sequence[str], signals: Signals) -> int:
     try:
-        code = _invoke(list(arguments), signals)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads our output has read enough; a later flush must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _invoke(list(arguments), signals)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
@@ -59,9 +67,10 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
     except NptablesError as error:
         click.echo(f"error: {error}", err=True)
         return getattr(error, "exit_code", REFUSED)
+    except OutputLost:
+        raise
     except Exception as error:  # noqa: BLE001 - the last resort that turns a bug into a report
         return _report_bug(error)
-    return code
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
