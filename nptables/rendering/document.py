@@ -7,6 +7,7 @@ from typing import Any
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.rule import Option, Rule
 from nptables.translation import Decision, Origin, ServicePortName, Translation
+from nptables.translation.collector import collector_paused
 
 Document = dict[str, Any]
 
@@ -18,20 +19,21 @@ def to_document(
 
     Every rule has its line, its parsed parts and what it came from.
     """
-    return {
-        "family": translation.family.value,
-        "node": translation.context.node_name,
-        "tables": [_table(table, translation) for table in ruleset.tables.values()],
-        "decisions": [
-            _decision(decision)
-            for decision in translation.decisions
-            if key in (None, decision.service.key)
-        ],
-        "warnings": [
-            {"code": notice.code, "subject": notice.subject, "text": notice.text}
-            for notice in translation.warnings
-        ],
-    }
+    with collector_paused():
+        return {
+            "family": translation.family.value,
+            "node": translation.context.node_name,
+            "tables": [_table(table, translation) for table in ruleset.tables.values()],
+            "decisions": [
+                _decision(decision)
+                for decision in translation.decisions
+                if key in (None, decision.service.key)
+            ],
+            "warnings": [
+                {"code": notice.code, "subject": notice.subject, "text": notice.text}
+                for notice in translation.warnings
+            ],
+        }
 
 
 def _table(table: Table, translation: Translation) -> Document:

@@ -15,7 +15,12 @@ from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.explanation.decision import Decision, Notice, has_rules
-from nptables.translation.explanation.origin import Origin, fixed_origin, port_origin
+from nptables.translation.explanation.origin import (
+    Origin,
+    endpoints_by_chain,
+    fixed_origin,
+    port_origin,
+)
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.selection import Selection, port_endpoints
@@ -106,12 +111,20 @@ class Translation(Ruleset):
             for index, port in enumerate(service.ports)
             if (port.name, port.protocol) == (owner.name.port, owner.name.protocol)
         )
-        return port_origin(line, owner, service, position, self.family)
+        if owner.name not in self._endpoints_of_port:
+            self._endpoints_of_port[owner.name] = endpoints_by_chain(owner)
+        endpoints = self._endpoints_of_port[owner.name]
+        return port_origin(line, owner.name, endpoints, service, position, self.family)
 
     def owner_of_chain(self, chain: str) -> ServicePortName | None:
         """The service port that a chain of the nat table belongs to, if it belongs to one."""
         rules = self._owner_of_chain.get(chain)
         return None if rules is None else rules.name
+
+    @cached_property
+    def _endpoints_of_port(self) -> dict[ServicePortName, Mapping[str, str]]:
+        """What `origin` has worked out so far: asked line by line, it would hash them each time."""
+        return {}
 
     @cached_property
     def _owner_of_chain(self) -> dict[str, PortRules]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import attrs
 
@@ -47,27 +48,42 @@ def fixed_origin(line: str) -> Origin:
     return Origin(field=_FIXED_FIELDS.get(chain_of(line), ""))
 
 
+def endpoints_by_chain(rules: PortRules) -> dict[str, str]:
+    """The endpoints of a service port by the names of their chains."""
+    endpoints = [endpoint for endpoint, _ in rules.selection.reachable]
+    found = chains.hashes([rules.name.hash_input + endpoint for endpoint in endpoints])
+    return {
+        chains.ENDPOINT_PREFIX + text: endpoint
+        for text, endpoint in zip(found, endpoints, strict=True)
+    }
+
+
 def port_origin(
-    line: str, rules: PortRules, service: Service, position: int, family: Family
+    line: str,
+    name: ServicePortName,
+    endpoints: Mapping[str, str],
+    service: Service,
+    position: int,
+    family: Family,
 ) -> Origin:
-    """The origin of a line of a service port; `position` is that of its port in the Service."""
+    """The origin of a line of a service port; `position` is that of its port in the Service.
+
+    `endpoints` are those of the port, by their chains.
+    """
     chain = chain_of(line)
-    if chain.startswith(chains.ENDPOINT_PREFIX):
-        for endpoint, _ in rules.selection.reachable:
-            if rules.name.endpoint_chain(endpoint) == chain:
-                return Origin(rules.name, endpoint, "endpoints")
+    if chain in endpoints:
+        return Origin(name, endpoints[chain], "endpoints")
     if chain.startswith((chains.SERVICE_PREFIX, chains.LOCAL_PREFIX)):
-        _, jump, target = line.rpartition(" -j ")
-        for endpoint, _ in rules.selection.reachable if jump else ():
-            if rules.name.endpoint_chain(endpoint) == target:
-                field = "spec.sessionAffinity" if " -m recent " in line else "endpoints"
-                return Origin(rules.name, endpoint, field)
-        return Origin(rules.name, field=_cluster_ip_field(service, family))
+        endpoint = endpoints.get(line.rpartition(" -j ")[2])
+        if endpoint is not None:
+            field = "spec.sessionAffinity" if " -m recent " in line else "endpoints"
+            return Origin(name, endpoint, field)
+        return Origin(name, field=_cluster_ip_field(service, family))
     if chain.startswith(chains.EXTERNAL_PREFIX):
-        return Origin(rules.name, field="spec.externalTrafficPolicy")
+        return Origin(name, field="spec.externalTrafficPolicy")
     if chain.startswith(chains.SOURCE_RANGES_PREFIX):
-        return Origin(rules.name, field=_source_field(line, service))
-    return Origin(rules.name, field=_frontend_field(line, service, position, family))
+        return Origin(name, field=_source_field(line, service))
+    return Origin(name, field=_frontend_field(line, service, position, family))
 
 
 def _frontend_field(line: str, service: Service, position: int, family: Family) -> str:
