@@ -215,10 +215,11 @@ def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenie
         loaded = _read_files(paths, settings, lenient=lenient)
     else:
         raise click.UsageError("no input: name a FILE, or '-' for standard input")
+    say_all(loaded.notes, kind="note")
     if loaded.problems and not loaded.lenient:
         raise InvalidInput(loaded.problems)
     say_all(loaded.problems, kind="warning")
-    say_all((*loaded.notes, *loaded.previews), kind="note")
+    say_all(loaded.previews, kind="note")
     if settings.get("verbose") and loaded.ignored:
         counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
         say(f"passed over, because they decide no rule: {', '.join(counted)}")

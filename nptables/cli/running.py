@@ -9,17 +9,20 @@ interrupted. A reader who stops early (`| head -1`) does not change the code.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 import click
 
+import nptables
 from nptables.cli.app import cli
 from nptables.cli.output import print_json
 from nptables.cli.streams import OutputLost, guarded_streams
 from nptables.errors import (
     InvalidInput,
     NptablesError,
+    Problem,
     RuleSyntaxError,
     SaveSyntaxError,
     printable,
@@ -58,8 +61,7 @@ def _answer(arguments: Sequence[str], signals: Signals) -> int:
     except InvalidInput as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
-        if _wants_json(arguments):
-            print_json({"problems": [problem.to_dict() for problem in error.problems]})
+        _print_problems(error.problems, arguments)
         return WRONG_INPUT
     except (SaveSyntaxError, RuleSyntaxError) as error:
         click.echo(f"error: {error}", err=True)
@@ -73,13 +75,21 @@ def _answer(arguments: Sequence[str], signals: Signals) -> int:
         return _report_bug(error)
 
 
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for JSON; it may have been wrong elsewhere."""
-    text = " ".join(arguments)
-    return any(
-        form in f" {text} "
-        for form in (" -o json ", " -ojson ", "--output json ", "--output=json ")
-    )
+def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> None:
+    """The problems in the format that was asked for, where it is one for programs."""
+    text = f" {' '.join(arguments)} "
+    asked = re.findall(r" (?:-o ?|--output[ =])(json|sarif|github)(?= )", text)
+    if asked == []:
+        return
+    from nptables.checks import reports  # noqa: PLC0415 - only where something is wrong
+
+    if asked[-1] == "json":
+        print_json({"problems": [problem.to_dict() for problem in problems]})
+    elif asked[-1] == "sarif":
+        print_json(reports.to_sarif(reports.problem_findings(problems), nptables.__version__))
+    else:
+        for line in reports.github_lines(reports.problem_findings(problems)):
+            click.echo(line)
 
 
 def _invoke(arguments: list[str], signals: Signals) -> int:
