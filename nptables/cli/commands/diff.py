@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import click
 
 from nptables.checks.reports import workflow_command
@@ -23,7 +24,9 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
 from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.translation import Translation
 from nptables.translation.explanation.grouping import service_groups
+from nptables.translation.signs import shown_facts, suspicions
 
 
 @click.command("diff")
@@ -60,12 +63,15 @@ def command(
     elif current_path is not None:
         inputs = read_inputs(**options)
         current = Ruleset.from_save(read_text(current_path), family=inputs.family)
+        if options["facts_path"] is None:
+            inputs = _with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
     else:
         before, inputs = _two_inputs(options)
         old = before.loaded
         families = (options["family"],) if options["family"] else Family
         plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
+    _say_suspicions(plans, inputs)
     if output == "github":
         for plan in plans:
             _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
@@ -82,6 +88,38 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
     ):
         say_all(change.warnings, kind="warning")
         yield change.plan
+
+
+def _with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
+    """The inputs with the facts that a dump shows, which nobody has told otherwise."""
+    node = shown_facts(current).added_to(inputs.node)
+    facts, assumed = node.facts, inputs.node.facts
+    told = (
+        ("nfacct", facts.nfacct, assumed.nfacct),
+        ("tcpBeLiberal", facts.tcp_be_liberal, assumed.tcp_be_liberal),
+        ("randomFully", facts.random_fully, assumed.random_fully),
+    )
+    taken = [f"{name}: {str(value).lower()}" for name, value, usual in told if value != usual]
+    if taken:
+        say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
+    return attrs.evolve(inputs, node=node)
+
+
+def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
+    """Name the configuration that a node's rules look made with, where it is not the one here."""
+    found: dict[str, list[str]] = {}
+    for plan in filter(None, plans):
+        # Two sets of manifests are compared under one configuration.
+        if not isinstance(plan.before, Translation) and isinstance(plan.desired, Translation):
+            for suspicion in suspicions(plan.before, plan.desired, inputs.node):
+                found.setdefault(suspicion.field, []).append(suspicion.value)
+    if found:
+        fields = ", ".join(f"{field}: {' and '.join(values)}" for field, values in found.items())
+        say(
+            f"the node's rules look made with another configuration, one with {fields}: "
+            "give the node's own with --config",
+            kind="warning",
+        )
 
 
 def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:
