@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
@@ -172,24 +173,37 @@ def node_options(command: Command) -> Command:
 
 
 def family_options(neither: str) -> Callable[[Command], Command]:
-    """`-4` and `-6`, and what a command does with neither of them."""
+    """`-4` and `-6`, and what a command does with neither of them.
+
+    The command gets `family`, which is None for neither and for both: with both it does both, or
+    calls `refuse_both_families`.
+    """
 
     def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_family(*, ipv4: bool, ipv6: bool, **options: Any) -> Any:
+            click.get_current_context().meta[_BOTH] = ipv4 and ipv6
+            family = None if ipv4 is ipv6 else Family.IPV4 if ipv4 else Family.IPV6
+            return command(family=family, **options)
+
         return _apply(
             [
-                click.option("-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4."),
-                click.option(
-                    "-6",
-                    "family",
-                    flag_value=Family.IPV6,
-                    type=Family,
-                    help=f"IPv6. With neither: {neither}.",
-                ),
+                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
+                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
             ],
-            command,
+            cast("Command", with_family),
         )
 
     return decorate
+
+
+_BOTH = "nptables.both-families"
+
+
+def refuse_both_families(why: str) -> None:
+    """Raise UsageError where `-4` and `-6` were both given to a command that does one at a time."""
+    if click.get_current_context().meta.get(_BOTH):
+        raise click.UsageError(f"-4 and -6 together: {why}")
 
 
 def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from tests.support.scenarios import CONFORMANCE, FIXTURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Its Services have findings: no endpoint on the node, no Node object.
+# A Service with a Local policy and no endpoint on the only Node.
 SOME = str(CONFORMANCE / "named" / "nodeport-local-policy-no-local-endpoint" / "cluster.yaml")
 # In line 6, column 3: spec.type is "Nodeport".
 MISTAKE = FIXTURES / "manifests" / "mistakes" / "type-typo.yaml"

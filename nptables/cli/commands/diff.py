@@ -17,6 +17,7 @@ from nptables.cli.options import (
     manifest_options,
     node_options,
     read_inputs,
+    refuse_both_families,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.family import Family
@@ -61,6 +62,7 @@ def command(
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
+        refuse_both_families("a dump is of one family")
         inputs = read_inputs(**options)
         current = Ruleset.from_save(read_text(current_path), family=inputs.family)
         if options["facts_path"] is None:

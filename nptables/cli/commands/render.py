@@ -14,6 +14,7 @@ from nptables.cli.options import (
     node_options,
     parse_service_key,
     read_inputs,
+    refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
@@ -56,6 +57,7 @@ def command(
     EndpointSlices and Nodes of the cluster, such as `kubectl get
     svc,endpointslices,nodes -A -o json` gives.
     """
+    refuse_both_families("the rules of one family are printed at a time; render once for each")
     if current_path is not None and output != "restore":
         raise click.UsageError("--current goes with -o restore")
     if explain and output != "save":
