@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nptables.family import Family
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.rule import Option, Rule
 from nptables.translation import Decision, Origin, ServicePortName, Translation
@@ -40,21 +41,34 @@ def _table(table: Table, translation: Translation) -> Document:
     return {
         "name": table.name,
         "chains": [
-            {
-                "name": chain,
-                "policy": table.policies.get(chain),
-                "servicePort": _service_port(
-                    translation.owner_of_chain(chain) if table.name == "nat" else None
-                ),
-                "rules": [_rule(table.name, line, translation) for line in lines],
-            }
+            chain_document(table, chain, translation)
+            | {"rules": [_rule(table.name, chain, line, translation) for line in lines]}
             for chain, lines in table.chains.items()
         ],
     }
 
 
-def _rule(table: str, line: str, translation: Translation) -> Document:
-    rule = Rule.parse(line, translation.family)
+def chain_document(table: Table, chain: str, translation: Translation) -> Document:
+    """A chain without its rules."""
+    owner = translation.owner_of_chain(chain) if table.name == "nat" else None
+    return {
+        "name": chain,
+        "policy": table.policies.get(chain),
+        "servicePort": _service_port(owner),
+    }
+
+
+def _rule(table: str, chain: str, line: str, translation: Translation) -> Document:
+    return {
+        "line": line,
+        **rule_parts(line, translation.family),
+        "origin": origin_document(translation.origin_in(table, chain, line)),
+    }
+
+
+def rule_parts(line: str, family: Family) -> Document:
+    """What a rule says, parsed."""
+    rule = Rule.parse(line, family)
     target = rule.target
     general = {
         "source": rule.source,
@@ -64,7 +78,6 @@ def _rule(table: str, line: str, translation: Translation) -> Document:
         "protocol": rule.protocol,
     }
     return {
-        "line": line,
         **{name: _option(option) for name, option in general.items() if option is not None},
         "matches": [
             {"name": match.name, "options": [_option(option) for option in match.options]}
@@ -77,7 +90,6 @@ def _rule(table: str, line: str, translation: Translation) -> Document:
             "goto": target.goto,
             "options": [_option(option) for option in target.options],
         },
-        "origin": _origin(translation.origin(table, line)),
     }
 
 
@@ -85,9 +97,8 @@ def _option(option: Option) -> Document:
     return {"name": option.name, "values": list(option.values), "negated": option.negated}
 
 
-def _origin(origin: Origin | None) -> Document | None:
-    if origin is None:
-        return None
+def origin_document(origin: Origin) -> Document:
+    """What made a rule."""
     return {
         "servicePort": _service_port(origin.service),
         "endpoint": origin.endpoint or None,
