@@ -558,3 +558,33 @@ def test_nft_needs_no_lock_file_and_applies_on_a_full_disk(nft_node: Node, web: 
     nft_node.netns.run([*shell, *LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", "nft"])
 
     assert "nat KUBE-SERVICES" in ours(nft_node.read())
+
+
+@pytest.mark.parametrize(
+    ("redirection", "codes"),
+    [
+        ("| head -1 >/dev/null", [1, 1, 1]),
+        (">/dev/full", [3, 3, 3]),
+        (">&-", [3, 3, 3]),
+        ("2>&-", [1, 1, 1]),
+    ],
+)
+def test_what_a_node_was_found_to_differ_in_is_the_code_although_nobody_reads_it(
+    nft_node: Node, web: Path, redirection: str, codes: list[int]
+) -> None:
+    nft_node.apply(web, "-4")
+    python = " ".join(LIBRARY)
+    runs = (
+        f"{python} {command} {redirection}; printf '%s ' ${{PIPESTATUS[0]}} >&3"
+        for command in (
+            "cleanup --dry-run -4",
+            f"diff {web.parent}/other.json --live -4",
+            f"apply {web.parent}/other.json --dry-run --no-prepare -4",
+        )
+    )
+    manifest(web.parent / "other.json", [service(3)])
+
+    done = nft_node.netns.run(["bash", "-c", f"{{ {'; '.join(runs)}; }} 3>{web.parent}/codes"])
+
+    assert [int(code) for code in (web.parent / "codes").read_text().split()] == codes
+    assert "internal error" not in done.stderr
