@@ -135,16 +135,3 @@ def test_objects_without_a_service_are_one_line_of_words(
 
     said = "note: there is no Service in the input, so none was checked\n"
     assert capfd.readouterr() == ("", said)
-
-
-def test_findings_fit_80_columns(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", SOME]) == 1
-
-    lines = capfd.readouterr().out.splitlines()
-    # A path is not broken.
-    assert [line for line in lines if len(line) > 80 and SOME not in line] == []
-
-
-def test_chain_names_fit_80_columns(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["name", "default/web:http", "--endpoint", "[2001:db8::1]:8080"]) == 0
-    assert max(map(len, capfd.readouterr().out.splitlines())) <= 80

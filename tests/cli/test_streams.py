@@ -7,11 +7,15 @@ import subprocess
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nptables.cli import main
 from tests.support.scenarios import CONFORMANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOLDER = CONFORMANCE / "named" / "nodeport-local-policy-no-local-endpoint"
 TUTORIAL = "fixtures/tutorial/two-nodes.yaml"
@@ -35,9 +39,28 @@ COMMANDS = {
     "name default/web": 0,
     f"whose KUBE-SVC-QATUYZLPU4I4HE4S {TUTORIAL}": 0,
     "facts": 0,
+    "status": 1,
+    "status -o json": 1,
     "--help": 0,
 }
 CLOSED = None
+# What an agent in observe mode answers that sees two lines of drift.
+STATUS = {
+    "node": "node1",
+    "mode": "observe",
+    "pid": 4711,
+    "synced": True,
+    "healthy": True,
+    "pendingSeconds": 0,
+    "lastSync": "2026-01-01T00:00:00Z",
+    "families": [{"family": "IPv4", "backend": "nft", "rules": 31, "driftLines": 2}],
+    "services": 1,
+    "endpointSlices": 1,
+    "otherProxy": "",
+    "problems": 0,
+    "nodeEligible": True,
+    "watches": {"Service": "ok"},
+}
 
 
 def ended(command: str, output: int | None, words: int | None) -> int:
@@ -72,11 +95,15 @@ def ended(command: str, output: int | None, words: int | None) -> int:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def imported() -> None:
-    """Import once what every child would import anew."""
+def imported() -> Iterator[None]:
+    """Import once what every child would import anew; an agent answers `status`."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("nptables.agent.serving.ask_status", lambda _: STATUS)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         for command in COMMANDS:
             main(command.split())
+    yield
+    patch.undo()
 
 
 @pytest.fixture

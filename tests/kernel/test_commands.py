@@ -588,3 +588,38 @@ def test_what_a_node_was_found_to_differ_in_is_the_code_although_nobody_reads_it
 
     assert [int(code) for code in (web.parent / "codes").read_text().split()] == codes
     assert "internal error" not in done.stderr
+
+
+ELSEWHERE = "the node's rules look made with another configuration, one with "
+
+
+def test_a_dump_right_after_apply_shows_no_drift_on_any_machine(
+    node: Node, web: Path, tmp_path: Path
+) -> None:
+    node.nptables("apply", web, "--backend", node.netns.backend)
+
+    for option, family in (("-4", "IPV4"), ("-6", "IPV6")):
+        dump = tmp_path / family
+        dump.write_text(node.netns.run([node.netns.program(family, "save")]).stdout)
+        done = node.nptables("diff", web, "--current", dump, option)
+
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_live_comparison_names_the_configuration_that_the_node_was_made_with(
+    node: Node, web: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "iptables: {masqueradeAll: true, masqueradeBit: 5}\n"
+    )
+    node.apply(web, "--config", str(config))
+    live = ("diff", web, "--live", "--backend", node.netns.backend)
+
+    without, given = node.nptables(*live, check=False), node.nptables(*live, "--config", config)
+
+    assert (without.returncode, given.returncode) == (1, 0)
+    fields = "iptables.masqueradeBit: 5, iptables.masqueradeAll: true"
+    assert f"warning: {ELSEWHERE}{fields}: give the node's own with --config\n" in without.stderr
+    assert ELSEWHERE not in given.stderr

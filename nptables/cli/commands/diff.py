@@ -109,12 +109,12 @@ def _with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
 
 def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
     """Name the configuration that a node's rules look made with, where it is not the one here."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for plan in filter(None, plans):
         # Two sets of manifests are compared under one configuration.
         if not isinstance(plan.before, Translation) and isinstance(plan.desired, Translation):
             for suspicion in suspicions(plan.before, plan.desired, inputs.node):
-                found.setdefault(suspicion.field, []).append(suspicion.value)
+                found.setdefault(suspicion.field, {})[suspicion.value] = None
     if found:
         fields = ", ".join(f"{field}: {' and '.join(values)}" for field, values in found.items())
         say(
