@@ -15,11 +15,18 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables import Ruleset, Table
-from nptables.model import Node
+from nptables.model import Node, NodeFacts
 from nptables.model.addresses import is_loopback, with_host_prefix
 from nptables.translation import chains
 from nptables.translation.assembly import Translation
 from nptables.translation.context import LOOPBACK_NETWORK
+
+# Facts by their keys in a file, and what they are called here.
+_SHOWN = {
+    "nfacct": "nfacct",
+    "tcpBeLiberal": "tcp_be_liberal",
+    "randomFully": "random_fully",
+}
 
 
 @attrs.frozen
@@ -35,14 +42,12 @@ class ShownFacts:
     addresses: tuple[str, ...] = ()
 
     def added_to(self, node: Node) -> Node:
-        """The node, with what is shown in the place of what was assumed."""
+        """The node, with what is shown in the place of what nobody has told."""
         facts = node.facts
-        facts = attrs.evolve(
-            facts,
-            nfacct=_first(self.nfacct, facts.nfacct),
-            tcp_be_liberal=_first(self.tcp_be_liberal, facts.tcp_be_liberal),
-            random_fully=_first(self.random_fully, facts.random_fully),
-        )
+        for key, name in _SHOWN.items():
+            value = getattr(self, name)
+            if value is not None and key not in facts.told:
+                facts = attrs.evolve(facts, **{name: value})
         if self.addresses and facts.interfaces is None:
             known = (a for family in Family for a in node.interface_addresses(family))
             listed = dict.fromkeys((*known, *self.addresses))
@@ -50,8 +55,13 @@ class ShownFacts:
         return attrs.evolve(node, facts=facts)
 
 
-def _first(shown: bool | None, assumed: bool) -> bool:  # noqa: FBT001 - values, no switches
-    return assumed if shown is None else shown
+def changed_facts(before: NodeFacts, after: NodeFacts) -> list[str]:
+    """The facts that differ, as a file of facts would have those of `after`."""
+    return [
+        f"{key}: {str(getattr(after, name)).lower()}"
+        for key, name in _SHOWN.items()
+        if getattr(before, name) != getattr(after, name)
+    ]
 
 
 def shown_facts(rules: Ruleset) -> ShownFacts:

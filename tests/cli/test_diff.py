@@ -55,6 +55,16 @@ def test_facts_that_are_given_win(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert err == ""
 
 
+def test_a_fact_that_is_not_among_those_given_is_taken_from_the_dump(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    facts = tmp_path / "facts.yaml"
+    facts.write_text("tcpBeLiberal: false\n")
+
+    assert compared("nfacct-counters", *config_of("nfacct-counters"), "--facts", str(facts)) == 0
+    assert "nfacct: true" in capfd.readouterr().err
+
+
 def test_another_configuration_is_named_once_with_the_option_to_give(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -27,7 +27,7 @@ from nptables.iptables.changes.report import report_lines
 from nptables.sources import Loaded, Place, read_text, where_changed
 from nptables.translation import Translation
 from nptables.translation.explanation.grouping import service_groups
-from nptables.translation.signs import shown_facts, suspicions
+from nptables.translation.signs import changed_facts, shown_facts, suspicions
 
 
 @click.command("diff")
@@ -65,8 +65,7 @@ def command(
         refuse_both_families("a dump is of one family")
         inputs = read_inputs(**options)
         current = Ruleset.from_save(read_text(current_path), family=inputs.family)
-        if options["facts_path"] is None:
-            inputs = _with_shown_facts(inputs, current)
+        inputs = _with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
     else:
         before, inputs = _two_inputs(options)
@@ -95,13 +94,7 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
 def _with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
     """The inputs with the facts that a dump shows, which nobody has told otherwise."""
     node = shown_facts(current).added_to(inputs.node)
-    facts, assumed = node.facts, inputs.node.facts
-    told = (
-        ("nfacct", facts.nfacct, assumed.nfacct),
-        ("tcpBeLiberal", facts.tcp_be_liberal, assumed.tcp_be_liberal),
-        ("randomFully", facts.random_fully, assumed.random_fully),
-    )
-    taken = [f"{name}: {str(value).lower()}" for name, value, usual in told if value != usual]
+    taken = changed_facts(inputs.node.facts, node.facts)
     if taken:
         say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
     return attrs.evolve(inputs, node=node)
