@@ -6,6 +6,11 @@ from nptables.checks.finding import Code, Severity
 
 INFO, WARNING, ERROR = Severity
 
+INVALID_INPUT = Code(
+    "NPT001", "invalid-input", ERROR,
+    "Nothing else was checked.",
+    "Mend the input, then check it again.",
+)  # fmt: skip
 NO_READY_ENDPOINT = Code(
     "NPT101", "no-ready-endpoint", ERROR,
     "Connections are refused on every node.",

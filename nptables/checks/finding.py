@@ -119,10 +119,11 @@ def chosen(
         finding
         for finding in findings
         if finding.severity >= severity
-        and (not select or _fits(finding.what, select))
-        and not _fits(finding.what, ignore)
+        and (not select or any(fits(finding.what, word) for word in select))
+        and not any(fits(finding.what, word) for word in ignore)
     ]
 
 
-def _fits(code: Code, wanted: Sequence[str]) -> bool:
-    return any(code.code.startswith(word.upper()) or code.name == word for word in wanted if word)
+def fits(code: Code, word: str) -> bool:
+    """Whether a code is meant by a word: the code, a beginning of it (`NPT3`), or its name."""
+    return bool(word) and (code.code.startswith(word.upper()) or code.name == word)

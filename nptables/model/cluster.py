@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -64,21 +64,12 @@ class Cluster:
         known = sorted(self.nodes)
         if name is None:
             if len(known) != 1:
-                raise UnknownNode(
-                    f"which node? there are {len(known)}: {', '.join(known[:20])}"
-                    if known
-                    else "which node? the input has no Node object",
-                    hint="name one with --node",
-                    known=known,
-                )
+                raise UnknownNode(self._which_node(known), hint="name one with --node", known=known)
             name = known[0]
         node = self.nodes.get(name)
         if node is None and known:
-            listed = ", ".join(known[:20]) + (
-                f" and {len(known) - 20} more" if len(known) > 20 else ""
-            )
             raise UnknownNode(
-                f"there is no node {quoted(name)}; there are: {listed}",
+                f"there is no node {quoted(name)}; there are: {_listed(known)}",
                 hint=nearest(name, known),
                 known=known,
             )
@@ -91,6 +82,13 @@ class Cluster:
         if not isinstance(facts, NodeFacts):
             facts = NodeFacts.from_mapping(facts)
         return attrs.evolve(node, facts=facts)
+
+    def _which_node(self, known: Sequence[str]) -> str:
+        if known:
+            return f"which node? there are {len(known)}: {_listed(known)}"
+        carried = sorted({e.node_name for s in self.slices.values() for e in s.endpoints} - {""})
+        on = f"; endpoints are on: {_listed(carried)}" if carried else ""
+        return f"which node? the input has no Node object{on}"
 
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
         """The slices of a Service that kube-proxy receives, sorted by name."""
@@ -116,3 +114,11 @@ class Cluster:
             if not endpoint_slice.headless:
                 found.setdefault(endpoint_slice.service_key, []).append(endpoint_slice)
         return {key: tuple(slices) for key, slices in found.items()}
+
+
+_MOST_LISTED = 20
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - _MOST_LISTED
+    return ", ".join(words[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -219,7 +219,7 @@ def _await(guard: confirming.Guarded, seconds: float) -> int:
     )
     sources: list[Any] = [guard]
     with contextlib.suppress(OSError, ValueError):
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             sources.append(sys.stdin)
     while True:
         ready, _, _ = select.select(sources, [], [])

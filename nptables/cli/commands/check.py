@@ -11,6 +11,7 @@ import click
 
 import nptables
 from nptables.checks import (
+    CODES,
     Finding,
     NodeState,
     Severity,
@@ -20,6 +21,7 @@ from nptables.checks import (
     check_node,
     chosen,
 )
+from nptables.checks.finding import fits
 from nptables.checks.reports import github_lines, to_sarif
 from nptables.cli.options import (
     Inputs,
@@ -27,18 +29,40 @@ from nptables.cli.options import (
     manifest_options,
     node_options,
     read_config,
+    read_current,
     read_inputs,
     read_manifests,
+    with_shown_facts,
 )
-from nptables.cli.output import coloured, print_json, say, say_all
+from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.errors import printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.sources import read_text
+from nptables.model.reading import nearest, quoted
+from nptables.sources import Loaded, read_text
 from nptables.translation import translate
 from nptables.translation.flows import listed_flows
+
+
+def _codes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:  # noqa: ARG001
+    """The codes of an option that may be repeated, and may hold commas; each must mean one."""
+    words = [word.strip() for value in values for word in value.split(",")]
+    for word in words:
+        if not any(fits(code, word) for code in CODES.values()):
+            raise click.BadParameter(f"there is no code {quoted(word)} ({_meant(word)})")
+    return words
+
+
+def _meant(word: str) -> str:
+    """A hint at the code that has all characters but one in common, or at a name like it."""
+    for code in CODES:
+        same = sum(one == other for one, other in zip(word.upper(), code, strict=False))
+        if len(word) == len(code) == same + 1:
+            return f"did you mean {code}?"
+    names = [code.name for code in CODES.values()]
+    return nearest(word, names) or "docs/checks.md has them all"
+
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
@@ -67,8 +91,16 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     default="text",
     show_default=True,
 )
-@click.option("--select", multiple=True, metavar="CODE", help="Only these codes, such as NPT1.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="All but these codes.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="CODE",
+    callback=_codes,
+    help="Only these codes, or all that begin so, such as NPT1.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", callback=_codes, help="All but these codes."
+)
 @click.option(
     "--severity",
     type=click.Choice(["info", "warning", "error"]),
@@ -83,8 +115,8 @@ def command(
     current_path: str | None,
     connections_path: str | None,
     output: str,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
+    select: list[str],
+    ignore: list[str],
     severity: str,
     exit_zero: bool,
     **options: Any,
@@ -96,15 +128,16 @@ def command(
     """
     if live and current_path is not None:
         raise click.UsageError("--live and --current exclude each other")
-    looked_at = _findings(
-        live=live, current_path=current_path, connections_path=connections_path, **options
-    )
+    checked = _read(live=live, of_a_dump=current_path is not None, **options)
+    evidence = _Evidence(live, current_path, connections_path)
     found = chosen(
-        arranged(looked_at),
-        select=_listed(select),
-        ignore=_listed(ignore),
+        arranged(_findings(checked, evidence, options["family"])),
+        select=select,
+        ignore=ignore,
         severity=Severity[severity.upper()],
     )
+    if not checked.loaded.cluster.services:
+        say("there is no Service in the input, so none was checked")
     if output == "json":
         print_json({"findings": [finding.to_json() for finding in found]})
     elif output == "sarif":
@@ -112,39 +145,59 @@ def command(
     elif output == "github":
         for line in github_lines(found):
             click.echo(line)
-    else:
+    elif found or checked.loaded.cluster.services:
         _print(found)
     return 1 if found and not exit_zero else 0
 
 
-def _listed(words: tuple[str, ...]) -> list[str]:
-    """Codes of an option that may be repeated, and may hold commas."""
-    return [code.strip() for word in words for code in word.split(",")]
+@attrs.frozen
+class _Checked:
+    """What is looked at: the nodes are all that the cluster has where none is named."""
+
+    loaded: Loaded
+    config: ProxyConfig
+    inputs: Inputs | None = None
 
 
-def _findings(
-    *, live: bool, current_path: str | None, connections_path: str | None, **options: Any
-) -> Iterator[Finding]:
-    if live or current_path is not None or options["node_name"] is not None:
+@attrs.frozen
+class _Evidence:
+    """What of a node is looked at besides the manifests: files by their paths."""
+
+    live: bool
+    dump: str | None
+    connections: str | None
+
+
+def _read(*, live: bool, of_a_dump: bool, **options: Any) -> _Checked:
+    if live or of_a_dump or options["node_name"] is not None:
         inputs = read_inputs(**options)
         if live:
             from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
 
             inputs = with_live_facts(inputs, options["facts_path"])
-        loaded, config, nodes = inputs.loaded, inputs.config, [inputs.node]
-    else:
-        loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-        config, nodes = read_config(options["config_path"], loaded.proxy_config), None
+        return _Checked(inputs.loaded, inputs.config, inputs)
+    loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
+    return _Checked(loaded, read_config(options["config_path"], loaded.proxy_config))
+
+
+def _findings(checked: _Checked, evidence: _Evidence, family: Family | None) -> Iterator[Finding]:
+    loaded, inputs = checked.loaded, checked.inputs
+    nodes = None if inputs is None else [inputs.node]
     yield from check_cluster(
-        loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
+        loaded.cluster,
+        checked.config,
+        nodes=nodes,
+        pods=loaded.pods,
+        place=loaded.place,
     )
-    if connections_path is not None:
+    if evidence.connections is not None:
         looked_at = nodes or list(loaded.cluster.nodes.values()) or [loaded.cluster.node()]
-        yield from _connections(read_text(connections_path), loaded.cluster, looked_at, config)
-    if current_path is not None:
-        yield from _dump_findings(current_path, inputs)
-    if live:
-        yield from _live_findings(inputs, options["family"])
+        listing = read_text(evidence.connections)
+        yield from _connections(listing, loaded.cluster, looked_at, checked.config)
+    if evidence.dump is not None and inputs is not None:
+        yield from _dump_findings(evidence.dump, inputs)
+    if evidence.live and inputs is not None:
+        yield from _live_findings(inputs, family)
 
 
 def _connections(
@@ -157,7 +210,8 @@ def _connections(
 
 
 def _dump_findings(path: str, inputs: Inputs) -> Iterator[Finding]:
-    current = Ruleset.from_save(read_text(path), family=inputs.family)
+    current = read_current(path, inputs.family)
+    inputs = with_shown_facts(inputs, current)
     desired = inputs.translate()
     plan = diff(current, desired)
     if absent := [name for name in plan.tables if name not in current.tables]:
@@ -187,6 +241,7 @@ _MOST_PRINTED = 20
 def _print(findings: list[Finding]) -> None:
     for (severity, what), group in groupby(findings, lambda f: (f.severity, f.what)):
         found = list(group)
+        # One line a finding, for whoever reads them with a program.
         for finding in found[:_MOST_PRINTED]:
             line = str(finding)
             if coloured():
@@ -199,8 +254,8 @@ def _print(findings: list[Finding]) -> None:
             objects = len({finding.subject for finding in rest})
             about = "1 more object" if objects == 1 else f"{objects} more objects"
             click.echo(f"... and {len(rest)} more {what.code} about {about} (-o json has all)")
-        click.echo(f"    {printable(what.effect, 1000)}")
-        click.echo(f"    do: {printable(what.remedy, 1000)}")
+        click.echo(folded(printable(what.effect, 1000), indent="    ", further=""))
+        click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
     if findings:
         counts = {
             severity: sum(finding.severity is severity for finding in findings)

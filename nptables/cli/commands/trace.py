@@ -16,6 +16,7 @@ from nptables.cli.options import (
     read_config,
     read_facts,
     read_inputs,
+    refuse_both_families,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.errors import BackendUnavailable, InvalidInput, printable
@@ -91,6 +92,7 @@ def command(
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
     nptables trace --save n2.txt --node n2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    refuse_both_families("a packet is of one family")
     if live and dump is not None:
         raise click.UsageError("--live and --save exclude each other")
     if not (live or dump is not None or _has_cluster(options)):
