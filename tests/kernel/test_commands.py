@@ -623,3 +623,11 @@ def test_a_live_comparison_names_the_configuration_that_the_node_was_made_with(
     fields = "iptables.masqueradeBit: 5, iptables.masqueradeAll: true"
     assert f"warning: {ELSEWHERE}{fields}: give the node's own with --config\n" in without.stderr
     assert ELSEWHERE not in given.stderr
+
+
+def test_apply_names_services_whose_endpoints_were_left_out(nft_node: Node) -> None:
+    """Their rules lack those endpoints, and refuse where there are no others."""
+    case = Path("fixtures/cases/old-objects/cluster.yaml").resolve()
+    done = nft_node.apply(case, "--lenient", "--dry-run", "-4", check=False)
+    assert done.returncode == 1
+    assert "warning: web/shop: not all endpoints are known: EndpointSlice web/shop-x" in done.stderr

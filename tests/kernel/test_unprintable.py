@@ -137,6 +137,10 @@ def test_a_native_chain_at_a_hook_is_nobodys_business(node: Node) -> None:
     assert not node.applier().sync(WANTED).commits
     clean(node)
     assert before == nft(node, "list chain ip filter native")
+    traced = node.nptables(
+        "trace", "--live", "--from", "outside", "--to", "192.0.2.1:80", check=False
+    )
+    assert "nft table ip filter has chains of its own at forward" in traced.stderr
 
 
 def test_a_native_rule_in_a_chain_of_ours_is_taken_out(node: Node) -> None:

@@ -103,6 +103,7 @@ def command(
         return look(inputs.translate(family), backend=backend, wait=wait, blind=blind)
 
     changes = dict(each_family(asked, compare))
+    _say_what_is_not_known(changes.values())
     for change in changes.values():
         say_all(change.warnings, kind="warning")
     if dry_run:
@@ -158,6 +159,15 @@ def _apply(
         guard.say("confirm")
         return 0
     return _await(guard, seconds)
+
+
+def _say_what_is_not_known(changes: Iterable[NodeChange]) -> None:
+    """Name the Services whose endpoints a lenient reading left out: their rules lack them."""
+    notices = [
+        notice for change in changes for notice in getattr(change.plan.desired, "warnings", ())
+    ]
+    unread = dict.fromkeys(str(n) for n in notices if n.code == "endpoints-unread")
+    say_all(unread, kind="warning")
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:

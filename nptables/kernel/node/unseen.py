@@ -154,7 +154,8 @@ def _iptables_chains(family: Family, run: Runner) -> tuple[str, ...]:
 
 
 def _is_of_iptables(chain: Mapping[str, Any]) -> bool:
-    return chain["family"] != "inet" and chain.get("table") in BUILT_IN_CHAINS
+    built_in = BUILT_IN_CHAINS.get(str(chain.get("table")), ())
+    return chain["family"] != "inet" and chain.get("name") in built_in
 
 
 def _hooked_chains(family: Family, run: Runner) -> list[dict[str, Any]] | None:
