@@ -19,19 +19,18 @@ _FIRST_MESSAGE = 16
 _SECONDS = 5
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-# nfgenmsg: no family, version 0, no resource.
-_GENERIC = b"\0\0\0\0"
 
 
 def ask(
-    subsystem: int, command: int, flags: int, payload: bytes = b""
+    subsystem: int, command: int, flags: int, payload: bytes = b"", *, family: int = 0
 ) -> Iterator[tuple[int, Mapping[int, bytes]]]:
     """Command and attributes of every message of the answer, those of another subsystem left out.
 
     `flags` are added to REQUEST. Raises OSError with the kernel's number, or where no answer comes
     in five seconds.
     """
-    body = _GENERIC + payload
+    # nfgenmsg: the family, version 0, no resource.
+    body = bytes((family, 0, 0, 0)) + payload
     header = _HEADER.pack(16 + len(body), subsystem << 8 | command, REQUEST | flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as link:
         link.settimeout(_SECONDS)

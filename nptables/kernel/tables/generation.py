@@ -1,6 +1,7 @@
 """How often the nft tables of this network namespace have changed, whoever changed them.
 
-The kernel counts commits; asking costs some microseconds. `nft_genid` of net/netfilter.
+The kernel counts commits (NFT_MSG_GETGEN of linux/netfilter/nf_tables.h); to ask costs some
+microseconds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Two things keep iptables-nft-save from printing a table: a native nft rule in one of its chains
 that iptables has no words for, and others who commit faster than it reads. A single chain can be
-read all the same, and `nft list chains` names all chains without a look at any rule.
+read all the same, and the kernel lists the names of all chains.
 
 Of a built-in chain that cannot be printed, nft still says where each rule leads, and
 `iptables-nft -C` whether a jump of ours is there. So its lines are the jumps that are known, and a
@@ -23,6 +23,7 @@ from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
 from nptables.iptables.words import split
 from nptables.kernel.programs import Runner, find_program
+from nptables.kernel.tables.chain_names import Names, chain_names
 from nptables.kernel.tables.xtables import Kind, cannot_be_printed, classify, command
 
 # So many chains of a table that cannot be printed are read one by one, at some 5 ms each.
@@ -31,9 +32,6 @@ MOST_CHAINS = 500
 # Seconds for a program that looks at one chain, or at the names of all.
 _SECONDS = 60.0
 _UNPRINTABLE = "a rule that iptables cannot print"
-
-# The chains of a table with their policies; None is that of a chain somebody made.
-_Names = dict[str, str | None]
 
 
 class Tables(Protocol):
@@ -166,7 +164,11 @@ def remove_jumps(backend: Tables, table: str, lines: Sequence[str]) -> None:
 
 
 def _table(
-    backend: Tables, table: str, there: _Names, wanted: Iterable[str], owner: Ownership
+    backend: Tables,
+    table: str,
+    there: Mapping[str, str | None],
+    wanted: Iterable[str],
+    owner: Ownership,
 ) -> Table:
     chains: dict[str, tuple[str, ...]] = {}
     built_in = BUILT_IN_CHAINS.get(table, ())
@@ -183,18 +185,8 @@ def _table(
     return Table(table, chains, policies, unread=unread)
 
 
-def _names(backend: Tables) -> dict[str, _Names]:
-    """The chains of every table, with the policies of built-in ones; nft alone lists them."""
-    family = _nft_family(backend.family)
-    found: dict[str, _Names] = {}
-    for entry in _nft(backend, f"list chains {family}"):
-        chain = entry.get("chain")
-        if isinstance(chain, dict) and chain.get("family") == family:
-            policy = chain.get("policy")
-            found.setdefault(str(chain.get("table")), {})[str(chain.get("name"))] = (
-                str(policy).upper() if policy else None
-            )
-    return found
+def _names(backend: Tables) -> Names:
+    return chain_names(backend.family, backend.run)
 
 
 def _lines(backend: Tables, table: str, chain: str) -> tuple[str, ...] | None:
