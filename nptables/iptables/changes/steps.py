@@ -19,9 +19,9 @@ from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePl
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.
 PIECE = 100
-# Where chains are in use already, the kernel follows every jump from the built-in chains anew at
-# each commit (nft_table_validate), so that few large commits are faster.
-PIECE_IN_USE = 2000
+# The same for chains that are in use already, where each commit costs more: rewriting all 36,000
+# chains of 3,000 Services took 67, 17, 21 and 38 s with 100, 500, 1,000 and 2,000 of them a commit.
+PIECE_IN_USE = 500
 
 
 @attrs.frozen
