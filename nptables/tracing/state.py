@@ -114,10 +114,13 @@ def split(weights: Weights, question: int, *, fresh: bool) -> tuple[Weights, Wei
     no: dict[World, Fraction] = {}
     for world, weight in weights.items():
         known = None if fresh else world.known(question)
-        if known is not False:
-            yes[world if known else world.with_answer(question, answer=True)] = weight
-        if known is not True:
-            no[world.with_answer(question, answer=False) if known is None else world] = weight
+        for answer, side in ((True, yes), (False, no)):
+            if known is None:
+                # Some of the weight may have been in this world already.
+                answered = world.with_answer(question, answer=answer)
+                side[answered] = side.get(answered, Fraction(0)) + weight
+            elif known is answer:
+                side[world] = side.get(world, Fraction(0)) + weight
     return yes, no
 
 
