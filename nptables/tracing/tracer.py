@@ -151,7 +151,6 @@ class _Tracer:
             in_interface="" if from_node else packet.in_interface,
             out_interface="",
             mark=packet.mark,
-            tracking=packet.tracking,
         )
         if not from_node and packet.in_interface is None:
             state = state._replace(in_interface=stop.network.route(source).interface)
@@ -229,14 +228,14 @@ class _Tracer:
         }[ended.end]  # fmt: skip
         self._record(
             verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
-            rewritten=arrival.rewritten or ended.state.snat, text=ended.text,
+            rewritten=arrival.rewritten or ended.state.snat is not False, text=ended.text,
         )  # fmt: skip
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
         """Where a packet is that came through a node, and what follows."""
         state, network = left.state, arrival.stop.network
-        translated = arrival.translated or state.dnat
-        rewritten = arrival.rewritten or state.snat
+        translated = arrival.translated or state.dnat is not False
+        rewritten = arrival.rewritten or state.snat is not False
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
         if left.exit is Exit.DELIVERED:
             verdict = Verdict.HOST_ENDPOINT if translated else self._listener(state, packet)
@@ -263,7 +262,7 @@ class _Tracer:
     def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
         """The nodes that an answer has to pass, this one included."""
         network = arrival.stop.network
-        if not state.dnat or state.snat or arrival.from_node:
+        if state.dnat is False or state.snat is not False or arrival.from_node:
             return arrival.must_return
         source = arrival.state.source
         if isinstance(source, Somewhere):
@@ -293,7 +292,8 @@ class _Tracer:
         state = left.state
         if len(arrival.visited) >= MOST_NODES:
             self._record(
-                Verdict.UNKNOWN, state, left.flow, None, node=place.node, rewritten=state.snat,
+                Verdict.UNKNOWN, state, left.flow, None, node=place.node,
+                rewritten=state.snat is not False,
                 text=f"it goes round: {' -> '.join((*arrival.visited, place.node))}",
             )  # fmt: skip
             return True
@@ -305,18 +305,15 @@ class _Tracer:
             own = tuple(net(address) for address in sorted(stop.network.own))
             source = attrs.evolve(source, without=(*source.without, *own))
         interface = stop.network.route(source).interface
-        fresh = State(
-            source, state.source_port, state.destination, state.port, interface, "",
-            tracking=packet.tracking,
-        )  # fmt: skip
+        fresh = State(source, state.source_port, state.destination, state.port, interface, "")
         self._follow(
             _Arrival(
                 stop,
                 fresh,
                 left.flow,
                 from_node=False,
-                translated=arrival.translated or state.dnat,
-                rewritten=arrival.rewritten or state.snat,
+                translated=arrival.translated or state.dnat is not False,
+                rewritten=arrival.rewritten or state.snat is not False,
                 must_return=arrival.must_return,
                 visited=(*arrival.visited, place.node),
             ),

@@ -11,6 +11,7 @@ import attrs
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
+    TEMPLATE,
     Flow,
     Flows,
     Questions,
@@ -23,8 +24,9 @@ from nptables.tracing.state import (
     split,
 )
 from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.walking.actions import Action, Kind, Translator
+from nptables.tracing.walking.actions import Action, Kind
 from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
+from nptables.tracing.walking.translations import Translator
 
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024
@@ -290,6 +292,6 @@ def _note(action: Action, before: State, after: State) -> str:
         found.append(f"mark becomes {after.mark:#x}")
     if before.connection_mark != after.connection_mark:
         found.append(f"connection mark becomes {after.connection_mark:#x}")
-    if before.tracking != after.tracking:
+    if after.tracking not in (before.tracking, TEMPLATE):
         found.append(f"connection is {after.tracking}")
     return ", ".join(found)
