@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 
@@ -12,21 +12,37 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.surroundings import Address, Network
 from nptables.tracing.walking.rulebook import Rulebook, rulebook_of
-from nptables.translation import translate
+from nptables.translation import Translation, translate
+
+
+def missing_tables(ruleset: Ruleset) -> frozenset[str]:
+    """The tables that kube-proxy uses and a dump does not have.
+
+    The node may have them all the same: one table is what `iptables-save -t` prints, and what
+    people paste.
+    """
+    return frozenset(("nat", "filter")) - ruleset.tables.keys()
 
 
 @attrs.frozen
 class Stop:
-    """A node that can be followed: what it knows of the network, and its rules."""
+    """A node that can be followed: what it knows of the network, and its rules.
+
+    `unknown` names the tables of which nobody knows what is in them. The rules are `supposed`
+    where they are those that the cluster makes, while those of other nodes are really there.
+    """
 
     network: Network
     book: Rulebook
+    unknown: frozenset[str] = frozenset()
+    supposed: bool = False
 
 
 class Stops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
-    What is made for them is kept with the rules of the first.
+    `unknown_tables` are by the name of the node. What is made for the nodes is kept with the
+    rules of the first.
     """
 
     def __init__(
@@ -36,13 +52,16 @@ class Stops:
         cluster: Cluster | None,
         config: ProxyConfig,
         others: Mapping[str, tuple[Node, Ruleset]],
+        unknown_tables: Mapping[str, Collection[str]],
     ) -> None:
+        self._unknown_tables = unknown_tables
+        self._made = isinstance(ruleset, Translation)
         self._family: Family = ruleset.family
         self._cluster = cluster
         self._config = config
         self._others = others
         self._book = rulebook_of(ruleset)
-        self.home = Stop(self._network(node), self._book)
+        self.home = Stop(self._network(node), self._book, self._unknown(node, ruleset))
         self.services: Services | None = (
             services_of(self._book, cluster) if cluster is not None else None
         )
@@ -55,14 +74,18 @@ class Stops:
             return self.home
         if name in self._others:
             node, ruleset = self._others[name]
-            return Stop(self._network(node), rulebook_of(ruleset))
+            return Stop(self._network(node), rulebook_of(ruleset), self._unknown(node, ruleset))
         if self._cluster is None or self.services is None:
             return None
         known = self._cluster.nodes.get(name)
         if known is None:
             return None
         rules = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
-        return Stop(self._network(known), rules)
+        return Stop(self._network(known), rules, supposed=not self._made)
+
+    def _unknown(self, node: Node, _ruleset: Ruleset) -> frozenset[str]:
+        """The tables of a node of which nobody knows what is in them."""
+        return frozenset(self._unknown_tables.get(node.name, ()))
 
     def _network(self, node: Node) -> Network:
         """The network of a node, kept with the ruleset as long as node and cluster are the same."""

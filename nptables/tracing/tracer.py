@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 import attrs
@@ -36,6 +36,7 @@ def trace(
     config: ProxyConfig | None = None,
     others: Mapping[str, tuple[Node, Ruleset]] | None = None,
     sets: Sets | None = None,
+    unknown_tables: Mapping[str, Collection[str]] | None = None,
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
@@ -44,7 +45,9 @@ def trace(
     its nodes) the reasons are given in its words, and where the packet goes on to another
     node, or comes from one, that node is followed too: with the ruleset that `others` has for
     it by name, else with what the cluster says. `sets` says by name whether an ipset holds a
-    packet, such as `read_sets` makes of what `ipset save` prints.
+    packet, such as `read_sets` makes of what `ipset save` prints. `unknown_tables` names, by
+    node, the tables of which nobody knows what is in them, such as `missing_tables` finds of a
+    dump: what they do with the packet is left open.
 
     Raises InvalidInput where the packet is not of the ruleset's family.
 
@@ -60,8 +63,9 @@ def trace(
                 )
             ]
         )
-    tracer = _Tracer(ruleset, node, cluster, config or ProxyConfig(), others or {}, sets or {})
-    return tracer.trace(packet)
+    config = config or ProxyConfig()
+    stops = Stops(ruleset, node, cluster, config, others or {}, unknown_tables or {})
+    return _Tracer(ruleset, node, cluster, config, stops, sets or {}).trace(packet)
 
 
 @attrs.frozen
@@ -91,7 +95,7 @@ class _Tracer:
         node: Node,
         cluster: Cluster | None,
         config: ProxyConfig,
-        others: Mapping[str, tuple[Node, Ruleset]],
+        stops: Stops,
         sets: Sets,
     ) -> None:
         self._family: Family = ruleset.family
@@ -100,13 +104,14 @@ class _Tracer:
         self._sets = sets
         self._ruleset = ruleset
         self._node = node
-        self._stops = Stops(ruleset, node, cluster, config, others)
+        self._stops = stops
         self._home = self._stops.home
         self._services = self._stops.services
         self._questions = Questions()
         self._budget = Budget()
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
         self._notes: dict[str, None] = {}
+        self._assumptions: dict[str, None] = {}
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
@@ -117,6 +122,7 @@ class _Tracer:
             self._node.name,
             found,
             notes=tuple(self._notes),
+            assumptions=tuple(self._assumptions),
             subject=subject_of(packet, self._services, self._home.network),
             exhaustive=exhaustive,
         )
@@ -203,6 +209,12 @@ class _Tracer:
         self._record(Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text)
 
     def _follow(self, arrival: _Arrival, packet: Packet) -> None:
+        if arrival.stop.supposed:
+            name = arrival.stop.network.node.name
+            self._assumptions[
+                f"{name} has the rules that the cluster makes for it, and nothing else there stops "
+                f"the packet or its answer"
+            ] = None
         terrain = Terrain(
             network=arrival.stop.network,
             book=arrival.stop.book,
@@ -210,6 +222,7 @@ class _Tracer:
             original=arrival.state,
             from_node=arrival.from_node,
             sets=self._sets,
+            unknown_tables=arrival.stop.unknown,
         )
         leg = Leg(terrain, self._questions, self._budget)
         if arrival.from_node:
@@ -250,6 +263,7 @@ class _Tracer:
             if self._cross(left, arrival, place, packet):
                 return
             text = f"the rules of {place.node} are not known"
+            self._assumptions[f"{place.node} lets the packet pass: its rules are not known"] = None
             verdict = Verdict.SENT_TO_NODE
         else:
             verdict, text = self._destination_verdict(place, translated=translated)

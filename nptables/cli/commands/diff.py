@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nptables.checks.reports import workflow_command
+from nptables.cli.dumps import read_dump
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
@@ -19,17 +20,16 @@ from nptables.cli.options import (
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
-from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.sources import Loaded, Place, where_changed
 from nptables.translation.explanation.grouping import service_groups
 
 
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --current IPv4")
+@family_options("both, with --current that of the dump")
 @click.option(
     "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
 )
@@ -58,8 +58,8 @@ def command(
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
-        inputs = read_inputs(**options)
-        current = Ruleset.from_save(read_text(current_path), family=inputs.family)
+        current = read_dump(current_path, options["family"])
+        inputs = read_inputs(**{**options, "family": current.family})
         plans = [diff(current, inputs.translate())]
     else:
         before, inputs = _two_inputs(options)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.dumps import read_dump
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -17,17 +18,15 @@ from nptables.cli.options import (
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
-from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
-from nptables.sources import read_text
 from nptables.translation import Translation
 
 
 @click.command("render")
 @manifest_options
 @node_options
-@family_options("IPv4")
+@family_options("IPv4, with --current that of the dump")
 @click.option(
     "-o",
     "--output",
@@ -65,6 +64,9 @@ def command(
             "--service does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
+    current = None if current_path is None else read_dump(current_path, options["family"])
+    if current is not None:
+        options["family"] = current.family
     inputs = read_inputs(**options)
     key = _service_key(service, inputs)
     translation = inputs.translate()
@@ -74,7 +76,6 @@ def command(
 
         print_json(to_document(ruleset, translation, key))
     elif output == "restore":
-        current = None if current_path is None else _dump(current_path, inputs)
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
@@ -92,10 +93,6 @@ def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
             [Problem(f"there is no Service {'/'.join(key)}", hint=nearest("/".join(key), known))]
         )
     return key
-
-
-def _dump(path: str, inputs: Inputs) -> Ruleset:
-    return Ruleset.from_save(read_text(path), family=inputs.family)
 
 
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:

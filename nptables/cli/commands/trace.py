@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import click
 
+from nptables.cli.dumps import read_dump
 from nptables.cli.options import (
     family_options,
     live_options,
@@ -23,7 +24,14 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
-from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
+from nptables.tracing import (
+    Trace,
+    family_between,
+    missing_tables,
+    packet_between,
+    read_sets,
+    trace,
+)
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.words import (
@@ -39,11 +47,18 @@ from nptables.translation import translate
 @click.command("trace")
 @manifest_options
 @node_options
-@family_options("that of the addresses, else IPv4")
+@family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
 @click.option(
     "--save", "dump", metavar="DUMP", help="Follow it in a node's iptables-save output, or '-'."
+)
+@click.option(
+    "--other",
+    "others",
+    multiple=True,
+    metavar="NODE=DUMP",
+    help="Another node's iptables-save output, where the packet may pass it; may be repeated.",
 )
 @live_options("Follow it in the tables")
 @click.option(
@@ -64,6 +79,7 @@ def command(
     live: bool,
     backend: str,
     sets_path: str | None,
+    others: tuple[str, ...],
     path: bool,
     output: str,
     **options: Any,
@@ -72,7 +88,8 @@ def command(
 
     The rules are those that FILEs make for the node, or with --save those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
-    the words of the cluster, and the packet is followed to other nodes.
+    the words of the cluster, and the packet is followed to other nodes, whose rules are taken to
+    be those that the cluster makes for them unless --other gives a dump.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
@@ -87,13 +104,29 @@ def command(
     if sets_path is not None and not live and dump is None:
         raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
     sets = {} if sets_path is None else _read_sets(sets_path)
-    setting = _read(source, destination, live=live, **options)
-    rules, seen = _rules(setting, dump, backend, live=live)
+    options["family"] = options["family"] or family_between(source, destination)
+    dumped = None if dump is None else read_dump(dump, options["family"])
+    if dumped is not None:
+        options["family"] = dumped.family
+    setting = _read(live=live, **options)
+    dumps = {} if dumped is None else {setting.node.name: (setting.node, dumped)}
+    dumps |= _others(others, setting)
+    rules, seen = (dumped, []) if dumped is not None else _rules(setting, backend, live=live)
     say_all(seen, kind="warning")
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
-    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config, sets=sets)
+    unknown = {name: missing_tables(found) for name, (_, found) in dumps.items()}
+    answer = trace(
+        rules,
+        packet,
+        setting.node,
+        setting.cluster,
+        config=setting.config,
+        others=dumps,
+        sets=sets,
+        unknown_tables=unknown,
+    )
     if output == "json":
         print_json({**answer.to_json(), "unseen": seen})
     else:
@@ -129,8 +162,8 @@ def _has_cluster(options: dict[str, Any]) -> bool:
     return names_a_cluster(options["files"], options["more_files"])
 
 
-def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Setting:
-    family = options["family"] or family_between(source, destination) or Family.IPV4
+def _read(*, live: bool, **options: Any) -> _Setting:
+    family = options["family"] or Family.IPV4
     if _has_cluster(options):
         inputs = read_inputs(**{**options, "family": family})
         cluster: Cluster | None = inputs.cluster
@@ -147,12 +180,27 @@ def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Sett
     return _Setting(cluster, node, config, family)
 
 
-def _rules(
-    setting: _Setting, dump: str | None, backend: str, *, live: bool
-) -> tuple[Ruleset, list[str]]:
+def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, Ruleset]]:
+    """The dumps of other nodes, by their names."""
+    if texts and setting.cluster is None:
+        raise click.UsageError(
+            "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
+        )
+    found = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        nodes = {} if setting.cluster is None else setting.cluster.nodes
+        if not path or name not in nodes or name == setting.node.name:
+            known = ", ".join(sorted(nodes.keys() - {setting.node.name})) or "none"
+            raise click.UsageError(
+                f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
+            )
+        found[name] = (nodes[name], read_dump(path, setting.family))
+    return found
+
+
+def _rules(setting: _Setting, backend: str, *, live: bool) -> tuple[Ruleset, list[str]]:
     """The rules to follow, and what a packet meets besides them."""
-    if dump is not None:
-        return Ruleset.from_save(read_text(dump), family=setting.family), []
     if not live:
         cluster = setting.cluster or Cluster()
         return translate(cluster, setting.node, setting.config, setting.family), []
@@ -189,4 +237,6 @@ def _print(answer: Trace, *, path: bool) -> None:
             click.echo(f"- {printable(reason.text, 1000)}")
     if not answer.exhaustive:
         click.echo("\nEach condition was looked at alone; combinations may end otherwise.")
+    if answer.assumptions:
+        say("the rules that another node really has are followed with --other NODE=DUMP")
     say_all(answer.notes, kind="note")

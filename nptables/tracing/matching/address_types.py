@@ -95,7 +95,7 @@ def _ipv6(
         local = setting.is_local(address, interface)
         found = {"LOCAL": local} if local else {
             "LOCAL": local,
-            "ANYCAST": setting.is_anycast(address),
+            "ANYCAST": setting.is_anycast(address, interface),
             "UNREACHABLE": _is_refused(address, setting, interface),
         }  # fmt: skip
         listed = [found.get(kind, False) for kind in routed]

@@ -69,8 +69,8 @@ class Setting(Protocol):
     def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
         """Whether an address is a broadcast address of a network, or of that of an interface."""
 
-    def is_anycast(self, address: Address) -> bool | None:
-        """Whether an address is that of all routers of a network of the node."""
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of a network, or of that of an interface."""
 
     def refusal(self, address: Address) -> str | None:
         """The kind of route that ends packets to an address, such as `blackhole`; None if open."""

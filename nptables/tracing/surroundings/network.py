@@ -77,9 +77,6 @@ class Network:
         self.has_routes = bool(self._routes)
         self.has_interfaces = node.facts.interfaces is not None
         self._broadcasts = _broadcasts(self._interfaces) if family is Family.IPV4 else {}
-        self._anycasts = frozenset(
-            n.base for _, entry in self._interfaces if 0 < (n := net(entry)).mask.bit_count() < 127
-        )
         self._node_of_address: dict[str, str] | None = None
 
     def is_local(self, address: Address, interface: str | None = "") -> bool | None:
@@ -125,11 +122,20 @@ class Network:
         those = self._broadcasts.get(address)
         return False if those is None else self._at(interface, those)
 
-    def is_anycast(self, address: Address) -> bool | None:
-        """Whether an address is that of all routers of an IPv6 network of this node."""
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of an IPv6 network of this node.
+
+        With the name of an interface, of a network of that one.
+        """
         if not isinstance(address, str) or self.family is Family.IPV4:
             return False
-        return number(address) in self._anycasts
+        those = {
+            name
+            for name, entry in self._interfaces
+            if 0 < (network := net(entry)).mask.bit_count() < 127
+            and network.base == number(address)
+        }
+        return self._at(interface, frozenset(those)) if those else False
 
     def refusal(self, address: Address) -> str | None:
         """The kind of route that ends packets to an address; None where that is open."""

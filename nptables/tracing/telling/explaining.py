@@ -12,7 +12,7 @@ from nptables.tracing.services import NODE_PORT, Frontend, Services
 from nptables.tracing.surroundings.network import Network, Site
 from nptables.tracing.telling.comments import comment_of
 from nptables.tracing.telling.result import Outcome, Trace, Verdict
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.walker import UNKNOWN_TABLE, Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context, make_context
 from nptables.translation.explanation.decision import elsewhere, skip_reason
@@ -108,6 +108,9 @@ def _headline(
         yield _ended_by_rule(outcome, outcome.rule, decision)
     elif outcome.verdict in (Verdict.DROPPED, Verdict.REFUSED):
         yield Reason("no-route", outcome.text)
+    elif outcome.verdict in (Verdict.NODE, Verdict.LEAVES) and _nat_is_unknown(outcome):
+        text = f"whether a rule translates {outcome.where} is open without table nat"
+        yield Reason("nat-unknown", text)
     elif outcome.verdict is Verdict.NODE:
         yield from _stays_on_node(outcome, frontend, decision)
     elif outcome.verdict is Verdict.LEAVES:
@@ -120,6 +123,10 @@ def _headline(
         )
     elif outcome.text:
         yield Reason(outcome.verdict.value, outcome.text)
+
+
+def _nat_is_unknown(outcome: Outcome) -> bool:
+    return any(step.table == "nat" and step.note == UNKNOWN_TABLE for step in outcome.path)
 
 
 def _ended_by_rule(outcome: Outcome, rule: Step, decision: Decision | None) -> Reason:

@@ -163,7 +163,8 @@ class Trace:
 
     `distributions` has one for each hypothesis, the one in which no condition holds first;
     `exhaustive` is False where there were so many conditions that each was looked at alone.
-    `reasons` say why, as far as the cluster is known; `notes` what the answer takes for granted.
+    `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
+    `assumptions` what the answer takes for granted of other nodes.
     """
 
     packet: Packet
@@ -173,6 +174,7 @@ class Trace:
     reasons: tuple[Reason, ...] = ()
     subject: str = ""
     exhaustive: bool = True
+    assumptions: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -201,6 +203,7 @@ class Trace:
             "distributions": [distribution.to_json() for distribution in self.distributions],
             "exhaustive": self.exhaustive,
             "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
+            "assumptions": list(self.assumptions),
             "notes": list(self.notes),
         }
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from nptables.errors import printable
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.walker import UNKNOWN_TABLE, Step
 
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 
@@ -51,6 +51,8 @@ def _answer(answer: Trace) -> str:
         line = f"arrives: {_reached(whom, list(found.values()))}"
         if len(answer.distributions) > 1:
             line += "; which one depends on what the node remembers or knows (see below)"
+        if answer.assumptions:
+            line += f"; taken for granted: {'; '.join(answer.assumptions)}"
         return line
     if any(distribution.arrives for distribution in answer.distributions):
         return f"depends: it arrives in some cases and not in others (see below); {why}"
@@ -58,9 +60,19 @@ def _answer(answer: Trace) -> str:
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
     if arriving == {Fraction(0)}:
-        return f"does not arrive: {why}"
+        open_ends = [o for d in answer.distributions for o in d.outcomes if _is_open(o)]
+        return f"not known: {open_ends[0].text}" if open_ends else f"does not arrive: {why}"
     share = share_text(max(arriving))
     return f"arrives in part: {share} of new connections to {whom}; the others do not: {why}"
+
+
+def _is_open(outcome: Outcome) -> bool:
+    """Whether a table that is not known decides; what a known rule does ends somewhere."""
+    return (
+        outcome.verdict is Verdict.UNKNOWN
+        and outcome.path[-1:] != ()
+        and (outcome.path[-1].note == UNKNOWN_TABLE)
+    )
 
 
 def _reached(whom: str, outcomes: Sequence[Outcome]) -> str:

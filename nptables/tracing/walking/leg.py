@@ -16,7 +16,7 @@ import attrs
 from nptables.family import Family
 from nptables.tracing.packet import Packet
 from nptables.tracing.sets import Sets, Side
-from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, pour
+from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, joined
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.surroundings.network import LOOPBACK, Network
 from nptables.tracing.walking.rulebook import Rulebook
@@ -55,6 +55,7 @@ class Terrain:
     original: State
     from_node: bool
     sets: Sets
+    unknown_tables: frozenset[str] = frozenset()
 
     @property
     def family(self) -> Family:
@@ -89,9 +90,9 @@ class Terrain:
         """Whether an address is a broadcast address of a network, or of that of an interface."""
         return self.network.is_broadcast(address, interface)
 
-    def is_anycast(self, address: Address) -> bool | None:
-        """Whether an address is that of all routers of a network of the node."""
-        return self.network.is_anycast(address)
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of a network, or of that of an interface."""
+        return self.network.is_anycast(address, interface)
 
     def refusal(self, address: Address) -> str | None:
         """The kind of route that ends packets to an address."""
@@ -139,6 +140,10 @@ class Leg:
         for state, found in flows.items():
             if self._network.takes(state.destination):
                 add(here, state, found)
+            elif self._network.is_broadcast(self._terrain.original.destination):
+                # `ip_forward` in net/ipv4/ip_forward.c
+                text = f"{self._terrain.place} does not forward what is sent to everybody"
+                self._walker.ended.append(Ended(End.DROPPED, state, found, None, text))
             elif (routed := self._routed(state, found)) is not None:
                 add(onward, routed, found)
         self._deliver(self._tables("INPUT", INPUT, here))
@@ -181,18 +186,18 @@ class Leg:
 
     def _tables(self, hook: str, tables: tuple[str, ...], flows: Flows) -> Flows:
         for table in tables:
-            if table != "nat":
+            apart: Flows = {}
+            if table == "nat":
+                apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
+                flows = {s: f for s, f in flows.items() if s.tracking == "NEW"}
+            if table in self._terrain.unknown_tables:
+                flows = self._walker.unknown_table(hook, table, flows)
+            else:
                 flows = self._walker.table(hook, table, flows)
-                if table == "raw":
-                    flows = self._tracked(flows)
-                continue
-            apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
-            flows = self._walker.table(
-                hook, table, {s: f for s, f in flows.items() if s.tracking == "NEW"}
-            )
+            if table == "raw":
+                flows = self._tracked(flows)
             if apart:
-                flows = dict(flows)
-                pour(flows, apart)
+                flows = joined((flows, apart))
         return flows
 
     def _tracked(self, flows: Flows) -> Flows:

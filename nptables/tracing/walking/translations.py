@@ -18,7 +18,8 @@ from nptables.tracing.state import State
 from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, number
 
 # Protocols of whose packets nat can change the source port, or what stands for it.
-_WITH_SOURCE_PORTS = frozenset({"tcp", "udp", "udplite", "sctp", "dccp", "icmp", "ipv6-icmp"})
+_ICMP = frozenset({"icmp", "ipv6-icmp"})
+_WITH_SOURCE_PORTS = _ICMP | {"tcp", "udp", "udplite", "sctp", "dccp"}
 
 
 class Translator(Protocol):
@@ -80,10 +81,7 @@ def new_destination(target: Target) -> Change:
     """The change that DNAT makes. Raises ValueError."""
     to = _range_of(target, "--to-destination")
 
-    def translated(state: State, _node: Translator) -> State:
-        return _with_destination(state, to)
-
-    return translated
+    return lambda state, node: _with_destination(state, to, node)
 
 
 def new_source(target: Target) -> Change:
@@ -109,17 +107,20 @@ def redirect(target: Target) -> Change:
     ports = _range_of(target, "--to-ports", before=":")
 
     def translated(state: State, node: Translator) -> State:
-        return _with_destination(state, attrs.evolve(ports, address=node.redirect_address(state)))
+        to = attrs.evolve(ports, address=node.redirect_address(state))
+        return _with_destination(state, to, node)
 
     return translated
 
 
-def _with_destination(state: State, to: Range) -> State:
+def _with_destination(state: State, to: Range, node: Translator) -> State:
     port = to.port_for(state.port)
+    # What stands for the port of an echo request is drawn anew in either direction.
+    changes = port != state.port or (to.random and node.protocol in _ICMP)
     if to.address is None or to.address == state.destination:
-        return state if port == state.port else state._replace(port=port, dnat=True)
+        return state._replace(port=port, dnat=True) if changes else state
     # Which address of a range it becomes, the kernel draws: perhaps the one that it had.
-    perhaps = port == state.port and to.has(state.destination, port)
+    perhaps = not changes and to.has(state.destination, port)
     return state._replace(destination=to.address, port=port, dnat=None if perhaps else True)
 
 

@@ -34,6 +34,8 @@ MOST_WORLDS = 4096
 MOST_STEPS = 400_000
 DEEPEST = 60
 _MANY_STATES = 32
+# The note of a step through a table that is not known.
+UNKNOWN_TABLE = "its rules are not at hand"
 
 
 class End(enum.Enum):
@@ -126,6 +128,28 @@ class Walker:
         else:
             pour(self._accepted, through)
         return self._accepted
+
+    def unknown_table(self, hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after a table of which nobody knows what is in it.
+
+        One question for all hooks: whether it lets the packet pass as it is.
+        """
+        place, verb = self._terrain.place, "translate" if table == "nat" else "stop"
+        which = f"table {table} of {place}, whose rules are not at hand,"
+        passing: Flows = {}
+        for state, flow in flows.items():
+            question, fresh = self._questions.number(
+                (place, "table", table), f"{which} {verb}s the packet",
+                f"{which} lets the packet pass as it is",
+            )  # fmt: skip
+            otherwise, passed = split(flow.weights, question, fresh=fresh)
+            step = Step(place, hook, table, "", "", UNKNOWN_TABLE)
+            if otherwise:
+                text = f"{which} may {verb} the packet"
+                self._end(End.UNKNOWN, state, Flow(otherwise, flow.trail), step, text)
+            if passed:
+                add(passing, state, Flow(passed, Trail(flow.trail, step)))
+        return passing
 
     def _chain(self, call: _Call, flows: Flows) -> Flows:
         """Walk a chain; what comes back to the caller."""
