@@ -260,6 +260,15 @@ def test_what_is_sent_to_everybody_is_for_the_node_too() -> None:
     assert verdict(answer) is Verdict.DROPPED
 
 
+def test_what_is_sent_to_everybody_is_not_forwarded() -> None:
+    answer = follow(
+        f"nat -A PREROUTING -j DNAT --to-destination {POD}",
+        packet=Packet("192.168.0.255", 80, source=CLIENT),
+    )
+
+    assert verdict(answer) is Verdict.DROPPED
+
+
 @pytest.mark.parametrize(
     ("destination", "source"),
     [

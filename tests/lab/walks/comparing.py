@@ -10,7 +10,7 @@ from unittest.mock import patch
 from nptables.iptables.rule import Rule
 from nptables.tracing import Origin, Packet, Verdict, trace
 from nptables.tracing.state import Questions
-from nptables.tracing.surroundings.addressing import Somewhere, net
+from nptables.tracing.surroundings.addressing import net, number
 from nptables.tracing.walking import walker
 from nptables.tracing.walking.actions import Kind, compile_action
 
@@ -100,6 +100,9 @@ def fits(outcome: Outcome, seen: list[Seen]) -> bool:
 
 
 def _may_be(address: Address, seen: str) -> bool:
-    if isinstance(address, Somewhere):
+    if isinstance(address, str):
+        return address == seen
+    first, _, last = address.text.removeprefix("one of ").partition(" to ")
+    if not last:
         return address.is_in(net(seen)) is not False
-    return address == seen
+    return number(first) <= number(seen) <= number(last)

@@ -256,7 +256,8 @@ def matches(choose: Chooser, spot: Spot, *, unsure: bool) -> list[str]:
     if spot.protocol.endswith("icmp"):
         found += [_icmp, _icmp]
     chosen = choose.rng.sample(found, choose.rng.choice((0, 1, 1, 1, 2, 2, 3)))
-    words = [match(choose, spot) for match in chosen]
+    # Of two `-m tcp` in one rule, iptables-nft prints a mixture.
+    words = [match(choose, spot) for match in dict.fromkeys(chosen)]
     if unsure:
         words.append(_open(choose, spot))
     return words

@@ -36,6 +36,8 @@ _PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 _BEYOND = {"eth0": "client", "eth1": "server"}
 _SYSCTLS = {
     "net.ipv4.ip_forward": 1,
+    # As kube-proxy sets it; without it no rule can lead to a loopback address, or from one.
+    "net.ipv4.conf.all.route_localnet": 1,
     "net.ipv4.conf.all.rp_filter": 0,
     "net.ipv4.conf.default.rp_filter": 0,
     "net.ipv4.conf.all.log_martians": 0,

@@ -67,10 +67,7 @@ def _to(choose: Chooser, spot: Spot, address: str) -> str:
 
 def _new_destination(choose: Chooser, spot: Spot) -> str:
     places = choose.places
-    # Loopback from elsewhere is refused by the routing, which a ruleset does not tell of.
-    here = (*places.node, places.bridge, places.inner)
-    own = (*here, places.loopback) if spot.hooks == ("OUTPUT",) else here
-    target = choose.rng.choice((*places.pods, *places.pods, *own, *places.outside))
+    target = choose.rng.choice((*places.pods, *places.pods, *places.own, *places.outside))
     if choose.maybe(0.1):
         return f"DNAT --to-destination {places.pods[0]}-{places.pods[1]}"
     return f"DNAT --to-destination {_to(choose, spot, target)}{_option(choose)}"
