@@ -296,6 +296,8 @@ class _Tracer:
     def _destination_verdict(self, place: Place, *, translated: bool) -> tuple[Verdict, str]:
         if place.site is Site.POD_HERE:
             return (Verdict.ENDPOINT if translated else Verdict.POD), ""
+        if place.site is Site.HERE:
+            return Verdict.UNKNOWN, "it leaves for a loopback address, which no other host takes"
         if translated:
             where = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
             return Verdict.ENDPOINT, where

@@ -260,6 +260,15 @@ def test_what_is_sent_to_everybody_is_for_the_node_too() -> None:
     assert verdict(answer) is Verdict.DROPPED
 
 
+def test_a_packet_from_elsewhere_to_the_ipv6_loopback_address_is_sent_on() -> None:
+    text = "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j DNAT --to-destination ::1\nCOMMIT\n"
+    rules = Ruleset.from_save(text, family=Family.IPV6)
+
+    (outcome,) = trace(rules, Packet(OWN6, 80, source=CLIENT6), HOST6).outcomes
+
+    assert (outcome.verdict, outcome.arrives) == (Verdict.UNKNOWN, False)
+
+
 def test_what_is_sent_to_everybody_is_not_forwarded() -> None:
     answer = follow(
         f"nat -A PREROUTING -j DNAT --to-destination {POD}",

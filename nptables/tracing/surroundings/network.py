@@ -103,8 +103,18 @@ class Network:
         return None if interface is None or not those else interface in those
 
     def takes(self, address: Address) -> bool | None:
-        """Whether packets to an address are for this node, or for it too."""
+        """Whether packets to an address that come in are for this node, or for it too."""
+        if self._is_foreign(address):
+            return False
         return self.is_local(address) or self.is_broadcast(address) or self.is_anycast(address)
+
+    def _is_foreign(self, address: Address) -> bool:
+        """Whether an address is the node's own only for itself.
+
+        To ::1 the kernel looks for a route at the interface that the packet came in through
+        (`rt6_device_match` in net/ipv6/route.c), and the default route is there.
+        """
+        return self.family is Family.IPV6 and self.is_loopback(address)
 
     def is_loopback(self, address: Address) -> bool:
         """Whether an address is surely a loopback address."""
@@ -144,11 +154,11 @@ class Network:
         refused = [network for network, route in self._routes if route.refused]
         return "" if all(address.is_in(network) is False for network in refused) else None
 
-    def route(self, address: Address) -> Route:
-        """How packets to an address leave, where that is known."""
+    def route(self, address: Address, *, onward: bool = False) -> Route:
+        """How packets to an address leave, where that is known; `onward` those that came in."""
         if isinstance(address, Somewhere):
             return self._default_route() if address.outside else Route()
-        if self.is_local(address):
+        if self.is_local(address) and not (onward and self._is_foreign(address)):
             return Route(LOOPBACK)
         wanted = number(address)
         best = None
