@@ -104,15 +104,15 @@ class Network:
 
     def takes(self, address: Address) -> bool | None:
         """Whether packets to an address that come in are for this node, or for it too."""
-        if self._is_foreign(address):
+        if self._is_bound(address):
             return False
         return self.is_local(address) or self.is_broadcast(address) or self.is_anycast(address)
 
-    def _is_foreign(self, address: Address) -> bool:
-        """Whether an address is the node's own only for itself.
+    def _is_bound(self, address: Address) -> bool:
+        """Whether the routes to an address depend on the interface that a packet came in through.
 
-        To ::1 the kernel looks for a route at the interface that the packet came in through
-        (`rt6_device_match` in net/ipv6/route.c), and the default route is there.
+        So it is with ::1, which is the node's own only for itself (`rt6_need_strict` in
+        net/ipv6/route.c).
         """
         return self.family is Family.IPV6 and self.is_loopback(address)
 
@@ -154,15 +154,21 @@ class Network:
         refused = [network for network, route in self._routes if route.refused]
         return "" if all(address.is_in(network) is False for network in refused) else None
 
-    def route(self, address: Address, *, onward: bool = False) -> Route:
-        """How packets to an address leave, where that is known; `onward` those that came in."""
+    def route(self, address: Address, *, came_through: str | None = "") -> Route:
+        """How packets to an address leave, where that is known.
+
+        `came_through` is the interface through which they came in, empty for the node's own.
+        """
         if isinstance(address, Somewhere):
             return self._default_route() if address.outside else Route()
-        if self.is_local(address) and not (onward and self._is_foreign(address)):
+        bound = came_through != "" and self._is_bound(address)
+        if self.is_local(address) and not bound:
             return Route(LOOPBACK)
         wanted = number(address)
         best = None
         for network, route in self._routes:
+            if bound and route.interface != came_through:
+                continue
             if network.holds(wanted) and (best is None or network.mask > best[0].mask):
                 best = network, route
         if best is not None:

@@ -214,8 +214,7 @@ class Leg:
 
     def _routed(self, state: State, flow: Flow) -> State | None:
         """The packet with the interface that it leaves through; None where there is no route."""
-        onward = state.in_interface != ""
-        route = self._network.route(state.destination, onward=onward)
+        route = self._network.route(state.destination, came_through=state.in_interface)
         if route.refused:
             end = End.DROPPED if route.refused == "blackhole" else End.REFUSED
             text = f"{self._terrain.place} has no route to {state.destination}"
