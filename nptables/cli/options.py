@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
@@ -11,12 +12,14 @@ import click
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import Loaded, load, load_objects
 from nptables.sources import read_config as read_config_file
 from nptables.sources import read_facts as read_facts_file
 from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
+from nptables.translation.signs import changed_facts, shown_facts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -172,24 +175,37 @@ def node_options(command: Command) -> Command:
 
 
 def family_options(neither: str) -> Callable[[Command], Command]:
-    """`-4` and `-6`, and what a command does with neither of them."""
+    """`-4` and `-6`, and what a command does with neither of them.
+
+    The command gets `family`, which is None for neither and for both: with both it does both, or
+    calls `refuse_both_families`.
+    """
 
     def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_family(*, ipv4: bool, ipv6: bool, **options: Any) -> Any:
+            click.get_current_context().meta[_BOTH] = ipv4 and ipv6
+            family = None if ipv4 is ipv6 else Family.IPV4 if ipv4 else Family.IPV6
+            return command(family=family, **options)
+
         return _apply(
             [
-                click.option("-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4."),
-                click.option(
-                    "-6",
-                    "family",
-                    flag_value=Family.IPV6,
-                    type=Family,
-                    help=f"IPv6. With neither: {neither}.",
-                ),
+                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
+                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
             ],
-            command,
+            cast("Command", with_family),
         )
 
     return decorate
+
+
+_BOTH = "nptables.both-families"
+
+
+def refuse_both_families(why: str) -> None:
+    """Raise UsageError where `-4` and `-6` were both given to a command that does one at a time."""
+    if click.get_current_context().meta.get(_BOTH):
+        raise click.UsageError(f"-4 and -6 together: {why}")
 
 
 def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
@@ -215,10 +231,11 @@ def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenie
         loaded = _read_files(paths, settings, lenient=lenient)
     else:
         raise click.UsageError("no input: name a FILE, or '-' for standard input")
+    say_all(loaded.notes, kind="note")
     if loaded.problems and not loaded.lenient:
         raise InvalidInput(loaded.problems)
     say_all(loaded.problems, kind="warning")
-    say_all((*loaded.notes, *loaded.previews), kind="note")
+    say_all(loaded.previews, kind="note")
     if settings.get("verbose") and loaded.ignored:
         counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
         say(f"passed over, because they decide no rule: {', '.join(counted)}")
@@ -299,3 +316,12 @@ def mention_other_family(inputs: Inputs) -> None:
         option = "-6" if other is Family.IPV6 else "-4"
         ports = "1 service port has" if count == 1 else f"{count} service ports have"
         say(f"{ports} {other.value} rules too: see them with {option}")
+
+
+def with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
+    """The inputs with the facts that a dump shows, which nobody has told otherwise."""
+    node = shown_facts(current).added_to(inputs.node)
+    taken = changed_facts(inputs.node.facts, node.facts)
+    if taken:
+        say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
+    return attrs.evolve(inputs, node=node)

@@ -145,6 +145,7 @@ class _Assembly:
                 reading.slices,
                 reading.nodes,
                 tuple(reading.problems) if self.options.lenient else (),
+                tuple(reading.unread),
             ),
             problems=[self._place(problem) for problem in reading.problems],
             previews=self.previews,
@@ -156,10 +157,12 @@ class _Assembly:
     def _kind(self, item: Item, index: int) -> str:
         if isinstance(item.value, Problem):
             self.reading.problems.append(attrs.evolve(item.value, index=index))
+            self.reading.leave_out(item.value)
             return ""
         kind = read_kind(item.value)
         if isinstance(kind, Problem):
             self.reading.problems.append(identified(kind, item.value, index))
+            self.reading.leave_out(item.value)
             return ""
         if not kind and not self._take_config(item.value, index):
             shown = printable(str(item.value.get("kind")), 80)
@@ -239,6 +242,7 @@ class _Assembly:
         for index, raw in endpoints:
             service = without.pop(_key(raw), None)
             if service is not None:
+                self.reading.note_truncated(raw)
                 self._keep_slices(slices_from_endpoints(service, raw), index)
         selecting = [service for service in without.values() if service.selector]
         if selecting and (pods or workloads):
@@ -325,6 +329,7 @@ class _Assembly:
         pods = maker.replicas(kind, raw)
         if isinstance(pods, Problem):
             self.reading.problems.append(attrs.evolve(pods, index=index))
+            self.reading.leave_out(raw)
             return []
         return pods
 
@@ -332,6 +337,7 @@ class _Assembly:
         if self.options.preview:
             return False
         namespace, name = _key(raw)
+        self.reading.leave_out(raw)
         self.reading.problems.append(
             Problem(
                 "has no address, and nothing is to be made up"
@@ -348,9 +354,11 @@ class _Assembly:
 
     def _keep_slices(self, slices: Iterable[Object], index: int | None) -> None:
         """Read derived slices; what they came from has been checked."""
-        reading = ObjectReading(lenient=True, slices=self.reading.slices)
+        reading = ObjectReading(lenient=True)
         for raw in slices:
             reading.read_one(raw, -1 if index is None else index)
+        for key, found in reading.slices.items():
+            self.reading.slices[key] = attrs.evolve(found, derived=True)
 
     def _place(self, problem: Problem) -> Problem:
         if problem.index is None or not 0 <= problem.index < len(self.items):

@@ -12,10 +12,11 @@ import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.model.kinds import is_empty_list
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
-from nptables.sources.text import Document, Input, parse_text, read_inputs
+from nptables.sources.text import Document, Input, PassedOver, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 
 # Above this, texts are not kept after loading only to tell lines later.
@@ -31,6 +32,8 @@ class Loaded:
     made up for objects that were never applied. `ignored` counts objects that decide no rule, by
     kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
+    `lenient` says whether the problems were got over. Where some of the input is no text of
+    objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -136,14 +139,18 @@ def _load(
             names.append(found.file or "")
             continue
         names.append(found.name)
+        if isinstance(found, PassedOver):
+            notes.append(printable(found.text, 1000))
+            continue
         documents, wrong = parse_text(found, progress)
         problems.extend(wrong)
         kept += len(found.text)
         notes.extend(_hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
-    if not items and not problems:
-        problems.append(_nothing(names))
+    if not problems and not any(_holds_objects(item) for item in items):
+        problems.append(_nothing(names, only_lists=bool(items)))
+        items = []
     return _finished(items, problems, notes, options, files=names, with_places=kept <= _KEPT_TEXT)
 
 
@@ -169,7 +176,7 @@ def _finished(
         notes=tuple(notes),
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
-        lenient=options.lenient,
+        lenient=options.lenient and not problems,
         usable=result.cluster,
         places=_places(flat) if with_places else {},
     )
@@ -201,11 +208,27 @@ def _hints(source: Input, documents: list[Document]) -> Iterator[str]:
         )
 
 
-def _nothing(names: list[str]) -> Problem:
+def _holds_objects(item: Item) -> bool:
+    """Whether anything but empty lists is in it."""
+    return any(not is_empty_list(inner.value) for inner in item.flattened())
+
+
+def _nothing(names: list[str], *, only_lists: bool) -> Problem:
+    file = names[0] if len(names) == 1 else None
+    if only_lists:
+        # An account that may not list Services gets the same, and all would look well.
+        return Problem(
+            "holds an empty list, so there is nothing to look at"
+            if file
+            else "the input holds empty lists only, so there is nothing to look at",
+            hint="an account without the right to read them may get it too: "
+            "try kubectl auth can-i list services -A",
+            file=file,
+        )
     return Problem(
         "there is no Kubernetes object in the input" if names else "there is no input",
         hint="a Service, EndpointSlice or Node as YAML or JSON",
-        file=names[0] if len(names) == 1 else None,
+        file=file,
     )
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nptables.cli import main
 from tests.support.scenarios import FIXTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CASES = FIXTURES / "cases"
 V6, HALF, TWO = CASES / "v6-dump", CASES / "nat-only", CASES / "nodeport-only-on-pod-node"
@@ -75,6 +79,18 @@ def test_an_ipv6_dump_is_compared_with_the_rules_of_ipv6(
     assert "ci/reg" not in shown
 
 
+@pytest.mark.parametrize("command", [["check"], ["render", "-o", "restore"]])
+def test_every_command_knows_an_ipv6_dump(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = ["--current", str(V6 / "dump6.txt"), "--node", "node-a"]
+
+    main([*command, str(V6 / "cluster.yaml"), *read])
+    assert "read as IPv6 (-6)" in capsys.readouterr().err
+    assert main([*command, str(V6 / "cluster.yaml"), *read, "-4"]) == 2
+    assert "these are rules of IPv6, and IPv4 was asked for" in capsys.readouterr().err
+
+
 def test_without_filter_nothing_arrives_for_sure(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (HALF / "cluster.yaml", "--save", HALF / "dump.txt")
 
@@ -129,6 +145,36 @@ def test_without_filter_it_is_open_who_refuses(capsys: pytest.CaptureFixture[str
         passes("filter"): {"node"},
         not_at_hand("filter", "stops the packet"): {"unknown"},
     }
+
+
+@pytest.mark.parametrize("table", ["filter", "nat"])
+@pytest.mark.parametrize("dump", [HALF / "dump.txt", TWO / "dump-b.txt"])
+def test_nothing_arrives_for_sure_through_a_table_that_cannot_be_printed(
+    dump: Path, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The words are those of iptables-nft-save 1.8.9, beside what else the dump has."""
+    said = tmp_path / "dump.txt"
+    said.write_text(f"# Table `{table}' is incompatible, use 'nft' tool.\n{dump.read_text()}")
+
+    assert trace(dump.parent / "cluster.yaml", "--save", said, to="nodeport:31080") == 1
+
+    shown = capsys.readouterr().out
+    assert not shown.startswith("arrives")
+    assert f"table {table} of node-a, which iptables cannot print," in shown
+
+
+def test_chains_of_nfts_own_that_a_dump_leaves_out_are_mentioned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = tmp_path / "dump.txt"
+    said.write_text(
+        "# Table `filter' contains incompatible base-chains, use 'nft' tool to list them.\n"
+        + (TWO / "dump-b.txt").read_text()
+    )
+
+    trace(TWO / "cluster.yaml", "--save", said, to="nodeport:31080", node="node-b")
+
+    assert "warning: table filter has chains of nft's own" in capsys.readouterr().err
 
 
 def test_what_is_assumed_of_another_node_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nptables import InvalidInput
 from nptables.sources import load
 
 if TYPE_CHECKING:
@@ -66,6 +67,105 @@ def test_a_directory_without_manifests_is_a_mistake(tmp_path: Path) -> None:
         f"{tmp_path}: has no .yaml, .yml or .json file in it "
         "(sub-directories are not searched: name them one by one)"
     )
+
+
+def test_what_kustomize_and_helm_keep_in_a_directory_is_passed_over_with_a_word(
+    tmp_path: Path, manifest: Path
+) -> None:
+    assert manifest.parent == tmp_path
+    (tmp_path / "kustomization.yaml").write_text("resources: [node.yaml]\n")
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    (tmp_path / "values.yaml").write_text("replicas: 2\n")
+
+    loaded = load(tmp_path)
+
+    assert list(loaded.cluster.nodes) == ["node1"]
+    assert loaded.notes == (
+        (
+            f"passed over in {tmp_path}: kustomization.yaml, which is for kustomize "
+            f"(kubectl kustomize {tmp_path} | nptables ... -)"
+        ),
+        (
+            f"passed over in {tmp_path}: Chart.yaml, values.yaml, which are for Helm "
+            f"(helm template {tmp_path} | nptables ... -)"
+        ),
+    )
+
+
+def test_the_templates_of_a_chart_are_no_manifests(tmp_path: Path, manifest: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    for name in ("a.yaml", "b.yaml", "c.yaml", "d.yaml", "NOTES.txt"):
+        (templates / name).write_text("{{ if .Values.x }}\n")
+
+    loaded = load(templates, manifest)
+
+    assert list(loaded.cluster.nodes) == ["node1"]
+    assert loaded.notes == (
+        (
+            f"passed over in {templates}: a.yaml, b.yaml, c.yaml and 1 more, which are for Helm "
+            f"(helm template {tmp_path} | nptables ... -)"
+        ),
+    )
+    assert only_problem(templates).startswith(f"{templates}: there is no Kubernetes object")
+
+
+def test_what_is_for_a_tool_is_read_where_it_is_named_itself(tmp_path: Path) -> None:
+    path = tmp_path / "kustomization.yaml"
+    path.write_text("resources: [node.yaml]\n")
+
+    assert "has no kind" in only_problem(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": []}',
+        '{"apiVersion": "v1", "kind": "List", "items": []}',
+        '{"apiVersion": "v1", "kind": "ServiceList", "items": null}',
+        '{"apiVersion": "v1", "kind": "List", "items": [{"kind": "List", "items": []}]}',
+    ],
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_an_empty_list_is_a_mistake_because_a_list_without_rights_is_as_empty(
+    tmp_path: Path,
+    text: str,
+    lenient: bool,  # noqa: FBT001
+) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(text)
+
+    loaded = load(path, lenient=lenient)
+
+    assert not loaded.lenient
+    assert [str(problem) for problem in loaded.problems] == [
+        (
+            f"{path}: holds an empty list, so there is nothing to look at (an account without the "
+            "right to read them may get it too: try kubectl auth can-i list services -A)"
+        )
+    ]
+
+
+def test_an_empty_list_beside_objects_is_no_mistake(tmp_path: Path, manifest: Path) -> None:
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+
+    assert list(load(empty, manifest).cluster.nodes) == ["node1"]
+
+
+@pytest.mark.parametrize("text", [None, b"\xff", b"kind: [\n"])
+def test_no_leniency_makes_a_cluster_of_what_cannot_be_read(
+    tmp_path: Path, manifest: Path, text: bytes | None
+) -> None:
+    other = tmp_path / "other.yaml"
+    if text is not None:
+        other.write_bytes(text)
+
+    loaded = load(manifest, other, lenient=True)
+
+    with pytest.raises(InvalidInput):
+        _ = loaded.cluster
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
+import attrs
 import click
 
 import nptables
-from nptables.checks import Finding, Severity, check_cluster, check_node, chosen
+from nptables.checks import (
+    CODES,
+    Finding,
+    NodeState,
+    Severity,
+    arranged,
+    check_cluster,
+    check_connections,
+    check_node,
+    chosen,
+)
+from nptables.checks.finding import fits
 from nptables.checks.reports import github_lines, to_sarif
+from nptables.cli.dumps import read_current
 from nptables.cli.options import (
+    Inputs,
     family_options,
     manifest_options,
     node_options,
     read_config,
     read_inputs,
     read_manifests,
+    with_shown_facts,
 )
-from nptables.cli.output import coloured, print_json
+from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.errors import printable
+from nptables.family import Family
+from nptables.iptables.changes import diff
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model.reading import nearest, quoted
+from nptables.sources import Loaded, read_text
+from nptables.translation import translate
+from nptables.translation.flows import listed_flows
+
+
+def _codes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:  # noqa: ARG001
+    """The codes of an option that may be repeated, and may hold commas; each must mean one."""
+    words = [word.strip() for value in values for word in value.split(",")]
+    for word in words:
+        if not any(fits(code, word) for code in CODES.values()):
+            raise click.BadParameter(f"there is no code {quoted(word)} ({_meant(word)})")
+    return words
+
+
+def _meant(word: str) -> str:
+    """A hint at the code that has all characters but one in common, or at a name like it."""
+    for code in CODES:
+        same = sum(one == other for one, other in zip(word.upper(), code, strict=False))
+        if len(word) == len(code) == same + 1:
+            return f"did you mean {code}?"
+    names = [code.name for code in CODES.values()]
+    return nearest(word, names) or "docs/checks.md has them all"
+
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
@@ -30,14 +73,34 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @family_options("both")
 @click.option("--live", is_flag=True, help="Also look at the tables and settings of this node.")
 @click.option(
+    "--current",
+    "current_path",
+    metavar="DUMP",
+    help="Also look at the tables in a node's iptables-save output, or '-'.",
+)
+@click.option(
+    "--conntrack",
+    "connections_path",
+    metavar="FILE",
+    help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
     show_default=True,
 )
-@click.option("--select", multiple=True, metavar="CODE", help="Only these codes, such as NPT1.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="All but these codes.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="CODE",
+    callback=_codes,
+    help="Only these codes, or all that begin so, such as NPT1.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", callback=_codes, help="All but these codes."
+)
 @click.option(
     "--severity",
     type=click.Choice(["info", "warning", "error"]),
@@ -49,24 +112,32 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 def command(
     *,
     live: bool,
+    current_path: str | None,
+    connections_path: str | None,
     output: str,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
+    select: list[str],
+    ignore: list[str],
     severity: str,
     exit_zero: bool,
     **options: Any,
 ) -> int:
-    """Find mistakes in manifests, and with --live on this node; exit 1 if there are any.
+    """Find mistakes in manifests, and with --live or --current on a node; exit 1 if there are any.
 
     Without --node every Node in the input is looked at. docs/checks.md has a paragraph for
     each code.
     """
+    if live and current_path is not None:
+        raise click.UsageError("--live and --current exclude each other")
+    checked = _read(live=live, of_a_dump=current_path is not None, **options)
+    evidence = _Evidence(live, current_path, connections_path)
     found = chosen(
-        _findings(live=live, **options),
-        select=_listed(select),
-        ignore=_listed(ignore),
+        arranged(_findings(checked, evidence, options["family"])),
+        select=select,
+        ignore=ignore,
         severity=Severity[severity.upper()],
     )
+    if not checked.loaded.cluster.services:
+        say("there is no Service in the input, so none was checked")
     if output == "json":
         print_json({"findings": [finding.to_json() for finding in found]})
     elif output == "sarif":
@@ -74,61 +145,124 @@ def command(
     elif output == "github":
         for line in github_lines(found):
             click.echo(line)
-    else:
+    elif found or checked.loaded.cluster.services:
         _print(found)
     return 1 if found and not exit_zero else 0
 
 
-def _listed(words: tuple[str, ...]) -> list[str]:
-    """Codes of an option that may be repeated, and may hold commas."""
-    return [code.strip() for word in words for code in word.split(",")]
+@attrs.frozen
+class _Checked:
+    """What is looked at: the nodes are all that the cluster has where none is named."""
+
+    loaded: Loaded
+    config: ProxyConfig
+    inputs: Inputs | None = None
 
 
-def _findings(*, live: bool, **options: Any) -> Iterator[Finding]:
-    if live or options["node_name"] is not None:
+@attrs.frozen
+class _Evidence:
+    """What of a node is looked at besides the manifests: files by their paths."""
+
+    live: bool
+    dump: str | None
+    connections: str | None
+
+
+def _read(*, live: bool, of_a_dump: bool, **options: Any) -> _Checked:
+    if live or of_a_dump or options["node_name"] is not None:
         inputs = read_inputs(**options)
-        loaded, config, nodes = inputs.loaded, inputs.config, [inputs.node]
-    else:
-        loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-        config, nodes = read_config(options["config_path"], loaded.proxy_config), None
+        if live:
+            from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
+
+            inputs = with_live_facts(inputs, options["facts_path"])
+        return _Checked(inputs.loaded, inputs.config, inputs)
+    loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
+    return _Checked(loaded, read_config(options["config_path"], loaded.proxy_config))
+
+
+def _findings(checked: _Checked, evidence: _Evidence, family: Family | None) -> Iterator[Finding]:
+    loaded, inputs = checked.loaded, checked.inputs
+    nodes = None if inputs is None else [inputs.node]
     yield from check_cluster(
-        loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
+        loaded.cluster,
+        checked.config,
+        nodes=nodes,
+        pods=loaded.pods,
+        place=loaded.place,
     )
-    if live:
-        yield from _live_findings(inputs, options)
+    if evidence.connections is not None:
+        looked_at = nodes or list(loaded.cluster.nodes.values()) or [loaded.cluster.node()]
+        listing = read_text(evidence.connections)
+        yield from _connections(listing, loaded.cluster, looked_at, checked.config)
+    if evidence.dump is not None and inputs is not None:
+        yield from _dump_findings(evidence.dump, inputs, family)
+    if evidence.live and inputs is not None:
+        yield from _live_findings(inputs, family)
 
 
-def _live_findings(inputs: Any, options: dict[str, Any]) -> Iterator[Finding]:
-    from nptables.cli.node import each_family, with_live_facts  # noqa: PLC0415 (needs the kernel)
+def _connections(
+    listing: str, cluster: Cluster, nodes: Sequence[Node], config: ProxyConfig
+) -> Iterator[Finding]:
+    """Connections in a listing that the rules of none of the nodes would make."""
+    for family in Family:
+        made = [translate(cluster, node, config, family) for node in nodes]
+        yield from check_connections(listed_flows(listing, family), made)
+
+
+def _dump_findings(path: str, inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    current = read_current(path, asked)
+    inputs = with_shown_facts(attrs.evolve(inputs, family=current.family), current)
+    desired = inputs.translate()
+    plan = diff(current, desired)
+    if absent := [name for name in plan.tables if name not in current.tables]:
+        say(f"the dump has no table {', '.join(absent)}: nothing is said of it", kind="warning")
+        kept = {name: table for name, table in plan.tables.items() if name in current.tables}
+        plan = attrs.evolve(plan, tables=kept)
+    yield from check_node(NodeState(inputs.node.name, plan), inputs.config, desired.context)
+
+
+def _live_findings(inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    from nptables.cli.node import each_family  # noqa: PLC0415 (needs the kernel)
     from nptables.kernel.node.observing import observe  # noqa: PLC0415
     from nptables.kernel.whole_node import look  # noqa: PLC0415
 
-    inputs = with_live_facts(inputs, options["facts_path"])
-    for family, change in each_family(
-        options["family"], lambda family: look(inputs.translate(family))
-    ):
+    for family, change in each_family(asked, lambda family: look(inputs.translate(family))):
         state = observe(
             inputs.node.name, change.plan, change.backend.name, warnings=change.warnings
         )
+        say_all(state.unseen, kind="warning")
         yield from check_node(state, inputs.config, inputs.translate(family).context)
 
 
+# Of more findings with one code than this only the first are printed.
+_MOST_PRINTED = 20
+
+
 def _print(findings: list[Finding]) -> None:
-    for finding in findings:
-        line = str(finding)
-        if coloured():
-            word = finding.what.severity.word
-            painted = click.style(word, fg=_COLOURS[finding.what.severity], bold=True)
-            line = line.replace(f"{word} {finding.what.code}", f"{painted} {finding.what.code}", 1)
-        click.echo(line)
-        click.echo(f"    {printable(finding.what.effect, 1000)}")
-        click.echo(f"    do: {printable(finding.what.remedy, 1000)}")
+    for (severity, what), group in groupby(findings, lambda f: (f.severity, f.what)):
+        found = list(group)
+        # One line a finding, for whoever reads them with a program.
+        for finding in found[:_MOST_PRINTED]:
+            line = str(finding)
+            if coloured():
+                painted = click.style(severity.word, fg=_COLOURS[severity], bold=True)
+                said = f"{severity.word} {what.code}"
+                line = line.replace(said, f"{painted} {what.code}", 1)
+            click.echo(line)
+        if len(found) > _MOST_PRINTED:
+            rest = found[_MOST_PRINTED:]
+            objects = len({finding.subject for finding in rest})
+            about = "1 more object" if objects == 1 else f"{objects} more objects"
+            click.echo(f"... and {len(rest)} more {what.code} about {about} (-o json has all)")
+        click.echo(folded(printable(what.effect, 1000), indent="    ", further=""))
+        click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
     if findings:
         counts = {
-            severity: sum(finding.what.severity is severity for finding in findings)
+            severity: sum(finding.severity is severity for finding in findings)
             for severity in reversed(Severity)
         }
-        said = [f"{count} {severity.word}" for severity, count in counts.items() if count]
-        click.echo(f"{len(findings)} findings: {', '.join(said)}", err=True)
+        counted = [f"{count} {severity.word}" for severity, count in counts.items() if count]
+        total = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+        click.echo(f"{total}: {', '.join(counted)}", err=True)
     else:
         click.echo("no findings", err=True)

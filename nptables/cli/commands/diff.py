@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
-from nptables.cli.dumps import read_dump
+from nptables.cli.dumps import read_current
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
@@ -17,13 +18,17 @@ from nptables.cli.options import (
     manifest_options,
     node_options,
     read_inputs,
+    refuse_both_families,
+    with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
 from nptables.sources import Loaded, Place, where_changed
+from nptables.translation import Translation
 from nptables.translation.explanation.grouping import service_groups
+from nptables.translation.signs import suspicions
 
 
 @click.command("diff")
@@ -58,14 +63,18 @@ def command(
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
-        current = read_dump(current_path, options["family"])
+        refuse_both_families("a dump is of one family")
+        current = read_current(current_path, options["family"])
         inputs = read_inputs(**{**options, "family": current.family})
+        inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
+        _warn(plans[0], inputs)
     else:
         before, inputs = _two_inputs(options)
         old = before.loaded
         families = (options["family"],) if options["family"] else Family
         plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
+    _say_suspicions(plans, inputs)
     if output == "github":
         for plan in plans:
             _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
@@ -81,7 +90,30 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
         family, lambda each: look(inputs.translate(each), backend=backend)
     ):
         say_all(change.warnings, kind="warning")
+        _warn(change.plan, inputs)
         yield change.plan
+
+
+def _warn(plan: Plan, inputs: Inputs) -> None:
+    """Say what is wrong in chains that others keep too: those rules are never in a plan."""
+    say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
+
+
+def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
+    """Name the configuration that a node's rules look made with, where it is not the one here."""
+    found: dict[str, dict[str, None]] = {}
+    for plan in filter(None, plans):
+        # Two sets of manifests are compared under one configuration.
+        if not isinstance(plan.before, Translation) and isinstance(plan.desired, Translation):
+            for suspicion in suspicions(plan.before, plan.desired, inputs.node):
+                found.setdefault(suspicion.field, {})[suspicion.value] = None
+    if found:
+        fields = ", ".join(f"{field}: {' and '.join(values)}" for field, values in found.items())
+        say(
+            f"the node's rules look made with another configuration, one with {fields}: "
+            "give the node's own with --config",
+            kind="warning",
+        )
 
 
 def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from nptables.cli.dumps import read_dump
+from nptables.cli.dumps import read_current
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -15,9 +16,11 @@ from nptables.cli.options import (
     node_options,
     parse_service_key,
     read_inputs,
+    refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
+from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
 from nptables.translation import Translation
@@ -55,6 +58,7 @@ def command(
     EndpointSlices and Nodes of the cluster, such as `kubectl get
     svc,endpointslices,nodes -A -o json` gives.
     """
+    refuse_both_families("the rules of one family are printed at a time; render once for each")
     if current_path is not None and output != "restore":
         raise click.UsageError("--current goes with -o restore")
     if explain and output != "save":
@@ -64,7 +68,7 @@ def command(
             "--service does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
-    current = None if current_path is None else read_dump(current_path, options["family"])
+    current = None if current_path is None else read_current(current_path, options["family"])
     if current is not None:
         options["family"] = current.family
     inputs = read_inputs(**options)
@@ -72,15 +76,25 @@ def command(
     translation = inputs.translate()
     ruleset = translation if key is None else narrowed_to(translation, key)
     if output == "json":
-        from nptables.rendering.document import to_document  # noqa: PLC0415 - parses every rule
-
-        print_json(to_document(ruleset, translation, key))
+        _print_document(ruleset, translation, key)
     elif output == "restore":
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
     _say_what_is_odd(translation, key, inputs)
     return 0
+
+
+def _print_document(
+    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None
+) -> None:
+    from nptables.rendering.document import to_document  # noqa: PLC0415 - parses rules
+    from nptables.rendering.document_text import to_json  # noqa: PLC0415
+
+    if sys.stdout.isatty():
+        print_json(to_document(ruleset, translation, key))
+    else:
+        sys.stdout.write(to_json(ruleset, translation, key) + "\n")
 
 
 def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:

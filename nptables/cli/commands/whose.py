@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nptables.cli.options import manifest_options, read_manifests
-from nptables.cli.output import print_json, say
+from nptables.cli.output import folded, print_json, say
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
@@ -27,7 +27,7 @@ def command(
         print_json([owner.to_dict() for owner in found])
     else:
         for owner in found:
-            click.echo(str(owner))
+            click.echo(folded(str(owner)))
     if not found:
         say(
             f"{chain} belongs to every Service: it is one of kube-proxy's fixed chains"

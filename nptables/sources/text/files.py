@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -39,11 +39,20 @@ class Input:
     text: str
 
 
-def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | Problem]:
+@attrs.frozen
+class PassedOver:
+    """Files of a directory that are no manifests, and in `text` what they are instead."""
+
+    name: str
+    text: str
+
+
+def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | PassedOver | Problem]:
     """The text of every file that `paths` name, or the problem with it.
 
     A directory stands for the .yaml, .yml and .json files in it, sorted by name, without those
-    of its sub-directories, as `kubectl -f` has it; `-` is standard input.
+    of its sub-directories, as `kubectl -f` has it; `-` is standard input. What tools that make
+    manifests keep there for themselves is passed over, unless it is named itself.
     """
     seen_stdin = False
     for path in [os.fspath(path) for path in paths]:
@@ -71,16 +80,26 @@ def _is_directory(path: str) -> bool:
         return False
 
 
-def _read_directory(directory: Path) -> Iterator[Input | Problem]:
+def _read_directory(directory: Path) -> Iterator[Input | PassedOver | Problem]:
     try:
         entries = sorted(directory.iterdir())
     except OSError as error:
         yield Problem(f"cannot be read: {_reason(error)}", file=str(directory))
         return
+    for_tools: set[str] = set()
+    for names, tool, command in _for_tools(directory, entries):
+        for_tools.update(names)
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        are = "which is" if len(names) == 1 else "which are"
+        yield PassedOver(
+            str(directory),
+            f"passed over in {directory}: {listed}, {are} for {tool} ({command} | nptables ... -)",
+        )
     files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
     for file in files:
-        yield _read(str(file))
-    if not files:
+        if file.name not in for_tools:
+            yield _read(str(file))
+    if not files and not for_tools:
         below = any(entry.is_dir() for entry in entries)
         yield Problem(
             f"has no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file in it",
@@ -89,10 +108,30 @@ def _read_directory(directory: Path) -> Iterator[Input | Problem]:
         )
 
 
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_CHART = "Chart.yaml"
+
+
+def _for_tools(directory: Path, entries: Sequence[Path]) -> Iterator[tuple[list[str], str, str]]:
+    """Files that are there for a tool, the tool, and how it is asked for manifests."""
+    names = [entry.name for entry in entries if not entry.is_dir()]
+    if found := [name for name in names if name in _KUSTOMIZATIONS]:
+        yield found, "kustomize", f"kubectl kustomize {directory}"
+    if _CHART in names:
+        found = [name for name in names if name == _CHART or name.startswith("values.")]
+        yield found, "Helm", f"helm template {directory}"
+    chart = directory.absolute().parent
+    if directory.absolute().name == "templates" and (chart / _CHART).is_file():
+        found = [name for name in names if name.lower().endswith(SUFFIXES)]
+        yield found, "Helm", f"helm template {chart}"
+
+
 def _read(path: str) -> Input | Problem:
     name = STDIN_NAME if path == STDIN else path
     if not path:
         return Problem("a file name is empty", hint="name a file, or - for standard input")
+    if path == STDIN and sys.stdin is None:
+        return Problem("cannot be read: it is closed", file=name)
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
     except FileNotFoundError:

@@ -20,6 +20,8 @@ from nptables.tracing.surroundings.sources import best_source
 
 LOOPBACK = "lo"
 _THIS_NETWORK = net("0.0.0.0/8")
+# Stands for any address of the IPv6 Internet (RFC 4291, section 2.4).
+_GLOBAL = "2000::"
 _LISTED_NODES = 100
 
 
@@ -88,6 +90,8 @@ class Network:
         if isinstance(address, str):
             local = address in self.own or self._loopback.holds(number(address))
             return self._at(interface, self._with_address(address)) if local else False
+        if address.node:
+            return self._at(interface, frozenset()) if address.node == self.node.name else False
         answers = {address.is_in(own) for own in self._own_nets}
         return False if answers == {False} else None
 
@@ -115,6 +119,15 @@ class Network:
         net/ipv6/route.c).
         """
         return self.family is Family.IPV6 and self.is_loopback(address)
+
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name.
+
+        Who lists `lo` lists all interfaces, as `ip addr` and `nptables facts` do; a list by hand
+        has the addresses that matter.
+        """
+        listed = self.node.facts.interfaces or {}
+        return LOOPBACK in listed and name not in listed
 
     def is_loopback(self, address: Address) -> bool:
         """Whether an address is surely a loopback address."""
@@ -159,11 +172,11 @@ class Network:
 
         `came_through` is the interface through which they came in, empty for the node's own.
         """
-        if isinstance(address, Somewhere):
-            return self._default_route() if address.outside else Route()
         bound = came_through != "" and self._is_bound(address)
         if self.is_local(address) and not bound:
             return Route(LOOPBACK)
+        if isinstance(address, Somewhere):
+            return self._default_route() if address.outside else Route()
         wanted = number(address)
         best = None
         for network, route in self._routes:
@@ -186,7 +199,7 @@ class Network:
 
     def source_for(self, destination: Address) -> Address:
         """The source that the node itself gives to packets for a destination."""
-        if isinstance(destination, str) and self.is_local(destination):
+        if self.is_local(destination):
             if self.is_loopback(destination) and self.family is Family.IPV4:
                 return "127.0.0.1"
             return destination
@@ -198,13 +211,27 @@ class Network:
             return found
         return self.node.address(self.family)
 
+    def usual_address(self) -> Address:
+        """The address that others reach the node by: that of its Node object, else of its uplink.
+
+        Where neither is known it is one of its addresses, whichever.
+        """
+        known = self.node.address(self.family)
+        if any(known == address for _, address in self.node.addresses):
+            return known
+        outside = self.outside()
+        uplink = self.route(outside).interface
+        if uplink is None or self.family is Family.IPV4:
+            return self.address_on(uplink, outside)
+        return self.address_on(uplink, _GLOBAL)
+
     def address_on(self, interface: str | None, destination: Address) -> Address:
         """The address that the kernel takes for packets that leave through an interface.
 
         In IPv4 the one whose network holds the next hop, else the first of the interface, else
         the first of any (`inet_select_addr` in net/ipv4/devinet.c).
         """
-        mine = Somewhere.of(f"an address of {self.node.name}", self.family)
+        mine = Somewhere.of_node(self.node.name, self.family)
         if interface is None or not self.has_interfaces:
             return mine
         if self.family is Family.IPV6:
@@ -226,15 +253,15 @@ class Network:
         for name, entry in self._interfaces:
             if name == interface:
                 return _host(entry)
-        return Somewhere.of(f"an address of {self.node.name}", self.family)
+        return Somewhere.of_node(self.node.name, self.family)
 
     def place(self, address: Address) -> Place:
         """Where an address is."""
         here = self.node.name
-        if isinstance(address, Somewhere):
-            return Place(Site.UNKNOWN)
         if self.is_local(address):
             return Place(Site.HERE, here)
+        if isinstance(address, Somewhere):
+            return Place(Site.OTHER_NODE if address.node else Site.UNKNOWN, address.node)
         if any(network_contains(cidr, address) for cidr in self.node.pod_cidrs):
             return Place(Site.POD_HERE, here)
         for name, node in self._others():

@@ -9,6 +9,7 @@ entry, so the second time nat is not looked at.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import attrs
@@ -20,7 +21,8 @@ from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add,
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.surroundings.network import LOOPBACK, Network
 from nptables.tracing.walking.rulebook import Rulebook
-from nptables.tracing.walking.walker import Budget, End, Ended, Walker
+from nptables.tracing.walking.steps import End, Ended
+from nptables.tracing.walking.walker import Budget, Walker
 
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")
@@ -50,7 +52,7 @@ class Terrain:
     """What rules on one node may look at while one packet passes it."""
 
     network: Network
-    book: Rulebook
+    books: Sequence[Rulebook]
     packet: Packet
     original: State
     from_node: bool
@@ -98,9 +100,14 @@ class Terrain:
         """The kind of route that ends packets to an address."""
         return self.network.refusal(address)
 
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
+        return self.network.lacks_interface(name)
+
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain translates to, where it does."""
-        return self.book.endpoint_behind(chain)
+        found = {book.endpoint_behind(chain) for book in self.books} - {None}
+        return found.pop() if len(found) == 1 else None
 
     def set_holds(self, name: str, sides: tuple[Side, ...]) -> bool | None:
         """Whether a set whose members are known holds a packet."""
@@ -124,7 +131,7 @@ class Leg:
     def __init__(self, terrain: Terrain, questions: Questions, budget: Budget) -> None:
         self._terrain = terrain
         self._network = terrain.network
-        self._walker = Walker(terrain.book, terrain, questions, budget)
+        self._walker = Walker(terrain.books, terrain, questions, budget, terrain.unknown_tables)
         self.left: list[Left] = []
 
     @property
@@ -190,10 +197,7 @@ class Leg:
             if table == "nat":
                 apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
                 flows = {s: f for s, f in flows.items() if s.tracking == "NEW"}
-            if table in self._terrain.unknown_tables:
-                flows = self._walker.unknown_table(hook, table, flows)
-            else:
-                flows = self._walker.table(hook, table, flows)
+            flows = self._walker.table(hook, table, flows)
             if table == "raw":
                 flows = self._tracked(flows)
             if apart:

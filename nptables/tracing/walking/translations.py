@@ -14,6 +14,7 @@ import attrs
 from nptables.family import Family
 from nptables.iptables.rule import Target
 from nptables.iptables.values import port as port_number
+from nptables.model.addresses import parse_ip
 from nptables.tracing.state import State
 from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, number
 
@@ -149,7 +150,7 @@ def nat_range(text: str) -> Range:
     if ports_text:
         low, _, high = ports_text.partition("/")[0].partition("-")
         ports = port_number(low), port_number(high or low)
-    first, _, last = address_text.strip("[]").partition("-")
+    first, _, last = (_canonical(part) for part in address_text.strip("[]").partition("-"))
     if not first:
         return Range(None, ports)
     ends = number(first), number(last or first)
@@ -157,6 +158,10 @@ def nat_range(text: str) -> Range:
         return Range(first, ports)
     common = _common(*ends, Family.of(first).host_prefix)
     return Range(Somewhere(f"one of {first} to {last}", common), ports, ends)
+
+
+def _canonical(text: str) -> str:
+    return parse_ip(text) or text
 
 
 def _common(first: int, last: int, bits: int) -> Net:

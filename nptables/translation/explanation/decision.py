@@ -121,21 +121,35 @@ def skip_reason(service: Service, family: Family) -> Reason:
 def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     service, selection, context = decision.service, decision.selection, decision.context
     external = externally_reachable(service, port, context.family)
-    yield from _outcome(service, selection, context, external=external)
+    unread = unread_reason(service, decision.cluster)
+    if unread is not None:
+        yield unread
+    yield from _outcome(decision, external=external)
     if not selection.known:
-        yield from _why_none_known(decision, port)
+        yield from () if unread is not None else _why_none_known(decision, port)
     else:
         yield from _conditions(selection)
         yield from _topology(service, selection, context)
     yield from _frontends(service, context)
 
 
-def _outcome(
-    service: Service, selection: Selection, context: Context, *, external: bool
-) -> Iterator[Reason]:
-    node = context.node_name
+def unread_reason(service: Service, cluster: Cluster) -> Reason | None:
+    """What may hold endpoints of a Service and was not read; None where all is known."""
+    unread = cluster.unread_about(service)
+    if not unread:
+        return None
+    return Reason(
+        "endpoints-unread", f"not all endpoints are known: {_list([str(u) for u in unread])}"
+    )
+
+
+def _outcome(decision: Decision, *, external: bool) -> Iterator[Reason]:
+    service, selection = decision.service, decision.selection
+    node = decision.context.node_name
     if not selection.usable_anywhere:
-        yield Reason("no-endpoints", "refused: no endpoint anywhere can take traffic")
+        unread = decision.cluster.unread_about(service)
+        where = "that was read" if unread else "anywhere"
+        yield Reason("no-endpoints", f"refused: no endpoint {where} can take traffic")
         return
     for what, local, applies in (
         ("internal", service.internal_policy_local, True),
