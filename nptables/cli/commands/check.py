@@ -23,13 +23,13 @@ from nptables.checks import (
 )
 from nptables.checks.finding import fits
 from nptables.checks.reports import github_lines, to_sarif
+from nptables.cli.dumps import read_current
 from nptables.cli.options import (
     Inputs,
     family_options,
     manifest_options,
     node_options,
     read_config,
-    read_current,
     read_inputs,
     read_manifests,
     with_shown_facts,
@@ -195,7 +195,7 @@ def _findings(checked: _Checked, evidence: _Evidence, family: Family | None) -> 
         listing = read_text(evidence.connections)
         yield from _connections(listing, loaded.cluster, looked_at, checked.config)
     if evidence.dump is not None and inputs is not None:
-        yield from _dump_findings(evidence.dump, inputs)
+        yield from _dump_findings(evidence.dump, inputs, family)
     if evidence.live and inputs is not None:
         yield from _live_findings(inputs, family)
 
@@ -209,9 +209,9 @@ def _connections(
         yield from check_connections(listed_flows(listing, family), made)
 
 
-def _dump_findings(path: str, inputs: Inputs) -> Iterator[Finding]:
-    current = read_current(path, inputs.family)
-    inputs = with_shown_facts(inputs, current)
+def _dump_findings(path: str, inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    current = read_current(path, asked)
+    inputs = with_shown_facts(attrs.evolve(inputs, family=current.family), current)
     desired = inputs.translate()
     plan = diff(current, desired)
     if absent := [name for name in plan.tables if name not in current.tables]:

@@ -9,6 +9,7 @@ import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.dumps import read_current
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
@@ -16,7 +17,6 @@ from nptables.cli.options import (
     live_options,
     manifest_options,
     node_options,
-    read_current,
     read_inputs,
     refuse_both_families,
     with_shown_facts,
@@ -34,7 +34,7 @@ from nptables.translation.signs import suspicions
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --current IPv4")
+@family_options("both, with --current that of the dump")
 @click.option(
     "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
 )
@@ -64,8 +64,8 @@ def command(
         plans = list(_live(backend, inputs, options["family"]))
     elif current_path is not None:
         refuse_both_families("a dump is of one family")
-        inputs = read_inputs(**options)
-        current = read_current(current_path, inputs.family)
+        current = read_current(current_path, options["family"])
+        inputs = read_inputs(**{**options, "family": current.family})
         inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
         _warn(plans[0], inputs)
