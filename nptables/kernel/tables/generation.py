@@ -50,10 +50,15 @@ class Commits:
         self._began = clock()
         self._first = now()
 
+    def made(self) -> int:
+        """How many there were until now."""
+        if self._first is not None:
+            self.count = (self._now() or self._first) - self._first
+        return self.count
+
     def starve(self) -> bool:
         """Whether it is time to give up."""
         took = self._clock() - self._began
-        if took < self.seconds or self._first is None:
+        if took < self.seconds:
             return False
-        self.count = (self._now() or self._first) - self._first
-        return self.count > (0 if took >= 2 * self.seconds else 1)
+        return self.made() > (0 if took >= 2 * self.seconds else 1)

@@ -127,7 +127,7 @@ class RestoreBackend:
             except SaveSyntaxError as error:
                 # iptables-nft-save that reads while others write prints chains twice.
                 reads += 1
-                if commits is not None and commits.starve():
+                if reads == _MOST_READS and commits is not None and commits.made():
                     raise self._starved(commits) from error
                 if reads == _MOST_READS:
                     message = f"{argv[-1]} printed what is no ruleset: {error}"
@@ -163,7 +163,7 @@ class RestoreBackend:
         return ReadingStarved(
             f"the {self.family.value} nft tables could not be read in {commits.seconds:g} s: other "
             f"programs changed them {changes} meanwhile, and iptables-nft-save starts over each "
-            "time; try again when they pause, or give it longer with --wait",
+            "time or prints what is torn; try again when they pause, or wait longer with --wait",
             commits=commits.count,
             seconds=commits.seconds,
         )
