@@ -12,10 +12,13 @@ from nptables.checks.finding import Code, Finding
 from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
+from nptables.model.backing import Backing
 from nptables.model.config import PRIMARY
 from nptables.model.service import DEFAULT_AFFINITY_SECONDS, zero_network
+from nptables.model.workloads import read_workloads
 from nptables.translation import Decision
 from nptables.translation.assembly import find_claims
+from nptables.translation.backing import Backed, backed, port_causes, readiness_causes
 from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
@@ -27,6 +30,8 @@ _LISTED = 8
 
 Place = Callable[[str, str, str, Path], tuple[str, int | None, int | None] | None]
 Pods = Sequence[Mapping[str, Any]]
+# The codes of findings by those of causes, which are their names.
+_OF_CAUSES = {code.name: code for code in codes.CODES.values()}
 
 
 def check_cluster(
@@ -43,8 +48,10 @@ def check_cluster(
     mappings, for what only they can tell. `place` says where an object was read: kind,
     namespace, name and field path to file, line and column.
     """
+    if pods:
+        cluster = _with_pods(cluster, pods)
     looked_at = list(cluster.nodes.values()) if nodes is None else list(nodes)
-    found = list(_findings(cluster, config or ProxyConfig(), looked_at, pods))
+    found = list(_findings(cluster, config or ProxyConfig(), looked_at))
     unique = dict.fromkeys(found)
     ordered = sorted(unique, key=lambda f: (f.kind, f.namespace, f.name, f.what.code, f.message))
     return [_placed(finding, place) for finding in ordered]
@@ -59,12 +66,10 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
     return attrs.evolve(finding, file=found[0], line=found[1], column=found[2])
 
 
-def _findings(
-    cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node], pods: Pods
-) -> Iterator[Finding]:
+def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> Iterator[Finding]:
     for service in cluster.services.values():
         yield from _about_spec(service)
-        yield from _target_ports(service, pods)
+        yield from _causes(service, cluster)
         for family in Family:
             if has_rules(service, family):
                 yield from _about_endpoints(service, cluster, config, nodes, family)
@@ -140,11 +145,16 @@ def _about_endpoints(
     family: Family,
 ) -> Iterator[Finding]:
     slices = cluster.slices_of(service)
+    standing = backed(cluster, service)
+    says_nothing = bool(standing.unknown) or _tells_all(standing, cluster)
+    explained = _ports_without_target(service, cluster)
     for position, port in enumerate(service.ports):
         where = ("spec", "ports", position)
         label = f'port "{port.name}"' if port.name else f"port {port.port}"
         known = port_endpoints(slices, port, family)
         if not known:
+            if says_nothing or position in explained:
+                continue
             yield from _nothing_known(service, cluster, position, label, family)
             continue
         if not any(endpoint.ready for _, endpoint in known):
@@ -169,6 +179,21 @@ def _about_endpoints(
             chosen.append((node, Decision(service, port, selection, context, cluster)))
         yield from _policies(service, chosen, label)
         yield from _hints(service, chosen, label)
+
+
+def _tells_all(standing: Backed, cluster: Cluster) -> bool:
+    """Whether the causes stand for the finding that there is no endpoint."""
+    listed = cluster.backing is None or cluster.backing.listed
+    return not listed and bool(standing.causes)
+
+
+def _ports_without_target(service: Service, cluster: Cluster) -> set[str | int]:
+    """The positions of ports for which a finding says that no Pod has their target."""
+    backing = cluster.backing
+    if backing is None or backing.listed:
+        return set()
+    codes_of_name = (codes.TARGET_PORT_UNKNOWN.name, codes.TARGET_PORT_PROTOCOL.name)
+    return {c.path[2] for c in port_causes(service, backing) if c.code in codes_of_name}
 
 
 def _nothing_known(
@@ -218,46 +243,35 @@ def _hints(
         yield _of(service, codes.HINTS_IGNORED, f"{label}: {text} (on {_list(names)})", "spec")
 
 
-def _target_ports(service: Service, pods: Pods) -> Iterator[Finding]:
-    selected = [pod for pod in pods if _selects(service, pod)]
-    if not selected or not service.selector:
-        return
-    for position, port in enumerate(service.ports):
-        if isinstance(port.target_port, int):
-            continue
-        offered = {pair for pod in selected for pair in _container_ports(pod)}
-        if (port.target_port, port.protocol) not in offered:
-            listed = _list(sorted(f"{name}/{protocol}" for name, protocol in offered))
-            yield _of(
-                service,
-                codes.TARGET_PORT_UNKNOWN,
-                f'no Pod has a {port.protocol} port named "{port.target_port}"; '
-                f"they have {listed or 'none with a name'}",
-                "spec",
-                "ports",
-                position,
-                "targetPort",
-            )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _selects(service: Service, pod: Mapping[str, Any]) -> bool:
-    metadata = _mapping(pod.get("metadata"))
-    labels = _mapping(metadata.get("labels"))
-    return (metadata.get("namespace") or "default") == service.namespace and all(
-        labels.get(key) == value for key, value in service.selector.items()
+def _with_pods(cluster: Cluster, pods: Pods) -> Cluster:
+    """The cluster with Pods that were read beside it, whatever they lack to be objects."""
+    named = ({**pod, "apiVersion": "v1", "kind": "Pod"} for pod in pods)
+    workloads = tuple(workload for pod in named for workload in read_workloads(pod))
+    backing = cluster.backing or Backing(listed=True)
+    return attrs.evolve(
+        cluster, backing=attrs.evolve(backing, workloads=(*backing.workloads, *workloads))
     )
 
 
-def _container_ports(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for container in _mapping(pod.get("spec")).get("containers") or ():
-        for port in _mapping(container).get("ports") or ():
-            name = _mapping(port).get("name")
-            if isinstance(name, str):
-                yield name, str(_mapping(port).get("protocol") or "TCP")
+def _causes(service: Service, cluster: Cluster) -> Iterator[Finding]:
+    """Why a Service has no endpoint, or not those that are meant, as far as workloads tell."""
+    backing = cluster.backing
+    if backing is None or service.type == "ExternalName":
+        return
+    found = list(port_causes(service, backing))
+    if any(has_rules(service, family) for family in Family):
+        found += [*backed(cluster, service).causes, *readiness_causes(service, backing)]
+    for cause in found:
+        yield Finding(
+            _OF_CAUSES[cause.code],
+            cause.text,
+            cause.kind,
+            cause.namespace,
+            cause.name,
+            cause.path,
+            fix=cause.fix,
+            related=tuple((side.subject, side.file, side.line) for side in cause.related),
+        )
 
 
 def _collisions(claims: Sequence[Claim], cluster: Cluster, family: Family) -> Iterator[Finding]:

@@ -39,7 +39,9 @@ class Code:
 class Finding:
     """One finding about one object; `kind` is `Node` or `Service`, `path` a field of it.
 
-    `file`, `line` and `column` (from 1) are known where the object was read from text.
+    `file`, `line` and `column` (from 1) are known where the object was read from text. `fix` is
+    what to write, where that is known; `related` is where the other side stands: object, file
+    and line. `set` is the set of a tree that it was found in.
     """
 
     what: Code
@@ -51,6 +53,14 @@ class Finding:
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    fix: str = ""
+    related: tuple[tuple[str, str, int | None], ...] = ()
+    set: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do: what to write where that is known, else what helps in general."""
+        return f"{self.fix[:1].upper()}{self.fix[1:]}." if self.fix else self.what.remedy
 
     @property
     def subject(self) -> str:
@@ -78,10 +88,15 @@ class Finding:
             "field": format_path(self.path),
             "message": self.message,
             "effect": self.what.effect,
-            "remedy": self.what.remedy,
+            "remedy": self.remedy,
             "file": self.file,
             "line": self.line,
             "column": self.column,
+            "related": [
+                {"object": subject, "file": file, "line": line}
+                for subject, file, line in self.related
+            ],
+            "set": self.set,
         }
 
 

@@ -49,12 +49,23 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
         if finding.line is not None:
             physical["region"] = {"startLine": finding.line}
         location["physicalLocation"] = physical
+    related = [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": file},
+                **({"region": {"startLine": line}} if line is not None else {}),
+            },
+            "message": {"text": subject},
+        }
+        for subject, file, line in finding.related
+    ]
     return {
         "ruleId": finding.what.code,
         "ruleIndex": used.index(finding.what.code),
         "level": _SARIF_LEVELS[finding.what.severity],
         "message": {"text": f"{finding.subject}: {finding.message}. {finding.what.effect}"},
         "locations": [location],
+        **({"relatedLocations": related} if related else {}),
     }
 
 
@@ -63,7 +74,7 @@ def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         yield workflow_command(
             _GITHUB_LEVELS[finding.what.severity],
-            f"{finding.subject}: {finding.message}. {finding.what.remedy}",
+            f"{finding.subject}: {finding.message}. {finding.remedy}",
             title=f"{finding.what.code} {finding.what.name}",
             file=finding.file,
             line=finding.line,

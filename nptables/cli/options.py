@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -12,11 +12,12 @@ from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, load, load_objects
+from nptables.sources import Loaded, Sets, load_objects, load_sets
 from nptables.sources import read_config as read_config_file
 from nptables.sources import read_facts as read_facts_file
 from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
+from nptables.translation.explanation.unknown import unknown_endpoints
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,6 +48,7 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
 
 
 _SETTINGS = "nptables.manifests"
+_MOST_PREVIEWS = 20
 
 
 def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
@@ -65,8 +67,8 @@ def manifest_options(command: Command) -> Command:
                 "more_files",
                 multiple=True,
                 metavar="FILE",
-                help="A manifest: YAML or JSON, a directory of them, or '-' for standard input. "
-                "The same as an argument.",
+                help="A manifest: YAML or JSON, a folder with manifests, kustomizations or charts, "
+                "or '-' for standard input. The same as an argument.",
             ),
             click.option(
                 "--lenient",
@@ -100,6 +102,31 @@ def manifest_options(command: Command) -> Command:
                 expose_value=False,
                 callback=_setting,
                 help="Where made-up node ports come from.",
+            ),
+            click.option(
+                "--exclude",
+                multiple=True,
+                metavar="GLOB",
+                expose_value=False,
+                callback=_setting,
+                help="Leave out of folders what this matches; hidden files and what .gitignore "
+                "names are left out anyway. May be repeated.",
+            ),
+            click.option(
+                "--no-render",
+                "no_render",
+                is_flag=True,
+                expose_value=False,
+                callback=_setting,
+                help="Start no kustomize, kubectl or helm for kustomizations and charts.",
+            ),
+            click.option(
+                "--values",
+                multiple=True,
+                metavar="FILE",
+                expose_value=False,
+                callback=_setting,
+                help="Values for charts in folders, over those of the chart. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
@@ -200,39 +227,90 @@ def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool
 
 
 def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
-    """The manifests, or the cluster, of a command line.
+    """The manifests, or the cluster, of a command line; of a tree, the only set that it holds.
 
     Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
     """
+    sets = read_sets(files, more_files, lenient=lenient)
+    loaded = sets.only
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    if loaded.problems and not loaded.lenient:
+        raise InvalidInput(loaded.problems)
+    say_what_was_read(loaded)
+    return loaded
+
+
+def read_sets(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Sets:
+    """What a command line names, set by set, and what was passed over said."""
     settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
     paths = (*files, *more_files)
     kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
     if kubeconfig is not None or context is not None:
         if paths:
             raise click.UsageError("a cluster and FILEs together: name one of the two")
-        loaded = _read_cluster(kubeconfig, context)
-    elif paths:
-        loaded = _read_files(paths, settings, lenient=lenient)
-    else:
+        return Sets((_read_cluster(kubeconfig, context),))
+    if not paths:
         raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    if loaded.problems and not loaded.lenient:
-        raise InvalidInput(loaded.problems)
+    sets = _read_files(paths, settings, lenient=lenient)
+    say_all((str(one) for one in sets.passed_over if one.grave), kind="warning")
+    say_all(sets.notes, kind="note")
+    if is_verbose():
+        say_all((f"passed over: {one}" for one in sets.passed_over if not one.grave), kind="note")
+    elif counted := sets.counted():
+        say(f"passed over: {counted}; -v lists them")
+    return sets
+
+
+def is_verbose() -> bool:
+    """Whether the command line asks for more words."""
+    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
+    return bool(settings.get("verbose"))
+
+
+def say_what_was_read(loaded: Loaded) -> None:
+    """Say what is odd about one input, and what was made up for it."""
     say_all(loaded.problems, kind="warning")
-    say_all((*loaded.notes, *loaded.previews), kind="note")
-    if settings.get("verbose") and loaded.ignored:
+    say_all(loaded.notes, kind="note")
+    if len(loaded.previews) > _MOST_PREVIEWS and loaded.name and not is_verbose():
+        say(f"{len(loaded.previews)} values are made up for what was never applied (-v lists them)")
+    else:
+        say_all(loaded.previews, kind="note")
+    if is_verbose() and loaded.ignored:
         counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
         say(f"passed over, because they decide no rule: {', '.join(counted)}")
-    return loaded
 
 
-def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Loaded:
+def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
+    """One line about the Services whose endpoints the input does not tell."""
+    found = {key: why for cluster in clusters for key, why in unknown_endpoints(cluster).items()}
+    if not found:
+        return
+    names = ["/".join(key) for key in found]
+    if is_verbose():
+        for name, why in zip(names, found.values(), strict=True):
+            say(f"the endpoints of Service {name} are not known: {why}")
+        return
+    whose = f"Service {names[0]}" if len(names) == 1 else f"{len(names)} Services"
+    reasons = set(found.values())
+    if len(reasons) == 1:
+        why = f": {reasons.pop()}"
+    else:
+        listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        why = f" (-v says why): {listed}"
+    say(f"the endpoints of {whose} are not known, so nothing is said of them{why}")
+
+
+def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Sets:
     with yaml_progress() as progress:
-        return load(
+        return load_sets(
             *paths,
             lenient=lenient,
             preview=not settings.get("no_preview"),
             service_cidrs=settings.get("service_cidrs") or (),
             node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
+            exclude=settings.get("exclude") or (),
+            render=not settings.get("no_render"),
+            values=settings.get("values") or (),
             progress=progress,
         )
 
@@ -240,7 +318,7 @@ def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bo
 def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
     from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
 
-    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True)
+    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True, listed=True)
 
 
 def read_inputs(

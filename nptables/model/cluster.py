@@ -10,6 +10,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, UnknownNode
 from nptables.model import names
+from nptables.model.backing import Backing
 from nptables.model.endpointslice import EndpointSlice
 from nptables.model.metadata import Metadata
 from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
@@ -23,13 +24,15 @@ class Cluster:
     """An immutable picture of a cluster.
 
     `services` and `slices` are keyed by namespace and name, `nodes` by name. `problems` is what
-    a lenient reading left out.
+    a lenient reading left out. `backing` is what manifests say of who stands behind the
+    Services; without it the slices are all that there is to know.
     """
 
     services: Mapping[Key, Service] = attrs.field(factory=dict)
     slices: Mapping[Key, EndpointSlice] = attrs.field(factory=dict)
     nodes: Mapping[str, Node] = attrs.field(factory=dict)
     problems: tuple[Problem, ...] = ()
+    backing: Backing | None = attrs.field(default=None, eq=False, repr=False)
 
     @classmethod
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002

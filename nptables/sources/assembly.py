@@ -10,8 +10,16 @@ import attrs
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.family import Family
 from nptables.model import Cluster, Service
+from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
+from nptables.model.workloads import (
+    Workload,
+    made_by_hook,
+    pod_templates,
+    read_workloads,
+    without_opaque,
+)
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
 from nptables.sources.slots import Ranges
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+# A workload of any kind: its position, the Pod that it makes, and what is known of it.
+Maker = tuple[int, Object, Workload]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -32,6 +42,7 @@ class Options:
     lenient: bool
     preview: bool
     ranges: Ranges
+    listed: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -105,6 +116,7 @@ class Assembled:
     ignored: dict[str, int]
     proxy_config: Object | None
     pods: list[Object]
+    raw_problems: list[Problem]
 
 
 def assemble(items: Iterable[Item], options: Options) -> Assembled:
@@ -120,6 +132,7 @@ class _Assembly:
     options: Options
     reading: ObjectReading = attrs.field(init=False)
     kinds: list[str] = attrs.field(init=False, factory=list)
+    others: list[int] = attrs.field(init=False, factory=list)
     ignored: dict[str, int] = attrs.field(init=False, factory=dict)
     previews: list[Preview] = attrs.field(init=False, factory=list)
     proxy_config: Object | None = attrs.field(init=False, default=None)
@@ -136,8 +149,12 @@ class _Assembly:
         self._read_services()
         endpoints = self._checked("Endpoints")
         pods = self._checked("Pod")
-        workloads = [item for kind in WORKLOADS for item in self._checked(kind)]
-        self._derive(endpoints, pods, workloads)
+        makers = [
+            m for kind in WORKLOADS for i, raw in self._checked(kind) for m in _makers(i, raw)
+        ]
+        makers += [m for i in self.others for m in self._other_makers(i)]
+        backing = self._backing(endpoints)
+        self._derive(endpoints, pods, makers)
         reading = self.reading
         return Assembled(
             cluster=Cluster(
@@ -145,13 +162,39 @@ class _Assembly:
                 reading.slices,
                 reading.nodes,
                 tuple(reading.problems) if self.options.lenient else (),
+                backing,
             ),
             problems=[self._place(problem) for problem in reading.problems],
             previews=self.previews,
             ignored=self.ignored,
             proxy_config=self.proxy_config,
             pods=[raw for _, raw in pods],
+            raw_problems=list(reading.problems),
         )
+
+    def _backing(self, endpoints: list[tuple[int, Any]]) -> Backing:
+        """What the input says of who stands behind its Services.
+
+        Its endpoints are a cluster's whole list where some of them were made by a controller: a
+        slice that somebody wrote for one Service without a selector says nothing of the others.
+        """
+        from nptables.sources.derived import read_backing  # noqa: PLC0415 - seldom needed
+
+        services = self.reading.services
+        keys = [found.service_key for found in self.reading.slices.values()]
+        keys += [_key(raw) for _, raw in endpoints]
+        return read_backing(
+            (item.value for item in self.items if isinstance(item.value, Mapping)),
+            listed=self.options.listed
+            or any(key not in services or services[key].selector for key in keys),
+            has_nodes=bool(self.reading.nodes),
+        )
+
+    def _other_makers(self, index: int) -> list[Maker]:
+        """A workload of another kind; one whose template is no Pod's makes nothing."""
+        found = _makers(index, without_nulls(self.items[index].value))
+        check = ObjectReading(lenient=True).check
+        return [maker for maker in found if check(maker[1], "Pod", index)]
 
     def _kind(self, item: Item, index: int) -> str:
         if isinstance(item.value, Problem):
@@ -161,7 +204,9 @@ class _Assembly:
         if isinstance(kind, Problem):
             self.reading.problems.append(identified(kind, item.value, index))
             return ""
-        if not kind and not self._take_config(item.value, index):
+        if not kind and _has_template(item.value):
+            self.others.append(index)
+        elif not kind and not self._take_config(item.value, index):
             shown = printable(str(item.value.get("kind")), 80)
             self.ignored[shown] = self.ignored.get(shown, 0) + 1
         return kind
@@ -223,7 +268,7 @@ class _Assembly:
         self,
         endpoints: list[tuple[int, Any]],
         pods: list[tuple[int, Any]],
-        workloads: list[tuple[int, Any]],
+        makers: list[Maker],
     ) -> None:
         have = {found.service_key for found in self.reading.slices.values()}
         # kube-proxy never receives the endpoints of headless Services.
@@ -232,7 +277,7 @@ class _Assembly:
             for key, service in self.reading.services.items()
             if key not in have and not service.headless
         }
-        if not without or not (endpoints or pods or workloads):
+        if not without or not (endpoints or pods or makers):
             return
         from nptables.sources.derived import slices_from_endpoints  # noqa: PLC0415 - seldom needed
 
@@ -241,14 +286,14 @@ class _Assembly:
             if service is not None:
                 self._keep_slices(slices_from_endpoints(service, raw), index)
         selecting = [service for service in without.values() if service.selector]
-        if selecting and (pods or workloads):
-            self._from_pods(selecting, pods, workloads)
+        if selecting and (pods or makers):
+            self._from_pods(selecting, pods, makers)
 
     def _from_pods(
         self,
         services: list[Service],
         pods: list[tuple[int, Any]],
-        workloads: list[tuple[int, Any]],
+        makers: list[Maker],
     ) -> None:
         from nptables.sources.derived import has_address, slices_from_pods  # noqa: PLC0415
 
@@ -256,16 +301,16 @@ class _Assembly:
         for index, raw in pods:
             by_namespace.setdefault(_key(raw)[0], []).append((index, raw))
         maker = self._maker(pods)
-        made: dict[int, list[Object]] = {}
+        made: dict[tuple[int, Path], list[Object]] = {}
         for service in services:
             selected = [
                 (index, pod)
                 for index, pod in by_namespace.get(service.namespace, ())
-                if _selects(service, pod.get("metadata") or {})
+                if _selects(service.selector, pod.get("metadata") or {})
             ]
             taken = [pod for _, pod in selected]
             if not any(has_address(pod) for pod in taken):
-                taken += self._made_up(service, selected, workloads, maker, made)
+                taken = self._made_up(service, selected, makers, maker, made)
             self._keep_slices(slices_from_pods(service, taken, self.reading.nodes), None)
         self.previews += maker.made
 
@@ -293,36 +338,49 @@ class _Assembly:
         self,
         service: Service,
         selected: list[tuple[int, Object]],
-        workloads: list[tuple[int, Any]],
+        makers: list[Maker],
         maker: MadeUpPods,
-        made: dict[int, list[Object]],
+        made: dict[tuple[int, Path], list[Object]],
     ) -> list[Object]:
-        """Pods for what was never applied; each workload's are made once, whoever selects them."""
+        """Pods for what was never applied; each workload's are made once, whoever selects them.
+
+        What a hook makes is there for a moment only. Pods of a Job count where there are no others.
+        """
         from nptables.sources.derived import is_never_applied  # noqa: PLC0415 - see above
 
         found: list[Object] = []
         for index, pod in selected:
             if not is_never_applied(pod):
+                found.append(pod)
                 continue
-            if index not in made:
-                made[index] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
-            found += made[index]
-        for index, raw in workloads:
-            template = (raw.get("spec") or {}).get("template") or {}
-            if _key(raw)[0] != service.namespace or _is_owned(raw):
+            if made_by_hook(pod):
                 continue
-            if not _selects(service, template.get("metadata") or {}):
-                continue
-            if index not in made:
-                made[index] = self._replicas(raw, index, maker)
-            found += made[index]
+            if (index, ()) not in made:
+                made[index, ()] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
+            found += made[index, ()]
+        fitting = [
+            (index, template, workload)
+            for index, template, workload in makers
+            if workload.namespace == service.namespace
+            and not workload.hook
+            and workload.fits(service.selector)
+            and not _is_owned(self.items[index].value)
+        ]
+        lasting = [one for one in fitting if not one[2].is_single]
+        selector = without_opaque(service.selector)
+        for index, template, workload in lasting or (fitting if not found else []):
+            key = (index, workload.path)
+            if key not in made:
+                made[key] = self._replicas(index, template, workload, maker)
+            found += [pod for pod in made[key] if _selects(selector, pod["metadata"])]
         return found
 
-    def _replicas(self, raw: Object, index: int, maker: MadeUpPods) -> list[Object]:
-        kind = str(raw["kind"])
-        if self._refused(kind, raw, index):
+    def _replicas(
+        self, index: int, template: Object, workload: Workload, maker: MadeUpPods
+    ) -> list[Object]:
+        if self._refused(workload.kind, self.items[index].value, index):
             return []
-        pods = maker.replicas(kind, raw)
+        pods = maker.replicas(workload, template)
         if isinstance(pods, Problem):
             self.reading.problems.append(attrs.evolve(pods, index=index))
             return []
@@ -386,9 +444,19 @@ def _key(raw: Object) -> Key:
     return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
 
 
-def _selects(service: Service, metadata: Object) -> bool:
+def _makers(index: int, raw: Object) -> list[Maker]:
+    from nptables.sources.derived import pod_of  # noqa: PLC0415 - seldom needed
+
+    return [(index, pod_of(raw, workload), workload) for workload in read_workloads(raw)]
+
+
+def _has_template(raw: Object) -> bool:
+    return next(pod_templates(raw), None) is not None
+
+
+def _selects(selector: Mapping[str, str], metadata: Object) -> bool:
     labels = metadata.get("labels") or {}
-    return all(labels.get(key) == value for key, value in service.selector.items())
+    return all(labels.get(key) == value for key, value in selector.items())
 
 
 def _is_owned(raw: Object) -> bool:

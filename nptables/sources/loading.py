@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
@@ -19,7 +22,7 @@ from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 
 # Above this, texts are not kept after loading only to tell lines later.
-_KEPT_TEXT = 16 * 1024 * 1024
+KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
 
 
@@ -31,6 +34,8 @@ class Loaded:
     made up for objects that were never applied. `ignored` counts objects that decide no rule, by
     kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
+    `name` is that of the set where a tree holds several, `templates` are objects that were left
+    out because another program has to fill them in first.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -40,8 +45,15 @@ class Loaded:
     proxy_config: Mapping[str, Any] | None = None
     pods: tuple[Mapping[str, Any], ...] = ()
     lenient: bool = False
+    name: str = ""
+    templates: tuple[str, ...] = ()
     _usable: Cluster = attrs.field(factory=Cluster, repr=False)
     _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def has_services(self) -> bool:
+        """Whether there is any Service, problems or not."""
+        return bool(self._usable.services)
 
     @property
     def cluster(self) -> Cluster:
@@ -62,11 +74,7 @@ class Loaded:
         Line and column are None where the input was so large that its text was not kept.
         `namespace` is empty for a Node.
         """
-        item = self._places.get((kind, namespace, name))
-        if item is None or item.document is None:
-            return None
-        found = item.place(Problem("", path=path))
-        return item.document.file, found.line, found.column
+        return _place_in(self._places, kind, namespace, name, path)
 
 
 def load(
@@ -99,7 +107,18 @@ def load(
     options = Options(
         lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
     )
-    with _collector_paused():
+    if any(stands_for_a_tree(path) for path in paths):
+        from nptables.sources.sets import load_sets  # noqa: PLC0415 - the other way round
+
+        return load_sets(
+            *paths,
+            lenient=lenient,
+            preview=preview,
+            service_cidrs=service_cidrs,
+            node_port_range=node_port_range,
+            progress=progress,
+        ).only
+    with collector_paused():
         return _load(paths, options, progress)
 
 
@@ -110,16 +129,21 @@ def load_objects(
     preview: bool = True,
     service_cidrs: Iterable[str] = SERVICE_CIDRS,
     node_port_range: str = NODE_PORT_RANGE,
+    listed: bool = False,
 ) -> Loaded:
     """The cluster that objects describe: mappings, Lists or models of the kubernetes client.
 
-    The same as `load`, for a program that has the objects already.
+    The same as `load`, for a program that has the objects already. `listed` says that they are all
+    that an API server has, so that a Service without an EndpointSlice has none.
     """
     options = Options(
-        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+        lenient=lenient,
+        preview=preview,
+        ranges=Ranges.parse(service_cidrs, node_port_range),
+        listed=listed,
     )
-    with _collector_paused():
-        return _finished([Item(value) for value in objects], [], [], options)
+    with collector_paused():
+        return finished([Item(value) for value in objects], [], [], options)
 
 
 def _load(
@@ -139,15 +163,15 @@ def _load(
         documents, wrong = parse_text(found, progress)
         problems.extend(wrong)
         kept += len(found.text)
-        notes.extend(_hints(found, documents))
+        notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
     if not items and not problems:
         problems.append(_nothing(names))
-    return _finished(items, problems, notes, options, files=names, with_places=kept <= _KEPT_TEXT)
+    return finished(items, problems, notes, options, files=names, with_places=kept <= KEPT_TEXT)
 
 
-def _finished(
+def finished(
     items: list[Item],
     problems: list[Problem],
     notes: list[str],
@@ -155,13 +179,32 @@ def _finished(
     *,
     files: Iterable[str] = (),
     with_places: bool = True,
+    name: str = "",
+    elsewhere: tuple[Workload, ...] = (),
+    is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
+    """What comes of objects; `is_template` tells mistakes that another program's work would mend.
+
+    `elsewhere` are the workloads of the other sets of a tree.
+    """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
     result = assemble(flat, options)
+    templates: list[str] = []
+    if is_template is not None and result.raw_problems:
+        unfilled = {
+            problem.index
+            for problem in result.raw_problems
+            if problem.index is not None and is_template(flat[problem.index], problem)
+        }
+        if unfilled:
+            templates = [str(flat[i].place(Problem("a template"))) for i in sorted(unfilled)]
+            flat = [item for i, item in enumerate(flat) if i not in unfilled]
+            result = assemble(flat, options)
     found = [*problems, *result.problems]
     if any(problem.file for problem in found):
         found = _in_reading_order(found, files)
+    places = _places(flat) if with_places else {}
     return Loaded(
         problems=tuple(found),
         previews=tuple(result.previews),
@@ -170,9 +213,46 @@ def _finished(
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
         lenient=options.lenient,
-        usable=result.cluster,
-        places=_places(flat) if with_places else {},
+        name=name,
+        templates=tuple(templates),
+        usable=_with_surroundings(result.cluster, places, elsewhere),
+        places=places,
     )
+
+
+def _with_surroundings(
+    cluster: Cluster, places: Mapping[tuple[str, str, str], Item], elsewhere: tuple[Workload, ...]
+) -> Cluster:
+    """The cluster whose backing knows the places of its objects, and what other sets hold."""
+    if cluster.backing is None:
+        return cluster
+    backing = attrs.evolve(cluster.backing, place=partial(_place_in, places), elsewhere=elsewhere)
+    return attrs.evolve(cluster, backing=backing)
+
+
+def _place_in(
+    places: Mapping[tuple[str, str, str], Item],
+    kind: str,
+    namespace: str,
+    name: str,
+    path: Path = (),
+) -> tuple[str, int | None, int | None] | None:
+    item = places.get((kind, namespace, name))
+    if item is None or item.document is None:
+        return None
+    found = item.place(Problem("", path=path))
+    return item.document.file, found.line, found.column
+
+
+def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart."""
+    from nptables.sources.trees import heads_a_set  # noqa: PLC0415 - seldom needed
+
+    text = os.fspath(path)
+    try:
+        return bool(text) and (pathlib.Path(text).is_dir() or heads_a_set(text))
+    except ValueError:  # a NUL character in the name
+        return False
 
 
 def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:
@@ -192,7 +272,8 @@ def _places(items: Iterable[Item]) -> dict[tuple[str, str, str], Item]:
     return found
 
 
-def _hints(source: Input, documents: list[Document]) -> Iterator[str]:
+def hints(source: Input, documents: list[Document]) -> Iterator[str]:
+    """What would make the reading of a file faster."""
     if len(source.text) > _LARGE_YAML and any(document.is_yaml for document in documents):
         megabytes = len(source.text) / 1e6
         yield (
@@ -210,8 +291,11 @@ def _nothing(names: list[str]) -> Problem:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A million new objects, none of them garbage: looking for some would double the time."""
+def collector_paused() -> Iterator[None]:
+    """Switch the garbage collector off for a while.
+
+    A million new objects, none of them garbage: looking for some would double the time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

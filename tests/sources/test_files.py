@@ -63,8 +63,8 @@ def test_a_directory_without_manifests_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
 
     assert only_problem(tmp_path) == (
-        f"{tmp_path}: has no .yaml, .yml or .json file in it "
-        "(sub-directories are not searched: name them one by one)"
+        f"{tmp_path}: there is no Kubernetes object in it "
+        "(a Service, EndpointSlice or Node as YAML or JSON)"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import click
 
 import nptables
@@ -15,11 +16,16 @@ from nptables.cli.options import (
     manifest_options,
     node_options,
     read_config,
+    read_facts,
     read_inputs,
-    read_manifests,
+    read_sets,
+    say_what_is_unknown,
+    say_what_was_read,
 )
-from nptables.cli.output import coloured, print_json
-from nptables.errors import printable
+from nptables.cli.output import coloured, print_json, say, say_all
+from nptables.errors import InvalidInput, Problem, printable
+from nptables.model import Node, ProxyConfig
+from nptables.sources import Loaded
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
@@ -61,22 +67,41 @@ def command(
     Without --node every Node in the input is looked at. docs/checks.md has a paragraph for
     each code.
     """
+    judged = _judged(live=live, **options)
+    listed = [finding for one in judged for finding in one.findings]
     found = chosen(
-        _findings(live=live, **options),
+        listed,
         select=_listed(select),
         ignore=_listed(ignore),
         severity=Severity[severity.upper()],
     )
+    problems = [problem for one in judged for problem in one.problems]
     if output == "json":
-        print_json({"findings": [finding.to_json() for finding in found]})
+        document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
+        if problems:
+            document["problems"] = [problem.to_dict() for problem in problems]
+        print_json(document)
     elif output == "sarif":
         print_json(to_sarif(found, nptables.__version__))
     elif output == "github":
         for line in github_lines(found):
             click.echo(line)
     else:
-        _print(found)
+        _print(found, [one.name for one in judged])
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        return 2
     return 1 if found and not exit_zero else 0
+
+
+@attrs.frozen
+class _Judged:
+    """The findings of one set, or why it could not be judged."""
+
+    name: str
+    findings: list[Finding]
+    problems: tuple[Problem, ...] = ()
 
 
 def _listed(words: tuple[str, ...]) -> list[str]:
@@ -84,18 +109,44 @@ def _listed(words: tuple[str, ...]) -> list[str]:
     return [code.strip() for word in words for code in word.split(",")]
 
 
-def _findings(*, live: bool, **options: Any) -> Iterator[Finding]:
-    if live or options["node_name"] is not None:
-        inputs = read_inputs(**options)
-        loaded, config, nodes = inputs.loaded, inputs.config, [inputs.node]
-    else:
-        loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-        config, nodes = read_config(options["config_path"], loaded.proxy_config), None
-    yield from check_cluster(
-        loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
-    )
+def _judged(*, live: bool, **options: Any) -> list[_Judged]:
+    """Every set of the input with its findings, sorted as they were read."""
     if live:
-        yield from _live_findings(inputs, options)
+        inputs = read_inputs(**options)
+        found = [*_findings(inputs.loaded, inputs.config, [inputs.node])]
+        return [_Judged("", [*found, *_live_findings(inputs, options)])]
+    sets = read_sets(options["files"], options["more_files"], lenient=options["lenient"])
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    wrong = [one for one in sets.judged if one.problems and not one.lenient]
+    if sets.problems or (len(wrong) == len(sets.judged) == 1):
+        raise InvalidInput((*sets.problems, *(p for one in wrong for p in one.problems)))
+    judged = []
+    for loaded in sets.judged:
+        if loaded in wrong:
+            judged.append(_Judged(loaded.name, [], loaded.problems))
+            continue
+        say_what_was_read(loaded)
+        judged.append(
+            _Judged(loaded.name, _findings_of(loaded, several=len(sets.judged) > 1, **options))
+        )
+    sound = [one.cluster for one in sets.judged if one not in wrong]
+    say_what_is_unknown(sound)
+    if not any(cluster.services for cluster in sound) and not wrong and not sets.left_out:
+        say("there is no Service in the input, so nothing is said of any")
+    return judged
+
+
+def _findings_of(loaded: Loaded, *, several: bool, **options: Any) -> list[Finding]:
+    config = read_config(options["config_path"], loaded.proxy_config)
+    nodes = None
+    if options["node_name"] is not None:
+        nodes = [loaded.cluster.node(options["node_name"], read_facts(options["facts_path"]))]
+    found = _findings(loaded, config, nodes)
+    return [attrs.evolve(finding, set=loaded.name) for finding in found] if several else found
+
+
+def _findings(loaded: Loaded, config: ProxyConfig, nodes: list[Node] | None) -> list[Finding]:
+    return check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
 
 
 def _live_findings(inputs: Any, options: dict[str, Any]) -> Iterator[Finding]:
@@ -113,8 +164,12 @@ def _live_findings(inputs: Any, options: dict[str, Any]) -> Iterator[Finding]:
         yield from check_node(state, inputs.config, inputs.translate(family).context)
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Finding], sets: list[str]) -> None:
+    shown = ""
     for finding in findings:
+        if finding.set != shown:
+            shown = finding.set
+            click.echo(f"{printable(shown)}:")
         line = str(finding)
         if coloured():
             word = finding.what.severity.word
@@ -122,7 +177,7 @@ def _print(findings: list[Finding]) -> None:
             line = line.replace(f"{word} {finding.what.code}", f"{painted} {finding.what.code}", 1)
         click.echo(line)
         click.echo(f"    {printable(finding.what.effect, 1000)}")
-        click.echo(f"    do: {printable(finding.what.remedy, 1000)}")
+        click.echo(f"    do: {printable(finding.remedy, 2000)}")
     if findings:
         counts = {
             severity: sum(finding.what.severity is severity for finding in findings)
@@ -131,4 +186,5 @@ def _print(findings: list[Finding]) -> None:
         said = [f"{count} {severity.word}" for severity, count in counts.items() if count]
         click.echo(f"{len(findings)} findings: {', '.join(said)}", err=True)
     else:
-        click.echo("no findings", err=True)
+        within = f" in {len(sets)} sets" if len(sets) > 1 else ""
+        click.echo(f"no findings{within}", err=True)

@@ -13,6 +13,7 @@ import attrs
 from nptables.family import Family
 from nptables.model import Cluster, Service, ServicePort
 from nptables.model.service import zero_network
+from nptables.translation.backing import backed
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.selection import (
@@ -175,6 +176,13 @@ def elsewhere(selection: Selection, node: str) -> str:
 def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     family = decision.context.family
     slices = decision.cluster.slices_of(decision.service)
+    standing = backed(decision.cluster, decision.service)
+    if standing.unknown:
+        yield Reason("endpoints-unknown", f"its endpoints are not known: {standing.unknown}")
+        return
+    if standing.causes:
+        yield from (Reason(cause.code, str(cause)) for cause in standing.causes)
+        return
     if not slices:
         yield Reason("no-slices", "no EndpointSlice belongs to it")
         return

@@ -1,0 +1,287 @@
+"""Paths to sets: what folders hold is read, rendered where a program has to, and put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import attrs
+
+from nptables.errors import Problem, printable
+from nptables.model.kinds import VERSIONS
+from nptables.model.workloads import pod_templates
+from nptables.sources.text import Document
+from nptables.sources.trees import charts, kustomizations
+from nptables.sources.trees.grouping import Member, group
+from nptables.sources.trees.kustomizations import Built, Kustomization
+from nptables.sources.trees.programs import Failure, helm_program, kustomize_program
+from nptables.sources.trees.reading import read_file
+from nptables.sources.trees.walking import PassedOver, Tree, walk
+
+Progress = Callable[[str, int, int], None]
+_FILES_PER_REPORT = 100
+_AT_ONCE = 2
+
+
+@attrs.frozen
+class Wanted:
+    """How folders are read: what is left out, whether programs may run, values for charts."""
+
+    exclude: tuple[str, ...] = ()
+    render: bool = True
+    values: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Part:
+    """One set: the documents that belong together, and what is wrong with them."""
+
+    name: str
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen
+class LeftOut:
+    """A set that was not judged, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{printable(self.name)} is left out: {self.reason}"
+
+
+@attrs.define
+class Arrangement:
+    """All that folders hold."""
+
+    parts: list[Part] = attrs.field(factory=list)
+    left_out: list[LeftOut] = attrs.field(factory=list)
+    passed_over: list[PassedOver] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+    problems: list[Problem] = attrs.field(factory=list)
+
+
+def heads_a_set(path: str) -> bool:
+    """Whether a path is that of a kustomization or a Chart.yaml, which stand for a folder."""
+    return os.path.basename(path) in (*kustomizations.NAMES, charts.NAME)
+
+
+def arrange(
+    folders: Sequence[str],
+    plain: Mapping[str, Sequence[Document]],
+    wanted: Wanted,
+    progress: Progress | None = None,
+) -> Arrangement:
+    """The sets of folders, or files that head one; `plain` are files that were named alone."""
+    arrangement = Arrangement()
+    trees = []
+    for folder in folders:
+        if heads_a_set(folder) and not os.path.isdir(folder):
+            trees.append(_only_head(folder))
+        else:
+            trees.append(walk(folder, wanted.exclude))
+    owned: set[str] = set()
+    _kustomizations(trees, wanted, arrangement, owned)
+    _charts(trees, wanted, arrangement, owned)
+    found = {name: list(documents) for name, documents in plain.items()}
+    for tree in trees:
+        arrangement.passed_over += tree.passed_over
+        found.update(_plain(tree, owned, arrangement, progress))
+    arrangement.parts += _grouped(found, folders, arrangement.problems)
+    arrangement.parts.sort(key=lambda part: part.name)
+    return arrangement
+
+
+def _only_head(file: str) -> Tree:
+    """The folder of a kustomization or chart that was named by its file, and nothing else of it."""
+    folder = os.path.dirname(file) or "."
+    names = {os.path.basename(file)}
+    return Tree(folder, folders={folder: frozenset(names)})
+
+
+def _kustomizations(
+    trees: Sequence[Tree], wanted: Wanted, arrangement: Arrangement, owned: set[str]
+) -> None:
+    known: dict[str, Kustomization] = {}
+    listed: list[Kustomization] = []
+    for tree in trees:
+        for folder, names in tree.folders.items():
+            file = kustomizations.file_of(folder, names)
+            read = kustomizations.read_kustomization(file) if file else None
+            if read is not None:
+                known[os.path.realpath(folder)] = read
+                listed.append(read)
+                owned.add(os.path.realpath(read.file))
+    parts = {one.file: kustomizations.closure(one, known) for one in listed}
+    used = {folder for one in known.values() for folder in one.folders}
+    owned.update(file for one in known.values() for file in one.files)
+    roots = [
+        one for one in listed if not one.is_component and os.path.realpath(one.folder) not in used
+    ]
+    if not roots:
+        return
+    command = kustomize_program() if wanted.render else None
+    if command is None:
+        why = "kustomize or kubectl, to build it, is not there" if wanted.render else "--no-render"
+        arrangement.left_out += [LeftOut(one.folder, why) for one in roots]
+        return
+    ready = command
+
+    def built(one: Kustomization) -> Built | Problem | Failure:
+        return kustomizations.build(ready, one, parts[one.file])
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for one, result in zip(roots, pool.map(built, roots), strict=True):
+            if isinstance(result, Built):
+                arrangement.notes += result.notes
+                arrangement.parts.append(Part(one.folder, tuple(result.documents)))
+            else:
+                _keep_failure(one.folder, result, arrangement)
+
+
+def _charts(
+    trees: Sequence[Tree], wanted: Wanted, arrangement: Arrangement, owned: set[str]
+) -> None:
+    folders = [f for tree in trees for f, names in tree.folders.items() if charts.NAME in names]
+    tops = [
+        folder
+        for folder in folders
+        if not any(_is_below(folder, os.path.join(other, "charts")) for other in folders)
+    ]
+    for tree in trees:
+        for file in tree.files:
+            if _is_of_a_chart(file, tops):
+                owned.add(os.path.realpath(file))
+    tops = [f for f in tops if not charts.is_library(os.path.join(f, charts.NAME))]
+    if not tops:
+        return
+    program = helm_program() if wanted.render else None
+    if program is None:
+        why = "helm, to render the chart, is not there" if wanted.render else "--no-render"
+        arrangement.left_out += [LeftOut(folder, why) for folder in tops]
+        return
+    ready = program
+
+    def rendered(folder: str) -> list[Document] | Problem | Failure:
+        return charts.render(ready, folder, wanted.values)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for folder, result in zip(tops, pool.map(rendered, tops), strict=True):
+            if isinstance(result, list):
+                arrangement.parts.append(Part(folder, tuple(result)))
+            else:
+                _keep_failure(folder, result, arrangement)
+
+
+def _keep_failure(name: str, result: Problem | Failure, arrangement: Arrangement) -> None:
+    if isinstance(result, Failure):
+        arrangement.left_out.append(LeftOut(name, result.reason))
+    else:
+        arrangement.parts.append(Part(name, (), (result,)))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder + os.sep)
+
+
+def _is_of_a_chart(file: str, tops: Iterable[str]) -> bool:
+    folder = os.path.dirname(file)
+    for top in tops:
+        if folder == top or any(
+            folder == (below := os.path.join(top, name)) or _is_below(folder, below)
+            for name in charts.FOLDERS
+        ):
+            return True
+    return False
+
+
+def _plain(
+    tree: Tree, owned: set[str], arrangement: Arrangement, progress: Progress | None
+) -> Iterator[tuple[str, list[Document]]]:
+    """The objects of the files that neither a kustomization nor a chart has."""
+    count = len(tree.files)
+    for number, path in enumerate(tree.files):
+        if progress is not None and not number % _FILES_PER_REPORT:
+            progress(tree.root, number, count)
+        if owned and os.path.realpath(path) in owned:
+            continue
+        found = read_file(path)
+        arrangement.passed_over += found.passed_over
+        arrangement.problems += found.problems
+        if found.documents:
+            yield path, found.documents
+    if progress is not None and count >= _FILES_PER_REPORT:
+        progress(tree.root, count, count)
+
+
+def _grouped(
+    found: Mapping[str, list[Document]], folders: Sequence[str], problems: list[Problem]
+) -> Iterator[Part]:
+    """The sets of plain files; what is wrong with a text is that of the set with its file."""
+    paths = {_parts(path): path for path in found}
+    wrong = {_parts(problem.file or ""): problem.file or "" for problem in problems}
+    members = [Member(parts, _objects(found[path])) for parts, path in paths.items()]
+    members += [Member(parts, frozenset()) for parts in wrong if parts not in paths]
+    if not members:
+        return
+    root = _parts(folders[0]) if len(folders) == 1 else ()
+    if any(member.parts[: len(root)] != root for member in members):
+        root = ()
+    shown = {**wrong, **paths}
+    for one in group(members, root):
+        files = [shown[member.parts] for member in one.members]
+        documents = [document for file in files for document in found.get(file, ())]
+        there = set(files)
+        yield Part(
+            _name(one.parts, root, files, folders),
+            tuple(documents),
+            tuple(problem for problem in problems if problem.file in there),
+        )
+    problems.clear()
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(os.path.abspath(path).split(os.sep)[1:])
+
+
+def _name(
+    parts: tuple[str, ...], root: tuple[str, ...], files: Sequence[str], folders: Sequence[str]
+) -> str:
+    """What the reader would call a set: a part of the path of one of its files, as it was given."""
+    if parts == root and folders:
+        return ", ".join(folders)
+    path = files[0]
+    surplus = len(_parts(path)) - len(parts)
+    for _ in range(surplus):
+        path = os.path.dirname(path)
+    return path or "."
+
+
+def _objects(documents: Iterable[Document]) -> frozenset[Hashable]:
+    """The objects that cannot be twice in one cluster, as far as they decide anything here."""
+    found = set()
+    for document in documents:
+        for raw in _opened(document.value):
+            metadata = raw.get("metadata")
+            metadata = metadata if isinstance(metadata, Mapping) else {}
+            kind, version = raw.get("kind"), str(raw.get("apiVersion"))
+            group_name = version.partition("/")[0] if kind == "Service" else ""
+            if kind in VERSIONS or next(pod_templates(raw), None) is not None:
+                name, namespace = metadata.get("name"), metadata.get("namespace")
+                found.add((group_name, str(kind), str(namespace or "default"), str(name)))
+    return frozenset(found)
+
+
+def _opened(value: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(value, Mapping):
+        return
+    items = value.get("items")
+    if str(value.get("kind", "")).endswith("List") and isinstance(items, list):
+        for item in items:
+            yield from _opened(item)
+    else:
+        yield value

@@ -1,0 +1,197 @@
+"""Whether "no endpoint" is something that the input knows, for one Service."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+
+import attrs
+
+from nptables.model import Cluster, Service
+from nptables.model.backing import Backing
+from nptables.model.workloads import Workload
+from nptables.translation.backing.causes import Cause, Speaker, pairs, some, whose
+from nptables.translation.backing.selectors import near_misses, shared_by_strangers
+
+
+@attrs.frozen
+class Backed:
+    """What an input knows about the endpoints of a Service that has no slice in it.
+
+    `unknown` says why nothing can be said, and is empty where the absence of endpoints is known.
+    `causes` are the reasons for the absence, or for endpoints that are not meant.
+    """
+
+    unknown: str = ""
+    causes: tuple[Cause, ...] = ()
+
+
+class _Unknown(enum.StrEnum):
+    """Why nothing can be said, in words that follow the name of the Service."""
+
+    NO_WORKLOAD = "the input has no workload that could stand behind it"
+    NO_SELECTOR = "it has no selector, so that its endpoints are made by somebody else"
+    HOOK = "a hook makes it, and what stands behind it comes and goes"
+    UNPLACED = "whether {0} is in its namespace is decided by whoever applies them"
+    ELSEWHERE = "{0} in another set of the tree has the labels that it selects"
+    DAEMON = "{0} has a Pod on each node, and the input names no node"
+    SCALED = "something else decides how many Pods {0} has"
+    RUN_TIME = "{0} may be put on its Pods while they run"
+
+
+# Labels by which programs tell their own leader, as Vault, Patroni and database operators do.
+_ROLE_KEY = re.compile(
+    r"(^|[-./_])(role|instanceRole|leader|master|primary|active|standby|initialized|sealed)$"
+)
+_ROLE_VALUES = frozenset(
+    ("active", "follower", "leader", "main", "master", "primary", "replica", "secondary", "slave",
+     "standby", "true", "false", "read-write", "read-only", "rw", "ro")
+)  # fmt: skip
+
+
+def backed(cluster: Cluster, service: Service) -> Backed:
+    """What the input knows about who stands behind a Service.
+
+    Where it has EndpointSlices of a cluster, or none of the Service's are missing, all is known.
+    """
+    backing = cluster.backing
+    if backing is None or backing.listed:
+        return Backed()
+    if service.key in backing.hooks:
+        return Backed(_Unknown.HOOK)
+    if not service.selector:
+        return Backed("" if cluster.slices_of(service) else _Unknown.NO_SELECTOR)
+    fitting = backing.selected(service.namespace, service.selector)
+    if cluster.slices_of(service):
+        return Backed(causes=tuple(shared_by_strangers(Speaker(service, backing), fitting)))
+    return _without_slices(cluster, service, backing, fitting)
+
+
+def _without_slices(
+    cluster: Cluster, service: Service, backing: Backing, fitting: tuple[Workload, ...]
+) -> Backed:
+    if fitting:
+        return _empty(service, backing, fitting)
+    if why := _made_elsewhere(service, backing):
+        return Backed(why)
+    beside = _beside(service, backing)
+    speaker = Speaker(service, backing)
+    claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
+    causes = near_misses(speaker, claims)
+    if causes and causes[0].code == "selector-label-too-many":
+        if role := _role_label(service, causes):
+            return Backed(_Unknown.RUN_TIME.format(role))
+        if any(o.namespace == service.namespace for o in backing.operated):
+            causes = ()
+    if causes:
+        return Backed(causes=causes)
+    if not beside:
+        return Backed(_Unknown.NO_WORKLOAD)
+    return Backed(causes=tuple(_fits_none(speaker, beside)))
+
+
+def _empty(service: Service, backing: Backing, fitting: tuple[Workload, ...]) -> Backed:
+    """Workloads are selected, and there is no Pod."""
+    daemons = [w for w in fitting if w.replicas is None]
+    if daemons:
+        return Backed("" if backing.has_nodes else _Unknown.DAEMON.format(some_subjects(daemons)))
+    scaled = [w for w in fitting if (w.kind, w.namespace, w.name) in backing.scaled]
+    if scaled:
+        return Backed(_Unknown.SCALED.format(some_subjects(scaled)))
+    if all(w.replicas == 0 for w in fitting):
+        return Backed(causes=tuple(_no_replicas(Speaker(service, backing), fitting)))
+    return Backed()
+
+
+def _made_elsewhere(service: Service, backing: Backing) -> str:
+    """Why Pods may be there that this set does not show."""
+    if service.key in backing.unplaced:
+        placed = [
+            w
+            for w in backing.workloads
+            if not w.hook and w.namespace_given and w.fits(service.selector)
+        ]
+    else:
+        placed = [
+            w
+            for w in backing.lasting("default")
+            if not w.namespace_given and w.fits(service.selector)
+        ]
+    if placed:
+        return _Unknown.UNPLACED.format(some_subjects(placed))
+    others = [w for w in backing.others() if w.fits(service.selector)]
+    return _Unknown.ELSEWHERE.format(some_subjects(others)) if others else ""
+
+
+def _beside(service: Service, backing: Backing) -> list[Workload]:
+    """The workloads whose neighbourhood says that the Service's own should be here too.
+
+    Where no namespace is written, two folders of a tree may well be meant for two clusters: then
+    only what stands in the folder of the Service counts.
+    """
+    found = [w for w in backing.lasting(service.namespace) if not w.is_single]
+    if service.key not in backing.unplaced:
+        return found
+    folder = _folder(backing, "Service", *service.key)
+    return [w for w in found if _folder(backing, w.kind, w.namespace, w.name) == folder]
+
+
+def _folder(backing: Backing, kind: str, namespace: str, name: str) -> str:
+    found = backing.place(kind, namespace, name, ())
+    return "" if found is None else found[0].rpartition("/")[0]
+
+
+def _role_label(service: Service, causes: tuple[Cause, ...]) -> str:
+    """The label too many, where it looks like one that a program gives its leader."""
+    key = str(causes[0].path[-1])
+    value = service.selector.get(key, "")
+    if _ROLE_KEY.search(key) and value.lower() in _ROLE_VALUES:
+        return f"{key}={value}"
+    return ""
+
+
+def _fits_none(speaker: Speaker, beside: list[Workload]) -> Iterator[Cause]:
+    service, backing = speaker.service, speaker.backing
+    wanted = f"the selector {pairs(service.selector)}{speaker.here('spec', 'selector')}"
+    operated = [o for o in backing.operated if o.namespace == service.namespace]
+    if operated:
+        yield speaker.cause(
+            "pods-of-operator",
+            f"{wanted} fits no workload of the input; the operator of "
+            f"{some(o.subject for o in operated)} may make such Pods",
+            "",
+            ("spec", "selector"),
+        )
+        return
+    has = some(f"{pairs(w.labels) or 'no label'} ({w.subject})" for w in beside)
+    yield speaker.cause(
+        "selector-fits-none",
+        f"{wanted} fits no workload of its namespace; their Pods have {has}",
+        "give the selector the labels of the Pods that are meant",
+        ("spec", "selector"),
+    )
+
+
+def _no_replicas(speaker: Speaker, fitting: tuple[Workload, ...]) -> Iterator[Cause]:
+    for workload in fitting:
+        path = (*workload.path[:-1], "replicas")
+        where = speaker.there(workload, path)
+        yield speaker.cause(
+            "no-replicas",
+            f"{workload.subject} has replicas: 0{where}, so there is no Pod to select",
+            f'write "replicas: 1" or more in {workload.subject}{where}',
+            ("spec", "selector"),
+            (workload, path),
+        )
+
+
+def some_subjects(workloads: list[Workload] | tuple[Workload, ...]) -> str:
+    """The names of workloads."""
+    return some(workload.subject for workload in workloads)
+
+
+def about_pods(workload: Workload) -> str:
+    """The Pods of a workload at the beginning of a sentence."""
+    text = whose(workload)
+    return text[:1].upper() + text[1:]
