@@ -8,17 +8,15 @@ from typing import Any
 import attrs
 
 from nptables.checks import codes
+from nptables.checks.causes import cause_findings, ports_spoken_for, with_pods
 from nptables.checks.finding import Code, Finding
 from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
-from nptables.model.backing import Backing
 from nptables.model.config import PRIMARY
 from nptables.model.service import DEFAULT_AFFINITY_SECONDS, zero_network
-from nptables.model.workloads import read_workloads
 from nptables.translation import Decision
 from nptables.translation.assembly import find_claims
-from nptables.translation.backing import Backed, backed, port_causes, readiness_causes
 from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
@@ -30,8 +28,6 @@ _LISTED = 8
 
 Place = Callable[[str, str, str, Path], tuple[str, int | None, int | None] | None]
 Pods = Sequence[Mapping[str, Any]]
-# The codes of findings by those of causes, which are their names.
-_OF_CAUSES = {code.name: code for code in codes.CODES.values()}
 
 
 def check_cluster(
@@ -49,7 +45,7 @@ def check_cluster(
     namespace, name and field path to file, line and column.
     """
     if pods:
-        cluster = _with_pods(cluster, pods)
+        cluster = with_pods(cluster, pods)
     looked_at = list(cluster.nodes.values()) if nodes is None else list(nodes)
     found = list(_findings(cluster, config or ProxyConfig(), looked_at))
     unique = dict.fromkeys(found)
@@ -69,7 +65,7 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
 def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> Iterator[Finding]:
     for service in cluster.services.values():
         yield from _about_spec(service)
-        yield from _causes(service, cluster)
+        yield from cause_findings(service, cluster)
         for family in Family:
             if has_rules(service, family):
                 yield from _about_endpoints(service, cluster, config, nodes, family)
@@ -145,17 +141,14 @@ def _about_endpoints(
     family: Family,
 ) -> Iterator[Finding]:
     slices = cluster.slices_of(service)
-    standing = backed(cluster, service)
-    says_nothing = bool(standing.unknown) or _tells_all(standing, cluster)
-    explained = _ports_without_target(service, cluster)
+    spoken_for = ports_spoken_for(service, cluster)
     for position, port in enumerate(service.ports):
         where = ("spec", "ports", position)
         label = f'port "{port.name}"' if port.name else f"port {port.port}"
         known = port_endpoints(slices, port, family)
         if not known:
-            if says_nothing or position in explained:
-                continue
-            yield from _nothing_known(service, cluster, position, label, family)
+            if position not in spoken_for:
+                yield from _nothing_known(service, cluster, position, label, family)
             continue
         if not any(endpoint.ready for _, endpoint in known):
             draining = any(e.serving and e.terminating for _, e in known)
@@ -179,21 +172,6 @@ def _about_endpoints(
             chosen.append((node, Decision(service, port, selection, context, cluster)))
         yield from _policies(service, chosen, label)
         yield from _hints(service, chosen, label)
-
-
-def _tells_all(standing: Backed, cluster: Cluster) -> bool:
-    """Whether the causes stand for the finding that there is no endpoint."""
-    listed = cluster.backing is None or cluster.backing.listed
-    return not listed and bool(standing.causes)
-
-
-def _ports_without_target(service: Service, cluster: Cluster) -> set[str | int]:
-    """The positions of ports for which a finding says that no Pod has their target."""
-    backing = cluster.backing
-    if backing is None or backing.listed:
-        return set()
-    codes_of_name = (codes.TARGET_PORT_UNKNOWN.name, codes.TARGET_PORT_PROTOCOL.name)
-    return {c.path[2] for c in port_causes(service, backing) if c.code in codes_of_name}
 
 
 def _nothing_known(
@@ -241,37 +219,6 @@ def _hints(
                 found.setdefault(reason.text, []).append(node.name)
     for text, names in found.items():
         yield _of(service, codes.HINTS_IGNORED, f"{label}: {text} (on {_list(names)})", "spec")
-
-
-def _with_pods(cluster: Cluster, pods: Pods) -> Cluster:
-    """The cluster with Pods that were read beside it, whatever they lack to be objects."""
-    named = ({**pod, "apiVersion": "v1", "kind": "Pod"} for pod in pods)
-    workloads = tuple(workload for pod in named for workload in read_workloads(pod))
-    backing = cluster.backing or Backing(listed=True)
-    return attrs.evolve(
-        cluster, backing=attrs.evolve(backing, workloads=(*backing.workloads, *workloads))
-    )
-
-
-def _causes(service: Service, cluster: Cluster) -> Iterator[Finding]:
-    """Why a Service has no endpoint, or not those that are meant, as far as workloads tell."""
-    backing = cluster.backing
-    if backing is None or service.type == "ExternalName":
-        return
-    found = list(port_causes(service, backing))
-    if any(has_rules(service, family) for family in Family):
-        found += [*backed(cluster, service).causes, *readiness_causes(service, backing)]
-    for cause in found:
-        yield Finding(
-            _OF_CAUSES[cause.code],
-            cause.text,
-            cause.kind,
-            cause.namespace,
-            cause.name,
-            cause.path,
-            fix=cause.fix,
-            related=tuple((side.subject, side.file, side.line) for side in cause.related),
-        )
 
 
 def _collisions(claims: Sequence[Claim], cluster: Cluster, family: Family) -> Iterator[Finding]:

@@ -282,22 +282,20 @@ def say_what_was_read(loaded: Loaded) -> None:
 
 def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
     """One line about the Services whose endpoints the input does not tell."""
-    found = {key: why for cluster in clusters for key, why in unknown_endpoints(cluster).items()}
-    if not found:
-        return
-    names = ["/".join(key) for key in found]
+    found = [
+        ("/".join(key), why) for one in clusters for key, why in unknown_endpoints(one).items()
+    ]
     if is_verbose():
-        for name, why in zip(names, found.values(), strict=True):
-            say(f"the endpoints of Service {name} are not known: {why}")
-        return
-    whose = f"Service {names[0]}" if len(names) == 1 else f"{len(names)} Services"
-    reasons = set(found.values())
-    if len(reasons) == 1:
-        why = f": {reasons.pop()}"
-    else:
-        listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-        why = f" (-v says why): {listed}"
-    say(f"the endpoints of {whose} are not known, so nothing is said of them{why}")
+        say_all(
+            (f"the endpoints of {name} are not known: {why}" for name, why in found), kind="note"
+        )
+    elif len(found) == 1:
+        say(f"the endpoints of Service {found[0][0]} are not known: {found[0][1]}")
+    elif found:
+        reasons = {why for _, why in found}
+        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+        listed = ", ".join(name for name, _ in found[:4]) + (", ..." if len(found) > 4 else "")
+        say(f"the endpoints of {len(found)} Services are not known ({listed}; -v says why){why}")
 
 
 def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Sets:

@@ -19,6 +19,7 @@ from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.explaining import explain, subject_of
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.telling.unknown import without_guesses
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.walker import Budget, End, Ended, Step
 from nptables.translation import Translation
@@ -61,7 +62,7 @@ def trace(
             ]
         )
     tracer = _Tracer(ruleset, node, cluster, config or ProxyConfig(), others or {}, sets or {})
-    return tracer.trace(packet)
+    return without_guesses(tracer.trace(packet), ruleset)
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from nptables.cli.options import (
     node_options,
     parse_service_key,
     read_inputs,
+    say_what_is_unknown,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
@@ -104,4 +105,5 @@ def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inpu
         for decision in translation.decisions:
             if decision.skipped and decision.service.key == key:
                 say(f"{decision.subject} {decision.reasons[0]}")
+    say_what_is_unknown([inputs.cluster])
     mention_other_family(inputs)

@@ -14,10 +14,15 @@ import attrs
 
 @attrs.frozen
 class Member:
-    """A file: the folders above it and its name, and the objects in it."""
+    """A file: the folders above it and its name, and the objects in it.
+
+    `claims` is what two objects cannot both have, where nothing says that they are meant for one
+    cluster: it keeps folders apart, and not the files of one folder.
+    """
 
     parts: tuple[str, ...]
     objects: frozenset[Hashable]
+    claims: frozenset[Hashable] = frozenset()
 
 
 @attrs.frozen
@@ -52,7 +57,7 @@ def _grouped(members: list[Member], at: tuple[str, ...]) -> tuple[list[Member], 
     owners: dict[Hashable, set[int]] = {}
     for number, (_, unit) in enumerate(units):
         for member in unit:
-            for one in member.objects:
+            for one in member.objects | member.claims:
                 owners.setdefault(one, set()).add(number)
     clashing = {number for found in owners.values() if len(found) > 1 for number in found}
     apart += [Group(units[number][0], tuple(units[number][1])) for number in sorted(clashing)]

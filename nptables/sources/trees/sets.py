@@ -224,7 +224,9 @@ def _grouped(
     """The sets of plain files; what is wrong with a text is that of the set with its file."""
     paths = {_parts(path): path for path in found}
     wrong = {_parts(problem.file or ""): problem.file or "" for problem in problems}
-    members = [Member(parts, _objects(found[path])) for parts, path in paths.items()]
+    members = [
+        Member(parts, _objects(found[path]), _claims(found[path])) for parts, path in paths.items()
+    ]
     members += [Member(parts, frozenset()) for parts in wrong if parts not in paths]
     if not members:
         return
@@ -273,6 +275,23 @@ def _objects(documents: Iterable[Document]) -> frozenset[Hashable]:
             if kind in VERSIONS or next(pod_templates(raw), None) is not None:
                 name, namespace = metadata.get("name"), metadata.get("namespace")
                 found.add((group_name, str(kind), str(namespace or "default"), str(name)))
+    return frozenset(found)
+
+
+def _claims(documents: Iterable[Document]) -> frozenset[Hashable]:
+    """The node ports that Services ask for without saying in what namespace they are."""
+    found: set[Hashable] = set()
+    for document in documents:
+        for raw in _opened(document.value):
+            spec, metadata = raw.get("spec"), raw.get("metadata")
+            if raw.get("kind") != "Service" or not isinstance(spec, Mapping):
+                continue
+            if isinstance(metadata, Mapping) and metadata.get("namespace"):
+                continue
+            ports = spec.get("ports")
+            for port in ports if isinstance(ports, list) else ():
+                if isinstance(port, Mapping) and isinstance(port.get("nodePort"), int):
+                    found.add(("nodePort", port["nodePort"], str(port.get("protocol") or "TCP")))
     return frozenset(found)
 
 

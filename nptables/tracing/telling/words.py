@@ -52,6 +52,8 @@ def _answer(answer: Trace) -> str:
         if len(answer.distributions) > 1:
             line += "; which one depends on what the node remembers or knows (see below)"
         return line
+    if all(o.verdict is Verdict.UNKNOWN for d in answer.distributions for o in d.outcomes):
+        return f"not known: {why}"
     if any(distribution.arrives for distribution in answer.distributions):
         return f"depends: it arrives in some cases and not in others (see below); {why}"
     arriving = {

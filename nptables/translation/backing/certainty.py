@@ -49,12 +49,22 @@ _ROLE_VALUES = frozenset(
      "standby", "true", "false", "read-write", "read-only", "rw", "ro")
 )  # fmt: skip
 
+# Labels under these are written by people and charts.
+_DOMAINS_OF_AUTHORS = ("app.kubernetes.io", "helm.sh", "example.com", "example.org")
+
 
 def backed(cluster: Cluster, service: Service) -> Backed:
     """What the input knows about who stands behind a Service.
 
     Where it has EndpointSlices of a cluster, or none of the Service's are missing, all is known.
     """
+    kept: dict[tuple[str, str], Backed] = cluster.__dict__.setdefault("_backed", {})
+    if service.key not in kept:
+        kept[service.key] = _backed(cluster, service)
+    return kept[service.key]
+
+
+def _backed(cluster: Cluster, service: Service) -> Backed:
     backing = cluster.backing
     if backing is None or backing.listed:
         return Backed()
@@ -79,9 +89,9 @@ def _without_slices(
     speaker = Speaker(service, backing)
     claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
     causes = near_misses(speaker, claims)
-    if causes and causes[0].code == "selector-label-too-many":
-        if role := _role_label(service, causes):
-            return Backed(_Unknown.RUN_TIME.format(role))
+    if not causes or causes[0].code == "selector-label-too-many":
+        if label := _put_on_at_run_time(service, backing):
+            return Backed(_Unknown.RUN_TIME.format(label))
         if any(o.namespace == service.namespace for o in backing.operated):
             causes = ()
     if causes:
@@ -142,12 +152,19 @@ def _folder(backing: Backing, kind: str, namespace: str, name: str) -> str:
     return "" if found is None else found[0].rpartition("/")[0]
 
 
-def _role_label(service: Service, causes: tuple[Cause, ...]) -> str:
-    """The label too many, where it looks like one that a program gives its leader."""
-    key = str(causes[0].path[-1])
-    value = service.selector.get(key, "")
-    if _ROLE_KEY.search(key) and value.lower() in _ROLE_VALUES:
-        return f"{key}={value}"
+def _put_on_at_run_time(service: Service, backing: Backing) -> str:
+    """A label of the selector that no workload has and that looks as if a program puts it on.
+
+    Programs tell their leader by one, and controllers mark Pods under the domain of their project.
+    """
+    workloads = backing.lasting(service.namespace)
+    for key, value in service.selector.items():
+        if any(key in workload.labels for workload in workloads):
+            continue
+        domain, slash, _ = key.partition("/")
+        is_role = _ROLE_KEY.search(key) is not None and value.lower() in _ROLE_VALUES
+        if is_role or (slash and not domain.endswith(_DOMAINS_OF_AUTHORS)):
+            return f"{key}={value}"
     return ""
 
 

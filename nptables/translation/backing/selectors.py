@@ -24,7 +24,7 @@ def near_misses(speaker: Speaker, claims: Sequence[Service]) -> tuple[Cause, ...
     here = [w for w in speaker.backing.lasting(service.namespace) if not w.is_single]
     found: dict[int, list[Cause]] = {}
     for workload in here:
-        for rank, cause in _near(speaker, workload, claimed=_is_claimed(workload, claims)):
+        for rank, cause in _near(speaker, workload, claims):
             found.setdefault(rank, []).append(cause)
     if found:
         return tuple(found[min(found)][:3])
@@ -37,7 +37,9 @@ def _is_claimed(workload: Workload, claims: Sequence[Service]) -> bool:
     )
 
 
-def _near(speaker: Speaker, workload: Workload, *, claimed: bool) -> Iterator[tuple[int, Cause]]:
+def _near(
+    speaker: Speaker, workload: Workload, claims: Sequence[Service]
+) -> Iterator[tuple[int, Cause]]:
     selector = speaker.service.selector
     missing = {k: v for k, v in selector.items() if not workload.carries(k, v)}
     if workload.path and all(workload.own_labels.get(k) == v for k, v in selector.items()):
@@ -47,14 +49,16 @@ def _near(speaker: Speaker, workload: Workload, *, claimed: bool) -> Iterator[tu
     ((key, value),) = missing.items()
     has = workload.labels.get(key)
     if has is not None:
-        if is_slip(value, has) and not (claimed and may_be_two_names(value, has)):
+        if is_slip(value, has) and not (
+            may_be_two_names(value, has) and _is_claimed(workload, claims)
+        ):
             yield 0, _value(speaker, workload, key, value, has)
         return
     for other, held in workload.labels.items():
         if held == value and other not in selector and is_slip(key, other):
             yield 1, _key(speaker, workload, key, other)
             return
-    if len(selector) > 1 and not claimed:
+    if len(selector) > 1 and not _is_claimed(workload, claims):
         yield 3, _too_many(speaker, workload, key, value)
 
 

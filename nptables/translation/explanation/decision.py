@@ -13,7 +13,7 @@ import attrs
 from nptables.family import Family
 from nptables.model import Cluster, Service, ServicePort
 from nptables.model.service import zero_network
-from nptables.translation.backing import backed
+from nptables.translation.backing import Cause, backed, port_causes, readiness_causes
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.selection import (
@@ -122,12 +122,19 @@ def skip_reason(service: Service, family: Family) -> Reason:
 def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     service, selection, context = decision.service, decision.selection, decision.context
     external = externally_reachable(service, port, context.family)
+    unknown = backed(decision.cluster, service).unknown
+    if unknown and not selection.known:
+        yield Reason("endpoints-unknown", f"its endpoints are not known: {unknown}")
+        yield Reason("no-endpoints", "refused by these rules, as the input has no endpoint of it")
+        yield from _frontends(service, context)
+        return
     yield from _outcome(service, selection, context, external=external)
     if not selection.known:
         yield from _why_none_known(decision, port)
     else:
         yield from _conditions(selection)
         yield from _topology(service, selection, context)
+        yield from _doubts(decision, port)
     yield from _frontends(service, context)
 
 
@@ -177,11 +184,8 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     family = decision.context.family
     slices = decision.cluster.slices_of(decision.service)
     standing = backed(decision.cluster, decision.service)
-    if standing.unknown:
-        yield Reason("endpoints-unknown", f"its endpoints are not known: {standing.unknown}")
-        return
-    if standing.causes:
-        yield from (Reason(cause.code, str(cause)) for cause in standing.causes)
+    if standing.causes and not slices:
+        yield from (Reason("no-slices", str(cause)) for cause in standing.causes)
         return
     if not slices:
         yield Reason("no-slices", "no EndpointSlice belongs to it")
@@ -192,13 +196,36 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
         return
     wanted = f'"{port.name}"/{port.protocol}'
     offered = sorted({f'"{p.name}"/{p.protocol}' for s in of_family for p in s.ports})
-    if f"{wanted}" not in offered:
+    targets = _target_causes(decision, port)
+    if targets:
+        yield from (Reason("port-mismatch", str(cause)) for cause in targets)
+    elif f"{wanted}" not in offered:
         yield Reason(
             "port-mismatch",
             f"no EndpointSlice has a port {wanted}; they have {_list(offered) or 'no ports'}",
         )
     else:
         yield Reason("no-addresses", "its EndpointSlices hold no endpoints")
+
+
+def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
+    """What is odd about the endpoints that there are, where the input holds what makes them."""
+    service, backing = decision.service, decision.cluster.backing
+    if backing is None or backing.listed:
+        return
+    causes = [*backed(decision.cluster, service).causes, *_target_causes(decision, port)]
+    for cause in (*causes, *readiness_causes(service, backing)):
+        yield Reason(cause.code, str(cause))
+
+
+def _target_causes(decision: Decision, port: ServicePort) -> list[Cause]:
+    """Why no Pod of the input has the target of a port, where it holds what makes them."""
+    backing = decision.cluster.backing
+    if backing is None or backing.listed:
+        return []
+    position = decision.service.ports.index(port)
+    causes = port_causes(decision.service, backing)
+    return [cause for cause in causes if position in cause.path]
 
 
 def _conditions(selection: Selection) -> Iterator[Reason]:
