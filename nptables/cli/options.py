@@ -287,7 +287,7 @@ def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
     ]
     if is_verbose():
         say_all(
-            (f"the endpoints of {name} are not known: {why}" for name, why in found), kind="note"
+            (f"the endpoints of Service {name} are not known: {why}" for name, why in found), kind="note"
         )
     elif len(found) == 1:
         say(f"the endpoints of Service {found[0][0]} are not known: {found[0][1]}")
@@ -334,6 +334,20 @@ def read_inputs(
     The node is the one of `--node`, else of hostnameOverride, else the only one there is.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
+    return inputs_of(
+        loaded, node_name=node_name, config_path=config_path, facts_path=facts_path, family=family
+    )
+
+
+def inputs_of(
+    loaded: Loaded,
+    *,
+    node_name: str | None,
+    config_path: str | None,
+    facts_path: str | None,
+    family: Family | None,
+) -> Inputs:
+    """Everything that rules are made from, for a cluster that was read."""
     config = read_config(config_path, loaded.proxy_config)
     facts = read_facts(facts_path)
     node = loaded.cluster.node(node_name or config.hostname_override or None, facts)

@@ -34,8 +34,8 @@ class Loaded:
     made up for objects that were never applied. `ignored` counts objects that decide no rule, by
     kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
-    `name` is that of the set where a tree holds several, `templates` are objects that were left
-    out because another program has to fill them in first.
+    `name` is that of the set where a tree holds several, `templates` are the files of objects
+    that were left out because another program has to fill them in first.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -198,7 +198,7 @@ def finished(
             if problem.index is not None and is_template(flat[problem.index], problem)
         }
         if unfilled:
-            templates = [str(flat[i].place(Problem("a template"))) for i in sorted(unfilled)]
+            templates = [flat[i].place(Problem("")).file or "" for i in sorted(unfilled)]
             flat = [item for i, item in enumerate(flat) if i not in unfilled]
             result = assemble(flat, options)
     found = [*problems, *result.problems]

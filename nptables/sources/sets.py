@@ -58,7 +58,7 @@ class Sets:
         return Loaded(problems=tuple(problems), notes=self.words())
 
     def _not_one(self, found: tuple[Loaded, ...]) -> Problem:
-        if not self.left_out and found:
+        if found:
             listed = ", ".join(printable(one.name) for one in found[:8])
             more = f" and {len(found) - 8} more" if len(found) > 8 else ""
             return Problem(
@@ -220,7 +220,9 @@ def _is_template(item: Item, problem: Problem) -> bool:
 
 
 def _nothing(folders: list[str], passed_over: list[PassedOver]) -> Problem:
-    files = f": {len(passed_over)} files were passed over" if passed_over else ""
+    count = len(passed_over)
+    said = "1 file was passed over" if count == 1 else f"{count} files were passed over"
+    files = f": {said}" if count else ""
     return Problem(
         f"there is no Kubernetes object in it{files}",
         hint="-v lists them" if passed_over else "a Service, EndpointSlice or Node as YAML or JSON",

@@ -160,14 +160,14 @@ class _Walker:
         if entry.name == ".git" and is_folder:
             return
         if self.excluded is not None and self.excluded.fullmatch(path):
-            self._pass_over(entry.path, "--exclude names it")
+            self._pass_over(_path(entry), "--exclude names it")
         elif above.chain and is_ignored(from_top, above.chain, is_folder=is_folder):
-            self._pass_over(entry.path, ".gitignore names it")
+            self._pass_over(_path(entry), ".gitignore names it")
         elif is_folder:
-            below.append(_Pending(entry.path, from_top, above.chain, path, hidden=hidden))
+            below.append(_Pending(_path(entry), from_top, above.chain, path, hidden=hidden))
         elif hidden:
             if _may_be_manifest(entry.name):
-                self._pass_over(entry.path, "hidden")
+                self._pass_over(_path(entry), "hidden")
         else:
             self._file(entry)
 
@@ -179,25 +179,30 @@ class _Walker:
             what = "a link that leads nowhere" if is_link else f"cannot be read: {_reason(error)}"
             if error.errno == errno.ELOOP:
                 what = "a link that leads back to itself"
-            self._pass_over(entry.path, what, grave=_may_be_manifest(entry.name))
+            self._pass_over(_path(entry), what, grave=_may_be_manifest(entry.name))
             return
         if stat.S_ISDIR(about.st_mode):
-            self._pass_over(entry.path, "a link to a folder, which is not followed")
+            self._pass_over(_path(entry), "a link to a folder, which is not followed")
         elif not _may_be_manifest(entry.name):
             return
         elif not stat.S_ISREG(about.st_mode):
-            self._pass_over(entry.path, "no regular file", grave=True)
+            self._pass_over(_path(entry), "no regular file", grave=True)
         elif about.st_size > LARGEST:
             size = about.st_size / 1e6
             self._pass_over(
-                entry.path, f"has {size:.0f} MB, too much for a manifest: name it to have it read",
+                _path(entry), f"has {size:.0f} MB, too much for a manifest: name it to have it read",
                 grave=True,
             )  # fmt: skip
         else:
-            self.tree.files.append(entry.path)
+            self.tree.files.append(_path(entry))
 
     def _pass_over(self, path: str, reason: str, *, grave: bool = False) -> None:
         self.tree.passed_over.append(PassedOver(path, reason, grave))
+
+
+def _path(entry: os.DirEntry[str]) -> str:
+    """The path as the reader would write it: without the dot that stands for here."""
+    return entry.path.removeprefix("./")
 
 
 def _may_be_manifest(name: str) -> bool:
