@@ -287,7 +287,8 @@ def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
     ]
     if is_verbose():
         say_all(
-            (f"the endpoints of Service {name} are not known: {why}" for name, why in found), kind="note"
+            (f"the endpoints of Service {name} are not known: {why}" for name, why in found),
+            kind="note",
         )
     elif len(found) == 1:
         say(f"the endpoints of Service {found[0][0]} are not known: {found[0][1]}")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A stand-in for `helm template`, for where Helm's own engine is not at hand.
 
-It knows `.Values.NAME` and `.Release.Name` between braces, `fail`, and the comment that says where a
-manifest comes from. What it prints is shaped as Helm prints it; it proves how the program is called
-and how its output is read, and nothing about templates.
+It knows `.Values.NAME` and `.Release.Name` between braces, `fail`, and the comment that says where
+a manifest comes from. What it prints is shaped as Helm prints it; it proves how the program is
+called and how its output is read, and nothing about templates.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def main(arguments: list[str]) -> int:
     for template in sorted(Path(chart, "templates").glob("*.yaml")):
         text = template.read_text()
         if "{{ fail" in text:
-            print("Error: execution error at: alone", file=sys.stderr)
+            sys.stderr.write("Error: execution error at: alone\n")
             return 1
         text = text.replace("{{ .Release.Name }}", release)
         text = re.sub(r"{{ \.Values\.(\w+) }}", lambda match: values[match[1]], text)
         for part in text.split("---\n"):
-            print(f"---\n# Source: {name}/templates/{template.name}\n{part}")
+            sys.stdout.write(f"---\n# Source: {name}/templates/{template.name}\n{part}\n")
     return 0
 
 

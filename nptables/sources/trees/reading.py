@@ -16,6 +16,9 @@ from nptables.sources.text import Document, parse_text
 from nptables.sources.text.files import decode
 from nptables.sources.trees.walking import PassedOver
 
+# Nobody writes a manifest of this size; a dump of a cluster is named, and then it is read.
+LARGEST = 64 * 1024 * 1024
+_PIECE = 1 << 18
 NO_OBJECT = "no Kubernetes object"
 TEMPLATE = "a template"
 _NAMED = re.compile(rb"(?:^|[\s{,\[\"'-])(?:apiVersion|kind)[\"']?\s*:")
@@ -50,7 +53,10 @@ def read_file(path: str) -> Found:
     except OSError as error:
         reason = f"cannot be read: {(error.strerror or str(error)).lower()}"
         return Found(passed_over=[PassedOver(path, reason, grave=True)])
-    if _NAMED.search(data) is None and not data.startswith(_WIDE):
+    if isinstance(data, int):
+        reason = f"has {data / 1e6:.0f} MB, too much for a manifest: name it to have it read"
+        return Found(passed_over=[PassedOver(path, reason, grave=True)])
+    if not _may_hold_objects(data):
         what = NO_OBJECT if data.strip() else "empty"
         return Found(passed_over=[PassedOver(path, what)])
     source = decode(path, data)
@@ -60,15 +66,27 @@ def read_file(path: str) -> Found:
     return _sorted(path, source.text, documents, problems)
 
 
-def _bytes(path: str) -> bytes:
-    """All of a file, at less cost than an object for it."""
+def _may_hold_objects(data: bytes) -> bool:
+    """Whether a look that is cheap finds a field of a Kubernetes object."""
+    if data.startswith(_WIDE):
+        return True
+    return (b"kind" in data or b"apiVersion" in data) and _NAMED.search(data) is not None
+
+
+def _bytes(path: str) -> bytes | int:
+    """All of a file, at less cost than an object for it; the size of one that is too large."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        data = os.read(handle, _PIECE)
+        if len(data) < _PIECE:
+            return data
         size = os.fstat(handle).st_size
-        data = os.read(handle, size + 1)
-        while more := os.read(handle, 1 << 20):
-            data += more
-        return data
+        if size > LARGEST:
+            return size
+        pieces = [data]
+        while piece := os.read(handle, _PIECE):
+            pieces.append(piece)
+        return b"".join(pieces)
     finally:
         os.close(handle)
 

@@ -122,6 +122,12 @@ def _kustomizations(
     roots = [
         one for one in listed if not one.is_component and os.path.realpath(one.folder) not in used
     ]
+    reached = {os.path.realpath(part.folder) for one in roots for part in parts[one.file]}
+    arrangement.left_out += [
+        LeftOut(one.folder, "it stands on itself by way of the kustomizations that it names")
+        for one in listed
+        if not one.is_component and os.path.realpath(one.folder) not in reached
+    ]
     if not roots:
         return
     command = kustomize_program() if wanted.render else None

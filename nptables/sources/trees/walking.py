@@ -19,8 +19,6 @@ from nptables.errors import printable
 from nptables.sources.text.files import SUFFIXES
 from nptables.sources.trees.gitignore import Patterns, glob_expression, is_ignored, parse_patterns
 
-# Nobody writes a manifest of this size; a dump of a cluster is named, and then it is read.
-LARGEST = 64 * 1024 * 1024
 _IGNORE_FILE = ".gitignore"
 
 
@@ -172,6 +170,9 @@ class _Walker:
             self._file(entry)
 
     def _file(self, entry: os.DirEntry[str]) -> None:
+        if entry.is_file(follow_symlinks=False):
+            self.tree.files.append(_path(entry))
+            return
         is_link = entry.is_symlink()
         try:
             about = entry.stat()
@@ -187,12 +188,6 @@ class _Walker:
             return
         elif not stat.S_ISREG(about.st_mode):
             self._pass_over(_path(entry), "no regular file", grave=True)
-        elif about.st_size > LARGEST:
-            size = about.st_size / 1e6
-            self._pass_over(
-                _path(entry), f"has {size:.0f} MB, too much for a manifest: name it to have it read",
-                grave=True,
-            )  # fmt: skip
         else:
             self.tree.files.append(_path(entry))
 

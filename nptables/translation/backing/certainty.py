@@ -11,7 +11,7 @@ import attrs
 from nptables.model import Cluster, Service
 from nptables.model.backing import Backing
 from nptables.model.workloads import Workload
-from nptables.translation.backing.causes import Cause, Speaker, pairs, some, whose
+from nptables.translation.backing.causes import Cause, Speaker, pairs, some
 from nptables.translation.backing.selectors import near_misses, shared_by_strangers
 
 
@@ -181,12 +181,16 @@ def _fits_none(speaker: Speaker, beside: list[Workload]) -> Iterator[Cause]:
             ("spec", "selector"),
         )
         return
-    has = some(f"{pairs(w.labels) or 'no label'} ({w.subject})" for w in beside)
+    has = some(
+        f"{pairs(w.labels) or 'no label'} ({w.subject}{speaker.there(w, w.label_path)})"
+        for w in beside
+    )
     yield speaker.cause(
         "selector-fits-none",
         f"{wanted} fits no workload of its namespace; their Pods have {has}",
         "give the selector the labels of the Pods that are meant",
         ("spec", "selector"),
+        *[(w, w.label_path) for w in beside[:4]],
     )
 
 
@@ -206,9 +210,3 @@ def _no_replicas(speaker: Speaker, fitting: tuple[Workload, ...]) -> Iterator[Ca
 def some_subjects(workloads: list[Workload] | tuple[Workload, ...]) -> str:
     """The names of workloads."""
     return some(workload.subject for workload in workloads)
-
-
-def about_pods(workload: Workload) -> str:
-    """The Pods of a workload at the beginning of a sentence."""
-    text = whose(workload)
-    return text[:1].upper() + text[1:]

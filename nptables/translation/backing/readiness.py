@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nptables.model import Service
 from nptables.model.backing import Backing
@@ -38,7 +38,7 @@ def _probe(workload: Workload, probe: Probe, backing: Backing) -> Iterator[Cause
     where = backing.where(workload.kind, workload.namespace, workload.name, probe.path)
     if isinstance(probe.port, str):
         if probe.port not in probe.declared:
-            has = some(sorted(probe.declared)) or "none with a name"
+            has = _declared(workload, backing, sorted(probe.declared)) or "none with a name"
             yield _of(
                 workload,
                 "readiness-port-unknown",
@@ -54,10 +54,20 @@ def _probe(workload: Workload, probe: Probe, backing: Backing) -> Iterator[Cause
             workload,
             "readiness-port-undeclared",
             f'the {probe.field} of container "{probe.container}" asks port {probe.port}{where}, '
-            f"which no container declares; they declare {some(map(str, workload.ports))}",
+            f"which no container declares; they declare "
+            f"{_declared(workload, backing, map(str, workload.ports))}",
             f'if nothing listens there, write "port: {workload.ports[0].number}"{where}',
             probe.path,
         )
+
+
+def _declared(workload: Workload, backing: Backing, names: Iterable[str]) -> str:
+    """Ports of a workload, with the place of the first one that it declares."""
+    text = some(names)
+    if not text or not workload.ports:
+        return text
+    first = workload.ports[0].path
+    return text + backing.where(workload.kind, workload.namespace, workload.name, first)
 
 
 def _of(workload: Workload, code: str, text: str, fix: str, path: tuple[str | int, ...]) -> Cause:

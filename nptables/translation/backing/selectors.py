@@ -69,8 +69,8 @@ def _value(speaker: Speaker, workload: Workload, key: str, value: str, has: str)
     return speaker.cause(
         "selector-slip",
         f"the selector says {key}={value}{here} and {whose(workload)} have {key}={has}{there}",
-        f'write "{key}: {has}" in the selector{here}, or "{key}: {value}" in {workload.subject}'
-        f"{there}",
+        f'write "{key}: {has}" in the selector{here}, or "{key}: {value}" in the Pod template '
+        f"of {workload.subject}{there}",
         (*_SELECTOR, key),
         (workload, path),
     )
@@ -84,8 +84,8 @@ def _key(speaker: Speaker, workload: Workload, key: str, other: str) -> Cause:
     return speaker.cause(
         "selector-slip",
         f"the selector says {key}={value}{here} and {whose(workload)} have {other}={value}{there}",
-        f'write "{other}: {value}" in the selector{here}, or "{key}: {value}" in '
-        f"{workload.subject}{there}",
+        f'write "{other}: {value}" in the selector{here}, or "{key}: {value}" in the '
+        f"Pod template of {workload.subject}{there}",
         (*_SELECTOR, key),
         (workload, path),
     )
@@ -98,8 +98,8 @@ def _too_many(speaker: Speaker, workload: Workload, key: str, value: str) -> Cau
         "selector-label-too-many",
         f"the selector asks for {key}={value}{here}, which {whose(workload)} do not have; all "
         f"else fits ({pairs(workload.labels)}{there})",
-        f'remove "{key}: {value}" from the selector{here}, or write it in the labels of '
-        f"{workload.subject}{there}",
+        f'remove "{key}: {value}" from the selector{here}, or write it in the Pod '
+        f"template of {workload.subject}{there}",
         (*_SELECTOR, key),
         (workload, workload.label_path),
     )

@@ -24,7 +24,10 @@ PIECES = (
 def pattern(dice: random.Random) -> str:
     """Make one line of a `.gitignore`."""
     middle = "/".join(dice.choice(PIECES) for _ in range(dice.choice((1, 1, 1, 2, 3))))
-    before, after = dice.choice(("", "", "", "/", "!", "**/")), dice.choice(("", "", "/", "/**", " "))
+    before, after = (
+        dice.choice(("", "", "", "/", "!", "**/")),
+        dice.choice(("", "", "/", "/**", " ")),
+    )
     return before + middle + after
 
 
@@ -73,5 +76,5 @@ def test_the_folder_that_was_named_is_read_although_it_is_ignored(tmp_path: Path
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "web.yaml").write_text("")
 
-    assert [] == walk(str(tmp_path)).files
+    assert walk(str(tmp_path)).files == []
     assert [str(tmp_path / "build" / "web.yaml")] == walk(str(tmp_path / "build")).files
