@@ -43,15 +43,17 @@ class Backing:
 
     `listed` is true where the input has the EndpointSlices of a cluster: then a Service without
     any has none. `elsewhere` are workloads that were found beside the input, in other sets of a
-    tree. `adrift` are Services about whose Pods manifests cannot tell anything: written
-    without a namespace, so that whoever applies them decides (`unplaced`), or made by a hook.
-    `scaled` are workloads whose replicas something else decides, as kind, namespace and name.
+    tree, and `lacking` says what was not read that may hold more. `unplaced` are Services that
+    are written without a namespace, so that whoever applies them decides; `hooks` are those that
+    a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
+    namespace and name.
     """
 
     listed: bool = False
     workloads: tuple[Workload, ...] = ()
     operated: tuple[Operated, ...] = ()
     elsewhere: tuple[Workload, ...] = ()
+    lacking: str = ""
     unplaced: frozenset[Key] = frozenset()
     hooks: frozenset[Key] = frozenset()
     scaled: frozenset[tuple[str, str, str]] = frozenset()

@@ -181,11 +181,13 @@ def finished(
     with_places: bool = True,
     name: str = "",
     elsewhere: tuple[Workload, ...] = (),
+    lacking: str = "",
     is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
     """What comes of objects; `is_template` tells mistakes that another program's work would mend.
 
-    `elsewhere` are the workloads of the other sets of a tree.
+    `elsewhere` are the workloads of the other sets of a tree, `lacking` says what of it was not
+    read.
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
@@ -215,19 +217,21 @@ def finished(
         lenient=options.lenient,
         name=name,
         templates=tuple(templates),
-        usable=_with_surroundings(result.cluster, places, elsewhere),
+        usable=_with_surroundings(
+            result.cluster,
+            place=partial(_place_in, places),
+            elsewhere=elsewhere,
+            lacking=lacking or ("an object of it is a template" if templates else ""),
+        ),
         places=places,
     )
 
 
-def _with_surroundings(
-    cluster: Cluster, places: Mapping[tuple[str, str, str], Item], elsewhere: tuple[Workload, ...]
-) -> Cluster:
-    """The cluster whose backing knows the places of its objects, and what other sets hold."""
+def _with_surroundings(cluster: Cluster, **known: Any) -> Cluster:
+    """The cluster whose backing knows the places of its objects, and what is beside the input."""
     if cluster.backing is None:
         return cluster
-    backing = attrs.evolve(cluster.backing, place=partial(_place_in, places), elsewhere=elsewhere)
-    return attrs.evolve(cluster, backing=backing)
+    return attrs.evolve(cluster, backing=attrs.evolve(cluster.backing, **known))
 
 
 def _place_in(

@@ -190,6 +190,7 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
                 with_places=size <= KEPT_TEXT,
                 name=part.name,
                 elsewhere=tuple(others),
+                lacking=part.lacking,
                 is_template=_is_template,
             )
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nptables.errors import InvalidInput, Problem, printable
+from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.sources.text import Document, Input, parse_text, read_one
 from nptables.sources.text.parsed import nowhere
 from nptables.sources.trees.programs import Failure, output_of
@@ -21,9 +21,15 @@ from nptables.sources.trees.programs import Failure, output_of
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _ORIGIN = "config.kubernetes.io/origin"
 _FOLDERS = ("resources", "bases", "components", "generators", "transformers", "validators")
+_NAMED = ("resources", "bases", "components")
 _GROUP = "kustomize.config.k8s.io/"
 _REMOTE = re.compile(
     r"://|^git@|^git::|^[\w-]+(\.[\w-]+)*\.(com|org|io|net|dev|sh)[/:]|\?ref=|\.git(//|$)"
+)
+# How kustomize says on what way it came to what is wrong.
+_NOISE = re.compile(
+    r"accumulating resources(?: from '[^']*')?: |accumulation err='|"
+    r"'[^']*' must resolve to a file': |recursed accumulation of path '[^']*': |\"$"
 )
 # What a kustomization needs of a program that is not there: nobody's mistake.
 _LIMITS = re.compile(
@@ -36,15 +42,17 @@ _LIMITS = re.compile(
 class Kustomization:
     """One kustomization file: the folders and files that it names, as real paths, and what is far.
 
-    `needs` says what would have to be there to build it that no manifest has, or is empty.
+    `problems` is what is wrong with the file, `needs` says what would have to be there to build
+    it that no manifest has, or is empty.
     """
 
     folder: str
     file: str
-    is_component: bool
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    remote: tuple[str, ...]
+    is_component: bool = False
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    remote: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     needs: str = ""
 
 
@@ -58,58 +66,65 @@ def file_of(folder: str, names: Iterable[str] | None = None) -> str | None:
 
 def read_kustomization(file: str) -> Kustomization | None:
     """What a kustomization file says, or None where it is none, such as one of Flux."""
-    value = _value(file)
-    if value is None:
-        return None
+    folder = os.path.dirname(file) or "."
+    document, problems = _document(file)
+    if document is None:
+        return Kustomization(folder, file, problems=problems)
+    value: Mapping[str, Any] = document.value
     version = value.get("apiVersion")
     if version is not None and not str(version).startswith(_GROUP):
         return None
-    folder = os.path.dirname(file) or "."
-    folders, files, remote = [], [], []
-    for key, text in _strings(value):
+    folders, files, remote, missing = [], [], [], []
+    for where, text in _strings(value):
         if "\n" in text or len(text) > 1000:
             continue
-        path = os.path.join(folder, text)
+        key, path = where[0], os.path.join(folder, text)
         if key in _FOLDERS and os.path.isdir(path):
             folders.append(os.path.realpath(path))
         elif os.path.isfile(path):
             files.append(os.path.realpath(path))
         elif key in _FOLDERS and _REMOTE.search(text):
             remote.append(text)
+        elif key in _NAMED and len(where) == 2:
+            missing.append(document.place(Problem(f"{printable(text)} is not there", path=where)))
         elif "=" in text and os.path.isfile(named := os.path.join(folder, text.split("=", 1)[1])):
             files.append(os.path.realpath(named))
     helm = any(key in value for key in ("helmCharts", "helmChartInflationGenerator"))
     return Kustomization(
-        folder=folder,
-        file=file,
+        folder,
+        file,
         is_component=value.get("kind") == "Component",
         folders=tuple(folders),
         files=tuple(files),
         remote=tuple(remote),
+        problems=tuple(missing),
         needs="a Helm chart that it fetches" if helm else "",
     )
 
 
-def _value(file: str) -> Mapping[str, Any] | None:
+def _document(file: str) -> tuple[Document | None, tuple[Problem, ...]]:
+    """The only document of a kustomization file, or what is wrong with it."""
     try:
         documents, problems = parse_text(read_one(file))
-    except InvalidInput:
-        return None
-    if problems or len(documents) != 1 or not isinstance(documents[0].value, Mapping):
-        return None
-    return documents[0].value
+    except InvalidInput as error:
+        return None, error.problems
+    if problems or not documents:
+        return None, (*problems, *(() if problems else (Problem("is empty", file=file),)))
+    if len(documents) > 1 or not isinstance(documents[0].value, Mapping):
+        return None, (Problem("is no kustomization: it must be one object", file=file),)
+    return documents[0], ()
 
 
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a document, with the field at the top that it stands in."""
+def _strings(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text in a document, with where it stands."""
     if isinstance(value, str):
-        yield key, value
+        yield path, value
     elif isinstance(value, Mapping):
-        for inner, item in value.items():
-            yield from _strings(item, key or str(inner))
+        for key, item in value.items():
+            yield from _strings(item, (*path, str(key)))
     elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item, key)
+        for position, item in enumerate(value):
+            yield from _strings(item, (*path, position))
 
 
 def closure(first: Kustomization, known: dict[str, Kustomization]) -> list[Kustomization]:
@@ -135,10 +150,10 @@ def closure(first: Kustomization, known: dict[str, Kustomization]) -> list[Kusto
 
 @attrs.frozen
 class Built:
-    """What a kustomization builds; `notes` are what the reader should know of it."""
+    """What a kustomization builds; `remote` is what it names and was not fetched."""
 
     documents: list[Document]
-    notes: tuple[str, ...]
+    remote: tuple[str, ...] = ()
 
 
 def build(
@@ -146,6 +161,8 @@ def build(
 ) -> Built | Problem | Failure:
     """The objects of a kustomization: a Problem where it is wrong, a Failure where it cannot be."""
     for part in parts:
+        if part.problems:
+            return part.problems[0]
         if part.needs:
             return Failure(f"{printable(part.file)} needs {part.needs}")
     remote = list(dict.fromkeys(name for part in parts for name in part.remote))
@@ -168,32 +185,25 @@ def build(
             "buildMetadata": ["originAnnotations"],
             "resources": [os.path.relpath(target, wrapper)],
         }
-        Path(wrapper, NAMES[0]).write_text(json.dumps(wanted), "utf-8")
+        pathlib.Path(wrapper, NAMES[0]).write_text(json.dumps(wanted), "utf-8")
         text = output_of([*command, wrapper])
+        if isinstance(text, Failure) and "buildMetadata" in text.reason:
+            # Older than notes of origin: the objects are the same, only their places are not known.
+            text = output_of([*command, target])
         if isinstance(text, Failure):
-            return _failed(text, first, source, scratch)
+            way = os.path.relpath(target, wrapper)
+            reason = _NOISE.sub("", text.reason.replace(way, first.folder))
+            reason = reason.replace(target, first.folder).replace(': "', ": ", 1)
+            if remote:
+                name = printable(remote[0])
+                return Failure(f"{name} is remote and was not fetched, and without it {reason}")
+            return Failure(reason) if _LIMITS.search(reason) else Problem(reason, file=first.file)
         documents, problems = parse_text(Input(first.file, text))
         if problems:
             return attrs.evolve(problems[0], line=None, column=None)
         places = _Sources(wrapper, source)
         placed = [places.placed(document, first) for document in documents]
-    notes = tuple(
-        f"{printable(first.folder)}: {printable(name)} is remote and was not fetched: "
-        "the set is judged without it"
-        for name in remote
-    )
-    return Built(placed, notes)
-
-
-def _failed(
-    failure: Failure, first: Kustomization, source: _Source, scratch: str
-) -> Problem | Failure:
-    reason = failure.reason
-    for prefix in (os.path.join(scratch, "tree"), os.path.join(scratch, "wrapper"), scratch):
-        reason = reason.replace(prefix + "/", source.base if prefix.endswith("tree") else "")
-    if _LIMITS.search(reason):
-        return Failure(reason)
-    return Problem(reason, file=first.file)
+    return Built(placed, tuple(remote))
 
 
 @attrs.frozen
@@ -222,11 +232,12 @@ def _without_remote(parts: list[Kustomization], scratch: str) -> _Source | Failu
         here = os.path.realpath(part.folder)
         folder = os.path.join(copy, os.path.relpath(here, base))
         os.makedirs(folder, exist_ok=True)
-        value = dict(_value(part.file) or {})
+        document, _ = _document(part.file)
+        value = dict(document.value) if document is not None else {}
         for key in _FOLDERS:
             if isinstance(value.get(key), list):
                 value[key] = [item for item in value[key] if item not in part.remote]
-        Path(folder, os.path.basename(part.file)).write_text(json.dumps(value), "utf-8")
+        pathlib.Path(folder, os.path.basename(part.file)).write_text(json.dumps(value), "utf-8")
         for file in part.files:
             target = os.path.join(copy, os.path.relpath(file, base))
             os.makedirs(os.path.dirname(target), exist_ok=True)

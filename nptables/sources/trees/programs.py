@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from nptables.errors import printable
 SECONDS = 30.0
 _NOWHERE = "http://127.0.0.1:9"
 _LONGEST_SENTENCE = 400
+# What stands before the words proper, the second as kubectl logs it.
+_OPENING = re.compile(r'^[Ee]rror: |^[EF]\d{4} [^]]*\] "command failed" err=')
 
 
 @attrs.frozen
@@ -135,6 +138,5 @@ def _sentence(err: bytes, out: bytes) -> str:
         if line and not line.startswith(("#", "WARNING", "Warning", "Use --debug", "I0", "W0"))
     ]
     text = " ".join(telling) or out.decode("utf-8", "replace").strip().rpartition("\n")[2]
-    for opening in ("Error: ", "error: "):
-        text = text.removeprefix(opening)
+    text = _OPENING.sub("", text)
     return printable(text, _LONGEST_SENTENCE)

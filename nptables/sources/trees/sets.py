@@ -17,7 +17,7 @@ from nptables.sources.trees import charts, kustomizations
 from nptables.sources.trees.grouping import Member, group
 from nptables.sources.trees.kustomizations import Built, Kustomization
 from nptables.sources.trees.programs import Failure, helm_program, kustomize_program
-from nptables.sources.trees.reading import read_file
+from nptables.sources.trees.reading import TEMPLATE, read_file
 from nptables.sources.trees.walking import PassedOver, Tree, walk
 
 Progress = Callable[[str, int, int], None]
@@ -36,11 +36,15 @@ class Wanted:
 
 @attrs.frozen
 class Part:
-    """One set: the documents that belong together, and what is wrong with them."""
+    """One set: the documents that belong together, and what is wrong with them.
+
+    `lacking` says what is not in it that may well have the Pods of a Service.
+    """
 
     name: str
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...] = ()
+    lacking: str = ""
 
 
 @attrs.frozen
@@ -92,8 +96,20 @@ def arrange(
         arrangement.passed_over += tree.passed_over
         found.update(_plain(tree, owned, arrangement, progress))
     arrangement.parts += _grouped(found, folders, arrangement.problems)
+    if why := _lacking(arrangement):
+        arrangement.parts = [
+            attrs.evolve(part, lacking=part.lacking or why) for part in arrangement.parts
+        ]
     arrangement.parts.sort(key=lambda part: part.name)
     return arrangement
+
+
+def _lacking(arrangement: Arrangement) -> str:
+    """What of the tree was not read and may have the Pods of a Service."""
+    if arrangement.left_out:
+        return f"{printable(arrangement.left_out[0].name)}, which may make its Pods, is left out"
+    templates = [one.path for one in arrangement.passed_over if one.reason == TEMPLATE]
+    return f"{printable(templates[0])}, which may make its Pods, is a template" if templates else ""
 
 
 def _only_head(file: str) -> Tree:
@@ -143,8 +159,13 @@ def _kustomizations(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for one, result in zip(roots, pool.map(built, roots), strict=True):
             if isinstance(result, Built):
-                arrangement.notes += result.notes
-                arrangement.parts.append(Part(one.folder, tuple(result.documents)))
+                arrangement.notes += [
+                    f"{printable(one.folder)}: {printable(name)} is remote and was not fetched: "
+                    "the set is judged without it"
+                    for name in result.remote
+                ]
+                why = "part of the set is remote" if result.remote else ""
+                arrangement.parts.append(Part(one.folder, tuple(result.documents), lacking=why))
             else:
                 _keep_failure(one.folder, result, arrangement)
 

@@ -92,6 +92,8 @@ def _without_slices(
     if not causes or causes[0].code == "selector-label-too-many":
         if label := _put_on_at_run_time(service, backing):
             return Backed(_Unknown.RUN_TIME.format(label))
+        if backing.lacking:
+            return Backed(backing.lacking)
         if any(o.namespace == service.namespace for o in backing.operated):
             causes = ()
     if causes:
