@@ -37,7 +37,10 @@ def cause_findings(service: Service, cluster: Cluster) -> Iterator[Finding]:
     if backing is None or service.type == "ExternalName":
         return
     found = list(port_causes(service, backing))
-    if any(has_rules(service, family) for family in Family):
+    if not any(has_rules(service, family) for family in Family):
+        # A name that no Pod has leads nowhere for DNS either; all else is a matter of rules.
+        found = [cause for cause in found if cause.code == codes.TARGET_PORT_UNKNOWN.name]
+    else:
         found += [*backed(cluster, service).causes, *readiness_causes(service, backing)]
     for cause in found:
         yield Finding(

@@ -88,7 +88,8 @@ def load(
     """The cluster that files describe.
 
     Args:
-        paths: YAML or JSON files, directories of them, or `-` for standard input.
+        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`), or
+            `-` for standard input.
         lenient: For objects as an API server stores them; what cannot be used is left out.
         preview: Make up what a server would give to objects that were never applied. Without,
             every such gap is a problem.
@@ -110,14 +111,15 @@ def load(
     if any(stands_for_a_tree(path) for path in paths):
         from nptables.sources.sets import load_sets  # noqa: PLC0415 - the other way round
 
-        return load_sets(
+        sets = load_sets(
             *paths,
             lenient=lenient,
             preview=preview,
             service_cidrs=service_cidrs,
             node_port_range=node_port_range,
             progress=progress,
-        ).only
+        )
+        return attrs.evolve(sets.only, notes=(*sets.words(), *sets.only.notes))
     with collector_paused():
         return _load(paths, options, progress)
 

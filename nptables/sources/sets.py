@@ -51,11 +51,11 @@ class Sets:
         """
         found = self.judged or self.idle
         if len(found) == 1 and not (self.problems or (self.left_out and not self.judged)):
-            return attrs.evolve(found[0], notes=(*self.words(), *found[0].notes))
+            return found[0]
         problems = [*self.problems, *(problem for one in found for problem in one.problems)]
         if not problems:
             problems = [self._not_one(found)]
-        return Loaded(problems=tuple(problems), notes=self.words())
+        return Loaded(problems=tuple(problems))
 
     def _not_one(self, found: tuple[Loaded, ...]) -> Problem:
         if found:

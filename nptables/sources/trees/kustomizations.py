@@ -34,7 +34,7 @@ _NOISE = re.compile(
 # What a kustomization needs of a program that is not there: nobody's mistake.
 _LIMITS = re.compile(
     r"plugin|--enable-helm|enable-alpha|enable-exec|helm|security; file .* is not in or below|"
-    r"did not come to an end|cannot be started"
+    r"no such file or directory|did not come to an end|cannot be started"
 )
 
 

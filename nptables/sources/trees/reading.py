@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import Problem, printable
-from nptables.model.kinds import VERSIONS
+from nptables.model.kinds import APPS, VERSIONS
 from nptables.sources.text import Document, parse_text
 from nptables.sources.text.files import decode
 from nptables.sources.trees.walking import PassedOver
@@ -21,6 +21,8 @@ LARGEST = 64 * 1024 * 1024
 _PIECE = 1 << 18
 NO_OBJECT = "no Kubernetes object"
 TEMPLATE = "a template"
+PATCH = "a patch that no kustomization names"
+WORKLOADS = tuple(kind for kind, version in VERSIONS.items() if version == APPS)
 _NAMED = re.compile(rb"(?:^|[\s{,\[\"'-])(?:apiVersion|kind)[\"']?\s*:")
 _AT_THE_TOP = (
     re.compile(r"^(?:- )?[\"']?apiVersion[\"']?\s*:|^\s*[{\[]", re.MULTILINE),
@@ -141,6 +143,16 @@ def _is_list_of_objects(value: list[Any]) -> bool:
     return bool(value) and all(
         isinstance(item, Mapping) and "apiVersion" in item and "kind" in item for item in value
     )
+
+
+def is_patch(value: Any) -> bool:
+    """Whether an object lacks what no object of its kind can do without, as a patch does."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("spec"), Mapping | None):
+        return False
+    spec = value.get("spec") or {}
+    if (value.get("apiVersion"), value.get("kind")) == ("v1", "Service"):
+        return not spec.get("ports") and spec.get("type") != "ExternalName"
+    return value.get("kind") in WORKLOADS and not spec.get("selector")
 
 
 def has_placeholder(value: Any) -> bool:

@@ -17,7 +17,7 @@ from nptables.sources.trees import charts, kustomizations
 from nptables.sources.trees.grouping import Member, group
 from nptables.sources.trees.kustomizations import Built, Kustomization
 from nptables.sources.trees.programs import Failure, helm_program, kustomize_program
-from nptables.sources.trees.reading import TEMPLATE, read_file
+from nptables.sources.trees.reading import PATCH, TEMPLATE, is_patch, read_file
 from nptables.sources.trees.walking import PassedOver, Tree, walk
 
 Progress = Callable[[str, int, int], None]
@@ -231,18 +231,34 @@ def _plain(
 ) -> Iterator[tuple[str, list[Document]]]:
     """The objects of the files that neither a kustomization nor a chart has."""
     count = len(tree.files)
+    patched = _folders_of_kustomizations(tree)
     for number, path in enumerate(tree.files):
-        if progress is not None and not number % _FILES_PER_REPORT:
+        if progress is not None and number and not number % _FILES_PER_REPORT:
             progress(tree.root, number, count)
         if owned and os.path.realpath(path) in owned:
             continue
         found = read_file(path)
+        documents = found.documents
+        if documents and (os.path.dirname(path) or ".") in patched:
+            documents = [document for document in documents if not is_patch(document.value)]
+            if len(documents) < len(found.documents):
+                arrangement.passed_over.append(PassedOver(path, PATCH))
         arrangement.passed_over += found.passed_over
         arrangement.problems += found.problems
-        if found.documents:
-            yield path, found.documents
-    if progress is not None and count >= _FILES_PER_REPORT:
+        if documents:
+            yield path, documents
+    if progress is not None and count > _FILES_PER_REPORT:
         progress(tree.root, count, count)
+
+
+def _folders_of_kustomizations(tree: Tree) -> set[str]:
+    """The folders at or below one with a kustomization: there lie patches, named or not."""
+    found: set[str] = set()
+    for folder, names in tree.folders.items():
+        above = os.path.dirname(folder) or "."
+        if kustomizations.file_of(folder, names) or (above in found and folder != "."):
+            found.add(folder)
+    return found
 
 
 def _grouped(

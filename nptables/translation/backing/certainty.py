@@ -37,6 +37,7 @@ class _Unknown(enum.StrEnum):
     ELSEWHERE = "{0} in another set of the tree has the labels that it selects"
     DAEMON = "{0} has a Pod on each node, and the input names no node"
     SCALED = "something else decides how many Pods {0} has"
+    NO_PODS = "the Pods of {0} cannot be told from what is written"
     RUN_TIME = "{0} may be put on its Pods while they run"
 
 
@@ -113,7 +114,8 @@ def _empty(service: Service, backing: Backing, fitting: tuple[Workload, ...]) ->
         return Backed(_Unknown.SCALED.format(some_subjects(scaled)))
     if all(w.replicas == 0 for w in fitting):
         return Backed(causes=tuple(_no_replicas(Speaker(service, backing), fitting)))
-    return Backed()
+    makers = [w for w in fitting if w.path]
+    return Backed(_Unknown.NO_PODS.format(some_subjects(makers)) if makers else "")
 
 
 def _made_elsewhere(service: Service, backing: Backing) -> str:

@@ -1,0 +1,160 @@
+"""What is said of endpoints, and what is not, by what an input can know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nptables import Ruleset, trace
+from nptables.checks import check_cluster
+from nptables.cli import main
+from nptables.family import Family
+from nptables.model import ProxyConfig
+from nptables.sources import load, load_objects
+from nptables.tracing import packet_between
+from nptables.tracing.telling.result import Verdict
+from nptables.translation import translate
+from nptables.translation.explanation.unknown import unknown_endpoints
+from tests.support.scenarios import FIXTURES
+
+FOUND = FIXTURES / "manifests-as-found"
+Object = dict[str, Any]
+
+
+def service(name: str = "web", namespace: str = "shop", **spec: Any) -> Object:
+    ports = [{"name": "http", "port": 80}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": "web"}, "ports": ports, **spec},
+    }
+
+
+def workload(kind: str = "Rollout", labels: Object | None = None, **spec: Any) -> Object:
+    template = {
+        "metadata": {"labels": labels or {"app": "web"}},
+        "spec": {"containers": [{"name": "c"}]},
+    }
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"template": template, **spec},
+    }
+
+
+def judged(*objects: Object, **options: Any) -> tuple[set[str], int]:
+    """Return the codes that are found, and how many Services have endpoints nobody knows."""
+    cluster = load_objects(objects, **options).cluster
+    codes = {finding.what.code for finding in check_cluster(cluster)}
+    return codes, len(unknown_endpoints(cluster))
+
+
+AUTOSCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"scaleTargetRef": {"kind": "Rollout", "name": "web"}, "maxReplicas": 3},
+}
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": {}}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "codes", "unknown"),
+    [
+        ([service()], set(), 1),
+        ([service(), service("api")], set(), 2),
+        ([service(selector={})], set(), 1),
+        ([service(clusterIP="None")], set(), 0),
+        ([service(type="ExternalName", externalName="x.example")], set(), 0),
+        ([service(), workload()], set(), 0),
+        ([service(), workload(replicas=0)], {"NPT137"}, 0),
+        ([service(), workload(replicas=0), AUTOSCALER], set(), 1),
+        ([service(), workload("DaemonSet")], set(), 1),
+        ([service(), workload("DaemonSet"), NODE], set(), 0),
+        ([service(), workload(labels={"app": "basket"})], {"NPT135"}, 0),
+        ([service(namespace="other"), workload(labels={"app": "basket"})], set(), 1),
+    ],
+)
+def test_no_endpoint_is_said_only_where_the_input_can_know_it(
+    objects: list[Object], codes: set[str], unknown: int
+) -> None:
+    assert judged(*objects) == (codes, unknown)
+
+
+def test_a_cluster_that_was_read_knows_all_its_endpoints() -> None:
+    assert judged(service(), listed=True, lenient=True) == ({"NPT101"}, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("one-file", "the input has no workload that could stand behind it"),
+        ("daemonset-without-nodes", "DaemonSet shop/agent has a Pod on each node"),
+    ],
+)
+def test_every_command_says_what_is_not_known(
+    name: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, whom = str(FOUND / f"{name}.yaml"), "agent" if name.startswith("daemon") else "web"
+
+    assert main(["check", path]) == 0
+    assert said in capfd.readouterr().err
+    assert main(["render", path, "--node", "n"]) == 0
+    assert capfd.readouterr().err.count(said) == 1
+    words = ["--node", "n", "--from", "outside", "--to", f"svc:shop/{whom}"]
+    assert main(["trace", path, *words]) == 1
+    out = capfd.readouterr().out
+    assert out.startswith("not known: ")
+    assert said in out
+    assert "refused" not in out
+
+
+def test_rules_of_a_node_refuse_whatever_manifests_know() -> None:
+    cluster = load(FOUND / "one-file.yaml").cluster
+    node = cluster.node("n")
+    rules = translate(cluster, node, ProxyConfig(), Family.IPV4)
+    packet = packet_between("outside", "svc:shop/web", node=node, cluster=cluster)
+
+    made = trace(rules, packet, node, cluster)
+    dumped = trace(Ruleset.from_save(rules.to_save(), family=Family.IPV4), packet, node, cluster)
+
+    assert [outcome.verdict for outcome in made.outcomes] == [Verdict.UNKNOWN]
+    assert [outcome.verdict for outcome in dumped.outcomes] == [Verdict.REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "code_found"),
+    [
+        ("one-file", 0, []),
+        ("rollout", 0, []),
+        ("pod-name-label", 0, []),
+        ("helm-test-pod", 0, []),
+        ("daemonset-without-nodes", 0, []),
+        ("selector-typo", 1, ["NPT130"]),
+        ("target-port-name", 1, ["NPT106"]),
+    ],
+)
+def test_manifests_as_people_have_them_are_judged_rightly(
+    name: str, code: int, code_found: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = FOUND / f"{name}.yaml"
+
+    assert main(["check", str(path)]) == code
+
+    assert [
+        line.split()[2].rstrip(":")
+        for line in capfd.readouterr().out.splitlines()
+        if line.startswith(str(path))
+    ] == code_found
+
+
+def test_endpoints_of_the_readme_are_as_many_as_it_says() -> None:
+    counts = {
+        name: sum(len(s.endpoints) for s in load(FOUND / f"{name}.yaml").cluster.slices.values())
+        for name in ("helm-test-pod", "pod-name-label", "rollout")
+    }
+
+    assert counts == {"helm-test-pod": 2, "pod-name-label": 1, "rollout": 2}
