@@ -63,10 +63,15 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
         "ruleId": finding.what.code,
         "ruleIndex": used.index(finding.what.code),
         "level": _SARIF_LEVELS[finding.what.severity],
-        "message": {"text": f"{finding.subject}: {finding.message}. {finding.what.effect}"},
+        "message": {"text": f"{_subject(finding)}: {finding.message}. {finding.what.effect}"},
         "locations": [location],
         **({"relatedLocations": related} if related else {}),
     }
+
+
+def _subject(finding: Finding) -> str:
+    """The object, with the set of a tree that it is in."""
+    return f"{finding.set}: {finding.subject}" if finding.set else finding.subject
 
 
 def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -74,7 +79,7 @@ def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         yield workflow_command(
             _GITHUB_LEVELS[finding.what.severity],
-            f"{finding.subject}: {finding.message}. {finding.remedy}",
+            f"{_subject(finding)}: {finding.message}. {finding.remedy}",
             title=f"{finding.what.code} {finding.what.name}",
             file=finding.file,
             line=finding.line,

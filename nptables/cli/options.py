@@ -123,6 +123,7 @@ def manifest_options(command: Command) -> Command:
             click.option(
                 "--values",
                 multiple=True,
+                type=click.Path(exists=True, dir_okay=False),
                 metavar="FILE",
                 expose_value=False,
                 callback=_setting,

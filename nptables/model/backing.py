@@ -43,9 +43,10 @@ class Backing:
 
     `listed` is true where the input has the EndpointSlices of a cluster: then a Service without
     any has none. `elsewhere` are workloads that were found beside the input, in other sets of a
-    tree, and `lacking` says what was not read that may hold more. `unplaced` are Services that
-    are written without a namespace, so that whoever applies them decides; `hooks` are those that
-    a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
+    tree, and `lacking` says what was not read that may hold more. `scattered` tells that nobody
+    said of the files that they are for one cluster: a tree brought them. `unplaced` are Services
+    that are written without a namespace, so that whoever applies them decides; `hooks` are those
+    that a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
     namespace and name.
     """
 
@@ -54,6 +55,7 @@ class Backing:
     operated: tuple[Operated, ...] = ()
     elsewhere: tuple[Workload, ...] = ()
     lacking: str = ""
+    scattered: bool = False
     unplaced: frozenset[Key] = frozenset()
     hooks: frozenset[Key] = frozenset()
     scaled: frozenset[tuple[str, str, str]] = frozenset()

@@ -184,12 +184,13 @@ def finished(
     name: str = "",
     elsewhere: tuple[Workload, ...] = (),
     lacking: str = "",
+    scattered: bool = False,
     is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
     """What comes of objects; `is_template` tells mistakes that another program's work would mend.
 
     `elsewhere` are the workloads of the other sets of a tree, `lacking` says what of it was not
-    read.
+    read, `scattered` that nothing but the tree holds its files together.
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
@@ -223,6 +224,7 @@ def finished(
             result.cluster,
             place=partial(_place_in, places),
             elsewhere=elsewhere,
+            scattered=scattered,
             lacking=lacking or ("an object of it is a template" if templates else ""),
         ),
         places=places,

@@ -191,6 +191,7 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
                 name=part.name,
                 elsewhere=tuple(others),
                 lacking=part.lacking,
+                scattered=part.scattered,
                 is_template=_is_template,
             )
         )

@@ -38,13 +38,15 @@ class Wanted:
 class Part:
     """One set: the documents that belong together, and what is wrong with them.
 
-    `lacking` says what is not in it that may well have the Pods of a Service.
+    `lacking` says what is not in it that may well have the Pods of a Service, `scattered` that
+    nothing but the tree holds its files together.
     """
 
     name: str
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...] = ()
     lacking: str = ""
+    scattered: bool = False
 
 
 @attrs.frozen
@@ -115,8 +117,10 @@ def _lacking(arrangement: Arrangement) -> str:
 def _only_head(file: str) -> Tree:
     """The folder of a kustomization or chart that was named by its file, and nothing else of it."""
     folder = os.path.dirname(file) or "."
-    names = {os.path.basename(file)}
-    return Tree(folder, folders={folder: frozenset(names)})
+    tree = Tree(folder, folders={folder: frozenset({os.path.basename(file)})})
+    if os.path.basename(file) != charts.NAME and kustomizations.read_kustomization(file) is None:
+        tree.files.append(file)
+    return tree
 
 
 def _kustomizations(
@@ -126,6 +130,8 @@ def _kustomizations(
     listed: list[Kustomization] = []
     for tree in trees:
         for folder, names in tree.folders.items():
+            if os.path.realpath(folder) in known:
+                continue
             file = kustomizations.file_of(folder, names)
             read = kustomizations.read_kustomization(file) if file else None
             if read is not None:
@@ -173,7 +179,8 @@ def _kustomizations(
 def _charts(
     trees: Sequence[Tree], wanted: Wanted, arrangement: Arrangement, owned: set[str]
 ) -> None:
-    folders = [f for tree in trees for f, names in tree.folders.items() if charts.NAME in names]
+    named = [f for tree in trees for f, names in tree.folders.items() if charts.NAME in names]
+    folders = list({os.path.realpath(folder): folder for folder in reversed(named)}.values())
     tops = [
         folder
         for folder in folders
@@ -285,6 +292,7 @@ def _grouped(
             _name(one.parts, root, files, folders),
             tuple(documents),
             tuple(problem for problem in problems if problem.file in there),
+            scattered=True,
         )
     problems.clear()
 

@@ -89,7 +89,7 @@ def _without_slices(
     beside = _beside(service, backing)
     speaker = Speaker(service, backing)
     claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
-    causes = near_misses(speaker, claims)
+    causes = near_misses(speaker, beside, claims)
     if not causes or causes[0].code == "selector-label-too-many":
         if label := _put_on_at_run_time(service, backing):
             return Backed(_Unknown.RUN_TIME.format(label))
@@ -145,7 +145,7 @@ def _beside(service: Service, backing: Backing) -> list[Workload]:
     only what stands in the folder of the Service counts.
     """
     found = [w for w in backing.lasting(service.namespace) if not w.is_single]
-    if service.key not in backing.unplaced:
+    if service.key not in backing.unplaced or not backing.scattered:
         return found
     folder = _folder(backing, "Service", *service.key)
     return [w for w in found if _folder(backing, w.kind, w.namespace, w.name) == folder]

@@ -15,15 +15,16 @@ _APP_KEYS = ("app.kubernetes.io/name", "app", "k8s-app", "name")
 _SELECTOR: Path = ("spec", "selector")
 
 
-def near_misses(speaker: Speaker, claims: Sequence[Service]) -> tuple[Cause, ...]:
+def near_misses(
+    speaker: Speaker, beside: Sequence[Workload], claims: Sequence[Service]
+) -> tuple[Cause, ...]:
     """The causes for a selector that fits no workload and nearly fits one, the likeliest kind.
 
-    `claims` are the other Services: a workload that one of them selects is rather meant for it.
+    `beside` are the workloads that may be meant, `claims` the other Services: a workload that
+    one of them selects is rather meant for it.
     """
-    service = speaker.service
-    here = [w for w in speaker.backing.lasting(service.namespace) if not w.is_single]
     found: dict[int, list[Cause]] = {}
-    for workload in here:
+    for workload in beside:
         for rank, cause in _near(speaker, workload, claims):
             found.setdefault(rank, []).append(cause)
     if found:
