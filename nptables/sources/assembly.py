@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.family import Family
-from nptables.model import Cluster, Service
+from nptables.model import Cluster
 from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
-from nptables.model.workloads import (
-    Workload,
-    made_by_hook,
-    pod_templates,
-    read_workloads,
-    without_opaque,
-)
+from nptables.model.workloads import pod_templates
+from nptables.sources.backing import Maker, key_of, makers_of, read_backing
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
 from nptables.sources.slots import Ranges
 from nptables.sources.text import Document
 
-if TYPE_CHECKING:
-    from nptables.sources.derived import MadeUpPods
-
 Object = Mapping[str, Any]
 Key = tuple[str, str]
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-# A workload of any kind: its position, the Pod that it makes, and what is known of it.
-Maker = tuple[int, Object, Workload]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -150,12 +140,18 @@ class _Assembly:
         endpoints = self._checked("Endpoints")
         pods = self._checked("Pod")
         makers = [
-            m for kind in WORKLOADS for i, raw in self._checked(kind) for m in _makers(i, raw)
+            m for kind in WORKLOADS for i, raw in self._checked(kind) for m in makers_of(i, raw)
         ]
         makers += [m for i in self.others for m in self._other_makers(i)]
         backing = self._backing(endpoints)
-        self._derive(endpoints, pods, makers)
         reading = self.reading
+        if endpoints or pods or makers:
+            from nptables.sources.derivation import Derivation  # noqa: PLC0415 - seldom needed
+
+            raws = [item.value for item in self.items]
+            derivation = Derivation(reading, raws, preview=self.options.preview)
+            derivation.derive(endpoints, pods, makers)
+            self.previews += derivation.previews
         return Assembled(
             cluster=Cluster(
                 reading.services,
@@ -178,11 +174,9 @@ class _Assembly:
         Its endpoints are a cluster's whole list where some of them were made by a controller: a
         slice that somebody wrote for one Service without a selector says nothing of the others.
         """
-        from nptables.sources.derived import read_backing  # noqa: PLC0415 - seldom needed
-
         services = self.reading.services
         keys = [found.service_key for found in self.reading.slices.values()]
-        keys += [_key(raw) for _, raw in endpoints]
+        keys += [key_of(raw) for _, raw in endpoints]
         return read_backing(
             (item.value for item in self.items if isinstance(item.value, Mapping)),
             listed=self.options.listed
@@ -192,7 +186,7 @@ class _Assembly:
 
     def _other_makers(self, index: int) -> list[Maker]:
         """A workload of another kind; one whose template is no Pod's makes nothing."""
-        found = _makers(index, without_nulls(self.items[index].value))
+        found = makers_of(index, without_nulls(self.items[index].value))
         check = ObjectReading(lenient=True).check
         return [maker for maker in found if check(maker[1], "Pod", index)]
 
@@ -264,152 +258,6 @@ class _Assembly:
     def _has_both_families(self) -> bool:
         return len(self._node_families()) == 2
 
-    def _derive(
-        self,
-        endpoints: list[tuple[int, Any]],
-        pods: list[tuple[int, Any]],
-        makers: list[Maker],
-    ) -> None:
-        have = {found.service_key for found in self.reading.slices.values()}
-        # kube-proxy never receives the endpoints of headless Services.
-        without = {
-            key: service
-            for key, service in self.reading.services.items()
-            if key not in have and not service.headless
-        }
-        if not without or not (endpoints or pods or makers):
-            return
-        from nptables.sources.derived import slices_from_endpoints  # noqa: PLC0415 - seldom needed
-
-        for index, raw in endpoints:
-            service = without.pop(_key(raw), None)
-            if service is not None:
-                self._keep_slices(slices_from_endpoints(service, raw), index)
-        selecting = [service for service in without.values() if service.selector]
-        if selecting and (pods or makers):
-            self._from_pods(selecting, pods, makers)
-
-    def _from_pods(
-        self,
-        services: list[Service],
-        pods: list[tuple[int, Any]],
-        makers: list[Maker],
-    ) -> None:
-        from nptables.sources.derived import has_address, slices_from_pods  # noqa: PLC0415
-
-        by_namespace: dict[str, list[tuple[int, Object]]] = {}
-        for index, raw in pods:
-            by_namespace.setdefault(_key(raw)[0], []).append((index, raw))
-        maker = self._maker(pods)
-        made: dict[tuple[int, Path], list[Object]] = {}
-        for service in services:
-            selected = [
-                (index, pod)
-                for index, pod in by_namespace.get(service.namespace, ())
-                if _selects(service.selector, pod.get("metadata") or {})
-            ]
-            taken = [pod for _, pod in selected]
-            if not any(has_address(pod) for pod in taken):
-                taken = self._made_up(service, selected, makers, maker, made)
-            self._keep_slices(slices_from_pods(service, taken, self.reading.nodes), None)
-        self.previews += maker.made
-
-    def _maker(self, pods: list[tuple[int, Any]]) -> MadeUpPods:
-        from nptables.sources.derived import MadeUpPods  # noqa: PLC0415 - see above
-
-        maker = MadeUpPods(
-            self.reading.nodes,
-            {
-                _key(raw)[1]: raw
-                for _, raw in self._of("Node")
-                if _key(raw)[1] in self.reading.nodes
-            },
-        )
-        given = [e.address for s in self.reading.slices.values() for e in s.endpoints]
-        given += [a for node in self.reading.nodes.values() for _, a in node.addresses]
-        for _, raw in pods:
-            status = raw.get("status") or {}
-            given += [str(status.get("podIP") or "")]
-            given += [str((item or {}).get("ip") or "") for item in status.get("podIPs") or ()]
-        maker.reserve(given)
-        return maker
-
-    def _made_up(
-        self,
-        service: Service,
-        selected: list[tuple[int, Object]],
-        makers: list[Maker],
-        maker: MadeUpPods,
-        made: dict[tuple[int, Path], list[Object]],
-    ) -> list[Object]:
-        """Pods for what was never applied; each workload's are made once, whoever selects them.
-
-        What a hook makes is there for a moment only. Pods of a Job count where there are no others.
-        """
-        from nptables.sources.derived import is_never_applied  # noqa: PLC0415 - see above
-
-        found: list[Object] = []
-        for index, pod in selected:
-            if not is_never_applied(pod):
-                found.append(pod)
-                continue
-            if made_by_hook(pod):
-                continue
-            if (index, ()) not in made:
-                made[index, ()] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
-            found += made[index, ()]
-        fitting = [
-            (index, template, workload)
-            for index, template, workload in makers
-            if workload.namespace == service.namespace
-            and not workload.hook
-            and workload.fits(service.selector)
-            and not _is_owned(self.items[index].value)
-        ]
-        lasting = [one for one in fitting if not one[2].is_single]
-        selector = without_opaque(service.selector)
-        for index, template, workload in lasting or (fitting if not found else []):
-            key = (index, workload.path)
-            if key not in made:
-                made[key] = self._replicas(index, template, workload, maker)
-            found += [pod for pod in made[key] if _selects(selector, pod["metadata"])]
-        return found
-
-    def _replicas(
-        self, index: int, template: Object, workload: Workload, maker: MadeUpPods
-    ) -> list[Object]:
-        if self._refused(workload.kind, self.items[index].value, index):
-            return []
-        pods = maker.replicas(workload, template)
-        if isinstance(pods, Problem):
-            self.reading.problems.append(attrs.evolve(pods, index=index))
-            return []
-        return pods
-
-    def _refused(self, kind: str, raw: Object, index: int) -> bool:
-        if self.options.preview:
-            return False
-        namespace, name = _key(raw)
-        self.reading.problems.append(
-            Problem(
-                "has no address, and nothing is to be made up"
-                if kind == "Pod"
-                else "has no Pods with addresses, and nothing is to be made up",
-                hint="give its EndpointSlices, or Pods with a status",
-                kind=kind,
-                namespace=namespace,
-                name=name,
-                index=index,
-            )
-        )
-        return True
-
-    def _keep_slices(self, slices: Iterable[Object], index: int | None) -> None:
-        """Read derived slices; what they came from has been checked."""
-        reading = ObjectReading(lenient=True, slices=self.reading.slices)
-        for raw in slices:
-            reading.read_one(raw, -1 if index is None else index)
-
     def _place(self, problem: Problem) -> Problem:
         if problem.index is None or not 0 <= problem.index < len(self.items):
             return problem
@@ -438,28 +286,5 @@ def _same(one: Item, other: Item) -> bool:
     return isinstance(one.value, Mapping) and one.identity == other.identity
 
 
-def _key(raw: Object) -> Key:
-    metadata = raw.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
-
-
-def _makers(index: int, raw: Object) -> list[Maker]:
-    from nptables.sources.derived import pod_of  # noqa: PLC0415 - seldom needed
-
-    return [(index, pod_of(raw, workload), workload) for workload in read_workloads(raw)]
-
-
 def _has_template(raw: Object) -> bool:
     return next(pod_templates(raw), None) is not None
-
-
-def _selects(selector: Mapping[str, str], metadata: Object) -> bool:
-    labels = metadata.get("labels") or {}
-    return all(labels.get(key) == value for key, value in selector.items())
-
-
-def _is_owned(raw: Object) -> bool:
-    """Whether something else, such as a Deployment, answers for a workload's Pods."""
-    owners = (raw.get("metadata") or {}).get("ownerReferences") or ()
-    return any(isinstance(owner, Mapping) and owner.get("controller") for owner in owners)

@@ -9,6 +9,9 @@ from nptables.model.backing import Backing, Operated
 from nptables.model.workloads import Workload, made_by_hook, read_workloads
 
 Object = Mapping[str, Any]
+Key = tuple[str, str]
+# A workload of any kind: its position, the Pod that it makes, and what is known of it.
+Maker = tuple[int, Object, Workload]
 # Groups of Kubernetes and of projects whose objects never lead to a Pod that a Service selects.
 _WITHOUT_PODS = (
     ".k8s.io", "cert-manager.io", "external-secrets.io", "istio.io", "traefik.io",
@@ -37,7 +40,7 @@ def read_backing(
     hooks: set[tuple[str, str]] = set()
     scaled: set[tuple[str, str, str]] = set()
     for raw in objects:
-        kind, namespace, name = _identity(raw)
+        kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
         if (raw.get("apiVersion"), kind) == ("v1", "Service"):
             if made_by_hook(raw):
                 hooks.add((namespace, name))
@@ -101,14 +104,17 @@ def _may_make_pods(raw: Object, found: list[Workload]) -> bool:
     return all(workload.path != ("spec", "template") for workload in found)
 
 
-def _identity(raw: Object) -> tuple[str, str, str]:
-    metadata = _mapping(raw.get("metadata"))
-    return (
-        str(raw.get("kind") or ""),
-        str(metadata.get("namespace") or "default"),
-        str(metadata.get("name") or ""),
-    )
-
-
 def _mapping(value: Any) -> Object:
     return value if isinstance(value, Mapping) else {}
+
+
+def makers_of(index: int, raw: Object) -> list[Maker]:
+    """The workloads that an object is, each with the Pod that it makes."""
+    return [(index, pod_of(raw, workload), workload) for workload in read_workloads(raw)]
+
+
+def key_of(raw: Object) -> Key:
+    """Namespace and name of an object, as far as they are written."""
+    metadata = raw.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
