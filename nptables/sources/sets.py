@@ -159,13 +159,17 @@ def _load(paths: list[str], options: Options, wanted: Wanted, progress: Progress
     passed_over = list(arrangement.passed_over)
     for one in loaded:
         passed_over += [PassedOver(place, TEMPLATE) for place in one.templates]
-    if not loaded and not arrangement.left_out and not problems:
-        problems = [_nothing(folders, passed_over)]
+    left_out = arrangement.left_out
+    if not loaded and not left_out and not problems:
+        if any(one.reason == TEMPLATE for one in passed_over):
+            left_out = [_templates_only(folders)]
+        else:
+            problems = [_nothing(folders, passed_over)]
     with_services = [one for one in loaded if one.problems or one.has_services]
     return Sets(
         judged=tuple(with_services),
         idle=tuple(one for one in loaded if one not in with_services),
-        left_out=tuple(arrangement.left_out),
+        left_out=tuple(left_out),
         passed_over=tuple(passed_over),
         notes=tuple(notes),
         problems=tuple(problems),
@@ -183,7 +187,7 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
         loaded.append(
             finished(
                 flat[number],
-                list(part.problems),
+                [*part.problems, *_only_lists(part, flat[number])],
                 [],
                 options,
                 files=files,
@@ -196,6 +200,20 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
             )
         )
     return loaded
+
+
+def _only_lists(part: Part, items: list[Item]) -> list[Problem]:
+    """The problem with a set of empty lists: an account that may not list gets the same."""
+    if not items or any(True for item in items for _ in item.flattened()):
+        return []
+    return [
+        Problem(
+            "holds an empty list, so there is nothing to look at",
+            hint="an account without the right to read them may get it too: "
+            "try kubectl auth can-i list services -A",
+            file=part.documents[0].file,
+        )
+    ]
 
 
 def _workloads(items: list[Item]) -> tuple[Workload, ...]:
@@ -219,6 +237,18 @@ def _is_template(item: Item, problem: Problem) -> bool:
         except (KeyError, IndexError, TypeError):
             break
     return has_placeholder(value)
+
+
+def _templates_only(folders: list[str]) -> LeftOut:
+    """Why nothing is judged of folders that hold templates and nothing else."""
+    above = (folder for path in folders for folder in Path(path).absolute().parents)
+    chart = next((folder for folder in above if (folder / "Chart.yaml").is_file()), None)
+    return LeftOut(
+        ", ".join(folders),
+        "it holds templates, which another program has to fill in first"
+        if chart is None
+        else f"it holds templates of a chart: name the folder of the chart, {chart}",
+    )
 
 
 def _nothing(folders: list[str], passed_over: list[PassedOver]) -> Problem:
