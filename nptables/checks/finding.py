@@ -37,7 +37,7 @@ class Code:
 
 @attrs.frozen
 class Finding:
-    """One finding about one object; `kind` is `Node` or `Service`, `path` a field of it.
+    """One finding about one object: a Node, a Service or a workload; `path` is a field of it.
 
     `file`, `line` and `column` (from 1) are known where the object was read from text. `fix` is
     what to write, where that is known; `related` is where the other side stands: object, file

@@ -141,6 +141,7 @@ def load_sets(
 
 
 def _load(paths: list[str], options: Options, wanted: Wanted, progress: Progress | None) -> Sets:
+    paths = [path.rstrip("/") or path for path in paths]
     folders = [path for path in paths if stands_for_a_tree(path)]
     plain: dict[str, list[Document]] = {}
     problems: list[Problem] = []
@@ -165,10 +166,9 @@ def _load(paths: list[str], options: Options, wanted: Wanted, progress: Progress
             left_out = [_templates_only(folders)]
         else:
             problems = [_nothing(folders, passed_over)]
-    with_services = [one for one in loaded if one.problems or one.has_services]
     return Sets(
-        judged=tuple(with_services),
-        idle=tuple(one for one in loaded if one not in with_services),
+        judged=tuple(one for one in loaded if one.problems or one.has_services),
+        idle=tuple(one for one in loaded if not (one.problems or one.has_services)),
         left_out=tuple(left_out),
         passed_over=tuple(passed_over),
         notes=tuple(notes),

@@ -113,25 +113,25 @@ def _judged(*, live: bool, **options: Any) -> list[_Judged]:
     """Every set of the input with its findings, sorted as they were read."""
     if live:
         inputs = read_inputs(**options)
-        found = [*_findings(inputs.loaded, inputs.config, [inputs.node])]
+        say_what_is_unknown([inputs.cluster])
+        found = _findings(inputs.loaded, inputs.config, [inputs.node])
         return [_Judged("", [*found, *_live_findings(inputs, options)])]
     sets = read_sets(options["files"], options["more_files"], lenient=options["lenient"])
     say_all((str(one) for one in sets.left_out), kind="warning")
-    wrong = [one for one in sets.judged if one.problems and not one.lenient]
-    if sets.problems or (len(wrong) == len(sets.judged) == 1):
-        raise InvalidInput((*sets.problems, *(p for one in wrong for p in one.problems)))
+    sound = [one for one in sets.judged if one.lenient or not one.problems]
+    wrong = [problem for one in sets.judged if not one.lenient for problem in one.problems]
+    if sets.problems or (wrong and len(sets.judged) == 1):
+        raise InvalidInput((*sets.problems, *wrong))
     judged = []
     for loaded in sets.judged:
-        if loaded in wrong:
+        if loaded.problems and not loaded.lenient:
             judged.append(_Judged(loaded.name, [], loaded.problems))
             continue
         say_what_was_read(loaded)
-        judged.append(
-            _Judged(loaded.name, _findings_of(loaded, several=len(sets.judged) > 1, **options))
-        )
-    sound = [one.cluster for one in sets.judged if one not in wrong]
-    say_what_is_unknown(sound)
-    if not any(cluster.services for cluster in sound) and not wrong and not sets.left_out:
+        several = len(sets.judged) > 1
+        judged.append(_Judged(loaded.name, _findings_of(loaded, several=several, **options)))
+    say_what_is_unknown(one.cluster for one in sound)
+    if not any(one.has_services for one in sound) and not wrong and not sets.left_out:
         say("there is no Service in the input, so nothing is said of any")
     return judged
 

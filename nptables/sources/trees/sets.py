@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import attrs
@@ -91,7 +92,7 @@ def arrange(
         else:
             trees.append(walk(folder, wanted.exclude))
     owned: set[str] = set()
-    _kustomizations(trees, wanted, arrangement, owned)
+    _kustomizations(trees, wanted, arrangement, owned, progress)
     _charts(trees, wanted, arrangement, owned)
     found = {name: list(documents) for name, documents in plain.items()}
     for tree in trees:
@@ -124,7 +125,11 @@ def _only_head(file: str) -> Tree:
 
 
 def _kustomizations(
-    trees: Sequence[Tree], wanted: Wanted, arrangement: Arrangement, owned: set[str]
+    trees: Sequence[Tree],
+    wanted: Wanted,
+    arrangement: Arrangement,
+    owned: set[str],
+    progress: Progress | None,
 ) -> None:
     known: dict[str, Kustomization] = {}
     listed: list[Kustomization] = []
@@ -163,7 +168,9 @@ def _kustomizations(
         return kustomizations.build(ready, one, parts[one.file])
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for one, result in zip(roots, pool.map(built, roots), strict=True):
+        for number, one, result in zip(count(1), roots, pool.map(built, roots), strict=False):
+            if progress is not None and len(roots) > _AT_ONCE:
+                progress("kustomizations", number, len(roots))
             if isinstance(result, Built):
                 arrangement.notes += [
                     f"{printable(one.folder)}: {printable(name)} is remote and was not fetched: "
@@ -237,11 +244,11 @@ def _plain(
     tree: Tree, owned: set[str], arrangement: Arrangement, progress: Progress | None
 ) -> Iterator[tuple[str, list[Document]]]:
     """The objects of the files that neither a kustomization nor a chart has."""
-    count = len(tree.files)
+    total = len(tree.files)
     patched = _folders_of_kustomizations(tree)
     for number, path in enumerate(tree.files):
         if progress is not None and number and not number % _FILES_PER_REPORT:
-            progress(tree.root, number, count)
+            progress(tree.root, number, total)
         if owned and os.path.realpath(path) in owned:
             continue
         found = read_file(path)
@@ -254,8 +261,8 @@ def _plain(
         arrangement.problems += found.problems
         if documents:
             yield path, documents
-    if progress is not None and count > _FILES_PER_REPORT:
-        progress(tree.root, count, count)
+    if progress is not None and total > _FILES_PER_REPORT:
+        progress(tree.root, total, total)
 
 
 def _folders_of_kustomizations(tree: Tree) -> set[str]:

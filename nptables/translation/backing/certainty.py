@@ -41,6 +41,8 @@ class _Unknown(enum.StrEnum):
     RUN_TIME = "{0} may be put on its Pods while they run"
 
 
+# Causes that hold only as far as all Pods are shown that there will be.
+_UNSURE = ("selector-label-too-many", "selector-labels-on-workload")
 # Labels by which programs tell their own leader, as Vault, Patroni and database operators do.
 _ROLE_KEY = re.compile(
     r"(^|[-./_])(role|instanceRole|leader|master|primary|active|standby|initialized|sealed)$"
@@ -90,7 +92,7 @@ def _without_slices(
     speaker = Speaker(service, backing)
     claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
     causes = near_misses(speaker, beside, claims)
-    if not causes or causes[0].code == "selector-label-too-many":
+    if not causes or causes[0].code in _UNSURE:
         if label := _put_on_at_run_time(service, backing):
             return Backed(_Unknown.RUN_TIME.format(label))
         if backing.lacking:
