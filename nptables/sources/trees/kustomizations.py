@@ -69,11 +69,8 @@ def read_kustomization(file: str) -> Kustomization | None:
     folder = os.path.dirname(file) or "."
     document, problems = _document(file)
     if document is None:
-        return Kustomization(folder, file, problems=problems)
+        return Kustomization(folder, file, problems=problems) if problems else None
     value: Mapping[str, Any] = document.value
-    version = value.get("apiVersion")
-    if version is not None and not str(version).startswith(_GROUP):
-        return None
     folders, files, remote, missing = [], [], [], []
     for where, text in _strings(value):
         if "\n" in text or len(text) > 1000:
@@ -103,16 +100,24 @@ def read_kustomization(file: str) -> Kustomization | None:
 
 
 def _document(file: str) -> tuple[Document | None, tuple[Problem, ...]]:
-    """The only document of a kustomization file, or what is wrong with it."""
+    """The only document of a kustomization file, or what is wrong with it.
+
+    Neither where the file holds objects of other groups: then it only has the name of one.
+    """
     try:
         documents, problems = parse_text(read_one(file))
     except InvalidInput as error:
         return None, error.problems
-    if problems or not documents:
-        return None, (*problems, *(() if problems else (Problem("is empty", file=file),)))
-    if len(documents) > 1 or not isinstance(documents[0].value, Mapping):
-        return None, (Problem("is no kustomization: it must be one object", file=file),)
-    return documents[0], ()
+    if problems:
+        return None, tuple(problems)
+    values = [document.value for document in documents]
+    versions = [v.get("apiVersion") for v in values if isinstance(v, Mapping)]
+    if any(version and not str(version).startswith(_GROUP) for version in versions):
+        return None, ()
+    if len(versions) == len(documents) == 1:
+        return documents[0], ()
+    what = "is no kustomization: it must be one object" if documents else "is empty"
+    return None, (Problem(what, file=file),)
 
 
 def _strings(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

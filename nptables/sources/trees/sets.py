@@ -98,7 +98,7 @@ def arrange(
     for tree in trees:
         arrangement.passed_over += tree.passed_over
         found.update(_plain(tree, owned, arrangement, progress))
-    arrangement.parts += _grouped(found, folders, arrangement.problems)
+    arrangement.parts += _grouped(found, [tree.root for tree in trees], arrangement.problems)
     if why := _lacking(arrangement):
         arrangement.parts = [
             attrs.evolve(part, lacking=part.lacking or why) for part in arrangement.parts
