@@ -26,6 +26,10 @@ KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
 
 
+# Files that stand for their folder: kustomizations, and charts.
+HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
+
+
 @attrs.frozen
 class Loaded:
     """What was read, and what is to be said about the reading.
@@ -254,11 +258,10 @@ def _place_in(
 
 def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
     """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart."""
-    from nptables.sources.trees import heads_a_set  # noqa: PLC0415 - seldom needed
-
     text = os.fspath(path)
     try:
-        return bool(text) and (pathlib.Path(text).is_dir() or heads_a_set(text))
+        named = pathlib.Path(text)
+        return bool(text) and (named.name in HEADS or named.is_dir())
     except ValueError:  # a NUL character in the name
         return False
 

@@ -72,11 +72,6 @@ class Arrangement:
     problems: list[Problem] = attrs.field(factory=list)
 
 
-def heads_a_set(path: str) -> bool:
-    """Whether a path is that of a kustomization or a Chart.yaml, which stand for a folder."""
-    return os.path.basename(path) in (*kustomizations.NAMES, charts.NAME)
-
-
 def arrange(
     folders: Sequence[str],
     plain: Mapping[str, Sequence[Document]],
@@ -87,10 +82,8 @@ def arrange(
     arrangement = Arrangement()
     trees = []
     for folder in folders:
-        if heads_a_set(folder) and not os.path.isdir(folder):
-            trees.append(_only_head(folder))
-        else:
-            trees.append(walk(folder, wanted.exclude))
+        is_folder = os.path.isdir(folder)
+        trees.append(walk(folder, wanted.exclude) if is_folder else _only_head(folder))
     owned: set[str] = set()
     _kustomizations(trees, wanted, arrangement, owned, progress)
     _charts(trees, wanted, arrangement, owned)
