@@ -18,7 +18,8 @@ from nptables.sources.trees.walking import PassedOver
 
 # Nobody writes a manifest of this size; a dump of a cluster is named, and then it is read.
 LARGEST = 64 * 1024 * 1024
-_PIECE = 1 << 18
+# Most files are small, and room for more would cost them the most of their time.
+_FIRST_PIECE, _PIECE = 1 << 13, 1 << 20
 NO_OBJECT = "no Kubernetes object"
 TEMPLATE = "a template"
 PATCH = "a patch that no kustomization names"
@@ -79,8 +80,8 @@ def _bytes(path: str) -> bytes | int:
     """All of a file, at less cost than an object for it; the size of one that is too large."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(handle, _PIECE)
-        if len(data) < _PIECE:
+        data = os.read(handle, _FIRST_PIECE)
+        if len(data) < _FIRST_PIECE:
             return data
         size = os.fstat(handle).st_size
         if size > LARGEST:

