@@ -159,13 +159,15 @@ def _folder(backing: Backing, kind: str, namespace: str, name: str) -> str:
 
 
 def _put_on_at_run_time(service: Service, backing: Backing) -> str:
-    """A label of the selector that no workload has and that looks as if a program puts it on.
+    """A label of the selector that looks as if a program puts it on Pods, which do not have it.
 
     Programs tell their leader by one, and controllers mark Pods under the domain of their project.
     """
     workloads = backing.lasting(service.namespace)
     for key, value in service.selector.items():
-        if any(key in workload.labels for workload in workloads):
+        rest = {other: wanted for other, wanted in service.selector.items() if other != key}
+        meant = [w for w in workloads if w.fits(rest)] or workloads
+        if any(key in workload.labels for workload in meant):
             continue
         domain, slash, _ = key.partition("/")
         is_role = _ROLE_KEY.search(key) is not None and value.lower() in _ROLE_VALUES
