@@ -128,21 +128,21 @@ def _judged(*, live: bool, **options: Any) -> list[_Judged]:
             judged.append(_Judged(loaded.name, [], loaded.problems))
             continue
         say_what_was_read(loaded)
-        several = len(sets.judged) > 1
-        judged.append(_Judged(loaded.name, _findings_of(loaded, several=several, **options)))
+        judged.append(_Judged(loaded.name, _findings_of(loaded, **options)))
     say_what_is_unknown(one.cluster for one in sound)
     if not any(one.has_services for one in sound) and not wrong and not sets.left_out:
         say("there is no Service in the input, so nothing is said of any")
     return judged
 
 
-def _findings_of(loaded: Loaded, *, several: bool, **options: Any) -> list[Finding]:
+def _findings_of(loaded: Loaded, **options: Any) -> list[Finding]:
     config = read_config(options["config_path"], loaded.proxy_config)
     nodes = None
     if options["node_name"] is not None:
         nodes = [loaded.cluster.node(options["node_name"], read_facts(options["facts_path"]))]
     found = _findings(loaded, config, nodes)
-    return [attrs.evolve(finding, set=loaded.name) for finding in found] if several else found
+    name = "" if loaded.name == "." else loaded.name
+    return [attrs.evolve(finding, set=name) for finding in found]
 
 
 def _findings(loaded: Loaded, config: ProxyConfig, nodes: list[Node] | None) -> list[Finding]:

@@ -87,7 +87,13 @@ def arrange(
     owned: set[str] = set()
     _kustomizations(trees, wanted, arrangement, owned, progress)
     _charts(trees, wanted, arrangement, owned)
-    found = {name: list(documents) for name, documents in plain.items()}
+    # Files that were named besides a set that has them are judged with it.
+    inside = owned if not arrangement.left_out else set()
+    found = {
+        name: list(documents)
+        for name, documents in plain.items()
+        if os.path.realpath(name) not in inside
+    }
     for tree in trees:
         arrangement.passed_over += tree.passed_over
         found.update(_plain(tree, owned, arrangement, progress))

@@ -41,8 +41,10 @@ class _Unknown(enum.StrEnum):
     RUN_TIME = "{0} may be put on its Pods while they run"
 
 
-# Causes that hold only as far as all Pods are shown that there will be.
-_UNSURE = ("selector-label-too-many", "selector-labels-on-workload")
+# Causes that another set of the tree cannot take away: a copy is not the set itself.
+_CERTAIN = ("selector-slip", "selector-labels-on-workload")
+# Causes, or none, that hold only as far as all Pods are shown that there will be.
+_UNSURE = ("", "selector-label-too-many", "selector-labels-on-workload")
 # Labels by which programs tell their own leader, as Vault, Patroni and database operators do.
 _ROLE_KEY = re.compile(
     r"(^|[-./_])(role|instanceRole|leader|master|primary|active|standby|initialized|sealed)$"
@@ -86,17 +88,19 @@ def _without_slices(
 ) -> Backed:
     if fitting:
         return _empty(service, backing, fitting)
-    if why := _made_elsewhere(service, backing):
-        return Backed(why)
+    if placed := _placed_by_others(service, backing):
+        return Backed(_Unknown.UNPLACED.format(some_subjects(placed)))
     beside = _beside(service, backing)
     speaker = Speaker(service, backing)
     claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
     causes = near_misses(speaker, beside, claims)
-    if not causes or causes[0].code in _UNSURE:
-        if label := _put_on_at_run_time(service, backing):
-            return Backed(_Unknown.RUN_TIME.format(label))
-        if backing.lacking:
-            return Backed(backing.lacking)
+    kind = causes[0].code if causes else ""
+    others = [w for w in backing.others() if w.fits(service.selector)]
+    if others and kind not in _CERTAIN:
+        return Backed(_Unknown.ELSEWHERE.format(some_subjects(others)))
+    if kind in _UNSURE:
+        if why := _put_on_at_run_time(service, backing) or backing.lacking:
+            return Backed(why)
         if any(o.namespace == service.namespace for o in backing.operated):
             causes = ()
     if causes:
@@ -120,24 +124,13 @@ def _empty(service: Service, backing: Backing, fitting: tuple[Workload, ...]) ->
     return Backed(_Unknown.NO_PODS.format(some_subjects(makers)) if makers else "")
 
 
-def _made_elsewhere(service: Service, backing: Backing) -> str:
-    """Why Pods may be there that this set does not show."""
-    if service.key in backing.unplaced:
-        placed = [
-            w
-            for w in backing.workloads
-            if not w.hook and w.namespace_given and w.fits(service.selector)
-        ]
-    else:
-        placed = [
-            w
-            for w in backing.lasting("default")
-            if not w.namespace_given and w.fits(service.selector)
-        ]
-    if placed:
-        return _Unknown.UNPLACED.format(some_subjects(placed))
-    others = [w for w in backing.others() if w.fits(service.selector)]
-    return _Unknown.ELSEWHERE.format(some_subjects(others)) if others else ""
+def _placed_by_others(service: Service, backing: Backing) -> list[Workload]:
+    """The workloads that fit if whoever applies them puts them in the same namespace."""
+    if service.key not in backing.unplaced:
+        unplaced = (w for w in backing.lasting("default") if not w.namespace_given)
+        return [w for w in unplaced if w.fits(service.selector)]
+    placed = (w for w in backing.workloads if w.namespace_given and not w.hook)
+    return [w for w in placed if w.fits(service.selector)]
 
 
 def _beside(service: Service, backing: Backing) -> list[Workload]:
@@ -172,7 +165,7 @@ def _put_on_at_run_time(service: Service, backing: Backing) -> str:
         domain, slash, _ = key.partition("/")
         is_role = _ROLE_KEY.search(key) is not None and value.lower() in _ROLE_VALUES
         if is_role or (slash and not domain.endswith(_DOMAINS_OF_AUTHORS)):
-            return f"{key}={value}"
+            return _Unknown.RUN_TIME.format(f"{key}={value}")
     return ""
 
 

@@ -96,3 +96,17 @@ def test_values_that_are_not_there_are_a_mistake_of_the_command_line(
 def test_a_file_that_is_named_is_never_passed_over(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(TREE / "package.json"), str(TREE / "k8s")]) == 2
     assert "package.json:1:1: has no kind" in capfd.readouterr().err
+
+
+def test_files_that_are_named_beside_their_kustomization_are_judged_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = TREE / "kustomize" / "base"
+    files = [base / name for name in ("kustomization.yaml", "service.yaml", "deployment.yaml")]
+
+    give(monkeypatch, "kustomize")
+    assert [one.name for one in load_sets(*files).judged] == [str(base)]
+
+    give(monkeypatch)
+    (plain,) = load_sets(*files).judged
+    assert list(plain.cluster.services) == [("shop", "web")]
