@@ -187,4 +187,4 @@ def _print(findings: list[Finding], sets: list[str]) -> None:
         click.echo(f"{len(findings)} findings: {', '.join(said)}", err=True)
     else:
         within = f" in {len(sets)} sets" if len(sets) > 1 else ""
-        click.echo(f"no findings{within}", err=True)
+        click.echo(f"no findings{within}" if sets else "nothing was judged", err=True)

@@ -51,8 +51,8 @@ def walk(root: str, exclude: Sequence[str] = ()) -> Tree:
     """Everything that is to be read of a folder.
 
     Hidden files and folders, what `.gitignore` names (from the top of the repository downwards)
-    and what an `exclude` glob matches are left out. A glob is compared with the path from `root`,
-    and one without a slash with the name alone.
+    and what an `exclude` glob matches are left out. A glob is compared with the path from `root`
+    and with the whole of it, and one without a slash with the name alone.
     """
     tree = Tree(root)
     walker = _Walker(tree, _excluded(exclude))
@@ -157,7 +157,9 @@ class _Walker:
         hidden = above.hidden or entry.name.startswith(".")
         if entry.name == ".git" and is_folder:
             return
-        if self.excluded is not None and self.excluded.fullmatch(path):
+        if self.excluded is not None and (
+            self.excluded.fullmatch(path) or self.excluded.fullmatch(_path(entry))
+        ):
             self._pass_over(_path(entry), "--exclude names it")
         elif above.chain and is_ignored(from_top, above.chain, is_folder=is_folder):
             self._pass_over(_path(entry), ".gitignore names it")

@@ -110,3 +110,11 @@ def test_files_that_are_named_beside_their_kustomization_are_judged_with_it(
     give(monkeypatch)
     (plain,) = load_sets(*files).judged
     assert list(plain.cluster.services) == [("shop", "web")]
+
+
+@pytest.mark.parametrize("glob", ["k8s/dev", "tree/k8s/dev", "dev", "d?v", "**/dev", "tree/*/dev/"])
+def test_a_glob_leaves_out_a_folder(glob: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch)
+    monkeypatch.chdir(FOUND)
+
+    assert [one.name for one in load_sets("tree", exclude=[glob]).judged] == ["tree"]
