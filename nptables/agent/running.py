@@ -414,6 +414,7 @@ class _Running:
                     "rules": sum(lane.engine.tally.rules.values()),
                     "synced": lane.synced,
                     "driftLines": lane.differences.lines,
+                    "unverified": "" if lane.starved is None else str(lane.starved),
                 }
                 for lane in agent.lanes
             ],

@@ -32,16 +32,19 @@ def with_pods(cluster: Cluster, pods: Sequence[Mapping[str, Any]]) -> Cluster:
 
 
 def cause_findings(service: Service, cluster: Cluster) -> Iterator[Finding]:
-    """Why a Service has no endpoint, or not those that are meant, as far as workloads tell."""
-    backing = cluster.backing
-    if backing is None or service.type == "ExternalName":
+    """Why a Service has no endpoint, or not those that are meant, as far as workloads tell.
+
+    What was not read might refute any of it.
+    """
+    backing, standing = cluster.backing, backed(cluster, service)
+    if backing is None or service.type == "ExternalName" or standing.unread:
         return
     found = list(port_causes(service, backing))
     if not any(has_rules(service, family) for family in Family):
         # A name that no Pod has leads nowhere for DNS either; all else is a matter of rules.
         found = [cause for cause in found if cause.code == codes.TARGET_PORT_UNKNOWN.name]
     else:
-        found += [*backed(cluster, service).causes, *readiness_causes(service, backing)]
+        found += [*standing.causes, *readiness_causes(service, backing)]
     for cause in found:
         yield Finding(
             _OF_CAUSES[cause.code],
@@ -64,7 +67,7 @@ def ports_spoken_for(service: Service, cluster: Cluster) -> frozenset[int]:
     if backing is None or backing.listed:
         return frozenset()
     standing = backed(cluster, service)
-    if standing.unknown or standing.causes:
+    if not standing.known or standing.causes:
         return frozenset(range(len(service.ports)))
     causes = (cause for cause in port_causes(service, backing) if cause.code in _NO_TARGET)
     return frozenset(step for cause in causes for step in cause.path if isinstance(step, int))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
 
-from nptables.cli.output import say, say_all, yaml_progress
+from nptables.cli.manifests import SETTINGS, read_manifests
+from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.iptables import Ruleset, read_dumps
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, Sets, load_objects, load_sets
+from nptables.sources import Loaded, read_text
 from nptables.sources import read_config as read_config_file
 from nptables.sources import read_facts as read_facts_file
-from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
-from nptables.translation.explanation.unknown import unknown_endpoints
+from nptables.translation.owned import holds_service_chains
+from nptables.translation.signs import changed_facts, shown_facts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,13 +50,9 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
-_SETTINGS = "nptables.manifests"
-_MOST_PREVIEWS = 20
-
-
 def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Keep an option of the reading, so that commands need not pass it on."""
-    context.meta.setdefault(_SETTINGS, {})[option.name] = value
+    context.meta.setdefault(SETTINGS, {})[option.name] = value
 
 
 def manifest_options(command: Command) -> Command:
@@ -200,125 +199,37 @@ def node_options(command: Command) -> Command:
 
 
 def family_options(neither: str) -> Callable[[Command], Command]:
-    """`-4` and `-6`, and what a command does with neither of them."""
+    """`-4` and `-6`, and what a command does with neither of them.
+
+    The command gets `family`, which is None for neither and for both: with both it does both, or
+    calls `refuse_both_families`.
+    """
 
     def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_family(*, ipv4: bool, ipv6: bool, **options: Any) -> Any:
+            click.get_current_context().meta[_BOTH] = ipv4 and ipv6
+            family = None if ipv4 is ipv6 else Family.IPV4 if ipv4 else Family.IPV6
+            return command(family=family, **options)
+
         return _apply(
             [
-                click.option("-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4."),
-                click.option(
-                    "-6",
-                    "family",
-                    flag_value=Family.IPV6,
-                    type=Family,
-                    help=f"IPv6. With neither: {neither}.",
-                ),
+                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
+                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
             ],
-            command,
+            cast("Command", with_family),
         )
 
     return decorate
 
 
-def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
-    """Whether the command line says where the cluster is: in FILEs, or behind an API server."""
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    asked = settings.get("kubeconfig"), settings.get("context")
-    return bool(files or more_files) or asked != (None, None)
+_BOTH = "nptables.both-families"
 
 
-def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
-    """The manifests, or the cluster, of a command line; of a tree, the only set that it holds.
-
-    Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
-    """
-    sets = read_sets(files, more_files, lenient=lenient)
-    loaded = sets.only
-    say_all((str(one) for one in sets.left_out), kind="warning")
-    if loaded.problems and not loaded.lenient:
-        raise InvalidInput(loaded.problems)
-    say_what_was_read(loaded)
-    return loaded
-
-
-def read_sets(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Sets:
-    """What a command line names, set by set, and what was passed over said."""
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    paths = (*files, *more_files)
-    kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
-    if kubeconfig is not None or context is not None:
-        if paths:
-            raise click.UsageError("a cluster and FILEs together: name one of the two")
-        return Sets((_read_cluster(kubeconfig, context),))
-    if not paths:
-        raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    sets = _read_files(paths, settings, lenient=lenient)
-    say_all((str(one) for one in sets.passed_over if one.grave), kind="warning")
-    say_all(sets.notes, kind="note")
-    if is_verbose():
-        say_all((f"passed over: {one}" for one in sets.passed_over if not one.grave), kind="note")
-    elif counted := sets.counted():
-        say(f"passed over: {counted}; -v lists them")
-    return sets
-
-
-def is_verbose() -> bool:
-    """Whether the command line asks for more words."""
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    return bool(settings.get("verbose"))
-
-
-def say_what_was_read(loaded: Loaded) -> None:
-    """Say what is odd about one input, and what was made up for it."""
-    say_all(loaded.problems, kind="warning")
-    say_all(loaded.notes, kind="note")
-    if len(loaded.previews) > _MOST_PREVIEWS and loaded.name and not is_verbose():
-        say(f"{len(loaded.previews)} values are made up for what was never applied (-v lists them)")
-    else:
-        say_all(loaded.previews, kind="note")
-    if is_verbose() and loaded.ignored:
-        counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
-        say(f"passed over, because they decide no rule: {', '.join(counted)}")
-
-
-def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
-    """One line about the Services whose endpoints the input does not tell."""
-    found = [
-        ("/".join(key), why) for one in clusters for key, why in unknown_endpoints(one).items()
-    ]
-    if is_verbose():
-        say_all(
-            (f"the endpoints of Service {name} are not known: {why}" for name, why in found),
-            kind="note",
-        )
-    elif len(found) == 1:
-        say(f"the endpoints of Service {found[0][0]} are not known: {found[0][1]}")
-    elif found:
-        reasons = {why for _, why in found}
-        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
-        listed = ", ".join(name for name, _ in found[:4]) + (", ..." if len(found) > 4 else "")
-        say(f"the endpoints of {len(found)} Services are not known ({listed}; -v says why){why}")
-
-
-def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Sets:
-    with yaml_progress() as progress:
-        return load_sets(
-            *paths,
-            lenient=lenient,
-            preview=not settings.get("no_preview"),
-            service_cidrs=settings.get("service_cidrs") or (),
-            node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
-            exclude=settings.get("exclude") or (),
-            render=not settings.get("no_render"),
-            values=settings.get("values") or (),
-            progress=progress,
-        )
-
-
-def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
-    from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
-
-    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True, listed=True)
+def refuse_both_families(why: str) -> None:
+    """Raise UsageError where `-4` and `-6` were both given to a command that does one at a time."""
+    if click.get_current_context().meta.get(_BOTH):
+        raise click.UsageError(f"-4 and -6 together: {why}")
 
 
 def read_inputs(
@@ -356,6 +267,31 @@ def inputs_of(
     return Inputs(loaded, node, config, family or Family.IPV4)
 
 
+def read_current(path: str, family: Family) -> Ruleset:
+    """The ruleset in a dump, of two backends' the one with the rules for Services.
+
+    Raises InvalidInput where both have them, or neither.
+    """
+    rulesets = read_dumps(read_text(path), family)
+    if len(rulesets) == 1:
+        if rulesets[0].remarks.legacy_left_out:
+            say(f"{path} leaves out the legacy tables, which are not compared", kind="warning")
+        return rulesets[0]
+    chosen = [ruleset for ruleset in rulesets if holds_service_chains(ruleset)]
+    if len(chosen) == 1:
+        return chosen[0]
+    which = "both have" if chosen else "neither has"
+    raise InvalidInput(
+        [
+            Problem(
+                f"two dumps one behind the other, and {which} rules for Services",
+                file=path,
+                hint="give the one that kube-proxy writes",
+            )
+        ]
+    )
+
+
 def read_config(path: str | None, in_manifests: Mapping[str, Any] | None = None) -> ProxyConfig:
     """The configuration in a file, else the one among the manifests, else kube-proxy's defaults."""
     if path is not None:
@@ -391,3 +327,12 @@ def mention_other_family(inputs: Inputs) -> None:
         option = "-6" if other is Family.IPV6 else "-4"
         ports = "1 service port has" if count == 1 else f"{count} service ports have"
         say(f"{ports} {other.value} rules too: see them with {option}")
+
+
+def with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
+    """The inputs with the facts that a dump shows, which nobody has told otherwise."""
+    node = shown_facts(current).added_to(inputs.node)
+    taken = changed_facts(inputs.node.facts, node.facts)
+    if taken:
+        say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
+    return attrs.evolve(inputs, node=node)

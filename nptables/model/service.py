@@ -18,6 +18,11 @@ POLICIES = ("Cluster", "Local")
 AFFINITIES = ("None", "ClientIP")
 IP_MODES = ("VIP", "Proxy")
 FAMILIES = tuple(family.value for family in Family)
+# Where both are there, the older one counts.
+TOPOLOGY_ANNOTATIONS = (
+    "service.kubernetes.io/topology-aware-hints",
+    "service.kubernetes.io/topology-mode",
+)
 DEFAULT_AFFINITY_SECONDS = 10800
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 
@@ -53,7 +58,8 @@ class Service:
     """A Service with the API server's defaults applied.
 
     Addresses and networks are canonical text of either family; `cluster_ips` has at most one
-    of each. `session_affinity_seconds` is 0 without ClientIP affinity.
+    of each. `session_affinity_seconds` is 0 without ClientIP affinity. `topology_mode` is what
+    the annotation that asks for hints says, or empty.
     """
 
     metadata: Metadata
@@ -71,6 +77,7 @@ class Service:
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
     traffic_distribution: str = ""
+    topology_mode: str = ""
 
     @property
     def namespace(self) -> str:
@@ -147,7 +154,15 @@ def read_service(raw: Object, reader: Reader) -> Service | None:
             spec, "publishNotReadyAddresses", ("spec",), default=False
         ),
         traffic_distribution=reader.text(spec, "trafficDistribution", ("spec",)),
+        topology_mode=_topology_mode(raw, reader),
     )
+
+
+def _topology_mode(raw: Object, reader: Reader) -> str:
+    annotations = reader.mapping(raw, "metadata").get("annotations")
+    found = annotations if isinstance(annotations, Mapping) else {}
+    value = next((found[name] for name in TOPOLOGY_ANNOTATIONS if name in found), "")
+    return value if isinstance(value, str) else ""
 
 
 def _ports(spec: Object, reader: Reader) -> list[ServicePort]:

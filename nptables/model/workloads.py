@@ -30,6 +30,8 @@ _OPAQUE = (
 _NO_WORKLOADS = (
     "ConfigMap", "ControllerRevision", "CustomResourceDefinition", "PodTemplate", "Secret",
 )  # fmt: skip
+# Labels of Pods that no template shows.
+PUT_ON = frozenset((_POD_NAME, _POD_INDEX, *_JOB_NAMES, *_OPAQUE))
 _DEEPEST_TEMPLATE = 5
 _NOTHING: Object = {}
 

@@ -22,6 +22,7 @@ from nptables.sources.text import Document
 
 Object = Mapping[str, Any]
 Key = tuple[str, str]
+_LISTINGS = ("EndpointSlice", "Endpoints")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 
@@ -158,6 +159,7 @@ class _Assembly:
                 reading.slices,
                 reading.nodes,
                 tuple(reading.problems) if self.options.lenient else (),
+                tuple(reading.unread),
                 backing,
             ),
             problems=[self._place(problem) for problem in reading.problems],
@@ -172,11 +174,13 @@ class _Assembly:
         """What the input says of who stands behind its Services.
 
         Its endpoints are a cluster's whole list where some of them were made by a controller: a
-        slice that somebody wrote for one Service without a selector says nothing of the others.
+        slice that somebody wrote for one Service without a selector says nothing of the others. One
+        that was left out is one of the list all the same.
         """
         services = self.reading.services
         keys = [found.service_key for found in self.reading.slices.values()]
         keys += [key_of(raw) for _, raw in endpoints]
+        keys += [(u.namespace, u.service) for u in self.reading.unread if u.kind in _LISTINGS]
         return read_backing(
             (item.value for item in self.items if isinstance(item.value, Mapping)),
             listed=self.options.listed
@@ -193,10 +197,12 @@ class _Assembly:
     def _kind(self, item: Item, index: int) -> str:
         if isinstance(item.value, Problem):
             self.reading.problems.append(attrs.evolve(item.value, index=index))
+            self.reading.leave_out(item.value)
             return ""
         kind = read_kind(item.value)
         if isinstance(kind, Problem):
             self.reading.problems.append(identified(kind, item.value, index))
+            self.reading.leave_out(item.value)
             return ""
         if not kind and _has_template(item.value):
             self.others.append(index)

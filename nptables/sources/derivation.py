@@ -55,6 +55,7 @@ class Derivation:
         for index, raw in endpoints:
             service = without.pop(key_of(raw), None)
             if service is not None:
+                self.reading.note_truncated(raw)
                 self._keep_slices(slices_from_endpoints(service, raw), index)
         selecting = [service for service in without.values() if service.selector]
         if selecting and (pods or makers):
@@ -150,6 +151,7 @@ class Derivation:
         pods = maker.replicas(workload, template)
         if isinstance(pods, Problem):
             self.reading.problems.append(attrs.evolve(pods, index=index))
+            self.reading.leave_out(self.raws[index])
             return []
         return pods
 
@@ -157,6 +159,7 @@ class Derivation:
         if self.preview:
             return False
         namespace, name = key_of(raw)
+        self.reading.leave_out(raw)
         self.reading.problems.append(
             Problem(
                 "has no address, and nothing is to be made up"
@@ -173,9 +176,11 @@ class Derivation:
 
     def _keep_slices(self, slices: Iterable[Object], index: int | None) -> None:
         """Read derived slices; what they came from has been checked."""
-        reading = ObjectReading(lenient=True, slices=self.reading.slices)
+        reading = ObjectReading(lenient=True)
         for raw in slices:
             reading.read_one(raw, -1 if index is None else index)
+        for key, found in reading.slices.items():
+            self.reading.slices[key] = attrs.evolve(found, derived=True)
 
 
 def _selects(selector: Mapping[str, str], metadata: Object) -> bool:

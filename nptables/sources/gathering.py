@@ -9,7 +9,14 @@ from typing import Any
 from nptables.errors import Problem
 from nptables.model.workloads import Workload, read_workloads
 from nptables.sources.assembly import Item, Options
-from nptables.sources.loading import KEPT_TEXT, Loaded, finished, hints, stands_for_a_tree
+from nptables.sources.loading import (
+    KEPT_TEXT,
+    Loaded,
+    finished,
+    hints,
+    nothing_in,
+    stands_for_a_tree,
+)
 from nptables.sources.sets import Sets
 from nptables.sources.text import Document, parse_text, read_inputs
 from nptables.sources.text.document import Progress
@@ -70,11 +77,15 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
     for number, part in enumerate(parts):
         others = (w for i, listed in enumerate(workloads) if i != number for w in listed)
         files = dict.fromkeys(document.file for document in part.documents)
+        problems = list(part.problems)
+        empty = nothing_in(flat[number], list(files)) if flat[number] and not problems else None
+        if empty is not None:
+            problems, flat[number] = [empty], []
         size = sum(Path(file).stat().st_size for file in files if Path(file).is_file())
         loaded.append(
             finished(
                 flat[number],
-                [*part.problems, *_only_lists(part, flat[number])],
+                problems,
                 [],
                 options,
                 files=files,
@@ -87,20 +98,6 @@ def _judged(parts: list[Part], options: Options) -> list[Loaded]:
             )
         )
     return loaded
-
-
-def _only_lists(part: Part, items: list[Item]) -> list[Problem]:
-    """The problem with a set of empty lists: an account that may not list gets the same."""
-    if not items or any(True for item in items for _ in item.flattened()):
-        return []
-    return [
-        Problem(
-            "holds an empty list, so there is nothing to look at",
-            hint="an account without the right to read them may get it too: "
-            "try kubectl auth can-i list services -A",
-            file=part.documents[0].file,
-        )
-    ]
 
 
 def _workloads(items: list[Item]) -> tuple[Workload, ...]:

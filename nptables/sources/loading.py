@@ -14,6 +14,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.previews import Preview
@@ -24,8 +25,6 @@ from nptables.sources.text.document import Progress
 # Above this, texts are not kept after loading only to tell lines later.
 KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
-
-
 # Files that stand for their folder: kustomizations, and charts.
 HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
 
@@ -38,6 +37,8 @@ class Loaded:
     made up for objects that were never applied. `ignored` counts objects that decide no rule, by
     kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
+    `lenient` says whether the problems were got over. Where some of the input is no text of
+    objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
     `name` is that of the set where a tree holds several, `templates` are the files of objects
     that were left out because another program has to fill them in first.
     """
@@ -51,13 +52,18 @@ class Loaded:
     lenient: bool = False
     name: str = ""
     templates: tuple[str, ...] = ()
-    _usable: Cluster = attrs.field(factory=Cluster, repr=False)
+    _cluster: Cluster = attrs.field(factory=Cluster, repr=False)
     _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
 
     @property
     def has_services(self) -> bool:
         """Whether there is any Service, problems or not."""
-        return bool(self._usable.services)
+        return bool(self._cluster.services)
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a cluster: nothing is wrong, or a lenient reading got over it."""
+        return self.lenient or not self.problems
 
     @property
     def cluster(self) -> Cluster:
@@ -66,9 +72,9 @@ class Loaded:
         Raises InvalidInput where there are problems and the reading was not lenient: half a
         cluster is never mistaken for a whole one.
         """
-        if self.problems and not self.lenient:
+        if not self.usable:
             raise InvalidInput(self.problems)
-        return self._usable
+        return self._cluster
 
     def place(
         self, kind: str, namespace: str, name: str, path: Path = ()
@@ -172,8 +178,9 @@ def _load(
         notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
-    if not items and not problems:
-        problems.append(_nothing(names))
+    if not problems and (empty := nothing_in(items, names)) is not None:
+        problems.append(empty)
+        items = []
     return finished(items, problems, notes, options, files=names, with_places=kept <= KEPT_TEXT)
 
 
@@ -221,10 +228,10 @@ def finished(
         notes=tuple(notes),
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
-        lenient=options.lenient,
+        lenient=options.lenient and not problems,
         name=name,
         templates=tuple(templates),
-        usable=_with_surroundings(
+        cluster=_with_surroundings(
             result.cluster,
             place=partial(_place_in, places),
             elsewhere=elsewhere,
@@ -293,12 +300,31 @@ def hints(source: Input, documents: list[Document]) -> Iterator[str]:
         )
 
 
-def _nothing(names: list[str]) -> Problem:
+def nothing_in(items: list[Item], names: list[str]) -> Problem | None:
+    """The problem with an input that holds no object, or None; `names` are those of its files."""
+    if any(_holds_objects(item) for item in items):
+        return None
+    file = names[0] if len(names) == 1 else None
+    if items:
+        # An account that may not list Services gets the same, and all would look well.
+        return Problem(
+            "holds an empty list, so there is nothing to look at"
+            if file
+            else "the input holds empty lists only, so there is nothing to look at",
+            hint="an account without the right to read them may get it too: "
+            "try kubectl auth can-i list services -A",
+            file=file,
+        )
     return Problem(
         "there is no Kubernetes object in the input" if names else "there is no input",
         hint="a Service, EndpointSlice or Node as YAML or JSON",
-        file=names[0] if len(names) == 1 else None,
+        file=file,
     )
+
+
+def _holds_objects(item: Item) -> bool:
+    """Whether anything but empty lists is in it."""
+    return any(not is_empty_list(inner.value) for inner in item.flattened())
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def load_sets(
             node_port_range=node_port_range,
             progress=progress,
         )
-        return Sets((loaded,))
+        return Sets((attrs.evolve(loaded, notes=()),), notes=loaded.notes)
     options = Options(
         lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nptables.tracing.surroundings.addressing import Address, Net
 
@@ -132,6 +132,13 @@ def _forget_idle_questions(total: dict[World, Fraction], world: World) -> None:
         total[world] = total.get(world, Fraction(0)) + weight
 
 
+class Check(NamedTuple):
+    """A command that answers a question, and the node to run it on."""
+
+    node: str
+    command: str
+
+
 class Questions:
     """The questions of a trace, numbered in the order in which they came up."""
 
@@ -139,6 +146,9 @@ class Questions:
         self._numbers: dict[Hashable, int] = {}
         self.texts: list[tuple[str, str]] = []
         self.about: list[tuple[Hashable, Net] | None] = []
+        self.checks: list[Check | None] = []
+        # Those about the order in which backends are asked: of no interest where both agree.
+        self.orders: set[int] = set()
 
     def number(
         self,
@@ -146,11 +156,13 @@ class Questions:
         text: str,
         otherwise: str,
         about: tuple[Hashable, Net] | None = None,
+        check: Check | None = None,
     ) -> tuple[int, bool]:
         """The number of a question, and whether it is asked for the first time.
 
         `text` says what is so where the answer is yes, `otherwise` where it is no. A question
         `about` whose address is in which network settles some others about the same address.
+        `check` is a command that answers it.
         """
         found = self._numbers.get(key)
         if found is not None:
@@ -158,6 +170,7 @@ class Questions:
         self._numbers[key] = number = len(self.texts)
         self.texts.append((text, otherwise))
         self.about.append(about)
+        self.checks.append(check)
         return number, True
 
     def follows(self, question: int, answered: Mapping[int, bool]) -> bool | None:
@@ -206,10 +219,11 @@ class Flow(NamedTuple):
 
 
 Flows = dict[State, Flow]
+Key = TypeVar("Key", bound=Hashable)
 
 
-def add(flows: Flows, state: State, flow: Flow) -> None:
-    """Let more possibilities into a state."""
+def add(flows: dict[Key, Flow], state: Key, flow: Flow) -> None:
+    """Let more possibilities into a state, or what else flows are told apart by."""
     before = flows.get(state)
     if before is not None:
         flow = Flow(merged(before.weights, flow.weights), before.trail)

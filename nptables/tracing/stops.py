@@ -7,20 +7,25 @@ from collections.abc import Mapping
 import attrs
 
 from nptables.family import Family
-from nptables.iptables.ruleset import Ruleset
+from nptables.iptables.dumps import LEGACY
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.surroundings import Address, Network
-from nptables.tracing.walking.rulebook import Rulebook, rulebook_of
+from nptables.tracing.walking.rulebook import Rulebook, Rules, rulebooks_of
 from nptables.translation import translate
 
 
 @attrs.frozen
 class Stop:
-    """A node that can be followed: what it knows of the network, and its rules."""
+    """A node that can be followed: what it knows of the network, and its rules.
+
+    `books` has the rules of each backend. `unread` is one whose tables hold rules that are not
+    among them, if there is such.
+    """
 
     network: Network
-    book: Rulebook
+    books: tuple[Rulebook, ...]
+    unread: str = ""
 
 
 class Stops:
@@ -31,18 +36,20 @@ class Stops:
 
     def __init__(
         self,
-        ruleset: Ruleset,
+        rules: Rules,
         node: Node,
         cluster: Cluster | None,
         config: ProxyConfig,
-        others: Mapping[str, tuple[Node, Ruleset]],
+        others: Mapping[str, tuple[Node, Rules]],
+        unread: str = "",
     ) -> None:
-        self._family: Family = ruleset.family
+        books = rulebooks_of(rules)
+        self._book = books[0]
+        self._family: Family = self._book.family
         self._cluster = cluster
         self._config = config
         self._others = others
-        self._book = rulebook_of(ruleset)
-        self.home = Stop(self._network(node), self._book)
+        self.home = Stop(self._network(node), books, unread or _left_out(books))
         self.services: Services | None = (
             services_of(self._book, cluster) if cluster is not None else None
         )
@@ -54,15 +61,16 @@ class Stops:
         if name == self.home.network.node.name:
             return self.home
         if name in self._others:
-            node, ruleset = self._others[name]
-            return Stop(self._network(node), rulebook_of(ruleset))
+            node, rules = self._others[name]
+            books = rulebooks_of(rules)
+            return Stop(self._network(node), books, _left_out(books))
         if self._cluster is None or self.services is None:
             return None
         known = self._cluster.nodes.get(name)
         if known is None:
             return None
-        rules = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
-        return Stop(self._network(known), rules)
+        book = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
+        return Stop(self._network(known), (book,))
 
     def _network(self, node: Node) -> Network:
         """The network of a node, kept with the ruleset as long as node and cluster are the same."""
@@ -100,3 +108,8 @@ class Stops:
         book = Rulebook(translate(part, node, self._config, self._family))
         self._book.extra[str(key)] = (cluster, self._config, book)
         return book
+
+
+def _left_out(books: tuple[Rulebook, ...]) -> str:
+    """The backend that the only dump of a node says it leaves out."""
+    return LEGACY if len(books) == 1 and books[0].ruleset.remarks.legacy_left_out else ""

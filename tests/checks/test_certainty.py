@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from nptables.tracing.telling.result import Verdict
 from nptables.translation import translate
 from nptables.translation.explanation.unknown import unknown_endpoints
 from tests.support.scenarios import FIXTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOUND = FIXTURES / "manifests-as-found"
 Object = dict[str, Any]
@@ -158,3 +162,59 @@ def test_endpoints_of_the_readme_are_as_many_as_it_says() -> None:
     }
 
     assert counts == {"helm-test-pod": 2, "pod-name-label": 1, "rollout": 2}
+
+
+UNREADABLE = workload("StatefulSet", replicas="two") | {"apiVersion": "apps/v1"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "code"),
+    [
+        ({"app": "web"}, "NPT107"),
+        # The control plane puts this one on Pods, so the template need not have it.
+        ({"app": "web", "statefulset.kubernetes.io/pod-name": "web-0"}, "NPT107"),
+        # What was left out cannot have these labels, and what stands in it tells a slip.
+        ({"app": "wbe"}, "NPT130"),
+    ],
+)
+def test_a_workload_that_was_left_out_leaves_open_what_it_might_tell(
+    selector: Object, code: str
+) -> None:
+    cluster = load_objects([service(selector=selector), UNREADABLE], lenient=True).cluster
+
+    assert {f.what.code for f in check_cluster(cluster)} == {code, "NPT402"}
+    assert unknown_endpoints(cluster) == {}
+
+
+def test_rules_of_a_node_are_not_called_different_where_endpoints_are_not_known(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, dump = str(FOUND / "one-file.yaml"), tmp_path / "dump"
+    whole = tmp_path / "whole.json"
+    main(["render", str(FOUND / "rollout.yaml"), "--node", "n"])
+    dump.write_text(capfd.readouterr().out)
+    named = ["--node", "n", "--current", str(dump)]
+
+    assert main(["check", path, *named, "--select", "NPT5"]) == 0
+    assert "the endpoints of Service shop/web are not known" in capfd.readouterr().err
+    # With the workload all is known, and the rules are those of another Service.
+    whole.write_text(
+        json.dumps({"kind": "List", "apiVersion": "v1", "items": [service(), workload()]})
+    )
+    assert main(["check", str(whole), *named, "--select", "NPT5"]) == 1
+    assert "differs in" in capfd.readouterr().out
+
+
+def test_a_trace_through_rules_of_a_node_says_that_the_input_knows_no_better(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, dump = str(FOUND / "one-file.yaml"), tmp_path / "dump"
+    main(["render", path, "--node", "n"])
+    dump.write_text(capfd.readouterr().out)
+    words = ["--node", "n", "--from", "outside", "--to", "svc:shop/web"]
+
+    assert main(["trace", path, "--save", str(dump), *words]) == 1
+
+    out = capfd.readouterr().out
+    assert out.startswith("does not arrive: REJECT: ")
+    assert "says that shop/web has no endpoints; the input does not tell its endpoints: " in out

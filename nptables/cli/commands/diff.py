@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
@@ -17,18 +19,20 @@ from nptables.cli.options import (
     live_options,
     manifest_options,
     node_options,
+    read_current,
     read_inputs,
-    read_sets,
-    say_what_was_read,
+    refuse_both_families,
+    with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.errors import InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
-from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.sources import Loaded, Place, where_changed
+from nptables.translation import Translation
 from nptables.translation.explanation.grouping import service_groups
+from nptables.translation.signs import suspicions
 
 
 @click.command("diff")
@@ -64,9 +68,14 @@ def command(
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
     else:
+        refuse_both_families("a dump is of one family")
         inputs = read_inputs(**options)
-        current = Ruleset.from_save(read_text(current_path or ""), family=inputs.family)
+        current = read_current(current_path or "", inputs.family)
+        inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
+        _warn(plans[0], inputs)
+    say_what_is_unknown([inputs.cluster])
+    _say_suspicions(plans, inputs)
     if output == "github":
         for plan in plans:
             _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
@@ -82,7 +91,29 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
         family, lambda each: look(inputs.translate(each), backend=backend)
     ):
         say_all(change.warnings, kind="warning")
+        _warn(change.plan, inputs)
         yield change.plan
+
+
+def _warn(plan: Plan, inputs: Inputs) -> None:
+    """Say what is wrong in chains that others keep too: those rules are never in a plan."""
+    say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
+
+
+def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
+    """Name the configuration that a node's rules look made with, where it is not the one here."""
+    found: dict[str, dict[str, None]] = {}
+    for plan in filter(None, plans):
+        if isinstance(plan.desired, Translation):
+            for suspicion in suspicions(plan.before, plan.desired, inputs.node):
+                found.setdefault(suspicion.field, {})[suspicion.value] = None
+    if found:
+        fields = ", ".join(f"{field}: {' and '.join(values)}" for field, values in found.items())
+        say(
+            f"the node's rules look made with another configuration, one with {fields}: "
+            "give the node's own with --config",
+            kind="warning",
+        )
 
 
 def _two_trees(output: str, options: dict[str, Any]) -> int:
@@ -131,7 +162,7 @@ def _by_name(path: str, *, lenient: bool) -> dict[str, Loaded]:
     sets = read_sets((path,), (), lenient=lenient)
     say_all((str(one) for one in sets.left_out), kind="warning")
     judged = sets.judged or sets.idle
-    problems = [*sets.problems, *(p for one in judged if not one.lenient for p in one.problems)]
+    problems = [*sets.problems, *(p for one in judged if not one.usable for p in one.problems)]
     if problems or not judged:
         raise InvalidInput(problems or sets.only.problems)
     for loaded in judged:

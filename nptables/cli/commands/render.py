@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -13,16 +15,17 @@ from nptables.cli.options import (
     mention_other_family,
     node_options,
     parse_service_key,
+    read_current,
     read_inputs,
-    say_what_is_unknown,
+    refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
-from nptables.sources import read_text
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import UNTOLD
 
 
 @click.command("render")
@@ -57,6 +60,7 @@ def command(
     EndpointSlices and Nodes of the cluster, such as `kubectl get
     svc,endpointslices,nodes -A -o json` gives.
     """
+    refuse_both_families("the rules of one family are printed at a time; render once for each")
     if current_path is not None and output != "restore":
         raise click.UsageError("--current goes with -o restore")
     if explain and output != "save":
@@ -71,16 +75,26 @@ def command(
     translation = inputs.translate()
     ruleset = translation if key is None else narrowed_to(translation, key)
     if output == "json":
-        from nptables.rendering.document import to_document  # noqa: PLC0415 - parses every rule
-
-        print_json(to_document(ruleset, translation, key))
+        _print_document(ruleset, translation, key)
     elif output == "restore":
-        current = None if current_path is None else _dump(current_path, inputs)
+        current = None if current_path is None else read_current(current_path, inputs.family)
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
     _say_what_is_odd(translation, key, inputs)
     return 0
+
+
+def _print_document(
+    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None
+) -> None:
+    from nptables.rendering.document import to_document  # noqa: PLC0415 - parses rules
+    from nptables.rendering.document_text import to_json  # noqa: PLC0415
+
+    if sys.stdout.isatty():
+        print_json(to_document(ruleset, translation, key))
+    else:
+        sys.stdout.write(to_json(ruleset, translation, key) + "\n")
 
 
 def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
@@ -95,12 +109,9 @@ def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
     return key
 
 
-def _dump(path: str, inputs: Inputs) -> Ruleset:
-    return Ruleset.from_save(read_text(path), family=inputs.family)
-
-
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
-    say_all((n for n in translation.warnings if n.code != "left-out"), kind="warning")
+    said_elsewhere = ("left-out", UNTOLD)
+    say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
     if key is not None:
         for decision in translation.decisions:
             if decision.skipped and decision.service.key == key:

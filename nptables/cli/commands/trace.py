@@ -7,33 +7,39 @@ from typing import Any
 import attrs
 import click
 
+from nptables.cli.manifests import names_a_cluster
 from nptables.cli.options import (
     family_options,
     live_options,
     manifest_options,
-    names_a_cluster,
     node_options,
     read_config,
     read_facts,
     read_inputs,
+    refuse_both_families,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
-from nptables.errors import InvalidInput, printable
+from nptables.errors import BackendUnavailable, InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import read_dumps
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
 from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
+from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
+    hypotheses,
     outcome_rows,
+    reasons_beside,
     table_lines,
     tree_lines,
 )
+from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
+from nptables.translation.flows import Flow, listed_flows
 
 
 @click.command("trace")
@@ -52,6 +58,13 @@ from nptables.translation import translate
     metavar="FILE",
     help="With --save or --live: what `ipset save` prints on the node, for rules that match sets.",
 )
+@click.option(
+    "--conntrack",
+    "connections_path",
+    metavar="FILE",
+    help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
+    "are mentioned. --live looks by itself.",
+)
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -64,11 +77,12 @@ def command(
     live: bool,
     backend: str,
     sets_path: str | None,
+    connections_path: str | None,
     path: bool,
     output: str,
     **options: Any,
 ) -> int:
-    r"""Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
+    """Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
     The rules are those that FILEs make for the node, or with --save those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
@@ -76,8 +90,9 @@ def command(
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
-    nptables trace --save node2.txt --node node2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
-    """
+    nptables trace --save n2.txt --node n2 --from 10.1.2.3 --to 10.96.0.10:53/UDP
+    """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    refuse_both_families("a packet is of one family")
     if live and dump is not None:
         raise click.UsageError("--live and --save exclude each other")
     if not (live or dump is not None or _has_cluster(options)):
@@ -88,14 +103,24 @@ def command(
         raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
     sets = {} if sets_path is None else _read_sets(sets_path)
     setting = _read(source, destination, live=live, **options)
-    rules, seen = _rules(setting, dump, backend, live=live)
-    say_all(seen, kind="warning")
+    found = _rules(setting, dump, backend, live=live)
+    say_all(found.unseen, kind="warning")
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
-    answer = trace(rules, packet, setting.node, setting.cluster, config=setting.config, sets=sets)
+    answer = trace(
+        found.rules,
+        packet,
+        setting.node,
+        setting.cluster,
+        config=setting.config,
+        sets=sets,
+        unread=found.unread,
+    )
+    flows = _flows(connections_path, setting.family, live=live and packet.protocol == "udp")
+    answer = with_connections(answer, flows, found.rules, setting.node)
     if output == "json":
-        print_json({**answer.to_json(), "unseen": seen})
+        print_json({**answer.to_json(), "unseen": list(found.unseen)})
     else:
         _print(answer, path=path)
     return 0 if answer.arrives else 1
@@ -147,25 +172,40 @@ def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Sett
     return _Setting(cluster, node, config, family)
 
 
-def _rules(
-    setting: _Setting, dump: str | None, backend: str, *, live: bool
-) -> tuple[Ruleset, list[str]]:
-    """The rules to follow, and what a packet meets besides them."""
+@attrs.frozen
+class _Evidence:
+    """The rules to follow, a backend whose tables were not read, and what else a packet meets."""
+
+    rules: Rules
+    unread: str = ""
+    unseen: tuple[str, ...] = ()
+
+
+def _rules(setting: _Setting, dump: str | None, backend: str, *, live: bool) -> _Evidence:
     if dump is not None:
-        return Ruleset.from_save(read_text(dump), family=setting.family), []
+        return _Evidence(read_dumps(read_text(dump), setting.family))
     if not live:
         cluster = setting.cluster or Cluster()
-        return translate(cluster, setting.node, setting.config, setting.family), []
-    from nptables.kernel import choose  # noqa: PLC0415 (a dump needs no kernel)
-    from nptables.kernel.node.native import native_rules  # noqa: PLC0415
-    from nptables.kernel.node.unseen import unseen_rules  # noqa: PLC0415
-    from nptables.translation import ownership  # noqa: PLC0415
+        return _Evidence(translate(cluster, setting.node, setting.config, setting.family))
+    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
 
-    choice = choose(setting.family, backend)
-    seen = unseen_rules(choice.backend.name, setting.family)
-    if choice.backend.name == "nft":
-        seen += native_rules(choice.current, ownership())
-    return choice.current, seen
+    met = rules_met(setting.family, backend)
+    return _Evidence(met.rulesets, met.unread, met.unseen)
+
+
+def _flows(path: str | None, family: Family, *, live: bool) -> list[Flow]:
+    """The UDP connections of the node, as far as they are known."""
+    if path is not None:
+        return listed_flows(read_text(path), family)
+    if not live:
+        return []
+    from nptables.kernel.node.conntrack import udp_flows  # noqa: PLC0415 (a dump needs no kernel)
+
+    try:
+        return udp_flows(family)
+    except BackendUnavailable as error:
+        say(str(error), kind="warning")
+        return []
 
 
 def _print(answer: Trace, *, path: bool) -> None:
@@ -173,19 +213,19 @@ def _print(answer: Trace, *, path: bool) -> None:
     if coloured():
         line = click.style(line, fg="green" if answer.arrives else "red", bold=True)
     click.echo(line)
-    for distribution in answer.distributions:
+    for condition, distribution in hypotheses(answer):
         click.echo()
-        if distribution.hypothesis:
-            click.echo(f"If {printable(distribution.hypothesis, 1000)}:")
+        if condition:
+            click.echo(condition)
         for row in table_lines([HEADINGS, *outcome_rows(distribution)]):
             click.echo(row)
         if path:
             click.echo()
             for row in tree_lines(distribution.outcomes):
                 click.echo(row)
-    if answer.reasons:
+    if reasons := reasons_beside(answer):
         click.echo("\nBecause:")
-        for reason in answer.reasons:
+        for reason in reasons:
             click.echo(f"- {printable(reason.text, 1000)}")
     if not answer.exhaustive:
         click.echo("\nEach condition was looked at alone; combinations may end otherwise.")

@@ -81,8 +81,9 @@ def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
             found += _as_it_shall_be(table, piece)
     if in_filter is not None:
         found.append(_only_new(in_filter))
-    for table in tables.values():
-        found += _deletions(table, piece)
+    for name, table in tables.items():
+        before = plan.before.tables.get(name)
+        found += _deletions(table, piece, before.unread if before is not None else frozenset())
     return [step for step in found if step]
 
 
@@ -198,14 +199,22 @@ def _jumps(table: TablePlan) -> list[Insertion]:
     return found
 
 
-def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
+def _deletions(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
     gone = {change.chain: change.before or () for change in table.of_kind("delete")}
     gone |= dict.fromkeys(table.discard, ())
     if piece is None or len(gone) <= piece:
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
         return
+    # Nobody knows which of these lead to which, and the kernel deletes none that is led to.
+    yield from emptied(table.table, [chain for chain in gone if chain in unread], piece)
     for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))
+
+
+def emptied(table: str, chains: list[str], piece: int | None) -> Iterator[Step]:
+    """The steps that empty chains which are no longer used."""
+    for some in _pieces(chains, piece or max(1, len(chains))):
+        yield Step(table, "chains that are no longer used", dict.fromkeys(some, ()))
 
 
 def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:

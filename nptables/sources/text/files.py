@@ -65,6 +65,8 @@ def _read(path: str) -> Input | Problem:
     name = STDIN_NAME if path == STDIN else path
     if not path:
         return Problem("a file name is empty", hint="name a file, or - for standard input")
+    if path == STDIN and sys.stdin is None:
+        return Problem("cannot be read: it is closed", file=name)
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
     except FileNotFoundError:

@@ -45,9 +45,12 @@ def compile_conditions(
         raise NotUnderstood(str(error)) from error
 
 
-def opaque_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
+def opaque_conditions(rule: Rule, where: str, why: str = "") -> tuple[Condition, ...]:
     """The conditions of a rule whose values nobody understands: one question."""
-    return (unknown_condition(f"{where}: {rule.render()}", "a rule that is not understood"),)
+    place, position = where.rsplit(" ", 1)
+    why = f" ({why})" if why else ""
+    text = f"the match of rule {int(position) + 1} of {place}, which cannot be read{why},"
+    return (unknown_condition(f"{where}: {rule.render()}", text),)
 
 
 def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condition]:
@@ -138,10 +141,14 @@ def _comes_in(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.in_interface is not None:
             return _fits(state.in_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         text = f"comes in through {pattern}"
-        ask = asking(state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}")
+        way = state.source if isinstance(state.source, str) else ""
+        ask = asking(
+            state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}",
+            check=f"ip route get {way}" if way else "ip route show default",
+        )  # fmt: skip
         known = state if pattern.endswith("+") else state._replace(in_interface=pattern)
         return ask._replace(yes=known)
 
@@ -152,11 +159,14 @@ def _goes_out(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.out_interface is not None:
             return _fits(state.out_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         key = ("out", pattern, state.destination)
-        text = f"it leaves for {state.destination} through {pattern}"
-        ask = asking(state, setting, key, text, f"not: {text}")
+        way = f"for {state.destination} through {pattern}"
+        check = f"ip route get {state.destination}" if isinstance(state.destination, str) else ""
+        ask = asking(
+            state, setting, key, f"it leaves {way}", f"it does not leave {way}", check=check
+        )
         known = state if pattern.endswith("+") else state._replace(out_interface=pattern)
         return ask._replace(yes=known)
 

@@ -174,7 +174,11 @@ def _is_ipv4(setting: Setting) -> bool:
 def _iface_limit(_words: Words) -> Condition:
     # Narrows the address type to one interface: what is local stays open unless it is known.
     return lambda state, setting: asking(
-        state, setting, "addrtype interface", "the address belongs to the interface in question"
+        state,
+        setting,
+        "addrtype interface",
+        "the address belongs to the interface in question",
+        "the address does not belong to the interface in question",
     )
 
 

@@ -81,8 +81,19 @@ class Network:
         """Whether an address is the node's own: on any interface, and all of 127.0.0.0/8."""
         if isinstance(address, str):
             return address in self.own or self._loopback.holds(number(address))
+        if address.node:
+            return address.node == self.node.name
         answers = {address.is_in(own) for own in self._own_nets}
         return False if answers == {False} else None
+
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name.
+
+        Who lists `lo` lists all interfaces, as `ip addr` and `nptables facts` do; a list by hand
+        has the addresses that matter.
+        """
+        listed = self.node.facts.interfaces or {}
+        return LOOPBACK in listed and name not in listed
 
     def is_loopback(self, address: Address) -> bool:
         """Whether an address is surely a loopback address."""
@@ -96,10 +107,10 @@ class Network:
 
     def route(self, address: Address) -> Route:
         """How packets to an address leave, where that is known."""
-        if isinstance(address, Somewhere):
-            return self._default_route()
         if self.is_local(address):
             return Route(LOOPBACK)
+        if isinstance(address, Somewhere):
+            return self._default_route()
         wanted = number(address)
         best = None
         for network, route in self._routes:
@@ -120,7 +131,7 @@ class Network:
 
     def source_for(self, destination: Address) -> Address:
         """The source that the node itself gives to packets for a destination."""
-        if isinstance(destination, str) and self.is_local(destination):
+        if self.is_local(destination):
             if self.is_loopback(destination) and self.family is Family.IPV4:
                 return "127.0.0.1"
             return destination
@@ -132,13 +143,24 @@ class Network:
             return found
         return self.node.address(self.family)
 
+    def usual_address(self) -> Address:
+        """The address that others reach the node by: that of its Node object, else of its uplink.
+
+        Where neither is known it is one of its addresses, whichever.
+        """
+        known = self.node.address(self.family)
+        if any(known == address for _, address in self.node.addresses):
+            return known
+        outside = self.outside()
+        return self.address_on(self.route(outside).interface, outside)
+
     def address_on(self, interface: str | None, towards: Address) -> Address:
         """The address that the kernel takes for packets that leave through an interface.
 
         The one whose network holds the next hop, else the first of the interface, else the
         first of any (`inet_select_addr` in net/ipv4/devinet.c).
         """
-        mine = Somewhere.of(f"an address of {self.node.name}", self.family)
+        mine = Somewhere.of_node(self.node.name, self.family)
         if interface is None or not self.has_interfaces:
             return mine
         others = [(name, a) for name, a in self._interfaces if not self.is_loopback(_host(a))]
@@ -155,15 +177,15 @@ class Network:
         for name, entry in self._interfaces:
             if name == interface:
                 return _host(entry)
-        return Somewhere.of(f"an address of {self.node.name}", self.family)
+        return Somewhere.of_node(self.node.name, self.family)
 
     def place(self, address: Address) -> Place:
         """Where an address is."""
         here = self.node.name
-        if isinstance(address, Somewhere):
-            return Place(Site.UNKNOWN)
         if self.is_local(address):
             return Place(Site.HERE, here)
+        if isinstance(address, Somewhere):
+            return Place(Site.OTHER_NODE if address.node else Site.UNKNOWN, address.node)
         if any(network_contains(cidr, address) for cidr in self.node.pod_cidrs):
             return Place(Site.POD_HERE, here)
         for name, node in self._others():

@@ -12,6 +12,7 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
+from nptables.model.addresses import parse_ip
 from nptables.tracing.state import State
 from nptables.tracing.surroundings.addressing import Address, Somewhere
 
@@ -232,13 +233,17 @@ def nat_range(text: str) -> tuple[Address | None, int | None, bool]:
     if ports:
         low, _, high = ports.partition("/")[0].partition("-")
         port = number(low) if not high or high == low else None
-    first, _, last = address_text.strip("[]").partition("-")
+    first, _, last = (_canonical(part) for part in address_text.strip("[]").partition("-"))
     if not first:
         return None, port, bool(ports)
     if last and last != first:
         family = Family.of(first)
         return Somewhere.of(f"one of {first} to {last}", family), port, bool(ports)
     return first, port, bool(ports)
+
+
+def _canonical(text: str) -> str:
+    return parse_ip(text) or text
 
 
 def _split_ports(text: str) -> tuple[str, str]:

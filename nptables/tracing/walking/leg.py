@@ -8,6 +8,7 @@ twice; connection tracking remembers it, so the second time nat is not looked at
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import attrs
@@ -49,7 +50,7 @@ class Terrain:
     """What rules on one node may look at while one packet passes it."""
 
     network: Network
-    book: Rulebook
+    books: Sequence[Rulebook]
     packet: Packet
     original: State
     from_node: bool
@@ -88,9 +89,14 @@ class Terrain:
         """Whether an address is a broadcast address of a network of the node."""
         return self.network.is_broadcast(address)
 
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
+        return self.network.lacks_interface(name)
+
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain translates to, where it does."""
-        return self.book.endpoint_behind(chain)
+        found = {book.endpoint_behind(chain) for book in self.books} - {None}
+        return found.pop() if len(found) == 1 else None
 
     def set_holds(self, name: str, sides: tuple[Side, ...]) -> bool | None:
         """Whether a set whose members are known holds a packet."""
@@ -116,7 +122,7 @@ class Leg:
     def __init__(self, terrain: Terrain, questions: Questions, budget: Budget) -> None:
         self._terrain = terrain
         self._network = terrain.network
-        self._walker = Walker(terrain.book, terrain, questions, budget)
+        self._walker = Walker(terrain.books, terrain, questions, budget)
         self.left: list[Left] = []
 
     @property

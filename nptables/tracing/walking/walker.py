@@ -1,9 +1,15 @@
-"""Walking through chains with all possibilities side by side."""
+"""Walking through chains with all possibilities side by side.
+
+Where a node has the tables of two backends, the kernel walks both: what one accepts, the other
+still sees, and what either drops is gone. In nat the other is not asked once one has translated.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -24,6 +30,7 @@ from nptables.tracing.state import (
 )
 from nptables.tracing.surroundings.addressing import with_port
 from nptables.tracing.walking.actions import Action, Kind, Translator
+from nptables.tracing.walking.orders import either
 from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
 
 # More than this is given up, and said so: no real ruleset comes near.
@@ -46,7 +53,8 @@ class End(enum.Enum):
 class Step:
     """One rule that did something with the packet, or a policy that decided.
 
-    `depth` counts the chains above it in the same hook. `note` says what happened.
+    `depth` counts the chains above it in the same hook. `note` says what happened. `backend` is
+    whose rule it is, where the node has the tables of two.
     """
 
     node: str
@@ -56,6 +64,12 @@ class Step:
     line: str
     note: str = ""
     depth: int = 0
+    backend: str = ""
+
+    @property
+    def place(self) -> str:
+        """Table and chain, and the backend before them where there are two."""
+        return f"{self.backend} {self.table} {self.chain}".lstrip()
 
 
 class Ended(NamedTuple):
@@ -83,6 +97,7 @@ class Budget:
 class _Call:
     """The chain that is being walked, and the chains that led to it."""
 
+    book: Rulebook
     hook: str
     table: str
     chains: tuple[str, ...]
@@ -99,27 +114,87 @@ class Walker:
     """Walks the tables of one node; `ended` collects what did not get through."""
 
     def __init__(
-        self, book: Rulebook, terrain: Ground, questions: Questions, budget: Budget
+        self, books: Sequence[Rulebook], terrain: Ground, questions: Questions, budget: Budget
     ) -> None:
-        self._book = book
+        self._books = books
         self._terrain = terrain
         self._questions = questions
         self._budget = budget
         self._accepted: Flows = {}
+        self._translated: Flows = {}
         self._most_states = MOST_STATES
         self.ended: list[Ended] = []
 
+    @cached_property
+    def _tested_mark_bits(self) -> int:
+        bits = 0
+        for book in self._books:
+            bits |= book.tested_mark_bits
+        return bits
+
     def table(self, hook: str, table: str, flows: Flows) -> Flows:
-        """What is left of the flows after a table at a hook."""
-        if not flows or self._book.chain(table, hook) is None:
-            return flows
-        self._accepted = {}
+        """What is left of the flows after a table at a hook, in every backend."""
+        acting = [book for book in self._books if book.acts(table, hook)]
+        if len(acting) < 2 or not flows:
+            return self._in_turn(acting, hook, table, flows)
+        return self._in_either_order(acting, hook, table, flows)
+
+    def _in_either_order(
+        self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
+    ) -> Flows:
+        """See `nptables.tracing.walking.orders`."""
+        passed, ended = self._apart(books, hook, table, flows)
+        passed_too, ended_too = self._apart(books[::-1], hook, table, flows)
+
+        def question() -> int:
+            return self._order(hook, table, books[0].label, books[1].label)
+
+        self.ended += [
+            Ended(end, state, flow, step, text)
+            for (end, state, step, text), flow in either(ended, ended_too, question).items()
+        ]
+        return either(passed, passed_too, question)
+
+    def _apart(
+        self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
+    ) -> tuple[Flows, dict[tuple[End, State, Step | None, str], Flow]]:
+        """What is left of the flows after one order, and what ended, which nobody else sees."""
+        before, self.ended = self.ended, []
+        passed = self._in_turn(books, hook, table, flows)
+        ended: dict[tuple[End, State, Step | None, str], Flow] = {}
+        for end, state, flow, step, text in self.ended:
+            add(ended, (end, state, step, text), flow)
+        self.ended = before
+        return passed, ended
+
+    def _order(self, hook: str, table: str, first: str, second: str) -> int:
+        """The question whether the first backend's chain at a hook comes before the second's."""
+        where = f"at {table} {hook}"
+        number, _ = self._questions.number(
+            ("order", self._terrain.place, table, hook),
+            f"{where} the {first} rules come first (their chain was hooked in last)",
+            f"{where} the {second} rules come first (their chain was hooked in last)",
+        )
+        self._questions.orders.add(number)
+        return number
+
+    def _in_turn(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after the chains of one backend after the other."""
+        translated: Flows = {}
+        for book in books:
+            if flows:
+                flows = self._built_in(_Call(book, hook, table, (hook,)), flows)
+                pour(translated, self._translated)
+        return joined((translated, flows)) if translated else flows
+
+    def _built_in(self, call: _Call, flows: Flows) -> Flows:
+        """What is left of the flows after a chain at a hook, but for those that it translated."""
+        self._accepted, self._translated = {}, {}
         self._most_states = max(MOST_STATES, 4 * len(flows))
-        call = _Call(hook, table, (hook,))
         through = self._chain(call, flows)
-        if self._book.policy(table, hook) == "DROP":
+        if call.book.policy(call.table, call.hook) == "DROP":
             for state, flow in through.items():
-                step = self._step(call, f":{hook} DROP", "policy")
+                step = self._step(call, f":{call.hook} DROP", "policy")
                 self._end(End.DROPPED, state, flow, step, "")
         else:
             pour(self._accepted, through)
@@ -127,7 +202,7 @@ class Walker:
 
     def _chain(self, call: _Call, flows: Flows) -> Flows:
         """Walk a chain; what comes back to the caller."""
-        compiled = self._book.chain(call.table, call.chain)
+        compiled = call.book.chain(call.table, call.chain)
         problem = ""
         if compiled is None:
             problem = f"a rule jumps to chain {call.chain}, which table {call.table} does not have"
@@ -167,8 +242,10 @@ class Walker:
                 self._end(end, state, flow, self._step(call, rule.line), action.text)
             return flows
         after = self._changed(call, rule, matched)
-        if action.kind in (Kind.ACCEPT, Kind.TRANSLATE):
+        if action.kind is Kind.ACCEPT:
             pour(self._accepted, after)
+        elif action.kind is Kind.TRANSLATE:
+            pour(self._translated, after)
         elif action.kind is Kind.RETURN:
             pour(returned, after)
         elif action.kind is Kind.GOTO:
@@ -234,7 +311,7 @@ class Walker:
                 chance *= answer
                 continue
             question, fresh = self._questions.number(
-                answer.key, answer.text, answer.otherwise, answer.about
+                answer.key, answer.text, answer.otherwise, answer.about, answer.check
             )
             yes, no = split(weights, question, fresh=fresh)
             holding, failing = (yes, no) if answer.holds_if else (no, yes)
@@ -253,7 +330,7 @@ class Walker:
         """The flows, with what makes no difference forgotten where there are many."""
         if len(flows) <= max(_MANY_STATES, self._most_states // 4):
             return flows
-        bits = self._book.tested_mark_bits
+        bits = self._tested_mark_bits
         fewer: Flows = {}
         for state, flow in flows.items():
             add(fewer, state._replace(mark=state.mark & bits), flow)
@@ -274,7 +351,14 @@ class Walker:
 
     def _step(self, call: _Call, line: str, note: str = "") -> Step:
         return Step(
-            self._terrain.place, call.hook, call.table, call.chain, line, note, len(call.chains) - 1
+            self._terrain.place,
+            call.hook,
+            call.table,
+            call.chain,
+            line,
+            note,
+            len(call.chains) - 1,
+            call.book.label,
         )
 
 

@@ -10,6 +10,7 @@ import attrs
 
 from nptables.model import Cluster, Service
 from nptables.model.backing import Backing
+from nptables.model.unread import Unread
 from nptables.model.workloads import Workload
 from nptables.translation.backing.causes import Cause, Speaker, pairs, some
 from nptables.translation.backing.selectors import near_misses, shared_by_strangers
@@ -17,14 +18,22 @@ from nptables.translation.backing.selectors import near_misses, shared_by_strang
 
 @attrs.frozen
 class Backed:
-    """What an input knows about the endpoints of a Service that has no slice in it.
+    """What an input knows about the endpoints of a Service.
 
-    `unknown` says why nothing can be said, and is empty where the absence of endpoints is known.
-    `causes` are the reasons for the absence, or for endpoints that are not meant.
+    `unread` is what a reading left out that may hold some: those that are there may not be all.
+    `unknown` says why the input does not tell them, where it has no slice of the Service. Where
+    both are empty, what is there is all that there is. `causes` are the reasons for the absence
+    of endpoints, or for endpoints that are not meant.
     """
 
+    unread: tuple[Unread, ...] = ()
     unknown: str = ""
     causes: tuple[Cause, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether all endpoints are known, so that something follows from there being none."""
+        return not (self.unread or self.unknown)
 
 
 class _Unknown(enum.StrEnum):
@@ -61,7 +70,8 @@ _DOMAINS_OF_AUTHORS = ("app.kubernetes.io", "helm.sh", "example.com", "example.o
 def backed(cluster: Cluster, service: Service) -> Backed:
     """What the input knows about who stands behind a Service.
 
-    Where it has EndpointSlices of a cluster, or none of the Service's are missing, all is known.
+    Where nothing was left out that may tell, and it has EndpointSlices of a cluster, or none of
+    the Service's are missing, all is known.
     """
     kept: dict[tuple[str, str], Backed] = cluster.__dict__.setdefault("_backed", {})
     if service.key not in kept:
@@ -70,13 +80,15 @@ def backed(cluster: Cluster, service: Service) -> Backed:
 
 
 def _backed(cluster: Cluster, service: Service) -> Backed:
+    if unread := cluster.unread_about(service):
+        return Backed(unread)
     backing = cluster.backing
     if backing is None or backing.listed:
         return Backed()
-    if service.key in backing.hooks:
-        return Backed(_Unknown.HOOK)
+    if service.key in backing.hooks and not cluster.slices_of(service):
+        return Backed(unknown=_Unknown.HOOK)
     if not service.selector:
-        return Backed("" if cluster.slices_of(service) else _Unknown.NO_SELECTOR)
+        return Backed(unknown="" if cluster.slices_of(service) else _Unknown.NO_SELECTOR)
     fitting = backing.selected(service.namespace, service.selector)
     if cluster.slices_of(service):
         return Backed(causes=tuple(shared_by_strangers(Speaker(service, backing), fitting)))
@@ -89,7 +101,7 @@ def _without_slices(
     if fitting:
         return _empty(service, backing, fitting)
     if placed := _placed_by_others(service, backing):
-        return Backed(_Unknown.UNPLACED.format(some_subjects(placed)))
+        return Backed(unknown=_Unknown.UNPLACED.format(some_subjects(placed)))
     beside = _beside(service, backing)
     speaker = Speaker(service, backing)
     claims = [s for s in cluster.services.values() if s.selector and s.key != service.key]
@@ -97,16 +109,16 @@ def _without_slices(
     kind = causes[0].code if causes else ""
     others = [w for w in backing.others() if w.fits(service.selector)]
     if others and kind not in _CERTAIN:
-        return Backed(_Unknown.ELSEWHERE.format(some_subjects(others)))
+        return Backed(unknown=_Unknown.ELSEWHERE.format(some_subjects(others)))
     if kind in _UNSURE:
         if why := _put_on_at_run_time(service, backing) or backing.lacking:
-            return Backed(why)
+            return Backed(unknown=why)
         if any(o.namespace == service.namespace for o in backing.operated):
             causes = ()
     if causes:
         return Backed(causes=causes)
     if not beside:
-        return Backed(_Unknown.NO_WORKLOAD)
+        return Backed(unknown=_Unknown.NO_WORKLOAD)
     return Backed(causes=tuple(_fits_none(speaker, beside)))
 
 
@@ -114,14 +126,16 @@ def _empty(service: Service, backing: Backing, fitting: tuple[Workload, ...]) ->
     """Workloads are selected, and there is no Pod."""
     daemons = [w for w in fitting if w.replicas is None]
     if daemons:
-        return Backed("" if backing.has_nodes else _Unknown.DAEMON.format(some_subjects(daemons)))
+        return Backed(
+            unknown="" if backing.has_nodes else _Unknown.DAEMON.format(some_subjects(daemons))
+        )
     scaled = [w for w in fitting if (w.kind, w.namespace, w.name) in backing.scaled]
     if scaled:
-        return Backed(_Unknown.SCALED.format(some_subjects(scaled)))
+        return Backed(unknown=_Unknown.SCALED.format(some_subjects(scaled)))
     if all(w.replicas == 0 for w in fitting):
         return Backed(causes=tuple(_no_replicas(Speaker(service, backing), fitting)))
     makers = [w for w in fitting if w.path]
-    return Backed(_Unknown.NO_PODS.format(some_subjects(makers)) if makers else "")
+    return Backed(unknown=_Unknown.NO_PODS.format(some_subjects(makers)) if makers else "")
 
 
 def _placed_by_others(service: Service, backing: Backing) -> list[Workload]:

@@ -26,6 +26,10 @@ from nptables.translation.selection import (
 )
 
 _LISTED = 8
+# Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
+# may hold some, or the input never had what tells them.
+UNREAD, UNTOLD = "endpoints-unread", "endpoints-unknown"
+UNKNOWN = (UNREAD, UNTOLD)
 
 
 @attrs.frozen
@@ -122,15 +126,12 @@ def skip_reason(service: Service, family: Family) -> Reason:
 def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     service, selection, context = decision.service, decision.selection, decision.context
     external = externally_reachable(service, port, context.family)
-    unknown = backed(decision.cluster, service).unknown
-    if unknown and not selection.known:
-        yield Reason("endpoints-unknown", f"its endpoints are not known: {unknown}")
-        yield Reason("no-endpoints", "refused by these rules, as the input has no endpoint of it")
-        yield from _frontends(service, context)
-        return
-    yield from _outcome(service, selection, context, external=external)
+    unknown = unknown_reason(service, decision.cluster)
+    if unknown is not None:
+        yield unknown
+    yield from _outcome(decision, external=external)
     if not selection.known:
-        yield from _why_none_known(decision, port)
+        yield from () if unknown is not None else _why_none_known(decision, port)
     else:
         yield from _conditions(selection)
         yield from _topology(service, selection, context)
@@ -138,12 +139,23 @@ def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     yield from _frontends(service, context)
 
 
-def _outcome(
-    service: Service, selection: Selection, context: Context, *, external: bool
-) -> Iterator[Reason]:
-    node = context.node_name
+def unknown_reason(service: Service, cluster: Cluster) -> Reason | None:
+    """Why not all endpoints of a Service are known: one of UNKNOWN; None where they are."""
+    standing = backed(cluster, service)
+    if standing.unread:
+        listed = _list([str(unread) for unread in standing.unread])
+        return Reason(UNREAD, f"not all endpoints are known: {listed}")
+    if standing.unknown:
+        return Reason(UNTOLD, f"the input does not tell its endpoints: {standing.unknown}")
+    return None
+
+
+def _outcome(decision: Decision, *, external: bool) -> Iterator[Reason]:
+    service, selection = decision.service, decision.selection
+    node = decision.context.node_name
     if not selection.usable_anywhere:
-        yield Reason("no-endpoints", "refused: no endpoint anywhere can take traffic")
+        where = "anywhere" if backed(decision.cluster, service).known else "that is known"
+        yield Reason("no-endpoints", f"refused: no endpoint {where} can take traffic")
         return
     for what, local, applies in (
         ("internal", service.internal_policy_local, True),
@@ -211,9 +223,10 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
 def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     """What is odd about the endpoints that there are, where the input holds what makes them."""
     service, backing = decision.service, decision.cluster.backing
-    if backing is None or backing.listed:
+    standing = backed(decision.cluster, service)
+    if backing is None or backing.listed or standing.unread:
         return
-    causes = [*backed(decision.cluster, service).causes, *_target_causes(decision, port)]
+    causes = [*standing.causes, *_target_causes(decision, port)]
     for cause in (*causes, *readiness_causes(service, backing)):
         yield Reason(cause.code, str(cause))
 
