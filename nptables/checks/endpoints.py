@@ -95,7 +95,9 @@ def _about_port(
     yield from _strangers(known, cluster)
     external = service.external_policy_local and externally_reachable(service, port, family)
     hinted = any(e.zone_hints or e.node_hints for _, e in known)
-    local = external or service.internal_policy_local
+    # Where Pods will be that were never applied, nobody knows without Nodes.
+    placed = not backed(cluster, service).unplaced
+    local = placed and (external or service.internal_policy_local)
     if local and usable and not any(endpoint.node_name for _, endpoint in usable):
         field = "externalTrafficPolicy" if external else "internalTrafficPolicy"
         text = f"{field} is Local and none of its {len(usable)} endpoints has a nodeName"

@@ -78,7 +78,7 @@ class Finding:
             place += f":{self.line}"
         field = format_path(self.path)
         parts = [place, f"{self.severity.word} {self.what.code}", self.subject, field]
-        return ": ".join(printable(part) for part in (*parts, self.message) if part)
+        return ": ".join(printable(part, 1000) for part in (*parts, self.message) if part)
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data."""

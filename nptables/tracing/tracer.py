@@ -297,9 +297,10 @@ class _Tracer:
         comment = comment_of(step.line)
         made = isinstance(self._home.books[0].ruleset, Translation)
         of_node = step.node == self._node.name and not made
-        if of_node or not comment.endswith(("has no endpoints", "has no local endpoints")):
+        local = comment.endswith("has no local endpoints")
+        if of_node or not (local or comment.endswith("has no endpoints")):
             return ""
-        reason = unknown_reason(frontend.service, self._cluster)
+        reason = unknown_reason(frontend.service, self._cluster, local=local)
         return "" if reason is None else reason.text
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:

@@ -63,6 +63,8 @@ AUTOSCALER = {
     "spec": {"scaleTargetRef": {"kind": "Rollout", "name": "web"}, "maxReplicas": 3},
 }
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": {}}}
+SECOND_NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "m", "labels": {}}}
+LOCAL = service(type="NodePort", externalTrafficPolicy="Local")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,11 @@ NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": 
         ([service(), workload("DaemonSet"), NODE], set(), 0),
         ([service(), workload(labels={"app": "basket"})], {"NPT135"}, 0),
         ([service(namespace="other"), workload(labels={"app": "basket"})], set(), 1),
+        # Nobody says where Pods will be that were never applied, unless there are Nodes.
+        ([LOCAL, workload()], set(), 0),
+        ([LOCAL, workload(), NODE], set(), 0),
+        ([LOCAL, workload(), NODE, SECOND_NODE], {"NPT102"}, 0),
+        ([service(internalTrafficPolicy="Local"), workload()], set(), 0),
     ],
 )
 def test_no_endpoint_is_said_only_where_the_input_can_know_it(
@@ -218,3 +225,42 @@ def test_a_trace_through_rules_of_a_node_says_that_the_input_knows_no_better(
     out = capfd.readouterr().out
     assert out.startswith("does not arrive: REJECT: ")
     assert "says that shop/web has no endpoints; the input does not tell its endpoints: " in out
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "known"),
+    [
+        ("vault-active", "true", False),
+        ("isMaster", "true", False),
+        ("cluster-role", "primary", False),
+        ("instanceRole", "replica", False),
+        ("role", "data", True),
+        ("payroll", "true", True),
+    ],
+)
+def test_a_label_by_which_programs_tell_their_leader_may_come_while_they_run(
+    key: str,
+    value: str,
+    known: bool,  # noqa: FBT001
+) -> None:
+    codes, unknown = judged(service(selector={"app": "web", key: value}), workload())
+
+    assert (bool(codes), not unknown) == (known, known)
+
+
+def test_a_local_policy_drops_nothing_for_sure_where_no_node_of_the_pods_is_known() -> None:
+    cluster = load_objects([LOCAL, workload()]).cluster
+    node = cluster.node("n", {"interfaces": {"eth0": ["192.0.2.1/24"]}})
+    rules = translate(cluster, node, ProxyConfig(), Family.IPV4)
+    port = cluster.services["shop", "web"].ports[0].node_port
+    packet = packet_between("outside", f"192.0.2.1:{port}", node=node, cluster=cluster)
+
+    made = trace(rules, packet, node, cluster)
+    saved = Ruleset.from_save(rules.to_save(), family=Family.IPV4)
+    dumped = trace(saved, packet, node, cluster)
+
+    why = "the input does not tell which nodes its Pods are on"
+    assert [(o.verdict, o.text) for o in made.outcomes] == [(Verdict.UNKNOWN, why)]
+    assert [outcome.verdict for outcome in dumped.outcomes] == [Verdict.DROPPED]
+    assert dumped.reasons[0].code == "endpoints-unplaced"
+    assert dumped.reasons[0].text.endswith(f"says that shop/web has no local endpoints; {why}")

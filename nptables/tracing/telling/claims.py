@@ -88,12 +88,12 @@ def _no_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decisio
     return Reason("no-endpoint", f"{word}: {name} has no endpoint that can take traffic{why}")
 
 
-def _not_known(word: str, says: str, decision: Decision) -> Reason | None:
+def _not_known(word: str, says: str, decision: Decision, *, local: bool = False) -> Reason | None:
     """That the rules refuse for want of endpoints, where those of the cluster are not known."""
-    unknown = unknown_reason(decision.service, decision.cluster)
+    unknown = unknown_reason(decision.service, decision.cluster, local=local)
     if unknown is None:
         return None
-    if unknown.code == UNREAD:
+    if unknown.code == UNREAD and not usable(decision.selection):
         says = f"{'/'.join(decision.service.key)} has no endpoint that was read"
     return Reason(unknown.code, f"{word}: {says}; {unknown.text}")
 
@@ -118,6 +118,8 @@ def _no_local_endpoint(word: str, says: str, rule: Step, case: Case, decision: D
     if not usable(decision.selection):
         nobody = f"{word}: {name} has no endpoint that can take traffic, on any node"
         return _not_known(word, says, decision) or Reason("no-endpoint", nobody)
+    if unplaced := _not_known(word, says, decision, local=True):
+        return unplaced
     where = elsewhere(decision.selection, decision.context.node_name)
     return Reason("no-local-endpoint", f"{word}: {name} has {field} Local and {where}")
 

@@ -22,12 +22,14 @@ class Backed:
 
     `unread` is what a reading left out that may hold some: those that are there may not be all.
     `unknown` says why the input does not tell them, where it has no slice of the Service. Where
-    both are empty, what is there is all that there is. `causes` are the reasons for the absence
-    of endpoints, or for endpoints that are not meant.
+    both are empty, what is there is all that there is. `unplaced` tells that nobody says which
+    nodes its Pods are on, as of what was never applied where no Node is known. `causes` are the
+    reasons for the absence of endpoints, or for endpoints that are not meant.
     """
 
     unread: tuple[Unread, ...] = ()
     unknown: str = ""
+    unplaced: bool = False
     causes: tuple[Cause, ...] = ()
 
     @property
@@ -54,9 +56,11 @@ class _Unknown(enum.StrEnum):
 _CERTAIN = ("selector-slip", "selector-labels-on-workload")
 # Causes, or none, that hold only as far as all Pods are shown that there will be.
 _UNSURE = ("", "selector-label-too-many", "selector-labels-on-workload")
-# Labels by which programs tell their own leader, as Vault, Patroni and database operators do.
+# Labels by which programs tell their own leader, as Vault, Patroni, Redis Sentinel and database
+# operators do: `vault-active`, `role`, `isMaster`, `instanceRole`.
 _ROLE_KEY = re.compile(
-    r"(^|[-./_])(role|instanceRole|leader|master|primary|active|standby|initialized|sealed)$"
+    r"(?:^|[-./_]|is|(?<=[a-z])(?=[A-Z]))"
+    r"(?i:role|leader|master|primary|active|standby|initialized|sealed)$"
 )
 _ROLE_VALUES = frozenset(
     ("active", "follower", "leader", "main", "master", "primary", "replica", "secondary", "slave",
@@ -90,8 +94,11 @@ def _backed(cluster: Cluster, service: Service) -> Backed:
     if not service.selector:
         return Backed(unknown="" if cluster.slices_of(service) else _Unknown.NO_SELECTOR)
     fitting = backing.selected(service.namespace, service.selector)
-    if cluster.slices_of(service):
-        return Backed(causes=tuple(shared_by_strangers(Speaker(service, backing), fitting)))
+    if slices := cluster.slices_of(service):
+        return Backed(
+            unplaced=any(not e.node_name for found in slices for e in found.endpoints),
+            causes=tuple(shared_by_strangers(Speaker(service, backing), fitting)),
+        )
     return _without_slices(cluster, service, backing, fitting)
 
 

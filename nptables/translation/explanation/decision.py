@@ -27,9 +27,9 @@ from nptables.translation.selection import (
 
 _LISTED = 8
 # Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
-# may hold some, or the input never had what tells them.
-UNREAD, UNTOLD = "endpoints-unread", "endpoints-unknown"
-UNKNOWN = (UNREAD, UNTOLD)
+# may hold some, or the input never had what tells them, or not which nodes they are on.
+UNREAD, UNTOLD, UNPLACED = "endpoints-unread", "endpoints-unknown", "endpoints-unplaced"
+UNKNOWN = (UNREAD, UNTOLD, UNPLACED)
 
 
 @attrs.frozen
@@ -139,14 +139,19 @@ def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     yield from _frontends(service, context)
 
 
-def unknown_reason(service: Service, cluster: Cluster) -> Reason | None:
-    """Why not all endpoints of a Service are known: one of UNKNOWN; None where they are."""
+def unknown_reason(service: Service, cluster: Cluster, *, local: bool = False) -> Reason | None:
+    """Why not all endpoints of a Service are known: one of UNKNOWN; None where they are.
+
+    With `local`, also why it is not known which of them are on a node.
+    """
     standing = backed(cluster, service)
     if standing.unread:
         listed = _list([str(unread) for unread in standing.unread])
         return Reason(UNREAD, f"not all endpoints are known: {listed}")
     if standing.unknown:
         return Reason(UNTOLD, f"the input does not tell its endpoints: {standing.unknown}")
+    if local and standing.unplaced:
+        return Reason(UNPLACED, "the input does not tell which nodes its Pods are on")
     return None
 
 
@@ -175,9 +180,10 @@ def _outcome(decision: Decision, *, external: bool) -> Iterator[Reason]:
                 f"{what} traffic policy Local: {_endpoints(len(selection.local))} on {node} in use",
             )
         else:
+            unknown = unknown_reason(service, decision.cluster, local=True)
+            where = elsewhere(selection, node) if unknown is None else unknown.text
             yield Reason(
-                f"{what}-local-none",
-                f"dropped: {what} traffic policy is Local and {elsewhere(selection, node)}",
+                f"{what}-local-none", f"dropped: {what} traffic policy is Local and {where}"
             )
 
 
