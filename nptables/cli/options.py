@@ -13,13 +13,12 @@ from nptables.cli.manifests import SETTINGS, read_manifests
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
-from nptables.iptables import Ruleset, read_dumps
+from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, read_text
+from nptables.sources import Loaded
 from nptables.sources import read_config as read_config_file
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation, translate
-from nptables.translation.owned import holds_service_chains
 from nptables.translation.signs import changed_facts, shown_facts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -265,31 +264,6 @@ def inputs_of(
     facts = read_facts(facts_path)
     node = loaded.cluster.node(node_name or config.hostname_override or None, facts)
     return Inputs(loaded, node, config, family or Family.IPV4)
-
-
-def read_current(path: str, family: Family) -> Ruleset:
-    """The ruleset in a dump, of two backends' the one with the rules for Services.
-
-    Raises InvalidInput where both have them, or neither.
-    """
-    rulesets = read_dumps(read_text(path), family)
-    if len(rulesets) == 1:
-        if rulesets[0].remarks.legacy_left_out:
-            say(f"{path} leaves out the legacy tables, which are not compared", kind="warning")
-        return rulesets[0]
-    chosen = [ruleset for ruleset in rulesets if holds_service_chains(ruleset)]
-    if len(chosen) == 1:
-        return chosen[0]
-    which = "both have" if chosen else "neither has"
-    raise InvalidInput(
-        [
-            Problem(
-                f"two dumps one behind the other, and {which} rules for Services",
-                file=path,
-                hint="give the one that kube-proxy writes",
-            )
-        ]
-    )
 
 
 def read_config(path: str | None, in_manifests: Mapping[str, Any] | None = None) -> ProxyConfig:

@@ -4,7 +4,7 @@ A node has the tables of two backends, legacy and nft, and those of two families
 program prints one of the four. Each program says in a comment line before each table which one it
 is, as far as its version does: from 1.8.8 on (the first whose nft programs print `(nf_tables)`)
 surely, before that only by its name. Where no line says so, a table that was there before begins
-another dump.
+another dump, and the addresses in its rules tell the family.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import attrs
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
+from nptables.iptables.families import family_of_rules
 from nptables.iptables.ruleset import Ruleset, logical_lines, parse_lines
 
 LEGACY, NFT = "legacy", "nft"
@@ -27,28 +28,34 @@ _WARNING = re.compile(r"# Warning: (ip6?)tables-legacy tables present, use .*")
 _NFT_SAYS_SO_FROM = (1, 8, 8)
 
 
-def read_dumps(text: str, family: Family = Family.IPV4) -> tuple[Ruleset, ...]:
+def read_dumps(text: str, family: Family | None = None) -> tuple[Ruleset, ...]:
     """The rulesets of one family in a text: one, or one for each backend of a node.
 
+    Without a family they are those of IPv4, unless the text has only IPv6. Tables of the other
+    family are left out, unless there are no others: then the rulesets are of that one. Whose they
+    are is what their programs say, else what only one family has; where nothing tells, they are
+    of the family that was asked for.
+
     Each has its `backend`, where it is known. Where two follow one another and one is known, so
-    is the other. Tables that are said to be the other family's are left out, unless there are no
-    others. Raises SaveSyntaxError, where more than two rulesets follow one another, too.
+    is the other. Raises SaveSyntaxError, where more than two rulesets follow one another, too.
     """
     lines, numbers = logical_lines(text)
-    dumps = _dumps(lines)
-    chosen = [dump for dump in dumps if dump.family in (None, family)] or dumps
-    found = [
-        attrs.evolve(
-            parse_lines([lines[i] for i in dump.lines], [numbers[i] for i in dump.lines], family),
-            backend=dump.backend,
-        )
-        for dump in chosen
+    asked = family or Family.IPV4
+    dumps = []
+    for dump in _dumps(lines):
+        read = parse_lines([lines[i] for i in dump.lines], [numbers[i] for i in dump.lines], asked)
+        dumps.append((dump, dump.family or family_of_rules(read), read))
+    others = all(found is asked.other for _, found, _ in dumps)
+    chosen = [
+        (dump, attrs.evolve(read, family=found or asked, backend=dump.backend))
+        for dump, found, read in dumps
+        if others or found is not asked.other
     ]
-    if len(found) < 2:
-        return tuple(found)
-    first, second, *more = found
+    if len(chosen) < 2:
+        return tuple(ruleset for _, ruleset in chosen)
+    (_, first), (begins, second), *more = chosen
     if more or (first.backend and first.backend == second.backend):
-        begun = (chosen[2] if more else chosen[1]).lines[0]
+        begun = (more[0][0] if more else begins).lines[0]
         raise SaveSyntaxError(
             "begins another dump of the same tables: a node has those of legacy and those of nft",
             line_number=numbers[begun],

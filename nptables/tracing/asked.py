@@ -9,7 +9,7 @@ import attrs
 from nptables.family import Family
 from nptables.tracing.packet import Packet
 from nptables.tracing.services import Frontend, Services
-from nptables.tracing.surroundings.addressing import Address
+from nptables.tracing.surroundings.addressing import Address, is_in, net
 from nptables.tracing.surroundings.network import Network, Site
 from nptables.translation.backing import backed
 from nptables.translation.selection import port_endpoints
@@ -33,7 +33,15 @@ class Asked:
 
     def misses(self, address: Address, port: int | None) -> bool:
         """Whether an address and port is surely no endpoint of what is asked for."""
-        return self.endpoints is not None and (str(address), port or 0) not in self.endpoints
+        if self.endpoints is None:
+            return False
+        if isinstance(address, str) and port is not None:
+            return (address, port) not in self.endpoints
+        # It became one of several addresses or ports.
+        return not any(
+            is_in(address, net(known)) is not False and port in (None, number)
+            for known, number in self.endpoints
+        )
 
 
 def asked_for(packet: Packet, services: Services | None, network: Network, family: Family) -> Asked:

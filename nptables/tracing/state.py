@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from nptables.tracing.surroundings.addressing import Address, Net
 
 ONE = Fraction(1)
+TEMPLATE = "TEMPLATE"
 
 
 class State(NamedTuple):
@@ -22,8 +23,9 @@ class State(NamedTuple):
 
     Interfaces are names, empty where there is none (in OUTPUT nothing came in), None where it
     is not known which. A port is None where it is not known or does not exist. `tracking` is
-    NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; `dnat` and `snat` tell that the
-    connection's destination or source has been translated.
+    NEW, ESTABLISHED, RELATED, INVALID (also before connection tracking has seen it), UNTRACKED,
+    or TEMPLATE for one that target CT has given an entry until it is tracked; `dnat` and `snat`
+    tell that the connection's destination or source has been changed, None where that is open.
     """
 
     source: Address
@@ -34,9 +36,14 @@ class State(NamedTuple):
     out_interface: str | None
     mark: int = 0
     connection_mark: int = 0
-    tracking: str = "NEW"
-    dnat: bool = False
-    snat: bool = False
+    tracking: str = "INVALID"
+    dnat: bool | None = False
+    snat: bool | None = False
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether connection tracking has an entry for the packet."""
+        return self.tracking not in ("INVALID", "UNTRACKED")
 
 
 class World:
@@ -114,10 +121,13 @@ def split(weights: Weights, question: int, *, fresh: bool) -> tuple[Weights, Wei
     no: dict[World, Fraction] = {}
     for world, weight in weights.items():
         known = None if fresh else world.known(question)
-        if known is not False:
-            yes[world if known else world.with_answer(question, answer=True)] = weight
-        if known is not True:
-            no[world.with_answer(question, answer=False) if known is None else world] = weight
+        for answer, side in ((True, yes), (False, no)):
+            if known is None:
+                # Some of the weight may have been in this world already.
+                answered = world.with_answer(question, answer=answer)
+                side[answered] = side.get(answered, Fraction(0)) + weight
+            elif known is answer:
+                side[world] = side.get(world, Fraction(0)) + weight
     return yes, no
 
 

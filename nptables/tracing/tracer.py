@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 import attrs
@@ -21,10 +21,12 @@ from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.explaining import explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
-from nptables.tracing.telling.way import comment_of, is_redirect
+from nptables.tracing.telling.way import comment_of
+from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.rulebook import Rules
-from nptables.tracing.walking.walker import Budget, End, Ended, Step
+from nptables.tracing.walking.steps import End, Ended, Step
+from nptables.tracing.walking.walker import Budget
 from nptables.translation import Translation
 from nptables.translation.explanation.decision import unknown_reason
 
@@ -44,18 +46,21 @@ def trace(
     others: Mapping[str, tuple[Node, Rules]] | None = None,
     sets: Sets | None = None,
     unread: str = "",
+    unknown_tables: Mapping[str, Collection[str]] | None = None,
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
     `ruleset` is what `node` has: translated, a parsed dump, or the live kernel's; or two of them,
     as `read_dumps` gives them, where the node has the tables of two backends. `unread` names a
     backend whose tables hold rules too and were not read: every answer then depends on them, as
-    it does where a dump says that it leaves the legacy tables out. The node's facts say which
-    addresses and routes it has. With `cluster` (and the kube-proxy `config` of its nodes) the
-    reasons are given in its words, and where the packet goes on to another node, or comes from
-    one, that node is followed too: with the ruleset that `others` has for it by name, else with
-    what the cluster says. `sets` says by name whether an ipset holds a packet, such as
-    `read_sets` makes of what `ipset save` prints.
+    it does where a dump says that it leaves the legacy tables out. `unknown_tables` names, by
+    node, the tables of which nobody knows what is in them, such as `missing_tables` finds of a
+    dump: what they do with the packet is left open, as it is where a dump says of a table that
+    it cannot be printed. The node's facts say which addresses and routes it has. With `cluster`
+    (and the kube-proxy `config` of its nodes) the reasons are given in its words, and where the
+    packet goes on to another node, or comes from one, that node is followed too: with the
+    ruleset that `others` has for it by name, else with what the cluster says. `sets` says by
+    name whether an ipset holds a packet, such as `read_sets` makes of what `ipset save` prints.
 
     Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
     neither one nor two of one family.
@@ -80,7 +85,7 @@ def trace(
             ]
         )
     config = config or ProxyConfig()
-    stops = Stops(rulesets, node, cluster, config, others or {}, unread)
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
     return _Tracer(stops, cluster, config, sets or {}).trace(packet)
 
 
@@ -121,6 +126,7 @@ class _Tracer:
         self._budget = Budget()
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
         self._notes: dict[str, None] = {}
+        self._assumptions: dict[str, None] = {}
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
@@ -133,6 +139,7 @@ class _Tracer:
             self._node.name,
             found,
             notes=tuple(self._notes),
+            assumptions=tuple(self._assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
         )
@@ -169,7 +176,6 @@ class _Tracer:
             in_interface="" if from_node else packet.in_interface,
             out_interface="",
             mark=packet.mark,
-            tracking=packet.tracking,
         )
         if not from_node and packet.in_interface is None:
             state = state._replace(in_interface=stop.network.route(source).interface)
@@ -231,6 +237,12 @@ class _Tracer:
         self._record(Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text)
 
     def _follow(self, arrival: _Arrival, packet: Packet) -> None:
+        if arrival.stop.supposed:
+            name = arrival.stop.network.node.name
+            self._assumptions[
+                f"{name} has the rules that the cluster makes for it, and nothing else there stops "
+                f"the packet or its answer"
+            ] = None
         terrain = Terrain(
             network=arrival.stop.network,
             books=arrival.stop.books,
@@ -238,6 +250,7 @@ class _Tracer:
             original=arrival.state,
             from_node=arrival.from_node,
             sets=self._sets,
+            unknown_tables=arrival.stop.unknown_tables,
         )
         leg = Leg(terrain, self._questions, self._budget)
         flow = self._unless_unread(arrival)
@@ -283,7 +296,7 @@ class _Tracer:
             verdict, text = Verdict.UNKNOWN, unknown
         self._record(
             verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
-            rewritten=arrival.rewritten or ended.state.snat, text=text,
+            rewritten=arrival.rewritten or ended.state.snat is not False, text=text,
         )  # fmt: skip
 
     def _made_for_want_of_endpoints(self, step: Step | None) -> str:
@@ -295,8 +308,7 @@ class _Tracer:
         if step is None or frontend is None or self._cluster is None:
             return ""
         comment = comment_of(step.line)
-        made = isinstance(self._home.books[0].ruleset, Translation)
-        of_node = step.node == self._node.name and not made
+        of_node = step.node == self._node.name and not self._stops.made
         local = comment.endswith("has no local endpoints")
         if of_node or not (local or comment.endswith("has no endpoints")):
             return ""
@@ -306,13 +318,18 @@ class _Tracer:
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
         """Where a packet is that came through a node, and what follows."""
         state, network = left.state, arrival.stop.network
-        translated = arrival.translated or state.dnat
-        rewritten = arrival.rewritten or state.snat
+        translated = arrival.translated or state.dnat is not False
+        rewritten = arrival.rewritten or state.snat is not False
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
-        rule = _deciding(left.flow)
+        rule = deciding_step(left.flow)
         if left.exit is Exit.DELIVERED:
-            verdict = self._delivered(state, packet, rule, translated=translated)
-            verdict, text = _way_back(verdict, "", network.node.name, arrival)
+            known = self._services is not None and self._services.is_endpoint(
+                str(state.destination), state.port, packet.protocol
+            )
+            verdict = delivered(
+                state, rule, self._asked, known_endpoint=known, translated=translated
+            )
+            verdict, text = way_back(verdict, "", network.node.name, arrival.must_return)
             self._record(
                 verdict, state, left.flow, rule, node=network.node.name,
                 rewritten=rewritten, text=text,
@@ -325,11 +342,13 @@ class _Tracer:
             if self._cross(left, arrival, place, packet):
                 return
             text = f"the rules of {place.node} are not known"
-            astray = translated and self._asked.misses(state.destination, state.port)
-            verdict = Verdict.WRONG_ENDPOINT if astray else Verdict.SENT_TO_NODE
+            self._assumptions[f"{place.node} lets the packet pass: its rules are not known"] = None
+            verdict = Verdict.SENT_TO_NODE
+            if translated and self._asked.misses(state.destination, state.port):
+                verdict = Verdict.WRONG_ENDPOINT
         else:
-            verdict, text = self._sent(state, place, translated=translated)
-        verdict, text = _way_back(verdict, text, place.node, arrival)
+            verdict, text = sent(state, place, self._asked, translated=translated)
+        verdict, text = way_back(verdict, text, place.node, arrival.must_return)
         self._record(
             verdict, state, left.flow, rule, node=place.node,
             rewritten=rewritten, text=text,
@@ -338,7 +357,7 @@ class _Tracer:
     def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
         """The nodes that an answer has to pass, this one included."""
         network = arrival.stop.network
-        if not state.dnat or state.snat or arrival.from_node:
+        if state.dnat is False or state.snat is not False or arrival.from_node:
             return arrival.must_return
         source = arrival.state.source
         if isinstance(source, Somewhere):
@@ -349,37 +368,13 @@ class _Tracer:
             )  # fmt: skip
         return (*arrival.must_return, network.node.name) if elsewhere else arrival.must_return
 
-    def _delivered(
-        self, state: State, packet: Packet, rule: Step | None, *, translated: bool
-    ) -> Verdict:
-        """What it means that the node itself has a packet."""
-        if not translated or is_redirect(rule):
-            known = self._services is not None and self._services.is_endpoint(
-                str(state.destination), state.port, packet.protocol
-            )
-            astray = translated and self._asked.misses(state.destination, state.port)
-            return Verdict.HOST_ENDPOINT if known and not astray else Verdict.NODE
-        if self._asked.misses(state.destination, state.port):
-            return Verdict.WRONG_ENDPOINT
-        return Verdict.HOST_ENDPOINT
-
-    def _sent(self, state: State, place: Place, *, translated: bool) -> tuple[Verdict, str]:
-        """What it means that a packet leaves for a place that is not followed further."""
-        if not translated:
-            return (Verdict.POD if place.site is Site.POD_HERE else Verdict.LEAVES), ""
-        text = ""
-        if place.site is not Site.POD_HERE:
-            text = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
-        if self._asked.misses(state.destination, state.port):
-            return Verdict.WRONG_ENDPOINT, text
-        return Verdict.ENDPOINT, text
-
     def _cross(self, left: Left, arrival: _Arrival, place: Place, packet: Packet) -> bool:
         """Follow a packet to another node; False where that node cannot be followed."""
         state = left.state
         if len(arrival.visited) >= MOST_NODES:
             self._record(
-                Verdict.UNKNOWN, state, left.flow, None, node=place.node, rewritten=state.snat,
+                Verdict.UNKNOWN, state, left.flow, None, node=place.node,
+                rewritten=state.snat is not False,
                 text=f"it goes round: {' -> '.join((*arrival.visited, place.node))}",
             )  # fmt: skip
             return True
@@ -391,18 +386,15 @@ class _Tracer:
             own = tuple(net(address) for address in sorted(stop.network.own))
             source = attrs.evolve(source, without=(*source.without, *own))
         interface = stop.network.route(source).interface
-        fresh = State(
-            source, state.source_port, state.destination, state.port, interface, "",
-            tracking=packet.tracking,
-        )  # fmt: skip
+        fresh = State(source, state.source_port, state.destination, state.port, interface, "")
         self._follow(
             _Arrival(
                 stop,
                 fresh,
                 left.flow,
                 from_node=False,
-                translated=arrival.translated or state.dnat,
-                rewritten=arrival.rewritten or state.snat,
+                translated=arrival.translated or state.dnat is not False,
+                rewritten=arrival.rewritten or state.snat is not False,
                 must_return=arrival.must_return,
                 visited=(*arrival.visited, place.node),
             ),
@@ -444,31 +436,3 @@ class _Tracer:
             text=text,
         )
         self._found[key] = (outcome, flow.weights)
-
-
-def needs_hairpin(address: Address) -> str:
-    """What has to be so where a pod is sent to itself."""
-    return (
-        f"{address} is sent to itself: where pods are on a bridge, the packet leaves by the port "
-        f"that it came in by, and needs hairpin mode on the bridge there (hairpin_mode in "
-        f"/sys/class/net/PORT/brport, hairpinMode of the CNI bridge plugin)"
-    )
-
-
-def _way_back(verdict: Verdict, text: str, node: str, arrival: _Arrival) -> tuple[Verdict, str]:
-    """The verdict, unless the answer of the endpoint goes past a node that it has to pass."""
-    passed_by = [name for name in arrival.must_return if node and name != node]
-    if not verdict.arrives or not passed_by:
-        return verdict, text
-    return Verdict.ONE_WAY, f"{node} answers the sender straight, and not through {passed_by[0]}"
-
-
-def _deciding(flow: Flow) -> Step | None:
-    """The last rule that translated the destination."""
-    trail = flow.trail
-    while trail is not None:
-        step = trail.step
-        if isinstance(step, Step) and step.note.startswith("destination becomes"):
-            return step
-        trail = trail.before
-    return None

@@ -34,6 +34,7 @@ NOT_RUN = {
     "python benchmarks/": "it takes minutes",
     ".venv/bin/python -m pytest tests/lab": "those are tests themselves",
     "NPTABLES_LAB_CHANGES=2000 ": "those are tests themselves",
+    "NPTABLES_WALKS=10000 ": "those are tests themselves",
     "kubectl -n kube-system patch ": "it changes a cluster",
     "kubectl label node ": "it changes a cluster",
     "nptables run ": "it goes on until it is stopped: tests/agent does it with these options",

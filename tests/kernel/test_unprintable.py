@@ -21,8 +21,10 @@ from nptables.translation import ownership
 from nptables.translation.owned import cleanup_ownership
 from tests.kernel.nodes import Node, rules_of
 from tests.support.requirements import requires
+from tests.support.scenarios import FIXTURES
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 pytestmark = pytest.mark.kernel
@@ -141,6 +143,34 @@ def test_a_native_chain_at_a_hook_is_nobodys_business(node: Node) -> None:
         "trace", "--live", "--from", "outside", "--to", "192.0.2.1:80", check=False
     )
     assert "nft table ip filter has chains of its own at forward" in traced.stderr
+
+
+def test_a_live_trace_leaves_open_what_a_table_does_that_cannot_be_printed(
+    node: Node, tmp_path: Path
+) -> None:
+    """What can be read of it, chain by chain, lets the packet pass."""
+    tutorial = FIXTURES / "tutorial" / "two-nodes.yaml"
+    facts = tmp_path / "facts.yaml"
+    facts.write_text(
+        'interfaces: {lo: ["127.0.0.1/8"], eth0: ["192.168.0.11/24"], cni0: ["10.233.64.1/24"]}\n'
+    )
+    node.apply(tutorial, "--node", "node1", "-4")
+
+    def traced() -> subprocess.CompletedProcess[str]:
+        ends = ("--from", "192.168.0.99", "--to", "192.168.0.11:30080")
+        whose = ("--live", "--node", "node1", "--facts", facts)
+        return node.nptables("trace", tutorial, *whose, *ends, check=False)
+
+    before = traced()
+    nft(node, "insert rule ip filter FORWARD ct count over 20 drop")
+    done = traced()
+
+    assert (before.returncode, before.stdout.startswith("arrives: ")) == (0, True)
+    assert done.returncode == 1
+    which = "table filter of node1, which iptables cannot print,"
+    assert done.stdout.startswith("depends: it arrives in some cases and not in others ")
+    assert f"If {which} lets the packet pass as it is:" in done.stdout
+    assert f"If {which} stops the packet:" in done.stdout
 
 
 def test_a_native_rule_in_a_chain_of_ours_is_taken_out(node: Node) -> None:

@@ -12,7 +12,7 @@ import pytest
 from nptables import Family, InvalidInput, Packet, Ruleset, trace
 from nptables.cli import main
 from nptables.iptables import read_dumps
-from nptables.tracing import Verdict
+from nptables.tracing import Verdict, missing_tables
 from tests.tracing.test_hooks import CLIENT, NODE, POD, host, ruleset
 
 if TYPE_CHECKING:
@@ -115,6 +115,56 @@ def test_the_same_rule_in_both_has_a_limit_in_each() -> None:
     assert {"legacy", "nft"} == {
         word for text in asked for word in ("legacy", "nft") if f"of {word} filter" in text
     }
+
+
+def unprintable(table: str, *lines: str) -> Ruleset:
+    """The tables of nft, one of which holds a rule that iptables has no words for."""
+    said = Ruleset.from_save(f"# Table `{table}' is incompatible, use 'nft' tool.\n")
+    return attrs.evolve(ruleset(*lines), comments=said.comments, backend="nft")
+
+
+def test_a_table_that_cannot_be_printed_leaves_open_what_it_does() -> None:
+    """That of the other backend is known, and what it drops is gone."""
+    packet = Packet(POD, 80, source=CLIENT)
+    nft = unprintable("filter")
+    for legacy, expected in ((ACCEPT, [Verdict.POD, Verdict.UNKNOWN]), (DROP, [Verdict.DROPPED])):
+        rulesets = (attrs.evolve(ruleset(legacy), backend="legacy"), nft)
+        answer = trace(rulesets, packet, host())
+        assert expected == [o.verdict for d in answer.distributions for o in d.outcomes]
+
+
+def test_a_table_that_was_read_in_part_is_unknown_all_the_same() -> None:
+    """What is missing may stand before what was read."""
+    answer = trace(unprintable("filter", ACCEPT), Packet(POD, 80, source=CLIENT), host())
+
+    which = "table filter of host, which iptables cannot print,"
+    assert outcomes(answer) == [
+        (f"{which} lets the packet pass as it is", [(Verdict.POD, POD)]),
+        (f"{which} stops the packet", [(Verdict.UNKNOWN, POD)]),
+    ]
+
+
+def test_a_rule_of_one_backend_translates_unless_the_unknown_one_has() -> None:
+    """In nat the first decides, and nobody can tell who that is."""
+    dnat = f"nat -A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination {POD}"
+    rulesets = (attrs.evolve(ruleset(dnat), backend="legacy"), unprintable("nat"))
+    answer = trace(rulesets, Packet(NODE, 80, source=CLIENT), host())
+
+    which = "nft table nat of host, which iptables cannot print,"
+    assert outcomes(answer) == [
+        (f"{which} lets the packet pass as it is", [(Verdict.ENDPOINT, POD)]),
+        (f"{which} translates the packet", [(Verdict.UNKNOWN, NODE)]),
+    ]
+
+
+def test_a_table_is_missing_where_no_dump_of_a_node_has_it() -> None:
+    """A backend has only the tables that somebody used."""
+    nat, both_tables = ruleset("nat -A OUTPUT -j RETURN"), ruleset("nat -A OUTPUT -j RETURN", DROP)
+
+    assert missing_tables(nat) == {"filter"}
+    assert missing_tables((nat, nat)) == {"filter"}
+    assert missing_tables((nat, both_tables)) == set()
+    assert missing_tables(Ruleset.from_save("")) == {"nat", "filter"}
 
 
 def test_more_than_two_rulesets_or_two_families_are_no_node() -> None:

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, Trace, trace, translate
+from nptables.iptables.rule import Rule
 from nptables.tracing import Packet, Verdict, packet_between
+from nptables.tracing.asked import Asked
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
@@ -18,6 +20,8 @@ from nptables.tracing.telling.words import (
     reasons_beside,
     table_lines,
 )
+from nptables.tracing.walking.impossible import Impossible, impossible_values
+from nptables.tracing.walking.translations import nat_range
 from tests.tracing.test_hooks import CLIENT, NODE, POD, follow, host, ruleset
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint, endpoint_slice, service
 
@@ -298,6 +302,33 @@ def test_an_impossible_value_of_a_target_is_named_where_the_packet_meets_it(
     assert answer_line(answer).startswith("not known: ")
 
 
+def test_what_became_one_of_several_is_no_wrong_endpoint_where_one_of_them_is_right() -> None:
+    """The kernel draws the address of a range, and its port."""
+    asked = Asked(endpoints=frozenset({("10.244.1.5", 8080)}))
+
+    for to, misses in (
+        ("10.244.1.4-10.244.1.7:8080", False),
+        ("10.244.1.5:8000-8100", False),
+        ("10.244.1.4-10.244.1.7:80", True),
+        ("10.9.0.4-10.9.0.7:8080", True),
+        ("10.244.1.6:8000-8100", True),
+    ):
+        found = nat_range(to)
+        assert found.address is not None
+        assert asked.misses(found.address, found.port_for(None)) is misses
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["::1", "[::1]", "[::1]:80", "::1-::2", "[::1-::2]:80-90", ":80", ":80-90", "fd00::1"],
+)
+def test_what_ip6tables_takes_for_a_destination_is_not_impossible(value: str) -> None:
+    """A colon may begin an address, and ports alone (`parse_to` in libxt_NAT.c)."""
+    rule = Rule.parse(f"-A X -p tcp -j DNAT --to-destination {value}", Family.IPV6)
+
+    assert impossible_values(rule, Family.IPV6) == Impossible()
+
+
 @pytest.mark.parametrize(
     ("match", "says"),
     [
@@ -454,6 +485,19 @@ def test_a_node_that_only_facts_tell_of_has_the_address_of_its_uplink() -> None:
     packet = packet_between("outside", "node:80", node=host())
 
     assert packet.destination == NODE
+
+
+def test_a_node_that_only_facts_tell_of_has_the_global_ipv6_address_of_its_uplink() -> None:
+    """Not that of the link, and not the unique local one (RFC 6724, rules 2 and 6)."""
+    facts = {
+        "interfaces": {"lo": ["::1/128"], "eth0": ["fe80::7/64", "fd00::7/64", "2001:db8::7/64"]},
+        "routes": [{"dst": "default", "gateway": "fe80::1", "dev": "eth0"}],
+    }
+    place = Cluster().node("host", facts)
+
+    packet = packet_between("outside", "node:80", node=place, family=Family.IPV6)
+
+    assert packet.destination == "2001:db8::7"
 
 
 def test_the_answer_is_not_repeated_among_the_reasons() -> None:

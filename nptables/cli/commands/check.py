@@ -23,6 +23,7 @@ from nptables.checks import (
 )
 from nptables.checks.finding import fits
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
+from nptables.cli.dumps import read_current
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
@@ -31,7 +32,6 @@ from nptables.cli.options import (
     manifest_options,
     node_options,
     read_config,
-    read_current,
     with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
@@ -233,7 +233,7 @@ def _findings(loaded: Loaded, evidence: _Evidence, options: Mapping[str, Any]) -
         looked_at = nodes or list(cluster.nodes.values()) or [cluster.node()]
         yield from _connections(read_text(evidence.connections), cluster, looked_at, config)
     if evidence.dump is not None and inputs is not None:
-        yield from _dump_findings(evidence.dump, inputs)
+        yield from _dump_findings(evidence.dump, inputs, options["family"])
     if evidence.live and inputs is not None:
         yield from _live_findings(inputs, options["family"])
 
@@ -247,9 +247,9 @@ def _connections(
         yield from check_connections(listed_flows(listing, family), made)
 
 
-def _dump_findings(path: str, inputs: Inputs) -> Iterator[Finding]:
-    current = read_current(path, inputs.family)
-    inputs = with_shown_facts(inputs, current)
+def _dump_findings(path: str, inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    current = read_current(path, asked)
+    inputs = with_shown_facts(attrs.evolve(inputs, family=current.family), current)
     desired = inputs.translate()
     plan = diff(current, desired)
     if absent := [name for name in plan.tables if name not in current.tables]:

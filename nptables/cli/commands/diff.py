@@ -10,6 +10,7 @@ import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.dumps import read_current
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
@@ -19,7 +20,6 @@ from nptables.cli.options import (
     live_options,
     manifest_options,
     node_options,
-    read_current,
     read_inputs,
     refuse_both_families,
     with_shown_facts,
@@ -38,7 +38,7 @@ from nptables.translation.signs import suspicions
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --current IPv4")
+@family_options("both, with --current that of the dump")
 @click.option(
     "--current", "current_path", metavar="DUMP", help="A node's iptables-save output, or '-'."
 )
@@ -62,18 +62,18 @@ def command(
     """
     if live and current_path is not None:
         raise click.UsageError("--live and --current exclude each other")
-    if not live and current_path is None:
-        return _two_trees(output, options)
     if live:
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
-    else:
+    elif current_path is not None:
         refuse_both_families("a dump is of one family")
-        inputs = read_inputs(**options)
-        current = read_current(current_path or "", inputs.family)
+        current = read_current(current_path, options["family"])
+        inputs = read_inputs(**{**options, "family": current.family})
         inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
         _warn(plans[0], inputs)
+    else:
+        return _two_trees(output, options)
     say_what_is_unknown([inputs.cluster])
     _say_suspicions(plans, inputs)
     if output == "github":

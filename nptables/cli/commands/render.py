@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.dumps import read_current
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
@@ -15,7 +16,6 @@ from nptables.cli.options import (
     mention_other_family,
     node_options,
     parse_service_key,
-    read_current,
     read_inputs,
     refuse_both_families,
 )
@@ -31,7 +31,7 @@ from nptables.translation.explanation.decision import UNTOLD
 @click.command("render")
 @manifest_options
 @node_options
-@family_options("IPv4")
+@family_options("IPv4, with --current that of the dump")
 @click.option(
     "-o",
     "--output",
@@ -70,6 +70,9 @@ def command(
             "--service does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
+    current = None if current_path is None else read_current(current_path, options["family"])
+    if current is not None:
+        options["family"] = current.family
     inputs = read_inputs(**options)
     key = _service_key(service, inputs)
     translation = inputs.translate()
@@ -77,7 +80,6 @@ def command(
     if output == "json":
         _print_document(ruleset, translation, key)
     elif output == "restore":
-        current = None if current_path is None else read_current(current_path, inputs.family)
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())

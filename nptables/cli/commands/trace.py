@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 import click
 
+from nptables.cli.dumps import read_dump
 from nptables.cli.manifests import names_a_cluster
 from nptables.cli.options import (
     family_options,
@@ -21,10 +23,17 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.errors import BackendUnavailable, InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import read_dumps
+from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.sources import read_text
-from nptables.tracing import Trace, family_between, packet_between, read_sets, trace
+from nptables.tracing import (
+    Trace,
+    family_between,
+    missing_tables,
+    packet_between,
+    read_sets,
+    trace,
+)
 from nptables.tracing.ends import DESTINATIONS, SOURCES
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.remembered import with_connections
@@ -41,15 +50,24 @@ from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
 
+Rulesets = tuple[Ruleset, ...]
+
 
 @click.command("trace")
 @manifest_options
 @node_options
-@family_options("that of the addresses, else IPv4")
+@family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
 @click.option(
     "--save", "dump", metavar="DUMP", help="Follow it in a node's iptables-save output, or '-'."
+)
+@click.option(
+    "--other",
+    "others",
+    multiple=True,
+    metavar="NODE=DUMP",
+    help="Another node's iptables-save output, where the packet may pass it; may be repeated.",
 )
 @live_options("Follow it in the tables")
 @click.option(
@@ -77,6 +95,7 @@ def command(
     live: bool,
     backend: str,
     sets_path: str | None,
+    others: tuple[str, ...],
     connections_path: str | None,
     path: bool,
     output: str,
@@ -86,7 +105,8 @@ def command(
 
     The rules are those that FILEs make for the node, or with --save those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
-    the words of the cluster, and the packet is followed to other nodes.
+    the words of the cluster, and the packet is followed to other nodes, whose rules are taken to
+    be those that the cluster makes for them unless --other gives a dump.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
@@ -102,9 +122,15 @@ def command(
     if sets_path is not None and not live and dump is None:
         raise click.UsageError("--sets goes with --save or --live: rules for Services have no sets")
     sets = {} if sets_path is None else _read_sets(sets_path)
-    setting = _read(source, destination, live=live, **options)
-    found = _rules(setting, dump, backend, live=live)
+    options["family"] = options["family"] or family_between(source, destination)
+    dumped = None if dump is None else read_dump(dump, options["family"])
+    if dumped is not None:
+        options["family"] = dumped[0].family
+    setting = _read(live=live, **options)
+    found = _rules(setting, dumped, backend, live=live)
     say_all(found.unseen, kind="warning")
+    dumps = {} if dumped is None else {setting.node.name: (setting.node, dumped)}
+    dumps |= _others(others, setting)
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
@@ -114,8 +140,10 @@ def command(
         setting.node,
         setting.cluster,
         config=setting.config,
+        others=dumps,
         sets=sets,
         unread=found.unread,
+        unknown_tables={name: missing_tables(rules) for name, (_, rules) in dumps.items()},
     )
     flows = _flows(connections_path, setting.family, live=live and packet.protocol == "udp")
     answer = with_connections(answer, flows, found.rules, setting.node)
@@ -154,8 +182,8 @@ def _has_cluster(options: dict[str, Any]) -> bool:
     return names_a_cluster(options["files"], options["more_files"])
 
 
-def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Setting:
-    family = options["family"] or family_between(source, destination) or Family.IPV4
+def _read(*, live: bool, **options: Any) -> _Setting:
+    family = options["family"] or Family.IPV4
     if _has_cluster(options):
         inputs = read_inputs(**{**options, "family": family})
         cluster: Cluster | None = inputs.cluster
@@ -172,6 +200,25 @@ def _read(source: str, destination: str, *, live: bool, **options: Any) -> _Sett
     return _Setting(cluster, node, config, family)
 
 
+def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, Rulesets]]:
+    """The dumps of other nodes, by their names."""
+    if texts and setting.cluster is None:
+        raise click.UsageError(
+            "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
+        )
+    found = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        nodes = {} if setting.cluster is None else setting.cluster.nodes
+        if not path or name not in nodes or name == setting.node.name:
+            known = ", ".join(sorted(nodes.keys() - {setting.node.name})) or "none"
+            raise click.UsageError(
+                f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
+            )
+        found[name] = (nodes[name], read_dump(path, setting.family))
+    return found
+
+
 @attrs.frozen
 class _Evidence:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets."""
@@ -181,9 +228,9 @@ class _Evidence:
     unseen: tuple[str, ...] = ()
 
 
-def _rules(setting: _Setting, dump: str | None, backend: str, *, live: bool) -> _Evidence:
-    if dump is not None:
-        return _Evidence(read_dumps(read_text(dump), setting.family))
+def _rules(setting: _Setting, dumped: Rulesets | None, backend: str, *, live: bool) -> _Evidence:
+    if dumped is not None:
+        return _Evidence(dumped, unseen=tuple(_left_out(dumped)))
     if not live:
         cluster = setting.cluster or Cluster()
         return _Evidence(translate(cluster, setting.node, setting.config, setting.family))
@@ -191,6 +238,13 @@ def _rules(setting: _Setting, dump: str | None, backend: str, *, live: bool) -> 
 
     met = rules_met(setting.family, backend)
     return _Evidence(met.rulesets, met.unread, met.unseen)
+
+
+def _left_out(rulesets: Rulesets) -> Iterator[str]:
+    """What a packet meets that a dump says it leaves out."""
+    for ruleset in rulesets:
+        for table in ruleset.remarks.native_chains:
+            yield f"table {table} has chains of nft's own, which are not followed"
 
 
 def _flows(path: str | None, family: Family, *, live: bool) -> list[Flow]:
@@ -229,4 +283,6 @@ def _print(answer: Trace, *, path: bool) -> None:
             click.echo(f"- {printable(reason.text, 1000)}")
     if not answer.exhaustive:
         click.echo("\nEach condition was looked at alone; combinations may end otherwise.")
+    if answer.assumptions:
+        say("the rules that another node really has are followed with --other NODE=DUMP")
     say_all(answer.notes, kind="note")

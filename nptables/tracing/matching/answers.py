@@ -64,11 +64,17 @@ class Setting(Protocol):
     def from_node(self) -> bool:
         """Whether the packet comes from the node itself."""
 
-    def is_local(self, address: Address) -> bool | None:
-        """Whether an address is the node's own; None where that is open."""
+    def is_local(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is the node's own, or that of one interface; None where open."""
 
-    def is_broadcast(self, address: Address) -> bool | None:
-        """Whether an address is a broadcast address of a network of the node."""
+    def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is a broadcast address of a network, or of that of an interface."""
+
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of a network, or of that of an interface."""
+
+    def refusal(self, address: Address) -> str | None:
+        """The kind of route that ends packets to an address, such as `blackhole`; None if open."""
 
     def lacks_interface(self, name: str) -> bool:
         """Whether the node surely has no interface of that name."""

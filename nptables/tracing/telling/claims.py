@@ -16,7 +16,7 @@ from nptables.model.addresses import network_contains
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.telling.case import Case, endpoints, listed, places, usable
 from nptables.tracing.telling.way import comment_of, place_of
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.steps import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.explanation.decision import UNREAD, elsewhere, unknown_reason
 

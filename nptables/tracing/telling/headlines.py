@@ -24,7 +24,8 @@ from nptables.tracing.telling.way import (
     marked_for,
     place_of,
 )
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.steps import Step
+from nptables.tracing.walking.unknown_tables import UNKNOWN_TABLE
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import Context
 from nptables.translation.explanation.decision import skip_reason
@@ -151,12 +152,19 @@ def _wrong_endpoint(outcome: Outcome, case: Case) -> Reason:
 
 def _untranslated(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     refusing = dropped_nowhere(outcome.path)
-    if refusing is not None:
+    if _nat_is_unknown(outcome):
+        text = f"whether a rule translates {outcome.where} is open without table nat"
+        yield Reason("nat-unknown", text)
+    elif refusing is not None:
         yield _not_dropped(outcome, packet, refusing, case)
     elif outcome.verdict is Verdict.NODE:
         yield from _stays_on_node(outcome, case)
     else:
         yield from _leaves(outcome, case)
+
+
+def _nat_is_unknown(outcome: Outcome) -> bool:
+    return any(step.table == "nat" and step.note == UNKNOWN_TABLE for step in outcome.path)
 
 
 def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Reason:

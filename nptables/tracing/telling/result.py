@@ -13,7 +13,7 @@ from nptables.tracing.packet import Packet
 from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
 from nptables.tracing.telling.way import translation_on, writer_of
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
 
 # More hypotheses than this are not combined with one another, see `distributions`.
@@ -184,7 +184,8 @@ class Trace:
 
     `distributions` has one for each hypothesis, the one in which no condition holds first;
     `exhaustive` is False where there were so many conditions that each was looked at alone.
-    `reasons` say why, as far as the cluster is known; `notes` what the answer takes for granted.
+    `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
+    `assumptions` what the answer takes for granted of other nodes.
     """
 
     packet: Packet
@@ -194,6 +195,7 @@ class Trace:
     reasons: tuple[Reason, ...] = ()
     subject: str = ""
     exhaustive: bool = True
+    assumptions: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -222,6 +224,7 @@ class Trace:
             "distributions": [distribution.to_json() for distribution in self.distributions],
             "exhaustive": self.exhaustive,
             "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
+            "assumptions": list(self.assumptions),
             "notes": list(self.notes),
         }
 

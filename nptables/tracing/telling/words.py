@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from nptables.errors import printable
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
 
 WIDTH = 80
@@ -46,7 +46,8 @@ def share_text(share: Fraction) -> str:
 
 def reasons_beside(answer: Trace) -> tuple[Reason, ...]:
     """The reasons but the one that stands in the line of `answer_line`."""
-    return answer.reasons if answer.arrives else answer.reasons[1:]
+    line = _answer(answer)
+    return tuple(reason for reason in answer.reasons if reason.text not in line)
 
 
 def answer_line(answer: Trace) -> str:
@@ -62,6 +63,8 @@ def _answer(answer: Trace) -> str:
         line = f"arrives: {_reached(whom, list(found.values()))}"
         if len(answer.distributions) > 1:
             line += "; which one depends on what the node remembers or knows (see below)"
+        if answer.assumptions:
+            line += f"; taken for granted: {'; '.join(answer.assumptions)}"
         return line
     if any(distribution.arrives for distribution in answer.distributions):
         return f"depends: it arrives in some cases and not in others (see below); {why}"

@@ -62,7 +62,7 @@ def _nat(text: str, family: Family) -> None:
         if whole.rpartition("]")[2].count(":") != 1:
             raise ValueError(text)
         values.port(offset)
-    if whole.startswith(":"):
+    if whole.startswith(":") and not whole.startswith("::"):
         values.nat_ports(whole[1:])
     else:
         values.nat_address(whole, family)

@@ -130,6 +130,10 @@ class Rulebook:
         found = self.chain(table, chain)
         return found is not None and (bool(found.lines) or self.policy(table, chain) == "DROP")
 
+    def is_unprintable(self, table: str) -> bool:
+        """Whether iptables cannot print a table, so that what there is of it is not all."""
+        return table in self.ruleset.remarks.unreadable
+
     def policy(self, table: str, chain: str) -> str:
         """The policy of a built-in chain."""
         return self.ruleset.tables[table].policies.get(chain, "ACCEPT")

@@ -6,17 +6,17 @@ still sees, and what either drops is gone. In nat the other is not asked once on
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import attrs
 
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
+    TEMPLATE,
     Flow,
     Flows,
     Questions,
@@ -29,9 +29,12 @@ from nptables.tracing.state import (
     split,
 )
 from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.walking.actions import Action, Kind, Translator
+from nptables.tracing.walking.actions import Action, Kind
 from nptables.tracing.walking.orders import either
 from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
+from nptables.tracing.walking.steps import End, Ended, Step
+from nptables.tracing.walking.translations import Translator
+from nptables.tracing.walking.unknown_tables import through_unknown
 
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024
@@ -39,47 +42,6 @@ MOST_WORLDS = 4096
 MOST_STEPS = 400_000
 DEEPEST = 60
 _MANY_STATES = 32
-
-
-class End(enum.Enum):
-    """How a walk ended before the packet had passed every hook."""
-
-    DROPPED = "dropped"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@attrs.frozen
-class Step:
-    """One rule that did something with the packet, or a policy that decided.
-
-    `depth` counts the chains above it in the same hook. `note` says what happened. `backend` is
-    whose rule it is, where the node has the tables of two.
-    """
-
-    node: str
-    hook: str
-    table: str
-    chain: str
-    line: str
-    note: str = ""
-    depth: int = 0
-    backend: str = ""
-
-    @property
-    def place(self) -> str:
-        """Table and chain, and the backend before them where there are two."""
-        return f"{self.backend} {self.table} {self.chain}".lstrip()
-
-
-class Ended(NamedTuple):
-    """Possibilities that ended: how, in which state, by which step."""
-
-    end: End
-    state: State
-    flow: Flow
-    step: Step | None
-    text: str
 
 
 class Ground(Setting, Translator, Protocol):
@@ -114,9 +76,15 @@ class Walker:
     """Walks the tables of one node; `ended` collects what did not get through."""
 
     def __init__(
-        self, books: Sequence[Rulebook], terrain: Ground, questions: Questions, budget: Budget
+        self,
+        books: Sequence[Rulebook],
+        terrain: Ground,
+        questions: Questions,
+        budget: Budget,
+        unknown_tables: Collection[str] = (),
     ) -> None:
         self._books = books
+        self._unknown_tables = unknown_tables
         self._terrain = terrain
         self._questions = questions
         self._budget = budget
@@ -134,10 +102,30 @@ class Walker:
 
     def table(self, hook: str, table: str, flows: Flows) -> Flows:
         """What is left of the flows after a table at a hook, in every backend."""
-        acting = [book for book in self._books if book.acts(table, hook)]
-        if len(acting) < 2 or not flows:
-            return self._in_turn(acting, hook, table, flows)
-        return self._in_either_order(acting, hook, table, flows)
+        unknown = [book for book in self._books if self._is_unknown(book, table)]
+        acting = [b for b in self._books if b not in unknown and b.acts(table, hook)]
+        if table == "nat":
+            # A known rule translates only what an unknown one has not translated before it.
+            return self._known(acting, hook, table, self._unknown(unknown, hook, table, flows))
+        # What a known rule drops is gone, whatever unknown ones do.
+        return self._unknown(unknown, hook, table, self._known(acting, hook, table, flows))
+
+    def _is_unknown(self, book: Rulebook, table: str) -> bool:
+        return table in self._unknown_tables or book.is_unprintable(table)
+
+    def _unknown(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after tables of which nobody knows what is in them."""
+        for book in books:
+            flows, ended = through_unknown(
+                book, self._terrain.place, hook, table, flows, self._questions
+            )
+            self.ended += ended
+        return flows
+
+    def _known(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        if len(books) < 2 or not flows:
+            return self._in_turn(books, hook, table, flows)
+        return self._in_either_order(books, hook, table, flows)
 
     def _in_either_order(
         self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
@@ -374,6 +362,6 @@ def _note(action: Action, before: State, after: State) -> str:
         found.append(f"mark becomes {after.mark:#x}")
     if before.connection_mark != after.connection_mark:
         found.append(f"connection mark becomes {after.connection_mark:#x}")
-    if before.tracking != after.tracking:
+    if after.tracking not in (before.tracking, TEMPLATE):
         found.append(f"connection is {after.tracking}")
     return ", ".join(found)
