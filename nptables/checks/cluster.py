@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from nptables.checks import codes, frontends
+from nptables.checks.causes import cause_findings, with_pods
 from nptables.checks.endpoints import endpoint_findings
 from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.errors import Path
@@ -39,8 +40,10 @@ def check_cluster(
     mappings, for what only they can tell. `place` says where an object was read: kind,
     namespace, name and field path to file, line and column.
     """
+    if pods:
+        cluster = with_pods(cluster, pods)
     looked_at = list(cluster.nodes.values()) if nodes is None else list(nodes)
-    found = list(_findings(cluster, config or ProxyConfig(), looked_at, pods))
+    found = _findings(cluster, config or ProxyConfig(), looked_at)
     return [_placed(finding, place) for finding in arranged(found)]
 
 
@@ -53,9 +56,7 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
     return attrs.evolve(finding, file=found[0], line=found[1], column=found[2])
 
 
-def _findings(
-    cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node], pods: Pods
-) -> Iterator[Finding]:
+def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> Iterator[Finding]:
     contexts = {
         node.name: {family: make_context(node, config, family) for family in Family}
         for node in nodes
@@ -63,7 +64,7 @@ def _findings(
     claims = {family: find_claims(cluster, family) for family in Family}
     for service in cluster.services.values():
         yield from _about_spec(service)
-        yield from _target_ports(service, pods)
+        yield from cause_findings(service, cluster)
         for family in Family:
             if has_rules(service, family):
                 viewpoints = [(node, contexts[node.name][family]) for node in nodes]
@@ -135,45 +136,3 @@ def _affinity(service: Service) -> Iterator[Finding]:
     if udp:
         text = f"affinity for UDP port {listed(udp)}"
         yield _of(service, codes.AFFINITY_UDP, text, "spec", "sessionAffinity")
-
-
-def _target_ports(service: Service, pods: Pods) -> Iterator[Finding]:
-    selected = [pod for pod in pods if _selects(service, pod)]
-    if not selected or not service.selector:
-        return
-    for position, port in enumerate(service.ports):
-        if isinstance(port.target_port, int):
-            continue
-        offered = {pair for pod in selected for pair in _container_ports(pod)}
-        if (port.target_port, port.protocol) not in offered:
-            known = listed(sorted(f"{name}/{protocol}" for name, protocol in offered))
-            yield _of(
-                service,
-                codes.TARGET_PORT_UNKNOWN,
-                f'no Pod has a {port.protocol} port named "{port.target_port}"; '
-                f"they have {known or 'none with a name'}",
-                "spec",
-                "ports",
-                position,
-                "targetPort",
-            )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _selects(service: Service, pod: Mapping[str, Any]) -> bool:
-    metadata = _mapping(pod.get("metadata"))
-    labels = _mapping(metadata.get("labels"))
-    return (metadata.get("namespace") or "default") == service.namespace and all(
-        labels.get(key) == value for key, value in service.selector.items()
-    )
-
-
-def _container_ports(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for container in _mapping(pod.get("spec")).get("containers") or ():
-        for port in _mapping(container).get("ports") or ():
-            name = _mapping(port).get("name")
-            if isinstance(name, str):
-                yield name, str(_mapping(port).get("protocol") or "TCP")

@@ -8,7 +8,7 @@ INFO, WARNING, ERROR = Severity
 
 INVALID_INPUT = Code(
     "NPT001", "invalid-input", ERROR,
-    "Nothing else was checked.",
+    "What was read with it was not checked.",
     "Mend the input, then check it again.",
 )  # fmt: skip
 NO_READY_ENDPOINT = Code(
@@ -55,6 +55,77 @@ NO_NODE_NAME = Code(
     "NPT109", "no-node-name", ERROR,
     "Every node drops the packets: no endpoint says which node it is on, so none is local.",
     "Give the endpoints nodeName (whoever writes the EndpointSlice does), or use Cluster.",
+)  # fmt: skip
+SELECTOR_SLIP = Code(
+    "NPT130", "selector-slip", ERROR,
+    "Nothing is selected: connections are refused on every node.",
+    "Write the label alike in the selector and in the Pod template.",
+)  # fmt: skip
+SELECTOR_LABEL_TOO_MANY = Code(
+    "NPT131", "selector-label-too-many", ERROR,
+    "Nothing is selected: connections are refused on every node.",
+    "Remove the label from the selector, or write it in the Pod template.",
+)  # fmt: skip
+SELECTOR_LABELS_ON_WORKLOAD = Code(
+    "NPT132", "selector-labels-on-workload", ERROR,
+    "A Service selects Pods, and Pods get the labels of the template: connections are refused.",
+    "Write the labels in spec.template.metadata.labels too.",
+)  # fmt: skip
+SELECTOR_OTHER_NAMESPACE = Code(
+    "NPT133", "selector-other-namespace", ERROR,
+    "A Service selects Pods of its own namespace only: connections are refused on every node.",
+    "Put the Service and the Pods in one namespace.",
+)  # fmt: skip
+SELECTOR_SHARED = Code(
+    "NPT134", "selector-shared", WARNING,
+    "Part of the connections go to Pods that do not listen, and are refused there.",
+    "Give the selector a label that only the Pods have that are meant.",
+)  # fmt: skip
+SELECTOR_FITS_NONE = Code(
+    "NPT135", "selector-fits-none", WARNING,
+    "With these manifests alone nothing is selected, and connections are refused on every node.",
+    "Give the selector the labels of the Pods, or the input the workload that is missing.",
+)  # fmt: skip
+PODS_OF_OPERATOR = Code(
+    "NPT136", "pods-of-operator", INFO,
+    "Whether anything is selected depends on the labels that the operator gives its Pods.",
+    "Compare the selector with the labels of the Pods in a cluster.",
+)  # fmt: skip
+NO_REPLICAS = Code(
+    "NPT137", "no-replicas", WARNING,
+    "Connections are refused on every node until somebody scales the workload up.",
+    "Set replicas to 1 or more, or leave it to an autoscaler.",
+)  # fmt: skip
+TARGET_PORT_DIFFERS = Code(
+    "NPT138", "target-port-differs", WARNING,
+    "Each Pod resolves the name for itself, so connections go to different ports.",
+    "Give the port the same number in all, unless both are meant.",
+)  # fmt: skip
+TARGET_PORT_UNDECLARED = Code(
+    "NPT139", "target-port-undeclared", INFO,
+    "A container may listen on a port that it does not declare; if it does not, connections are "
+    "refused.",
+    "Compare targetPort with what the program listens on, and declare the port.",
+)  # fmt: skip
+TARGET_PORT_PROTOCOL = Code(
+    "NPT140", "target-port-protocol", ERROR,
+    "A named port counts only with its own protocol: no Pod becomes an endpoint of this port.",
+    "Give the Service's port and the container's port the same protocol.",
+)  # fmt: skip
+READINESS_PORT_UNKNOWN = Code(
+    "NPT141", "readiness-port-unknown", ERROR,
+    "The probe fails for ever, so no Pod becomes ready and connections are refused.",
+    "Let the probe ask a port that the container has.",
+)  # fmt: skip
+READINESS_PORT_UNDECLARED = Code(
+    "NPT142", "readiness-port-undeclared", INFO,
+    "If nothing listens there, no Pod ever becomes ready.",
+    "Compare the port of the probe with what the program listens on, and declare it.",
+)  # fmt: skip
+READINESS_GATE = Code(
+    "NPT143", "readiness-gate", INFO,
+    "No Pod is ready before a controller sets the condition.",
+    "See that the controller runs, or remove the readiness gate.",
 )  # fmt: skip
 NODE_PORT_TWICE = Code(
     "NPT201", "node-port-twice", ERROR,

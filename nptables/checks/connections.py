@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nptables.checks import codes
 from nptables.checks.finding import Finding, listed
 from nptables.translation import Translation
+from nptables.translation.backing import backed
 from nptables.translation.flows import Flow, stale_flows
 from nptables.translation.frontends import udp_frontends
 from nptables.translation.selection import endpoint_text
@@ -20,9 +21,9 @@ def check_connections(
     """Connections that none of some nodes' rules would make now, together by where they go.
 
     `rulesets` are those of the nodes that the connections may be of, `node` names the only one.
-    Nothing is said where endpoints were not read.
+    Nothing is said where endpoints are not known.
     """
-    if not flows or not rulesets or any(map(has_unread_endpoints, rulesets)):
+    if not flows or not rulesets or any(map(has_unknown_endpoints, rulesets)):
         return []
     every = [
         set(stale_flows(flows, {}, udp_frontends(rules), frozenset(_node_port_addresses(rules))))
@@ -47,11 +48,11 @@ def check_connections(
     ]
 
 
-def has_unread_endpoints(rules: Translation) -> bool:
-    """Whether endpoints were not read, so that what the rules should be is not known."""
-    cluster = rules.cluster
-    return bool(cluster.unread) and any(
-        cluster.unread_about(cluster.services[name.namespace, name.name]) for name in rules.ports
+def has_unknown_endpoints(rules: Translation) -> bool:
+    """Whether not all endpoints are known, and so not what the rules should be."""
+    services = rules.cluster.services
+    return not all(
+        backed(rules.cluster, services[name.namespace, name.name]).known for name in rules.ports
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from nptables.checks import codes
+from nptables.checks.causes import ports_spoken_for
 from nptables.checks.finding import Code, Finding, Severity, listed
 from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, Service, ServicePort
 from nptables.translation import Decision
+from nptables.translation.backing import backed
 from nptables.translation.context import Context
 from nptables.translation.selection import (
     PortEndpoint,
@@ -42,8 +44,7 @@ def endpoint_findings(
     What was not read might refute any of them, so then that is all there is to say. Ports of
     which the same is to be said share a finding.
     """
-    unread = cluster.unread_about(service)
-    if unread:
+    if unread := backed(cluster, service).unread:
         for code, chosen in (
             (codes.ENDPOINTS_UNREAD, [str(u) for u in unread if not u.truncated]),
             (codes.ENDPOINTS_TRUNCATED, [str(u) for u in unread if u.truncated]),
@@ -52,9 +53,13 @@ def endpoint_findings(
                 text = f"not all of its endpoints are known: {listed(chosen)}"
                 yield Finding(code, text, "Service", *service.key, ("spec",))
         return
+    spoken_for = ports_spoken_for(service, cluster)
     remarks: dict[_Remark, list[int]] = {}
     for position, port in enumerate(service.ports):
-        for remark in _about_port(service, port, cluster, viewpoints, family):
+        known = port_endpoints(cluster.slices_of(service), port, family)
+        if not known and position in spoken_for:
+            continue
+        for remark in _about_port(service, port, known, cluster, viewpoints, family):
             remarks.setdefault(remark, []).append(position)
     for remark, positions in remarks.items():
         names = [_name(service.ports[position]) for position in positions]
@@ -73,11 +78,11 @@ def _name(port: ServicePort) -> str:
 def _about_port(
     service: Service,
     port: ServicePort,
+    known: Sequence[PortEndpoint],
     cluster: Cluster,
     viewpoints: Sequence[Viewpoint],
     family: Family,
 ) -> Iterator[_Remark]:
-    known = port_endpoints(cluster.slices_of(service), port, family)
     if not known:
         yield _nothing_known(service, port, cluster, family)
         return
@@ -90,7 +95,9 @@ def _about_port(
     yield from _strangers(known, cluster)
     external = service.external_policy_local and externally_reachable(service, port, family)
     hinted = any(e.zone_hints or e.node_hints for _, e in known)
-    local = external or service.internal_policy_local
+    # Where Pods will be that were never applied, nobody knows without Nodes.
+    placed = not backed(cluster, service).unplaced
+    local = placed and (external or service.internal_policy_local)
     if local and usable and not any(endpoint.node_name for _, endpoint in usable):
         field = "externalTrafficPolicy" if external else "internalTrafficPolicy"
         text = f"{field} is Local and none of its {len(usable)} endpoints has a nodeName"

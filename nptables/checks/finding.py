@@ -37,10 +37,12 @@ class Code:
 
 @attrs.frozen
 class Finding:
-    """One finding about one object; `kind` is `Node` or `Service`, `path` a field of it.
+    """One finding about one object: a Node, a Service or a workload; `path` is a field of it.
 
     `file`, `line` and `column` (from 1) are known where the object was read from text.
-    `severity` is that of the code, unless this one is worse or does less harm.
+    `severity` is that of the code, unless this one is worse or does less harm. `fix` is what to
+    write, where that is known; `related` is where the other side stands: object, file and line.
+    `set` is the set of a tree that it was found in.
     """
 
     what: Code
@@ -55,6 +57,14 @@ class Finding:
     severity: Severity = attrs.field(
         default=attrs.Factory(lambda self: self.what.severity, takes_self=True)
     )
+    fix: str = ""
+    related: tuple[tuple[str, str, int | None], ...] = ()
+    set: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do: what to write where that is known, else what helps in general."""
+        return f"{self.fix[:1].upper()}{self.fix[1:]}." if self.fix else self.what.remedy
 
     @property
     def subject(self) -> str:
@@ -68,7 +78,7 @@ class Finding:
             place += f":{self.line}"
         field = format_path(self.path)
         parts = [place, f"{self.severity.word} {self.what.code}", self.subject, field]
-        return ": ".join(printable(part) for part in (*parts, self.message) if part)
+        return ": ".join(printable(part, 1000) for part in (*parts, self.message) if part)
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data."""
@@ -82,10 +92,15 @@ class Finding:
             "field": format_path(self.path),
             "message": self.message,
             "effect": self.what.effect,
-            "remedy": self.what.remedy,
+            "remedy": self.remedy,
             "file": self.file,
             "line": self.line,
             "column": self.column,
+            "related": [
+                {"object": subject, "file": file, "line": line}
+                for subject, file, line in self.related
+            ],
+            "set": self.set,
         }
 
 

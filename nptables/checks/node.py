@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from nptables.checks import codes
-from nptables.checks.connections import check_connections, has_unread_endpoints
+from nptables.checks.connections import check_connections, has_unknown_endpoints
 from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.checks.shared import wrong_in_shared_chains
 from nptables.family import Family
@@ -101,8 +101,8 @@ def _serves(plan: Plan) -> bool:
 
 
 def _is_open(desired: Ruleset) -> bool:
-    """Whether endpoints were not read, so that what the rules should be is not known."""
-    return isinstance(desired, Translation) and has_unread_endpoints(desired)
+    """Whether not all endpoints are known, and so not what the rules should be."""
+    return isinstance(desired, Translation) and has_unknown_endpoints(desired)
 
 
 Found = tuple[Code, str]

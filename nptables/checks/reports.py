@@ -68,18 +68,29 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
         if finding.line is not None:
             physical["region"] = {"startLine": finding.line}
         location["physicalLocation"] = physical
+    related = [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": file},
+                **({"region": {"startLine": line}} if line is not None else {}),
+            },
+            "message": {"text": subject},
+        }
+        for subject, file, line in finding.related
+    ]
     return {
         "ruleId": finding.what.code,
         "ruleIndex": used.index(finding.what.code),
         "level": _SARIF_LEVELS[finding.severity],
         "message": {"text": f"{_said(finding)}. {finding.what.effect}"},
         "locations": [location],
+        **({"relatedLocations": related} if related else {}),
     }
 
 
 def _said(finding: Finding) -> str:
-    """The message, with what it is about where that is an object."""
-    return f"{finding.subject}: {finding.message}" if finding.subject else finding.message
+    """The message, with the set of a tree and the object that it is about, as far as there are."""
+    return ": ".join(part for part in (finding.set, finding.subject, finding.message) if part)
 
 
 def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -87,7 +98,7 @@ def github_lines(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         yield workflow_command(
             _GITHUB_LEVELS[finding.severity],
-            f"{_said(finding)}. {finding.what.remedy}",
+            f"{_said(finding)}. {finding.remedy}",
             title=f"{finding.what.code} {finding.what.name}",
             file=finding.file,
             line=finding.line,

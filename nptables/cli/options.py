@@ -9,15 +9,15 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
-from nptables.cli.output import say, say_all, yaml_progress
+from nptables.cli.manifests import SETTINGS, read_manifests
+from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import Loaded, load, load_objects
+from nptables.sources import Loaded
 from nptables.sources import read_config as read_config_file
 from nptables.sources import read_facts as read_facts_file
-from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
 from nptables.translation.signs import changed_facts, shown_facts
 
@@ -49,12 +49,9 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
-_SETTINGS = "nptables.manifests"
-
-
 def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Keep an option of the reading, so that commands need not pass it on."""
-    context.meta.setdefault(_SETTINGS, {})[option.name] = value
+    context.meta.setdefault(SETTINGS, {})[option.name] = value
 
 
 def manifest_options(command: Command) -> Command:
@@ -68,8 +65,8 @@ def manifest_options(command: Command) -> Command:
                 "more_files",
                 multiple=True,
                 metavar="FILE",
-                help="A manifest: YAML or JSON, a directory of them, or '-' for standard input. "
-                "The same as an argument.",
+                help="A manifest: YAML or JSON, a folder with manifests, kustomizations or charts, "
+                "or '-' for standard input. The same as an argument.",
             ),
             click.option(
                 "--lenient",
@@ -103,6 +100,32 @@ def manifest_options(command: Command) -> Command:
                 expose_value=False,
                 callback=_setting,
                 help="Where made-up node ports come from.",
+            ),
+            click.option(
+                "--exclude",
+                multiple=True,
+                metavar="GLOB",
+                expose_value=False,
+                callback=_setting,
+                help="Leave out of folders what this matches; hidden files and what .gitignore "
+                "names are left out anyway. May be repeated.",
+            ),
+            click.option(
+                "--no-render",
+                "no_render",
+                is_flag=True,
+                expose_value=False,
+                callback=_setting,
+                help="Start no kustomize, kubectl or helm for kustomizations and charts.",
+            ),
+            click.option(
+                "--values",
+                multiple=True,
+                type=click.Path(exists=True, dir_okay=False),
+                metavar="FILE",
+                expose_value=False,
+                callback=_setting,
+                help="Values for charts in folders, over those of the chart. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
@@ -208,58 +231,6 @@ def refuse_both_families(why: str) -> None:
         raise click.UsageError(f"-4 and -6 together: {why}")
 
 
-def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
-    """Whether the command line says where the cluster is: in FILEs, or behind an API server."""
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    asked = settings.get("kubeconfig"), settings.get("context")
-    return bool(files or more_files) or asked != (None, None)
-
-
-def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
-    """The manifests, or the cluster, of a command line.
-
-    Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
-    """
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    paths = (*files, *more_files)
-    kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
-    if kubeconfig is not None or context is not None:
-        if paths:
-            raise click.UsageError("a cluster and FILEs together: name one of the two")
-        loaded = _read_cluster(kubeconfig, context)
-    elif paths:
-        loaded = _read_files(paths, settings, lenient=lenient)
-    else:
-        raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    say_all(loaded.notes, kind="note")
-    if loaded.problems and not loaded.lenient:
-        raise InvalidInput(loaded.problems)
-    say_all(loaded.problems, kind="warning")
-    say_all(loaded.previews, kind="note")
-    if settings.get("verbose") and loaded.ignored:
-        counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
-        say(f"passed over, because they decide no rule: {', '.join(counted)}")
-    return loaded
-
-
-def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Loaded:
-    with yaml_progress() as progress:
-        return load(
-            *paths,
-            lenient=lenient,
-            preview=not settings.get("no_preview"),
-            service_cidrs=settings.get("service_cidrs") or (),
-            node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
-            progress=progress,
-        )
-
-
-def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
-    from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
-
-    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True)
-
-
 def read_inputs(
     files: tuple[str, ...],
     more_files: tuple[str, ...],
@@ -275,6 +246,20 @@ def read_inputs(
     The node is the one of `--node`, else of hostnameOverride, else the only one there is.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
+    return inputs_of(
+        loaded, node_name=node_name, config_path=config_path, facts_path=facts_path, family=family
+    )
+
+
+def inputs_of(
+    loaded: Loaded,
+    *,
+    node_name: str | None,
+    config_path: str | None,
+    facts_path: str | None,
+    family: Family | None,
+) -> Inputs:
+    """Everything that rules are made from, for a cluster that was read."""
     config = read_config(config_path, loaded.proxy_config)
     facts = read_facts(facts_path)
     node = loaded.cluster.node(node_name or config.hostname_override or None, facts)

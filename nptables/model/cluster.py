@@ -10,6 +10,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, UnknownNode
 from nptables.model import names
+from nptables.model.backing import Backing
 from nptables.model.endpointslice import EndpointSlice
 from nptables.model.metadata import Metadata
 from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
@@ -25,6 +26,8 @@ class Cluster:
 
     `services` and `slices` are keyed by namespace and name, `nodes` by name. `problems` is what
     a lenient reading left out, `unread` of which Services and Nodes that leaves something open.
+    `backing` is what manifests say of who stands behind the Services; without it the slices, and
+    what was left out, are all that there is to know.
     """
 
     services: Mapping[Key, Service] = attrs.field(factory=dict)
@@ -32,6 +35,7 @@ class Cluster:
     nodes: Mapping[str, Node] = attrs.field(factory=dict)
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
+    backing: Backing | None = attrs.field(default=None, eq=False, repr=False)
 
     @classmethod
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002

@@ -24,6 +24,10 @@ VERSIONS: Mapping[str, str] = {
     "DaemonSet": APPS,
     "ReplicaSet": APPS,
 }
+# Kinds that other programs wrote under v1: kubeconfigs, and OpenShift before it had groups.
+_OTHERS = (
+    "BuildConfig", "Config", "DeploymentConfig", "ImageStream", "Policy", "Route", "Template",
+)  # fmt: skip
 # Every kind of the groups that we read from: whatever else is in them is a mistake.
 _KINDS: Mapping[str, tuple[str, ...]] = {
     CORE: (
@@ -46,6 +50,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
         "Service",
         "ServiceAccount",
         "Status",
+        *_OTHERS,
     ),
     APPS: ("ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"),
     DISCOVERY: ("EndpointSlice",),

@@ -16,6 +16,7 @@ from nptables.model.endpointslice import SERVICE_NAME_LABEL
 from nptables.model.kinds import VERSIONS
 from nptables.model.reading import closest
 from nptables.model.service import Service
+from nptables.model.workloads import PUT_ON
 
 # What stands for endpoints where a Service has no EndpointSlice, beside Endpoints themselves.
 _WITH_PODS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
@@ -56,11 +57,18 @@ class Unread:
             return (
                 not has_slices
                 and bool(service.selector)
-                and (labels is None or all(labels.get(k) == v for k, v in service.selector.items()))
+                and (
+                    labels is None or all(self._carries(k, v) for k, v in service.selector.items())
+                )
             )
         if self.kind == "Endpoints" and has_slices:
             return False
         return self.service in ("", service.name)
+
+    def _carries(self, key: str, value: str) -> bool:
+        """Whether a Pod that it stands for may have a label."""
+        labels = self.labels or {}
+        return labels.get(key) == value or (key in PUT_ON and self.kind != "Pod")
 
 
 def anything(subject: str) -> Unread:

@@ -11,6 +11,7 @@ from nptables.tracing.packet import Packet
 from nptables.tracing.services import Frontend, Services
 from nptables.tracing.surroundings.addressing import Address, is_in, net
 from nptables.tracing.surroundings.network import Network, Site
+from nptables.translation.backing import backed
 from nptables.translation.selection import port_endpoints
 
 
@@ -19,7 +20,7 @@ class Asked:
     """The service ports that the cluster has at a packet's destination, the likeliest first.
 
     `endpoints` are the addresses and ports of all their endpoints, ready or not; None where
-    nothing is known of them, because no EndpointSlice of theirs is given, or one was not read.
+    they are not all known: see `backed`, or no EndpointSlice of theirs is given.
     """
 
     frontends: tuple[Frontend, ...] = ()
@@ -49,8 +50,8 @@ def asked_for(packet: Packet, services: Services | None, network: Network, famil
         return Asked()
     frontends = tuple(_frontends(packet, services, network))
     slices = {f.key: services.cluster.slices_of(f.service) for f in frontends}
-    unread = any(services.cluster.unread_about(f.service) for f in frontends)
-    if not frontends or unread or not all(slices.values()):
+    known = all(backed(services.cluster, f.service).known for f in frontends)
+    if not frontends or not known or not all(slices.values()):
         return Asked(frontends)
     endpoints = {
         (endpoint.address, int(text.rpartition(":")[2]))

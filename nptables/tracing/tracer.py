@@ -28,7 +28,7 @@ from nptables.tracing.walking.rulebook import Rules
 from nptables.tracing.walking.steps import End, Ended, Step
 from nptables.tracing.walking.walker import Budget
 from nptables.translation import Translation
-from nptables.translation.explanation.decision import unread_reason
+from nptables.translation.explanation.decision import unknown_reason
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
@@ -292,15 +292,15 @@ class _Tracer:
             End.UNKNOWN: Verdict.UNKNOWN,
         }[ended.end]  # fmt: skip
         text = ended.text
-        if unread := self._made_for_want_of_endpoints(ended.step):
-            verdict, text = Verdict.UNKNOWN, unread
+        if unknown := self._made_for_want_of_endpoints(ended.step):
+            verdict, text = Verdict.UNKNOWN, unknown
         self._record(
             verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
             rewritten=arrival.rewritten or ended.state.snat is not False, text=text,
         )  # fmt: skip
 
     def _made_for_want_of_endpoints(self, step: Step | None) -> str:
-        """What is not known, where a rule was made only because endpoints were not read.
+        """What is not known, where a rule was made only because endpoints are not known.
 
         Rules that a node really has are what they are.
         """
@@ -309,9 +309,10 @@ class _Tracer:
             return ""
         comment = comment_of(step.line)
         of_node = step.node == self._node.name and not self._stops.made
-        if of_node or not comment.endswith(("has no endpoints", "has no local endpoints")):
+        local = comment.endswith("has no local endpoints")
+        if of_node or not (local or comment.endswith("has no endpoints")):
             return ""
-        reason = unread_reason(frontend.service, self._cluster)
+        reason = unknown_reason(frontend.service, self._cluster, local=local)
         return "" if reason is None else reason.text
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:

@@ -14,7 +14,7 @@ from nptables.translation.chains import ServicePortName
 from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
-from nptables.translation.explanation.decision import Decision, Notice, has_rules, unread_reason
+from nptables.translation.explanation.decision import Decision, Notice, has_rules, unknown_reason
 from nptables.translation.explanation.origin import Origin, PortOrigins, fixed_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
@@ -50,9 +50,9 @@ class Translation(Ruleset):
             for problem in self.cluster.problems
         ]
         notices += [
-            Notice("endpoints-unread", "/".join(key), f"{reason}; its rules may be others")
+            Notice(reason.code, "/".join(key), f"{reason}; its rules may be others")
             for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
-            if (reason := unread_reason(self.cluster.services[key], self.cluster)) is not None
+            if (reason := unknown_reason(self.cluster.services[key], self.cluster)) is not None
         ]
         notices += [
             Notice("collision", str(collision.ports[0]), str(collision))

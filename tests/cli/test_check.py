@@ -59,7 +59,7 @@ def test_the_worst_come_first_and_a_remedy_is_said_once(
 
 @pytest.fixture
 def many(tmp_path: Path) -> str:
-    """25 Services without an endpoint."""
+    """25 Services without an endpoint, in a cluster that lists the endpoints of another."""
     services = []
     for number in range(25):
         address = f"10.96.1.{number}"
@@ -67,8 +67,9 @@ def many(tmp_path: Path) -> str:
         one["metadata"]["name"] = f"web{number}"
         del one["spec"]["ports"][0]["nodePort"]
         services.append(one)
+    items = [*services, endpoint_slice(*ON_BOTH)]
     path = tmp_path / "many.json"
-    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": services}))
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     return str(path)
 
 
@@ -310,7 +311,9 @@ def test_a_file_that_is_not_there_is_a_finding_without_a_line(
     assert main(["check", "nowhere.yaml", "--output=sarif"]) == 2
 
     _, found = result(capfd.readouterr().out)
-    assert found["message"]["text"] == "there is no such file. Nothing else was checked."
+    assert (
+        found["message"]["text"] == "there is no such file. What was read with it was not checked."
+    )
     assert found["locations"] == [
         {"physicalLocation": {"artifactLocation": {"uri": "nowhere.yaml"}}}
     ]

@@ -27,7 +27,8 @@ def test_findings_fit(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "web.json").write_text(json.dumps(service(externalIPs=["198.51.100.7"])))
+    web = service(externalIPs=["198.51.100.7"], sessionAffinity="ClientIP")
+    (tmp_path / "web.json").write_text(json.dumps(web))
 
     lines = printed("check", "web.json", capfd=capfd)
 

@@ -64,58 +64,9 @@ def test_a_directory_without_manifests_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
 
     assert only_problem(tmp_path) == (
-        f"{tmp_path}: has no .yaml, .yml or .json file in it "
-        "(sub-directories are not searched: name them one by one)"
+        f"{tmp_path}: there is no Kubernetes object in it "
+        "(a Service, EndpointSlice or Node as YAML or JSON)"
     )
-
-
-def test_what_kustomize_and_helm_keep_in_a_directory_is_passed_over_with_a_word(
-    tmp_path: Path, manifest: Path
-) -> None:
-    assert manifest.parent == tmp_path
-    (tmp_path / "kustomization.yaml").write_text("resources: [node.yaml]\n")
-    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
-    (tmp_path / "values.yaml").write_text("replicas: 2\n")
-
-    loaded = load(tmp_path)
-
-    assert list(loaded.cluster.nodes) == ["node1"]
-    assert loaded.notes == (
-        (
-            f"passed over in {tmp_path}: kustomization.yaml, which is for kustomize "
-            f"(kubectl kustomize {tmp_path} | nptables ... -)"
-        ),
-        (
-            f"passed over in {tmp_path}: Chart.yaml, values.yaml, which are for Helm "
-            f"(helm template {tmp_path} | nptables ... -)"
-        ),
-    )
-
-
-def test_the_templates_of_a_chart_are_no_manifests(tmp_path: Path, manifest: Path) -> None:
-    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
-    templates = tmp_path / "templates"
-    templates.mkdir()
-    for name in ("a.yaml", "b.yaml", "c.yaml", "d.yaml", "NOTES.txt"):
-        (templates / name).write_text("{{ if .Values.x }}\n")
-
-    loaded = load(templates, manifest)
-
-    assert list(loaded.cluster.nodes) == ["node1"]
-    assert loaded.notes == (
-        (
-            f"passed over in {templates}: a.yaml, b.yaml, c.yaml and 1 more, which are for Helm "
-            f"(helm template {tmp_path} | nptables ... -)"
-        ),
-    )
-    assert only_problem(templates).startswith(f"{templates}: there is no Kubernetes object")
-
-
-def test_what_is_for_a_tool_is_read_where_it_is_named_itself(tmp_path: Path) -> None:
-    path = tmp_path / "kustomization.yaml"
-    path.write_text("resources: [node.yaml]\n")
-
-    assert "has no kind" in only_problem(path)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
     each_family,
@@ -32,6 +33,7 @@ from nptables.kernel.node.preparation import (
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.whole_node import NodeChange, Outcome, carry_out, look, take_back
+from nptables.translation.explanation.decision import UNREAD
 
 
 @click.command("apply")
@@ -103,7 +105,7 @@ def command(
         return look(inputs.translate(family), backend=backend, wait=wait, blind=blind)
 
     changes = dict(each_family(asked, compare))
-    _say_what_is_not_known(changes.values())
+    _say_what_is_not_known(changes.values(), inputs)
     for change in changes.values():
         say_all(change.warnings, kind="warning")
     if dry_run:
@@ -161,13 +163,14 @@ def _apply(
     return _await(guard, seconds)
 
 
-def _say_what_is_not_known(changes: Iterable[NodeChange]) -> None:
-    """Name the Services whose endpoints a lenient reading left out: their rules lack them."""
+def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> None:
+    """Name the Services of which not all endpoints are known: their rules lack them."""
     notices = [
         notice for change in changes for notice in getattr(change.plan.desired, "warnings", ())
     ]
-    unread = dict.fromkeys(str(n) for n in notices if n.code == "endpoints-unread")
+    unread = dict.fromkeys(str(n) for n in notices if n.code == UNREAD)
     say_all(unread, kind="warning")
+    say_what_is_unknown([inputs.cluster])
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,20 +22,20 @@ from nptables.checks import (
     chosen,
 )
 from nptables.checks.finding import fits
-from nptables.checks.reports import github_lines, to_sarif
+from nptables.checks.reports import github_lines, problem_findings, to_sarif
 from nptables.cli.dumps import read_current
+from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
     family_options,
+    inputs_of,
     manifest_options,
     node_options,
     read_config,
-    read_inputs,
-    read_manifests,
     with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
-from nptables.errors import printable
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, Node, ProxyConfig
@@ -128,35 +128,49 @@ def command(
     """
     if live and current_path is not None:
         raise click.UsageError("--live and --current exclude each other")
-    checked = _read(live=live, of_a_dump=current_path is not None, **options)
     evidence = _Evidence(live, current_path, connections_path)
+    judged = list(_judged(evidence, options))
     found = chosen(
-        arranged(_findings(checked, evidence, options["family"])),
+        [finding for one in judged for finding in one.findings],
         select=select,
         ignore=ignore,
         severity=Severity[severity.upper()],
     )
-    if not checked.loaded.cluster.services:
-        say("there is no Service in the input, so none was checked")
+    problems = [problem for one in judged for problem in one.problems]
+    # As where nothing can be read: what is wrong with the input is a finding in these formats.
+    reported = [*(finding for one in judged for finding in one.wrong), *found]
     if output == "json":
-        print_json({"findings": [finding.to_json() for finding in found]})
+        document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
+        if problems:
+            document["problems"] = [problem.to_dict() for problem in problems]
+        print_json(document)
     elif output == "sarif":
-        print_json(to_sarif(found, nptables.__version__))
+        print_json(to_sarif(reported, nptables.__version__))
     elif output == "github":
-        for line in github_lines(found):
+        for line in github_lines(reported):
             click.echo(line)
-    elif found or checked.loaded.cluster.services:
-        _print(found)
+    elif found or any(one.has_services for one in judged):
+        _print(found, len(judged))
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        return 2
     return 1 if found and not exit_zero else 0
 
 
 @attrs.frozen
-class _Checked:
-    """What is looked at: the nodes are all that the cluster has where none is named."""
+class _Judged:
+    """The findings of one set, the worst first, or why it could not be judged."""
 
-    loaded: Loaded
-    config: ProxyConfig
-    inputs: Inputs | None = None
+    name: str
+    has_services: bool
+    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def wrong(self) -> list[Finding]:
+        """The problems as findings."""
+        return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
 
 
 @attrs.frozen
@@ -167,37 +181,61 @@ class _Evidence:
     dump: str | None
     connections: str | None
 
+    def __bool__(self) -> bool:
+        return self.live or self.dump is not None or self.connections is not None
 
-def _read(*, live: bool, of_a_dump: bool, **options: Any) -> _Checked:
-    if live or of_a_dump or options["node_name"] is not None:
-        inputs = read_inputs(**options)
-        if live:
+
+def _judged(evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[_Judged]:
+    """Every set of the input with its findings, as they were read.
+
+    What is known of a node belongs to one cluster: then the input has to hold one set.
+    """
+    sets = read_sets(options["files"], options["more_files"], lenient=options["lenient"])
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    if evidence:
+        loaded = sets.only
+        sets = attrs.evolve(sets, judged=(loaded,), problems=())
+    wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
+    if sets.problems or (wrong and len(sets.judged) == 1):
+        raise InvalidInput((*sets.problems, *wrong))
+    for loaded in sets.judged:
+        name = "" if loaded.name == "." else loaded.name
+        if not loaded.usable:
+            yield _Judged(name, loaded.has_services, problems=loaded.problems)
+            continue
+        say_what_was_read(loaded)
+        found = arranged(_findings(loaded, evidence, options))
+        named = tuple(attrs.evolve(finding, set=name) for finding in found)
+        yield _Judged(name, loaded.has_services, named)
+    say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
+    if sets.left_out and not sets.judged:
+        say("nothing was checked")
+    elif not wrong and not any(one.has_services for one in sets.judged):
+        say("there is no Service in the input, so none was checked")
+
+
+def _findings(loaded: Loaded, evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[Finding]:
+    on_a_node = evidence.live or evidence.dump is not None or options["node_name"] is not None
+    cluster, inputs = loaded.cluster, None
+    if on_a_node:
+        inputs = inputs_of(
+            loaded,
+            **{key: options[key] for key in ("node_name", "config_path", "facts_path", "family")},
+        )
+        if evidence.live:
             from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
 
             inputs = with_live_facts(inputs, options["facts_path"])
-        return _Checked(inputs.loaded, inputs.config, inputs)
-    loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-    return _Checked(loaded, read_config(options["config_path"], loaded.proxy_config))
-
-
-def _findings(checked: _Checked, evidence: _Evidence, family: Family | None) -> Iterator[Finding]:
-    loaded, inputs = checked.loaded, checked.inputs
+    config = inputs.config if inputs else read_config(options["config_path"], loaded.proxy_config)
     nodes = None if inputs is None else [inputs.node]
-    yield from check_cluster(
-        loaded.cluster,
-        checked.config,
-        nodes=nodes,
-        pods=loaded.pods,
-        place=loaded.place,
-    )
+    yield from check_cluster(cluster, config, nodes=nodes, place=loaded.place)
     if evidence.connections is not None:
-        looked_at = nodes or list(loaded.cluster.nodes.values()) or [loaded.cluster.node()]
-        listing = read_text(evidence.connections)
-        yield from _connections(listing, loaded.cluster, looked_at, checked.config)
+        looked_at = nodes or list(cluster.nodes.values()) or [cluster.node()]
+        yield from _connections(read_text(evidence.connections), cluster, looked_at, config)
     if evidence.dump is not None and inputs is not None:
-        yield from _dump_findings(evidence.dump, inputs, family)
+        yield from _dump_findings(evidence.dump, inputs, options["family"])
     if evidence.live and inputs is not None:
-        yield from _live_findings(inputs, family)
+        yield from _live_findings(inputs, options["family"])
 
 
 def _connections(
@@ -238,9 +276,13 @@ def _live_findings(inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
 _MOST_PRINTED = 20
 
 
-def _print(findings: list[Finding]) -> None:
-    for (severity, what), group in groupby(findings, lambda f: (f.severity, f.what)):
+def _print(findings: list[Finding], judged: int) -> None:
+    shown = ""
+    for (within, severity, what), group in groupby(findings, lambda f: (f.set, f.severity, f.what)):
         found = list(group)
+        if within != shown:
+            shown = within
+            click.echo(f"{printable(within) or '.'}:")
         # One line a finding, for whoever reads them with a program.
         for finding in found[:_MOST_PRINTED]:
             line = str(finding)
@@ -249,13 +291,16 @@ def _print(findings: list[Finding]) -> None:
                 said = f"{severity.word} {what.code}"
                 line = line.replace(said, f"{painted} {what.code}", 1)
             click.echo(line)
+            if finding.fix:
+                click.echo(folded(f"do: {printable(finding.remedy, 2000)}", indent="    "))
         if len(found) > _MOST_PRINTED:
             rest = found[_MOST_PRINTED:]
             objects = len({finding.subject for finding in rest})
             about = "1 more object" if objects == 1 else f"{objects} more objects"
             click.echo(f"... and {len(rest)} more {what.code} about {about} (-o json has all)")
         click.echo(folded(printable(what.effect, 1000), indent="    ", further=""))
-        click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
+        if not all(finding.fix for finding in found):
+            click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
     if findings:
         counts = {
             severity: sum(finding.severity is severity for finding in findings)
@@ -265,4 +310,5 @@ def _print(findings: list[Finding]) -> None:
         total = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
         click.echo(f"{total}: {', '.join(counted)}", err=True)
     else:
-        click.echo("no findings", err=True)
+        sets = f" in {judged} sets" if judged > 1 else ""
+        click.echo(f"no findings{sets}", err=True)

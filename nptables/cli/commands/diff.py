@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -10,10 +11,12 @@ import click
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
 from nptables.cli.dumps import read_current
+from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
     family_options,
+    inputs_of,
     live_options,
     manifest_options,
     node_options,
@@ -22,6 +25,7 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
+from nptables.errors import InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
@@ -58,7 +62,6 @@ def command(
     """
     if live and current_path is not None:
         raise click.UsageError("--live and --current exclude each other")
-    old: Loaded | None = None
     if live:
         inputs = with_live_facts(read_inputs(**options), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
@@ -70,14 +73,12 @@ def command(
         plans = [diff(current, inputs.translate())]
         _warn(plans[0], inputs)
     else:
-        before, inputs = _two_inputs(options)
-        old = before.loaded
-        families = (options["family"],) if options["family"] else Family
-        plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
+        return _two_trees(output, options)
+    say_what_is_unknown([inputs.cluster])
     _say_suspicions(plans, inputs)
     if output == "github":
         for plan in plans:
-            _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
+            _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
     else:
         _print(plans, output)
     return 1 if any(plans) else 0
@@ -103,8 +104,7 @@ def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
     """Name the configuration that a node's rules look made with, where it is not the one here."""
     found: dict[str, dict[str, None]] = {}
     for plan in filter(None, plans):
-        # Two sets of manifests are compared under one configuration.
-        if not isinstance(plan.before, Translation) and isinstance(plan.desired, Translation):
+        if isinstance(plan.desired, Translation):
             for suspicion in suspicions(plan.before, plan.desired, inputs.node):
                 found.setdefault(suspicion.field, {})[suspicion.value] = None
     if found:
@@ -116,18 +116,66 @@ def _say_suspicions(plans: list[Plan], inputs: Inputs) -> None:
         )
 
 
-def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:
+def _two_trees(output: str, options: dict[str, Any]) -> int:
+    """What changes when one input becomes another; of trees, each set with its counterpart."""
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
         raise click.UsageError(
             "name a node's dump with --current, say --live, or give two FILEs to compare"
         )
-    old, new = (_inputs(path, options) for path in paths)
-    return old, new
+    lenient = options.pop("lenient")
+    families = (options["family"],) if options["family"] else Family
+    found: list[tuple[str, Plan]] = []
+    pairs = _pairs(paths, lenient=lenient)
+    for name, old, new in pairs:
+        before, after = (_inputs(one, old if one is new else new, options) for one in (old, new))
+        plans = [diff(before.translate(each), after.translate(each)) for each in families]
+        found += [(name, plan) for plan in plans]
+        if output == "github":
+            for plan in plans:
+                _annotate(plan, partial(where_changed, new=new, old=old))
+    if output == "json":
+        several = len(pairs) > 1
+        print_json(
+            {"plans": [{**({"set": n} if several else {}), **p.to_json()} for n, p in found]}
+        )
+    elif output != "github":
+        for name, _, _ in pairs:
+            plans = [plan for of, plan in found if of == name]
+            if len(pairs) > 1 and any(plans):
+                say(f"{printable(name)}:")
+            _print(plans, output)
+    return 1 if any(plan for _, plan in found) else 0
 
 
-def _inputs(path: str, options: dict[str, Any]) -> Inputs:
-    return read_inputs(files=(path,), more_files=(), **options)
+def _pairs(paths: tuple[str, ...], *, lenient: bool) -> list[tuple[str, Loaded, Loaded]]:
+    """The sets of two inputs by what they are called in each; one without counterpart is new."""
+    sides = [_by_name(path, lenient=lenient) for path in paths]
+    if all(len(side) == 1 for side in sides):
+        ((name, old),), ((_, new),) = (side.items() for side in sides)
+        return [(name, old, new)]
+    names = dict.fromkeys((*sides[0], *sides[1]))
+    return [(n, sides[0].get(n, Loaded()), sides[1].get(n, Loaded())) for n in names]
+
+
+def _by_name(path: str, *, lenient: bool) -> dict[str, Loaded]:
+    sets = read_sets((path,), (), lenient=lenient)
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    judged = sets.judged or sets.idle
+    problems = [*sets.problems, *(p for one in judged if not one.usable for p in one.problems)]
+    if problems or not judged:
+        raise InvalidInput(problems or sets.only.problems)
+    for loaded in judged:
+        say_what_was_read(loaded)
+    return {loaded.name.removeprefix(path).strip("/") or ".": loaded for loaded in judged}
+
+
+def _inputs(loaded: Loaded, other: Loaded, options: dict[str, Any]) -> Inputs:
+    """An input for the node that was named, or the only one of it or its counterpart."""
+    node_name = options["node_name"]
+    if node_name is None and not loaded.cluster.nodes and len(other.cluster.nodes) == 1:
+        node_name = next(iter(other.cluster.nodes))
+    return inputs_of(loaded, **{**options, "node_name": node_name})
 
 
 def _print(plans: list[Plan], output: str) -> None:

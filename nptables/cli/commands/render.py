@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nptables.cli.dumps import read_current
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -24,6 +25,7 @@ from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import UNTOLD
 
 
 @click.command("render")
@@ -110,9 +112,11 @@ def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
 
 
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
-    say_all((n for n in translation.warnings if n.code != "left-out"), kind="warning")
+    said_elsewhere = ("left-out", UNTOLD)
+    say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
     if key is not None:
         for decision in translation.decisions:
             if decision.skipped and decision.service.key == key:
                 say(f"{decision.subject} {decision.reasons[0]}")
+    say_what_is_unknown([inputs.cluster])
     mention_other_family(inputs)

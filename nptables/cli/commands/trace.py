@@ -9,11 +9,11 @@ import attrs
 import click
 
 from nptables.cli.dumps import read_dump
+from nptables.cli.manifests import names_a_cluster
 from nptables.cli.options import (
     family_options,
     live_options,
     manifest_options,
-    names_a_cluster,
     node_options,
     read_config,
     read_facts,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from nptables.cli.options import manifest_options, read_manifests
+from nptables.cli.manifests import read_manifests
+from nptables.cli.options import manifest_options
 from nptables.cli.output import folded, print_json, say
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 

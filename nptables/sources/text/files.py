@@ -1,11 +1,11 @@
-"""Files, directories and standard input to text."""
+"""Files and standard input to text."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -39,27 +39,15 @@ class Input:
     text: str
 
 
-@attrs.frozen
-class PassedOver:
-    """Files of a directory that are no manifests, and in `text` what they are instead."""
-
-    name: str
-    text: str
-
-
-def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | PassedOver | Problem]:
+def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | Problem]:
     """The text of every file that `paths` name, or the problem with it.
 
-    A directory stands for the .yaml, .yml and .json files in it, sorted by name, without those
-    of its sub-directories, as `kubectl -f` has it; `-` is standard input. What tools that make
-    manifests keep there for themselves is passed over, unless it is named itself.
+    `-` is standard input.
     """
     seen_stdin = False
     for path in [os.fspath(path) for path in paths]:
         if path == STDIN and seen_stdin:
             yield Problem("standard input is read once", hint="write - only once", file=STDIN_NAME)
-        elif path not in ("", STDIN) and _is_directory(path):
-            yield from _read_directory(Path(path))
         else:
             seen_stdin = seen_stdin or path == STDIN
             yield _read(path)
@@ -71,59 +59,6 @@ def read_one(path: str | os.PathLike[str]) -> Input:
     if isinstance(found, Problem):
         raise InvalidInput([found])
     return found
-
-
-def _is_directory(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except ValueError:  # a NUL character in the name
-        return False
-
-
-def _read_directory(directory: Path) -> Iterator[Input | PassedOver | Problem]:
-    try:
-        entries = sorted(directory.iterdir())
-    except OSError as error:
-        yield Problem(f"cannot be read: {_reason(error)}", file=str(directory))
-        return
-    for_tools: set[str] = set()
-    for names, tool, command in _for_tools(directory, entries):
-        for_tools.update(names)
-        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        are = "which is" if len(names) == 1 else "which are"
-        yield PassedOver(
-            str(directory),
-            f"passed over in {directory}: {listed}, {are} for {tool} ({command} | nptables ... -)",
-        )
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
-    for file in files:
-        if file.name not in for_tools:
-            yield _read(str(file))
-    if not files and not for_tools:
-        below = any(entry.is_dir() for entry in entries)
-        yield Problem(
-            f"has no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file in it",
-            hint="sub-directories are not searched: name them one by one" if below else "",
-            file=str(directory),
-        )
-
-
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_CHART = "Chart.yaml"
-
-
-def _for_tools(directory: Path, entries: Sequence[Path]) -> Iterator[tuple[list[str], str, str]]:
-    """Files that are there for a tool, the tool, and how it is asked for manifests."""
-    names = [entry.name for entry in entries if not entry.is_dir()]
-    if found := [name for name in names if name in _KUSTOMIZATIONS]:
-        yield found, "kustomize", f"kubectl kustomize {directory}"
-    if _CHART in names:
-        found = [name for name in names if name == _CHART or name.startswith("values.")]
-        yield found, "Helm", f"helm template {directory}"
-    chart = directory.absolute().parent
-    if directory.absolute().name == "templates" and (chart / _CHART).is_file():
-        found = [name for name in names if name.lower().endswith(SUFFIXES)]
-        yield found, "Helm", f"helm template {chart}"
 
 
 def _read(path: str) -> Input | Problem:
@@ -138,10 +73,11 @@ def _read(path: str) -> Input | Problem:
         return Problem("there is no such file", file=name)
     except (OSError, ValueError) as error:
         return Problem(f"cannot be read: {_reason(error)}", file=name)
-    return _decode(name, data)
+    return decode(name, data)
 
 
-def _decode(name: str, data: bytes) -> Input | Problem:
+def decode(name: str, data: bytes) -> Input | Problem:
+    """The text that bytes are, or why they are none; `name` is what a message calls them."""
     for magic, (packing, unpack) in _PACKED.items():
         if data.startswith(magic):
             shown = "FILE" if name == STDIN_NAME else name

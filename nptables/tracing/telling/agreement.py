@@ -14,6 +14,7 @@ from nptables.tracing.surroundings.addressing import Somewhere
 from nptables.tracing.telling.case import Case, Place, endpoints, listed, places, usable
 from nptables.tracing.telling.result import Outcome, Trace, Verdict
 from nptables.translation import Decision, Reason, chains
+from nptables.translation.explanation.decision import unknown_reason
 
 
 def policy_reasons(
@@ -29,7 +30,7 @@ def policy_reasons(
         return
     if not went:
         if any(o.verdict in (Verdict.NODE, Verdict.LEAVES) for o in outcomes):
-            yield _has(usable(decision.selection))
+            yield from _has(decision)
         return
     went = [o for o in went if o.verdict not in (Verdict.WRONG_ENDPOINT, Verdict.NODE)]
     if not went or case.asked.endpoints is None:
@@ -57,11 +58,13 @@ def policy_reasons(
     )
 
 
-def _has(able: set[Place]) -> Reason:
-    if not able:
-        return Reason("cluster-has", "in the cluster no endpoint of it can take traffic")
-    text = f"in the cluster {endpoints(len(able))} of it can take traffic: {listed(able)}"
-    return Reason("cluster-has", text)
+def _has(decision: Decision) -> Iterator[Reason]:
+    able = usable(decision.selection)
+    if able:
+        text = f"in the cluster {endpoints(len(able))} of it can take traffic: {listed(able)}"
+        yield Reason("cluster-has", text)
+    elif unknown_reason(decision.service, decision.cluster) is None:
+        yield Reason("cluster-has", "in the cluster no endpoint of it can take traffic")
 
 
 def _policy(

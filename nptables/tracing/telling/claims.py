@@ -18,7 +18,7 @@ from nptables.tracing.telling.case import Case, endpoints, listed, places, usabl
 from nptables.tracing.telling.way import comment_of, place_of
 from nptables.tracing.walking.steps import Step
 from nptables.translation import Decision, Reason, chains
-from nptables.translation.explanation.decision import elsewhere, unread_reason
+from nptables.translation.explanation.decision import UNREAD, elsewhere, unknown_reason
 
 # Reasons of a decision that say why no endpoint can take traffic.
 WHY_NONE = (
@@ -81,12 +81,21 @@ def _no_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decisio
             f"{word}: {says}, but in the cluster {endpoints(len(able))} can take traffic "
             f"({listed(able)}): {case.behind(rule.node)}",
         )
-    if unread := unread_reason(decision.service, decision.cluster):
-        text = f"{word}: {name} has no endpoint that was read; {unread.text}"
-        return Reason(unread.code, text)
+    if (unknown := _not_known(word, says, decision)) is not None:
+        return unknown
     whys = [reason.text for reason in decision.reasons if reason.code in WHY_NONE]
     why = f": {'; '.join(whys)}" if whys else ""
     return Reason("no-endpoint", f"{word}: {name} has no endpoint that can take traffic{why}")
+
+
+def _not_known(word: str, says: str, decision: Decision, *, local: bool = False) -> Reason | None:
+    """That the rules refuse for want of endpoints, where those of the cluster are not known."""
+    unknown = unknown_reason(decision.service, decision.cluster, local=local)
+    if unknown is None:
+        return None
+    if unknown.code == UNREAD and not usable(decision.selection):
+        says = f"{'/'.join(decision.service.key)} has no endpoint that was read"
+    return Reason(unknown.code, f"{word}: {says}; {unknown.text}")
 
 
 def _no_local_endpoint(word: str, says: str, rule: Step, case: Case, decision: Decision) -> Reason:
@@ -107,9 +116,10 @@ def _no_local_endpoint(word: str, says: str, rule: Step, case: Case, decision: D
             f"(its --hostname-override), or it is out of date",
         )
     if not usable(decision.selection):
-        return Reason(
-            "no-endpoint", f"{word}: {name} has no endpoint that can take traffic, on any node"
-        )
+        nobody = f"{word}: {name} has no endpoint that can take traffic, on any node"
+        return _not_known(word, says, decision) or Reason("no-endpoint", nobody)
+    if unplaced := _not_known(word, says, decision, local=True):
+        return unplaced
     where = elsewhere(decision.selection, decision.context.node_name)
     return Reason("no-local-endpoint", f"{word}: {name} has {field} Local and {where}")
 

@@ -15,13 +15,14 @@ from nptables.tracing.telling.headlines import headline
 from nptables.tracing.telling.result import Outcome, Trace, Verdict
 from nptables.tracing.telling.way import place_of
 from nptables.translation import Decision, Reason
+from nptables.translation.explanation.decision import UNKNOWN
 
 # What a decision says of the endpoints that are chosen: told of what the rules do instead.
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")
 # It holds of the rules only where they are those that the decision leads to.
 _OF_RULES_THAT_FIT = ("terminating-", "hints-", "source-ranges")
 # Reasons that say why there is no endpoint, or that none is known.
-_NOTHING_THERE = frozenset({"no-endpoint", "endpoints-unread", Verdict.UNKNOWN.value})
+_NOTHING_THERE = frozenset({"no-endpoint", *UNKNOWN, Verdict.UNKNOWN.value})
 # Chains whose rules are about one Service each.
 _SERVICE_CHAIN = re.compile(r"KUBE-(?:SEP-|SERVICES$|EXTERNAL-SERVICES$|PROXY-FIREWALL$)")
 
@@ -84,7 +85,7 @@ def _is_news(reason: Reason, said: set[str], *, fit: bool) -> bool:
         return False
     if code == "source-ranges" and "source-range" in said:
         return False
-    if code == "endpoints-unread":
+    if code in UNKNOWN:
         return code not in said
     return code not in WHY_NONE or said.isdisjoint(_NOTHING_THERE)
 
