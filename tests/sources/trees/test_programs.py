@@ -50,7 +50,6 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(
         "renderer did not come to an end within 0.3 s"
     )
 
-    assert time.monotonic() - before < 1
     time.sleep(max(0.0, before + 1.6 - time.monotonic()))
     assert not (tmp_path / "late").exists()
 
