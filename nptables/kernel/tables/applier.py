@@ -15,7 +15,7 @@ from nptables.errors import (
     ReadingStarved,
 )
 from nptables.iptables import Ownership, Ruleset
-from nptables.iptables.changes import Plan, Step, diff
+from nptables.iptables.changes import ChainChange, Plan, Step, diff
 from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.parts import can_be_read_back
@@ -260,34 +260,26 @@ def _as_rule(line: str) -> str:
 
 def _as_far_as_read(plan: Plan, current: Ruleset) -> Plan:
     """The plan without what it would write anew only because nobody knows what is there."""
-    if not current.partial:
+    unread = {name: table.unread for name, table in current.tables.items() if table.unread}
+    if not unread:
         return plan
-    tables = {
-        name: attrs.evolve(
-            table,
-            changes={
-                chain: change
-                for chain, change in table.changes.items()
-                if name not in current.tables or chain not in current.tables[name].unread
-            },
-        )
-        for name, table in plan.tables.items()
-    }
-    return attrs.evolve(plan, tables=tables)
+    return _keeping(plan, lambda table, change: change.chain not in unread.get(table, ()))
 
 
 def _without(plan: Plan, stuck: set[tuple[str, str]]) -> Plan:
     """The plan without the deletions that are known to be refused."""
     if not stuck:
         return plan
+    return _keeping(
+        plan, lambda table, change: change.after is not None or (table, change.chain) not in stuck
+    )
+
+
+def _keeping(plan: Plan, keep: Callable[[str, ChainChange], bool]) -> Plan:
+    """The plan with some of its changes of chains."""
     tables = {
         name: attrs.evolve(
-            table,
-            changes={
-                chain: change
-                for chain, change in table.changes.items()
-                if change.after is not None or (name, chain) not in stuck
-            },
+            table, changes={c: change for c, change in table.changes.items() if keep(name, change)}
         )
         for name, table in plan.tables.items()
     }
