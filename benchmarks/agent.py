@@ -1,16 +1,17 @@
 """What the agent costs: start to first sync, change to kernel, start again, processor, memory.
 
     python benchmarks/agent.py [--services 1000] [--endpoints 10] [--backend nft] [--changes 200]
-                               [--soak SECONDS] [--list] [--json FILE]
+                               [--soak SECONDS] [--writer SECONDS] [--list] [--json FILE]
 
 Needs root. The API server of the tests runs in this process, the agent in one of its own inside a
 network namespace. A change is timed from the moment the server has it to the agent's log line
-that says that the kernel has it.
+that says that the kernel has it. With --writer somebody else commits every so many seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.server
 import json
 import multiprocessing
@@ -31,9 +32,12 @@ from tests.support.agents import AgentProcess, descriptors, running
 from tests.support.apiserver import ApiServer
 from tests.support.netns import network_namespace
 from tests.support.objects import node
+from tests.support.writers import CHAIN, Writer, committing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.netns import Namespace
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--backend", choices=["legacy", "nft"], default="nft")
     parser.add_argument("--changes", type=int, default=200)
     parser.add_argument("--soak", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--writer", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--list", action="store_true", help="only list, and turn into the model")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -77,8 +82,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 options=("--check-period", "1h", "--verify-period", "1h", "-4"),
                 config={"iptables": {"minSyncPeriod": "10ms", "syncPeriod": "1h"}},
             )
+            others = contextlib.ExitStack()
+            writer = None
+            if options.writer:
+                writer = others.enter_context(committing(namespace, options.writer))
             started = time.time()
-            with running(agent):
+            with others, running(agent):
                 first = wait_for_log(agent, "synced for the first time", 600)
                 found["start to first sync, s"] = round(logged_at(first) - started, 2)
                 found["of it the sync itself, s"] = round(first["seconds"], 2)
@@ -87,11 +96,32 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 if options.soak:
                     found |= soak(agent, options)
                 found |= memory(agent, "at the end")
+                if writer is not None:
+                    found |= under_a_writer(agent, writer, namespace)
             started = time.time()
             with running(agent):
                 first = wait_for_log(agent, "synced for the first time", 600, starts=2)
                 found["start where the rules are there, s"] = round(logged_at(first) - started, 2)
     return found
+
+
+def under_a_writer(agent: AgentProcess, writer: Writer, namespace: Namespace) -> dict[str, Any]:
+    """How the kernel is once the writer pauses, and how long it takes the agent to know it."""
+    unverified = len(agent.log("not verified"))
+    writer.stop()
+    paused = time.monotonic()
+    while agent.status()["families"][0]["unverified"]:
+        time.sleep(0.1)
+    verified = time.monotonic() - paused
+    chain = f"-A {CHAIN} "
+    left = [line for line in namespace.save("IPV4").splitlines() if line.startswith(chain)]
+    return {
+        "commits of the other": writer.commits,
+        "starved readings that were logged": unverified,
+        "pause to verified, s": round(verified, 1),
+        "left to do in the kernel": agent.difference() or "nothing",
+        "rules of the other": "all there" if left == writer.rules else "LOST",
+    }
 
 
 def listing(options: argparse.Namespace) -> dict[str, Any]:

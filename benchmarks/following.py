@@ -37,7 +37,7 @@ from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel import Applied, Applier, Backend, RestoreBackend
 from nptables.kernel.following import Follower
 from nptables.kernel.programs import run_program
-from nptables.kernel.tables.restoring import KINDS, Kind, command
+from nptables.kernel.tables.xtables import KINDS, Kind, command
 from nptables.translation import Translation
 from nptables.translation.service_port import PortRules
 

@@ -132,6 +132,21 @@ class SaveSyntaxError(NptablesError):
         super().__init__(f"line {line_number}: {message}: {printable(line, 200)}")
 
 
+class IncompleteRuleset(NptablesError):
+    """A dump lacks tables that are there; `.tables` names them. An empty table looks the same."""
+
+    exit_code = 2
+
+    def __init__(self, tables: Sequence[str]) -> None:
+        self.tables = tuple(tables)
+        names = " and ".join(map(printable, tables))
+        super().__init__(
+            f"the dump has no {names} table, because a native nft rule in it is nothing that "
+            f"iptables-save can print: what stands there is unknown (`nft list ruleset` on the "
+            "node shows it)"
+        )
+
+
 class RuleSyntaxError(NptablesError):
     """A rule line cannot be read; `.line` is the whole of it."""
 
@@ -208,6 +223,18 @@ class KernelBusy(KernelError):
 
     def __init__(self, message: str, *, holder: str = "") -> None:
         self.holder = holder
+        super().__init__(message)
+
+
+class ReadingStarved(KernelBusy):
+    """The tables could not be read, since others change them faster than they can be read.
+
+    `commits` is how many changes there were in the `seconds` that reading was given.
+    """
+
+    def __init__(self, message: str, *, commits: int, seconds: float) -> None:
+        self.commits = commits
+        self.seconds = seconds
         super().__init__(message)
 
 

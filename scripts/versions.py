@@ -43,17 +43,24 @@ LOOKED_AT = """\
 ## What came after
 
 Read: the release notes of 1.37.0-alpha.1, 1.38.0-alpha.1 and 1.38.0-alpha.2
-(`CHANGELOG/CHANGELOG-1.37.md` and `CHANGELOG-1.38.md` of kubernetes/kubernetes), KEP-5343 (nftables
-as the default mode) and KEP-5495 (the end of ipvs). The notes of the later 1.37 pre-releases and of
-1.37.0 were not at hand, and no kube-proxy after 1.36 was recorded. Until one is, 1.37 and later
-give a warning and the rules of 1.36.
+(`CHANGELOG/CHANGELOG-1.37.md` and `CHANGELOG-1.38.md` of kubernetes/kubernetes), and a late draft
+of those of 1.37.0 as a whole (`releases/release-1.37/release-notes` of kubernetes/sig-release),
+which reaches to pull request 141209. Of KEP-5343 (nftables as the default mode) and KEP-5495 (the
+end of ipvs) only excerpts were read. The notes of 1.37.0 as they were published, and those of its
+pre-releases after alpha.1, were not found, and no kube-proxy after 1.36 was recorded. Until one is,
+1.37 and later give a warning and the rules of 1.36.
 
 | release | what kube-proxy changes | rules of the iptables mode |
 |---|---|---|
 | 1.37 | no full syncs in large clusters (#138571) | the same |
 | 1.37 | gate KubeProxyIPVS (#139397), a warning where no mode is set (#139957) | the same |
-| 1.37 | length of nftables comments (#139516) | the same |
-| 1.38 | node ports on localhost in the nftables mode (#142490) | the same |
+| 1.37 | it ends when the Node is deleted or its addresses change (#138183) | the same |
+| 1.37 | UDP connections are forgotten when a Service loses all endpoints (#139629) | the same |
+| 1.37 | managedFields are dropped from memory (#140056) | the same |
+| 1.37 | nftables mode: netlink, maps, comments (#137536, #140723, #139516) | the same |
+| 1.37 | nftables mode: node ports on localhost (#138427) | the same |
+| 1.37 | ipvs mode: addresses are read faster (#138927) | the same |
+| 1.38 | nftables mode: node ports on localhost (#142490) | the same |
 | 1.38 | UDP connections of a deleted Service are forgotten at once (#141371) | the same |
 | 1.38 | nf_conntrack_max is left where it is high enough (#142035) | the same |
 | 1.38 | API servers always refuse leading zeros and mapped addresses (#141979) | the same |

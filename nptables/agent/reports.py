@@ -129,6 +129,14 @@ class Reports:
                 flows=outcome.flows.deleted if outcome.flows else 0,
                 seconds=seconds,
             )
+        if outcome.starved is not None:
+            self._log.repeating(
+                "the rules are written but not verified: others keep the tables from being read",
+                about=f"starved {family.value}",
+                family=family.value,
+                reason=str(outcome.starved),
+                commits=outcome.starved.commits,
+            )
         if outcome.flows is not None and outcome.flows.problem:
             self._log.repeating(
                 "stale UDP connections are not deleted",

@@ -412,6 +412,7 @@ class _Running:
             "pid": os.getpid(),
             "node": picture.node_name,
             "mode": "observe" if self._observe else "sync",
+            "kubeProxyVersion": str(self._config.version),
             "healthy": self._ports.probes.healthy(),
             "nodeEligible": agent.health.node_eligible,
             "synced": agent.synced,
@@ -429,6 +430,7 @@ class _Running:
                     "rules": sum(lane.engine.tally.rules.values()),
                     "synced": lane.synced,
                     "driftLines": lane.differences.lines,
+                    "unverified": "" if lane.starved is None else str(lane.starved),
                 }
                 for lane in agent.lanes
             ],

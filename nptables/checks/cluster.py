@@ -7,23 +7,20 @@ from typing import Any
 
 import attrs
 
-from nptables.checks import codes
-from nptables.checks.finding import Code, Finding
+from nptables.checks import codes, frontends
+from nptables.checks.causes import cause_findings, with_pods
+from nptables.checks.endpoints import endpoint_findings
+from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
-from nptables.model.config import PRIMARY
 from nptables.model.service import DEFAULT_AFFINITY_SECONDS, zero_network
-from nptables.translation import Decision
 from nptables.translation.assembly import find_claims
-from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
-from nptables.translation.selection import Selection, choose, known_endpoints, port_endpoints
 
 NODE_PORTS = (30000, 32767)
 _SHORT_SECONDS = 60
-_LISTED = 8
 
 Place = Callable[[str, str, str, Path], tuple[str, int | None, int | None] | None]
 Pods = Sequence[Mapping[str, Any]]
@@ -37,18 +34,18 @@ def check_cluster(
     pods: Pods = (),
     place: Place | None = None,
 ) -> list[Finding]:
-    """Every finding about a cluster, by object and code.
+    """Every finding about a cluster, the worst first, then by code and object.
 
     `nodes` are the nodes to look at; without, all the cluster has. `pods` are Pod objects as
     mappings, for what only they can tell. `place` says where an object was read: kind,
     namespace, name and field path to file, line and column.
     """
+    if pods:
+        cluster = with_pods(cluster, pods)
     looked_at = list(cluster.nodes.values()) if nodes is None else list(nodes)
     config = config or ProxyConfig()
-    found = list(_findings(cluster.seen_by(config.habits), config, looked_at, pods))
-    unique = dict.fromkeys(found)
-    ordered = sorted(unique, key=lambda f: (f.kind, f.namespace, f.name, f.what.code, f.message))
-    return [_placed(finding, place) for finding in ordered]
+    found = _findings(cluster.seen_by(config.habits), config, looked_at)
+    return [_placed(finding, place) for finding in arranged(found)]
 
 
 def _placed(finding: Finding, place: Place | None) -> Finding:
@@ -60,19 +57,28 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
     return attrs.evolve(finding, file=found[0], line=found[1], column=found[2])
 
 
-def _findings(
-    cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node], pods: Pods
-) -> Iterator[Finding]:
+def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> Iterator[Finding]:
+    contexts = {
+        node.name: {family: make_context(node, config, family) for family in Family}
+        for node in nodes
+    }
+    claims = {family: find_claims(cluster, family) for family in Family}
     for service in cluster.services.values():
         yield from _about_spec(service)
-        yield from _target_ports(service, pods)
+        yield from cause_findings(service, cluster)
         for family in Family:
             if has_rules(service, family):
-                yield from _about_endpoints(service, cluster, config, nodes, family)
-    for family in Family:
-        claims = find_claims(cluster, family)
-        yield from _collisions(claims, cluster, family)
-        yield from _primary(config, nodes, claims, family)
+                viewpoints = [(node, contexts[node.name][family]) for node in nodes]
+                yield from endpoint_findings(service, cluster, viewpoints, family)
+    for family, found in claims.items():
+        yield from frontends.collisions(found, family)
+    every = [claim for found in claims.values() for claim in found]
+    yield from frontends.health_check_ports(every)
+    served = {claim.service.key: claim.service for claim in every}.values()
+    yield from frontends.addresses_of_nodes(served, (*nodes, *cluster.nodes.values()), config)
+    with_ports = {family for family in Family if any(c.port.node_port for c in claims[family])}
+    for node in nodes:
+        yield from frontends.node_port_addresses(config, node, contexts[node.name], with_ports)
     for problem in cluster.problems:
         yield Finding(
             codes.LEFT_OUT,
@@ -101,12 +107,12 @@ def _about_spec(service: Service) -> Iterator[Finding]:
         yield _of(
             service,
             codes.NODE_PORT_UNPROTECTED,
-            f"source ranges {_list(ranges)} do not guard nodePort {_list(map(str, ports))}",
+            f"source ranges {listed(ranges)} do not guard nodePort {listed(map(str, ports))}",
             "spec",
             "loadBalancerSourceRanges",
         )
     if service.external_ips:
-        text = f"externalIPs {_list(service.external_ips)}"
+        text = f"externalIPs {listed(service.external_ips)}"
         yield _of(service, codes.EXTERNAL_IPS, text, "spec", "externalIPs")
     if service.session_affinity_seconds:
         yield from _affinity(service)
@@ -129,161 +135,5 @@ def _affinity(service: Service) -> Iterator[Finding]:
         yield _of(service, codes.AFFINITY_PER_PORT, text, "spec", "sessionAffinity")
     udp = [port.name or str(port.port) for port in service.ports if port.protocol == "UDP"]
     if udp:
-        text = f"affinity for UDP port {_list(udp)}"
+        text = f"affinity for UDP port {listed(udp)}"
         yield _of(service, codes.AFFINITY_UDP, text, "spec", "sessionAffinity")
-
-
-def _about_endpoints(
-    service: Service,
-    cluster: Cluster,
-    config: ProxyConfig,
-    nodes: Sequence[Node],
-    family: Family,
-) -> Iterator[Finding]:
-    slices = cluster.slices_of(service)
-    for position, port in enumerate(service.ports):
-        where = ("spec", "ports", position)
-        label = f'port "{port.name}"' if port.name else f"port {port.port}"
-        known = port_endpoints(slices, port, family)
-        if not known:
-            yield from _nothing_known(service, cluster, position, label, family)
-            continue
-        if not any(endpoint.ready for _, endpoint in known):
-            draining = any(e.serving and e.terminating for _, e in known)
-            rest = "; terminating ones serve until they end" if draining else ""
-            text = f"{label}: none of its {len(known)} {family.value} endpoints is ready{rest}"
-            yield _of(service, codes.NO_READY_ENDPOINT, text, *where)
-        carried = {endpoint.node_name for _, endpoint in known if endpoint.node_name}
-        strangers = sorted(carried - set(cluster.nodes))
-        if cluster.nodes and strangers:
-            yield _of(
-                service,
-                codes.NODE_NAME_MISMATCH,
-                f"{label}: endpoints name {_list(strangers)}; the Nodes are "
-                f"{_list(sorted(cluster.nodes))}",
-                *where,
-            )
-        chosen = []
-        for node in nodes:
-            context = make_context(node, config, family)
-            selection = choose(service, port, known_endpoints(slices, port, context), context)
-            chosen.append((node, Decision(service, port, selection, context, cluster)))
-        yield from _policies(service, chosen, label)
-        yield from _hints(service, chosen, label)
-
-
-def _nothing_known(
-    service: Service, cluster: Cluster, position: int, label: str, family: Family
-) -> Iterator[Finding]:
-    port = service.ports[position]
-    slices = [s for s in cluster.slices_of(service) if s.family is family]
-    offered = {(p.name, p.protocol) for s in slices for p in s.ports}
-    where = ("spec", "ports", position)
-    if offered and (port.name, port.protocol) not in offered:
-        listed = _list(sorted(f'"{name}"/{protocol}' for name, protocol in offered))
-        text = f'{label} is "{port.name}"/{port.protocol}; its EndpointSlices have {listed}'
-        yield _of(service, codes.SLICE_PORT_MISMATCH, text, *where)
-        return
-    why = "its EndpointSlices hold none" if slices else "no EndpointSlice belongs to it"
-    yield _of(
-        service, codes.NO_READY_ENDPOINT, f"{label}: no {family.value} endpoint: {why}", *where
-    )
-
-
-def _policies(
-    service: Service, chosen: Sequence[tuple[Node, Decision]], label: str
-) -> Iterator[Finding]:
-    for code, field, applies in (
-        (codes.LOCAL_POLICY_GAP, "externalTrafficPolicy", service.external_policy_local),
-        (codes.INTERNAL_LOCAL_GAP, "internalTrafficPolicy", service.internal_policy_local),
-    ):
-        without = [node.name for node, decision in chosen if _has_gap(decision.selection)]
-        if applies and without:
-            text = f"{label}: {field} is Local and no endpoint is on {_list(without)}"
-            yield _of(service, code, text, "spec", field)
-
-
-def _has_gap(selection: Selection) -> bool:
-    return selection.usable_anywhere and not selection.local
-
-
-def _hints(
-    service: Service, chosen: Sequence[tuple[Node, Decision]], label: str
-) -> Iterator[Finding]:
-    found: dict[str, list[str]] = {}
-    for node, decision in chosen:
-        for reason in decision.reasons:
-            if reason.code in ("hints-node-ignored", "hints-zone-ignored"):
-                found.setdefault(reason.text, []).append(node.name)
-    for text, names in found.items():
-        yield _of(service, codes.HINTS_IGNORED, f"{label}: {text} (on {_list(names)})", "spec")
-
-
-def _target_ports(service: Service, pods: Pods) -> Iterator[Finding]:
-    selected = [pod for pod in pods if _selects(service, pod)]
-    if not selected or not service.selector:
-        return
-    for position, port in enumerate(service.ports):
-        if isinstance(port.target_port, int):
-            continue
-        offered = {pair for pod in selected for pair in _container_ports(pod)}
-        if (port.target_port, port.protocol) not in offered:
-            listed = _list(sorted(f"{name}/{protocol}" for name, protocol in offered))
-            yield _of(
-                service,
-                codes.TARGET_PORT_UNKNOWN,
-                f'no Pod has a {port.protocol} port named "{port.target_port}"; '
-                f"they have {listed or 'none with a name'}",
-                "spec",
-                "ports",
-                position,
-                "targetPort",
-            )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _selects(service: Service, pod: Mapping[str, Any]) -> bool:
-    metadata = _mapping(pod.get("metadata"))
-    labels = _mapping(metadata.get("labels"))
-    return (metadata.get("namespace") or "default") == service.namespace and all(
-        labels.get(key) == value for key, value in service.selector.items()
-    )
-
-
-def _container_ports(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for container in _mapping(pod.get("spec")).get("containers") or ():
-        for port in _mapping(container).get("ports") or ():
-            name = _mapping(port).get("name")
-            if isinstance(name, str):
-                yield name, str(_mapping(port).get("protocol") or "TCP")
-
-
-def _collisions(claims: Sequence[Claim], cluster: Cluster, family: Family) -> Iterator[Finding]:
-    for collision in find_collisions(claims, family):
-        winner = collision.ports[0]
-        for loser in collision.ports[1:]:
-            service = cluster.services[loser.namespace, loser.name]
-            twice = collision.what.startswith("nodePort")
-            code = codes.NODE_PORT_TWICE if twice else codes.SAME_ADDRESS
-            text = f"{collision.what} is also that of {winner}, which gets the packets"
-            yield _of(service, code, text, "spec")
-
-
-def _primary(
-    config: ProxyConfig, nodes: Sequence[Node], claims: Sequence[Claim], family: Family
-) -> Iterator[Finding]:
-    if config.node_port_addresses != (PRIMARY,) or not any(c.port.node_port for c in claims):
-        return
-    for node in nodes:
-        if node.address(family, config.bind_address) in ("127.0.0.1", "::1"):
-            text = f"nodePortAddresses is primary and the node has no {family.value} address"
-            yield Finding(codes.PRIMARY_WITHOUT_ADDRESS, text, "Node", "", node.name, ("status",))
-
-
-def _list(items: Any) -> str:
-    found = list(items)
-    listed = ", ".join(found[:_LISTED])
-    return f"{listed} and {len(found) - _LISTED} more" if len(found) > _LISTED else listed

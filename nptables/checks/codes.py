@@ -6,6 +6,11 @@ from nptables.checks.finding import Code, Severity
 
 INFO, WARNING, ERROR = Severity
 
+INVALID_INPUT = Code(
+    "NPT001", "invalid-input", ERROR,
+    "What was read with it was not checked.",
+    "Mend the input, then check it again.",
+)  # fmt: skip
 NO_READY_ENDPOINT = Code(
     "NPT101", "no-ready-endpoint", ERROR,
     "Connections are refused on every node.",
@@ -36,6 +41,92 @@ TARGET_PORT_UNKNOWN = Code(
     "A Pod without a container port of that name never becomes an endpoint of this port.",
     "Name the container port, or give targetPort as a number.",
 )  # fmt: skip
+ENDPOINTS_UNREAD = Code(
+    "NPT107", "endpoints-unread", WARNING,
+    "Whether the Service has endpoints, and where, is not known, so nothing is said of it.",
+    "Give what was left out in a form that can be read.",
+)  # fmt: skip
+ENDPOINTS_TRUNCATED = Code(
+    "NPT108", "endpoints-truncated", WARNING,
+    "Endpoints hold 1,000 addresses at most: rules made of them leave the other endpoints out.",
+    "Read the EndpointSlices: they hold all of them.",
+)  # fmt: skip
+NO_NODE_NAME = Code(
+    "NPT109", "no-node-name", ERROR,
+    "Every node drops the packets: no endpoint says which node it is on, so none is local.",
+    "Give the endpoints nodeName (whoever writes the EndpointSlice does), or use Cluster.",
+)  # fmt: skip
+SELECTOR_SLIP = Code(
+    "NPT130", "selector-slip", ERROR,
+    "Nothing is selected: connections are refused on every node.",
+    "Write the label alike in the selector and in the Pod template.",
+)  # fmt: skip
+SELECTOR_LABEL_TOO_MANY = Code(
+    "NPT131", "selector-label-too-many", ERROR,
+    "Nothing is selected: connections are refused on every node.",
+    "Remove the label from the selector, or write it in the Pod template.",
+)  # fmt: skip
+SELECTOR_LABELS_ON_WORKLOAD = Code(
+    "NPT132", "selector-labels-on-workload", ERROR,
+    "A Service selects Pods, and Pods get the labels of the template: connections are refused.",
+    "Write the labels in spec.template.metadata.labels too.",
+)  # fmt: skip
+SELECTOR_OTHER_NAMESPACE = Code(
+    "NPT133", "selector-other-namespace", ERROR,
+    "A Service selects Pods of its own namespace only: connections are refused on every node.",
+    "Put the Service and the Pods in one namespace.",
+)  # fmt: skip
+SELECTOR_SHARED = Code(
+    "NPT134", "selector-shared", WARNING,
+    "Part of the connections go to Pods that do not listen, and are refused there.",
+    "Give the selector a label that only the Pods have that are meant.",
+)  # fmt: skip
+SELECTOR_FITS_NONE = Code(
+    "NPT135", "selector-fits-none", WARNING,
+    "With these manifests alone nothing is selected, and connections are refused on every node.",
+    "Give the selector the labels of the Pods, or the input the workload that is missing.",
+)  # fmt: skip
+PODS_OF_OPERATOR = Code(
+    "NPT136", "pods-of-operator", INFO,
+    "Whether anything is selected depends on the labels that the operator gives its Pods.",
+    "Compare the selector with the labels of the Pods in a cluster.",
+)  # fmt: skip
+NO_REPLICAS = Code(
+    "NPT137", "no-replicas", WARNING,
+    "Connections are refused on every node until somebody scales the workload up.",
+    "Set replicas to 1 or more, or leave it to an autoscaler.",
+)  # fmt: skip
+TARGET_PORT_DIFFERS = Code(
+    "NPT138", "target-port-differs", WARNING,
+    "Each Pod resolves the name for itself, so connections go to different ports.",
+    "Give the port the same number in all, unless both are meant.",
+)  # fmt: skip
+TARGET_PORT_UNDECLARED = Code(
+    "NPT139", "target-port-undeclared", INFO,
+    "A container may listen on a port that it does not declare; if it does not, connections are "
+    "refused.",
+    "Compare targetPort with what the program listens on, and declare the port.",
+)  # fmt: skip
+TARGET_PORT_PROTOCOL = Code(
+    "NPT140", "target-port-protocol", ERROR,
+    "A named port counts only with its own protocol: no Pod becomes an endpoint of this port.",
+    "Give the Service's port and the container's port the same protocol.",
+)  # fmt: skip
+READINESS_PORT_UNKNOWN = Code(
+    "NPT141", "readiness-port-unknown", ERROR,
+    "The probe fails for ever, so no Pod becomes ready and connections are refused.",
+    "Let the probe ask a port that the container has.",
+)  # fmt: skip
+READINESS_PORT_UNDECLARED = Code(
+    "NPT142", "readiness-port-undeclared", INFO,
+    "If nothing listens there, no Pod ever becomes ready.",
+    "Compare the port of the probe with what the program listens on, and declare it.",
+)  # fmt: skip
+READINESS_GATE = Code(
+    "NPT143", "readiness-gate", INFO,
+    "No Pod is ready before a controller sets the condition.",
+    "See that the controller runs, or remove the readiness gate.",
+)  # fmt: skip
 NODE_PORT_TWICE = Code(
     "NPT201", "node-port-twice", ERROR,
     "One Service gets all the packets, the others none.",
@@ -63,6 +154,17 @@ EXTERNAL_IPS = Code(
     "deprecated.",
     "Use a load balancer; switch AllowServiceExternalIPs off.",
 )  # fmt: skip
+HEALTH_CHECK_PORT_TAKEN = Code(
+    "NPT206", "health-check-port-taken", ERROR,
+    "The load balancer's health checks are answered by another Service, or by nobody: it sends "
+    "traffic to the wrong nodes, or to none.",
+    "Give each its own port, or let the API server choose healthCheckNodePort and nodePort.",
+)  # fmt: skip
+EXTERNAL_IP_OF_NODE = Code(
+    "NPT207", "external-ip-of-node", WARNING,
+    "What listens at that port of the node itself is no longer reached: the Service takes it.",
+    "Use an address that is no node's, or a port that nothing on the node uses.",
+)  # fmt: skip
 HINTS_IGNORED = Code(
     "NPT301", "hints-ignored", WARNING,
     "Traffic leaves the zone or the node although the endpoints carry hints.",
@@ -89,6 +191,12 @@ AFFINITY_UDP = Code(
     "A UDP flow stays with its endpoint as long as conntrack knows it, whatever the timeout.",
     "Expect a flow to change its endpoint only after it has been silent for a while.",
 )  # fmt: skip
+HINTS_MISSING = Code(
+    "NPT306", "hints-missing", WARNING,
+    "Traffic goes to the endpoints of all zones: without hints nothing keeps it near.",
+    "Look at the Events of the Service: Auto gives no hints with few endpoints for the zones, "
+    "or where a Node has no zone label.",
+)  # fmt: skip
 PRIMARY_WITHOUT_ADDRESS = Code(
     "NPT401", "primary-without-address", WARNING,
     "nodePortAddresses is primary and the node has no address of the family: node ports of it "
@@ -97,8 +205,13 @@ PRIMARY_WITHOUT_ADDRESS = Code(
 )  # fmt: skip
 LEFT_OUT = Code(
     "NPT402", "left-out", WARNING,
-    "kube-proxy would repair or skip it, and so does nptables.",
+    "What cannot be used is left out: what it says is not among the rules.",
     "Correct the object.",
+)  # fmt: skip
+NO_NODE_PORT_ADDRESS = Code(
+    "NPT403", "no-node-port-address", WARNING,
+    "Nobody outside the node reaches its node ports.",
+    "Name a network in nodePortAddresses that holds an address of the node, or `primary`.",
 )  # fmt: skip
 FORWARD_DROPS = Code(
     "NPT501", "forward-drops", WARNING,
@@ -159,6 +272,26 @@ KUBE_PROXY_RUNS = Code(
     "NPT512", "kube-proxy-runs", INFO,
     "At each sync it deletes the service chains that it does not know.",
     "Let one of the two program this node.",
+)  # fmt: skip
+
+SHARED_CHAIN = Code(
+    "NPT513", "shared-chain", ERROR,
+    "Every packet passes this chain, which kubelet and kube-proxy share: the rule stops or "
+    "changes packets that are none of its business, which can cut the node off.",
+    "Delete the rule (iptables -D CHAIN ...), and make all programs on the node use one version "
+    "of iptables.",
+)  # fmt: skip
+STALE_CONNECTION = Code(
+    "NPT514", "stale-connection", WARNING,
+    "The kernel goes on sending this client's packets there, whatever the rules say, as long as "
+    "they come.",
+    "Delete the entries: conntrack -D -p udp --orig-dst ADDRESS --orig-port-dst PORT.",
+)  # fmt: skip
+NO_HAIRPIN = Code(
+    "NPT515", "no-hairpin", WARNING,
+    "A pod there that is sent to itself through its Service gets no answer: the bridge does not "
+    "send a packet back to the port that it came from.",
+    "Set hairpinMode in the configuration of the CNI bridge plugin.",
 )  # fmt: skip
 
 CODES: dict[str, Code] = {

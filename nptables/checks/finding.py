@@ -37,9 +37,12 @@ class Code:
 
 @attrs.frozen
 class Finding:
-    """One finding about one object; `kind` is `Node` or `Service`, `path` a field of it.
+    """One finding about one object: a Node, a Service or a workload; `path` is a field of it.
 
     `file`, `line` and `column` (from 1) are known where the object was read from text.
+    `severity` is that of the code, unless this one is worse or does less harm. `fix` is what to
+    write, where that is known; `related` is where the other side stands: object, file and line.
+    `set` is the set of a tree that it was found in.
     """
 
     what: Code
@@ -51,6 +54,17 @@ class Finding:
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    severity: Severity = attrs.field(
+        default=attrs.Factory(lambda self: self.what.severity, takes_self=True)
+    )
+    fix: str = ""
+    related: tuple[tuple[str, str, int | None], ...] = ()
+    set: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do: what to write where that is known, else what helps in general."""
+        return f"{self.fix[:1].upper()}{self.fix[1:]}." if self.fix else self.what.remedy
 
     @property
     def subject(self) -> str:
@@ -63,26 +77,46 @@ class Finding:
         if place and self.line is not None:
             place += f":{self.line}"
         field = format_path(self.path)
-        parts = [place, f"{self.what.severity.word} {self.what.code}", self.subject, field]
-        return ": ".join(printable(part) for part in (*parts, self.message) if part)
+        parts = [place, f"{self.severity.word} {self.what.code}", self.subject, field]
+        return ": ".join(printable(part, 1000) for part in (*parts, self.message) if part)
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data."""
         return {
             "code": self.what.code,
             "name": self.what.name,
-            "severity": self.what.severity.word,
+            "severity": self.severity.word,
             "kind": self.kind,
             "namespace": self.namespace,
             "object": self.name,
             "field": format_path(self.path),
             "message": self.message,
             "effect": self.what.effect,
-            "remedy": self.what.remedy,
+            "remedy": self.remedy,
             "file": self.file,
             "line": self.line,
             "column": self.column,
+            "related": [
+                {"object": subject, "file": file, "line": line}
+                for subject, file, line in self.related
+            ],
+            "set": self.set,
         }
+
+
+def listed(items: Iterable[str], most: int = 8) -> str:
+    """The first of some names, and how many more there are."""
+    found = list(items)
+    said = ", ".join(found[:most])
+    return f"{said} and {len(found) - most} more" if len(found) > most else said
+
+
+def arranged(findings: Iterable[Finding]) -> list[Finding]:
+    """Each finding once, the worst first, then by code and object."""
+    return sorted(
+        dict.fromkeys(findings),
+        key=lambda f: (-f.severity, f.what.code, f.kind, f.namespace, f.name, f.message),
+    )
 
 
 def chosen(
@@ -99,11 +133,12 @@ def chosen(
     return [
         finding
         for finding in findings
-        if finding.what.severity >= severity
-        and (not select or _fits(finding.what, select))
-        and not _fits(finding.what, ignore)
+        if finding.severity >= severity
+        and (not select or any(fits(finding.what, word) for word in select))
+        and not any(fits(finding.what, word) for word in ignore)
     ]
 
 
-def _fits(code: Code, wanted: Sequence[str]) -> bool:
-    return any(code.code.startswith(word.upper()) or code.name == word for word in wanted if word)
+def fits(code: Code, word: str) -> bool:
+    """Whether a code is meant by a word: the code, a beginning of it (`NPT3`), or its name."""
+    return bool(word) and (code.code.startswith(word.upper()) or code.name == word)

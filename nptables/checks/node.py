@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from nptables.checks import codes
-from nptables.checks.finding import Code, Finding
+from nptables.checks.connections import check_connections, has_unknown_endpoints
+from nptables.checks.finding import Code, Finding, arranged, listed
+from nptables.checks.shared import wrong_in_shared_chains
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
+from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.model import ProxyConfig
+from nptables.model.addresses import network_contains
+from nptables.translation import Translation
 from nptables.translation.context import Context
+from nptables.translation.flows import Flow
 
 _STOPS = (" -j DROP", " -j REJECT")
 _MOST_LISTED = 3
+
+
+@attrs.frozen
+class Bridge:
+    """A bridge: the networks of its addresses, and its ports whose hairpin mode is off.
+
+    A bridge in promiscuous mode sends packets back without hairpin mode, and has no such ports.
+    """
+
+    name: str
+    networks: tuple[str, ...] = ()
+    without_hairpin: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -25,31 +43,68 @@ class NodeState:
 
     `plan` is the difference to what the cluster says. `settings` are sysctls by their path
     below /proc/sys, such as `net/ipv4/ip_forward`, as text; one that could not be read is not
-    there. `other_rules` are sentences about rules besides the tables that were read,
+    there. `beside` are the tables of the node's other backend, which a packet passes as well.
+    `other_rules` are sentences about rules besides the tables that the plan is about,
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
+    `flows` are UDP connections that the kernel remembers. `explanation` says what the difference
+    comes from, where that is known. `unseen` are sentences about what could not be looked at:
+    nothing is found there, and nothing is said.
     """
 
     node: str
     plan: Plan
+    beside: Ruleset | None = None
     settings: Mapping[str, str] = attrs.field(factory=dict)
     other_rules: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     kube_proxy: str = ""
+    flows: tuple[Flow, ...] = ()
+    explanation: str = ""
+    bridges: tuple[Bridge, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[Finding]:
     """Every finding about a node; `context` is that of the rules which the plan desires."""
+    plan = state.plan
     found = [
-        *_tables(state.plan.before),
-        *_foreign_stops(state.plan),
-        *_differences(state.plan),
+        *((codes.SHARED_CHAIN, text) for text in _wrong_in_shared_chains(plan, config)),
+        *_missing_jumps(plan),
         *((codes.TWO_BACKENDS, text) for text in state.other_rules),
         *((codes.OTHER_MODE, text) for text in state.leftovers),
         *_settings(state.settings, context, config),
     ]
+    if _serves(plan):
+        found += [
+            *_tables(plan.before),
+            *_foreign_stops(plan),
+            *_beside(state.beside),
+            *_forwarding(state.settings, context.family),
+            *_bridges(state.bridges, plan.desired),
+        ]
+    if not _is_open(plan.desired):
+        found += _differences(plan, state.explanation)
     if state.kube_proxy:
         found.append((codes.KUBE_PROXY_RUNS, state.kube_proxy))
-    return [Finding(code, text, "Node", "", state.node) for code, text in dict.fromkeys(found)]
+    findings = [Finding(code, text, "Node", "", state.node) for code, text in found]
+    if isinstance(plan.desired, Translation):
+        findings += check_connections(state.flows, [plan.desired], state.node)
+    return arranged(findings)
+
+
+def _wrong_in_shared_chains(plan: Plan, config: ProxyConfig) -> list[str]:
+    return wrong_in_shared_chains(plan.before, config.masquerade_mark)
+
+
+def _serves(plan: Plan) -> bool:
+    """Whether the cluster has Services of the family: without, forwarding it is nobody's need."""
+    desired = plan.desired
+    return not isinstance(desired, Translation) or bool(desired.ports)
+
+
+def _is_open(desired: Ruleset) -> bool:
+    """Whether not all endpoints are known, and so not what the rules should be."""
+    return isinstance(desired, Translation) and has_unknown_endpoints(desired)
 
 
 Found = tuple[Code, str]
@@ -74,26 +129,67 @@ def _foreign_stops(plan: Plan) -> Iterator[Found]:
                     yield codes.FOREIGN_STOP, f"{table.name}: {line}"
 
 
-def _differences(plan: Plan) -> Iterator[Found]:
-    family = plan.family.value
+def _beside(rules: Ruleset | None) -> Iterator[Found]:
+    """What the tables of the other backend drop or refuse: nothing of ours can accept it."""
+    if rules is None:
+        return
+    whose = f" in the {rules.backend} tables"
+    yield from ((code, f"{text}{whose}") for code, text in _tables(rules))
+    for table in rules.tables.values():
+        for chain in BUILT_IN_CHAINS.get(table.name, ()):
+            for line in table.chains.get(chain, ()):
+                if any(stop in line for stop in _STOPS):
+                    yield codes.FOREIGN_STOP, f"{table.name}: {line}{whose}"
+
+
+def _missing_jumps(plan: Plan) -> Iterator[Found]:
+    """Jumps that are not there while their chain is.
+
+    A chain that is not there either was never made, such as by a kube-proxy that is older than
+    those whose rules are known.
+    """
     for name, table in plan.tables.items():
+        there = plan.before.tables.get(name)
         for insertion in table.insert:
-            yield codes.MISSING_JUMP, f"{family} {name} lacks: {insertion.line}"
+            if there is not None and target_of(insertion.line) in {*there.chains, *there.unread}:
+                yield codes.MISSING_JUMP, f"{plan.family.value} {name} lacks: {insertion.line}"
+
+
+def _differences(plan: Plan, explanation: str) -> Iterator[Found]:
+    family = plan.family.value
+    why = f" ({explanation})" if explanation else ""
+    for name, table in plan.tables.items():
         stale = [c.chain for c in table.changes.values() if c.kind == "delete"]
         if stale:
-            yield codes.STALE_CHAIN, f"{family} {name} holds {_list(stale)}"
+            yield codes.STALE_CHAIN, f"{family} {name} holds {listed(stale, _MOST_LISTED)}{why}"
         other = [c.chain for c in table.changes.values() if c.kind != "delete"]
+        other += [chain for chain in table.ensure if chain not in other]
         if other:
-            yield codes.DRIFT, f"{family} {name} differs in {_list(other)}"
+            yield codes.DRIFT, f"{family} {name} differs in {listed(other, _MOST_LISTED)}{why}"
+
+
+def _forwarding(settings: Mapping[str, str], family: Family) -> Iterator[Found]:
+    ipv4 = family is Family.IPV4
+    forwarding = "net/ipv4/ip_forward" if ipv4 else "net/ipv6/conf/all/forwarding"
+    if settings.get(forwarding) == "0":
+        yield codes.NOT_FORWARDING, f"{forwarding.replace('/', '.')} is 0"
+
+
+def _bridges(bridges: Sequence[Bridge], desired: Ruleset) -> Iterator[Found]:
+    if not bridges or not isinstance(desired, Translation):
+        return
+    endpoints = {e.address for rules in desired.ports.values() for _, e in rules.selection.known}
+    for bridge in bridges:
+        pods = any(network_contains(n, address) for n in bridge.networks for address in endpoints)
+        if pods and bridge.without_hairpin:
+            ports = listed(bridge.without_hairpin, _MOST_LISTED)
+            yield codes.NO_HAIRPIN, f"hairpin mode is off on {ports} of the bridge {bridge.name}"
 
 
 def _settings(
     settings: Mapping[str, str], context: Context, config: ProxyConfig
 ) -> Iterator[Found]:
     ipv4 = context.family is Family.IPV4
-    forwarding = "net/ipv4/ip_forward" if ipv4 else "net/ipv6/conf/all/forwarding"
-    if settings.get(forwarding) == "0":
-        yield codes.NOT_FORWARDING, f"{forwarding.replace('/', '.')} is 0"
     local = "net/ipv4/conf/all/route_localnet"
     if ipv4 and context.localhost_node_ports and settings.get(local) == "0":
         yield codes.NO_ROUTE_LOCALNET, "net.ipv4.conf.all.route_localnet is 0"
@@ -116,10 +212,4 @@ def _strict_filters(settings: Mapping[str, str]) -> Iterator[Found]:
         if interface not in ("all", "default", "lo") and max(value, every) == "1":
             strict.append(interface)
     if strict:
-        yield codes.STRICT_RP_FILTER, f"rp_filter is 1 (strict) on {_list(strict)}"
-
-
-def _list(names: list[str]) -> str:
-    listed = ", ".join(names[:_MOST_LISTED])
-    more = len(names) - _MOST_LISTED
-    return f"{listed} and {more} more" if more > 0 else listed
+        yield codes.STRICT_RP_FILTER, f"rp_filter is 1 (strict) on {listed(strict, _MOST_LISTED)}"

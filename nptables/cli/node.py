@@ -14,6 +14,7 @@ from nptables.errors import BackendUnavailable
 from nptables.family import Family
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.report import ReportLine, report_lines
+from nptables.kernel import Applied
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
 from nptables.model import NodeFacts
@@ -112,8 +113,15 @@ def _painted(line: ReportLine) -> str:
 def summary(plan: Plan) -> str:
     """A plan in a few words: `12 chains created, 3 changed`."""
     tables = plan.tables.values()
+    unread = sum(
+        chain in plan.before.tables[name].unread
+        for name, table in plan.tables.items()
+        if name in plan.before.tables
+        for chain in table.create
+    )
     counts = (
-        ("created", sum(len(table.create) for table in tables)),
+        ("created", sum(len(table.create) for table in tables) - unread),
+        ("written anew without having been read", unread),
         ("changed", sum(len(table.rewrite) for table in tables)),
         ("deleted", sum(len(table.delete) for table in tables)),
     )
@@ -125,7 +133,20 @@ def summary(plan: Plan) -> str:
     return ", ".join(parts).replace(" 1 chains", " 1 chain").replace(" 1 jumps", " 1 jump")
 
 
-def say_kept(plan: Plan) -> None:
-    """Name the chains that stay because somebody else's rule leads to them."""
+def say_kept(plan: Plan, applied: Applied) -> None:
+    """Name the chains that stay because somebody else's rule leads to them, and what is not known.
+
+    `applied` is what carrying the plan out came to.
+    """
     for (table, chain), line in plan.kept.items():
         say(f"{table} {chain} stays, because others use it: {line}", kind="warning")
+    for table, chain in applied.kept:
+        if (table, chain) not in plan.kept:
+            say(f"{table} {chain} stays, empty: the kernel refuses to delete it", kind="warning")
+    if applied.starved is not None:
+        say(
+            f"{plan.family.value}: other programs keep the tables from being read; the kernel took "
+            "every commit, our jumps and the chains of fixed names were read back, and no other "
+            "chain was: apply again when they pause to have all of it verified",
+            kind="warning",
+        )

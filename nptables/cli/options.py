@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
 
-from nptables.cli.output import say, say_all, yaml_progress
-from nptables.cli.versions import config_for, version_option
+from nptables.cli.manifests import SETTINGS, read_manifests
+from nptables.cli.output import say
+from nptables.cli.versions import config_for, read_for, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.sources import FoundConfig, Loaded, find_config, load, load_objects
+from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
-from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation import Translation, translate
+from nptables.translation.explanation.difference import Explanation, explain_difference
+from nptables.translation.signs import changed_facts, shown_facts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,12 +55,9 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
-_SETTINGS = "nptables.manifests"
-
-
 def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Keep an option of the reading, so that commands need not pass it on."""
-    context.meta.setdefault(_SETTINGS, {})[option.name] = value
+    context.meta.setdefault(SETTINGS, {})[option.name] = value
 
 
 def manifest_options(command: Command) -> Command:
@@ -69,8 +71,8 @@ def manifest_options(command: Command) -> Command:
                 "more_files",
                 multiple=True,
                 metavar="FILE",
-                help="A manifest: YAML or JSON, a directory of them, or '-' for standard input. "
-                "The same as an argument.",
+                help="A manifest: YAML or JSON, a folder with manifests, kustomizations or charts, "
+                "or '-' for standard input. The same as an argument.",
             ),
             click.option(
                 "--lenient",
@@ -104,6 +106,32 @@ def manifest_options(command: Command) -> Command:
                 expose_value=False,
                 callback=_setting,
                 help="Where made-up node ports come from.",
+            ),
+            click.option(
+                "--exclude",
+                multiple=True,
+                metavar="GLOB",
+                expose_value=False,
+                callback=_setting,
+                help="Leave out of folders what this matches; hidden files and what .gitignore "
+                "names are left out anyway. May be repeated.",
+            ),
+            click.option(
+                "--no-render",
+                "no_render",
+                is_flag=True,
+                expose_value=False,
+                callback=_setting,
+                help="Start no kustomize, kubectl or helm for kustomizations and charts.",
+            ),
+            click.option(
+                "--values",
+                multiple=True,
+                type=click.Path(exists=True, dir_okay=False),
+                metavar="FILE",
+                expose_value=False,
+                callback=_setting,
+                help="Values for charts in folders, over those of the chart. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
@@ -153,6 +181,24 @@ def live_options(what: str) -> Callable[[Command], Command]:
     return decorate
 
 
+def snapshot_option(what: str, *, formerly: str = "--current") -> Callable[[Command], Command]:
+    """`--snapshot FILE`, what a node has, and the name that the option had before.
+
+    The command gets `snapshot`: a path, `-` or None. `what` says what is done with it.
+    """
+
+    def decorate(command: Command) -> Command:
+        return _apply(
+            [
+                click.option("--snapshot", "snapshot", metavar="FILE", help=what),
+                click.option(formerly, "snapshot", metavar="FILE", hidden=True),
+            ],
+            command,
+        )
+
+    return decorate
+
+
 def node_options(command: Command) -> Command:
     """`--node`, `--config`, `--facts`, `--kube-proxy-version`."""
     return _apply(
@@ -177,75 +223,37 @@ def node_options(command: Command) -> Command:
 
 
 def family_options(neither: str) -> Callable[[Command], Command]:
-    """`-4` and `-6`, and what a command does with neither of them."""
+    """`-4` and `-6`, and what a command does with neither of them.
+
+    The command gets `family`, which is None for neither and for both: with both it does both, or
+    calls `refuse_both_families`.
+    """
 
     def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_family(*, ipv4: bool, ipv6: bool, **options: Any) -> Any:
+            click.get_current_context().meta[_BOTH] = ipv4 and ipv6
+            family = None if ipv4 is ipv6 else Family.IPV4 if ipv4 else Family.IPV6
+            return command(family=family, **options)
+
         return _apply(
             [
-                click.option("-4", "family", flag_value=Family.IPV4, type=Family, help="IPv4."),
-                click.option(
-                    "-6",
-                    "family",
-                    flag_value=Family.IPV6,
-                    type=Family,
-                    help=f"IPv6. With neither: {neither}.",
-                ),
+                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
+                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
             ],
-            command,
+            cast("Command", with_family),
         )
 
     return decorate
 
 
-def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
-    """Whether the command line says where the cluster is: in FILEs, or behind an API server."""
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    asked = settings.get("kubeconfig"), settings.get("context")
-    return bool(files or more_files) or asked != (None, None)
+_BOTH = "nptables.both-families"
 
 
-def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
-    """The manifests, or the cluster, of a command line.
-
-    Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
-    """
-    settings: dict[str, Any] = click.get_current_context().meta.get(_SETTINGS, {})
-    paths = (*files, *more_files)
-    kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
-    if kubeconfig is not None or context is not None:
-        if paths:
-            raise click.UsageError("a cluster and FILEs together: name one of the two")
-        loaded = _read_cluster(kubeconfig, context)
-    elif paths:
-        loaded = _read_files(paths, settings, lenient=lenient)
-    else:
-        raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    if loaded.problems and not loaded.lenient:
-        raise InvalidInput(loaded.problems)
-    say_all(loaded.problems, kind="warning")
-    say_all((*loaded.notes, *loaded.previews), kind="note")
-    if settings.get("verbose") and loaded.ignored:
-        counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
-        say(f"passed over, because they decide no rule: {', '.join(counted)}")
-    return loaded
-
-
-def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Loaded:
-    with yaml_progress() as progress:
-        return load(
-            *paths,
-            lenient=lenient,
-            preview=not settings.get("no_preview"),
-            service_cidrs=settings.get("service_cidrs") or (),
-            node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
-            progress=progress,
-        )
-
-
-def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
-    from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
-
-    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True)
+def refuse_both_families(why: str) -> None:
+    """Raise UsageError where `-4` and `-6` were both given to a command that does one at a time."""
+    if click.get_current_context().meta.get(_BOTH):
+        raise click.UsageError(f"-4 and -6 together: {why}")
 
 
 def read_inputs(
@@ -265,11 +273,36 @@ def read_inputs(
     `live` it is the one where this runs.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
+    return inputs_of(
+        loaded,
+        node_name=node_name,
+        config_path=config_path,
+        facts_path=facts_path,
+        family=family,
+        live=live,
+    )
+
+
+def inputs_of(
+    loaded: Loaded,
+    *,
+    node_name: str | None,
+    config_path: str | None,
+    facts_path: str | None,
+    family: Family | None,
+    live: bool = False,
+    like: Node | None = None,
+) -> Inputs:
+    """Everything that rules are made from, for a cluster that was read.
+
+    `like` tells the version of kube-proxy where the node does not.
+    """
     found = find_configuration(config_path, loaded.proxy_config)
     facts = read_facts(facts_path)
     override = "" if found is None else found.hostname_override
     node = loaded.cluster.node(node_name or override or None, facts)
-    config = config_for(found, [node], live=live)
+    telling = node if node.kubelet_version or like is None else like
+    config = config_for(found, [telling], live=live)
     return Inputs(loaded, node, config, family or Family.IPV4, found)
 
 
@@ -310,3 +343,19 @@ def mention_other_family(inputs: Inputs) -> None:
         option = "-6" if other is Family.IPV6 else "-4"
         ports = "1 service port has" if count == 1 else f"{count} service ports have"
         say(f"{ports} {other.value} rules too: see them with {option}")
+
+
+def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
+    """Why a node differs from what the inputs say that it should have: one plan a family."""
+    return explain_difference(
+        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
+    )
+
+
+def with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
+    """The inputs with the facts that a dump shows, which nobody has told otherwise."""
+    node = shown_facts(current).added_to(inputs.node)
+    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
+    if taken:
+        say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
+    return attrs.evolve(inputs, node=node)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from nptables.errors import printable
+
+WIDTH = 80
 
 
 def coloured(stream: Any = None) -> bool:
@@ -32,6 +35,21 @@ def say(text: str, *, kind: str = "note") -> None:
     click.echo(shown, err=True, color=coloured(sys.stderr))
 
 
+def folded(text: str, *, indent: str = "", further: str = "    ") -> str:
+    """`text` in lines of at most 80 columns, but for words that are longer.
+
+    The first line begins with `indent`, those that follow with `further` as well.
+    """
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def say_all(texts: Iterable[object], *, kind: str) -> None:
     """Several lines for the reader on standard error."""
     for text in texts:
@@ -40,8 +58,9 @@ def say_all(texts: Iterable[object], *, kind: str) -> None:
 
 def print_json(document: Any) -> None:
     """A document on standard output, indented on a terminal."""
-    json.dump(document, sys.stdout, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False)
-    sys.stdout.write("\n")
+    # Written piece by piece, as json.dump does, a large document takes several times as long.
+    text = json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False)
+    sys.stdout.write(text + "\n")
 
 
 _TARGET = re.compile(r" -([jg]) (\S+)")

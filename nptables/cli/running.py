@@ -1,23 +1,28 @@
 """From what a command raises to what the user reads and the shell gets.
 
 Exit codes: 0 done, nothing to report; 1 there is a difference, a finding, or the packet does
-not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused;
-4 busy, try again; 70 a bug of ours; 130 interrupted.
+not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused, and
+that is so for standard output that takes no data; 4 busy, try again; 70 a bug of ours; 130
+interrupted. A reader who stops early (`| head -1`) does not change the code.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 import click
 
+import nptables
 from nptables.cli.app import cli
 from nptables.cli.output import print_json
+from nptables.cli.streams import OutputLost, guarded_streams
 from nptables.errors import (
     InvalidInput,
     NptablesError,
+    Problem,
     RuleSyntaxError,
     SaveSyntaxError,
     printable,
@@ -35,13 +40,19 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
 
     `signals` is for commands that are stopped by signals on purpose.
     """
+    with guarded_streams():
+        try:
+            code = _answer(arguments, signals)
+            sys.stdout.flush()
+        except OutputLost as error:
+            click.echo(f"error: standard output cannot be written: {error}", err=True)
+            return REFUSED
+        return code
+
+
+def _answer(arguments: Sequence[str], signals: Signals) -> int:
     try:
-        code = _invoke(list(arguments), signals)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads our output has read enough; a later flush must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _invoke(list(arguments), signals)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
@@ -50,8 +61,7 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
     except InvalidInput as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
-        if _wants_json(arguments):
-            print_json({"problems": [problem.to_dict() for problem in error.problems]})
+        _print_problems(error.problems, arguments)
         return WRONG_INPUT
     except (SaveSyntaxError, RuleSyntaxError) as error:
         click.echo(f"error: {error}", err=True)
@@ -59,18 +69,27 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
     except NptablesError as error:
         click.echo(f"error: {error}", err=True)
         return getattr(error, "exit_code", REFUSED)
+    except OutputLost:
+        raise
     except Exception as error:  # noqa: BLE001 - the last resort that turns a bug into a report
         return _report_bug(error)
-    return code
 
 
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for JSON; it may have been wrong elsewhere."""
-    text = " ".join(arguments)
-    return any(
-        form in f" {text} "
-        for form in (" -o json ", " -ojson ", "--output json ", "--output=json ")
-    )
+def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> None:
+    """The problems in the format that was asked for, where it is one for programs."""
+    text = f" {' '.join(arguments)} "
+    asked = re.findall(r" (?:-o ?|--output[ =])(json|sarif|github)(?= )", text)
+    if asked == []:
+        return
+    from nptables.checks import reports  # noqa: PLC0415 - only where something is wrong
+
+    if asked[-1] == "json":
+        print_json({"problems": [problem.to_dict() for problem in problems]})
+    elif asked[-1] == "sarif":
+        print_json(reports.to_sarif(reports.problem_findings(problems), nptables.__version__))
+    else:
+        for line in reports.github_lines(reports.problem_findings(problems)):
+            click.echo(line)
 
 
 def _invoke(arguments: list[str], signals: Signals) -> int:

@@ -66,6 +66,20 @@ def config_for(
     return config
 
 
+def by_version(
+    found: FoundConfig | None, nodes: Sequence[Node]
+) -> list[tuple[ProxyConfig, list[Node]]]:
+    """The nodes by the version that they have, each with the configuration as that reads it."""
+    if not nodes:
+        # No rules are made, so nobody has to hear which version they would be of.
+        return [(config_for(found, [], version=asked() or str(NEWEST)), [])]
+    groups: dict[Version | None, list[Node]] = {}
+    for node in nodes:
+        said = None if asked() is not None else Version.parse(node.kubelet_version)
+        groups.setdefault(said, []).append(node)
+    return [(config_for(found, alike), alike) for alike in groups.values()]
+
+
 def read_for(found: FoundConfig | None, version: str | Version | None) -> ProxyConfig:
     """What a configuration, or none, says to a version of kube-proxy, the newest if none is given.
 

@@ -18,6 +18,7 @@ import attrs
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.iptables.ownership import Ownership
+from nptables.iptables.remarks import Remarks, read_remarks
 
 if TYPE_CHECKING:
     from nptables.iptables.rule import Rule
@@ -64,7 +65,8 @@ class Table:
 
     `policies` names the built-in chains and their policies. `counters` and `line_counters` are
     by chain and hold only what is not zero counters and no counters. `order` is the chain of
-    each rule line where the text did not have them chain by chain.
+    each rule line where the text did not have them chain by chain. `unread` are chains that are
+    there and whose rules nobody knows: tables that cannot be read whole have some.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Table:
     counters: Mapping[str, str] = attrs.field(factory=dict)
     line_counters: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     order: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
 
     def chain(self, name: str) -> Chain:
         """The chain of that name. Raises KeyError where there is none."""
@@ -122,13 +125,15 @@ class Ruleset:
 
     `comments` are the comment and blank lines of a parsed dump with their line index; they say
     nothing about rules and do not count when two rulesets are compared. `ownership` says which
-    chains and rules belong to whoever made the ruleset; nothing does in a parsed dump.
+    chains and rules belong to whoever made the ruleset; nothing does in a parsed dump. `backend`
+    is `legacy` or `nft` where it is known whose tables they are, else empty.
     """
 
     family: Family
     tables: Mapping[str, Table]
     comments: tuple[tuple[int, str], ...] = attrs.field(default=(), eq=False, repr=False)
     ownership: Ownership = attrs.field(factory=Ownership, eq=False, repr=False, kw_only=True)
+    backend: str = attrs.field(default="", eq=False, repr=False, kw_only=True)
 
     @cached_property
     def derived(self) -> dict[Hashable, object]:
@@ -138,13 +143,19 @@ class Ruleset:
         """
         return {}
 
+    @cached_property
+    def remarks(self) -> Remarks:
+        """What the dump says of tables and chains that it leaves out."""
+        return read_remarks(line for _, line in self.comments)
+
     @staticmethod
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
         """The ruleset in a text that `iptables-save` or `ip6tables-save` printed.
 
         `to_save` gives the same text back. Raises SaveSyntaxError, which names the line.
         """
-        return _parse(text, family)
+        lines, numbers = logical_lines(text)
+        return parse_lines(lines, numbers, family)
 
     def to_save(self) -> str:
         """The text that `iptables-save` prints for these tables.
@@ -159,6 +170,11 @@ class Ruleset:
             lines = _with_comments(lines, self.comments)
         lines.append("")
         return "\n".join(lines)
+
+    @property
+    def partial(self) -> bool:
+        """Whether there are chains whose rules nobody knows."""
+        return any(table.unread for table in self.tables.values())
 
     def lines(self, table: str, chain: str) -> tuple[str, ...]:
         """The lines of a chain; empty where the chain or the table is not there."""
@@ -203,14 +219,13 @@ def chain_of(line: str) -> str:
     return line[3:] if end < 0 else line[3:end]
 
 
-def _parse(text: str, family: Family) -> Ruleset:
+def parse_lines(lines: Sequence[str], numbers: Sequence[int], family: Family) -> Ruleset:
     """See `Ruleset.from_save`. One pass, and not a byte is lost.
 
-    Lines end with a line feed; a carriage return before it is dropped. Comment lines start
-    with `#`. Everything else must be a table, a chain, a rule or COMMIT: a command such as
-    `-I` or `-X` is no part of a saved ruleset.
+    `lines` and `numbers` are what `logical_lines` gives. Comment lines start with `#`. Everything
+    else must be a table, a chain, a rule or COMMIT: a command such as `-I` or `-X` is no part of a
+    saved ruleset. Raises SaveSyntaxError.
     """
-    lines, numbers = _logical_lines(text)
     tables: dict[str, Table] = {}
     comments: list[tuple[int, str]] = []
     reading: _TableReader | None = None
@@ -237,11 +252,12 @@ def _parse(text: str, family: Family) -> Ruleset:
     return Ruleset(family, tables, tuple(comments))
 
 
-def _logical_lines(text: str) -> tuple[list[str], Sequence[int]]:
+def logical_lines(text: str) -> tuple[list[str], Sequence[int]]:
     """The lines of a dump, a rule with a line break in quotes as one, and their numbers.
 
-    The kernel keeps such a comment and iptables-save prints the break as it is, so that what
-    follows looks like a line of its own.
+    Lines end with a line feed; a carriage return before it is dropped. The kernel keeps a comment
+    with a line break and iptables-save prints it as it is, so that what follows looks like a line
+    of its own.
     """
     lines = (text.replace("\r\n", "\n") if "\r\n" in text else text).split("\n")
     if lines[-1] == "":

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import attrs
 
+from nptables.errors import ReadingStarved
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
+from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
 # costs what the chain does, on legacy a hundred of them cost no more than one.
@@ -24,6 +26,8 @@ class Followed:
     `read` says that the tables were read first. `found` is what they held, where they were read.
     `drift` is what somebody else had changed in them, as far as that is known: there is none where
     nobody looked, and it is not known while nobody knew for certain what they should hold.
+    `starved` says why the tables were not read where they should have been, if others kept us from
+    it; what had to be written was written all the same.
     """
 
     update: Update
@@ -32,13 +36,15 @@ class Followed:
     read: bool
     found: Ruleset | None = attrs.field(default=None, repr=False)
     drift: Plan | None = None
+    starved: ReadingStarved | None = None
 
 
 class Follower:
     """Brings the kernel what is pending, and knows when it no longer knows what the kernel has.
 
     While all goes well a sync reads nothing and writes what the changes change. At the start, after
-    anything that failed, and where it is asked for, the tables are read and compared first.
+    anything that failed, and where it is asked for, the tables are read and compared first. Where
+    others change them faster than they can be read, it goes on without.
 
     What is in `pending` is forgotten only once the kernel has accepted it. `writing` says whether
     the last sync came to writing. One thread at a time.
@@ -78,23 +84,37 @@ class Follower:
         self.writing = False
         certain = self._certain
         update = self.translator.prepare(self.pending.take())
-        found = None
+        found, starved = None, None
         if read or not certain:
-            found = self._backend.read()
+            found, starved = self._read()
+        if found is not None:
             plan = diff(found, update.desired)
-        else:
+        elif certain:
             plan = update.plan(most_removed=self._most_removed)
+        else:
+            found = self._backend.read_parts(ever_owned())
+            plan = diff(found, update.desired)
         self._certain = False
         self.writing = True
-        applied = self._applier(self._backend, found is not None).apply(plan)
+        applier = self._applier(self._backend, found is not None)
+        applier.blind, applier.starved = True, starved
+        applied = applier.apply(plan)
+        starved = starved or applied.starved
         seen, drift = found or applied.found, None
-        if certain and seen is not None:
+        if certain and seen is not None and not seen.partial:
             wanted = plan if seen is found else diff(seen, update.desired)
             drift = self._drift(seen, wanted, update)
         self._certain = True
         self.translator.accept(update)
         self.pending.accepted()
-        return Followed(update, plan, applied, found is not None, seen, drift)
+        whole = found is not None and starved is None
+        return Followed(update, plan, applied, whole, seen, drift, starved)
+
+    def _read(self) -> tuple[Ruleset | None, ReadingStarved | None]:
+        try:
+            return self._backend.read(), None
+        except ReadingStarved as error:
+            return None, error
 
     def _drift(self, found: Ruleset, wanted: Plan, update: Update) -> Plan:
         """What of `wanted` is due to somebody else: all that is not as it was before the update."""

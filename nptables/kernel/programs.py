@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
@@ -36,6 +37,8 @@ INHERITED: set[int] = set()
 
 # How often whoever waits for a program says so, in seconds.
 _WAITING = 1.0
+# How often to ask whether to give up on a program, in seconds.
+_ASKING = 0.25
 # Where iptables may be when PATH is that of a plain user or of a daemon.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
@@ -53,24 +56,23 @@ class Programs:
     waiting: Callable[[], None] | None = None
     looking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
-    def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
+    def __call__(
+        self,
+        argv: Sequence[str],
+        text: str,
+        seconds: float,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> Completed:
         """Run a program to its end, with `text` as its standard input.
 
-        Raises BackendUnavailable where it cannot be started and KernelBusy where it does not end
-        in time (it is killed then; iptables commits at once or not at all).
+        `give_up` is asked several times a second whether it shall be ended early, where there is no
+        input. Raises BackendUnavailable where it cannot be started and KernelBusy where it does not
+        end in time (it is killed then; iptables commits at once or not at all).
         """
         environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
         try:
             with _told_of_it(self.waiting), contextlib.nullcontext() if text else self.looking():
-                done = subprocess.run(
-                    list(argv),
-                    input=text.encode("utf-8", "surrogateescape"),
-                    capture_output=True,
-                    timeout=seconds,
-                    check=False,
-                    env=environment,
-                    pass_fds=tuple(INHERITED),
-                )
+                done = _to_its_end(list(argv), text, seconds, give_up, environment)
         except FileNotFoundError:
             raise BackendUnavailable(
                 f"the program {printable(argv[0])} is not installed: install the package that has "
@@ -94,6 +96,41 @@ class Programs:
             done.stdout.decode("utf-8", "surrogateescape"),
             done.stderr.decode("utf-8", "replace"),
         )
+
+
+def _to_its_end(
+    argv: list[str],
+    text: str,
+    seconds: float,
+    give_up: Callable[[], bool],
+    environment: dict[str, str],
+) -> subprocess.CompletedProcess[bytes]:
+    until = time.monotonic() + seconds
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        pass_fds=tuple(INHERITED),
+    ) as process:
+        try:
+            while True:
+                left = max(0.0, until - time.monotonic())
+                # Input that is not all written when the time is over would be lost with it.
+                slot = left if text else min(left, _ASKING)
+                try:
+                    written, said = process.communicate(
+                        text.encode("utf-8", "surrogateescape"), timeout=slot
+                    )
+                    break
+                except subprocess.TimeoutExpired:
+                    if text or left <= slot or give_up():
+                        raise
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(argv, process.returncode, written, said)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from nptables.errors import BackendUnavailable, KernelError
+from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, diff, undo
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -14,7 +14,8 @@ from nptables.kernel.node.native import native_rules
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.choosing import choose
-from nptables.kernel.tables.restoring import DEFAULT_WAIT
+from nptables.kernel.tables.parts import where_unprintable
+from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
 from nptables.translation.frontends import udp_frontends
 
 
@@ -22,13 +23,15 @@ from nptables.translation.frontends import udp_frontends
 class NodeChange:
     """What is to do on this node in one family, on which backend, and why on that one.
 
-    `warnings` are sentences about native nft rules that the comparison could not see.
+    `warnings` are sentences about what the comparison could not see. `starved` says why only parts
+    of the tables were read, if so.
     """
 
     backend: Backend
     plan: Plan
     reason: str
     warnings: tuple[str, ...] = ()
+    starved: ReadingStarved | None = None
 
 
 @attrs.frozen
@@ -49,17 +52,22 @@ def look(
     *,
     backend: str = "auto",
     wait: float = DEFAULT_WAIT,
+    blind: bool = False,
 ) -> NodeChange:
     """Read the tables of this node and compare them with the desired ones.
 
+    With `blind`, parts of them will do where others keep them from being read.
     Raises what `choose` raises.
     """
-    choice = choose(desired.family, backend, wait=wait)
+    choice = choose(desired.family, backend, wait=wait, blind=blind)
     plan = diff(choice.current, desired, ownership=ownership)
     warnings: list[str] = []
     if choice.backend.name == "nft":
-        warnings = native_rules(choice.current, plan.ownership)
-    return NodeChange(choice.backend, plan, choice.reason, tuple(warnings))
+        warnings = [
+            *unprintable(choice.backend, choice.current),
+            *native_rules(choice.current, plan.ownership),
+        ]
+    return NodeChange(choice.backend, plan, choice.reason, tuple(warnings), choice.starved)
 
 
 def carry_out(
@@ -68,13 +76,15 @@ def carry_out(
     local_addresses: Sequence[str] = (),
     verify: bool = True,
     wait: float = DEFAULT_WAIT,
+    blind: bool = False,
 ) -> Outcome:
     """Apply a change, then delete the UDP connections that its rules no longer stand behind.
 
     `local_addresses` are those of this node, on which node ports answer. Raises what
     `Applier.apply` raises; a table of connections that cannot be read is only a problem.
     """
-    applied = Applier(change.backend, verify=verify, wait=wait).apply(change.plan)
+    applier = Applier(change.backend, verify=verify, wait=wait, blind=blind, starved=change.starved)
+    applied = applier.apply(change.plan)
     plan = change.plan
     try:
         deleted = delete_stale_flows(
@@ -86,6 +96,18 @@ def carry_out(
     except BackendUnavailable as error:
         return Outcome(applied, problem=str(error))
     return Outcome(applied, deleted)
+
+
+def unprintable(backend: Backend, current: Ruleset) -> list[str]:
+    """Sentences about tables that iptables cannot print, and how they were read all the same."""
+    if not isinstance(backend, RestoreBackend):
+        return []
+    return [
+        f"the {table} table cannot be read as a whole: {where_unprintable(backend, table)}; it was "
+        "read chain by chain, and our jumps were looked for with nft"
+        for table in current.remarks.unreadable
+        if table in current.tables
+    ]
 
 
 def take_back(changes: Sequence[NodeChange]) -> list[str]:

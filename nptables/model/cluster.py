@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, UnknownNode
 from nptables.model import names
+from nptables.model.backing import Backing
 from nptables.model.endpointslice import EndpointSlice
 from nptables.model.kubeproxy.seeing import (
     Habits,
@@ -24,6 +25,7 @@ from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
 from nptables.model.objects import Key, ObjectReading
 from nptables.model.reading import nearest, quoted
 from nptables.model.service import Service
+from nptables.model.unread import Unread
 
 
 @attrs.frozen(slots=False)
@@ -31,13 +33,17 @@ class Cluster:
     """An immutable picture of a cluster.
 
     `services` and `slices` are keyed by namespace and name, `nodes` by name. `problems` is what
-    a lenient reading left out.
+    a lenient reading left out, `unread` of which Services and Nodes that leaves something open.
+    `backing` is what manifests say of who stands behind the Services; without it the slices, and
+    what was left out, are all that there is to know.
     """
 
     services: Mapping[Key, Service] = attrs.field(factory=dict)
     slices: Mapping[Key, EndpointSlice] = attrs.field(factory=dict)
     nodes: Mapping[str, Node] = attrs.field(factory=dict)
     problems: tuple[Problem, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    backing: Backing | None = attrs.field(default=None, eq=False, repr=False)
 
     @classmethod
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002
@@ -53,7 +59,13 @@ class Cluster:
             reading.read(raw, index)
         if reading.problems and not lenient:
             raise InvalidInput(reading.problems)
-        return cls(reading.services, reading.slices, reading.nodes, tuple(reading.problems))
+        return cls(
+            reading.services,
+            reading.slices,
+            reading.nodes,
+            tuple(reading.problems),
+            tuple(reading.unread),
+        )
 
     def node(self, name: str | None = None, facts: object = None) -> Node:
         """The node of that name, with facts as a mapping or NodeFacts.
@@ -64,21 +76,12 @@ class Cluster:
         known = sorted(self.nodes)
         if name is None:
             if len(known) != 1:
-                raise UnknownNode(
-                    f"which node? there are {len(known)}: {', '.join(known[:20])}"
-                    if known
-                    else "which node? the input has no Node object",
-                    hint="name one with --node",
-                    known=known,
-                )
+                raise UnknownNode(self._which_node(known), hint="name one with --node", known=known)
             name = known[0]
         node = self.nodes.get(name)
         if node is None and known:
-            listed = ", ".join(known[:20]) + (
-                f" and {len(known) - 20} more" if len(known) > 20 else ""
-            )
             raise UnknownNode(
-                f"there is no node {quoted(name)}; there are: {listed}",
+                f"there is no node {quoted(name)}; there are: {_listed(known)}",
                 hint=nearest(name, known),
                 known=known,
             )
@@ -91,6 +94,13 @@ class Cluster:
         if not isinstance(facts, NodeFacts):
             facts = NodeFacts.from_mapping(facts)
         return attrs.evolve(node, facts=facts)
+
+    def _which_node(self, known: Sequence[str]) -> str:
+        if known:
+            return f"which node? there are {len(known)}: {_listed(known)}"
+        carried = sorted({e.node_name for s in self.slices.values() for e in s.endpoints} - {""})
+        on = f"; endpoints are on: {_listed(carried)}" if carried else ""
+        return f"which node? the input has no Node object{on}"
 
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
         """The slices of a Service that kube-proxy receives, sorted by name."""
@@ -110,19 +120,31 @@ class Cluster:
                 *(p for value in self.services.values() for p in broken_in_service(value, habits)),
                 *(p for value in self.slices.values() for p in broken_in_slice(value, habits)),
             ]
-            found = Cluster(
-                {key: seen_service(value, habits) for key, value in self.services.items()},
-                {key: value for key, value in slices.items() if value is not None},
-                self.nodes,
-                (*self.problems, *broken),
+            found = attrs.evolve(
+                self,
+                services={key: seen_service(value, habits) for key, value in self.services.items()},
+                slices={key: value for key, value in slices.items() if value is not None},
+                problems=(*self.problems, *broken),
             )
             self._seen[habits] = found
-            found._seen[habits] = found
+            found._seen[habits] = found  # noqa: SLF001 - a Cluster too
         return found
 
     @cached_property
     def _seen(self) -> dict[Habits, Cluster]:
         return {}
+
+    def unread_about(self, service: Service) -> tuple[Unread, ...]:
+        """What was left out that may hold endpoints of a Service: empty where all is known."""
+        if not self.unread:
+            return ()
+        has_slices = any(not found.derived for found in self.slices_of(service))
+        return tuple(u for u in self.unread if u.may_tell(service, has_slices=has_slices))
+
+    @property
+    def knows_all_nodes(self) -> bool:
+        """Whether no Node, and nothing that may be one, was left out."""
+        return not any(found.kind in ("", "Node") for found in self.unread)
 
     @cached_property
     def _slices_by_service(self) -> Mapping[Key, tuple[EndpointSlice, ...]]:
@@ -132,3 +154,11 @@ class Cluster:
             if not endpoint_slice.headless:
                 found.setdefault(endpoint_slice.service_key, []).append(endpoint_slice)
         return {key: tuple(slices) for key, slices in found.items()}
+
+
+_MOST_LISTED = 20
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - _MOST_LISTED
+    return ", ".join(words[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

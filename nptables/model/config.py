@@ -75,6 +75,11 @@ class ProxyConfig:
         return habit.name in self.habits
 
     @property
+    def serves_external_ips(self) -> bool:
+        """Whether externalIPs get rules: a version without the gate that forbids it makes them."""
+        return self.allow_service_external_ips or not self.has(known.EXTERNAL_IPS_GATE)
+
+    @property
     def masquerade_mark(self) -> str:
         """The mark of packets to be masqueraded, as iptables prints it."""
         return f"{1 << self.masquerade_bit:#x}"

@@ -54,12 +54,16 @@ class SlicePort:
 
 @attrs.frozen
 class EndpointSlice:
-    """An EndpointSlice; `family` is None for slices of host names, which no rule can hold."""
+    """An EndpointSlice; `family` is None for slices of host names, which no rule can hold.
+
+    `derived`: no cluster has it, it was made here of Endpoints or Pods.
+    """
 
     metadata: Metadata
     family: Family | None
     ports: tuple[SlicePort, ...]
     endpoints: tuple[Endpoint, ...]
+    derived: bool = False
 
     @property
     def service_key(self) -> tuple[str, str]:

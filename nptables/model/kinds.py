@@ -24,6 +24,10 @@ VERSIONS: Mapping[str, str] = {
     "DaemonSet": APPS,
     "ReplicaSet": APPS,
 }
+# Kinds that other programs wrote under v1: kubeconfigs, and OpenShift before it had groups.
+_OTHERS = (
+    "BuildConfig", "Config", "DeploymentConfig", "ImageStream", "Policy", "Route", "Template",
+)  # fmt: skip
 # Every kind of the groups that we read from: whatever else is in them is a mistake.
 _KINDS: Mapping[str, tuple[str, ...]] = {
     CORE: (
@@ -46,6 +50,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
         "Service",
         "ServiceAccount",
         "Status",
+        *_OTHERS,
     ),
     APPS: ("ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"),
     DISCOVERY: ("EndpointSlice",),
@@ -81,10 +86,9 @@ def read_kind(raw: Any) -> str | Problem:
     known = _KINDS.get(version)
     if wanted is None and known is not None and kind.removesuffix(_LIST) not in (*known, ""):
         return _misnamed("", "kind", f"{version} has no kind {quoted(kind)}", nearest(kind, known))
-    if version.lower() in _KINDS and version not in _KINDS:
-        return _misnamed(
-            kind, "apiVersion", f"{quoted(version)} is no version", f"{version.lower()}"
-        )
+    meant = version.lower() if "/" in version else CORE
+    if meant in _KINDS and version not in _KINDS:
+        return _misnamed(kind, "apiVersion", f"{quoted(version)} is no version", meant)
     return ""
 
 
@@ -95,6 +99,16 @@ def is_list(raw: Any) -> bool:
         and isinstance(raw.get("kind"), str)
         and raw["kind"].endswith(_LIST)
         and isinstance(raw.get("items"), list)
+    )
+
+
+def is_empty_list(raw: Any) -> bool:
+    """Whether an object is a list of nothing: Go writes it with null, people without a kind."""
+    return (
+        isinstance(raw, Mapping)
+        and str(raw.get("kind") or _LIST).endswith(_LIST)
+        and "items" in raw
+        and raw["items"] in (None, [])
     )
 
 
@@ -123,17 +137,17 @@ def _without_kind(raw: Object, kind: Any) -> Problem:
     return Problem("has no kind", hint="such as kind: Service")
 
 
-def _without_version(kind: str, version: Any) -> str | Problem:
+def _without_version(kind: str, version: Any) -> Problem:
     if version is not None and version != "":
         return _misnamed(kind, "apiVersion", f"must be text, not {described(version)}", "")
-    wanted = VERSIONS.get(kind)
-    if wanted is None:
-        meant = nearest(kind, list(VERSIONS)) if kind.lower() in _LOWER else ""
-        return _misnamed("", "kind", f"{quoted(kind)} is no kind", meant) if meant else ""
-    return _misnamed(kind, "", "has no apiVersion", f"write apiVersion: {wanted}")
-
-
-_LOWER = frozenset(kind.lower() for kind in VERSIONS)
+    known = (*VERSIONS, *_KINDS[CORE])
+    bare = kind.removesuffix(_LIST)
+    if bare in known or kind in known:
+        hint = f"write apiVersion: {VERSIONS.get(bare, CORE)}"
+        return _misnamed(kind, "", "has no apiVersion", hint)
+    if meant := nearest(kind, known):
+        return _misnamed("", "kind", f"{quoted(kind)} is no kind", meant)
+    return _misnamed(kind, "", "has no apiVersion", "every kind belongs to one, such as v1")
 
 
 def _misnamed(kind: str, field: str, message: str, hint: str) -> Problem:

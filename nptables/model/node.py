@@ -26,7 +26,8 @@ class NodeFacts:
     nobody has said: then the addresses of the Node object stand in. `routes` is as
     `ip -j route` gives it. `nfacct`: the two counters that kube-proxy uses exist.
     `tcp_be_liberal`: the sysctl `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables
-    and the kernel know `MASQUERADE --random-fully`.
+    and the kernel know `MASQUERADE --random-fully`. `told` are the keys of those that somebody
+    has said; the others are what is usual.
     """
 
     interfaces: Mapping[str, tuple[str, ...]] | None = None
@@ -34,6 +35,7 @@ class NodeFacts:
     nfacct: bool = False
     tcp_be_liberal: bool = False
     random_fully: bool = True
+    told: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
 
     @classmethod
     def from_mapping(cls, raw: object) -> NodeFacts:
@@ -56,6 +58,7 @@ class NodeFacts:
             nfacct=reader.boolean(raw, "nfacct", (), default=False),
             tcp_be_liberal=reader.boolean(raw, "tcpBeLiberal", (), default=False),
             random_fully=reader.boolean(raw, "randomFully", (), default=True),
+            told=frozenset(key for key in FACT_KEYS if raw.get(key) is not None),
         )
         if reader.problems:
             raise InvalidInput(reader.problems)

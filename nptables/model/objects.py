@@ -17,6 +17,7 @@ from nptables.model.reading import Object, Reader, quoted
 from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
 from nptables.model.service import Service, read_service
+from nptables.model.unread import Unread, truncated, unread_of
 from nptables.model.validation import validate
 
 T = TypeVar("T")
@@ -38,17 +39,20 @@ class ObjectReading:
     services: dict[Key, Service] = attrs.field(factory=dict)
     slices: dict[Key, EndpointSlice] = attrs.field(factory=dict)
     nodes: dict[str, Node] = attrs.field(factory=dict)
+    unread: list[Unread] = attrs.field(factory=list)
 
     def read(self, raw: Any, index: int) -> None:
         """Read one object, or each of a list; `index` is its position in the input."""
         for item in flattened(raw):
             if isinstance(item, Problem):
                 self.problems.append(attrs.evolve(item, index=index))
+                self.leave_out(item)
             else:
                 self.read_one(item, index)
 
     def read_one(self, raw: Any, index: int) -> None:
         """Read one object that is no list."""
+        before = len(self.problems)
         kind = read_kind(raw)
         if isinstance(kind, Problem):
             self.problems.append(identified(kind, raw, index))
@@ -58,6 +62,20 @@ class ObjectReading:
             self._keep(raw, index, kind, names.is_subdomain, self.slices, read_endpoint_slice)
         elif kind == "Node":
             self._read_node(raw, index)
+        if len(self.problems) > before:
+            self.leave_out(raw)
+        elif kind == "EndpointSlice":
+            self.note_truncated(raw)
+
+    def leave_out(self, raw: Any) -> None:
+        """Note that an object, or a part of it, is not read."""
+        if (found := unread_of(raw)) is not None:
+            self.unread.append(found)
+
+    def note_truncated(self, raw: Any) -> None:
+        """Note an object that says of itself that it does not hold all endpoints."""
+        if (found := truncated(raw)) is not None:
+            self.unread.append(found)
 
     def check(self, raw: Object, kind: str, index: int) -> bool:
         """Check an object that is not kept itself, such as a Pod; say whether it can be used."""
@@ -65,12 +83,16 @@ class ObjectReading:
         is_name = names.is_subdomain
         reader = reader_for(raw, index, kind, is_name, lenient=self.lenient, problems=self.problems)
         if reader is None:
+            self.leave_out(raw)
             return False
         if self.lenient:
             self._check_types(raw, kind, reader)
         else:
             validate(raw, kind, reader)
-        return len(self.problems) == before
+        if len(self.problems) == before:
+            return True
+        self.leave_out(raw)
+        return False
 
     def _check_types(self, raw: Object, kind: str, reader: Reader) -> None:
         """Note wrong types alone: a newer server may have fields that are not known here."""

@@ -232,10 +232,16 @@ _FEW = 4
 
 def nearest(value: str, known: Sequence[str]) -> str:
     """A hint naming the known value that `value` was most likely meant to be, or nothing."""
+    found = closest(value, known)
+    return f"did you mean {found}?" if found else ""
+
+
+def closest(value: str, known: Sequence[str]) -> str:
+    """The known value that `value` was most likely meant to be, or an empty string."""
     cutoff = 0.55 if len(known) <= _FEW else 0.65
     by_folded = {candidate.lower(): candidate for candidate in known}
     match = difflib.get_close_matches(value[:80].lower(), by_folded, n=1, cutoff=cutoff)
-    return f"did you mean {by_folded[match[0]]}?" if match else ""
+    return by_folded[match[0]] if match else ""
 
 
 def _is_int(text: str) -> bool:

@@ -18,14 +18,14 @@ POLICIES = ("Cluster", "Local")
 AFFINITIES = ("None", "ClientIP")
 IP_MODES = ("VIP", "Proxy")
 FAMILIES = tuple(family.value for family in Family)
-DEFAULT_AFFINITY_SECONDS = 10800
-HEADLESS_LABEL = "service.kubernetes.io/headless"
-SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-# The first of these annotations that a Service has says whether hints count, up to 1.30.
-HINTS_ANNOTATIONS = (
+# They ask for hints, and let kube-proxy heed them up to 1.30. Of both the older one counts.
+TOPOLOGY_ANNOTATIONS = (
     "service.kubernetes.io/topology-aware-hints",
     "service.kubernetes.io/topology-mode",
 )
+DEFAULT_AFFINITY_SECONDS = 10800
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 
 
 @attrs.frozen
@@ -72,12 +72,12 @@ class Service:
     """A Service with the API server's defaults applied.
 
     Addresses and networks are canonical text of either family; `cluster_ips` has at most one
-    of each. `session_affinity_seconds` is 0 without ClientIP affinity.
+    of each. `session_affinity_seconds` is 0 without ClientIP affinity. `topology_mode` is what
+    the annotation that asks for hints says, or empty.
 
-    Some fields are for older kube-proxies. `hints_annotation` is the value of the annotation that
-    lets hints count. `octal` has the addresses that iptables would read otherwise, if any.
-    `compared_source_ranges` are what the node's address is compared with, where that is not what
-    the rules have. `hidden` is the label by which the Service is left to others.
+    Some fields are for older kube-proxies. `octal` has the addresses that iptables would read
+    otherwise, if any. `compared_source_ranges` are what the node's address is compared with, where
+    that is not what the rules have. `hidden` is the label by which the Service is left to others.
     """
 
     metadata: Metadata
@@ -95,7 +95,7 @@ class Service:
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
     traffic_distribution: str = ""
-    hints_annotation: str = ""
+    topology_mode: str = ""
     octal: OctalAddresses | None = None
     compared_source_ranges: tuple[str, ...] | None = None
     hidden: str = ""
@@ -178,9 +178,16 @@ def read_service(raw: Object, reader: Reader) -> Service | None:
             spec, "publishNotReadyAddresses", ("spec",), default=False
         ),
         traffic_distribution=reader.text(spec, "trafficDistribution", ("spec",)),
-        hints_annotation=_hints_annotation(raw),
+        topology_mode=_topology_mode(raw, reader),
         octal=_octal(external_ips, ingress, ranges),
     )
+
+
+def _topology_mode(raw: Object, reader: Reader) -> str:
+    annotations = reader.mapping(raw, "metadata").get("annotations")
+    found = annotations if isinstance(annotations, Mapping) else {}
+    value = next((found[name] for name in TOPOLOGY_ANNOTATIONS if name in found), "")
+    return value if isinstance(value, str) else ""
 
 
 def _ports(spec: Object, reader: Reader) -> list[ServicePort]:
@@ -307,16 +314,6 @@ def _octal(
         tuple(addresses.parse_network_octal(text) or "" for text, _ in ranges),
     )
     return None if found == usual else found
-
-
-def _hints_annotation(raw: Object) -> str:
-    metadata = raw.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    if not isinstance(annotations, Mapping):
-        return ""
-    found = (annotations[key] for key in HINTS_ANNOTATIONS if key in annotations)
-    value = next(found, "")
-    return value if isinstance(value, str) else ""
 
 
 def _affinity_seconds(spec: Object, reader: Reader) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nptables.family import Family
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.rule import Option, Rule
 from nptables.translation import Decision, Origin, ServicePortName, Translation
+from nptables.translation.collector import collector_paused
 
 Document = dict[str, Any]
 
@@ -18,41 +20,55 @@ def to_document(
 
     Every rule has its line, its parsed parts and what it came from.
     """
-    return {
-        "family": translation.family.value,
-        "node": translation.context.node_name,
-        "tables": [_table(table, translation) for table in ruleset.tables.values()],
-        "decisions": [
-            _decision(decision)
-            for decision in translation.decisions
-            if key in (None, decision.service.key)
-        ],
-        "warnings": [
-            {"code": notice.code, "subject": notice.subject, "text": notice.text}
-            for notice in translation.warnings
-        ],
-    }
+    with collector_paused():
+        return {
+            "family": translation.family.value,
+            "node": translation.context.node_name,
+            "tables": [_table(table, translation) for table in ruleset.tables.values()],
+            "decisions": [
+                _decision(decision)
+                for decision in translation.decisions
+                if key in (None, decision.service.key)
+            ],
+            "warnings": [
+                {"code": notice.code, "subject": notice.subject, "text": notice.text}
+                for notice in translation.warnings
+            ],
+        }
 
 
 def _table(table: Table, translation: Translation) -> Document:
     return {
         "name": table.name,
         "chains": [
-            {
-                "name": chain,
-                "policy": table.policies.get(chain),
-                "servicePort": _service_port(
-                    translation.owner_of_chain(chain) if table.name == "nat" else None
-                ),
-                "rules": [_rule(table.name, line, translation) for line in lines],
-            }
+            chain_document(table, chain, translation)
+            | {"rules": [_rule(table.name, chain, line, translation) for line in lines]}
             for chain, lines in table.chains.items()
         ],
     }
 
 
-def _rule(table: str, line: str, translation: Translation) -> Document:
-    rule = Rule.parse(line, translation.family)
+def chain_document(table: Table, chain: str, translation: Translation) -> Document:
+    """A chain without its rules."""
+    owner = translation.owner_of_chain(chain) if table.name == "nat" else None
+    return {
+        "name": chain,
+        "policy": table.policies.get(chain),
+        "servicePort": _service_port(owner),
+    }
+
+
+def _rule(table: str, chain: str, line: str, translation: Translation) -> Document:
+    return {
+        "line": line,
+        **rule_parts(line, translation.family),
+        "origin": origin_document(translation.origin_in(table, chain, line)),
+    }
+
+
+def rule_parts(line: str, family: Family) -> Document:
+    """What a rule says, parsed."""
+    rule = Rule.parse(line, family)
     target = rule.target
     general = {
         "source": rule.source,
@@ -62,7 +78,6 @@ def _rule(table: str, line: str, translation: Translation) -> Document:
         "protocol": rule.protocol,
     }
     return {
-        "line": line,
         **{name: _option(option) for name, option in general.items() if option is not None},
         "matches": [
             {"name": match.name, "options": [_option(option) for option in match.options]}
@@ -75,7 +90,6 @@ def _rule(table: str, line: str, translation: Translation) -> Document:
             "goto": target.goto,
             "options": [_option(option) for option in target.options],
         },
-        "origin": _origin(translation.origin(table, line)),
     }
 
 
@@ -83,9 +97,8 @@ def _option(option: Option) -> Document:
     return {"name": option.name, "values": list(option.values), "negated": option.negated}
 
 
-def _origin(origin: Origin | None) -> Document | None:
-    if origin is None:
-        return None
+def origin_document(origin: Origin) -> Document:
+    """What made a rule."""
     return {
         "servicePort": _service_port(origin.service),
         "endpoint": origin.endpoint or None,

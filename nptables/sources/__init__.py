@@ -10,6 +10,7 @@ from nptables.sources.kubeproxy import (
 from nptables.sources.loading import Loaded, load, load_objects
 from nptables.sources.places import Place, where_changed
 from nptables.sources.previews import Preview
+from nptables.sources.sets import Sets, load_sets
 from nptables.sources.text.files import read_one
 
 
@@ -23,10 +24,12 @@ __all__ = [
     "Loaded",
     "Place",
     "Preview",
+    "Sets",
     "find_config",
     "find_kube_proxy_config",
     "load",
     "load_objects",
+    "load_sets",
     "read_config",
     "read_facts",
     "read_text",

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.family import Family
-from nptables.model import Cluster, Service
+from nptables.model import Cluster
+from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
+from nptables.model.workloads import pod_templates
+from nptables.sources.backing import Maker, key_of, makers_of, read_backing
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
 from nptables.sources.slots import Ranges
 from nptables.sources.text import Document
 
-if TYPE_CHECKING:
-    from nptables.sources.derived import MadeUpPods
-
 Object = Mapping[str, Any]
 Key = tuple[str, str]
+_LISTINGS = ("EndpointSlice", "Endpoints")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 
@@ -32,6 +33,7 @@ class Options:
     lenient: bool
     preview: bool
     ranges: Ranges
+    listed: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -105,6 +107,7 @@ class Assembled:
     ignored: dict[str, int]
     proxy_config: Object | None
     pods: list[Object]
+    raw_problems: list[Problem]
 
 
 def assemble(items: Iterable[Item], options: Options) -> Assembled:
@@ -120,6 +123,7 @@ class _Assembly:
     options: Options
     reading: ObjectReading = attrs.field(init=False)
     kinds: list[str] = attrs.field(init=False, factory=list)
+    others: list[int] = attrs.field(init=False, factory=list)
     ignored: dict[str, int] = attrs.field(init=False, factory=dict)
     previews: list[Preview] = attrs.field(init=False, factory=list)
     proxy_config: Object | None = attrs.field(init=False, default=None)
@@ -136,32 +140,73 @@ class _Assembly:
         self._read_services()
         endpoints = self._checked("Endpoints")
         pods = self._checked("Pod")
-        workloads = [item for kind in WORKLOADS for item in self._checked(kind)]
-        self._derive(endpoints, pods, workloads)
+        makers = [
+            m for kind in WORKLOADS for i, raw in self._checked(kind) for m in makers_of(i, raw)
+        ]
+        makers += [m for i in self.others for m in self._other_makers(i)]
+        backing = self._backing(endpoints)
         reading = self.reading
+        if endpoints or pods or makers:
+            from nptables.sources.derivation import Derivation  # noqa: PLC0415 - seldom needed
+
+            raws = [item.value for item in self.items]
+            derivation = Derivation(reading, raws, preview=self.options.preview)
+            derivation.derive(endpoints, pods, makers)
+            self.previews += derivation.previews
         return Assembled(
             cluster=Cluster(
                 reading.services,
                 reading.slices,
                 reading.nodes,
                 tuple(reading.problems) if self.options.lenient else (),
+                tuple(reading.unread),
+                backing,
             ),
             problems=[self._place(problem) for problem in reading.problems],
             previews=self.previews,
             ignored=self.ignored,
             proxy_config=self.proxy_config,
             pods=[raw for _, raw in pods],
+            raw_problems=list(reading.problems),
         )
+
+    def _backing(self, endpoints: list[tuple[int, Any]]) -> Backing:
+        """What the input says of who stands behind its Services.
+
+        Its endpoints are a cluster's whole list where some of them were made by a controller: a
+        slice that somebody wrote for one Service without a selector says nothing of the others. One
+        that was left out is one of the list all the same.
+        """
+        services = self.reading.services
+        keys = [found.service_key for found in self.reading.slices.values()]
+        keys += [key_of(raw) for _, raw in endpoints]
+        keys += [(u.namespace, u.service) for u in self.reading.unread if u.kind in _LISTINGS]
+        return read_backing(
+            (item.value for item in self.items if isinstance(item.value, Mapping)),
+            listed=self.options.listed
+            or any(key not in services or services[key].selector for key in keys),
+            has_nodes=bool(self.reading.nodes),
+        )
+
+    def _other_makers(self, index: int) -> list[Maker]:
+        """A workload of another kind; one whose template is no Pod's makes nothing."""
+        found = makers_of(index, without_nulls(self.items[index].value))
+        check = ObjectReading(lenient=True).check
+        return [maker for maker in found if check(maker[1], "Pod", index)]
 
     def _kind(self, item: Item, index: int) -> str:
         if isinstance(item.value, Problem):
             self.reading.problems.append(attrs.evolve(item.value, index=index))
+            self.reading.leave_out(item.value)
             return ""
         kind = read_kind(item.value)
         if isinstance(kind, Problem):
             self.reading.problems.append(identified(kind, item.value, index))
+            self.reading.leave_out(item.value)
             return ""
-        if not kind and not self._take_config(item.value, index):
+        if not kind and _has_template(item.value):
+            self.others.append(index)
+        elif not kind and not self._take_config(item.value, index):
             shown = printable(str(item.value.get("kind")), 80)
             self.ignored[shown] = self.ignored.get(shown, 0) + 1
         return kind
@@ -219,139 +264,6 @@ class _Assembly:
     def _has_both_families(self) -> bool:
         return len(self._node_families()) == 2
 
-    def _derive(
-        self,
-        endpoints: list[tuple[int, Any]],
-        pods: list[tuple[int, Any]],
-        workloads: list[tuple[int, Any]],
-    ) -> None:
-        have = {found.service_key for found in self.reading.slices.values()}
-        # kube-proxy never receives the endpoints of headless Services.
-        without = {
-            key: service
-            for key, service in self.reading.services.items()
-            if key not in have and not service.headless
-        }
-        if not without or not (endpoints or pods or workloads):
-            return
-        from nptables.sources.derived import slices_from_endpoints  # noqa: PLC0415 - seldom needed
-
-        for index, raw in endpoints:
-            service = without.pop(_key(raw), None)
-            if service is not None:
-                self._keep_slices(slices_from_endpoints(service, raw), index)
-        selecting = [service for service in without.values() if service.selector]
-        if selecting and (pods or workloads):
-            self._from_pods(selecting, pods, workloads)
-
-    def _from_pods(
-        self,
-        services: list[Service],
-        pods: list[tuple[int, Any]],
-        workloads: list[tuple[int, Any]],
-    ) -> None:
-        from nptables.sources.derived import has_address, slices_from_pods  # noqa: PLC0415
-
-        by_namespace: dict[str, list[tuple[int, Object]]] = {}
-        for index, raw in pods:
-            by_namespace.setdefault(_key(raw)[0], []).append((index, raw))
-        maker = self._maker(pods)
-        made: dict[int, list[Object]] = {}
-        for service in services:
-            selected = [
-                (index, pod)
-                for index, pod in by_namespace.get(service.namespace, ())
-                if _selects(service, pod.get("metadata") or {})
-            ]
-            taken = [pod for _, pod in selected]
-            if not any(has_address(pod) for pod in taken):
-                taken += self._made_up(service, selected, workloads, maker, made)
-            self._keep_slices(slices_from_pods(service, taken, self.reading.nodes), None)
-        self.previews += maker.made
-
-    def _maker(self, pods: list[tuple[int, Any]]) -> MadeUpPods:
-        from nptables.sources.derived import MadeUpPods  # noqa: PLC0415 - see above
-
-        maker = MadeUpPods(
-            self.reading.nodes,
-            {
-                _key(raw)[1]: raw
-                for _, raw in self._of("Node")
-                if _key(raw)[1] in self.reading.nodes
-            },
-        )
-        given = [e.address for s in self.reading.slices.values() for e in s.endpoints]
-        given += [a for node in self.reading.nodes.values() for _, a in node.addresses]
-        for _, raw in pods:
-            status = raw.get("status") or {}
-            given += [str(status.get("podIP") or "")]
-            given += [str((item or {}).get("ip") or "") for item in status.get("podIPs") or ()]
-        maker.reserve(given)
-        return maker
-
-    def _made_up(
-        self,
-        service: Service,
-        selected: list[tuple[int, Object]],
-        workloads: list[tuple[int, Any]],
-        maker: MadeUpPods,
-        made: dict[int, list[Object]],
-    ) -> list[Object]:
-        """Pods for what was never applied; each workload's are made once, whoever selects them."""
-        from nptables.sources.derived import is_never_applied  # noqa: PLC0415 - see above
-
-        found: list[Object] = []
-        for index, pod in selected:
-            if not is_never_applied(pod):
-                continue
-            if index not in made:
-                made[index] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
-            found += made[index]
-        for index, raw in workloads:
-            template = (raw.get("spec") or {}).get("template") or {}
-            if _key(raw)[0] != service.namespace or _is_owned(raw):
-                continue
-            if not _selects(service, template.get("metadata") or {}):
-                continue
-            if index not in made:
-                made[index] = self._replicas(raw, index, maker)
-            found += made[index]
-        return found
-
-    def _replicas(self, raw: Object, index: int, maker: MadeUpPods) -> list[Object]:
-        kind = str(raw["kind"])
-        if self._refused(kind, raw, index):
-            return []
-        pods = maker.replicas(kind, raw)
-        if isinstance(pods, Problem):
-            self.reading.problems.append(attrs.evolve(pods, index=index))
-            return []
-        return pods
-
-    def _refused(self, kind: str, raw: Object, index: int) -> bool:
-        if self.options.preview:
-            return False
-        namespace, name = _key(raw)
-        self.reading.problems.append(
-            Problem(
-                "has no address, and nothing is to be made up"
-                if kind == "Pod"
-                else "has no Pods with addresses, and nothing is to be made up",
-                hint="give its EndpointSlices, or Pods with a status",
-                kind=kind,
-                namespace=namespace,
-                name=name,
-                index=index,
-            )
-        )
-        return True
-
-    def _keep_slices(self, slices: Iterable[Object], index: int | None) -> None:
-        """Read derived slices; what they came from has been checked."""
-        reading = ObjectReading(lenient=True, slices=self.reading.slices)
-        for raw in slices:
-            reading.read_one(raw, -1 if index is None else index)
-
     def _place(self, problem: Problem) -> Problem:
         if problem.index is None or not 0 <= problem.index < len(self.items):
             return problem
@@ -380,18 +292,5 @@ def _same(one: Item, other: Item) -> bool:
     return isinstance(one.value, Mapping) and one.identity == other.identity
 
 
-def _key(raw: Object) -> Key:
-    metadata = raw.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
-
-
-def _selects(service: Service, metadata: Object) -> bool:
-    labels = metadata.get("labels") or {}
-    return all(labels.get(key) == value for key, value in service.selector.items())
-
-
-def _is_owned(raw: Object) -> bool:
-    """Whether something else, such as a Deployment, answers for a workload's Pods."""
-    owners = (raw.get("metadata") or {}).get("ownerReferences") or ()
-    return any(isinstance(owner, Mapping) and owner.get("controller") for owner in owners)
+def _has_template(raw: Object) -> bool:
+    return next(pod_templates(raw), None) is not None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.model import Cluster
+from nptables.model.kinds import is_empty_list
+from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
@@ -19,8 +23,10 @@ from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 
 # Above this, texts are not kept after loading only to tell lines later.
-_KEPT_TEXT = 16 * 1024 * 1024
+KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
+# Files that stand for their folder: kustomizations, and charts.
+HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
 
 
 @attrs.frozen
@@ -31,6 +37,10 @@ class Loaded:
     made up for objects that were never applied. `ignored` counts objects that decide no rule, by
     kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
+    `lenient` says whether the problems were got over. Where some of the input is no text of
+    objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
+    `name` is that of the set where a tree holds several, `templates` are the files of objects
+    that were left out because another program has to fill them in first.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -40,8 +50,20 @@ class Loaded:
     proxy_config: Mapping[str, Any] | None = None
     pods: tuple[Mapping[str, Any], ...] = ()
     lenient: bool = False
-    _usable: Cluster = attrs.field(factory=Cluster, repr=False)
+    name: str = ""
+    templates: tuple[str, ...] = ()
+    _cluster: Cluster = attrs.field(factory=Cluster, repr=False)
     _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def has_services(self) -> bool:
+        """Whether there is any Service, problems or not."""
+        return bool(self._cluster.services)
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a cluster: nothing is wrong, or a lenient reading got over it."""
+        return self.lenient or not self.problems
 
     @property
     def cluster(self) -> Cluster:
@@ -50,9 +72,9 @@ class Loaded:
         Raises InvalidInput where there are problems and the reading was not lenient: half a
         cluster is never mistaken for a whole one.
         """
-        if self.problems and not self.lenient:
+        if not self.usable:
             raise InvalidInput(self.problems)
-        return self._usable
+        return self._cluster
 
     def place(
         self, kind: str, namespace: str, name: str, path: Path = ()
@@ -62,11 +84,7 @@ class Loaded:
         Line and column are None where the input was so large that its text was not kept.
         `namespace` is empty for a Node.
         """
-        item = self._places.get((kind, namespace, name))
-        if item is None or item.document is None:
-            return None
-        found = item.place(Problem("", path=path))
-        return item.document.file, found.line, found.column
+        return _place_in(self._places, kind, namespace, name, path)
 
 
 def load(
@@ -80,7 +98,8 @@ def load(
     """The cluster that files describe.
 
     Args:
-        paths: YAML or JSON files, directories of them, or `-` for standard input.
+        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`), or
+            `-` for standard input.
         lenient: For objects as an API server stores them; what cannot be used is left out.
         preview: Make up what a server would give to objects that were never applied. Without,
             every such gap is a problem.
@@ -99,7 +118,19 @@ def load(
     options = Options(
         lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
     )
-    with _collector_paused():
+    if any(stands_for_a_tree(path) for path in paths):
+        from nptables.sources.sets import load_sets  # noqa: PLC0415 - the other way round
+
+        sets = load_sets(
+            *paths,
+            lenient=lenient,
+            preview=preview,
+            service_cidrs=service_cidrs,
+            node_port_range=node_port_range,
+            progress=progress,
+        )
+        return attrs.evolve(sets.only, notes=(*sets.words(), *sets.only.notes))
+    with collector_paused():
         return _load(paths, options, progress)
 
 
@@ -110,16 +141,21 @@ def load_objects(
     preview: bool = True,
     service_cidrs: Iterable[str] = SERVICE_CIDRS,
     node_port_range: str = NODE_PORT_RANGE,
+    listed: bool = False,
 ) -> Loaded:
     """The cluster that objects describe: mappings, Lists or models of the kubernetes client.
 
-    The same as `load`, for a program that has the objects already.
+    The same as `load`, for a program that has the objects already. `listed` says that they are all
+    that an API server has, so that a Service without an EndpointSlice has none.
     """
     options = Options(
-        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+        lenient=lenient,
+        preview=preview,
+        ranges=Ranges.parse(service_cidrs, node_port_range),
+        listed=listed,
     )
-    with _collector_paused():
-        return _finished([Item(value) for value in objects], [], [], options)
+    with collector_paused():
+        return finished([Item(value) for value in objects], [], [], options)
 
 
 def _load(
@@ -139,15 +175,16 @@ def _load(
         documents, wrong = parse_text(found, progress)
         problems.extend(wrong)
         kept += len(found.text)
-        notes.extend(_hints(found, documents))
+        notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
-    if not items and not problems:
-        problems.append(_nothing(names))
-    return _finished(items, problems, notes, options, files=names, with_places=kept <= _KEPT_TEXT)
+    if not problems and (empty := nothing_in(items, names)) is not None:
+        problems.append(empty)
+        items = []
+    return finished(items, problems, notes, options, files=names, with_places=kept <= KEPT_TEXT)
 
 
-def _finished(
+def finished(
     items: list[Item],
     problems: list[Problem],
     notes: list[str],
@@ -155,13 +192,35 @@ def _finished(
     *,
     files: Iterable[str] = (),
     with_places: bool = True,
+    name: str = "",
+    elsewhere: tuple[Workload, ...] = (),
+    lacking: str = "",
+    scattered: bool = False,
+    is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
+    """What comes of objects; `is_template` tells mistakes that another program's work would mend.
+
+    `elsewhere` are the workloads of the other sets of a tree, `lacking` says what of it was not
+    read, `scattered` that nothing but the tree holds its files together.
+    """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
     result = assemble(flat, options)
+    templates: list[str] = []
+    if is_template is not None and result.raw_problems:
+        unfilled = {
+            problem.index
+            for problem in result.raw_problems
+            if problem.index is not None and is_template(flat[problem.index], problem)
+        }
+        if unfilled:
+            templates = [flat[i].place(Problem("")).file or "" for i in sorted(unfilled)]
+            flat = [item for i, item in enumerate(flat) if i not in unfilled]
+            result = assemble(flat, options)
     found = [*problems, *result.problems]
     if any(problem.file for problem in found):
         found = _in_reading_order(found, files)
+    places = _places(flat) if with_places else {}
     return Loaded(
         problems=tuple(found),
         previews=tuple(result.previews),
@@ -169,10 +228,49 @@ def _finished(
         notes=tuple(notes),
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
-        lenient=options.lenient,
-        usable=result.cluster,
-        places=_places(flat) if with_places else {},
+        lenient=options.lenient and not problems,
+        name=name,
+        templates=tuple(templates),
+        cluster=_with_surroundings(
+            result.cluster,
+            place=partial(_place_in, places),
+            elsewhere=elsewhere,
+            scattered=scattered,
+            lacking=lacking or ("an object of it is a template" if templates else ""),
+        ),
+        places=places,
     )
+
+
+def _with_surroundings(cluster: Cluster, **known: Any) -> Cluster:
+    """The cluster whose backing knows the places of its objects, and what is beside the input."""
+    if cluster.backing is None:
+        return cluster
+    return attrs.evolve(cluster, backing=attrs.evolve(cluster.backing, **known))
+
+
+def _place_in(
+    places: Mapping[tuple[str, str, str], Item],
+    kind: str,
+    namespace: str,
+    name: str,
+    path: Path = (),
+) -> tuple[str, int | None, int | None] | None:
+    item = places.get((kind, namespace, name))
+    if item is None or item.document is None:
+        return None
+    found = item.place(Problem("", path=path))
+    return item.document.file, found.line, found.column
+
+
+def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart."""
+    text = os.fspath(path)
+    try:
+        named = pathlib.Path(text)
+        return bool(text) and (named.name in HEADS or named.is_dir())
+    except ValueError:  # a NUL character in the name
+        return False
 
 
 def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:
@@ -192,7 +290,8 @@ def _places(items: Iterable[Item]) -> dict[tuple[str, str, str], Item]:
     return found
 
 
-def _hints(source: Input, documents: list[Document]) -> Iterator[str]:
+def hints(source: Input, documents: list[Document]) -> Iterator[str]:
+    """What would make the reading of a file faster."""
     if len(source.text) > _LARGE_YAML and any(document.is_yaml for document in documents):
         megabytes = len(source.text) / 1e6
         yield (
@@ -201,17 +300,39 @@ def _hints(source: Input, documents: list[Document]) -> Iterator[str]:
         )
 
 
-def _nothing(names: list[str]) -> Problem:
+def nothing_in(items: list[Item], names: list[str]) -> Problem | None:
+    """The problem with an input that holds no object, or None; `names` are those of its files."""
+    if any(_holds_objects(item) for item in items):
+        return None
+    file = names[0] if len(names) == 1 else None
+    if items:
+        # An account that may not list Services gets the same, and all would look well.
+        return Problem(
+            "holds an empty list, so there is nothing to look at"
+            if file
+            else "the input holds empty lists only, so there is nothing to look at",
+            hint="an account without the right to read them may get it too: "
+            "try kubectl auth can-i list services -A",
+            file=file,
+        )
     return Problem(
         "there is no Kubernetes object in the input" if names else "there is no input",
         hint="a Service, EndpointSlice or Node as YAML or JSON",
-        file=names[0] if len(names) == 1 else None,
+        file=file,
     )
 
 
+def _holds_objects(item: Item) -> bool:
+    """Whether anything but empty lists is in it."""
+    return any(not is_empty_list(inner.value) for inner in item.flattened())
+
+
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A million new objects, none of them garbage: looking for some would double the time."""
+def collector_paused() -> Iterator[None]:
+    """Switch the garbage collector off for a while.
+
+    A million new objects, none of them garbage: looking for some would double the time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nptables.errors import KernelRefused
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of
@@ -65,6 +65,10 @@ class FakeKernel:
                 for name, t in self._tables.items()
             },
         )
+
+    def read_parts(self, owner: Ownership) -> Ruleset:  # noqa: ARG002 (as in Backend)
+        """The same: nothing keeps these tables from being read."""
+        return self.read()
 
     def commit(self, steps: Sequence[Step]) -> None:
         """Carry out steps; each is atomic. Raises KernelRefused."""

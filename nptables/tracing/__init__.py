@@ -3,6 +3,7 @@
 from nptables.tracing.ends import family_between, packet_between
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import read_sets
+from nptables.tracing.stops import missing_tables
 from nptables.tracing.telling import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.tracer import trace
 from nptables.tracing.walking import Step
@@ -16,6 +17,7 @@ __all__ = [
     "Trace",
     "Verdict",
     "family_between",
+    "missing_tables",
     "packet_between",
     "read_sets",
     "trace",

@@ -20,6 +20,8 @@ from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
 from nptables.tracing.packet import Origin, Packet
+from nptables.tracing.surroundings.addressing import Address, Somewhere, family_of
+from nptables.tracing.surroundings.network import Network
 
 SOURCES = "an address, outside, node, a node's name, or pod:NAMESPACE/NAME"
 DESTINATIONS = (
@@ -102,9 +104,9 @@ class _Ends:
                 _wrong(f"which port of pod {printable(rest, 80)}?", "pod:NAMESPACE/NAME:PORT")
             return self._packet(self._pod(name, self.family).address, port, protocol)
         if kind == "node" and colon:
-            return self._packet(self.node.address(self.family), rest, protocol)
+            return self._packet(self._address_of(self.node), rest, protocol)
         if kind in self.cluster.nodes and colon:
-            return self._packet(self.cluster.nodes[kind].address(self.family), rest, protocol)
+            return self._packet(self._address_of(self.cluster.nodes[kind]), rest, protocol)
         return self._to_address(end, protocol)
 
     def _protocol_behind(self, text: str) -> tuple[str, str]:
@@ -126,15 +128,18 @@ class _Ends:
             _wrong(f'"{printable(end, 80)}" is not a destination', hint)
         return self._packet(address, port, protocol)
 
-    def _packet(self, address: str, port_text: str, protocol: str) -> Packet:
+    def _address_of(self, node: Node) -> Address:
+        return Network(node, self.family, self.cluster).usual_address()
+
+    def _packet(self, address: Address, port_text: str, protocol: str) -> Packet:
         port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
         if not 0 < port < 65536 or len(port_text) > 5:
             _wrong(f'"{printable(port_text, 40)}" is not a port', "a number from 1 to 65535")
         return Packet(address, port, protocol or self._protocol_at(address, port))
 
-    def _protocol_at(self, address: str, port: int) -> str:
+    def _protocol_at(self, address: Address, port: int) -> str:
         """The protocol that the only Service at an address and port has, else TCP."""
-        family = Family.of(address)
+        family = family_of(address)
         protocols = {
             candidate.protocol
             for service in self.cluster.services.values()
@@ -144,7 +149,9 @@ class _Ends:
         }
         return protocols.pop() if len(protocols) == 1 else "TCP"
 
-    def _is_node_address(self, address: str) -> bool:
+    def _is_node_address(self, address: Address) -> bool:
+        if isinstance(address, Somewhere):
+            return bool(address.node)
         nodes = (self.node, *self.cluster.nodes.values())
         return address.startswith("127.") or any(
             address == known for node in nodes for _, known in node.addresses
@@ -167,8 +174,7 @@ class _Ends:
         return Packet(address, port.port, port.protocol)
 
     def _to_node_port(self, text: str, protocol: str) -> Packet:
-        address = self.node.address(self.family)
-        return self._packet(address, text, protocol)
+        return self._packet(self._address_of(self.node), text, protocol)
 
     def _pod(self, text: str, family: Family) -> Endpoint:
         wanted = "/".join(_split_key(text))

@@ -67,10 +67,22 @@ class Services:
         """The frontends at an address and port; node ports of that number come last."""
         wanted = protocol.upper()
         found: list[Frontend] = []
-        if isinstance(destination, str) and port is not None:
+        if port is None:
+            return found
+        if isinstance(destination, str):
             found += self._frontends.get((destination, wanted, port), ())
+        if isinstance(destination, str) or destination.node:
             found += self._frontends.get(("", wanted, port), ())
         return found
+
+    def node_ports(self) -> list[tuple[int, str, str]]:
+        """The node ports that there are: number, protocol and service port."""
+        return [
+            (number, protocol, str(frontend.name))
+            for (address, protocol, number), found in self._frontends.items()
+            for frontend in found
+            if not address
+        ]
 
     def is_endpoint(self, address: str, port: int | None, protocol: str) -> bool:
         """Whether a slice has an endpoint there."""

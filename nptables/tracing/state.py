@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nptables.tracing.surroundings.addressing import Address, Net
 
 ONE = Fraction(1)
+TEMPLATE = "TEMPLATE"
 
 
 class State(NamedTuple):
@@ -22,8 +23,9 @@ class State(NamedTuple):
 
     Interfaces are names, empty where there is none (in OUTPUT nothing came in), None where it
     is not known which. A port is None where it is not known or does not exist. `tracking` is
-    NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED; `dnat` and `snat` tell that the
-    connection's destination or source has been translated.
+    NEW, ESTABLISHED, RELATED, INVALID (also before connection tracking has seen it), UNTRACKED,
+    or TEMPLATE for one that target CT has given an entry until it is tracked; `dnat` and `snat`
+    tell that the connection's destination or source has been changed, None where that is open.
     """
 
     source: Address
@@ -34,9 +36,14 @@ class State(NamedTuple):
     out_interface: str | None
     mark: int = 0
     connection_mark: int = 0
-    tracking: str = "NEW"
-    dnat: bool = False
-    snat: bool = False
+    tracking: str = "INVALID"
+    dnat: bool | None = False
+    snat: bool | None = False
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether connection tracking has an entry for the packet."""
+        return self.tracking not in ("INVALID", "UNTRACKED")
 
 
 class World:
@@ -114,10 +121,13 @@ def split(weights: Weights, question: int, *, fresh: bool) -> tuple[Weights, Wei
     no: dict[World, Fraction] = {}
     for world, weight in weights.items():
         known = None if fresh else world.known(question)
-        if known is not False:
-            yes[world if known else world.with_answer(question, answer=True)] = weight
-        if known is not True:
-            no[world.with_answer(question, answer=False) if known is None else world] = weight
+        for answer, side in ((True, yes), (False, no)):
+            if known is None:
+                # Some of the weight may have been in this world already.
+                answered = world.with_answer(question, answer=answer)
+                side[answered] = side.get(answered, Fraction(0)) + weight
+            elif known is answer:
+                side[world] = side.get(world, Fraction(0)) + weight
     return yes, no
 
 
@@ -132,6 +142,13 @@ def _forget_idle_questions(total: dict[World, Fraction], world: World) -> None:
         total[world] = total.get(world, Fraction(0)) + weight
 
 
+class Check(NamedTuple):
+    """A command that answers a question, and the node to run it on."""
+
+    node: str
+    command: str
+
+
 class Questions:
     """The questions of a trace, numbered in the order in which they came up."""
 
@@ -139,6 +156,9 @@ class Questions:
         self._numbers: dict[Hashable, int] = {}
         self.texts: list[tuple[str, str]] = []
         self.about: list[tuple[Hashable, Net] | None] = []
+        self.checks: list[Check | None] = []
+        # Those about the order in which backends are asked: of no interest where both agree.
+        self.orders: set[int] = set()
 
     def number(
         self,
@@ -146,11 +166,13 @@ class Questions:
         text: str,
         otherwise: str,
         about: tuple[Hashable, Net] | None = None,
+        check: Check | None = None,
     ) -> tuple[int, bool]:
         """The number of a question, and whether it is asked for the first time.
 
         `text` says what is so where the answer is yes, `otherwise` where it is no. A question
         `about` whose address is in which network settles some others about the same address.
+        `check` is a command that answers it.
         """
         found = self._numbers.get(key)
         if found is not None:
@@ -158,6 +180,7 @@ class Questions:
         self._numbers[key] = number = len(self.texts)
         self.texts.append((text, otherwise))
         self.about.append(about)
+        self.checks.append(check)
         return number, True
 
     def follows(self, question: int, answered: Mapping[int, bool]) -> bool | None:
@@ -206,10 +229,11 @@ class Flow(NamedTuple):
 
 
 Flows = dict[State, Flow]
+Key = TypeVar("Key", bound=Hashable)
 
 
-def add(flows: Flows, state: State, flow: Flow) -> None:
-    """Let more possibilities into a state."""
+def add(flows: dict[Key, Flow], state: Key, flow: Flow) -> None:
+    """Let more possibilities into a state, or what else flows are told apart by."""
     before = flows.get(state)
     if before is not None:
         flow = Flow(merged(before.weights, flow.weights), before.trail)

@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 
 from nptables.family import Family
+from nptables.iptables.dumps import LEGACY
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.surroundings import Address, Network
-from nptables.tracing.walking.rulebook import Rulebook, rulebook_of
-from nptables.translation import translate
+from nptables.tracing.walking.rulebook import Rulebook, Rules, rulebooks_of
+from nptables.translation import Translation, translate
+
+# kube-proxy cannot do without them.
+_NEEDED = ("nat", "filter")
+
+
+def missing_tables(rules: Rules) -> frozenset[str]:
+    """The tables that kube-proxy uses and the dump of a node, or of each backend, does not have.
+
+    The node may have them all the same: one table is what `iptables-save -t` prints, and what
+    people paste.
+    """
+    rulesets = (rules,) if isinstance(rules, Ruleset) else rules
+    return frozenset(_NEEDED).difference(*(ruleset.tables for ruleset in rulesets))
 
 
 @attrs.frozen
 class Stop:
-    """A node that can be followed: what it knows of the network, and its rules."""
+    """A node that can be followed: what it knows of the network, and its rules.
+
+    `books` has the rules of each backend. `unread` is one whose tables hold rules that are not
+    among them, if there is such. `unknown_tables` names the tables of which nobody knows what is
+    in them, whatever the rules say. The rules are `supposed` where they are those that the
+    cluster makes, while those of other nodes are really there.
+    """
 
     network: Network
-    book: Rulebook
+    books: tuple[Rulebook, ...]
+    unread: str = ""
+    unknown_tables: frozenset[str] = frozenset()
+    supposed: bool = False
 
 
 class Stops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
-    What is made for them is kept with the rules of the first.
+    `unknown_tables` are by the name of the node. What is made for the nodes is kept with the
+    rules of the first.
     """
 
     def __init__(
         self,
-        ruleset: Ruleset,
+        rules: Rules,
         node: Node,
         cluster: Cluster | None,
         config: ProxyConfig,
-        others: Mapping[str, tuple[Node, Ruleset]],
+        others: Mapping[str, tuple[Node, Rules]],
+        unread: str = "",
+        unknown_tables: Mapping[str, Collection[str]] | None = None,
     ) -> None:
-        self._family: Family = ruleset.family
+        books = rulebooks_of(rules)
+        self._book = books[0]
+        self._family: Family = self._book.family
         self._cluster = cluster
         self._config = config
         self._others = others
-        self._book = rulebook_of(ruleset)
-        self.home = Stop(self._network(node), self._book)
+        self._unknown_tables = unknown_tables or {}
+        # Whether the rules of the first node are those that a cluster makes for it.
+        self.made = isinstance(self._book.ruleset, Translation)
+        self.home = self._stop(node, books, unread)
         self.services: Services | None = (
             services_of(self._book, cluster) if cluster is not None else None
         )
@@ -54,15 +84,20 @@ class Stops:
         if name == self.home.network.node.name:
             return self.home
         if name in self._others:
-            node, ruleset = self._others[name]
-            return Stop(self._network(node), rulebook_of(ruleset))
+            node, rules = self._others[name]
+            return self._stop(node, rulebooks_of(rules))
         if self._cluster is None or self.services is None:
             return None
         known = self._cluster.nodes.get(name)
         if known is None:
             return None
-        rules = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
-        return Stop(self._network(known), rules)
+        book = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
+        return Stop(self._network(known), (book,), supposed=not self.made)
+
+    def _stop(self, node: Node, books: tuple[Rulebook, ...], unread: str = "") -> Stop:
+        """A node whose rules are given."""
+        unknown = frozenset(self._unknown_tables.get(node.name, ()))
+        return Stop(self._network(node), books, unread or _left_out(books), unknown)
 
     def _network(self, node: Node) -> Network:
         """The network of a node, kept with the ruleset as long as node and cluster are the same."""
@@ -100,3 +135,8 @@ class Stops:
         book = Rulebook(translate(part, node, self._config, self._family))
         self._book.extra[str(key)] = (cluster, self._config, book)
         return book
+
+
+def _left_out(books: tuple[Rulebook, ...]) -> str:
+    """The backend that the only dump of a node says it leaves out."""
+    return LEGACY if len(books) == 1 and books[0].ruleset.remarks.legacy_left_out else ""

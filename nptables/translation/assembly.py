@@ -16,9 +16,9 @@ from nptables.model.kubeproxy.seeing import BREAKS_RESTORE
 from nptables.translation.chains import ServicePortName
 from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
-from nptables.translation.context import Context, make_context
-from nptables.translation.explanation.decision import Decision, Notice, has_rules
-from nptables.translation.explanation.origin import Origin, fixed_origin, port_origin
+from nptables.translation.context import NO_NETWORKS, Context, make_context
+from nptables.translation.explanation.decision import Decision, Notice, has_rules, unknown_reason
+from nptables.translation.explanation.origin import Origin, PortOrigins, fixed_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.selection import Selection, known_endpoints
@@ -46,6 +46,11 @@ class Translation(Ruleset):
         """What is odd about the input: what was left out, collisions, an unknown node name."""
         notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
         notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
+        notices += [
+            Notice(reason.code, "/".join(key), f"{reason}; its rules may be others")
+            for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
+            if (reason := unknown_reason(self.cluster.services[key], self.cluster)) is not None
+        ]
         notices += [
             Notice("collision", str(collision.ports[0]), str(collision))
             for collision in self.collisions
@@ -90,25 +95,31 @@ class Translation(Ruleset):
 
     def origin(self, table: str, line: str) -> Origin | None:
         """What made a line of a table; None for a line that is not in this ruleset."""
-        if line not in self.lines(table, chain_of(line)):
-            return None
         chain = chain_of(line)
+        return self.origin_in(table, chain, line) if line in self.lines(table, chain) else None
+
+    def origin_in(self, table: str, chain: str, line: str) -> Origin:
+        """What made a line that stands in that chain: for whoever goes through all of them."""
         owner = self._owner_of_chain.get(chain) if table == "nat" else None
         owner = owner or self._owner_of_line.get((table, line))
         if owner is None:
             return fixed_origin(line)
-        service = self.cluster.services[owner.name.namespace, owner.name.name]
-        position = next(
-            index
-            for index, port in enumerate(service.ports)
-            if (port.name, port.protocol) == (owner.name.port, owner.name.protocol)
-        )
-        return port_origin(line, owner, service, position, self.family)
+        origins = self._origins_of_port.get(owner.name)
+        if origins is None:
+            service = self.cluster.services[owner.name.namespace, owner.name.name]
+            origins = PortOrigins.of(owner, service, self.family)
+            self._origins_of_port[owner.name] = origins
+        return origins.origin(line)
 
     def owner_of_chain(self, chain: str) -> ServicePortName | None:
         """The service port that a chain of the nat table belongs to, if it belongs to one."""
         rules = self._owner_of_chain.get(chain)
         return None if rules is None else rules.name
+
+    @cached_property
+    def _origins_of_port(self) -> dict[ServicePortName, PortOrigins]:
+        """What `origin` has worked out so far: asked line by line, it would hash it each time."""
+        return {}
 
     @cached_property
     def _owner_of_chain(self) -> dict[str, PortRules]:
@@ -143,7 +154,7 @@ def _node_port_notices(context: Context) -> list[Notice]:
     """What is odd about the addresses that node ports answer on."""
     if context.all_addresses or context.node_port_addresses:
         return []
-    networks = ", ".join(context.node_port_networks) or "none that this version looks at"
+    networks = ", ".join(context.node_port_networks) or NO_NETWORKS
     text = f"no address of {context.node_name} is in nodePortAddresses ({networks})"
     return [Notice("no-node-port-address", "", f"{text}: node ports answer nowhere")]
 

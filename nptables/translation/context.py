@@ -15,6 +15,8 @@ from nptables.model.node import UNSPECIFIED
 from nptables.model.service import Service, zero_network
 
 LOOPBACK_NETWORK = "127.0.0.0/8"
+# What to say where nodePortAddresses are given and a version of kube-proxy heeds none of them.
+NO_NETWORKS = "none that this version of kube-proxy looks at"
 
 
 @attrs.frozen
@@ -79,7 +81,7 @@ class Context:
             return None
         if self.has(known.HINTS_WITHOUT_ANNOTATION):
             return self.zone
-        heeded = service.hints_annotation not in ("", "Disabled", "disabled")
+        heeded = service.topology_mode not in ("", "Disabled", "disabled")
         return self.zone if heeded else None
 
     @property
@@ -111,9 +113,7 @@ def make_context(node: Node, config: ProxyConfig, family: Family) -> Context:
         masquerade_all=config.masquerade_all,
         masquerade_mark=config.masquerade_mark,
         random_fully=node.facts.random_fully,
-        allow_external_ips=(
-            config.allow_service_external_ips or not config.has(known.EXTERNAL_IPS_GATE)
-        ),
+        allow_external_ips=config.serves_external_ips,
         localhost_node_ports=(
             config.localhost_node_ports and family is Family.IPV4 and _has_loopback(networks)
         ),

@@ -7,6 +7,7 @@ import re
 import attrs
 
 from nptables.iptables.ownership import Ownership
+from nptables.iptables.ruleset import Ruleset
 from nptables.translation import chains
 from nptables.translation.context import Context
 from nptables.translation.fixed import JUMPS, firewall_lines
@@ -46,6 +47,12 @@ def ownership(context: Context | None = None) -> Ownership:
     )
 
 
+def holds_service_chains(ruleset: Ruleset) -> bool:
+    """Whether a ruleset has chains of service ports."""
+    table = ruleset.tables.get("nat")
+    return table is not None and any(map(_HASHED.fullmatch, (*table.chains, *table.unread)))
+
+
 def cleanup_ownership() -> Ownership:
     """What goes when a node is handed back: everything of kube-proxy's, canaries too.
 
@@ -64,3 +71,9 @@ def cleanup_ownership() -> Ownership:
         },
         lent={"nat": frozenset({chains.MARK_MASQ})},
     )
+
+
+def ever_owned() -> Ownership:
+    """All that may be kube-proxy's or ours on a node: what has to be looked at there."""
+    own = ownership()
+    return attrs.evolve(cleanup_ownership(), jumps=own.jumps, ensured=own.ensured)

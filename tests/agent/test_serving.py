@@ -11,7 +11,7 @@ import pytest
 from nptables.agent.core.health import Health
 from nptables.agent.core.picture import Picture
 from nptables.agent.serving import StatusSocket, ask_status
-from nptables.agent.serving.answers import healthz, livez
+from nptables.agent.serving.answers import healthz, livez, readyz
 from nptables.agent.serving.configz import document
 from nptables.agent.serving.status import NotRunning
 from nptables.model import Cluster, ProxyConfig
@@ -50,6 +50,15 @@ def test_livez_does_not_care_for_the_node() -> None:
     answer = livez(healthy=False, updated=THEN, now=NOW)
     assert answer.status == 503
     assert json.loads(answer.body) == {"lastUpdated": THEN, "currentTime": NOW}
+
+
+@pytest.mark.parametrize(
+    ("healthy", "synced", "status"), [(True, True, 200), (True, False, 503), (False, True, 503)]
+)
+def test_readyz_waits_for_the_first_sync(*, healthy: bool, synced: bool, status: int) -> None:
+    answer = readyz(healthy=healthy, synced=synced)
+    assert answer.status == status
+    assert json.loads(answer.body) == {"synced": synced}
 
 
 def test_health_fails_when_a_change_waits_longer_than_the_timeout() -> None:

@@ -140,7 +140,7 @@ def test_a_named_target_port_that_no_pod_has_is_found() -> None:
     objects = [*NODES, service(ports=ports, selector={"app": "web"}), endpoint_slice(*ON_BOTH)]
 
     assert found(objects, pods=[pod])["NPT106"] == (
-        'no Pod has a TCP port named "web"; they have http/TCP'
+        'no Pod has a TCP port named "web"; they have http (8080/TCP)'
     )
     assert "NPT106" not in found(objects)
 

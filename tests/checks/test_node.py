@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
-from nptables.checks import NodeState, check_node
+from nptables.checks import Bridge, NodeState, check_node
+from nptables.translation.flows import Flow
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
 
 CONFIG = ProxyConfig(cluster_cidrs=("10.244.0.0/16",))
@@ -89,6 +92,19 @@ def test_a_loose_filter_on_all_makes_the_strict_one_of_an_interface_loose() -> N
     assert codes(settings=settings) == {}
 
 
+def test_what_the_other_backend_drops_is_found() -> None:
+    """A packet passes its tables as well, before or after ours."""
+    text = "*filter\n:FORWARD DROP [0:0]\n:X - [0:0]\n-A FORWARD -s 10.0.0.0/8 -j DROP\nCOMMIT\n"
+    beside = attrs.evolve(Ruleset.from_save(text), backend="nft")
+
+    found = codes(beside=beside)
+
+    assert found == {
+        "NPT501": "the IPv4 policy of filter FORWARD is DROP in the nft tables",
+        "NPT502": "filter: -A FORWARD -s 10.0.0.0/8 -j DROP in the nft tables",
+    }
+
+
 def test_others_beside_us_are_found() -> None:
     found = codes(
         other_rules=("the nft tables hold rules too",),
@@ -97,3 +113,104 @@ def test_others_beside_us_are_found() -> None:
     )
 
     assert sorted(found) == ["NPT503", "NPT504", "NPT512"]
+
+
+def test_a_rule_that_drops_everything_in_a_shared_chain_is_an_error() -> None:
+    rule = '-A KUBE-FIREWALL -m comment --comment "dropping marked packets" -j DROP'
+
+    def broken(text: str) -> str:
+        return text.replace("-A KUBE-FIREWALL", f"{rule}\n-A KUBE-FIREWALL", 1)
+
+    # The chain is the kubelet's too, so its rules are no difference and no drift.
+    assert codes(broken) == {"NPT513": f"IPv4 filter KUBE-FIREWALL: it drops every packet: {rule}"}
+
+
+def test_a_family_without_services_needs_no_forwarding() -> None:
+    cluster = Cluster.from_objects([*NODES, service(), endpoint_slice(*ON_BOTH)])
+    desired = translate(cluster, cluster.node("node2"), CONFIG, Family.IPV6)
+    dump = desired.to_save().replace(":FORWARD ACCEPT", ":FORWARD DROP")
+    plan = diff(Ruleset.from_save(dump, family=Family.IPV6), desired)
+    state = NodeState("node2", plan, {"net/ipv6/conf/all/forwarding": "0"})
+
+    assert check_node(state, CONFIG, desired.context) == []
+
+
+def test_a_chain_that_an_older_kube_proxy_never_made_lacks_no_jump() -> None:
+    def older(text: str) -> str:
+        return "".join(
+            line for line in text.splitlines(keepends=True) if "KUBE-PROXY-FIREWALL" not in line
+        )
+
+    assert codes(older) == {"NPT511": "IPv4 filter differs in KUBE-PROXY-FIREWALL"}
+
+
+def test_nothing_is_stale_or_different_where_endpoints_were_not_read() -> None:
+    unread = endpoint_slice({"addresses": ["10.244.1.256"]})
+    unread["metadata"]["name"] = "web-2"
+    whole = Cluster.from_objects([*NODES, service(), endpoint_slice(*ON_BOTH)])
+    part = Cluster.from_objects([*NODES, service(), unread], lenient=True)
+    node = whole.node("node2")
+    current = translate(whole, node, CONFIG, Family.IPV4)
+    flows = (Flow(("10.96.0.10", 80), ("10.244.1.5", 8080)),)
+    desired = translate(part, node, CONFIG, Family.IPV4)
+
+    plan = diff(Ruleset.from_save(current.to_save()), desired)
+
+    assert plan
+    assert check_node(NodeState("node2", plan, flows=flows), CONFIG, desired.context) == []
+
+
+def udp(number: int, answers: tuple[str, int]) -> Flow:
+    return Flow(("10.96.0.10", 53), answers, (f"10.244.9.{number}", 40000))
+
+
+def connections(*flows: Flow) -> list[str]:
+    ports = [{"name": "http", "port": 53, "nodePort": 30053, "protocol": "UDP"}]
+    slices = endpoint_slice(*ON_BOTH, ports=[{"name": "http", "port": 8053, "protocol": "UDP"}])
+    cluster = Cluster.from_objects([*NODES, service(ports=ports), slices])
+    desired = translate(cluster, cluster.node("node2"), CONFIG, Family.IPV4)
+    plan = diff(Ruleset.from_save(desired.to_save()), desired)
+    found = check_node(NodeState("node2", plan, flows=flows), CONFIG, desired.context)
+    return [f"{finding.what.code} {finding.message}" for finding in found]
+
+
+def test_connections_to_an_endpoint_that_is_gone_are_found_together() -> None:
+    alive, gone = ("10.244.1.5", 8053), ("10.244.1.4", 8053)
+
+    assert connections(udp(1, alive)) == []
+    (found,) = connections(udp(1, gone), udp(2, alive), udp(3, gone))
+    assert found == (
+        "NPT514 UDP from 10.244.9.1:40000, 10.244.9.3:40000 to 10.96.0.10:53 goes to "
+        "10.244.1.4:8053, which is no endpoint any more"
+    )
+
+
+def test_a_connection_through_a_node_port_counts_on_addresses_of_the_node() -> None:
+    gone = ("10.244.1.4", 8053)
+    here, elsewhere = Flow(("192.168.0.12", 30053), gone), Flow(("192.168.0.77", 30053), gone)
+
+    assert len(connections(here)) == 1
+    assert connections(elsewhere) == []
+
+
+def test_a_bridge_with_endpoints_needs_hairpin_mode() -> None:
+    def found(network: str, *off: str) -> dict[str, str]:
+        return codes(bridges=(Bridge("cni0", (network,), off),))
+
+    assert found("10.244.1.0/24", "veth1", "veth2") == {
+        "NPT515": "hairpin mode is off on veth1, veth2 of the bridge cni0"
+    }
+    assert found("10.244.1.0/24") == {}
+    # docker0 and the like have no endpoint behind them.
+    assert found("172.17.0.0/16", "veth1") == {}
+
+
+def test_the_worst_findings_come_first() -> None:
+    found = codes(
+        lambda text: text.replace(":FORWARD ACCEPT", ":FORWARD DROP"),
+        settings={"net/ipv4/ip_forward": "0"},
+        kube_proxy="kube-proxy runs as process 7",
+    )
+
+    # An error, a warning, an info; by code it would be 501, 505, 512.
+    assert list(found) == ["NPT505", "NPT501", "NPT512"]

@@ -231,6 +231,87 @@ def test_a_dump_of_another_version_is_told_from_drift(
     assert run(capfd, *words, "--kube-proxy-version", "1.27")[:2] == (0, "")
 
 
+def test_two_inputs_are_compared_for_one_kube_proxy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One without the Node is no newer: 1.36 would heed the hints for nodes, 1.30 does not."""
+    here, web, slices = objects("v1.30.4")
+    for number, each in enumerate(slices["endpoints"], 1):
+        each["hints"] = {"forNodes": [{"name": f"node{number}"}]}
+    paths = []
+    for name, items in (("with", [here, web, slices]), ("without", [web, slices])):
+        (tmp_path / name).mkdir()
+        paths.append(written(tmp_path / name, items))
+
+    code, out, err = run(capfd, "diff", *paths)
+
+    assert (code, out) == (0, "")
+    assert err.count(NOTE) == 1
+    assert f"{NOTE} 1.30: Node node1 has kubeletVersion v1.30.4" in err
+
+
+@pytest.mark.parametrize("option", ["--snapshot", "--current"])
+def test_check_says_of_drift_whose_rules_it_looks_like(
+    option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scenario = recordings("1.27")["source-ranges-node-inside"].scenario
+    dump, config, facts = (tmp_path / name for name in ("dump", "config.json", "facts.json"))
+    dump.write_text(scenario.dumps["IPV4"])
+    config.write_text(json.dumps(scenario.config))
+    facts.write_text(json.dumps(scenario.facts))
+    words = ["check", written(tmp_path, scenario.objects), "--lenient", option, str(dump)]
+    words += ["--config", str(config), "--facts", str(facts), "--select", "NPT5", "-o", "json"]
+
+    code, out, _ = run(capfd, *words)
+
+    (found,) = json.loads(out)["findings"]
+    assert (code, found["code"]) == (1, "NPT511")
+    assert found["message"].endswith(
+        " (this looks like kube-proxy 1.27; with --kube-proxy-version 1.27 nothing differs)"
+    )
+    assert run(capfd, *words, "--kube-proxy-version", "1.27")[0] == 0
+
+
+def test_facts_that_a_version_does_not_heed_are_not_said_to_be_taken(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """1.30 counts no packets: that the dump has counters tells of a newer one."""
+    scenario = recordings("1.36")["nfacct-localhost-on"].scenario
+    dump, config = tmp_path / "dump", tmp_path / "config.json"
+    dump.write_text(scenario.dumps["IPV4"])
+    config.write_text(json.dumps(scenario.config))
+    words = ["diff", written(tmp_path, scenario.objects), "--lenient", "--snapshot", str(dump)]
+    words += ["--config", str(config), "--kube-proxy-version"]
+
+    code, _, err = run(capfd, *words, "1.30")
+
+    assert (code, "taken from the dump" in err) == (1, False)
+    assert "note: this looks like kube-proxy 1.31 to 1.36; " in err
+    code, _, err = run(capfd, *words, "1.31")
+    assert (code, "taken from the dump, which shows it: nfacct: true" in err) == (0, True)
+
+
+def test_check_makes_external_ips_of_a_version_that_has_no_gate_for_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+                "kind": "KubeProxyConfiguration",
+                "featureGates": {"AllowServiceExternalIPs": False},
+            }
+        )
+    )
+    here, web, slices = objects()
+    web["spec"]["externalIPs"] = ["192.168.0.1"]
+    words = ["check", written(tmp_path, [here, web, slices]), "--config", str(config)]
+    words += ["--select", "external-ip-of-node", "--kube-proxy-version"]
+
+    assert [run(capfd, *words, version)[0] for version in ("1.35", "1.36")] == [1, 0]
+
+
 def test_a_trace_in_a_snapshot_has_the_old_name_too(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

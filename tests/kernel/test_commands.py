@@ -558,3 +558,76 @@ def test_nft_needs_no_lock_file_and_applies_on_a_full_disk(nft_node: Node, web: 
     nft_node.netns.run([*shell, *LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", "nft"])
 
     assert "nat KUBE-SERVICES" in ours(nft_node.read())
+
+
+@pytest.mark.parametrize(
+    ("redirection", "codes"),
+    [
+        ("| head -1 >/dev/null", [1, 1, 1]),
+        (">/dev/full", [3, 3, 3]),
+        (">&-", [3, 3, 3]),
+        ("2>&-", [1, 1, 1]),
+    ],
+)
+def test_what_a_node_was_found_to_differ_in_is_the_code_although_nobody_reads_it(
+    nft_node: Node, web: Path, redirection: str, codes: list[int]
+) -> None:
+    nft_node.apply(web, "-4")
+    python = " ".join(LIBRARY)
+    runs = (
+        f"{python} {command} {redirection}; printf '%s ' ${{PIPESTATUS[0]}} >&3"
+        for command in (
+            "cleanup --dry-run -4",
+            f"diff {web.parent}/other.json --live -4",
+            f"apply {web.parent}/other.json --dry-run --no-prepare -4",
+        )
+    )
+    manifest(web.parent / "other.json", [service(3)])
+
+    done = nft_node.netns.run(["bash", "-c", f"{{ {'; '.join(runs)}; }} 3>{web.parent}/codes"])
+
+    assert [int(code) for code in (web.parent / "codes").read_text().split()] == codes
+    assert "internal error" not in done.stderr
+
+
+ELSEWHERE = "the node's rules look made with another configuration, one with "
+
+
+def test_a_dump_right_after_apply_shows_no_drift_on_any_machine(
+    node: Node, web: Path, tmp_path: Path
+) -> None:
+    node.nptables("apply", web, "--backend", node.netns.backend)
+
+    for option, family in (("-4", "IPV4"), ("-6", "IPV6")):
+        dump = tmp_path / family
+        dump.write_text(node.netns.run([node.netns.program(family, "save")]).stdout)
+        done = node.nptables("diff", web, "--current", dump, option)
+
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_live_comparison_names_the_configuration_that_the_node_was_made_with(
+    node: Node, web: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "iptables: {masqueradeAll: true, masqueradeBit: 5}\n"
+    )
+    node.apply(web, "--config", str(config))
+    live = ("diff", web, "--live", "--backend", node.netns.backend)
+
+    without, given = node.nptables(*live, check=False), node.nptables(*live, "--config", config)
+
+    assert (without.returncode, given.returncode) == (1, 0)
+    fields = "iptables.masqueradeBit: 5, iptables.masqueradeAll: true"
+    assert f"warning: {ELSEWHERE}{fields}: give the node's own with --config\n" in without.stderr
+    assert ELSEWHERE not in given.stderr
+
+
+def test_apply_names_services_whose_endpoints_were_left_out(nft_node: Node) -> None:
+    """Their rules lack those endpoints, and refuse where there are no others."""
+    case = Path("fixtures/cases/old-objects/cluster.yaml").resolve()
+    done = nft_node.apply(case, "--lenient", "--dry-run", "-4", check=False)
+    assert done.returncode == 1
+    assert "warning: web/shop: not all endpoints are known: EndpointSlice web/shop-x" in done.stderr

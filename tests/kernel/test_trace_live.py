@@ -38,10 +38,11 @@ def node1(netns: Namespace) -> Namespace:
     return netns
 
 
-def trace_live(netns: Namespace) -> subprocess.CompletedProcess[str]:
+def trace_live(netns: Namespace, *more: str) -> subprocess.CompletedProcess[str]:
     ends = ("--from", "192.168.0.99", "--to", "192.168.0.11:30080")
     version = ("--kube-proxy-version", "1.36")
-    return nptables(netns, "trace", TUTORIAL, "--node", "node1", "--live", *version, *ends)
+    words = ("trace", TUTORIAL, "--node", "node1", "--live", *version, *ends, *more)
+    return nptables(netns, *words)
 
 
 def test_a_live_trace_follows_the_rules_in_the_kernel(node1: Namespace) -> None:
@@ -60,16 +61,47 @@ def test_a_live_trace_follows_the_rules_in_the_kernel(node1: Namespace) -> None:
 
 
 def test_a_live_trace_says_which_rules_it_cannot_see(node1: Namespace) -> None:
-    requires(OTHER[node1.backend])
-    node1.run([f"iptables-{OTHER[node1.backend]}", "-w", "60", "-A", "FORWARD", "-j", "DROP"])
     node1.run(["nft", "add table inet fw"])
     node1.run(["nft", "add chain inet fw in { type filter hook input priority 0; }"])
 
     done = trace_live(node1)
 
-    assert f"the {OTHER[node1.backend]} tables hold rules too" in done.stderr
-    assert "filter FORWARD" in done.stderr
     assert "nft table inet fw has chains of its own at input" in done.stderr
+
+
+def test_a_live_trace_follows_the_rules_of_both_backends(node1: Namespace) -> None:
+    """Also where both hold rules for Services, between which nobody can choose."""
+    other = OTHER[node1.backend]
+    requires(other)
+    node1.run(["ip", "route", "add", "10.233.64.0/24", "dev", "eth0"])
+    rendered = nptables(node1, "render", TUTORIAL, "--node", "node1").stdout
+    node1.run([f"iptables-{other}-restore", "-w", "60"], input=rendered)
+
+    arrives = trace_live(node1)
+    node1.run([f"iptables-{other}", "-w", "60", "-I", "FORWARD", "-j", "DROP"])
+    dropped = trace_live(node1)
+
+    assert (arrives.returncode, arrives.stderr) == (0, "")
+    assert (dropped.returncode, dropped.stderr) == (1, "")
+    assert dropped.stdout.startswith(
+        f"does not arrive: DROP: {other} filter FORWARD on node1 has a rule that asks for nothing: "
+        f"it ends every packet: -A FORWARD -j DROP\n"
+    )
+
+
+def test_a_live_trace_of_one_backend_leaves_open_what_the_other_does(node1: Namespace) -> None:
+    """Who asks for one is told of the other, and gets no answer that it could change."""
+    other = OTHER[node1.backend]
+    requires(other)
+    node1.run(["ip", "route", "add", "10.233.64.0/24", "dev", "eth0"])
+    node1.run([f"iptables-{other}", "-w", "60", "-A", "FORWARD", "-j", "DROP"])
+
+    done = trace_live(node1, "--backend", node1.backend)
+
+    assert done.returncode == 1
+    assert f"the {other} tables hold rules too: filter FORWARD, which are not" in done.stderr
+    assert done.stdout.startswith("depends: it arrives in some cases and not in others")
+    assert f"If the {other} tables of node1, which are not followed, do nothing" in done.stdout
 
 
 def test_a_live_check_finds_what_is_wrong_on_the_node(node1: Namespace) -> None:

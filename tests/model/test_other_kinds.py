@@ -158,6 +158,13 @@ def test_annotations_are_judged_as_the_server_judges_them(raw: Object, wrong: li
         ({"apiVersion": "v1", "kind": ["Service"]}, "must be text, not a list"),
         ({"apiVersion": "v1", "Kind": "Service"}, "Kind: unknown field (did you mean kind?)"),
         ({"kind": "service"}, '"service" is no kind (did you mean Service?)'),
+        ({"kind": "Servce"}, '"Servce" is no kind (did you mean Service?)'),
+        ({"kind": "EndpointSlices"}, "did you mean EndpointSlice?"),
+        ({"kind": "Secrt"}, "did you mean Secret?"),
+        ({"kind": "Secret"}, "has no apiVersion (write apiVersion: v1)"),
+        ({"kind": "Svc"}, "has no apiVersion"),
+        ({"apiVersion": "v2", "kind": "Servce"}, '"v2" is no version (v1)'),
+        ({"kind": "List", "items": [{"kind": "Servce"}]}, "did you mean Service?"),
         ({"kind": "Service"}, "has no apiVersion (write apiVersion: v1)"),
         (["a"], "must be a Kubernetes object, not a list"),
         (7, "must be a Kubernetes object, not the number 7"),
@@ -177,7 +184,8 @@ def test_what_is_meant_to_be_read_is_not_passed_over(raw: Any, said: str) -> Non
         {"apiVersion": "v1", "kind": "SecretList", "items": None},
         {"apiVersion": "serving.knative.dev/v1", "kind": "Service"},
         {"apiVersion": "example.com/v1", "kind": "Node"},
-        {"kind": "Anything"},
+        {"apiVersion": "example.com/v1", "kind": "Servce"},
+        {"apiVersion": "example.com/v1", "kind": "AllowList"},
     ],
 )
 def test_kinds_of_others_are_passed_over(raw: Object) -> None:

@@ -347,3 +347,116 @@ def test_made_up_addresses_are_of_the_right_family() -> None:
     loaded = read(service(), workload(replicas=2))
 
     assert all(Family.of(e.address) is Family.IPV4 for e, _ in endpoints(loaded))
+
+
+def other_workload(kind: str, version: str, spec: Object, **metadata: Any) -> Object:
+    named = {"name": "web", "namespace": "default", **metadata}
+    return {"apiVersion": version, "kind": kind, "metadata": named, "spec": spec}
+
+
+TEMPLATE = {"metadata": {"labels": SELECTOR}, "spec": {"containers": [{"name": "c"}]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "spec"),
+    [
+        ("Rollout", "argoproj.io/v1alpha1", {"template": TEMPLATE}),
+        ("DeploymentConfig", "apps.openshift.io/v1", {"selector": SELECTOR, "template": TEMPLATE}),
+        ("CloneSet", "apps.kruise.io/v1alpha1", {"template": TEMPLATE}),
+        ("ReplicationController", "v1", {"selector": SELECTOR, "template": TEMPLATE}),
+        ("Job", "batch/v1", {"template": TEMPLATE}),
+        (
+            "CronJob",
+            "batch/v1",
+            {"schedule": "@daily", "jobTemplate": {"spec": {"template": TEMPLATE}}},
+        ),
+        ("RayCluster", "ray.io/v1", {"headGroupSpec": {"template": TEMPLATE}}),
+    ],
+)
+def test_any_kind_with_a_pod_template_is_a_workload(kind: str, version: str, spec: Object) -> None:
+    loaded = read(service(), other_workload(kind, version, spec))
+
+    assert len(endpoints(loaded)) == 1
+    assert loaded.ignored == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "spec"),
+    [
+        ("PodTemplate", "v1", {"template": TEMPLATE}),
+        ("WorkflowTemplate", "argoproj.io/v1alpha1", {"templates": [{"container": {}}]}),
+        ("Widget", "example.com/v1", {"template": {"metadata": {"labels": SELECTOR}}}),
+        (
+            "Widget",
+            "example.com/v1",
+            {"template": {**TEMPLATE, "spec": {"containers": [{"ports": 1}]}}},
+        ),
+    ],
+)
+def test_what_only_looks_like_a_pod_template_makes_no_pod(
+    kind: str, version: str, spec: Object
+) -> None:
+    assert endpoints(read(service(), other_workload(kind, version, spec))) == []
+
+
+def test_pods_of_a_job_count_only_where_nothing_lasting_is_selected() -> None:
+    job = other_workload("Job", "batch/v1", {"template": TEMPLATE}, name="migrate")
+
+    assert len(endpoints(read(service(), job, workload(replicas=2)))) == 2
+
+
+@pytest.mark.parametrize("hook", ["helm.sh/hook", "argocd.argoproj.io/hook"])
+def test_what_a_hook_makes_is_no_endpoint(hook: str) -> None:
+    annotated = {"annotations": {hook: "test"}}
+    bare = pod(metadata=annotated)
+    del bare["status"]
+    job = other_workload("Job", "batch/v1", {"template": TEMPLATE}, name="t", **annotated)
+
+    assert endpoints(read(service(), bare, job)) == []
+    assert len(endpoints(read(service(), bare, job, workload(replicas=2)))) == 2
+
+
+def test_a_pod_that_runs_is_an_endpoint_whoever_made_it() -> None:
+    running = pod(metadata={"annotations": {"helm.sh/hook": "test"}})
+
+    assert len(endpoints(read(service(), running))) == 1
+
+
+# What the StatefulSet, Job and Deployment controllers of Kubernetes 1.36 put on their Pods.
+@pytest.mark.parametrize(
+    ("kind", "label", "value", "count"),
+    [
+        ("StatefulSet", "statefulset.kubernetes.io/pod-name", "web-0", 1),
+        ("StatefulSet", "statefulset.kubernetes.io/pod-name", "web-3", 0),
+        ("StatefulSet", "apps.kubernetes.io/pod-index", "2", 1),
+        ("StatefulSet", "controller-revision-hash", "web-5d4f8c7", 3),
+        ("Deployment", "pod-template-hash", "5d4f8c7", 3),
+        ("Deployment", "statefulset.kubernetes.io/pod-name", "web-0", 0),
+    ],
+)
+def test_labels_of_the_control_plane_count(kind: str, label: str, value: str, count: int) -> None:
+    selecting = service(selector={**SELECTOR, label: value})
+
+    assert len(endpoints(read(selecting, workload(kind, replicas=3)))) == count
+
+
+def test_ordinals_begin_where_the_stateful_set_says() -> None:
+    shifted = workload("StatefulSet", replicas=2, ordinals={"start": 5})
+    label = "statefulset.kubernetes.io/pod-name"
+
+    def targets(name: str) -> list[str]:
+        return [
+            e.target
+            for e, _ in endpoints(read(service(selector={**SELECTOR, label: name}), shifted))
+        ]
+
+    assert targets("web-5") == ["default/web-5"]
+    assert targets("web-0") == []
+
+
+def test_the_name_of_a_job_is_a_label_of_its_pods() -> None:
+    job = other_workload("Job", "batch/v1", {"template": TEMPLATE})
+    other = {**SELECTOR, "job-name": "other"}
+
+    assert len(endpoints(read(service(selector={**SELECTOR, "job-name": "web"}), job))) == 1
+    assert endpoints(read(service(selector=other), job)) == []

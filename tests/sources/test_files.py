@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nptables import InvalidInput
 from nptables.sources import load
 
 if TYPE_CHECKING:
@@ -63,9 +64,59 @@ def test_a_directory_without_manifests_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
 
     assert only_problem(tmp_path) == (
-        f"{tmp_path}: has no .yaml, .yml or .json file in it "
-        "(sub-directories are not searched: name them one by one)"
+        f"{tmp_path}: there is no Kubernetes object in it "
+        "(a Service, EndpointSlice or Node as YAML or JSON)"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": []}',
+        '{"apiVersion": "v1", "kind": "List", "items": []}',
+        '{"apiVersion": "v1", "kind": "ServiceList", "items": null}',
+        '{"apiVersion": "v1", "kind": "List", "items": [{"kind": "List", "items": []}]}',
+    ],
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_an_empty_list_is_a_mistake_because_a_list_without_rights_is_as_empty(
+    tmp_path: Path,
+    text: str,
+    lenient: bool,  # noqa: FBT001
+) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(text)
+
+    loaded = load(path, lenient=lenient)
+
+    assert not loaded.lenient
+    assert [str(problem) for problem in loaded.problems] == [
+        (
+            f"{path}: holds an empty list, so there is nothing to look at (an account without the "
+            "right to read them may get it too: try kubectl auth can-i list services -A)"
+        )
+    ]
+
+
+def test_an_empty_list_beside_objects_is_no_mistake(tmp_path: Path, manifest: Path) -> None:
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+
+    assert list(load(empty, manifest).cluster.nodes) == ["node1"]
+
+
+@pytest.mark.parametrize("text", [None, b"\xff", b"kind: [\n"])
+def test_no_leniency_makes_a_cluster_of_what_cannot_be_read(
+    tmp_path: Path, manifest: Path, text: bytes | None
+) -> None:
+    other = tmp_path / "other.yaml"
+    if text is not None:
+        other.write_bytes(text)
+
+    loaded = load(manifest, other, lenient=True)
+
+    with pytest.raises(InvalidInput):
+        _ = loaded.cluster
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

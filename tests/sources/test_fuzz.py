@@ -23,7 +23,7 @@ from nptables.errors import InvalidInput
 from nptables.sources import Loaded, load_objects
 from nptables.sources import load as load_files
 from nptables.sources.text import Input, parse_text
-from nptables.sources.text.files import _decode
+from nptables.sources.text.files import decode
 from tests.support.scenarios import FIXTURES
 
 TIMES = int(os.environ.get("NPTABLES_FUZZ", "1"))
@@ -183,7 +183,7 @@ def test_mutated_manifests_end_in_rules_or_in_problems(
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace")))
 def test_any_bytes_end_in_documents_or_in_problems(data: bytes) -> None:
     for name in ("x.yaml", "x.json", "x"):
-        found = _decode(name, data)
+        found = decode(name, data)
         if isinstance(found, Input):
             documents, problems = parse_text(found)
             for problem in problems:

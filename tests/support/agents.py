@@ -111,6 +111,14 @@ class AgentProcess:
             self.process.kill()
             raise
 
+    def status(self) -> dict[str, Any]:
+        """What `nptables status -o json` says."""
+        argv = self.argv("status", "--run-dir", str(self.run_folder), "-o", "json")
+        status: dict[str, Any] = json.loads(
+            subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+        )
+        return status
+
     def log(self, event: str = "") -> list[dict[str, Any]]:
         """The events that it logged."""
         lines = self.log_path.read_text().splitlines()

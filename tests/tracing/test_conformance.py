@@ -75,7 +75,14 @@ def check(scenario: Scenario) -> int:
             check_equal_shares(answer, name)
             recorded = trace(dump, packet, node, cluster, config=config)
             assert shares(recorded) == shares(answer), name
+            check_reasons_agree(recorded, name)
     return count
+
+
+def check_reasons_agree(answer: Trace, name: str) -> None:
+    """kube-proxy made these rules from this cluster: nobody may say that the two differ."""
+    codes = {reason.code for reason in answer.reasons}
+    assert not codes & {"rules-differ", "stale-rule", "wrong-endpoint"}, f"{name}: {answer.reasons}"
 
 
 def check_shares(answer: Trace, name: str) -> None:

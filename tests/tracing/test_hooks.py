@@ -219,6 +219,22 @@ def test_the_same_set_is_asked_once() -> None:
     assert found == [[Verdict.POD], [Verdict.DROPPED]]
 
 
+def test_a_question_that_only_some_packets_have_met_before_loses_none() -> None:
+    # Half of the packets meet the rule in OUTPUT, and all that are left meet it in POSTROUTING.
+    answer = trace(
+        ruleset(
+            "mangle -A OUTPUT -m statistic --mode random --probability 0.50000000000 -j ONE",
+            "mangle -A POSTROUTING -j ONE",
+            "mangle -A ONE -m set --match-set bad src -j DROP",
+        ),
+        Packet(POD, 80, origin=Origin.NODE),
+        host(),
+    )
+
+    found = [[(o.verdict, o.share) for o in d.outcomes] for d in answer.distributions]
+    assert found == [[(Verdict.POD, 1)], [(Verdict.DROPPED, 1)]]
+
+
 def test_many_open_questions_grow_one_by_one() -> None:
     lines = [f"{DROP} -m set --match-set s{number} src -j DROP" for number in range(40)]
 

@@ -177,7 +177,11 @@ def test_a_set_that_is_not_in_the_file_stays_a_hypothesis() -> None:
 @pytest.fixture
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("node")
-    contents = {"rules": RULES, "sets": ALL, "bad": "Name: blocked\nType: hash:ip\n"}
+    contents = {
+        "rules": f"{RULES}*nat\nCOMMIT\n",
+        "sets": ALL,
+        "bad": "Name: blocked\nType: hash:ip\n",
+    }
     for name, text in contents.items():
         (folder / name).write_text(text)
     (folder / "facts").write_text('interfaces: {cni0: ["10.244.1.1/24"]}\n')

@@ -14,7 +14,7 @@ from nptables import Cluster, Family, Packet, ProxyConfig, Ruleset, diff, trace,
 from nptables.incremental import Changes, IncrementalTranslator
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.translation.explanation.identity import chain_owners
-from nptables.translation.explanation.versions import changes_by_habit, looks_like, sentence
+from nptables.translation.explanation.versions import changes_by_habit
 from tests.support.clusters import (
     Object,
     clusters,
@@ -248,48 +248,6 @@ def test_of_an_endpoint_given_twice_an_old_kube_proxy_takes_the_first_or_the_las
     assert "--to-destination 10.244.1.2:8080" not in dnat("1.35")
     assert "--to-destination 10.244.1.1:8080" in dnat("1.36")
     assert "--to-destination 10.244.1.2:8080" in dnat("1.36")
-
-
-def test_drift_that_is_another_versions_habit_is_told() -> None:
-    objects = [
-        node(),
-        service(),
-        endpoint_slice(
-            endpoint("10.244.1.1", hints={"forNodes": [{"name": "node1"}]}),
-            endpoint("10.244.2.1", "node2", hints={"forNodes": [{"name": "node2"}]}),
-        ),
-    ]
-    cluster = Cluster.from_objects(objects)
-    here = cluster.node("node1")
-    old, new = ProxyConfig.defaults("1.33"), ProxyConfig.defaults("1.36")
-    recorded = translate(cluster, here, old, Family.IPV4)
-    plan = diff(recorded, translate(cluster, here, new, Family.IPV4))
-
-    likeness = looks_like(plan, cluster, here, ProxyConfig.defaults, new)
-
-    assert likeness is not None
-    assert sentence(likeness, 9) == (
-        "this looks like kube-proxy 1.27 to 1.33; with --kube-proxy-version 1.33 nothing differs"
-    )
-    assert sentence(likeness, 9, [Version(1, 29)]).endswith("version 1.29 nothing differs")
-    broken = Ruleset.from_save(
-        recorded.to_save().replace(
-            "--to-destination 10.244.1.1:8080", "--to-destination 9.9.9.9:1"
-        ),
-        family=Family.IPV4,
-    )
-    half = looks_like(
-        diff(broken, translate(cluster, here, new, Family.IPV4)),
-        cluster,
-        here,
-        ProxyConfig.defaults,
-        new,
-    )
-    assert half is not None
-    assert "2 lines differ instead of 9, and that is drift" in sentence(half, 9)
-    nothing = Ruleset.from_save("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", family=Family.IPV4)
-    plan = diff(nothing, recorded, ownership=recorded.ownership)
-    assert looks_like(plan, cluster, here, ProxyConfig.defaults, new) is None
 
 
 def test_a_chain_that_an_old_kube_proxy_named_is_found_too() -> None:

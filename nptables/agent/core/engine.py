@@ -9,7 +9,7 @@ from contextlib import suppress
 import attrs
 
 from nptables.agent.core.tally import Tally
-from nptables.errors import BackendUnavailable, KernelError
+from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
 from nptables.incremental import Changes, IncrementalTranslator, Update
 from nptables.iptables import Ruleset
@@ -45,7 +45,8 @@ class Outcome:
 
     `plan` is what was to do; `read` says that the kernel was read first, `commits` how many
     commits it took (0 where only observing). `drift` is what others had changed, as far as that
-    is known (see Follower). `flows` is None where no UDP was concerned.
+    is known (see Follower). `flows` is None where no UDP was concerned. `starved` says why the
+    kernel was not read where it should have been.
     """
 
     family: Family
@@ -55,6 +56,7 @@ class Outcome:
     drift: Plan | None = None
     flows: Flows | None = None
     notices: tuple[Notice, ...] = ()
+    starved: ReadingStarved | None = None
 
 
 class Engine:
@@ -132,6 +134,7 @@ class Engine:
             done.drift,
             self._clean(before, after) if done.read or before or after else None,
             self._notices(done.plan, read=done.read),
+            done.starved,
         )
 
     def missing(self) -> tuple[str, ...]:
@@ -144,8 +147,9 @@ class Engine:
     def remove(self) -> None:
         """Take all that is ours out of the tables; what others use stays. Raises KernelError."""
         nothing = Ruleset(self.family, {})
-        plan = diff(self.backend.read(), nothing, ownership=cleanup_ownership())
-        Applier(self.backend).apply(plan)
+        applier = Applier(self.backend, blind=True)
+        owner = cleanup_ownership()
+        applier.apply(diff(applier.read(owner), nothing, ownership=owner))
 
     def _started(self) -> Follower:
         if self._follower is None:

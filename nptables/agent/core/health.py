@@ -2,7 +2,8 @@
 
 Source: kube-proxy's ProxyHealthServer. `livez` fails while the oldest change that was not synced
 is older than twice syncPeriod; `healthz` also fails while the Node is gone, is being deleted or
-carries the taint with which the cluster autoscaler marks a node that it will remove.
+carries the taint with which the cluster autoscaler marks a node that it will remove. `readyz` is
+ours: it fails until the kernel was once brought what the cluster says, in every family.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Health:
     node_eligible: bool = True
     pending_since: float | None = None
     last_sync: float | None = None
+    synced: bool = False
 
     def healthy(self, now: float) -> bool:
         """Whether no change waits for longer than the timeout."""

@@ -6,6 +6,7 @@ from nptables.agent.core.drift import Differences
 from nptables.agent.core.engine import Engine
 from nptables.agent.core.picture import Key, Pending
 from nptables.agent.core.schedule import Schedule
+from nptables.errors import ReadingStarved
 from nptables.family import Family
 from nptables.incremental import Changes
 
@@ -13,7 +14,8 @@ from nptables.incremental import Changes
 class Lane:
     """The engine of a family with its schedule, so that no family waits for another.
 
-    `differences` is what an observer has seen differ, and since when.
+    `differences` is what an observer has seen differ, and since when. `starved` says why the
+    tables could not be read when they should have been last, if so.
     """
 
     def __init__(self, engine: Engine, schedule: Schedule, differences: Differences) -> None:
@@ -21,6 +23,7 @@ class Lane:
         self.schedule = schedule
         self.differences = differences
         self.synced = False
+        self.starved: ReadingStarved | None = None
         self._services: set[Key] = set()
         self._slices: set[Key] = set()
         self._triggered: dict[Key, tuple[Family, float]] = {}

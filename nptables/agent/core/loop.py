@@ -304,7 +304,8 @@ class Agent:
         self._publish()
 
     def _publish(self) -> None:
-        """Let the probes know since when a change waits."""
+        """Let the probes know since when a change waits, and whether all was in sync once."""
+        self.health.synced = self.synced
         waiting = [lane.schedule.pending_since for lane in self.lanes]
         self.health.pending_since = min((at for at in waiting if at is not None), default=None)
 
@@ -325,6 +326,10 @@ class Agent:
         done = self._clock()
         # Whatever read the tables has verified them.
         lane.schedule.done(Task.VERIFY if outcome.read else Task.SYNC, now, done)
+        if outcome.starved is not None:
+            lane.schedule.starved(done)
+        if outcome.read or outcome.starved is not None:
+            lane.starved = outcome.starved
         lane.synced = True
         if self.options.observe:
             self._observe(lane, outcome, done)

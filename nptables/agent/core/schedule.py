@@ -12,6 +12,9 @@ from nptables.sources.apiserver import Backoff
 FIRST_RETRY = 1.0
 # Verifying takes at most a tenth of the time, however large the tables are.
 _VERIFY_REST = 9
+# Seconds until the tables are read again that others kept from being read. An attempt that is in
+# vain keeps changes waiting for about one.
+_AGAIN = 15.0
 
 
 class Task(enum.Enum):
@@ -110,6 +113,10 @@ class Schedule:
         if task is Task.VERIFY:
             self._check_at = now + self.periods.check
             self._verify_at = now + max(self.periods.verify, _VERIFY_REST * (now - started))
+
+    def starved(self, now: float) -> None:
+        """What was due was done, but nothing could be read: verify again before long."""
+        self._verify_at = now + _AGAIN
 
     def failed(self, task: Task, now: float) -> float:
         """A task failed; everything waits for the pause that is returned, then syncs.

@@ -12,6 +12,9 @@ from nptables.family import Family
 from nptables.kernel import Choice, Patience, choose
 from nptables.kernel.programs import Runner
 
+# Seconds for reading while others commit: what has changed in the cluster waits meanwhile.
+_DISTURBED = 3.0
+
 
 def choose_patiently(
     family: Family,
@@ -22,14 +25,16 @@ def choose_patiently(
 ) -> Choice:
     """The backend of a node, however long its tables take to read (at most half an hour).
 
+    Where others change them faster than they can be read, parts of them will do.
+
     `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.
     """
-    patience = Patience()
+    patience = Patience(disturbed=_DISTURBED)
     while True:
         given = patience.seconds
         try:
-            return choosing(family, backend, run=run, patience=patience)
+            return choosing(family, backend, run=run, patience=patience, blind=True)
         except KernelBusy as error:
             if patience.seconds == given:
                 raise

@@ -99,7 +99,13 @@ class AllPorts:
         return server
 
     def _answers_to_probes(self) -> Handler:
-        return by_path({"/healthz": self.probes.healthz, "/livez": self.probes.livez})
+        return by_path(
+            {
+                "/healthz": self.probes.healthz,
+                "/livez": self.probes.livez,
+                "/readyz": self.probes.readyz,
+            }
+        )
 
     def _answers_to_monitoring(self) -> Handler:
         return by_path(

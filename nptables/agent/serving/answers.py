@@ -41,6 +41,13 @@ def livez(*, healthy: bool, updated: str, now: str) -> Answer:
     return Answer(200 if healthy else 503, body.encode(), _JSON)
 
 
+def readyz(*, healthy: bool, synced: bool) -> Answer:
+    """The answer to /readyz, which kube-proxy does not have."""
+    return Answer(
+        200 if healthy and synced else 503, json.dumps({"synced": synced}).encode(), _JSON
+    )
+
+
 def load_balancer(namespace: str, name: str, *, endpoints: int, healthy: bool) -> Answer:
     """The answer on the health-check node port of a Service."""
     body = (

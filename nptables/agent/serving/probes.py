@@ -1,4 +1,4 @@
-"""What /healthz and /livez answer, from what the loop last published."""
+"""What /healthz, /livez and /readyz answer, from what the loop last published."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from nptables.agent.core.health import Health
-from nptables.agent.serving.answers import Answer, healthz, livez
+from nptables.agent.serving.answers import Answer, healthz, livez, readyz
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -55,6 +55,10 @@ class Probes:
         answer = livez(healthy=self.healthy(), updated=updated, now=now)
         self._count("livez", answer.status)
         return answer
+
+    def readyz(self) -> Answer:
+        """The answer to /readyz."""
+        return readyz(healthy=self.healthy(), synced=self._health.synced)
 
     def _times(self) -> tuple[str, str]:
         last = self._health.last_sync

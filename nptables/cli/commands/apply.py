@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import select
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
     each_family,
@@ -31,7 +32,8 @@ from nptables.kernel.node.preparation import (
     write,
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
-from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
+from nptables.kernel.whole_node import NodeChange, Outcome, carry_out, look, take_back
+from nptables.translation.explanation.decision import UNREAD
 
 
 @click.command("apply")
@@ -58,6 +60,12 @@ from nptables.kernel.whole_node import NodeChange, carry_out, look, take_back
 )
 @click.option("--no-verify", is_flag=True, help="Do not read the tables back afterwards.")
 @click.option("--no-prepare", is_flag=True, help="Leave sysctls and nfacct counters as they are.")
+@click.option(
+    "--no-blind",
+    is_flag=True,
+    help="End with exit code 4 where others change nft tables faster than they can be read, "
+    "instead of writing all that is ours without having read it. So do --dry-run and --confirm.",
+)
 @click.option("--force", is_flag=True, help="Apply although a kube-proxy runs here.")
 def command(
     *,
@@ -68,6 +76,7 @@ def command(
     seconds: float | None,
     no_verify: bool,
     no_prepare: bool,
+    no_blind: bool,
     force: bool,
     **options: Any,
 ) -> int:
@@ -89,25 +98,40 @@ def command(
     will_prepare = dry_run and not no_prepare
     inputs = with_live_facts(inputs, options["facts_path"], will_prepare=will_prepare)
 
+    # What was there before has to be known to be printed, and to be brought back.
+    blind = not (no_blind or dry_run or seconds is not None)
+
     def compare(family: Family) -> NodeChange:
-        return look(inputs.translate(family), backend=backend, wait=wait)
+        return look(inputs.translate(family), backend=backend, wait=wait, blind=blind)
 
     changes = dict(each_family(asked, compare))
+    _say_what_is_not_known(changes.values(), inputs)
     for change in changes.values():
         say_all(change.warnings, kind="warning")
     if dry_run:
         return _print(changes, output)
-    return _apply(changes, settings, inputs, seconds=seconds, verify=not no_verify, wait=wait)
+
+    def bring(family: Family, change: NodeChange) -> None:
+        if change.starved is not None:
+            say(f"{change.starved}; going on without having read them", kind="warning")
+        outcome = carry_out(
+            change,
+            local_addresses=inputs.node.interface_addresses(family),
+            verify=not no_verify,
+            wait=wait,
+            blind=blind,
+        )
+        _say_outcome(family, change, outcome)
+
+    return _apply(changes, settings, bring, seconds=seconds)
 
 
 def _apply(
     changes: Mapping[Family, NodeChange],
     settings: Sequence[Setting],
-    inputs: Inputs,
+    bring: Callable[[Family, NodeChange], None],
     *,
     seconds: float | None,
-    verify: bool,
-    wait: float,
 ) -> int:
     """Settings, then each family; under guard where they are to be confirmed."""
     guard = None
@@ -121,7 +145,7 @@ def _apply(
         written = write(settings)
         _say_settings(written)
         for family, change in changes.items():
-            _carry_out(family, change, inputs, verify=verify, wait=wait)
+            bring(family, change)
             finished.append(family)
     except KernelError:
         if guard is not None:
@@ -137,6 +161,16 @@ def _apply(
         guard.say("confirm")
         return 0
     return _await(guard, seconds)
+
+
+def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> None:
+    """Name the Services of which not all endpoints are known: their rules lack them."""
+    notices = [
+        notice for change in changes for notice in getattr(change.plan.desired, "warnings", ())
+    ]
+    unread = dict.fromkeys(str(n) for n in notices if n.code == UNREAD)
+    say_all(unread, kind="warning")
+    say_what_is_unknown([inputs.cluster])
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:
@@ -178,22 +212,10 @@ def _print(changes: dict[Family, NodeChange], output: str) -> int:
     return 1 if any(plans) else 0
 
 
-def _carry_out(
-    family: Family, change: NodeChange, inputs: Inputs, *, verify: bool, wait: float
-) -> None:
-    outcome = carry_out(
-        change,
-        local_addresses=inputs.node.interface_addresses(family),
-        verify=verify,
-        wait=wait,
-    )
+def _say_outcome(family: Family, change: NodeChange, outcome: Outcome) -> None:
     what = summary(change.plan) if change.plan else "nothing to do"
     say(f"{family.value} ({change.backend.name}): {what}")
-    say_kept(change.plan)
-    reported = set(change.plan.kept)
-    for table, chain in outcome.applied.kept:
-        if (table, chain) not in reported:
-            say(f"{table} {chain} stays, empty: the kernel refuses to delete it", kind="warning")
+    say_kept(change.plan, outcome.applied)
     if outcome.deleted_flows:
         connections = "connection" if outcome.deleted_flows == 1 else "connections"
         say(f"{family.value}: {outcome.deleted_flows} stale UDP {connections} deleted")
@@ -210,7 +232,7 @@ def _await(guard: confirming.Guarded, seconds: float) -> int:
     )
     sources: list[Any] = [guard]
     with contextlib.suppress(OSError, ValueError):
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             sources.append(sys.stdin)
     while True:
         ready, _, _ = select.select(sources, [], [])

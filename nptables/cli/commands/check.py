@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
+import attrs
 import click
 
 import nptables
-from nptables.checks import Finding, Severity, check_cluster, check_node, chosen
-from nptables.checks.reports import github_lines, to_sarif
+from nptables.checks import (
+    CODES,
+    Finding,
+    NodeState,
+    Severity,
+    arranged,
+    check_cluster,
+    check_connections,
+    check_node,
+    chosen,
+)
+from nptables.checks.finding import fits
+from nptables.checks.reports import github_lines, problem_findings, to_sarif
+from nptables.cli.dumps import read_current
+from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
+    Inputs,
+    explained,
     family_options,
     find_configuration,
+    inputs_of,
     manifest_options,
     node_options,
-    read_inputs,
-    read_manifests,
+    snapshot_option,
+    with_shown_facts,
 )
-from nptables.cli.output import coloured, print_json
-from nptables.cli.versions import asked, config_for
-from nptables.errors import printable
-from nptables.model import Node, ProxyConfig
-from nptables.model.kubeproxy import Version
-from nptables.sources import FoundConfig
+from nptables.cli.output import coloured, folded, print_json, say, say_all
+from nptables.cli.versions import by_version
+from nptables.errors import InvalidInput, Problem, printable
+from nptables.family import Family
+from nptables.iptables.changes import diff
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model.reading import nearest, quoted
+from nptables.sources import Loaded, read_text
+from nptables.translation import translate
+from nptables.translation.flows import listed_flows
+
+
+def _codes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:  # noqa: ARG001
+    """The codes of an option that may be repeated, and may hold commas; each must mean one."""
+    words = [word.strip() for value in values for word in value.split(",")]
+    for word in words:
+        if not any(fits(code, word) for code in CODES.values()):
+            raise click.BadParameter(f"there is no code {quoted(word)} ({_meant(word)})")
+    return words
+
+
+def _meant(word: str) -> str:
+    """A hint at the code that has all characters but one in common, or at a name like it."""
+    for code in CODES:
+        same = sum(one == other for one, other in zip(word.upper(), code, strict=False))
+        if len(word) == len(code) == same + 1:
+            return f"did you mean {code}?"
+    names = [code.name for code in CODES.values()]
+    return nearest(word, names) or "docs/checks.md has them all"
+
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
@@ -33,6 +75,13 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @node_options
 @family_options("both")
 @click.option("--live", is_flag=True, help="Also look at the tables and settings of this node.")
+@snapshot_option("Also look at what a node has: its iptables-save output, or '-'.")
+@click.option(
+    "--conntrack",
+    "connections_path",
+    metavar="FILE",
+    help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
+)
 @click.option(
     "-o",
     "--output",
@@ -40,8 +89,16 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     default="text",
     show_default=True,
 )
-@click.option("--select", multiple=True, metavar="CODE", help="Only these codes, such as NPT1.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="All but these codes.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="CODE",
+    callback=_codes,
+    help="Only these codes, or all that begin so, such as NPT1.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", callback=_codes, help="All but these codes."
+)
 @click.option(
     "--severity",
     type=click.Choice(["info", "warning", "error"]),
@@ -53,105 +110,217 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 def command(
     *,
     live: bool,
+    snapshot: str | None,
+    connections_path: str | None,
     output: str,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
+    select: list[str],
+    ignore: list[str],
     severity: str,
     exit_zero: bool,
     **options: Any,
 ) -> int:
-    """Find mistakes in manifests, and with --live on this node; exit 1 if there are any.
+    """Find mistakes in manifests, and with --live or --snapshot on a node; exit 1 if there are any.
 
     Without --node every Node in the input is looked at. docs/checks.md has a paragraph for
     each code.
     """
+    if live and snapshot is not None:
+        raise click.UsageError("--live and --snapshot exclude each other")
+    evidence = _Evidence(live, snapshot, connections_path)
+    judged = list(_judged(evidence, options))
     found = chosen(
-        _findings(live=live, **options),
-        select=_listed(select),
-        ignore=_listed(ignore),
+        [finding for one in judged for finding in one.findings],
+        select=select,
+        ignore=ignore,
         severity=Severity[severity.upper()],
     )
+    problems = [problem for one in judged for problem in one.problems]
+    # As where nothing can be read: what is wrong with the input is a finding in these formats.
+    reported = [*(finding for one in judged for finding in one.wrong), *found]
     if output == "json":
-        print_json({"findings": [finding.to_json() for finding in found]})
+        document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
+        if problems:
+            document["problems"] = [problem.to_dict() for problem in problems]
+        print_json(document)
     elif output == "sarif":
-        print_json(to_sarif(found, nptables.__version__))
+        print_json(to_sarif(reported, nptables.__version__))
     elif output == "github":
-        for line in github_lines(found):
+        for line in github_lines(reported):
             click.echo(line)
-    else:
-        _print(found)
+    elif found or any(one.has_services for one in judged):
+        _print(found, len(judged))
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        return 2
     return 1 if found and not exit_zero else 0
 
 
-def _listed(words: tuple[str, ...]) -> list[str]:
-    """Codes of an option that may be repeated, and may hold commas."""
-    return [code.strip() for word in words for code in word.split(",")]
+@attrs.frozen
+class _Judged:
+    """The findings of one set, the worst first, or why it could not be judged."""
+
+    name: str
+    has_services: bool
+    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def wrong(self) -> list[Finding]:
+        """The problems as findings."""
+        return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
 
 
-def _findings(*, live: bool, **options: Any) -> Iterator[Finding]:
-    if live or options["node_name"] is not None:
-        inputs = read_inputs(**options, live=live)
-        loaded, looked_at = inputs.loaded, [(inputs.config, [inputs.node])]
-    else:
-        loaded = read_manifests(options["files"], options["more_files"], lenient=options["lenient"])
-        found = find_configuration(options["config_path"], loaded.proxy_config)
-        looked_at = list(_by_version(found, list(loaded.cluster.nodes.values())))
-    found_so_far = {
-        finding: None
-        for config, nodes in looked_at
-        for finding in check_cluster(
-            loaded.cluster, config, nodes=nodes, pods=loaded.pods, place=loaded.place
+@attrs.frozen
+class _Evidence:
+    """What of a node is looked at besides the manifests: files by their paths."""
+
+    live: bool
+    snapshot: str | None
+    connections: str | None
+
+    def __bool__(self) -> bool:
+        return self.live or self.snapshot is not None or self.connections is not None
+
+
+def _judged(evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[_Judged]:
+    """Every set of the input with its findings, as they were read.
+
+    What is known of a node belongs to one cluster: then the input has to hold one set.
+    """
+    sets = read_sets(options["files"], options["more_files"], lenient=options["lenient"])
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    if evidence:
+        loaded = sets.only
+        sets = attrs.evolve(sets, judged=(loaded,), problems=())
+    wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
+    if sets.problems or (wrong and len(sets.judged) == 1):
+        raise InvalidInput((*sets.problems, *wrong))
+    for loaded in sets.judged:
+        name = "" if loaded.name == "." else loaded.name
+        if not loaded.usable:
+            yield _Judged(name, loaded.has_services, problems=loaded.problems)
+            continue
+        say_what_was_read(loaded)
+        found = arranged(_findings(loaded, evidence, options))
+        named = tuple(attrs.evolve(finding, set=name) for finding in found)
+        yield _Judged(name, loaded.has_services, named)
+    say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
+    if sets.left_out and not sets.judged:
+        say("nothing was checked")
+    elif not wrong and not any(one.has_services for one in sets.judged):
+        say("there is no Service in the input, so none was checked")
+
+
+# What is looked at: nodes by what their versions of kube-proxy read in the configuration.
+_Nodes = Sequence[tuple[ProxyConfig, Sequence[Node]]]
+
+
+def _findings(loaded: Loaded, evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[Finding]:
+    cluster, inputs = loaded.cluster, None
+    if evidence.live or evidence.snapshot is not None or options["node_name"] is not None:
+        inputs = inputs_of(
+            loaded,
+            **{key: options[key] for key in ("node_name", "config_path", "facts_path", "family")},
+            live=evidence.live,
         )
-    }
-    yield from found_so_far
-    if live:
-        yield from _live_findings(inputs, options)
+        if evidence.live:
+            from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
+
+            inputs = with_live_facts(inputs, options["facts_path"])
+        looked_at: _Nodes = [(inputs.config, [inputs.node])]
+    else:
+        config = find_configuration(options["config_path"], loaded.proxy_config)
+        looked_at = by_version(config, list(cluster.nodes.values()))
+    for each, nodes in looked_at:
+        yield from check_cluster(cluster, each, nodes=nodes, place=loaded.place)
+    if evidence.connections is not None:
+        yield from _connections(read_text(evidence.connections), cluster, looked_at)
+    if evidence.snapshot is not None and inputs is not None:
+        yield from _dump_findings(evidence.snapshot, inputs, options["family"])
+    if evidence.live and inputs is not None:
+        yield from _live_findings(inputs, options["family"])
 
 
-def _by_version(
-    found: FoundConfig | None, nodes: list[Node]
-) -> Iterator[tuple[ProxyConfig, list[Node]]]:
-    """The nodes by the version that they have, each with the configuration as that reads it."""
-    groups: dict[Version | None, list[Node]] = {}
-    for node in nodes:
-        groups.setdefault(Version.parse(node.kubelet_version), []).append(node)
-    if asked() is not None or not nodes:
-        groups = {None: nodes}
-    for alike in groups.values():
-        yield config_for(found, alike), alike
+def _connections(listing: str, cluster: Cluster, looked_at: _Nodes) -> Iterator[Finding]:
+    """Connections in a listing that the rules of none of the nodes would make."""
+    for family in Family:
+        made = [
+            translate(cluster, node, config, family)
+            for config, nodes in looked_at
+            for node in nodes or [cluster.node()]
+        ]
+        yield from check_connections(listed_flows(listing, family), made)
 
 
-def _live_findings(inputs: Any, options: dict[str, Any]) -> Iterator[Finding]:
-    from nptables.cli.node import each_family, with_live_facts  # noqa: PLC0415 (needs the kernel)
+def _dump_findings(path: str, inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
+    current = read_current(path, asked)
+    inputs = with_shown_facts(attrs.evolve(inputs, family=current.family), current)
+    desired = inputs.translate()
+    plan = diff(current, desired)
+    absent = [name for name in plan.tables if name not in current.tables]
+    why = "" if absent else str(explained([plan], inputs))
+    if absent:
+        say(f"the dump has no table {', '.join(absent)}: nothing is said of it", kind="warning")
+        kept = {name: table for name, table in plan.tables.items() if name in current.tables}
+        plan = attrs.evolve(plan, tables=kept)
+    state = NodeState(inputs.node.name, plan, explanation=why)
+    yield from check_node(state, inputs.config, desired.context)
+
+
+def _live_findings(inputs: Inputs, asked_for: Family | None) -> Iterator[Finding]:
+    from nptables.cli.node import each_family  # noqa: PLC0415 (needs the kernel)
     from nptables.kernel.node.observing import observe  # noqa: PLC0415
     from nptables.kernel.whole_node import look  # noqa: PLC0415
 
-    inputs = with_live_facts(inputs, options["facts_path"])
-    for family, change in each_family(
-        options["family"], lambda family: look(inputs.translate(family))
-    ):
+    changes = dict(each_family(asked_for, lambda family: look(inputs.translate(family))))
+    why = str(explained([change.plan for change in changes.values()], inputs))
+    for family, change in changes.items():
         state = observe(
             inputs.node.name, change.plan, change.backend.name, warnings=change.warnings
         )
+        say_all(state.unseen, kind="warning")
+        state = attrs.evolve(state, explanation=why)
         yield from check_node(state, inputs.config, inputs.translate(family).context)
 
 
-def _print(findings: list[Finding]) -> None:
-    for finding in findings:
-        line = str(finding)
-        if coloured():
-            word = finding.what.severity.word
-            painted = click.style(word, fg=_COLOURS[finding.what.severity], bold=True)
-            line = line.replace(f"{word} {finding.what.code}", f"{painted} {finding.what.code}", 1)
-        click.echo(line)
-        click.echo(f"    {printable(finding.what.effect, 1000)}")
-        click.echo(f"    do: {printable(finding.what.remedy, 1000)}")
+# Of more findings with one code than this only the first are printed.
+_MOST_PRINTED = 20
+
+
+def _print(findings: list[Finding], judged: int) -> None:
+    shown = ""
+    for (within, severity, what), group in groupby(findings, lambda f: (f.set, f.severity, f.what)):
+        found = list(group)
+        if within != shown:
+            shown = within
+            click.echo(f"{printable(within) or '.'}:")
+        # One line a finding, for whoever reads them with a program.
+        for finding in found[:_MOST_PRINTED]:
+            line = str(finding)
+            if coloured():
+                painted = click.style(severity.word, fg=_COLOURS[severity], bold=True)
+                said = f"{severity.word} {what.code}"
+                line = line.replace(said, f"{painted} {what.code}", 1)
+            click.echo(line)
+            if finding.fix:
+                click.echo(folded(f"do: {printable(finding.remedy, 2000)}", indent="    "))
+        if len(found) > _MOST_PRINTED:
+            rest = found[_MOST_PRINTED:]
+            objects = len({finding.subject for finding in rest})
+            about = "1 more object" if objects == 1 else f"{objects} more objects"
+            click.echo(f"... and {len(rest)} more {what.code} about {about} (-o json has all)")
+        click.echo(folded(printable(what.effect, 1000), indent="    ", further=""))
+        if not all(finding.fix for finding in found):
+            click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
     if findings:
         counts = {
-            severity: sum(finding.what.severity is severity for finding in findings)
+            severity: sum(finding.severity is severity for finding in findings)
             for severity in reversed(Severity)
         }
-        said = [f"{count} {severity.word}" for severity, count in counts.items() if count]
-        click.echo(f"{len(findings)} findings: {', '.join(said)}", err=True)
+        counted = [f"{count} {severity.word}" for severity, count in counts.items() if count]
+        total = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+        click.echo(f"{total}: {', '.join(counted)}", err=True)
     else:
-        click.echo("no findings", err=True)
+        sets = f" in {judged} sets" if judged > 1 else ""
+        click.echo(f"no findings{sets}", err=True)

@@ -6,7 +6,7 @@ import click
 
 from nptables.cli.node import backend_options, each_family, print_plan, say_kept, summary
 from nptables.cli.options import family_options
-from nptables.cli.output import say
+from nptables.cli.output import say, say_all
 from nptables.errors import AmbiguousBackend
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -27,20 +27,22 @@ def command(*, family: Family | None, backend: str, wait: float, dry_run: bool) 
     failed = False
     for _, changes in each_family(family, lambda each: _look(each, backend, wait)):
         for change in changes:
+            say_all(change.warnings, kind="warning")
             if dry_run:
                 print_plan(change.plan)
                 failed |= bool(change.plan)
                 continue
-            carry_out(change, wait=wait)
+            outcome = carry_out(change, wait=wait, blind=True)
             what = summary(change.plan) if change.plan else "nothing of ours is here"
             say(f"{change.plan.family.value} ({change.backend.name}): {what}")
-            say_kept(change.plan)
+            say_kept(change.plan, outcome.applied)
     return 1 if failed else 0
 
 
 def _look(family: Family, backend: str, wait: float) -> list[NodeChange]:
     nothing, owner = Ruleset(family, {}), cleanup_ownership()
     try:
-        return [look(nothing, owner, backend=backend, wait=wait)]
+        return [look(nothing, owner, backend=backend, wait=wait, blind=True)]
     except AmbiguousBackend:
-        return [look(nothing, owner, backend=each, wait=wait) for each in ("legacy", "nft")]
+        kinds = ("legacy", "nft")
+        return [look(nothing, owner, backend=each, wait=wait, blind=True) for each in kinds]

@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
 
+from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.dumps import read_current
+from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
     Inputs,
+    explained,
     family_options,
+    inputs_of,
     live_options,
     manifest_options,
     node_options,
     read_inputs,
+    refuse_both_families,
+    snapshot_option,
+    with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
-from nptables.cli.versions import config_for, read_for
+from nptables.cli.versions import config_for
+from nptables.errors import InvalidInput, printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
-from nptables.model.kubeproxy import Version
-from nptables.sources import Loaded, Place, read_text, where_changed
+from nptables.sources import Loaded, Place, where_changed
 from nptables.translation import translate
 from nptables.translation.explanation.grouping import service_groups
-from nptables.translation.explanation.versions import (
-    HabitChange,
-    changes_by_habit,
-    count_lines,
-    looks_like,
-    sentence,
-)
+from nptables.translation.explanation.versions import HabitChange, changes_by_habit
 
 
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --snapshot IPv4")
-@click.option(
-    "--snapshot",
-    "current_path",
-    metavar="FILE",
-    help="What a node has: its iptables-save output, or '-'.",
-)
-@click.option("--current", "current_path", metavar="FILE", hidden=True)
+@family_options("both, with --snapshot that of the dump")
+@snapshot_option("What a node has: its iptables-save output, or '-'.")
 @live_options("Compare with the tables")
 @click.option(
     "--to-version",
@@ -64,7 +60,7 @@ from nptables.translation.explanation.versions import (
 )
 def command(
     *,
-    current_path: str | None,
+    snapshot: str | None,
     live: bool,
     backend: str,
     to_version: str | None,
@@ -77,30 +73,31 @@ def command(
     directories): what would change on a node when the first becomes the second. With --to-version
     and one cluster: what an upgrade of kube-proxy would change.
     """
-    if live and current_path is not None:
+    if live and snapshot is not None:
         raise click.UsageError("--live and --snapshot exclude each other")
     if to_version is not None:
-        if live or current_path is not None:
+        if live or snapshot is not None:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")
         return _upgrade(to_version, output, options)
-    old: Loaded | None = None
     if live:
         inputs = with_live_facts(read_inputs(**options, live=True), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
-    elif current_path is not None:
-        inputs = read_inputs(**options)
-        current = Ruleset.from_save(read_text(current_path), family=inputs.family)
+    elif snapshot is not None:
+        refuse_both_families("a dump is of one family")
+        current = read_current(snapshot, options["family"])
+        inputs = read_inputs(**{**options, "family": current.family})
+        inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
+        _warn(plans[0], inputs)
     else:
-        before, inputs = _two_inputs(options)
-        old = before.loaded
-        families = (options["family"],) if options["family"] else Family
-        plans = [diff(before.translate(each), inputs.translate(each)) for each in families]
-    if live or current_path is not None:
-        _say_whose(plans, inputs)
+        return _two_trees(output, options)
+    say_what_is_unknown([inputs.cluster])
+    found = explained(plans, inputs)
+    say_all(filter(None, [found.version]), kind="note")
+    say_all(filter(None, [found.configuration]), kind="warning")
     if output == "github":
         for plan in plans:
-            _annotate(plan, lambda service: where_changed(service, inputs.loaded, old))
+            _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
     else:
         _print(plans, output)
     return 1 if any(plans) else 0
@@ -161,25 +158,6 @@ def _habit_json(change: HabitChange) -> dict[str, Any]:
     }
 
 
-def _say_whose(plans: list[Plan], inputs: Inputs) -> None:
-    """Say where drift is only the habit of another version of kube-proxy."""
-    said = Version.parse(inputs.node.kubelet_version)
-    for plan in plans:
-        if not plan:
-            continue
-        likeness = looks_like(
-            plan,
-            inputs.cluster,
-            inputs.node,
-            lambda version: read_for(inputs.found, version),
-            inputs.config,
-        )
-        if likeness is not None:
-            family = f"{plan.family.value}: " if len(plans) > 1 else ""
-            preferred = [] if said is None else [said]
-            say(family + sentence(likeness, count_lines(plan), preferred))
-
-
 def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]:
     from nptables.kernel.whole_node import look  # noqa: PLC0415 (a dump needs no kernel)
 
@@ -187,21 +165,79 @@ def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]
         family, lambda each: look(inputs.translate(each), backend=backend)
     ):
         say_all(change.warnings, kind="warning")
+        _warn(change.plan, inputs)
         yield change.plan
 
 
-def _two_inputs(options: dict[str, Any]) -> tuple[Inputs, Inputs]:
+def _warn(plan: Plan, inputs: Inputs) -> None:
+    """Say what is wrong in chains that others keep too: those rules are never in a plan."""
+    say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
+
+
+def _two_trees(output: str, options: dict[str, Any]) -> int:
+    """What changes when one input becomes another; of trees, each set with its counterpart."""
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
         raise click.UsageError(
             "name a node's dump with --snapshot, say --live, or give two FILEs to compare"
         )
-    old, new = (_inputs(path, options) for path in paths)
-    return old, new
+    lenient = options.pop("lenient")
+    families = (options["family"],) if options["family"] else Family
+    found: list[tuple[str, Plan]] = []
+    pairs = _pairs(paths, lenient=lenient)
+    for name, old, new in pairs:
+        before, after = (_inputs(one, old if one is new else new, options) for one in (old, new))
+        plans = [diff(before.translate(each), after.translate(each)) for each in families]
+        found += [(name, plan) for plan in plans]
+        if output == "github":
+            for plan in plans:
+                _annotate(plan, partial(where_changed, new=new, old=old))
+    if output == "json":
+        several = len(pairs) > 1
+        print_json(
+            {"plans": [{**({"set": n} if several else {}), **p.to_json()} for n, p in found]}
+        )
+    elif output != "github":
+        for name, _, _ in pairs:
+            plans = [plan for of, plan in found if of == name]
+            if len(pairs) > 1 and any(plans):
+                say(f"{printable(name)}:")
+            _print(plans, output)
+    return 1 if any(plan for _, plan in found) else 0
 
 
-def _inputs(path: str, options: dict[str, Any]) -> Inputs:
-    return read_inputs(files=(path,), more_files=(), **options)
+def _pairs(paths: tuple[str, ...], *, lenient: bool) -> list[tuple[str, Loaded, Loaded]]:
+    """The sets of two inputs by what they are called in each; one without counterpart is new."""
+    sides = [_by_name(path, lenient=lenient) for path in paths]
+    if all(len(side) == 1 for side in sides):
+        ((name, old),), ((_, new),) = (side.items() for side in sides)
+        return [(name, old, new)]
+    names = dict.fromkeys((*sides[0], *sides[1]))
+    return [(n, sides[0].get(n, Loaded()), sides[1].get(n, Loaded())) for n in names]
+
+
+def _by_name(path: str, *, lenient: bool) -> dict[str, Loaded]:
+    sets = read_sets((path,), (), lenient=lenient)
+    say_all((str(one) for one in sets.left_out), kind="warning")
+    judged = sets.judged or sets.idle
+    problems = [*sets.problems, *(p for one in judged if not one.usable for p in one.problems)]
+    if problems or not judged:
+        raise InvalidInput(problems or sets.only.problems)
+    for loaded in judged:
+        say_what_was_read(loaded)
+    return {loaded.name.removeprefix(path).strip("/") or ".": loaded for loaded in judged}
+
+
+def _inputs(loaded: Loaded, other: Loaded, options: dict[str, Any]) -> Inputs:
+    """An input for the node that was named, or the only one of it or its counterpart.
+
+    Both are for one kube-proxy, whichever of them tells its version.
+    """
+    node_name = options["node_name"]
+    if node_name is None and not loaded.cluster.nodes and len(other.cluster.nodes) == 1:
+        node_name = next(iter(other.cluster.nodes))
+    like = other.cluster.nodes.get(node_name or next(iter(loaded.cluster.nodes), ""))
+    return inputs_of(loaded, **{**options, "node_name": node_name}, like=like)
 
 
 def _print(plans: list[Plan], output: str) -> None:

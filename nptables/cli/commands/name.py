@@ -58,7 +58,7 @@ def command(*, service: str, protocol: str, endpoints: tuple[str, ...], output: 
 _MEANINGS = (
     "endpoints of the Cluster traffic policy",
     "endpoints of the Local traffic policy",
-    "traffic to external destinations: nodePort, external and load-balancer IPs",
+    "traffic to nodePort, external and load-balancer IPs",
     "loadBalancerSourceRanges",
 )
 

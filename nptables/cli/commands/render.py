@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
+from nptables.cli.dumps import read_current
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -14,20 +17,22 @@ from nptables.cli.options import (
     node_options,
     parse_service_key,
     read_inputs,
+    refuse_both_families,
+    snapshot_option,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
 from nptables.rendering import explained, narrowed_to, restore_text
-from nptables.sources import read_text
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import UNTOLD
 
 
 @click.command("render")
 @manifest_options
 @node_options
-@family_options("IPv4")
+@family_options("IPv4, with --snapshot that of the dump")
 @click.option(
     "-o",
     "--output",
@@ -41,14 +46,11 @@ from nptables.translation import Translation
     "--service", metavar="NS/NAME", help="Only this Service's rules, and what leads to them."
 )
 @click.option("--explain", is_flag=True, help="Put the reasons above each Service's rules.")
-@click.option(
-    "--current",
-    "current_path",
-    metavar="DUMP",
-    help="With -o restore: the node's iptables-save output; missing jumps are inserted.",
+@snapshot_option(
+    "With -o restore: what the node has, its iptables-save output; missing jumps are inserted."
 )
 def command(
-    *, output: str, service: str | None, explain: bool, current_path: str | None, **options: Any
+    *, output: str, service: str | None, explain: bool, snapshot: str | None, **options: Any
 ) -> int:
     """Print the iptables rules that kube-proxy would program on a node.
 
@@ -56,8 +58,9 @@ def command(
     EndpointSlices and Nodes of the cluster, such as `kubectl get
     svc,endpointslices,nodes -A -o json` gives.
     """
-    if current_path is not None and output != "restore":
-        raise click.UsageError("--current goes with -o restore")
+    refuse_both_families("the rules of one family are printed at a time; render once for each")
+    if snapshot is not None and output != "restore":
+        raise click.UsageError("--snapshot goes with -o restore")
     if explain and output != "save":
         raise click.UsageError("--explain goes with -o save; json has the reasons anyway")
     if service is not None and output == "restore":
@@ -65,21 +68,33 @@ def command(
             "--service does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
+    current = None if snapshot is None else read_current(snapshot, options["family"])
+    if current is not None:
+        options["family"] = current.family
     inputs = read_inputs(**options)
     key = _service_key(service, inputs)
     translation = inputs.translate()
     ruleset = translation if key is None else narrowed_to(translation, key)
     if output == "json":
-        from nptables.rendering.document import to_document  # noqa: PLC0415 - parses every rule
-
-        print_json(to_document(ruleset, translation, key))
+        _print_document(ruleset, translation, key)
     elif output == "restore":
-        current = None if current_path is None else _dump(current_path, inputs)
         print_rules(restore_text(translation, current))
     else:
         print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
     _say_what_is_odd(translation, key, inputs)
     return 0
+
+
+def _print_document(
+    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None
+) -> None:
+    from nptables.rendering.document import to_document  # noqa: PLC0415 - parses rules
+    from nptables.rendering.document_text import to_json  # noqa: PLC0415
+
+    if sys.stdout.isatty():
+        print_json(to_document(ruleset, translation, key))
+    else:
+        sys.stdout.write(to_json(ruleset, translation, key) + "\n")
 
 
 def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
@@ -94,16 +109,13 @@ def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
     return key
 
 
-def _dump(path: str, inputs: Inputs) -> Ruleset:
-    return Ruleset.from_save(read_text(path), family=inputs.family)
-
-
 def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
     # What was wrong with the objects and the configuration was said when they were read.
-    said = ("left-out", "configuration")
-    say_all((n for n in translation.warnings if n.code not in said), kind="warning")
+    said_elsewhere = ("left-out", "configuration", UNTOLD)
+    say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
     if key is not None:
         for decision in translation.decisions:
             if decision.skipped and decision.service.key == key:
                 say(f"{decision.subject} {decision.reasons[0]}")
+    say_what_is_unknown([inputs.cluster])
     mention_other_family(inputs)

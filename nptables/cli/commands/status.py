@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nptables.cli.output import print_json, say
+from nptables.cli.output import folded, print_json, say
 
 
 @click.command("status")
@@ -47,11 +47,18 @@ def _print(status: dict[str, Any]) -> None:
         state = f"{lines} rule lines differ from what they should be"
     if not status["healthy"]:
         state = f"behind: a change waits since {status['pendingSeconds']} s"
-    click.echo(f"Node {status['node']}, mode {status['mode']}, pid {status['pid']}: {state}")
+    head = f"Node {status['node']}, mode {status['mode']}, pid {status['pid']}: {state}"
+    click.echo(folded(head))
+    # An agent that is older than this command does not say it.
+    if version := status.get("kubeProxyVersion"):
+        click.echo(f"Rules of kube-proxy {version}")
     click.echo(f"Last sync: {status['lastSync'] or 'never'}")
     for family in status["families"]:
         click.echo(f"{family['family']} ({family['backend']}): {family['rules']} rules")
     click.echo(f"{status['services']} Services, {status['endpointSlices']} EndpointSlices")
+    for family in status["families"]:
+        if family.get("unverified"):
+            say(f"{family['family']} is not verified: {family['unverified']}", kind="warning")
     if status["otherProxy"]:
         say(f"another proxy runs on this node: {status['otherProxy']}", kind="warning")
     if status["problems"]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from nptables.cli.options import manifest_options, read_manifests
-from nptables.cli.output import print_json, say
+from nptables.cli.manifests import read_manifests
+from nptables.cli.options import manifest_options
+from nptables.cli.output import folded, print_json, say
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
@@ -27,7 +28,7 @@ def command(
         print_json([owner.to_dict() for owner in found])
     else:
         for owner in found:
-            click.echo(str(owner))
+            click.echo(folded(str(owner)))
     if not found:
         say(
             f"{chain} belongs to every Service: it is one of kube-proxy's fixed chains"

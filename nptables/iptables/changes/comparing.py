@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from nptables.errors import IncompleteRuleset
 from nptables.family import Family
 from nptables.iptables.changes.likeness import (
     can_be_restored,
@@ -29,9 +30,10 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
 
     `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
     which a translation has. Rules and policies of others are never in the plan. An empty (falsy)
-    plan means no drift.
+    plan means no drift. A chain of the owner's whose rules nobody knows is written anew.
 
-    Raises ValueError when nobody says whose rules are meant, or the families differ.
+    Raises IncompleteRuleset where `current` lacks a table that is there and could not be printed,
+    and ValueError when nobody says whose rules are meant, or the families differ.
     """
     owner = desired.ownership if ownership is None else ownership
     if not owner.tables:
@@ -40,6 +42,9 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
     if current.family is not desired.family:
         raise ValueError(f"cannot compare {current.family.value} with {desired.family.value} rules")
     names = dict.fromkeys((*desired.tables, *owner.tables))
+    missing = [t for t in current.remarks.unreadable if t in names and t not in current.tables]
+    if missing:
+        raise IncompleteRuleset(missing)
     tables = {}
     for name in names:
         plan = _compare_table(
@@ -92,6 +97,7 @@ def _compare_table(
     current: Table | None, desired: Table | None, name: str, owner: Ownership, family: Family
 ) -> TablePlan:
     have: Mapping[str, tuple[str, ...]] = current.chains if current is not None else {}
+    unread = current.unread if current is not None else frozenset()
     want: Mapping[str, tuple[str, ...]] = desired.chains if desired is not None else {}
     changes: dict[str, ChainChange] = {}
     cosmetic: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
@@ -111,12 +117,14 @@ def _compare_table(
         else:
             cosmetic[chain] = (before, lines)
     insert, remove = _compare_jumps(have, want, name, owner, family)
-    unwanted = [c for c in have if c not in want and owner.owns_chain(name, c)]
+    unwanted = [c for c in (*have, *sorted(unread)) if c not in want and owner.owns_chain(name, c)]
     kept: dict[str, str] = {}
     if unwanted and current is not None:
         kept = _used_by_others(current, set(unwanted), owner, name, remove)
         changes |= _deletions(unwanted, have, kept, owner.lent.get(name, frozenset()))
-    ensure = tuple(c for c in want if c not in have and owner.ensures_chain(name, c))
+    ensure = tuple(
+        c for c in want if c not in have and c not in unread and owner.ensures_chain(name, c)
+    )
     return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic)
 
 
@@ -234,7 +242,7 @@ def _deletions(
     """Chains to delete; those that others use are emptied, if they are not lent or empty."""
     changes = {}
     for chain in unwanted:
-        lines = have[chain]
+        lines = have.get(chain, ())
         if chain not in kept:
             changes[chain] = ChainChange(chain, lines, None, lines)
         elif lines and chain not in lent:

@@ -19,6 +19,9 @@ from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePl
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.
 PIECE = 100
+# The same for chains that are in use already, where each commit costs more: rewriting all 36,000
+# chains of 3,000 Services took 67, 17, 21 and 38 s with 100, 500, 1,000 and 2,000 of them a commit.
+PIECE_IN_USE = 500
 
 
 @attrs.frozen
@@ -76,13 +79,14 @@ def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
     in_filter = tables.get("filter")
     if in_filter is not None:
         found.append(_old_and_new(in_filter, plan))
+    unread = {name: table.unread for name, table in plan.before.tables.items()}
     for name, table in tables.items():
         if name != "filter":
-            found += _as_it_shall_be(table, piece)
+            found += _as_it_shall_be(table, piece, unread.get(name, frozenset()))
     if in_filter is not None:
         found.append(_only_new(in_filter))
-    for table in tables.values():
-        found += _deletions(table, piece)
+    for name, table in tables.items():
+        found += _deletions(table, piece, unread.get(name, frozenset()))
     return [step for step in found if step]
 
 
@@ -145,14 +149,20 @@ def _only_new(table: TablePlan) -> Step:
     return Step(table.table, "filter as it shall be", fill, (), (*remove, *table.remove))
 
 
-def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
-    """A table other than filter: new chains that nothing leads to yet first, if in pieces."""
+def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
+    """A table other than filter: new chains that nothing leads to yet first, if in pieces.
+
+    Those that are there and were not read come behind them, for they may lead to them.
+    """
     created = {c.chain: c.after or () for c in table.of_kind("create")}
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     if piece is not None and len(created) > piece:
-        for chains in _pieces(_leaves_first(created), piece):
-            new = {chain: created[chain] for chain in chains}
-            yield Step(table.table, f"new chains of {table.table}", new)
+        in_order = _leaves_first(created)
+        new = [chain for chain in in_order if chain not in unread]
+        there = [chain for chain in in_order if chain in unread]
+        for chains in (*_pieces(new, piece), *_pieces(there, PIECE_IN_USE)):
+            filled = {chain: created[chain] for chain in chains}
+            yield Step(table.table, f"new chains of {table.table}", filled)
     else:
         fill |= created
     remove: list[str] = []
@@ -198,14 +208,22 @@ def _jumps(table: TablePlan) -> list[Insertion]:
     return found
 
 
-def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
+def _deletions(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
     gone = {change.chain: change.before or () for change in table.of_kind("delete")}
     gone |= dict.fromkeys(table.discard, ())
     if piece is None or len(gone) <= piece:
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
         return
+    # Nobody knows which of these lead to which, and the kernel deletes none that is led to.
+    yield from emptied(table.table, [chain for chain in gone if chain in unread], piece)
     for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))
+
+
+def emptied(table: str, chains: list[str], piece: int | None) -> Iterator[Step]:
+    """The steps that empty chains which are no longer used."""
+    for some in _pieces(chains, piece or max(1, len(chains))):
+        yield Step(table, "chains that are no longer used", dict.fromkeys(some, ()))
 
 
 def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:

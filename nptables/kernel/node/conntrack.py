@@ -1,71 +1,57 @@
-"""UDP connections that the rules no longer stand behind, and deleting them.
+"""The UDP connections that the kernel knows, and deleting those that no rule stands behind.
 
-A UDP flow keeps the translation that its first packet got for as long as packets flow: to an
-endpoint that is gone, or untranslated where no rule was there yet. What kube-proxy 1.36 does from
-its list of Services is done here from rulesets; beyond that, frontends that went away are cleared.
+What kube-proxy 1.36 does from its list of Services is done here from rulesets; beyond that,
+frontends that went away are cleared.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
-
-from nptables.errors import BackendUnavailable
+from nptables.errors import BackendUnavailable, KernelError
 from nptables.family import Family
+from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.translation.flows import Endpoints, Flow, listed_flows, stale_flows
 from nptables.translation.frontends import Frontend
 
-Endpoints = frozenset[tuple[str, int]]
+_SECONDS = 30.0
+_NUMBERS = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
-@attrs.frozen
-class Flow:
-    """A UDP connection: where the client sends to, and who answers."""
+def udp_flows(family: Family, run: Runner = run_program) -> list[Flow]:
+    """The UDP connections of a family, by netlink or else by the program `conntrack`.
 
-    destination: tuple[str, int]
-    answers: tuple[str, int]
-
-
-def stale_flows(
-    flows: Iterable[Flow],
-    before: Mapping[Frontend, Endpoints],
-    after: Mapping[Frontend, Endpoints],
-    local_addresses: frozenset[str],
-) -> list[Flow]:
-    """The flows to a frontend, old or new, that the rules after a change would not make.
-
-    A node port counts on the node's own addresses only, so that UDP which is merely forwarded to
-    the same port elsewhere is not cut.
+    Raises BackendUnavailable where neither is there, or the kernel refuses.
     """
-    stale = []
-    for flow in flows:
-        frontend = _frontend_of(flow.destination, before, after, local_addresses)
-        if frontend is None or flow.answers in after.get(frontend, frozenset()):
-            continue
-        # What is no longer a frontend goes back to what it was without one: untranslated.
-        if frontend in after or flow.answers != flow.destination:
-            stale.append(flow)
-    return stale
+    try:
+        from pyroute2 import Conntrack  # noqa: PLC0415 (an extra, and slow to import)
+        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+    except ImportError:
+        return _flows_by_program(family, run)
+    number = _NUMBERS[family]
+    try:
+        with Conntrack(nfgen_family=number) as table:
+            return [flow for _, flow in _udp_entries(table, number)]
+    except (OSError, NetlinkError) as error:
+        raise BackendUnavailable(f"the kernel's connections cannot be read: {error}") from error
 
 
-def _frontend_of(
-    destination: tuple[str, int],
-    before: Mapping[Frontend, Endpoints],
-    after: Mapping[Frontend, Endpoints],
-    local_addresses: frozenset[str],
-) -> Frontend | None:
-    address, port = destination
-    candidates = [Frontend(address, port)]
-    if address in local_addresses:
-        candidates.append(Frontend("", port))
-    for known in (after, before):
-        for candidate in candidates:
-            if candidate in known:
-                return candidate
-    return None
+def _flows_by_program(family: Family, run: Runner) -> list[Flow]:
+    program = find_program("conntrack")
+    if program is None:
+        raise BackendUnavailable(
+            "UDP connections cannot be read without pyroute2 (nptables[agent]) or conntrack"
+        )
+    try:
+        done = run([program, "-L", "-p", "udp", "-f", family.value.lower()], "", _SECONDS)
+    except KernelError as error:
+        raise BackendUnavailable(str(error)) from error
+    if done.code:
+        raise BackendUnavailable(f"conntrack -L: {done.stderr.strip()}")
+    return listed_flows(done.stdout, family)
 
 
 def delete_stale_flows(
@@ -89,7 +75,7 @@ def delete_stale_flows(
         raise BackendUnavailable(
             "stale UDP connections cannot be deleted without pyroute2: install nptables[agent]"
         ) from None
-    number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
+    number = _NUMBERS[family]
     deleted = 0
     try:
         # Without its family a dump of the table holds IPv4 only.
@@ -114,7 +100,8 @@ def _udp_entries(table: Any, number: int) -> Iterator[tuple[Any, Flow]]:
     for entry in table.dump_entries(tuple_orig=wanted):
         sent, back = entry.tuple_orig, entry.tuple_reply
         if sent.family == number:
-            yield sent, Flow((sent.daddr, sent.dport), (back.saddr, back.sport))
+            answers = back.saddr, back.sport
+            yield sent, Flow((sent.daddr, sent.dport), answers, (sent.saddr, sent.sport))
 
 
 def _delete(table: Any, entry: Any) -> bool:

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 from nptables.checks import NodeState
-from nptables.errors import KernelError
+from nptables.errors import BackendUnavailable, KernelError
 from nptables.iptables.changes import Plan
+from nptables.kernel.node.bridges import find_bridges
+from nptables.kernel.node.conntrack import udp_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
-from nptables.kernel.node.unseen import unseen_rules
+from nptables.kernel.node.unseen import other_tables, unseen_rules
 from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.translation.flows import Flow
 
 _SETTINGS = (
     "net/ipv4/ip_forward",
@@ -33,13 +36,24 @@ def observe(
 
     `warnings` are what the comparison said it could not see.
     """
+    other = other_tables(backend, plan.family, run)
+    flows: tuple[Flow, ...] = ()
+    unseen = []
+    try:
+        flows = tuple(udp_flows(plan.family, run))
+    except BackendUnavailable as error:
+        unseen.append(f"{plan.family.value}: {error}")
     return NodeState(
         node=node,
         plan=plan,
         settings=_settings(root),
-        other_rules=(*unseen_rules(backend, plan.family, run), *warnings),
+        beside=None if other is None else other.rules,
+        other_rules=(*unseen_rules(other, plan.family, run), *warnings),
         leftovers=tuple(_leftovers(run)),
         kube_proxy=find_kube_proxy(),
+        flows=flows,
+        bridges=tuple(find_bridges(run)),
+        unseen=tuple(unseen),
     )
 
 
@@ -64,11 +78,11 @@ def _leftovers(run: Runner) -> list[str]:
     if program is None:
         return found
     try:
-        listed = json.loads(run([program, "-j", "list", "tables"], "", 30).stdout or "{}")
+        # Tables are listed with all their rules, which may take for ever while others commit.
+        listed = json.loads(run([program, "-j", "list", "chains"], "", 30).stdout or "{}")
     except (KernelError, json.JSONDecodeError):
         return found
-    for entry in listed.get("nftables", []):
-        table = entry.get("table", {})
-        if table.get("name") == "kube-proxy":
-            found.append(f"nft table {table.get('family')} kube-proxy of mode nftables is there")
+    chains = [entry.get("chain", {}) for entry in listed.get("nftables", [])]
+    families = {str(c.get("family")) for c in chains if c.get("table") == "kube-proxy"}
+    found += [f"nft table {f} kube-proxy of mode nftables is there" for f in sorted(families)]
     return found

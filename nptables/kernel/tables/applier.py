@@ -7,11 +7,18 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from nptables.errors import BackendUnavailable, KernelBusy, KernelRefused, NotConverged
-from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan, Step, diff
-from nptables.iptables.changes.steps import steps_of, with_deletions
+from nptables.errors import (
+    BackendUnavailable,
+    KernelBusy,
+    KernelRefused,
+    NotConverged,
+    ReadingStarved,
+)
+from nptables.iptables import Ownership, Ruleset
+from nptables.iptables.changes import ChainChange, Plan, Step, diff
+from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
 from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.parts import can_be_read_back
 from nptables.kernel.tables.refusals import explain
 from nptables.translation.explanation.grouping import service_groups
 
@@ -28,7 +35,8 @@ class Applied:
     `commits` counts the commits, `kept` are the chains (table, chain) that stay because others use
     them, `replanned` is how often the plan was made anew because somebody else changed the tables.
     `verified` says that the tables were read back, `after` is what was read then. `found` is what
-    the tables held where the plan did not fit them.
+    the tables held where the plan did not fit them. `starved` says why they were not read, if
+    others kept us from it: then only our jumps and the chains of fixed names were looked at.
     """
 
     plan: Plan
@@ -38,6 +46,7 @@ class Applied:
     verified: bool = False
     after: Ruleset | None = attrs.field(default=None, repr=False)
     found: Ruleset | None = attrs.field(default=None, repr=False)
+    starved: ReadingStarved | None = None
 
 
 class Applier:
@@ -45,7 +54,9 @@ class Applier:
 
     One Applier for each backend and family, used by one thread at a time. `verify` reads the
     tables back. While the kernel is busy it tries again, with growing pauses, for at most `wait`
-    seconds. `clock` and `sleep` are those of the time module unless a test drives them.
+    seconds. Where others keep the tables from being read it gives up with ReadingStarved, or, if
+    it may be `blind`, goes on with what can be read; `starved` says that they do so already.
+    `clock` and `sleep` are those of the time module unless a test drives them.
     """
 
     def __init__(
@@ -54,18 +65,33 @@ class Applier:
         *,
         verify: bool = True,
         wait: float = 5.0,
+        blind: bool = False,
+        starved: ReadingStarved | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.backend = backend
         self.verify = verify
         self.wait = wait
+        self.blind = blind or starved is not None
+        self.starved = starved
         self._clock = clock
         self._sleep = sleep
 
     def sync(self, desired: Ruleset) -> Applied:
         """Read the tables, compare, and carry out what is to do. `desired` has an ownership."""
-        return self.apply(diff(self.backend.read(), desired))
+        return self.apply(diff(self.read(desired.ownership), desired))
+
+    def read(self, owner: Ownership) -> Ruleset:
+        """The tables whole, or as far as others let us read them."""
+        if self.starved is None:
+            try:
+                return self.backend.read()
+            except ReadingStarved as error:
+                if not self.blind:
+                    raise
+                self.starved = error
+        return self.backend.read_parts(owner)
 
     def apply(self, plan: Plan) -> Applied:
         """Carry a plan out; an empty plan issues nothing and reads nothing.
@@ -74,6 +100,7 @@ class Applier:
         times. Raises KernelRefused with the line, the Service and the program's words, KernelBusy
         when somebody else keeps the tables busy, or NotConverged when they do not stay as written.
         """
+        can_be_read_back(plan)
         done = Applied(plan)
         stuck: set[tuple[str, str]] = set()
         until, pause = self._clock() + self.wait, _FIRST_PAUSE
@@ -86,10 +113,10 @@ class Applier:
                     raise
                 self._sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-                left = self._anew(plan, stuck, self.backend.read())
+                left = self._anew(plan, stuck, self.read(plan.ownership))
                 continue
             except KernelRefused as error:
-                found = self.backend.read()
+                found = self.read(plan.ownership)
                 anew = self._anew(plan, stuck, found)
                 if done.replanned == _MOST_PLANS or anew.tables == left.tables:
                     raise self._explained(error, left) from error
@@ -100,9 +127,9 @@ class Applier:
             done = attrs.evolve(done, commits=done.commits + commits)
             if not self.verify:
                 break
-            after = self.backend.read()
-            left = self._anew(plan, stuck, after)
-            done = attrs.evolve(done, verified=True, after=after)
+            after = self._read_back(plan.ownership)
+            left = _as_far_as_read(self._anew(plan, stuck, after), after)
+            done = attrs.evolve(done, verified=self.starved is None, after=after)
             if left and done.replanned == _MOST_PLANS:
                 raise NotConverged(
                     "the tables were read back and are not as written: somebody else keeps "
@@ -111,7 +138,15 @@ class Applier:
                 )
             if left:
                 done = attrs.evolve(done, replanned=done.replanned + 1)
-        return attrs.evolve(done, kept=tuple(sorted({*stuck, *plan.kept})))
+        stay = tuple(sorted({*stuck, *plan.kept}))
+        return attrs.evolve(done, kept=stay, starved=self.starved)
+
+    def _read_back(self, owner: Ownership) -> Ruleset:
+        try:
+            return self.read(owner)
+        except ReadingStarved as error:
+            message = f"everything is written, but was not read back: {error}"
+            raise ReadingStarved(message, commits=error.commits, seconds=error.seconds) from error
 
     @staticmethod
     def _anew(plan: Plan, stuck: set[tuple[str, str]], current: Ruleset) -> Plan:
@@ -149,8 +184,7 @@ class Applier:
         stuck: set[tuple[str, str]] = set()
         for table in dict.fromkeys(step.table for step in deletions):
             chains = [c for step in deletions if step.table == table for c in step.delete]
-            empty = Step(table, "chains that are no longer used", dict.fromkeys(chains, ()))
-            self.backend.commit([empty])
+            self.backend.commit(list(emptied(table, chains, self.backend.piece)))
             self._halve(table, chains, stuck)
         return stuck
 
@@ -189,11 +223,13 @@ def apply(
     backend: Backend | str = "auto",
     wait: float = 5.0,
     verify: bool = True,
+    blind: bool = False,
 ) -> Applied:
     """Carry a plan out on this node.
 
     `backend` is auto, legacy, nft, iptc, or a Backend such as `nptables.testing.FakeKernel`;
-    `wait` is how many seconds to wait for others at most; `verify` reads the tables back.
+    `wait` is how many seconds to wait for others at most; `verify` reads the tables back. With
+    `blind` it goes on where others change nft tables faster than they can be read.
 
     Raises what `Applier.apply` raises, BackendUnavailable without root or without iptables, and
     AmbiguousBackend.
@@ -201,12 +237,12 @@ def apply(
     if isinstance(backend, str):
         from nptables.kernel.tables.choosing import choose  # noqa: PLC0415 (it may not be needed)
 
-        backend = choose(plan.family, backend, wait=wait).backend
+        backend = choose(plan.family, backend, wait=wait, blind=blind).backend
     if backend.family is not plan.family:
         raise BackendUnavailable(
             f"the plan is for {plan.family.value} and the backend for {backend.family.value}"
         )
-    return Applier(backend, verify=verify, wait=wait).apply(plan)
+    return Applier(backend, verify=verify, wait=wait, blind=blind).apply(plan)
 
 
 def _step_with_deletions(steps: Sequence[Step], error: KernelRefused) -> int | None:
@@ -222,18 +258,28 @@ def _as_rule(line: str) -> str:
     return line if line.startswith((":", "-A ")) else f"-A{line[2:]}"
 
 
+def _as_far_as_read(plan: Plan, current: Ruleset) -> Plan:
+    """The plan without what it would write anew only because nobody knows what is there."""
+    unread = {name: table.unread for name, table in current.tables.items() if table.unread}
+    if not unread:
+        return plan
+    return _keeping(plan, lambda table, change: change.chain not in unread.get(table, ()))
+
+
 def _without(plan: Plan, stuck: set[tuple[str, str]]) -> Plan:
     """The plan without the deletions that are known to be refused."""
     if not stuck:
         return plan
+    return _keeping(
+        plan, lambda table, change: change.after is not None or (table, change.chain) not in stuck
+    )
+
+
+def _keeping(plan: Plan, keep: Callable[[str, ChainChange], bool]) -> Plan:
+    """The plan with some of its changes of chains."""
     tables = {
         name: attrs.evolve(
-            table,
-            changes={
-                chain: change
-                for chain, change in table.changes.items()
-                if change.after is not None or (name, chain) not in stuck
-            },
+            table, changes={c: change for c, change in table.changes.items() if keep(name, change)}
         )
         for name, table in plan.tables.items()
     }

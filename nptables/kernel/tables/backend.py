@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Step
 
 
@@ -35,7 +35,14 @@ class Backend(Protocol):
     def read(self) -> Ruleset:
         """All tables that exist, without creating any.
 
-        Raises BackendUnavailable or KernelBusy.
+        Raises BackendUnavailable, KernelBusy, or KernelRefused where they cannot be read whole.
+        """
+        ...
+
+    def read_parts(self, owner: Ownership) -> Ruleset:
+        """What an owner needs to know of them, however busy they are: other chains are `unread`.
+
+        Raises as `read`, but never ReadingStarved.
         """
         ...
 

@@ -7,20 +7,19 @@ Beside it the jumps in the built-in chains are looked at, since one line can be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from nptables.errors import KernelRefused
 from nptables.iptables import Ownership
 from nptables.iptables.changes import Step
 from nptables.iptables.ruleset import Ruleset, chain_of
 from nptables.iptables.spelling import normal_form
 from nptables.kernel.tables.backend import Backend
-from nptables.kernel.tables.restoring import RestoreBackend, classify, command
+from nptables.kernel.tables.parts import listed_chain
+from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.chains import CANARY
 
 TABLES = ("mangle", "nat", "filter")
 CANARY_LINE = f'-A {CANARY} -m comment --comment "removed together with the rules of this table"'
-_SECONDS = 60.0
 
 
 def plant_canaries(backend: Backend) -> None:
@@ -37,7 +36,7 @@ def missing_rules(backend: Backend, ownership: Ownership) -> tuple[str, ...]:
     Raises BackendUnavailable or KernelBusy.
     """
     wanted = _wanted(ownership)
-    found = _listed(backend, wanted)
+    found = _listed(backend, wanted, ownership)
     family = backend.family
     missing = []
     for (table, chain), lines in wanted.items():
@@ -55,26 +54,12 @@ def _wanted(ownership: Ownership) -> dict[tuple[str, str], list[str]]:
 
 
 def _listed(
-    backend: Backend, wanted: Mapping[tuple[str, str], list[str]]
+    backend: Backend, wanted: Mapping[tuple[str, str], list[str]], ownership: Ownership
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     if isinstance(backend, RestoreBackend):
-        return {place: tuple(_chain(backend, *place)) for place in wanted}
+        return {place: listed_chain(backend, *place, ownership) for place in wanted}
     ruleset: Ruleset = backend.read()
     return {(table, chain): ruleset.lines(table, chain) for table, chain in wanted}
-
-
-def _chain(backend: RestoreBackend, table: str, chain: str) -> Iterator[str]:
-    """The rules of one chain; none where it is not there."""
-    argv = command(backend.kind, backend.family)
-    wait = str(max(1, int(backend.wait)))
-    done = backend.run([*argv, "-w", wait, "-t", table, "-S", chain], "", _SECONDS)
-    if done.code:
-        error = classify(done, backend.kind, backend.wait, f"looking at {chain} of {table}")
-        # Exit code 1: there is no such chain, which is an answer.
-        if not isinstance(error, KernelRefused):
-            raise error
-        return
-    yield from (line for line in done.stdout.splitlines() if line.startswith("-A "))
 
 
 def has_canaries(ruleset: Ruleset) -> bool:

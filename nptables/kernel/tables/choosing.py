@@ -6,22 +6,20 @@ from pathlib import Path
 
 import attrs
 
-from nptables.errors import AmbiguousBackend, BackendUnavailable, KernelBusy, KernelError
+from nptables.errors import (
+    AmbiguousBackend,
+    BackendUnavailable,
+    KernelBusy,
+    KernelError,
+    ReadingStarved,
+)
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.tables.backend import Backend
-from nptables.kernel.tables.restoring import (
-    DEFAULT_WAIT,
-    KINDS,
-    Kind,
-    Patience,
-    RestoreBackend,
-    classify,
-    command,
-    stem,
-)
-from nptables.translation import ownership
+from nptables.kernel.tables.restoring import DEFAULT_WAIT, DISTURBED, Patience, RestoreBackend
+from nptables.kernel.tables.xtables import KINDS, Kind, classify, command, legacy_tables, stem
+from nptables.translation.owned import ever_owned, holds_service_chains
 
 BACKENDS = ("auto", "legacy", "nft", "iptc")
 
@@ -34,11 +32,15 @@ _SECONDS = 60.0
 
 @attrs.frozen
 class Choice:
-    """The backend to use, what its tables hold now, and why it was taken, in words."""
+    """The backend to use, what its tables hold now, and why it was taken, in words.
+
+    `starved` says why only parts of the tables are in `current`, if so.
+    """
 
     backend: Backend
     current: Ruleset
     reason: str
+    starved: ReadingStarved | None = None
 
 
 def choose(
@@ -48,31 +50,35 @@ def choose(
     wait: float = DEFAULT_WAIT,
     run: Runner = run_program,
     patience: Patience | None = None,
+    blind: bool = False,
 ) -> Choice:
     """The backend of a node for one family, and its tables.
 
     `wanted` is one of BACKENDS. With `auto`: the backend that holds a chain of the kubelet's, else
     the one that holds ours, else the one with more rules, else the system's default. Looking
     creates no legacy table. `patience` is for reading; whoever keeps it and tries again after a
-    KernelBusy gives large tables more time.
+    KernelBusy gives large tables more time. With `blind`, parts will do where others keep the
+    tables from being read.
 
     Raises AmbiguousBackend where both hold rules for Services, BackendUnavailable where there
     is none, or not the one that is wanted, and KernelBusy where one of them cannot be read now.
     """
-    patience = patience or Patience()
+    patience = patience or Patience(disturbed=max(DISTURBED, wait))
     if wanted == "iptc":
         return _libiptc(family, wait, run)
     if wanted in KINDS:
         kind: Kind = "legacy" if wanted == "legacy" else "nft"
         backend = RestoreBackend(kind, family, wait, run, patience)
-        return Choice(backend, backend.read(), "it was asked for")
+        current, starved = _read(backend, blind=blind)
+        return Choice(backend, current, "it was asked for", starved)
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
-    held, failures = _look(family, wait, run, patience)
+    held, failures = read_both(family, wait, run, patience, blind=blind)
     if not held:
         raise failures[0]
-    kind, reason = _decide(held, family, run)
-    return Choice(RestoreBackend(kind, family, wait, run, patience), held[kind], reason)
+    kind, reason = _decide({each: rules for each, (rules, _) in held.items()}, family, run)
+    current, starved = held[kind]
+    return Choice(RestoreBackend(kind, family, wait, run, patience), current, reason, starved)
 
 
 def probe(
@@ -105,26 +111,28 @@ def probe(
         raise BackendUnavailable(str(error))
 
 
-def holds_service_chains(ruleset: Ruleset) -> bool:
-    """Whether a ruleset has chains of service ports."""
-    pattern = ownership().patterns["nat"]
-    table = ruleset.tables.get("nat")
-    return table is not None and any(pattern.fullmatch(chain) for chain in table.chains)
+# What was read, and why it is not everything, if so.
+Reading = tuple[Ruleset, ReadingStarved | None]
 
 
-def legacy_tables(family: Family, proc: Path = Path("/proc/net")) -> tuple[str, ...]:
-    """The legacy tables that exist in this network namespace; looking creates none."""
-    name = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
+def _read(backend: RestoreBackend, *, blind: bool) -> Reading:
+    """All tables, or with `blind` as much of them as others let us read."""
     try:
-        return tuple((proc / name).read_text().split())
-    except OSError:
-        return ()
+        return backend.read(), None
+    except ReadingStarved as error:
+        if not blind:
+            raise
+        return backend.read_parts(ever_owned()), error
 
 
-def _look(
-    family: Family, wait: float, run: Runner, patience: Patience
-) -> tuple[dict[Kind, Ruleset], list[KernelError]]:
-    held: dict[Kind, Ruleset] = {}
+def read_both(
+    family: Family, wait: float, run: Runner, patience: Patience, *, blind: bool = False
+) -> tuple[dict[Kind, Reading], list[KernelError]]:
+    """The tables of each backend that is there, and why others could not be read.
+
+    Raises KernelBusy.
+    """
+    held: dict[Kind, Reading] = {}
     failures: list[KernelError] = []
     for kind in KINDS:
         backend = RestoreBackend(kind, family, wait, run, patience)
@@ -132,9 +140,9 @@ def _look(
             if kind == "legacy" and not legacy_tables(family):
                 # The module may not even be loaded; whether the program works is not asked.
                 if find_program(f"{stem(family)}-legacy-restore"):
-                    held[kind] = Ruleset(family, {})
+                    held[kind] = Ruleset(family, {}), None
             else:
-                held[kind] = backend.read()
+                held[kind] = _read(backend, blind=blind)
         except KernelBusy:
             # Nobody knows what it holds: taking the other would have both hold rules.
             raise
@@ -160,13 +168,18 @@ def _decide(held: dict[Kind, Ruleset], family: Family, run: Runner) -> tuple[Kin
             return kind, f"the kubelet's {chain} is there"
     if with_services:
         return with_services[0], "the rules for Services are there"
-    counts = {kind: rules.rule_count() for kind, rules in held.items()}
+    counts = {kind: _size(rules) for kind, rules in held.items()}
     most = max(counts.values())
     fullest = [kind for kind, count in counts.items() if count == most]
     if len(fullest) == 1:
         why = "it has more rules" if len(held) > 1 else "it is the only one here"
         return fullest[0], why
     return _system_default(family, run, fullest), "it is the system's default"
+
+
+def _size(ruleset: Ruleset) -> int:
+    """How many rules there are; a chain that was not read counts as one."""
+    return ruleset.rule_count() + sum(len(table.unread) for table in ruleset.tables.values())
 
 
 def _system_default(family: Family, run: Runner, among: list[Kind]) -> Kind:

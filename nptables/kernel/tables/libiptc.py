@@ -28,7 +28,7 @@ from nptables.errors import (
     RuleSyntaxError,
 )
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Insertion, Step
 from nptables.iptables.rule import Match, Rule, Target
 from nptables.iptables.ruleset import chain_of
@@ -68,6 +68,10 @@ class LibiptcBackend:
     def read(self) -> Ruleset:
         """The legacy tables as iptables-legacy-save prints them."""
         return self._reader.read()
+
+    def read_parts(self, owner: Ownership) -> Ruleset:
+        """The same: legacy tables can always be read whole."""
+        return self._reader.read_parts(owner)
 
     def commit(self, steps: Sequence[Step]) -> None:
         """Each step is one commit of libiptc, under the lock."""

@@ -7,28 +7,35 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import attrs
 
 from nptables.errors import (
-    BackendUnavailable,
     KernelBusy,
     KernelError,
     KernelRefused,
+    ReadingStarved,
     SaveSyntaxError,
-    printable,
 )
 from nptables.family import Family
-from nptables.iptables import Ruleset
+from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.steps import PIECE
-from nptables.kernel.programs import Completed, Programs, Runner, find_program, run_program
-from nptables.kernel.tables.lock import busy, lock_holder
+from nptables.iptables.remarks import unreadable_remark
+from nptables.kernel.programs import Completed, Programs, Runner, run_program
+from nptables.kernel.tables.generation import Commits
+from nptables.kernel.tables.parts import owned_parts, remove_jumps, table_names, unprintable_table
 from nptables.kernel.tables.turn import our_turn
+from nptables.kernel.tables.xtables import (
+    Kind,
+    cannot_be_printed,
+    classify,
+    command,
+    complaints,
+    legacy_tables,
+)
+from nptables.translation.owned import ever_owned
 
-Kind = Literal["legacy", "nft"]
-KINDS: tuple[Kind, ...] = ("legacy", "nft")
 DEFAULT_WAIT = 5.0
 
 # Seconds for a program beyond its wait for the lock, and for every line it is fed: the slowest
@@ -39,45 +46,36 @@ _SECONDS_A_LINE = 0.005
 # create them, and 200 s where somebody created them in the order of their names.
 _READING = 180.0
 _LONGEST_READING = 1800.0
+# Seconds for reading while others commit, unless the caller has more patience: four times what
+# 120,000 chains take on a quiet node.
+DISTURBED = 10.0
+# A reading that nobody disturbs ends all the same, however long it takes.
+_ONCE_STARVED = 1.0
 # How often to read tables that others write at the same time.
 _MOST_READS = 8
-
-
-def stem(family: Family) -> str:
-    """`iptables` or `ip6tables`."""
-    return "iptables" if family is Family.IPV4 else "ip6tables"
-
-
-def command(kind: Kind, family: Family, suffix: str = "") -> list[str]:
-    """The words that start a program of a backend: iptables-nft-save, or what stands for it.
-
-    Where there is no program of that name, the multi-call binary is taken. Raises
-    BackendUnavailable where neither is there.
-    """
-    name = "-".join(filter(None, (stem(family), kind, suffix)))
-    if found := find_program(name):
-        return [found]
-    if found := find_program(f"xtables-{kind}-multi"):
-        return [found, "-".join(filter(None, (stem(family), suffix)))]
-    raise BackendUnavailable(
-        f"the program {name} is not installed, and the {kind} backend needs it: install it "
-        "(Debian: iptables), or say another --backend"
-    )
 
 
 @attrs.define
 class Patience:
     """How many seconds the save program gets: twice as many each time they were too few.
 
-    Whoever keeps one and reads again so comes to an end, however large the tables are.
+    Whoever keeps one and reads again so comes to an end, however large the tables are. While
+    others commit it has `disturbed` seconds only, for then it may never end.
     """
 
     seconds: float = _READING
     longest: float = _LONGEST_READING
+    disturbed: float = DISTURBED
+    starved: bool = False
 
     def grow(self) -> None:
         """It took longer."""
         self.seconds = min(2 * self.seconds, self.longest)
+
+    @property
+    def limit(self) -> float:
+        """Seconds while others commit: few once that was in vain, until a reading ends again."""
+        return min(self.disturbed, _ONCE_STARVED) if self.starved else self.disturbed
 
 
 @attrs.frozen
@@ -92,6 +90,7 @@ class RestoreBackend:
     wait: float = DEFAULT_WAIT
     run: Runner = attrs.field(default=run_program, repr=False)
     patience: Patience = attrs.field(factory=Patience, repr=False, eq=False)
+    _hindering: set[str] = attrs.field(factory=set, repr=False, eq=False, init=False)
 
     @property
     def name(self) -> str:
@@ -106,31 +105,128 @@ class RestoreBackend:
     def read(self) -> Ruleset:
         """The tables as the save program prints them.
 
-        It is asked for all tables at once, since asking the legacy program for one creates it.
+        It is asked for all tables at once, since asking the legacy program for one creates it. A
+        table with a rule that it has no words for is read chain by chain, as far as that goes (see
+        `nptables.kernel.tables.parts`), and the remarks of the ruleset name it.
+
+        Raises ReadingStarved where others commit faster than it reads, and KernelRefused where
+        what it printed cannot be everything.
         """
         argv = command(self.kind, self.family, "save")
-        for _ in range(_MOST_READS):
+        ours, reads = isinstance(self.run, Programs), 0
+        commits = Commits(self.patience.limit) if ours and self.kind == "nft" else None
+        while True:
             with self._turn():
-                done = self._save(argv)
+                done = self._save(argv, commits)
+            if done.code and cannot_be_printed(done.stderr):
+                return self._printable(argv)
             if done.code:
                 raise classify(done, self.kind, self.wait, "reading the tables")
             try:
-                return Ruleset.from_save(done.stdout, family=self.family)
+                read = Ruleset.from_save(done.stdout, family=self.family)
             except SaveSyntaxError as error:
                 # iptables-nft-save that reads while others write prints chains twice.
-                torn = error
-        raise KernelRefused(f"{argv[-1]} printed what is no ruleset: {torn}") from torn
+                reads += 1
+                if reads == _MOST_READS and commits is not None and commits.made():
+                    raise self._starved(commits) from error
+                if reads == _MOST_READS:
+                    message = f"{argv[-1]} printed what is no ruleset: {error}"
+                    raise KernelRefused(message) from error
+                continue
+            self.patience.starved = False
+            self._hindering.clear()
+            self._refuse_what_is_short(argv, done, read)
+            return self._with_unprintable(read)
 
-    def _save(self, argv: Sequence[str]) -> Completed:
+    def read_parts(self, owner: Ownership) -> Ruleset:
+        """What can be read however busy the tables are: chains of fixed names, names of the rest.
+
+        Legacy tables can always be read whole. Raises KernelError.
+        """
+        return self.read() if self.kind == "legacy" else owned_parts(self, owner)
+
+    def _save(self, argv: Sequence[str], commits: Commits | None) -> Completed:
         try:
-            return self.run(argv, "", self.patience.seconds)
-        except KernelBusy:
+            if commits is None or not isinstance(self.run, Programs):
+                return self.run(argv, "", self.patience.seconds)
+            return self.run(argv, "", self.patience.seconds, commits.starve)
+        except KernelBusy as error:
+            if commits is not None and commits.count:
+                raise self._starved(commits) from error
             # A runner says so only of a program that took longer than it might.
             self.patience.grow()
             raise
 
+    def _starved(self, commits: Commits) -> ReadingStarved:
+        self.patience.starved = True
+        changes = "once" if commits.count == 1 else f"{commits.count} times"
+        return ReadingStarved(
+            f"the {self.family.value} nft tables could not be read in {commits.seconds:g} s: other "
+            f"programs changed them {changes} meanwhile, and iptables-nft-save starts over each "
+            "time or prints what is torn; try again when they pause, or wait longer with --wait",
+            commits=commits.count,
+            seconds=commits.seconds,
+        )
+
+    def _printable(self, argv: Sequence[str]) -> Ruleset:
+        """Each table by itself, where the program ended at a rule that it could not print."""
+        tables: dict[str, Table] = {}
+        comments: list[tuple[int, str]] = []
+        for table in table_names(self):
+            with self._turn():
+                done = self.run([*argv, "-t", table], "", self.patience.seconds)
+            if done.code and not cannot_be_printed(done.stderr):
+                raise classify(done, self.kind, self.wait, f"reading the {table} table")
+            read = Ruleset(self.family, {})
+            if not done.code:
+                read = Ruleset.from_save(done.stdout, family=self.family)
+            tables |= read.tables
+            if table not in read.tables:
+                comments.append((0, unreadable_remark(table)))
+                self._hindering.add(table)
+        return self._with_unprintable(Ruleset(self.family, tables, tuple(comments)))
+
+    def _with_unprintable(self, read: Ruleset) -> Ruleset:
+        unread = [t for t in read.remarks.unreadable if t not in read.tables]
+        if not unread:
+            return read
+        found = {table: unprintable_table(self, table, ever_owned()) for table in unread}
+        return attrs.evolve(read, tables={**read.tables, **found})
+
+    def _refuse_what_is_short(self, argv: Sequence[str], done: Completed, read: Ruleset) -> None:
+        """A reading that ended well and cannot be everything is none."""
+        why = ""
+        if read.remarks.cut_off:
+            why = "its output ends in the middle"
+        elif complaint := complaints(done.stderr):
+            why = f"it says: {complaint}"
+        elif self.kind == "legacy" and isinstance(self.run, Programs):
+            missing = [t for t in legacy_tables(self.family) if t not in read.tables]
+            why = f"it leaves out the table {missing[0]}, which is there" if missing else ""
+        if why:
+            raise KernelRefused(
+                f"what {argv[-1]} printed is not all that the tables hold, although it ended well: "
+                f"{why}",
+                stderr=done.stderr,
+            )
+
     def commit(self, steps: Sequence[Step]) -> None:
-        """One program for all steps; each step is a commit of its own in its input."""
+        """One program for all steps; each step is a commit of its own in its input.
+
+        Where iptables-nft cannot even look for a rule to delete, nft deletes it, in a commit more.
+        """
+        by_nft = [step for step in steps if step.table in self._hindering and step.remove]
+        if not by_nft:
+            self._commit(steps)
+            return
+        for step in steps:
+            if rest := attrs.evolve(step, remove=()) if step in by_nft else step:
+                self._commit([rest])
+            if step in by_nft:
+                with self._turn():
+                    remove_jumps(self, step.table, step.remove)
+
+    def _commit(self, steps: Sequence[Step]) -> None:
         lines = [list(step.restore_lines()) for step in steps]
         text = "\n".join(itertools.chain.from_iterable([*lines, [""]]))
         count = sum(map(len, lines))
@@ -189,50 +285,3 @@ def _locate(
                 return step, text[number - 1]
             number -= len(text)
     return (steps[0] if len(steps) == 1 else None), ""
-
-
-_NOT_ROOT = re.compile(r"you must be root|Permission denied|Operation not permitted")
-_NO_SUPPORT = re.compile(
-    r"can't initialize ip6?tables table|Table does not exist|Protocol not (?:supported|available)"
-    r"|Address family not supported|Failed to initialize nft|do you need to insmod"
-    r"|rule set generation id: (?:Invalid argument|Operation not supported)"
-)
-# What legacy says for want of rights as well as of support.
-_NOT_OPENED = re.compile(r"unable to initialize table")
-_LOCKED = re.compile(r"holding the xtables lock|Resource temporarily unavailable")
-_FULL = re.compile(r"No space left on device|Read-only file system")
-_NOISE = re.compile(r"^(?:Try `.*|Error occurred at line: \d+|Perhaps iptables or your kernel.*)$")
-
-
-def classify(done: Completed, kind: Kind, waited: float, doing: str) -> KernelError:
-    """What a program's exit code and words mean, by backend.
-
-    Exit code 4 is a held lock on legacy, but any refusal of the kernel on nft.
-    """
-    words = done.stderr
-    if _LOCKED.search(words):
-        if kind == "legacy":
-            return busy(waited, lock_holder())
-        return KernelBusy(f"{doing}: the kernel was busy with another change; try again")
-    if _FULL.search(words) and "xtables.lock" in words:
-        return BackendUnavailable(f"{doing}: {_said(words)}")
-    if _NOT_ROOT.search(words):
-        return BackendUnavailable(
-            f"{doing} needs root (CAP_NET_ADMIN and CAP_NET_RAW): {_said(words)}"
-        )
-    if _NOT_OPENED.search(words):
-        return BackendUnavailable(
-            f"{doing}: the legacy tables cannot be opened, which takes root (CAP_NET_ADMIN and "
-            f"CAP_NET_RAW) and a kernel that has them: {_said(words)}"
-        )
-    if _NO_SUPPORT.search(words):
-        return BackendUnavailable(f"{doing}: this kernel lacks the tables: {_said(words)}")
-    if done.code < 0:
-        return KernelBusy(f"{doing}: the program was killed by signal {-done.code}")
-    return KernelRefused(_said(words) or f"exit code {done.code}", code=done.code, stderr=words)
-
-
-def _said(words: str) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    told = [line for line in lines if not _NOISE.match(line)]
-    return printable("; ".join(told or lines), 600)

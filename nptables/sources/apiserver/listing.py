@@ -13,6 +13,7 @@ import attrs
 
 from nptables.errors import ApiServerError, Problem
 from nptables.model import Cluster, EndpointSlice, Node, Service
+from nptables.model.unread import Unread
 from nptables.sources.apiserver.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
 from nptables.sources.apiserver.transport import Transport
 
@@ -85,12 +86,14 @@ def merged(parts: Iterable[Cluster]) -> Cluster:
     slices: dict[tuple[str, str], EndpointSlice] = {}
     nodes: dict[str, Node] = {}
     problems: list[Problem] = []
+    unread: list[Unread] = []
     for part in parts:
         services.update(part.services)
         slices.update(part.slices)
         nodes.update(part.nodes)
         problems.extend(part.problems)
-    return Cluster(services, slices, nodes, tuple(problems))
+        unread.extend(part.unread)
+    return Cluster(services, slices, nodes, tuple(problems), tuple(unread))
 
 
 def trigger_time(item: Mapping[str, Any]) -> float | None:

@@ -15,6 +15,7 @@ import attrs
 from nptables.errors import Problem
 from nptables.family import Family
 from nptables.model import Node, addresses
+from nptables.model.workloads import Workload, put_on_labels
 from nptables.sources.previews import Preview
 from nptables.sources.slots import pick_address
 
@@ -53,15 +54,13 @@ class MadeUpPods:
         self._note("Pod", metadata, "status.podIP", [(ips, node_name)])
         return made
 
-    def replicas(self, kind: str, workload: Object) -> list[Object] | Problem:
-        """The Pods of a Deployment, StatefulSet, DaemonSet or ReplicaSet."""
-        metadata, spec = workload["metadata"], workload["spec"]
-        template = spec.get("template") or {}
+    def replicas(self, workload: Workload, template: Object) -> list[Object] | Problem:
+        """The Pods of a workload; `template` is the Pod that it makes."""
+        kind, namespace, name = workload.kind, workload.namespace, workload.name
         pod_spec = template.get("spec") or {}
         candidates = self._candidates(pod_spec)
-        count = len(candidates) if kind == "DaemonSet" else spec.get("replicas")
-        count = 1 if count is None else int(count)
-        namespace, name = metadata.get("namespace") or "default", metadata["name"]
+        is_daemon = workload.replicas is None
+        count = len(candidates) if workload.replicas is None else workload.replicas
         if count > MOST_REPLICAS:
             return Problem(
                 f"{count} replicas are too many to make up",
@@ -69,27 +68,26 @@ class MadeUpPods:
                 kind=kind,
                 namespace=namespace,
                 name=name,
-                path=("spec", "replicas"),
+                path=(*workload.path[:-1], "replicas"),
             )
         pods, shown = [], []
-        start = 0 if kind == "DaemonSet" else _number(f"{kind} {namespace}/{name}")
+        start = 0 if is_daemon else _number(f"{kind} {namespace}/{name}")
         for replica in range(count):
             node_name = candidates[(start + replica) % len(candidates)] if candidates else ""
-            suffix = node_name if kind == "DaemonSet" else str(replica)
+            suffix = node_name if is_daemon else str(workload.first_ordinal + replica)
+            labels = {**workload.labels, **put_on_labels(kind, name, suffix)}
             pod = {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {
-                    "name": f"{name}-{suffix}",
-                    "namespace": namespace,
-                    "labels": (template.get("metadata") or {}).get("labels") or {},
-                },
+                "metadata": {"name": f"{name}-{suffix}", "namespace": namespace, "labels": labels},
             }
             key = f"{kind} {namespace}/{name}/{suffix}"
             made, ips = self._started(pod, pod_spec, key, pod_spec.get("nodeName") or node_name)
             pods.append(made)
             shown.append((ips, node_name))
-        self._note(kind, metadata, "1 Pod" if count == 1 else f"{count} Pods", shown)
+        metadata = {"namespace": namespace, "name": name}
+        if pods:
+            self._note(kind, metadata, "1 Pod" if count == 1 else f"{count} Pods", shown)
         return pods
 
     def _started(

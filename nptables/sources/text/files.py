@@ -1,4 +1,4 @@
-"""Files, directories and standard input to text."""
+"""Files and standard input to text."""
 
 from __future__ import annotations
 
@@ -42,15 +42,12 @@ class Input:
 def read_inputs(*paths: str | os.PathLike[str]) -> Iterator[Input | Problem]:
     """The text of every file that `paths` name, or the problem with it.
 
-    A directory stands for the .yaml, .yml and .json files in it, sorted by name, without those
-    of its sub-directories, as `kubectl -f` has it; `-` is standard input.
+    `-` is standard input.
     """
     seen_stdin = False
     for path in [os.fspath(path) for path in paths]:
         if path == STDIN and seen_stdin:
             yield Problem("standard input is read once", hint="write - only once", file=STDIN_NAME)
-        elif path not in ("", STDIN) and _is_directory(path):
-            yield from _read_directory(Path(path))
         else:
             seen_stdin = seen_stdin or path == STDIN
             yield _read(path)
@@ -64,45 +61,23 @@ def read_one(path: str | os.PathLike[str]) -> Input:
     return found
 
 
-def _is_directory(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except ValueError:  # a NUL character in the name
-        return False
-
-
-def _read_directory(directory: Path) -> Iterator[Input | Problem]:
-    try:
-        entries = sorted(directory.iterdir())
-    except OSError as error:
-        yield Problem(f"cannot be read: {_reason(error)}", file=str(directory))
-        return
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.is_dir()]
-    for file in files:
-        yield _read(str(file))
-    if not files:
-        below = any(entry.is_dir() for entry in entries)
-        yield Problem(
-            f"has no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file in it",
-            hint="sub-directories are not searched: name them one by one" if below else "",
-            file=str(directory),
-        )
-
-
 def _read(path: str) -> Input | Problem:
     name = STDIN_NAME if path == STDIN else path
     if not path:
         return Problem("a file name is empty", hint="name a file, or - for standard input")
+    if path == STDIN and sys.stdin is None:
+        return Problem("cannot be read: it is closed", file=name)
     try:
         data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
     except FileNotFoundError:
         return Problem("there is no such file", file=name)
     except (OSError, ValueError) as error:
         return Problem(f"cannot be read: {_reason(error)}", file=name)
-    return _decode(name, data)
+    return decode(name, data)
 
 
-def _decode(name: str, data: bytes) -> Input | Problem:
+def decode(name: str, data: bytes) -> Input | Problem:
+    """The text that bytes are, or why they are none; `name` is what a message calls them."""
     for magic, (packing, unpack) in _PACKED.items():
         if data.startswith(magic):
             shown = "FILE" if name == STDIN_NAME else name

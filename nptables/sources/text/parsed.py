@@ -21,6 +21,12 @@ class Parsed:
     locate: Locate
 
 
+def nowhere(path: Path) -> tuple[int, int] | None:
+    """Locate a field of what was read from no text that anybody wrote."""
+    del path
+    return None
+
+
 # Deeper than any object of Kubernetes, shallower than what makes a recursive reader fall over.
 DEEPEST = 200
 TOO_DEEP = f"is nested more than {DEEPEST} levels deep"

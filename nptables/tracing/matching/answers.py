@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from nptables.family import Family
 from nptables.tracing.sets import Side
-from nptables.tracing.state import State
+from nptables.tracing.state import Check, State
 from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in
 
 
@@ -17,7 +17,7 @@ class Ask(NamedTuple):
 
     Equal keys are the same question. `text` says what is so where the answer is yes,
     `otherwise` where it is no. The match holds where the answer is `holds_if`. `yes` and `no`
-    are the packet as it is known after the answer.
+    are the packet as it is known after the answer. `check` is a command that tells the answer.
     """
 
     key: Hashable
@@ -27,6 +27,7 @@ class Ask(NamedTuple):
     no: State
     holds_if: bool = True
     about: tuple[Hashable, Net] | None = None
+    check: Check | None = None
 
 
 Answer = bool | Fraction | Ask
@@ -63,11 +64,20 @@ class Setting(Protocol):
     def from_node(self) -> bool:
         """Whether the packet comes from the node itself."""
 
-    def is_local(self, address: Address) -> bool | None:
-        """Whether an address is the node's own; None where that is open."""
+    def is_local(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is the node's own, or that of one interface; None where open."""
 
-    def is_broadcast(self, address: Address) -> bool | None:
-        """Whether an address is a broadcast address of a network of the node."""
+    def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is a broadcast address of a network, or of that of an interface."""
+
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of a network, or of that of an interface."""
+
+    def refusal(self, address: Address) -> str | None:
+        """The kind of route that ends packets to an address, such as `blackhole`; None if open."""
+
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
 
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain of the nat table translates to, where it does."""
@@ -95,9 +105,24 @@ def inverted(condition: Condition, *, negated: bool) -> Condition:
     return opposite
 
 
-def asking(state: State, setting: Setting, key: Hashable, text: str, otherwise: str = "") -> Ask:
-    """A question whose answer does not tell anything else about the packet."""
-    return Ask((setting.place, key), text, otherwise or f"not: {text}", state, state)
+def asking(
+    state: State, setting: Setting, key: Hashable, text: str, otherwise: str = "", check: str = ""
+) -> Ask:
+    """A question whose answer does not tell anything else about the packet.
+
+    `check` is a command that tells the answer on the node.
+    """
+    command = Check(setting.place, check) if check else None
+    otherwise = otherwise or _denied(text)
+    return Ask((setting.place, key), text, otherwise, state, state, check=command)
+
+
+def _denied(text: str) -> str:
+    for word in (" is ", " in "):
+        before, found, behind = text.partition(word)
+        if found:
+            return f"{before} is not {behind}" if word == " is " else f"{before} not in {behind}"
+    return f"it is not so that {text}"
 
 
 def source_in(network: Net, text: str) -> Condition:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nptables.iptables.protocols import protocol_name
-from nptables.iptables.rule import Match, Option, Rule
+from nptables.iptables.rule import Match, Rule
 from nptables.iptables.values import Unsettled
+from nptables.tracing.matching.address_types import address_type_conditions
 from nptables.tracing.matching.answers import (
     Answer,
     Condition,
@@ -20,9 +21,19 @@ from nptables.tracing.matching.answers import (
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.limits import LIMIT_MATCHES
 from nptables.tracing.matching.memory import MEMORY_MATCHES
-from nptables.tracing.matching.tracking import TRACKING_MATCHES
+from nptables.tracing.matching.tracking import (
+    TRACKING_MATCHES,
+    connection_mark_conditions,
+    entry_first,
+    tracking_conditions,
+)
 from nptables.tracing.matching.u32 import u32_condition
-from nptables.tracing.matching.unknown import NEVER_IN_THE_WAY, unknown_condition
+from nptables.tracing.matching.unknown import (
+    NEVER_IN_THE_WAY,
+    unknown_condition,
+    unknown_match,
+    unknown_option,
+)
 from nptables.tracing.state import State
 from nptables.tracing.surroundings.addressing import Net, net
 
@@ -45,9 +56,12 @@ def compile_conditions(
         raise NotUnderstood(str(error)) from error
 
 
-def opaque_conditions(rule: Rule, where: str) -> tuple[Condition, ...]:
+def opaque_conditions(rule: Rule, where: str, why: str = "") -> tuple[Condition, ...]:
     """The conditions of a rule whose values nobody understands: one question."""
-    return (unknown_condition(f"{where}: {rule.render()}", "a rule that is not understood"),)
+    place, position = where.rsplit(" ", 1)
+    why = f" ({why})" if why else ""
+    text = f"the match of rule {int(position) + 1} of {place}, which cannot be read{why},"
+    return (unknown_condition(f"{where}: {rule.render()}", text),)
 
 
 def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condition]:
@@ -80,38 +94,25 @@ def _match_conditions(match: Match, where: str) -> Iterator[Condition]:
     if match.name == "u32":
         for option in match.options:
             yield inverted(u32_condition(option.value, where), negated=option.negated)
-        return
-    header = HEADER_MATCHES.get(match.name) or TRACKING_MATCHES.get(match.name)
-    if header is not None:
+    elif match.name in TRACKING_MATCHES:
+        yield from tracking_conditions(match, where)
+    elif match.name == "connmark":
+        yield from connection_mark_conditions(match)
+    elif match.name == "addrtype":
+        yield from address_type_conditions(match, where)
+    elif (header := HEADER_MATCHES.get(match.name)) is not None:
         for option in match.options:
             builder = header.get(option.name)
             if builder is None:
-                yield _unknown_option(match, option, where)
+                yield unknown_option(match, option, where)
             else:
                 yield inverted(builder(option.values), negated=option.negated)
-        return
-    whole = MEMORY_MATCHES.get(match.name)
-    if whole is not None:
+    elif (whole := MEMORY_MATCHES.get(match.name)) is not None:
         yield whole(match)
-        return
-    limit = LIMIT_MATCHES.get(match.name)
-    if limit is not None:
+    elif (limit := LIMIT_MATCHES.get(match.name)) is not None:
         yield limit(match, where)
-        return
-    text = " ".join(
-        part
-        for option in match.options
-        for part in (*(["!"] if option.negated else []), option.name, *option.values)
-    )
-    yield unknown_condition(
-        f"{where}: {match.name} {text}", f"the match {match.name} {text}".strip()
-    )
-
-
-def _unknown_option(match: Match, option: Option, where: str) -> Condition:
-    text = f"{match.name} {option.name} {option.value}".strip()
-    holds = unknown_condition(f"{where}: {text}", f"the match {text}")
-    return inverted(holds, negated=option.negated)
+    else:
+        yield entry_first(match, unknown_match(match, where))
 
 
 def _host_network(endpoint: str) -> Net | None:
@@ -138,10 +139,14 @@ def _comes_in(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.in_interface is not None:
             return _fits(state.in_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         text = f"comes in through {pattern}"
-        ask = asking(state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}")
+        way = state.source if isinstance(state.source, str) else ""
+        ask = asking(
+            state, setting, ("in", pattern), f"it {text}", f"it does not {_not(text)}",
+            check=f"ip route get {way}" if way else "ip route show default",
+        )  # fmt: skip
         known = state if pattern.endswith("+") else state._replace(in_interface=pattern)
         return ask._replace(yes=known)
 
@@ -152,11 +157,14 @@ def _goes_out(pattern: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         if state.out_interface is not None:
             return _fits(state.out_interface, pattern)
-        if pattern == "lo":
+        if pattern == "lo" or (not pattern.endswith("+") and setting.lacks_interface(pattern)):
             return False
         key = ("out", pattern, state.destination)
-        text = f"it leaves for {state.destination} through {pattern}"
-        ask = asking(state, setting, key, text, f"not: {text}")
+        way = f"for {state.destination} through {pattern}"
+        check = f"ip route get {state.destination}" if isinstance(state.destination, str) else ""
+        ask = asking(
+            state, setting, key, f"it leaves {way}", f"it does not leave {way}", check=check
+        )
         known = state if pattern.endswith("+") else state._replace(out_interface=pattern)
         return ask._replace(yes=known)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from nptables.family import Family
 from nptables.iptables.values import icmp_type, mark_and_mask, port
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
@@ -122,70 +123,26 @@ def _mark(words: Words) -> Condition:
     return lambda state, _setting: state.mark & mask == value
 
 
-def _connection_mark(words: Words) -> Condition:
-    value, mask = mark_and_mask(words[0])
-    return lambda state, _setting: state.connection_mark & mask == value
-
-
-def _source_type(words: Words) -> Condition:
-    return lambda state, setting: address_type(state.source, words[0], state, setting)
-
-
-def _destination_type(words: Words) -> Condition:
-    return lambda state, setting: address_type(state.destination, words[0], state, setting)
-
-
-def address_type(address: Address, types: str, state: State, setting: Setting) -> Answer:
-    """Whether an address is of one of the types, as the routing tables of the node have it."""
-    answers = [_is_of_type(address, kind, setting) for kind in types.upper().split(",")]
-    if True in answers:
-        return True
-    if None not in answers:
-        return False
-    key = ("address type", address, types.upper())
-    return asking(state, setting, key, f"{address} is of type {types} to {setting.place}")
-
-
-def _is_of_type(address: Address, kind: str, setting: Setting) -> bool | None:
-    multicast = is_in(address, net("224.0.0.0/4" if _is_ipv4(setting) else "ff00::/8"))
-    broadcast = setting.is_broadcast(address)
-    local = setting.is_local(address)
-    unspecified = is_in(address, net("0.0.0.0/32" if _is_ipv4(setting) else "::/128"))
-    others = (multicast, broadcast, local, unspecified)
-    if kind == "LOCAL":
-        return local
-    if kind == "BROADCAST":
-        return broadcast
-    if kind == "MULTICAST":
-        return multicast
-    if kind == "UNSPEC":
-        return unspecified
-    if True in others:
-        return False
-    if kind == "UNICAST":
-        return None if None in others else True
-    return None
-
-
-def _is_ipv4(setting: Setting) -> bool:
-    return setting.family.host_prefix == 32
-
-
-def _iface_limit(_words: Words) -> Condition:
-    # Narrows the address type to one interface: what is local stays open unless it is known.
-    return lambda state, setting: asking(
-        state, setting, "addrtype interface", "the address belongs to the interface in question"
-    )
-
-
 def _packet_type(words: Words) -> Condition:
-    return lambda _state, _setting: words[0].lower() == "unicast"
+    """Whom the frame was for: as the destination when it came in, this node alone if it did not."""
+    wanted = words[0].lower()
+
+    def holds(_state: State, setting: Setting) -> Answer:
+        destination = setting.original.destination
+        if setting.from_node:
+            return wanted == "unicast"
+        if is_in(destination, MULTICAST[setting.family]):
+            return wanted == "multicast"
+        return wanted == ("broadcast" if setting.is_broadcast(destination) else "unicast")
+
+    return holds
 
 
 def _forbidden(_words: Words) -> Condition:
     return lambda _state, _setting: False
 
 
+MULTICAST = {Family.IPV4: net("224.0.0.0/4"), Family.IPV6: net("ff00::/8")}
 _PORTS: Mapping[str, Builder] = {"--sport": _source_port, "--dport": _port}
 
 HEADER_MATCHES: Mapping[str, Mapping[str, Builder]] = {
@@ -198,13 +155,6 @@ HEADER_MATCHES: Mapping[str, Mapping[str, Builder]] = {
     "icmp6": {"--icmpv6-type": _icmp},
     "iprange": {"--src-range": _source_range, "--dst-range": _destination_range},
     "mark": {"--mark": _mark},
-    "connmark": {"--mark": _connection_mark},
-    "addrtype": {
-        "--src-type": _source_type,
-        "--dst-type": _destination_type,
-        "--limit-iface-in": _iface_limit,
-        "--limit-iface-out": _iface_limit,
-    },
     "pkttype": {"--pkt-type": _packet_type},
     # A routed packet is not being bridged; through which bridge port it came is another matter.
     "physdev": {"--physdev-is-bridged": _forbidden},

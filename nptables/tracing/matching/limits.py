@@ -8,7 +8,9 @@ conversation on a node that is not flooded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 
+from nptables.family import Family
 from nptables.iptables.rule import Match
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.state import State
@@ -17,6 +19,7 @@ from nptables.tracing.surroundings.addressing import with_port
 # What `limit` and `hashlimit` take where a rule does not say (libxt_limit.c, libxt_hashlimit.c).
 _RATE = "3/hour"
 _BURST = "5"
+_DIRECTORIES = {Family.IPV4: "ipt_hashlimit", Family.IPV6: "ip6t_hashlimit"}
 
 
 def _limit(match: Match, where: str) -> Condition:
@@ -52,9 +55,10 @@ def _hashlimit(match: Match, where: str) -> Condition:
     def holds(state: State, setting: Setting) -> Answer:
         whose = _counted_together(mode, state)
         what = f"the traffic{whose} in hashlimit {name}"
+        listed = quote(f"/proc/net/{_DIRECTORIES[setting.family]}/{name}")
         ask = asking(
             state, setting, ("hashlimit", name, text, whose), f"{what} is over {text}",
-            f"{what} is within {text}",
+            f"{what} is within {text}", f"cat {listed}",
         )  # fmt: skip
         return ask._replace(holds_if=below is None)
 

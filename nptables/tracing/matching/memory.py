@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from shlex import quote
 
 from nptables.iptables.rule import Match
 from nptables.iptables.values import number
@@ -72,6 +73,7 @@ def _recent(match: Match) -> Condition:
             key,
             f"{_whom(who)} seen {place}{how_often}{when}",
             f"{_whom(who)} not seen{how_often}{when}",
+            check=f"cat {quote(f'/proc/net/xt_recent/{name}')}",
         )
 
     return inverted(holds, negated=asked.negated)
@@ -106,9 +108,17 @@ def _set(match: Match) -> Condition:
             ("set", name, sides, str(state.source), str(state.destination), state.port, counted),
             f"set {name} holds the {word} ({listed})",
             f"set {name} does not hold the {word} ({listed})",
+            check=_set_check(name, sides, state),
         )
 
     return inverted(holds, negated=option.negated)
+
+
+def _set_check(name: str, sides: str, state: State) -> str:
+    address = {"src": state.source, "dst": state.destination}.get(sides)
+    if isinstance(address, str):
+        return f"ipset test {quote(name)} {address}"
+    return f"ipset list {quote(name)}"
 
 
 def _side(side: str, state: State, setting: Setting) -> Side:

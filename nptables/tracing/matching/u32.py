@@ -34,7 +34,13 @@ def u32_condition(text: str, where: str) -> Condition:
             return False
         if None not in answers:
             return True
-        return asking(state, setting, ("u32", where, text), f"the packet's bytes fit u32 {text}")
+        return asking(
+            state,
+            setting,
+            ("u32", where, text),
+            f"the packet's bytes fit u32 {text}",
+            f"the packet's bytes do not fit u32 {text}",
+        )
 
     return holds
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
+from nptables.iptables.rule import Match, Option
+from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.state import State
 
 # They match whatever comes: a comment is for readers, nfacct counts.
@@ -16,3 +17,22 @@ def unknown_condition(key: str, text: str) -> Condition:
         return asking(state, setting, ("unknown", key), f"{text} holds", f"{text} does not hold")
 
     return holds
+
+
+def unknown_option(match: Match, option: Option, where: str) -> Condition:
+    """A question of its own about one option of a match whose others are known."""
+    text = f"{match.name} {option.name} {option.value}".strip()
+    holds = unknown_condition(f"{where}: {text}", f"the match {text}")
+    return inverted(holds, negated=option.negated)
+
+
+def unknown_match(match: Match, where: str) -> Condition:
+    """A question of its own about a whole match."""
+    text = " ".join(
+        part
+        for option in match.options
+        for part in (*(["!"] if option.negated else []), option.name, *option.values)
+    )
+    return unknown_condition(
+        f"{where}: {match.name} {text}", f"the match {match.name} {text}".strip()
+    )

@@ -74,13 +74,14 @@ class Somewhere:
     """An address of which only this is known: it is in `within` and in none of `without`.
 
     `text` says whose address it is, such as "a client outside the cluster". `outside` tells
-    that it is no node's, no pod's and no endpoint's.
+    that it is no node's, no pod's and no endpoint's; `node` names the node that it belongs to.
     """
 
     text: str
     within: Net
     without: tuple[Net, ...] = ()
     outside: bool = False
+    node: str = ""
 
     @staticmethod
     def of(text: str, family: Family, without: tuple[str, ...] = ()) -> Somewhere:
@@ -89,6 +90,12 @@ class Somewhere:
         return Somewhere(
             text, anywhere, tuple(net(n) for n in dict.fromkeys(without) if Family.of(n) is family)
         )
+
+    @staticmethod
+    def of_node(node: str, family: Family) -> Somewhere:
+        """One of the addresses of a node, whichever."""
+        mine = Somewhere.of(f"an address of {node}", family)
+        return attrs.evolve(mine, node=node)
 
     def is_in(self, network: Net) -> bool | None:
         """Whether the address is in a network; None where that is open."""

@@ -16,8 +16,12 @@ from nptables.family import Family
 from nptables.model import Cluster, Node
 from nptables.model.addresses import network_contains, parse_ip_sloppy, parse_network_sloppy
 from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in, net, number
+from nptables.tracing.surroundings.sources import best_source
 
 LOOPBACK = "lo"
+_THIS_NETWORK = net("0.0.0.0/8")
+# Stands for any address of the IPv6 Internet (RFC 4291, section 2.4).
+_GLOBAL = "2000::"
 _LISTED_NODES = 100
 
 
@@ -74,35 +78,110 @@ class Network:
         self._routes = tuple(_routes(node, family))
         self.has_routes = bool(self._routes)
         self.has_interfaces = node.facts.interfaces is not None
-        self._broadcasts = frozenset(_broadcasts(self._interfaces, family))
+        self._broadcasts = _broadcasts(self._interfaces) if family is Family.IPV4 else {}
         self._node_of_address: dict[str, str] | None = None
 
-    def is_local(self, address: Address) -> bool | None:
-        """Whether an address is the node's own: on any interface, and all of 127.0.0.0/8."""
+    def is_local(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is the node's own: on any interface, and all of 127.0.0.0/8.
+
+        With the name of an interface, whether it is an address of that one; None stands for an
+        interface that is not known.
+        """
         if isinstance(address, str):
-            return address in self.own or self._loopback.holds(number(address))
+            local = address in self.own or self._loopback.holds(number(address))
+            return self._at(interface, self._with_address(address)) if local else False
+        if address.node:
+            return self._at(interface, frozenset()) if address.node == self.node.name else False
         answers = {address.is_in(own) for own in self._own_nets}
         return False if answers == {False} else None
+
+    def _with_address(self, address: str) -> frozenset[str]:
+        """The interfaces that have an address, as far as they are known."""
+        found = {name for name, entry in self._interfaces if _host(entry) == address}
+        return frozenset(found or ({LOOPBACK} if self._loopback.holds(number(address)) else ()))
+
+    def _at(self, interface: str | None, those: frozenset[str]) -> bool | None:
+        """Whether an interface is among those that something is true of."""
+        if interface == "":
+            return True
+        return None if interface is None or not those else interface in those
+
+    def takes(self, address: Address) -> bool | None:
+        """Whether packets to an address that come in are for this node, or for it too."""
+        if self._is_bound(address):
+            return False
+        return self.is_local(address) or self.is_broadcast(address) or self.is_anycast(address)
+
+    def _is_bound(self, address: Address) -> bool:
+        """Whether the routes to an address depend on the interface that a packet came in through.
+
+        So it is with ::1, which is the node's own only for itself (`rt6_need_strict` in
+        net/ipv6/route.c).
+        """
+        return self.family is Family.IPV6 and self.is_loopback(address)
+
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name.
+
+        Who lists `lo` lists all interfaces, as `ip addr` and `nptables facts` do; a list by hand
+        has the addresses that matter.
+        """
+        listed = self.node.facts.interfaces or {}
+        return LOOPBACK in listed and name not in listed
 
     def is_loopback(self, address: Address) -> bool:
         """Whether an address is surely a loopback address."""
         return is_in(address, self._loopback) is True
 
-    def is_broadcast(self, address: Address) -> bool | None:
-        """Whether an address is a broadcast address of a network of this node."""
-        if isinstance(address, str):
-            return address in self._broadcasts
-        return False
+    def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is a broadcast address of a network of this node.
 
-    def route(self, address: Address) -> Route:
-        """How packets to an address leave, where that is known."""
-        if isinstance(address, Somewhere):
-            return self._default_route()
-        if self.is_local(address):
+        With the name of an interface, of a network of that one.
+        """
+        if not isinstance(address, str) or self.family is Family.IPV6:
+            return False
+        if address == "255.255.255.255" or _THIS_NETWORK.holds(number(address)):
+            return True
+        those = self._broadcasts.get(address)
+        return False if those is None else self._at(interface, those)
+
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of an IPv6 network of this node.
+
+        With the name of an interface, of a network of that one.
+        """
+        if not isinstance(address, str) or self.family is Family.IPV4:
+            return False
+        those = {
+            name
+            for name, entry in self._interfaces
+            if 0 < (network := net(entry)).mask.bit_count() < 127
+            and network.base == number(address)
+        }
+        return self._at(interface, frozenset(those)) if those else False
+
+    def refusal(self, address: Address) -> str | None:
+        """The kind of route that ends packets to an address; None where that is open."""
+        if isinstance(address, str):
+            return self.route(address).refused
+        refused = [network for network, route in self._routes if route.refused]
+        return "" if all(address.is_in(network) is False for network in refused) else None
+
+    def route(self, address: Address, *, came_through: str | None = "") -> Route:
+        """How packets to an address leave, where that is known.
+
+        `came_through` is the interface through which they came in, empty for the node's own.
+        """
+        bound = came_through != "" and self._is_bound(address)
+        if self.is_local(address) and not bound:
             return Route(LOOPBACK)
+        if isinstance(address, Somewhere):
+            return self._default_route() if address.outside else Route()
         wanted = number(address)
         best = None
         for network, route in self._routes:
+            if bound and route.interface != came_through:
+                continue
             if network.holds(wanted) and (best is None or network.mask > best[0].mask):
                 best = network, route
         if best is not None:
@@ -120,50 +199,69 @@ class Network:
 
     def source_for(self, destination: Address) -> Address:
         """The source that the node itself gives to packets for a destination."""
-        if isinstance(destination, str) and self.is_local(destination):
+        if self.is_local(destination):
             if self.is_loopback(destination) and self.family is Family.IPV4:
                 return "127.0.0.1"
             return destination
         route = self.route(destination)
         if route.source is not None:
             return route.source
-        found = self.address_on(route.interface, route.gateway or destination)
+        found = self.address_on(route.interface, destination)
         if isinstance(found, str) or self.place(destination).site is Site.POD_HERE:
             return found
         return self.node.address(self.family)
 
-    def address_on(self, interface: str | None, towards: Address) -> Address:
+    def usual_address(self) -> Address:
+        """The address that others reach the node by: that of its Node object, else of its uplink.
+
+        Where neither is known it is one of its addresses, whichever.
+        """
+        known = self.node.address(self.family)
+        if any(known == address for _, address in self.node.addresses):
+            return known
+        outside = self.outside()
+        uplink = self.route(outside).interface
+        if uplink is None or self.family is Family.IPV4:
+            return self.address_on(uplink, outside)
+        return self.address_on(uplink, _GLOBAL)
+
+    def address_on(self, interface: str | None, destination: Address) -> Address:
         """The address that the kernel takes for packets that leave through an interface.
 
-        The one whose network holds the next hop, else the first of the interface, else the
-        first of any (`inet_select_addr` in net/ipv4/devinet.c).
+        In IPv4 the one whose network holds the next hop, else the first of the interface, else
+        the first of any (`inet_select_addr` in net/ipv4/devinet.c).
         """
-        mine = Somewhere.of(f"an address of {self.node.name}", self.family)
+        mine = Somewhere.of_node(self.node.name, self.family)
         if interface is None or not self.has_interfaces:
             return mine
+        if self.family is Family.IPV6:
+            if not isinstance(destination, str):
+                return mine
+            return best_source(self._interfaces, interface, destination) or mine
+        towards = self.route(destination).gateway or destination
         others = [(name, a) for name, a in self._interfaces if not self.is_loopback(_host(a))]
-        on_it = [a for name, a in others if name == interface and not _link_local(a)]
+        on_it = [a for name, a in others if name == interface]
         for entry in on_it:
             if isinstance(towards, str) and net(entry).holds(number(towards)):
                 return _host(entry)
         if on_it:
             return _host(on_it[0])
-        return next((_host(a) for _, a in others if not _link_local(a)), mine)
+        return next((_host(a) for _, a in others), mine)
 
     def first_address_of(self, interface: str | None) -> Address:
         """The first address of an interface, as REDIRECT takes it."""
         for name, entry in self._interfaces:
             if name == interface:
                 return _host(entry)
-        return Somewhere.of(f"an address of {self.node.name}", self.family)
+        return Somewhere.of_node(self.node.name, self.family)
 
     def place(self, address: Address) -> Place:
         """Where an address is."""
         here = self.node.name
-        if isinstance(address, Somewhere):
-            return Place(Site.UNKNOWN)
         if self.is_local(address):
             return Place(Site.HERE, here)
+        if isinstance(address, Somewhere):
+            return Place(Site.OTHER_NODE if address.node else Site.UNKNOWN, address.node)
         if any(network_contains(cidr, address) for cidr in self.node.pod_cidrs):
             return Place(Site.POD_HERE, here)
         for name, node in self._others():
@@ -224,10 +322,6 @@ def _host(entry: str) -> str:
     return entry.partition("/")[0]
 
 
-def _link_local(entry: str) -> bool:
-    return entry.startswith("fe80:")
-
-
 def _interfaces(node: Node, family: Family) -> tuple[tuple[str, str], ...]:
     listed = node.facts.interfaces or {}
     return tuple(
@@ -238,15 +332,16 @@ def _interfaces(node: Node, family: Family) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _broadcasts(interfaces: Sequence[tuple[str, str]], family: Family) -> Iterator[str]:
-    if family is Family.IPV6:
-        return
-    yield "255.255.255.255"
+def _broadcasts(interfaces: Sequence[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """The broadcast addresses of IPv4 networks, and which interfaces are in those."""
+    found: dict[str, frozenset[str]] = {}
     for name, entry in interfaces:
         network = net(entry)
         if name != LOOPBACK and network.mask.bit_count() < 31:
             value = network.base | (network.mask ^ 0xFFFFFFFF)
-            yield ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+            address = ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+            found[address] = found.get(address, frozenset()) | {name}
+    return found
 
 
 def _routes(node: Node, family: Family) -> Iterator[tuple[Net, Route]]:

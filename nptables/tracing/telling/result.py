@@ -10,9 +10,10 @@ from typing import Any
 import attrs
 
 from nptables.tracing.packet import Packet
-from nptables.tracing.state import Questions, Weights
+from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.telling.way import translation_on, writer_of
+from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
 
 # More hypotheses than this are not combined with one another, see `distributions`.
@@ -22,7 +23,9 @@ MOST_HYPOTHESES = 512
 class Verdict(enum.Enum):
     """What becomes of a packet; the value is a stable code.
 
-    ENDPOINT: a pod of a Service has it. POD: the pod that was asked for by its own address.
+    ENDPOINT: a pod of a Service has it, or whoever else a rule sends it to where no Service is
+    known at its destination. WRONG_ENDPOINT: a rule sends it to somebody who is no endpoint of the
+    Service that it asks for. POD: the pod that was asked for by its own address.
     HOST_ENDPOINT: an endpoint of a Service in the node's own network. SENT_TO_NODE: it is on
     its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
     and nobody is known to listen there. LEAVES: it leaves the node with the destination that
@@ -33,6 +36,7 @@ class Verdict(enum.Enum):
     """
 
     ENDPOINT = "endpoint"
+    WRONG_ENDPOINT = "wrong-endpoint"
     POD = "pod"
     HOST_ENDPOINT = "host-endpoint"
     SENT_TO_NODE = "sent-to-node"
@@ -97,6 +101,16 @@ class Outcome:
         return with_port(self.destination, self.port)
 
     @property
+    def translation(self) -> Step | None:
+        """The last rule that translated the destination, None where none did."""
+        return translation_on(self.path)
+
+    @property
+    def writer(self) -> str:
+        """Whose the rule is that decided, by the chains on the way; empty where that is open."""
+        return writer_of(self.path, self.rule)
+
+    @property
     def whence(self) -> str:
         """The source that the receiver sees, in words."""
         return str(self.source)
@@ -109,19 +123,23 @@ class Outcome:
             "verdict": self.verdict.value,
             "arrives": self.arrives,
             "destination": str(self.destination),
+            "destinationIsExact": not isinstance(self.destination, Somewhere),
             "port": self.port,
             "node": self.node,
             "source": str(self.source),
             "sourceIsExact": not isinstance(self.source, Somewhere),
             "sourceRewritten": self.source_rewritten,
             "rule": None if self.rule is None else _step_json(self.rule),
+            "writer": self.writer or None,
             "text": self.text,
             "path": [_step_json(step) for step in self.path],
         }
 
 
 def _step_json(step: Step) -> dict[str, Any]:
-    return attrs.asdict(step)
+    """The step as plain data; the backend is left out where the node has one."""
+    fields: dict[str, Any] = attrs.asdict(step)
+    return fields if step.backend else {k: v for k, v in fields.items() if k != "backend"}
 
 
 @attrs.frozen
@@ -129,11 +147,13 @@ class Distribution:
     """What happens under one hypothesis; the shares of the outcomes add up to exactly 1.
 
     `hypotheses` are the sets of conditions under which this holds, each a tuple of sentences;
-    the only one is empty where nothing is left open.
+    the only one is empty where nothing is left open. `checks` are commands that tell whether
+    the conditions hold, where there are such.
     """
 
     hypotheses: tuple[tuple[str, ...], ...]
     outcomes: tuple[Outcome, ...]
+    checks: tuple[Check, ...] = ()
 
     @property
     def arrives(self) -> bool:
@@ -152,6 +172,7 @@ class Distribution:
         """The distribution as plain data."""
         return {
             "hypotheses": [list(conditions) for conditions in self.hypotheses],
+            "checks": [check._asdict() for check in self.checks],
             "arrives": self.arrives,
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }
@@ -163,7 +184,8 @@ class Trace:
 
     `distributions` has one for each hypothesis, the one in which no condition holds first;
     `exhaustive` is False where there were so many conditions that each was looked at alone.
-    `reasons` say why, as far as the cluster is known; `notes` what the answer takes for granted.
+    `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
+    `assumptions` what the answer takes for granted of other nodes.
     """
 
     packet: Packet
@@ -173,6 +195,7 @@ class Trace:
     reasons: tuple[Reason, ...] = ()
     subject: str = ""
     exhaustive: bool = True
+    assumptions: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -201,6 +224,7 @@ class Trace:
             "distributions": [distribution.to_json() for distribution in self.distributions],
             "exhaustive": self.exhaustive,
             "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
+            "assumptions": list(self.assumptions),
             "notes": list(self.notes),
         }
 
@@ -225,22 +249,26 @@ def distributions(
     exhaustive = len(leaves) <= MOST_HYPOTHESES
     if not exhaustive:
         leaves = list(_alone(entries))
-    grouped: dict[tuple[tuple[int, Fraction], ...], list[tuple[str, ...]]] = {}
+    grouped: dict[tuple[tuple[int, Fraction], ...], list[Mapping[int, bool]]] = {}
+    asked: dict[object, dict[Check, None]] = {}
     outcomes = [outcome for outcome, _ in found]
     numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
     for answers, shares in leaves:
         key = tuple(sorted((numbers[place], share) for place, share in shares.items()))
-        grouped.setdefault(key, []).append(_conditions(answers, questions))
+        grouped.setdefault(key, []).append(answers)
+        checks = (questions.checks[question] for question in sorted(answers))
+        asked.setdefault(key, {}).update((check, None) for check in checks if check is not None)
     return (
         tuple(
             Distribution(
-                ((),) if len(grouped) == 1 and exhaustive else tuple(dict.fromkeys(hypotheses)),
+                ((),) if len(grouped) == 1 and exhaustive else _hypotheses(cases, questions),
                 tuple(
                     attrs.evolve(outcomes[number], share=share)
                     for number, share in sorted(key, key=lambda pair: (-float(pair[1]), pair[0]))
                 ),
+                () if len(grouped) == 1 and exhaustive else tuple(asked[key]),
             )
-            for key, hypotheses in grouped.items()
+            for key, cases in grouped.items()
         ),
         exhaustive,
     )
@@ -291,6 +319,22 @@ def _shares(entries: Sequence[Entry]) -> dict[int, Fraction]:
     for outcome, _, weight in entries:
         shares[id(outcome)] = shares.get(id(outcome), Fraction(0)) + weight
     return shares
+
+
+def _hypotheses(
+    cases: Sequence[Mapping[int, bool]], questions: Questions
+) -> tuple[tuple[str, ...], ...]:
+    """The conditions of each case in words; cases that differ in an order alone are one."""
+    left = {frozenset(answers.items()): None for answers in cases}
+    for question in questions.orders:
+        for case in tuple(left):
+            yes, no = (question, True), (question, False)
+            other = case - {yes} | {no}
+            if yes in case and other in left:
+                left = {
+                    case - {yes} if each == case else each: None for each in left if each != other
+                }
+    return tuple(dict.fromkeys(_conditions(dict(case), questions) for case in left))
 
 
 def _conditions(answers: Mapping[int, bool], questions: Questions) -> tuple[str, ...]:

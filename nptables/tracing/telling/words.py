@@ -5,23 +5,29 @@ Everything that comes from rules or objects is made printable: a comment cannot 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from nptables.errors import printable
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.walking.walker import Step
+from nptables.tracing.walking.steps import Step
+from nptables.translation import Reason
 
+WIDTH = 80
+# More commands than this help nobody.
+_CHECKS = 3
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 
 _VERDICTS = {
     Verdict.ENDPOINT: "reaches the endpoint",
     Verdict.POD: "reaches the pod",
-    Verdict.HOST_ENDPOINT: "reaches the endpoint in the node's network",
+    Verdict.WRONG_ENDPOINT: "goes elsewhere",
+    Verdict.HOST_ENDPOINT: "reaches the host endpoint",
     Verdict.SENT_TO_NODE: "goes to the endpoint's node",
-    Verdict.NODE: "reaches the node itself, nobody is known to listen",
-    Verdict.LEAVES: "leaves the node untranslated",
-    Verdict.ONE_WAY: "reaches the endpoint, the answer gets lost",
+    Verdict.NODE: "reaches the node itself",
+    Verdict.LEAVES: "leaves untranslated",
+    Verdict.ONE_WAY: "its answer gets lost",
     Verdict.REFUSED: "refused",
     Verdict.DROPPED: "dropped",
     Verdict.UNKNOWN: "not known",
@@ -38,6 +44,12 @@ def share_text(share: Fraction) -> str:
     return f"{float(share) * 100:.4g} %"
 
 
+def reasons_beside(answer: Trace) -> tuple[Reason, ...]:
+    """The reasons but the one that stands in the line of `answer_line`."""
+    line = _answer(answer)
+    return tuple(reason for reason in answer.reasons if reason.text not in line)
+
+
 def answer_line(answer: Trace) -> str:
     """The answer in one line."""
     return printable(_answer(answer), 1000)
@@ -51,6 +63,8 @@ def _answer(answer: Trace) -> str:
         line = f"arrives: {_reached(whom, list(found.values()))}"
         if len(answer.distributions) > 1:
             line += "; which one depends on what the node remembers or knows (see below)"
+        if answer.assumptions:
+            line += f"; taken for granted: {'; '.join(answer.assumptions)}"
         return line
     if any(distribution.arrives for distribution in answer.distributions):
         return f"depends: it arrives in some cases and not in others (see below); {why}"
@@ -58,6 +72,12 @@ def _answer(answer: Trace) -> str:
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
     if arriving == {Fraction(0)}:
+        ends = [o for d in answer.distributions for o in d.outcomes]
+        open_ends = [outcome.text for outcome in ends if outcome.verdict is Verdict.UNKNOWN]
+        if len(open_ends) == len(ends):
+            return f"not known: {why}"
+        if open_ends:
+            return f"not known: {open_ends[0] or why}"
         return f"does not arrive: {why}"
     share = share_text(max(arriving))
     return f"arrives in part: {share} of new connections to {whom}; the others do not: {why}"
@@ -80,35 +100,89 @@ def _source(outcome: Outcome) -> str:
     return f"the sender's own address ({outcome.source})"
 
 
+def hypotheses(answer: Trace) -> list[tuple[str, Distribution]]:
+    """Each distribution with what has to be so, as one sentence; the only one has none.
+
+    What holds in more than one way comes last and is what is left.
+    """
+    if not any(distribution.hypothesis for distribution in answer.distributions):
+        return [("", distribution) for distribution in answer.distributions]
+    several = [d for d in answer.distributions if len(d.hypotheses) > 1]
+    rest = several[0] if answer.exhaustive and len(several) == 1 else None
+    found = [(_condition(d), d) for d in answer.distributions if d is not rest]
+    return found if rest is None else [*found, ("In every other case:", rest)]
+
+
+def _condition(distribution: Distribution) -> str:
+    by_node: dict[str, list[str]] = {}
+    for node, command in distribution.checks[:_CHECKS]:
+        by_node.setdefault(node, []).append(f"`{command}`")
+    told = ", ".join(f"{' and '.join(by_node[node])} on {node}" for node in by_node)
+    verb = "tell" if len(distribution.checks) > 1 else "tells"
+    hint = f" ({told} {verb})" if told else ""
+    return printable(f"If {distribution.hypothesis}{hint}:", 1000)
+
+
 def outcome_rows(distribution: Distribution) -> list[tuple[str, ...]]:
-    """The outcomes as rows under `HEADINGS`."""
-    return [
-        tuple(
-            printable(cell, 120)
-            for cell in (
-                share_text(outcome.share),
-                _VERDICTS[outcome.verdict],
-                outcome.where,
-                outcome.node or "-",
-                f"{outcome.source}{' (rewritten)' if outcome.source_rewritten else ''}",
-                _rule(outcome),
-            )
-        )
-        for outcome in distribution.outcomes
-    ]
+    """The outcomes as rows under `HEADINGS`; what one rule ends alike is one row."""
+    alike: dict[object, list[Outcome]] = {}
+    for number, outcome in enumerate(distribution.outcomes):
+        end = outcome.verdict, outcome.rule, outcome.node, str(outcome.source), outcome.text
+        alike.setdefault(number if outcome.arrives else end, []).append(outcome)
+    return [_row(outcomes) for outcomes in alike.values()]
+
+
+def _row(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    first = outcomes[0]
+    cells = (
+        share_text(sum((outcome.share for outcome in outcomes), Fraction(0))),
+        _VERDICTS[first.verdict],
+        first.where if len(outcomes) == 1 else f"{first.where} and {len(outcomes) - 1} more",
+        first.node or "-",
+        f"{first.source}{' (rewritten)' if first.source_rewritten else ''}",
+        _rule(first),
+    )
+    return tuple(printable(cell, 120) for cell in cells)
 
 
 def _rule(outcome: Outcome) -> str:
     if outcome.rule is None:
         return outcome.text or "-"
-    return f"{outcome.rule.table} {outcome.rule.chain}"
+    return outcome.rule.place
 
 
-def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows as lines with the columns one below the other."""
+def table_lines(rows: Sequence[Sequence[str]], width: int = WIDTH) -> Iterator[str]:
+    """Rows as lines with the columns one below the other.
+
+    Columns that do not fit beside the others go to a line of their own below, indented to where
+    the second column begins.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    folded = list(_folded(widths, width))
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for indent, columns in folded:
+            cells = "  ".join(row[column].ljust(widths[column]) for column in columns).rstrip()
+            margin = " " * indent
+            if indent + len(cells) <= width:
+                yield margin + cells
+            else:
+                yield from textwrap.wrap(
+                    cells, width, initial_indent=margin, subsequent_indent=margin,
+                    break_long_words=False, break_on_hyphens=False,
+                )  # fmt: skip
+
+
+def _folded(widths: Sequence[int], width: int) -> Iterator[tuple[int, list[int]]]:
+    """Which columns stand on one line: how far it is indented, and their numbers."""
+    indent, columns, used = 0, [0], widths[0]
+    for column, needed in enumerate(widths[1:], 1):
+        if used + 2 + needed > width:
+            yield indent, columns
+            indent, columns, used = widths[0] + 2, [column], widths[0] + 2 + needed
+        else:
+            columns.append(column)
+            used += 2 + needed
+    yield indent, columns
 
 
 def tree_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -143,12 +217,13 @@ def _branches(
 def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[str]:
     if before is None or (step.node, step.hook) != (before.node, before.hook):
         yield f"{indent}{printable(step.node)} {step.hook}"
-    if before is None or (step.node, step.hook, step.table) != (
+    if before is None or (step.node, step.hook, step.backend, step.table) != (
         before.node,
         before.hook,
+        before.backend,
         before.table,
     ):
-        yield f"{indent}  {step.table}"
+        yield f"{indent}  {f'{step.backend} {step.table}'.lstrip()}"
     note = f"   [{step.note}]" if step.note else ""
     yield f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}{printable(note, 200)}"
 

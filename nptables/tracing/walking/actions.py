@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Protocol
 
 import attrs
 
-from nptables.family import Family
 from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
-from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Address, Somewhere
+from nptables.tracing.state import TEMPLATE, State
+from nptables.tracing.walking.translations import (
+    Change,
+    Translator,
+    masquerade,
+    new_destination,
+    new_source,
+    redirect,
+)
 
 
 class Kind(enum.Enum):
@@ -29,23 +34,6 @@ class Kind(enum.Enum):
     CHANGE = "change"
     TRANSLATE = "translate"
     UNKNOWN = "unknown"
-
-
-class Translator(Protocol):
-    """What translations need to know about the node."""
-
-    @property
-    def family(self) -> Family:
-        """The family of the packet."""
-
-    def masquerade_address(self, state: State) -> Address:
-        """The address that MASQUERADE gives to a packet."""
-
-    def redirect_address(self, state: State) -> Address:
-        """The address that REDIRECT sends a packet to."""
-
-
-Change = Callable[[State, Translator], State]
 
 
 @attrs.frozen
@@ -147,8 +135,10 @@ def _connection_mark(target: Target) -> Action:
         clear, flip = _mark_change(target)
         return Action(
             Kind.CHANGE,
-            change=lambda state, _node: state._replace(
-                connection_mark=(state.connection_mark & ~clear) ^ flip
+            change=_with_entry(
+                lambda state, _node: state._replace(
+                    connection_mark=(state.connection_mark & ~clear) ^ flip
+                )
             ),
         )
     both = target.option("--mask")
@@ -163,101 +153,42 @@ def _connection_mark(target: Target) -> Action:
             mark = (state.connection_mark & ~ctmask) ^ (state.mark & nfmask)
             return state._replace(connection_mark=mark & FULL_MARK)
 
-        return Action(Kind.CHANGE, change=saved)
+        return Action(Kind.CHANGE, change=_with_entry(saved))
 
     def restored(state: State, _node: Translator) -> State:
         mark = (state.mark & ~nfmask) ^ (state.connection_mark & ctmask)
         return state._replace(mark=mark & FULL_MARK)
 
-    return Action(Kind.CHANGE, change=restored)
+    return Action(Kind.CHANGE, change=_with_entry(restored))
 
 
-def _no_tracking(target: Target) -> Action:
-    if target.name == "CT" and target.option("--notrack") is None:
-        return NEXT
-    return Action(Kind.CHANGE, change=lambda state, _node: state._replace(tracking="UNTRACKED"))
+def _with_entry(change: Change) -> Change:
+    """The change for packets that connection tracking has an entry for; others stay as they are."""
+    return lambda state, node: change(state, node) if state.has_entry else state
 
 
-def _new_destination(target: Target) -> Action:
-    address, port, ports_given = nat_range(_value(target, "--to-destination"))
+def _tracking(target: Target) -> Action:
+    """NOTRACK and CT, which leave alone what has an entry or has been exempted before."""
+    exempts = target.name == "NOTRACK" or target.option("--notrack") is not None
+    after = "UNTRACKED" if exempts else TEMPLATE
 
-    def translated(state: State, _node: Translator) -> State:
-        return state._replace(
-            destination=state.destination if address is None else address,
-            port=port if ports_given else state.port,
-            dnat=True,
-        )
+    def changed(state: State, _node: Translator) -> State:
+        return state._replace(tracking=after) if state.tracking == "INVALID" else state
 
-    return Action(Kind.TRANSLATE, change=translated)
+    return Action(Kind.CHANGE, change=changed)
 
 
-def _new_source(target: Target) -> Action:
-    address, port, _ = nat_range(_value(target, "--to-source"))
-
-    def translated(state: State, _node: Translator) -> State:
-        source = state.source if address is None else address
-        return state._replace(source=source, source_port=port, snat=True)
-
-    return Action(Kind.TRANSLATE, change=translated)
-
-
-def _masquerade(_target: Target) -> Action:
-    def translated(state: State, node: Translator) -> State:
-        return state._replace(source=node.masquerade_address(state), source_port=None, snat=True)
-
-    return Action(Kind.TRANSLATE, change=translated)
-
-
-def _redirect(target: Target) -> Action:
-    _, port, ports_given = nat_range(f":{_value(target, '--to-ports')}".rstrip(":"))
-
-    def translated(state: State, node: Translator) -> State:
-        return state._replace(
-            destination=node.redirect_address(state),
-            port=port if ports_given else state.port,
-            dnat=True,
-        )
-
-    return Action(Kind.TRANSLATE, change=translated)
-
-
-def nat_range(text: str) -> tuple[Address | None, int | None, bool]:
-    """Address, port and whether a port is given, in `ADDRESS[-ADDRESS][:PORT[-PORT]]`.
-
-    A range of addresses is an address that is somewhere in it, a range of ports is None.
-    Raises ValueError.
-    """
-    address_text, ports = _split_ports(text)
-    port: int | None = None
-    if ports:
-        low, _, high = ports.partition("/")[0].partition("-")
-        port = number(low) if not high or high == low else None
-    first, _, last = address_text.strip("[]").partition("-")
-    if not first:
-        return None, port, bool(ports)
-    if last and last != first:
-        family = Family.of(first)
-        return Somewhere.of(f"one of {first} to {last}", family), port, bool(ports)
-    return first, port, bool(ports)
-
-
-def _split_ports(text: str) -> tuple[str, str]:
-    if text.startswith("["):
-        address, _, ports = text.partition("]")
-        return address + "]", ports.lstrip(":")
-    if text.count(":") > 1:
-        return text, ""
-    address, _, ports = text.partition(":")
-    return address, ports
+def _translating(build: Callable[[Target], Change]) -> Callable[[Target], Action]:
+    return lambda target: Action(Kind.TRANSLATE, change=build(target))
 
 
 _BUILDERS: dict[str, Callable[[Target], Action]] = {
     "MARK": _mark,
     "CONNMARK": _connection_mark,
-    "CT": _no_tracking,
-    "NOTRACK": _no_tracking,
-    "DNAT": _new_destination,
-    "SNAT": _new_source,
-    "MASQUERADE": _masquerade,
-    "REDIRECT": _redirect,
+    "CT": _tracking,
+    "NOTRACK": _tracking,
+    "DNAT": _translating(new_destination),
+    "SNAT": _translating(new_source),
+    "MASQUERADE": _translating(masquerade),
+    "REDIRECT": _translating(redirect),
 }

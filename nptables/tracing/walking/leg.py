@@ -1,13 +1,15 @@
 """The way of a packet through one node: hooks, tables and routing, as the kernel has them.
 
-Hooks and the order of tables are those of `enum nf_ip_hook_priorities`. nat is looked at for the
-first packet of a tracked connection only. A packet that the node sends to itself passes the hooks
-twice; connection tracking remembers it, so the second time nat is not looked at.
+Hooks and the order of tables are those of `enum nf_ip_hook_priorities`. Connection tracking sees a
+packet behind raw, unless a rule there exempts it. nat is looked at for the first packet of a
+tracked connection only. A packet that the node sends to itself passes the hooks twice and keeps its
+entry, so the second time nat is not looked at.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import attrs
@@ -15,11 +17,12 @@ import attrs
 from nptables.family import Family
 from nptables.tracing.packet import Packet
 from nptables.tracing.sets import Sets, Side
-from nptables.tracing.state import Flow, Flows, Questions, State, add, pour
+from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, joined
 from nptables.tracing.surroundings.addressing import Address
 from nptables.tracing.surroundings.network import LOOPBACK, Network
 from nptables.tracing.walking.rulebook import Rulebook
-from nptables.tracing.walking.walker import Budget, End, Ended, Walker
+from nptables.tracing.walking.steps import End, Ended
+from nptables.tracing.walking.walker import Budget, Walker
 
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")
@@ -49,11 +52,12 @@ class Terrain:
     """What rules on one node may look at while one packet passes it."""
 
     network: Network
-    book: Rulebook
+    books: Sequence[Rulebook]
     packet: Packet
     original: State
     from_node: bool
     sets: Sets
+    unknown_tables: frozenset[str] = frozenset()
 
     @property
     def family(self) -> Family:
@@ -80,17 +84,30 @@ class Terrain:
         """The node."""
         return self.network.node.name
 
-    def is_local(self, address: Address) -> bool | None:
-        """Whether an address is the node's own."""
-        return self.network.is_local(address)
+    def is_local(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is the node's own, or that of one interface."""
+        return self.network.is_local(address, interface)
 
-    def is_broadcast(self, address: Address) -> bool | None:
-        """Whether an address is a broadcast address of a network of the node."""
-        return self.network.is_broadcast(address)
+    def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is a broadcast address of a network, or of that of an interface."""
+        return self.network.is_broadcast(address, interface)
+
+    def is_anycast(self, address: Address, interface: str | None = "") -> bool | None:
+        """Whether an address is that of all routers of a network, or of that of an interface."""
+        return self.network.is_anycast(address, interface)
+
+    def refusal(self, address: Address) -> str | None:
+        """The kind of route that ends packets to an address."""
+        return self.network.refusal(address)
+
+    def lacks_interface(self, name: str) -> bool:
+        """Whether the node surely has no interface of that name."""
+        return self.network.lacks_interface(name)
 
     def endpoint_behind(self, chain: str) -> str | None:
         """The destination that a chain translates to, where it does."""
-        return self.book.endpoint_behind(chain)
+        found = {book.endpoint_behind(chain) for book in self.books} - {None}
+        return found.pop() if len(found) == 1 else None
 
     def set_holds(self, name: str, sides: tuple[Side, ...]) -> bool | None:
         """Whether a set whose members are known holds a packet."""
@@ -99,9 +116,7 @@ class Terrain:
 
     def masquerade_address(self, state: State) -> Address:
         """The address that MASQUERADE takes: of the interface that the packet leaves through."""
-        route = self.network.route(state.destination)
-        towards = route.gateway or state.destination
-        return self.network.address_on(state.out_interface, towards)
+        return self.network.address_on(state.out_interface, state.destination)
 
     def redirect_address(self, state: State) -> Address:
         """The loopback address for the node's own packets, else that of where it came in."""
@@ -116,7 +131,7 @@ class Leg:
     def __init__(self, terrain: Terrain, questions: Questions, budget: Budget) -> None:
         self._terrain = terrain
         self._network = terrain.network
-        self._walker = Walker(terrain.book, terrain, questions, budget)
+        self._walker = Walker(terrain.books, terrain, questions, budget, terrain.unknown_tables)
         self.left: list[Left] = []
 
     @property
@@ -130,8 +145,12 @@ class Leg:
         here: Flows = {}
         onward: Flows = {}
         for state, found in flows.items():
-            if self._network.is_local(state.destination):
+            if self._network.takes(state.destination):
                 add(here, state, found)
+            elif self._network.is_broadcast(self._terrain.original.destination):
+                # `ip_forward` in net/ipv4/ip_forward.c
+                text = f"{self._terrain.place} does not forward what is sent to everybody"
+                self._walker.ended.append(Ended(End.DROPPED, state, found, None, text))
             elif (routed := self._routed(state, found)) is not None:
                 add(onward, routed, found)
         self._deliver(self._tables("INPUT", INPUT, here))
@@ -174,21 +193,32 @@ class Leg:
 
     def _tables(self, hook: str, tables: tuple[str, ...], flows: Flows) -> Flows:
         for table in tables:
-            if table != "nat":
-                flows = self._walker.table(hook, table, flows)
-                continue
-            apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
-            flows = self._walker.table(
-                hook, table, {s: f for s, f in flows.items() if s.tracking == "NEW"}
-            )
+            apart: Flows = {}
+            if table == "nat":
+                apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
+                flows = {s: f for s, f in flows.items() if s.tracking == "NEW"}
+            flows = self._walker.table(hook, table, flows)
+            if table == "raw":
+                flows = self._tracked(flows)
             if apart:
-                flows = dict(flows)
-                pour(flows, apart)
+                flows = joined((flows, apart))
         return flows
+
+    def _tracked(self, flows: Flows) -> Flows:
+        """The flows once connection tracking has seen those that no rule exempts."""
+        seen: Flows = {}
+        for state, flow in flows.items():
+            if state.tracking == TEMPLATE:
+                # The entry that the packet gets now is not the one that was marked.
+                state = state._replace(connection_mark=0)  # noqa: PLW2901
+            if state.tracking in ("INVALID", TEMPLATE):
+                state = state._replace(tracking=self._terrain.packet.tracking)  # noqa: PLW2901
+            add(seen, state, flow)
+        return seen
 
     def _routed(self, state: State, flow: Flow) -> State | None:
         """The packet with the interface that it leaves through; None where there is no route."""
-        route = self._network.route(state.destination)
+        route = self._network.route(state.destination, came_through=state.in_interface)
         if route.refused:
             end = End.DROPPED if route.refused == "blackhole" else End.REFUSED
             text = f"{self._terrain.place} has no route to {state.destination}"

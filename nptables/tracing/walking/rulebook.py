@@ -18,10 +18,12 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
+from nptables.model.addresses import pack_ip
 from nptables.tracing.matching import Condition, compile_conditions
 from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
 from nptables.tracing.state import State
 from nptables.tracing.walking.actions import Action, Kind, compile_action
+from nptables.tracing.walking.impossible import impossible_values
 
 _LONG = 32
 _ALL_MARK_BITS = 0xFFFFFFFF
@@ -89,9 +91,10 @@ class CompiledChain:
         others: list[int] = []
         about_address = _BY_ADDRESS[self._book.family]
         for position, line in enumerate(self.lines):
-            if (match := about_address.match(line)) is not None:
+            match = about_address.match(line)
+            if match is not None and pack_ip(match[1]) is not None:
                 by_address.setdefault(match[1], []).append(position)
-            elif (match := _BY_PORT.match(line)) is not None:
+            elif (match := _BY_PORT.match(line)) is not None and int(match[2]) < 65536:
                 by_port.setdefault(int(match[2]), []).append(position)
             else:
                 others.append(position)
@@ -99,10 +102,14 @@ class CompiledChain:
 
 
 class Rulebook:
-    """The chains of a ruleset, compiled on demand."""
+    """The chains of a ruleset, compiled on demand.
 
-    def __init__(self, ruleset: Ruleset) -> None:
+    `label` names the backend where a node has the tables of two, and is empty elsewhere.
+    """
+
+    def __init__(self, ruleset: Ruleset, label: str = "") -> None:
         self.ruleset = ruleset
+        self.label = label
         self.family: Family = ruleset.family
         self._chains: dict[tuple[str, str], CompiledChain] = {}
         self.extra: dict[str, object] = {}
@@ -118,13 +125,22 @@ class Rulebook:
             found = self._chains[key] = CompiledChain(in_table.chains[name], self, table)
         return found
 
+    def acts(self, table: str, chain: str) -> bool:
+        """Whether a built-in chain is there and may do anything."""
+        found = self.chain(table, chain)
+        return found is not None and (bool(found.lines) or self.policy(table, chain) == "DROP")
+
+    def is_unprintable(self, table: str) -> bool:
+        """Whether iptables cannot print a table, so that what there is of it is not all."""
+        return table in self.ruleset.remarks.unreadable
+
     def policy(self, table: str, chain: str) -> str:
         """The policy of a built-in chain."""
         return self.ruleset.tables[table].policies.get(chain, "ACCEPT")
 
     def compiled(self, table: str, line: str, position: int) -> CompiledRule:
         """A line, compiled; one that cannot be read is a question and an unknown action."""
-        where = f"{table} {line.split(' ', 2)[1]} {position}"
+        where = f"{self.label} {table} {line.split(' ', 2)[1]} {position}".lstrip()
         try:
             rule = Rule.parse(line, self.family)
         except RuleSyntaxError as error:
@@ -133,13 +149,20 @@ class Rulebook:
                 Kind.UNKNOWN, text=f"met by a rule that cannot be read ({error.message})"
             )
             return CompiledRule(line, opaque_conditions(unread, where), action)
+        wrong = impossible_values(rule, self.family)
+        in_table = self.ruleset.tables[table].chains
+        action = compile_action(rule, is_chain=in_table.__contains__)
+        if wrong.target:
+            text = f"met by a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
+            action = Action(Kind.UNKNOWN, text=text)
+        if wrong.match:
+            return CompiledRule(line, opaque_conditions(rule, where, wrong.match), action)
         endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
             conditions = compile_conditions(rule, where, endpoint)
         except NotUnderstood:
             conditions = self._compiled_from_normal_form(rule, line, where)
-        in_table = self.ruleset.tables[table].chains
-        return CompiledRule(line, conditions, compile_action(rule, is_chain=in_table.__contains__))
+        return CompiledRule(line, conditions, action)
 
     def _compiled_from_normal_form(
         self, rule: Rule, line: str, where: str
@@ -179,9 +202,27 @@ class Rulebook:
                 yield from lines
 
 
-def rulebook_of(ruleset: Ruleset) -> Rulebook:
-    """The rulebook of a ruleset, which lives as long as the ruleset."""
-    found = ruleset.derived.get(Rulebook)
+Rules = Ruleset | Sequence[Ruleset]
+
+
+def rulebooks_of(rules: Rules) -> tuple[Rulebook, ...]:
+    """The rulebook of each ruleset of a node, which lives as long as the ruleset.
+
+    Several are those of its backends. One that does not say which is called by its number.
+    """
+    if isinstance(rules, Ruleset):
+        return (_rulebook(rules, ""),)
+    if len(rules) == 1:
+        return (_rulebook(rules[0], ""),)
+    return tuple(
+        _rulebook(ruleset, ruleset.backend or f"dump {count}")
+        for count, ruleset in enumerate(rules, 1)
+    )
+
+
+def _rulebook(ruleset: Ruleset, label: str) -> Rulebook:
+    key = (Rulebook, label)
+    found = ruleset.derived.get(key)
     if not isinstance(found, Rulebook):
-        found = ruleset.derived[Rulebook] = Rulebook(ruleset)
+        found = ruleset.derived[key] = Rulebook(ruleset, label)
     return found

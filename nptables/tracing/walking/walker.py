@@ -1,16 +1,22 @@
-"""Walking through chains with all possibilities side by side."""
+"""Walking through chains with all possibilities side by side.
+
+Where a node has the tables of two backends, the kernel walks both: what one accepts, the other
+still sees, and what either drops is gone. In nat the other is not asked once one has translated.
+"""
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Collection, Sequence
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
 import attrs
 
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
+    TEMPLATE,
     Flow,
     Flows,
     Questions,
@@ -23,8 +29,12 @@ from nptables.tracing.state import (
     split,
 )
 from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.walking.actions import Action, Kind, Translator
+from nptables.tracing.walking.actions import Action, Kind
+from nptables.tracing.walking.orders import either
 from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
+from nptables.tracing.walking.steps import End, Ended, Step
+from nptables.tracing.walking.translations import Translator
+from nptables.tracing.walking.unknown_tables import through_unknown
 
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024
@@ -32,40 +42,6 @@ MOST_WORLDS = 4096
 MOST_STEPS = 400_000
 DEEPEST = 60
 _MANY_STATES = 32
-
-
-class End(enum.Enum):
-    """How a walk ended before the packet had passed every hook."""
-
-    DROPPED = "dropped"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@attrs.frozen
-class Step:
-    """One rule that did something with the packet, or a policy that decided.
-
-    `depth` counts the chains above it in the same hook. `note` says what happened.
-    """
-
-    node: str
-    hook: str
-    table: str
-    chain: str
-    line: str
-    note: str = ""
-    depth: int = 0
-
-
-class Ended(NamedTuple):
-    """Possibilities that ended: how, in which state, by which step."""
-
-    end: End
-    state: State
-    flow: Flow
-    step: Step | None
-    text: str
 
 
 class Ground(Setting, Translator, Protocol):
@@ -83,6 +59,7 @@ class Budget:
 class _Call:
     """The chain that is being walked, and the chains that led to it."""
 
+    book: Rulebook
     hook: str
     table: str
     chains: tuple[str, ...]
@@ -99,27 +76,113 @@ class Walker:
     """Walks the tables of one node; `ended` collects what did not get through."""
 
     def __init__(
-        self, book: Rulebook, terrain: Ground, questions: Questions, budget: Budget
+        self,
+        books: Sequence[Rulebook],
+        terrain: Ground,
+        questions: Questions,
+        budget: Budget,
+        unknown_tables: Collection[str] = (),
     ) -> None:
-        self._book = book
+        self._books = books
+        self._unknown_tables = unknown_tables
         self._terrain = terrain
         self._questions = questions
         self._budget = budget
         self._accepted: Flows = {}
+        self._translated: Flows = {}
         self._most_states = MOST_STATES
         self.ended: list[Ended] = []
 
+    @cached_property
+    def _tested_mark_bits(self) -> int:
+        bits = 0
+        for book in self._books:
+            bits |= book.tested_mark_bits
+        return bits
+
     def table(self, hook: str, table: str, flows: Flows) -> Flows:
-        """What is left of the flows after a table at a hook."""
-        if not flows or self._book.chain(table, hook) is None:
-            return flows
-        self._accepted = {}
+        """What is left of the flows after a table at a hook, in every backend."""
+        unknown = [book for book in self._books if self._is_unknown(book, table)]
+        acting = [b for b in self._books if b not in unknown and b.acts(table, hook)]
+        if table == "nat":
+            # A known rule translates only what an unknown one has not translated before it.
+            return self._known(acting, hook, table, self._unknown(unknown, hook, table, flows))
+        # What a known rule drops is gone, whatever unknown ones do.
+        return self._unknown(unknown, hook, table, self._known(acting, hook, table, flows))
+
+    def _is_unknown(self, book: Rulebook, table: str) -> bool:
+        return table in self._unknown_tables or book.is_unprintable(table)
+
+    def _unknown(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after tables of which nobody knows what is in them."""
+        for book in books:
+            flows, ended = through_unknown(
+                book, self._terrain.place, hook, table, flows, self._questions
+            )
+            self.ended += ended
+        return flows
+
+    def _known(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        if len(books) < 2 or not flows:
+            return self._in_turn(books, hook, table, flows)
+        return self._in_either_order(books, hook, table, flows)
+
+    def _in_either_order(
+        self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
+    ) -> Flows:
+        """See `nptables.tracing.walking.orders`."""
+        passed, ended = self._apart(books, hook, table, flows)
+        passed_too, ended_too = self._apart(books[::-1], hook, table, flows)
+
+        def question() -> int:
+            return self._order(hook, table, books[0].label, books[1].label)
+
+        self.ended += [
+            Ended(end, state, flow, step, text)
+            for (end, state, step, text), flow in either(ended, ended_too, question).items()
+        ]
+        return either(passed, passed_too, question)
+
+    def _apart(
+        self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
+    ) -> tuple[Flows, dict[tuple[End, State, Step | None, str], Flow]]:
+        """What is left of the flows after one order, and what ended, which nobody else sees."""
+        before, self.ended = self.ended, []
+        passed = self._in_turn(books, hook, table, flows)
+        ended: dict[tuple[End, State, Step | None, str], Flow] = {}
+        for end, state, flow, step, text in self.ended:
+            add(ended, (end, state, step, text), flow)
+        self.ended = before
+        return passed, ended
+
+    def _order(self, hook: str, table: str, first: str, second: str) -> int:
+        """The question whether the first backend's chain at a hook comes before the second's."""
+        where = f"at {table} {hook}"
+        number, _ = self._questions.number(
+            ("order", self._terrain.place, table, hook),
+            f"{where} the {first} rules come first (their chain was hooked in last)",
+            f"{where} the {second} rules come first (their chain was hooked in last)",
+        )
+        self._questions.orders.add(number)
+        return number
+
+    def _in_turn(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
+        """What is left of the flows after the chains of one backend after the other."""
+        translated: Flows = {}
+        for book in books:
+            if flows:
+                flows = self._built_in(_Call(book, hook, table, (hook,)), flows)
+                pour(translated, self._translated)
+        return joined((translated, flows)) if translated else flows
+
+    def _built_in(self, call: _Call, flows: Flows) -> Flows:
+        """What is left of the flows after a chain at a hook, but for those that it translated."""
+        self._accepted, self._translated = {}, {}
         self._most_states = max(MOST_STATES, 4 * len(flows))
-        call = _Call(hook, table, (hook,))
         through = self._chain(call, flows)
-        if self._book.policy(table, hook) == "DROP":
+        if call.book.policy(call.table, call.hook) == "DROP":
             for state, flow in through.items():
-                step = self._step(call, f":{hook} DROP", "policy")
+                step = self._step(call, f":{call.hook} DROP", "policy")
                 self._end(End.DROPPED, state, flow, step, "")
         else:
             pour(self._accepted, through)
@@ -127,7 +190,7 @@ class Walker:
 
     def _chain(self, call: _Call, flows: Flows) -> Flows:
         """Walk a chain; what comes back to the caller."""
-        compiled = self._book.chain(call.table, call.chain)
+        compiled = call.book.chain(call.table, call.chain)
         problem = ""
         if compiled is None:
             problem = f"a rule jumps to chain {call.chain}, which table {call.table} does not have"
@@ -167,8 +230,10 @@ class Walker:
                 self._end(end, state, flow, self._step(call, rule.line), action.text)
             return flows
         after = self._changed(call, rule, matched)
-        if action.kind in (Kind.ACCEPT, Kind.TRANSLATE):
+        if action.kind is Kind.ACCEPT:
             pour(self._accepted, after)
+        elif action.kind is Kind.TRANSLATE:
+            pour(self._translated, after)
         elif action.kind is Kind.RETURN:
             pour(returned, after)
         elif action.kind is Kind.GOTO:
@@ -234,7 +299,7 @@ class Walker:
                 chance *= answer
                 continue
             question, fresh = self._questions.number(
-                answer.key, answer.text, answer.otherwise, answer.about
+                answer.key, answer.text, answer.otherwise, answer.about, answer.check
             )
             yes, no = split(weights, question, fresh=fresh)
             holding, failing = (yes, no) if answer.holds_if else (no, yes)
@@ -253,7 +318,7 @@ class Walker:
         """The flows, with what makes no difference forgotten where there are many."""
         if len(flows) <= max(_MANY_STATES, self._most_states // 4):
             return flows
-        bits = self._book.tested_mark_bits
+        bits = self._tested_mark_bits
         fewer: Flows = {}
         for state, flow in flows.items():
             add(fewer, state._replace(mark=state.mark & bits), flow)
@@ -274,7 +339,14 @@ class Walker:
 
     def _step(self, call: _Call, line: str, note: str = "") -> Step:
         return Step(
-            self._terrain.place, call.hook, call.table, call.chain, line, note, len(call.chains) - 1
+            self._terrain.place,
+            call.hook,
+            call.table,
+            call.chain,
+            line,
+            note,
+            len(call.chains) - 1,
+            call.book.label,
         )
 
 
@@ -290,6 +362,6 @@ def _note(action: Action, before: State, after: State) -> str:
         found.append(f"mark becomes {after.mark:#x}")
     if before.connection_mark != after.connection_mark:
         found.append(f"connection mark becomes {after.connection_mark:#x}")
-    if before.tracking != after.tracking:
+    if after.tracking not in (before.tracking, TEMPLATE):
         found.append(f"connection is {after.tracking}")
     return ", ".join(found)

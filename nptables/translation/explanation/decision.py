@@ -13,7 +13,8 @@ import attrs
 from nptables.family import Family
 from nptables.model import Cluster, Service, ServicePort
 from nptables.model.kubeproxy import habits
-from nptables.model.service import HINTS_ANNOTATIONS, zero_network
+from nptables.model.service import TOPOLOGY_ANNOTATIONS, zero_network
+from nptables.translation.backing import Cause, backed, port_causes, readiness_causes
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context
 from nptables.translation.selection import (
@@ -26,6 +27,10 @@ from nptables.translation.selection import (
 )
 
 _LISTED = 8
+# Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
+# may hold some, or the input never had what tells them, or not which nodes they are on.
+UNREAD, UNTOLD, UNPLACED = "endpoints-unread", "endpoints-unknown", "endpoints-unplaced"
+UNKNOWN = (UNREAD, UNTOLD, UNPLACED)
 
 
 @attrs.frozen
@@ -129,21 +134,41 @@ def skip_reason(service: Service, family: Family) -> Reason:
 def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     service, selection, context = decision.service, decision.selection, decision.context
     external = externally_reachable(service, port, context.family)
-    yield from _outcome(service, selection, context, external=external)
+    unknown = unknown_reason(service, decision.cluster)
+    if unknown is not None:
+        yield unknown
+    yield from _outcome(decision, external=external)
     if not selection.known:
-        yield from _why_none_known(decision, port)
+        yield from () if unknown is not None else _why_none_known(decision, port)
     else:
         yield from _conditions(selection)
         yield from _topology(service, selection, context)
+        yield from _doubts(decision, port)
     yield from _frontends(service, context)
 
 
-def _outcome(
-    service: Service, selection: Selection, context: Context, *, external: bool
-) -> Iterator[Reason]:
-    node = context.node_name
+def unknown_reason(service: Service, cluster: Cluster, *, local: bool = False) -> Reason | None:
+    """Why not all endpoints of a Service are known: one of UNKNOWN; None where they are.
+
+    With `local`, also why it is not known which of them are on a node.
+    """
+    standing = backed(cluster, service)
+    if standing.unread:
+        listed = _list([str(unread) for unread in standing.unread])
+        return Reason(UNREAD, f"not all endpoints are known: {listed}")
+    if standing.unknown:
+        return Reason(UNTOLD, f"the input does not tell its endpoints: {standing.unknown}")
+    if local and standing.unplaced:
+        return Reason(UNPLACED, "the input does not tell which nodes its Pods are on")
+    return None
+
+
+def _outcome(decision: Decision, *, external: bool) -> Iterator[Reason]:
+    service, selection = decision.service, decision.selection
+    node = decision.context.node_name
     if not selection.usable_anywhere:
-        yield Reason("no-endpoints", "refused: no endpoint anywhere can take traffic")
+        where = "anywhere" if backed(decision.cluster, service).known else "that is known"
+        yield Reason("no-endpoints", f"refused: no endpoint {where} can take traffic")
         return
     for what, local, applies in (
         ("internal", service.internal_policy_local, True),
@@ -163,9 +188,10 @@ def _outcome(
                 f"{what} traffic policy Local: {_endpoints(len(selection.local))} on {node} in use",
             )
         else:
+            unknown = unknown_reason(service, decision.cluster, local=True)
+            where = elsewhere(selection, node) if unknown is None else unknown.text
             yield Reason(
-                f"{what}-local-none",
-                f"dropped: {what} traffic policy is Local and {elsewhere(selection, node)}",
+                f"{what}-local-none", f"dropped: {what} traffic policy is Local and {where}"
             )
 
 
@@ -183,6 +209,10 @@ def elsewhere(selection: Selection, node: str) -> str:
 def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     family = decision.context.family
     slices = decision.cluster.slices_of(decision.service)
+    standing = backed(decision.cluster, decision.service)
+    if standing.causes and not slices:
+        yield from (Reason("no-slices", str(cause)) for cause in standing.causes)
+        return
     if not slices:
         older = not decision.context.has(habits.LABELS_BY_KIND)
         said = (
@@ -199,13 +229,37 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
         return
     wanted = f'"{port.name}"/{port.protocol}'
     offered = sorted({f'"{p.name}"/{p.protocol}' for s in of_family for p in s.ports})
-    if f"{wanted}" not in offered:
+    targets = _target_causes(decision, port)
+    if targets:
+        yield from (Reason("port-mismatch", str(cause)) for cause in targets)
+    elif f"{wanted}" not in offered:
         yield Reason(
             "port-mismatch",
             f"no EndpointSlice has a port {wanted}; they have {_list(offered) or 'no ports'}",
         )
     else:
         yield Reason("no-addresses", "its EndpointSlices hold no endpoints")
+
+
+def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
+    """What is odd about the endpoints that there are, where the input holds what makes them."""
+    service, backing = decision.service, decision.cluster.backing
+    standing = backed(decision.cluster, service)
+    if backing is None or backing.listed or standing.unread:
+        return
+    causes = [*standing.causes, *_target_causes(decision, port)]
+    for cause in (*causes, *readiness_causes(service, backing)):
+        yield Reason(cause.code, str(cause))
+
+
+def _target_causes(decision: Decision, port: ServicePort) -> list[Cause]:
+    """Why no Pod of the input has the target of a port, where it holds what makes them."""
+    backing = decision.cluster.backing
+    if backing is None or backing.listed:
+        return []
+    position = decision.service.ports.index(port)
+    causes = port_causes(decision.service, backing)
+    return [cause for cause in causes if position in cause.path]
 
 
 def _conditions(selection: Selection) -> Iterator[Reason]:
@@ -267,7 +321,7 @@ def _unheeded(service: Service, context: Context) -> dict[str, str]:
         found["zone"] = "the gate TopologyAwareHints is off"
     elif context.zone_for(service) is None and context.zone:
         found["zone"] = (
-            f"kube-proxy {context.version} wants the annotation {HINTS_ANNOTATIONS[-1]}: Auto"
+            f"kube-proxy {context.version} wants the annotation {TOPOLOGY_ANNOTATIONS[-1]}: Auto"
         )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import attrs
 
@@ -47,27 +48,46 @@ def fixed_origin(line: str) -> Origin:
     return Origin(field=_FIXED_FIELDS.get(chain_of(line), ""))
 
 
-def port_origin(
-    line: str, rules: PortRules, service: Service, position: int, family: Family
-) -> Origin:
-    """The origin of a line of a service port; `position` is that of its port in the Service."""
-    chain = chain_of(line)
-    if chain.startswith(chains.ENDPOINT_PREFIX):
-        for endpoint, _ in rules.selection.reachable:
-            if rules.name.endpoint_chain(endpoint) == chain:
-                return Origin(rules.name, endpoint, "endpoints")
-    if chain.startswith((chains.SERVICE_PREFIX, chains.LOCAL_PREFIX)):
-        _, jump, target = line.rpartition(" -j ")
-        for endpoint, _ in rules.selection.reachable if jump else ():
-            if rules.name.endpoint_chain(endpoint) == target:
+@attrs.frozen
+class PortOrigins:
+    """Where the lines of one service port come from.
+
+    `position` is that of the port in the Service, `endpoints` are by their chains.
+    """
+
+    name: ServicePortName
+    service: Service
+    position: int
+    endpoints: Mapping[str, str]
+    family: Family
+
+    @classmethod
+    def of(cls, rules: PortRules, service: Service, family: Family) -> PortOrigins:
+        """Those of the port with these rules, which is one of the Service's."""
+        name = rules.name
+        found = [(port.name, port.protocol) for port in service.ports]
+        endpoints = [endpoint for endpoint, _ in rules.selection.reachable]
+        hashed = chains.hashes([name.hash_input + endpoint for endpoint in endpoints])
+        by_chain = zip((chains.ENDPOINT_PREFIX + text for text in hashed), endpoints, strict=True)
+        return cls(name, service, found.index((name.port, name.protocol)), dict(by_chain), family)
+
+    def origin(self, line: str) -> Origin:
+        """The origin of a line of this port."""
+        name, service = self.name, self.service
+        chain = chain_of(line)
+        if chain in self.endpoints:
+            return Origin(name, self.endpoints[chain], "endpoints")
+        if chain.startswith((chains.SERVICE_PREFIX, chains.LOCAL_PREFIX)):
+            endpoint = self.endpoints.get(line.rpartition(" -j ")[2])
+            if endpoint is not None:
                 field = "spec.sessionAffinity" if " -m recent " in line else "endpoints"
-                return Origin(rules.name, endpoint, field)
-        return Origin(rules.name, field=_cluster_ip_field(service, family))
-    if chain.startswith(chains.EXTERNAL_PREFIX):
-        return Origin(rules.name, field="spec.externalTrafficPolicy")
-    if chain.startswith(chains.SOURCE_RANGES_PREFIX):
-        return Origin(rules.name, field=_source_field(line, service))
-    return Origin(rules.name, field=_frontend_field(line, service, position, family))
+                return Origin(name, endpoint, field)
+            return Origin(name, field=_cluster_ip_field(service, self.family))
+        if chain.startswith(chains.EXTERNAL_PREFIX):
+            return Origin(name, field="spec.externalTrafficPolicy")
+        if chain.startswith(chains.SOURCE_RANGES_PREFIX):
+            return Origin(name, field=_source_field(line, service))
+        return Origin(name, field=_frontend_field(line, service, self.position, self.family))
 
 
 def _frontend_field(line: str, service: Service, position: int, family: Family) -> str:

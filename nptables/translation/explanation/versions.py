@@ -1,19 +1,15 @@
-"""One cluster under several kube-proxies: what an upgrade changes, and whose rules a node has."""
+"""One cluster under two kube-proxies: what an upgrade changes, habit by habit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
-from nptables.errors import InvalidInput
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
-from nptables.iptables.changes.report import changed_lines
-from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.model.kubeproxy import HABITS, VERSIONS, Habit, Version
-from nptables.translation import chains
+from nptables.model.kubeproxy import HABITS, Habit
 from nptables.translation.assembly import translate
 
 
@@ -63,82 +59,3 @@ def changes_by_habit(
         rules = changed
         if plan:
             yield HabitChange(habit, after.has(habit), plan)
-
-
-@attrs.frozen
-class Likeness:
-    """Versions that differ from what a node has in so many lines, fewer than the one asked for."""
-
-    versions: tuple[Version, ...]
-    lines: int
-
-
-def looks_like(
-    plan: Plan,
-    cluster: Cluster,
-    node: Node,
-    config_for: Callable[[Version], ProxyConfig],
-    asked: ProxyConfig,
-) -> Likeness | None:
-    """The versions whose rules are nearest to what a plan found, where they are nearer than it.
-
-    `config_for` reads the configuration for a version; a version that refuses it is none of them.
-    None where no other version is nearer, and where there are no rules of kube-proxy at all.
-    """
-    if not _has_rules(plan.before):
-        return None
-    fewest = count_lines(plan)
-    nearest: list[Version] = []
-    seen: dict[frozenset[str], int] = {asked.habits: fewest}
-    for version in VERSIONS:
-        try:
-            config = config_for(version)
-        except InvalidInput:
-            continue
-        if config.habits not in seen:
-            rules = translate(cluster, node, config, plan.family)
-            seen[config.habits] = count_lines(diff(plan.before, rules, ownership=rules.ownership))
-        lines = seen[config.habits]
-        if lines < fewest:
-            fewest, nearest = lines, []
-        if lines == fewest and config.habits != asked.habits:
-            nearest.append(version)
-    if not nearest or fewest == seen[asked.habits]:
-        return None
-    return Likeness(tuple(nearest), fewest)
-
-
-def _has_rules(ruleset: Ruleset) -> bool:
-    table = ruleset.tables.get("nat")
-    return table is not None and bool(table.chains.get(chains.SERVICES))
-
-
-def count_lines(plan: Plan) -> int:
-    """How many lines a plan takes away and brings."""
-    return sum(1 for _ in changed_lines(plan))
-
-
-def listed(versions: tuple[Version, ...]) -> str:
-    """Versions as people list them: `1.29`, `1.29 or 1.30`, `1.27 to 1.29`."""
-    first, last = VERSIONS.index(versions[0]), VERSIONS.index(versions[-1])
-    if len(versions) > 2 and versions == VERSIONS[first : last + 1]:
-        return f"{versions[0]} to {versions[-1]}"
-    *most, end = map(str, versions)
-    return f"{', '.join(most)} or {end}" if most else end
-
-
-def sentence(likeness: Likeness, before: int, preferred: Iterable[Version] = ()) -> str:
-    """What to say of a likeness, where the version asked for differs in `before` lines.
-
-    Of several versions it names the first that is preferred, else the newest.
-    """
-    versions = likeness.versions
-    named = next((version for version in preferred if version in versions), versions[-1])
-    option = f"with --kube-proxy-version {named}"
-    if not likeness.lines:
-        return f"this looks like kube-proxy {listed(versions)}; {option} nothing differs"
-    what = "1 line differs" if likeness.lines == 1 else f"{likeness.lines} lines differ"
-    return (
-        f"this looks more like kube-proxy {listed(versions)}; {option} {what} instead of {before}, "
-        "and that is drift"
-    )

@@ -1,0 +1,69 @@
+"""What it means that a packet ended up where it did."""
+
+from __future__ import annotations
+
+from nptables.tracing.asked import Asked
+from nptables.tracing.state import Flow, State
+from nptables.tracing.surroundings.addressing import Address
+from nptables.tracing.surroundings.network import Place, Site
+from nptables.tracing.telling.result import Verdict
+from nptables.tracing.telling.way import is_redirect
+from nptables.tracing.walking.steps import Step
+
+
+def delivered(
+    state: State, rule: Step | None, asked: Asked, *, known_endpoint: bool, translated: bool
+) -> Verdict:
+    """What it means that the node itself has a packet.
+
+    `rule` translated the destination, if one did; `known_endpoint` tells whether any Service of
+    the cluster has an endpoint there.
+    """
+    astray = translated and asked.misses(state.destination, state.port)
+    if not translated or is_redirect(rule):
+        return Verdict.HOST_ENDPOINT if known_endpoint and not astray else Verdict.NODE
+    return Verdict.WRONG_ENDPOINT if astray else Verdict.HOST_ENDPOINT
+
+
+def sent(state: State, place: Place, asked: Asked, *, translated: bool) -> tuple[Verdict, str]:
+    """What it means that a packet leaves for a place that is not followed further."""
+    if place.site is Site.HERE:
+        return Verdict.UNKNOWN, "it leaves for a loopback address, which no other host takes"
+    if not translated:
+        return (Verdict.POD if place.site is Site.POD_HERE else Verdict.LEAVES), ""
+    text = ""
+    if place.site is not Site.POD_HERE:
+        text = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
+    if asked.misses(state.destination, state.port):
+        return Verdict.WRONG_ENDPOINT, text
+    return Verdict.ENDPOINT, text
+
+
+def way_back(
+    verdict: Verdict, text: str, node: str, must_return: tuple[str, ...]
+) -> tuple[Verdict, str]:
+    """The verdict, unless the answer of the endpoint goes past a node that it has to pass."""
+    passed_by = [name for name in must_return if node and name != node]
+    if not verdict.arrives or not passed_by:
+        return verdict, text
+    return Verdict.ONE_WAY, f"{node} answers the sender straight, and not through {passed_by[0]}"
+
+
+def deciding_step(flow: Flow) -> Step | None:
+    """The last rule that translated the destination."""
+    trail = flow.trail
+    while trail is not None:
+        step = trail.step
+        if isinstance(step, Step) and step.note.startswith("destination becomes"):
+            return step
+        trail = trail.before
+    return None
+
+
+def needs_hairpin(address: Address) -> str:
+    """What has to be so where a pod is sent to itself."""
+    return (
+        f"{address} is sent to itself: where pods are on a bridge, the packet leaves by the port "
+        f"that it came in by, and needs hairpin mode on the bridge there (hairpin_mode in "
+        f"/sys/class/net/PORT/brport, hairpinMode of the CNI bridge plugin)"
+    )

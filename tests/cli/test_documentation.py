@@ -1,0 +1,188 @@
+"""What README.md and docs/ tell people to type runs as it stands there.
+
+Commands that change or read a node's tables run in tests/kernel/test_documentation.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from nptables.cli import main
+from nptables.cli.app import cli
+from tests.support.apiserver import ApiServer
+from tests.support.documentation import PAGES, ROOT, Command, commands, python_blocks, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Beginnings of the commands that no test can run, and why.
+NOT_RUN = {
+    "git clone ": "the address is to be filled in",
+    "pip install nptables": "it asks a package index",
+    "make demo": "it installs a virtual environment",
+    "make bench": "it takes ten minutes",
+    ".venv/bin/python benchmarks/": "it takes minutes",
+    "python benchmarks/": "it takes minutes",
+    ".venv/bin/python -m pytest tests/lab": "those are tests themselves",
+    "NPTABLES_LAB_CHANGES=2000 ": "those are tests themselves",
+    "NPTABLES_WALKS=10000 ": "those are tests themselves",
+    "kubectl -n kube-system patch ": "it changes a cluster",
+    "kubectl label node ": "it changes a cluster",
+    "nptables run ": "it goes on until it is stopped: tests/agent does it with these options",
+    "nptables status": "it needs a running agent: tests/agent has one",
+}
+# What kubectl prints; see tests/sources/test_formats.py for more of it.
+CREATED = """\
+apiVersion: v1
+kind: Service
+metadata:
+  creationTimestamp: null
+  labels: {app: web}
+  name: web
+spec:
+  ports:
+  - {name: 80-8080, port: 80, protocol: TCP, targetPort: 8080}
+  selector: {app: web}
+  type: NodePort
+status: {loadBalancer: {}}
+"""
+
+
+def reason(command: Command) -> str:
+    """Why a command is not run, or an empty string."""
+    return next((why for start, why in NOT_RUN.items() if command.text.startswith(start)), "")
+
+
+RUN = [command for command in commands() if not reason(command) and not command.needs_root]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with every file that is named, and stand-ins for the programs of others."""
+    folder = tmp_path_factory.mktemp("documentation")
+    objects = write_files(folder)
+    programs = folder / "bin"
+    programs.mkdir()
+    (folder / "created.yaml").write_text(CREATED)
+    script(programs / "nptables", f'exec {sys.executable} -m nptables "$@"')
+    script(
+        programs / "kubectl",
+        f'case "$1" in get) cat {folder}/cluster.json;; create) cat {folder}/created.yaml;; esac',
+    )
+    script(programs / "iptables-save", f"cat {folder}/dump")
+    shutil.copy(ROOT / "fixtures" / "cases" / "udp-stale" / "conntrack.txt", folder)
+    with (folder / "dump").open("wb") as dump:
+        subprocess.run(
+            [programs / "nptables", "render", "web.yaml", "--node", "node1"],
+            cwd=folder,
+            stdout=dump,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    shutil.copy(folder / "dump", folder / "dump.txt")
+    with ApiServer() as server:
+        server.put(*objects)
+        (folder / ".kube").mkdir()
+        server.kubeconfig(folder / ".kube" / "config")
+        yield folder
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def code_and_words(
+    text: str, files: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str]:
+    """Run a command: one of ours alone in this process, which is cheaper, else in a shell."""
+    monkeypatch.chdir(files)
+    monkeypatch.setenv("HOME", str(files))
+    monkeypatch.setenv("PATH", f"{files}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if "|" not in text:
+        words = shlex.split(text.replace(" ~/", f" {files}/"), comments=True)
+        assert words[0] == "nptables"
+        return main(words[1:]), capfd.readouterr().err
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", RUN, ids=lambda command: command.place)
+def test_a_command_runs_as_it_is_written(
+    command: Command,
+    files: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code, words = code_and_words(command.text, files, capfd, monkeypatch)
+
+    # 1 is a finding, a difference or a packet that does not arrive.
+    assert code in (0, 1), f"{command.text}\n{words}"
+    assert not [line for line in words.splitlines() if line.lower().startswith("error")]
+
+
+def test_commands_are_found_at_all() -> None:
+    assert len(RUN) >= 18
+    assert {Path(command.place.partition(":")[0]).name for command in RUN} >= {
+        "README.md",
+        "applying.md",
+        "checks.md",
+        "input.md",
+        "tracing.md",
+    }
+
+
+def test_every_exception_is_still_needed() -> None:
+    texts = [command.text for command in commands()]
+
+    assert [start for start in NOT_RUN if not any(text.startswith(start) for text in texts)] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for command in commands() if "nptables " in command.text and command not in RUN],
+    ids=lambda command: command.place,
+)
+def test_the_options_of_what_is_not_run_here_exist(command: Command) -> None:
+    words = shlex.split(command.text)
+    if "nptables" not in words or words[0] == "git":
+        return
+    name, *arguments = words[words.index("nptables") + 1 :]
+    found = cli.get_command(click.Context(cli), name)
+
+    assert found is not None
+    assert found.make_context(name, arguments) is not None
+
+
+def test_files_of_the_repository_that_commands_name_are_there() -> None:
+    named = [
+        word
+        for command in commands()
+        for word in command.text.split()
+        if word.startswith(("tests/", "benchmarks/", "deploy/", "scripts/"))
+    ]
+
+    assert named
+    assert [word for word in named if not (ROOT / word).exists()] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=str)
+def test_a_python_program_runs_as_it_is_written(
+    page: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    for program in python_blocks(page):
+        names: dict[str, Any] = {}
+        exec(compile(program, page.name, "exec"), names)
+
+        assert names["rules"].rule_count() > 0
