@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 # Packets for each backend and family.
-WALKS = int(os.environ.get("NPTABLES_WALKS", "800")) // 4
+WALKS = int(os.environ.get("NPTABLES_WALKS", "480")) // 4
 SEED = os.environ.get("NPTABLES_WALKS_SEED", "1")
 PACKETS_OF_A_RULESET = 12
 
