@@ -169,7 +169,8 @@ def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess)
     namespace = agent.namespace
     before = namespace.run(["nft", "list", "ruleset"]).stdout
     with running(agent):
-        wait_for(lambda: bool(agent.log("compared for the first time")), 20)
+        # Each family by itself: only then is the agent in sync.
+        wait_for(lambda: len(agent.log("compared for the first time")) == 2, 20)
         listening = namespace.run(["ss", "-Hltn"]).stdout.splitlines()
         assert len(listening) == 1, "only the API server of the test listens"
         status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
