@@ -22,7 +22,7 @@ from nptables.iptables.changes import Plan
 from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
 from nptables.iptables.words import split
-from nptables.kernel.programs import Runner, find_program
+from nptables.kernel.programs import Completed, Runner, find_program
 from nptables.kernel.tables.chain_names import Names, chain_names
 from nptables.kernel.tables.xtables import Kind, cannot_be_printed, classify, command
 
@@ -59,7 +59,7 @@ class Tables(Protocol):
 
 
 def table_names(backend: Tables) -> tuple[str, ...]:
-    """The tables that iptables knows and that are there. Raises as `owned_parts`."""
+    """The tables that iptables knows and that are there. Raises BackendUnavailable."""
     names = _names(backend)
     return tuple(table for table in BUILT_IN_CHAINS if table in names)
 
@@ -67,7 +67,8 @@ def table_names(backend: Tables) -> tuple[str, ...]:
 def owned_parts(backend: Tables, owner: Ownership) -> Ruleset:
     """The chains of fixed names that an owner keeps or jumps from, and the names of all others.
 
-    Raises BackendUnavailable without the nft program, KernelRefused or KernelBusy.
+    Raises BackendUnavailable where the chains cannot be listed, or where one of them cannot be
+    printed and there is no nft program; else KernelRefused or KernelBusy.
     """
     names = _names(backend)
     tables = {}
@@ -194,9 +195,7 @@ def _lines(backend: Tables, table: str, chain: str) -> tuple[str, ...] | None:
 
     iptables-nft says of a chain that is not there that it cannot be printed.
     """
-    argv = command(backend.kind, backend.family)
-    wait = str(max(1, int(backend.wait)))
-    done = backend.run([*argv, "-w", wait, "-t", table, "-S", chain], "", _SECONDS)
+    done = _iptables(backend, table, "-S", chain)
     if done.code:
         if cannot_be_printed(done.stderr):
             return None
@@ -232,9 +231,15 @@ def _rules(backend: Tables, table: str, chain: str) -> Iterator[Mapping[str, Any
 
 def _has(backend: Tables, table: str, line: str) -> bool:
     """Whether a chain holds exactly this rule; also where a rule before it hinders the answer."""
-    argv = [*command(backend.kind, backend.family), "-w", str(max(1, int(backend.wait)))]
-    done = backend.run([*argv, "-t", table, "-C", *split(line)[1:]], "", _SECONDS)
+    done = _iptables(backend, table, "-C", *split(line)[1:])
     return done.code == 0 or cannot_be_printed(done.stderr)
+
+
+def _iptables(backend: Tables, table: str, *words: str) -> Completed:
+    """Run one command about a table."""
+    wait = str(max(1, int(backend.wait)))
+    argv = [*command(backend.kind, backend.family), "-w", wait, "-t", table, *words]
+    return backend.run(argv, "", _SECONDS)
 
 
 def _leads_to(rule: Mapping[str, Any]) -> str:
