@@ -4,12 +4,11 @@ from nptables.checks.cluster import check_cluster
 from nptables.checks.codes import CODES
 from nptables.checks.connections import check_connections
 from nptables.checks.finding import Code, Finding, Severity, arranged, chosen
-from nptables.checks.node import Bridge, NodeState, check_node
+from nptables.checks.node import NodeState, check_node
 from nptables.checks.shared import wrong_in_shared_chains
 
 __all__ = [
     "CODES",
-    "Bridge",
     "Code",
     "Finding",
     "NodeState",

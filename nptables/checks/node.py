@@ -10,6 +10,7 @@ from nptables.checks import codes
 from nptables.checks.connections import check_connections, has_unknown_endpoints
 from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.checks.shared import wrong_in_shared_chains
+from nptables.evidence import Bridge
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
@@ -23,18 +24,6 @@ from nptables.translation.flows import Flow
 
 _STOPS = (" -j DROP", " -j REJECT")
 _MOST_LISTED = 3
-
-
-@attrs.frozen
-class Bridge:
-    """A bridge: the networks of its addresses, and its ports whose hairpin mode is off.
-
-    A bridge in promiscuous mode sends packets back without hairpin mode, and has no such ports.
-    """
-
-    name: str
-    networks: tuple[str, ...] = ()
-    without_hairpin: tuple[str, ...] = ()
 
 
 @attrs.frozen

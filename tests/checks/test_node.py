@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
-from nptables.checks import Bridge, NodeState, check_node
+from nptables.checks import NodeState, check_node
+from nptables.evidence import Bridge
 from nptables.translation.flows import Flow
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
 

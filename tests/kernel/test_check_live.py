@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nptables import ProxyConfig, load, translate
-from nptables.checks import Bridge
 from nptables.errors import BackendUnavailable
+from nptables.evidence import Bridge
 from nptables.family import Family
 from nptables.kernel.node import conntrack
 from nptables.kernel.node.bridges import find_bridges

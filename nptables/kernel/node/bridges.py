@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from nptables.checks import Bridge
 from nptables.errors import KernelError
+from nptables.evidence import Bridge
 from nptables.kernel.node.facts import interfaces
 from nptables.kernel.programs import Runner, run_program
 from nptables.model.addresses import parse_network_sloppy

@@ -1,0 +1,122 @@
+"""What somebody has of a node, whatever form it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.model import NodeFacts
+from nptables.translation.flows import Flow
+
+
+class Form(Enum):
+    """How evidence was written down; the value is what a message calls it."""
+
+    SNAPSHOT = "snapshot"
+    SAVED = "dump"
+    FRAGMENT = "fragment"
+    LISTING = "listing"
+
+
+@attrs.frozen
+class Gap:
+    """Something that could not be read, or that the form has no words for, and why."""
+
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+@attrs.frozen
+class Process:
+    """A program that runs on the node and may handle Services, such as kube-proxy.
+
+    `name` is the program's, `arguments` its command line behind it without anything secret.
+    `configuration` is the file that its `--config` names, as it was read. `mode` and `version` are
+    what it says of itself, or empty.
+    """
+
+    name: str
+    pid: int = 0
+    arguments: tuple[str, ...] = ()
+    configuration: Mapping[str, Any] | None = None
+    mode: str = ""
+    version: str = ""
+
+
+@attrs.frozen
+class RecentList:
+    """How many addresses a list of the `recent` match holds."""
+
+    name: str
+    size: int
+
+
+@attrs.frozen
+class Bridge:
+    """A bridge: the networks of its addresses, and its ports whose hairpin mode is off.
+
+    A bridge in promiscuous mode sends packets back without hairpin mode, and has no such ports.
+    """
+
+    name: str
+    networks: tuple[str, ...] = ()
+    without_hairpin: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Evidence:
+    """What somebody has of a node.
+
+    `rulesets` are the tables of each backend and family that was read: at most two of a family,
+    and their `backend` is known where there are two. What is None or not there was not looked at,
+    and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
+    what the form cannot say. `node` is the name that the node gives itself, `taken` when it was
+    looked at (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save`
+    prints, `native` the objects of `nft -j list ruleset`. `recent_limit` is how many addresses a
+    list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many
+    there are of all kinds. `processes` are programs that may handle Services.
+    """
+
+    form: Form
+    rulesets: tuple[Ruleset, ...] = ()
+    node: str = ""
+    taken: str = ""
+    facts: NodeFacts | None = None
+    sysctls: Mapping[str, str] | None = None
+    ipset: str | None = None
+    native: tuple[Mapping[str, Any], ...] | None = None
+    bridges: tuple[Bridge, ...] | None = None
+    recent: tuple[RecentList, ...] | None = None
+    recent_limit: int | None = None
+    flows: tuple[Flow, ...] | None = None
+    connections: int | None = None
+    processes: tuple[Process, ...] | None = None
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families that there are rulesets of, IPv4 first."""
+        found = {ruleset.family for ruleset in self.rulesets}
+        return tuple(family for family in Family if family in found)
+
+    def of(self, family: Family) -> tuple[Ruleset, ...]:
+        """The rulesets of a family: one, or one for each backend. Raises InvalidInput for none."""
+        found = tuple(ruleset for ruleset in self.rulesets if ruleset.family is family)
+        if not found:
+            here = " and ".join(each.value for each in self.families)
+            raise InvalidInput([
+                Problem(
+                    f"there are no rules of {family.value} in this {self.form.value}",
+                    hint=f"it has those of {here}" if here else "it has no tables at all",
+                )
+            ])  # fmt: skip
+        return found
