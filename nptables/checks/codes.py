@@ -293,6 +293,12 @@ NO_HAIRPIN = Code(
     "send a packet back to the port that it came from.",
     "Set hairpinMode in the configuration of the CNI bridge plugin.",
 )  # fmt: skip
+AFFINITY_LIST_FULL = Code(
+    "NPT516", "affinity-list-full", WARNING,
+    "Each new client makes the kernel forget another, whose next connection may go to another "
+    "endpoint.",
+    "Load xt_recent with a larger ip_list_tot, or do not rely on ClientIP affinity.",
+)  # fmt: skip
 
 CODES: dict[str, Code] = {
     code.code: code for code in list(globals().values()) if isinstance(code, Code)

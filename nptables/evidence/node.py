@@ -53,6 +53,22 @@ class Process:
 
 
 @attrs.frozen
+class Unread:
+    """Tables of a backend that are there and that could not be read, or were not asked for.
+
+    `chains` are those of them at a hook, such as `filter INPUT`, or just the tables.
+    """
+
+    backend: str
+    family: Family
+    chains: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        chains = ", ".join(self.chains)
+        return f"the {self.backend} tables hold rules too (they could not be read): {chains}"
+
+
+@attrs.frozen
 class RecentList:
     """How many addresses a list of the `recent` match holds."""
 
@@ -79,7 +95,8 @@ class Evidence:
     `rulesets` are the tables of each backend and family that was read: at most two of a family,
     and their `backend` is known where there are two. What is None or not there was not looked at,
     and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
-    what the form cannot say. `node` is the name that the node gives itself, `taken` when it was
+    what the form cannot say. `unread` are tables that a packet meets and that are not among the
+    rulesets. `node` is the name that the node gives itself, `taken` when it was
     looked at (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save`
     prints, `native` the objects of `nft -j list ruleset`. `recent_limit` is how many addresses a
     list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many
@@ -88,6 +105,7 @@ class Evidence:
 
     form: Form
     rulesets: tuple[Ruleset, ...] = ()
+    unread: tuple[Unread, ...] = ()
     node: str = ""
     taken: str = ""
     facts: NodeFacts | None = None

@@ -64,8 +64,22 @@ class NodeFacts:
             raise InvalidInput(reader.problems)
         return facts
 
+    def over(self, other: NodeFacts | None) -> NodeFacts:
+        """These facts, and what `other` says of those that nobody has told here."""
+        if other is None:
+            return self
+        kept = {name: getattr(self, name) for key, name in _FIELDS.items() if key in self.told}
+        return attrs.evolve(other, **kept, told=self.told | other.told)
 
-FACT_KEYS = ("interfaces", "routes", "nfacct", "tcpBeLiberal", "randomFully")
+
+_FIELDS = {
+    "interfaces": "interfaces",
+    "routes": "routes",
+    "nfacct": "nfacct",
+    "tcpBeLiberal": "tcp_be_liberal",
+    "randomFully": "random_fully",
+}
+FACT_KEYS = tuple(_FIELDS)
 
 
 def _interfaces(raw: Object, reader: Reader) -> dict[str, tuple[str, ...]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nptables.errors import KernelError, printable
-from nptables.family import Family
+from nptables.errors import KernelError
+from nptables.evidence import native
 from nptables.iptables import Ownership, Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 
@@ -31,23 +31,14 @@ def native_rules(ruleset: Ruleset, ownership: Ownership, run: Runner = run_progr
     ]
     if found is None or not chains:
         return []
-    family = "ip" if ruleset.family is Family.IPV4 else "ip6"
+    family, _ = native.NFT_FAMILIES[ruleset.family]
     commands = "; ".join(f"list chain {family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
     try:
         done = run([found, "-j", commands], "", 60)
     except KernelError:
         return []
-    sentences = []
-    for line in done.stdout.splitlines():
-        for entry in _entries(line):
-            rule = entry.get("rule")
-            if isinstance(rule, dict) and _is_native(rule):
-                sentences.append(
-                    f"{rule.get('table')} {rule.get('chain')} holds a native nft rule (handle "
-                    f"{rule.get('handle')}) that iptables prints wrongly: see it with "
-                    f"`nft -a list chain {family} {rule.get('table')} {rule.get('chain')}`"
-                )
-    return [printable(sentence) for sentence in sentences]
+    objects = [entry for line in done.stdout.splitlines() for entry in _entries(line)]
+    return native.native_rules(objects, ruleset.family)
 
 
 def _plain(chain: str) -> bool:
@@ -61,12 +52,3 @@ def _entries(line: str) -> list[dict[str, Any]]:
     except (json.JSONDecodeError, AttributeError):
         return []
     return [entry for entry in listed if isinstance(entry, dict)]
-
-
-def _is_native(rule: dict[str, Any]) -> bool:
-    """Whether iptables-nft cannot have made a rule: it counts always, and knows no sets."""
-    expressions = rule.get("expr", [])
-    if not any(isinstance(e, dict) and ("counter" in e or "xt" in e) for e in expressions):
-        return True
-    text = json.dumps(expressions)
-    return any(sign in text for sign in ('"@', '"vmap"', '"map"', '{"set"'))

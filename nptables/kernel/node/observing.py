@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from nptables.checks import NodeState
-from nptables.errors import BackendUnavailable, KernelError
+from nptables.checks.observed import leftovers
+from nptables.errors import BackendUnavailable
 from nptables.iptables.changes import Plan
 from nptables.kernel.node.bridges import find_bridges
 from nptables.kernel.node.conntrack import udp_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
-from nptables.kernel.node.unseen import other_tables, unseen_rules
-from nptables.kernel.programs import Runner, find_program, run_program
+from nptables.kernel.node.unseen import nft_chains, other_tables, unseen_rules
+from nptables.kernel.programs import Runner, run_program
 from nptables.translation.flows import Flow
 
 _SETTINGS = (
@@ -71,18 +71,5 @@ def _settings(root: Path) -> dict[str, str]:
 
 def _leftovers(run: Runner) -> list[str]:
     """What kube-proxy in mode ipvs or nftables leaves behind."""
-    found = []
-    if Path("/sys/class/net/kube-ipvs0").exists():
-        found.append("interface kube-ipvs0 of mode ipvs is there")
-    program = find_program("nft")
-    if program is None:
-        return found
-    try:
-        # Tables are listed with all their rules, which may take for ever while others commit.
-        listed = json.loads(run([program, "-j", "list", "chains"], "", 30).stdout or "{}")
-    except (KernelError, json.JSONDecodeError):
-        return found
-    chains = [entry.get("chain", {}) for entry in listed.get("nftables", [])]
-    families = {str(c.get("family")) for c in chains if c.get("table") == "kube-proxy"}
-    found += [f"nft table {f} kube-proxy of mode nftables is there" for f in sorted(families)]
-    return found
+    interfaces = [path.name for path in Path("/sys/class/net").glob("*")]
+    return leftovers(interfaces, nft_chains(run) or ())

@@ -7,23 +7,21 @@ whoever made them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from nptables.errors import KernelError
+from nptables.evidence import native
+from nptables.evidence.serving import chains_in_use
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel.node.native import native_rules
 from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.tables.choosing import choose, read_both
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, Patience, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, legacy_tables
 from nptables.translation import ownership
-
-_NFT_FAMILIES = {Family.IPV4: ("ip", "inet"), Family.IPV6: ("ip6", "inet")}
 
 
 @attrs.frozen
@@ -58,7 +56,7 @@ def rules_met(family: Family, backend: str = "auto", run: Runner = run_program) 
         read = {"legacy" if chosen.backend.name == "legacy" else "nft": chosen.current}
         second = other_tables(chosen.backend.name, family, run)
     known = [attrs.evolve(rules, backend=kind) for kind, rules in read.items()]
-    acting = [rules for rules in known if _in_use(rules)] or known[:1]
+    acting = [rules for rules in known if chains_in_use(rules)] or known[:1]
     told = [] if second is None else [f"{second.sentence}, which are not followed"]
     for rules in acting:
         if rules.backend == "nft":
@@ -97,7 +95,7 @@ def other_tables(backend: str, family: Family, run: Runner = run_program) -> Oth
         rules = RestoreBackend(kind, family, run=run).read()
     except KernelError:
         return _unreadable(kind, family, run)
-    chains = tuple(_in_use(rules))
+    chains = tuple(chains_in_use(rules))
     return OtherTables(kind, chains, attrs.evolve(rules, backend=kind)) if chains else None
 
 
@@ -115,51 +113,29 @@ def unseen_rules(
     return (*told, *_native_tables(family, run))
 
 
-def _in_use(rules: Ruleset) -> list[str]:
-    """The built-in chains that do anything."""
-    return [
-        f"{table.name} {chain}"
-        for table in rules.tables.values()
-        for chain in BUILT_IN_CHAINS.get(table.name, ())
-        if table.chains.get(chain) or table.policies.get(chain, "ACCEPT") != "ACCEPT"
-    ]
-
-
 def _native_tables(family: Family, run: Runner) -> list[str]:
     if find_program("nft") is None:
         return ["native nft tables were not looked at: the program nft is not installed"]
-    chains = _hooked_chains(family, run)
+    chains = nft_chains(run)
     if chains is None:
         return ["native nft tables could not be looked at"]
-    hooked: dict[str, list[str]] = {}
-    for chain in chains:
-        if _is_of_iptables(chain):
-            continue
-        table = f"{chain['family']} {chain.get('table')}"
-        hooked.setdefault(table, []).append(str(chain["hook"]))
-    return [
-        f"nft table {table} has chains of its own at {', '.join(sorted(set(hooks)))}, which are "
-        f"not followed"
-        for table, hooks in sorted(hooked.items())
-    ]
+    return native.native_tables(chains, family)
 
 
 def _iptables_chains(family: Family, run: Runner) -> tuple[str, ...]:
     """The chains of iptables-nft that are at a hook, as far as nft can be asked."""
     return tuple(
         f"{chain.get('table')} {chain.get('name')}"
-        for chain in _hooked_chains(family, run) or ()
-        if _is_of_iptables(chain)
+        for chain in native.hooked_chains(nft_chains(run) or (), family)
+        if native.is_of_iptables(chain)
     )
 
 
-def _is_of_iptables(chain: Mapping[str, Any]) -> bool:
-    built_in = BUILT_IN_CHAINS.get(str(chain.get("table")), ())
-    return chain["family"] != "inet" and chain.get("name") in built_in
+def nft_chains(run: Runner) -> list[dict[str, Any]] | None:
+    """All chains as nft lists them, without rules; None where nobody can be asked.
 
-
-def _hooked_chains(family: Family, run: Runner) -> list[dict[str, Any]] | None:
-    """The nft chains of a family that are at a hook; None where nobody can be asked."""
+    Tables are listed with all their rules, which may take for ever while others commit.
+    """
     program = find_program("nft")
     if program is None:
         return None
@@ -168,5 +144,4 @@ def _hooked_chains(family: Family, run: Runner) -> list[dict[str, Any]] | None:
         listed = json.loads(done.stdout or "{}").get("nftables", [])
     except (KernelError, json.JSONDecodeError, AttributeError):
         return None
-    chains = [entry.get("chain", {}) for entry in listed if isinstance(entry, dict)]
-    return [c for c in chains if c.get("family") in _NFT_FAMILIES[family] and "hook" in c]
+    return [entry for entry in listed if isinstance(entry, dict)]
