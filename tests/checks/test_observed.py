@@ -7,10 +7,11 @@ from typing import Any
 import attrs
 import pytest
 
-from nptables import Cluster, Family, NodeFacts, ProxyConfig, Ruleset, diff, translate
+from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.checks import check_node
 from nptables.checks.observed import observed
 from nptables.evidence import Bridge, Evidence, Form, Process, RecentList, Unread
+from nptables.model import NodeFacts
 from nptables.translation.flows import Flow
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
 
