@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nptables.iptables.changes import Plan
     from nptables.kernel import apply
     from nptables.model import Cluster, ProxyConfig
+    from nptables.reachability import Reach, reach
     from nptables.sources import Loaded, load
     from nptables.tracing import Packet, Trace, trace
     from nptables.translation import translate
@@ -29,11 +30,13 @@ __all__ = [
     "Plan",
     "Problem",
     "ProxyConfig",
+    "Reach",
     "Ruleset",
     "Trace",
     "apply",
     "diff",
     "load",
+    "reach",
     "trace",
     "translate",
 ]
@@ -50,11 +53,13 @@ _MODULES = {
     "Plan": "nptables.iptables.changes",
     "Problem": "nptables.errors",
     "ProxyConfig": "nptables.model",
+    "Reach": "nptables.reachability",
     "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
     "diff": "nptables.translation.drift",
     "load": "nptables.sources",
+    "reach": "nptables.reachability",
     "trace": "nptables.tracing",
     "translate": "nptables.translation",
 }

@@ -76,6 +76,12 @@ def print_rules(text: str) -> None:
         sys.stdout.write(_highlighted(line) + "\n")
 
 
+def highlighted_rule(line: str) -> str:
+    """A rule, however far it is indented, with its chain and its target in colour."""
+    margin = len(line) - len(line.lstrip(" |"))
+    return click.style(line[:margin], dim=True) + _highlighted(line[margin:])
+
+
 def _highlighted(line: str) -> str:
     first = line[:1]
     if first == "#":

@@ -5,6 +5,7 @@ from nptables.sources.kubeproxy import (
     find_config,
     find_kube_proxy_config,
     read_config,
+    read_document,
     read_facts,
 )
 from nptables.sources.loading import Loaded, load, load_objects
@@ -31,6 +32,7 @@ __all__ = [
     "load_objects",
     "load_sets",
     "read_config",
+    "read_document",
     "read_facts",
     "read_text",
     "where_changed",

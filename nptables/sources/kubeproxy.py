@@ -89,12 +89,20 @@ def find_config(path: str | os.PathLike[str]) -> FoundConfig:
 
 def read_facts(path: str | os.PathLike[str]) -> NodeFacts:
     """The facts of a node in a file. Raises InvalidInput with lines."""
+    return read_document(path, NodeFacts.from_mapping)
+
+
+def read_document(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
+    """What `read` makes of the only document in a file; its problems get lines.
+
+    Raises InvalidInput.
+    """
     documents = _documents(path)
     if len(documents) > 1:
         raise InvalidInput(
             [Problem(f"holds {len(documents)} documents, not one", file=documents[0].file)]
         )
-    return _placed(documents[0], NodeFacts.from_mapping, documents[0].value)
+    return _placed(documents[0], read, documents[0].value)
 
 
 def _documents(path: str | os.PathLike[str]) -> list[Document]:

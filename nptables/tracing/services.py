@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import attrs
 
 from nptables.family import Family
-from nptables.model import Cluster, Service, ServicePort
-from nptables.tracing.surroundings.addressing import Address
-from nptables.tracing.walking.rulebook import Rulebook
-from nptables.translation import Decision, ServicePortName
+from nptables.model import Cluster, Node, ProxyConfig, Service, ServicePort
+from nptables.tracing.surroundings.addressing import Address, number
+from nptables.translation import Decision, ServicePortName, Translation
+from nptables.translation.assembly import has_comments, translate_some
 from nptables.translation.context import Context
 from nptables.translation.explanation.decision import has_rules
-from nptables.translation.selection import Selection, choose, known_endpoints
+from nptables.translation.selection import (
+    Selection,
+    choose,
+    known_endpoints,
+    port_endpoints,
+)
 
 NODE_PORT = "nodePort"
 
@@ -55,11 +62,11 @@ class Services:
 
     def __init__(self, cluster: Cluster, family: Family) -> None:
         self.cluster = cluster
-        self._family = family
+        self.family = family
         self._frontends: dict[tuple[str, str, int], list[Frontend]] = {}
         for service in cluster.services.values():
-            for frontend, number in _frontends(service, family):
-                key = (frontend.address, frontend.port.protocol, number)
+            for frontend, its_port in _frontends(service, family):
+                key = (frontend.address, frontend.port.protocol, its_port)
                 self._frontends.setdefault(key, []).append(frontend)
         self._endpoints: dict[str, set[tuple[int, str]]] | None = None
 
@@ -75,11 +82,63 @@ class Services:
             found += self._frontends.get(("", wanted, port), ())
         return found
 
+    def met(self, destination: Address, port: int | None, protocol: str) -> list[Frontend]:
+        """What a packet to an address and port may meet on whichever node, once a service port.
+
+        What is at its destination, and what is where that sends it: a packet to an endpoint on the
+        network of a node meets the rules there with the endpoint's address.
+        """
+        found: dict[ServicePortName, Frontend] = {}
+        waiting = [(destination, port)]
+        seen = set(waiting)
+        while waiting:
+            for frontend in self.at(*waiting.pop(), protocol):
+                if frontend.name in found:
+                    continue
+                found[frontend.name] = frontend
+                for each in self._places_behind(frontend):
+                    if each not in seen:
+                        seen.add(each)
+                        waiting.append(each)
+        return [found[name] for name in sorted(found)]
+
+    def rules_met(self, met: Sequence[Frontend], node: Node, config: ProxyConfig) -> Translation:
+        """The rules of a node for the Services that a packet may meet: see `translate_some`."""
+        services = {frontend.key: frontend.service for frontend in met}
+        return translate_some(
+            self.cluster, node, config, self.family, services.values(), comments=self.comments
+        )
+
+    def _places_behind(self, frontend: Frontend) -> Iterator[tuple[Address, int | None]]:
+        slices = self.cluster.slices_of(frontend.service)
+        for text, endpoint in port_endpoints(slices, frontend.port, self.family):
+            yield endpoint.address, int(text.rpartition(":")[2])
+
+    @cached_property
+    def comments(self) -> bool:
+        """Whether rules for endpoints carry comments: see `has_comments`."""
+        return has_comments(self.cluster, self.family)
+
+    def frontends(self) -> Iterator[tuple[tuple[str, str, int], Frontend]]:
+        """Every frontend with its address (none for a node port), protocol and port."""
+        for key, found in self._frontends.items():
+            for frontend in found:
+                yield key, frontend
+
+    def has_address_in(self, first: int, last: int) -> bool:
+        """Whether a frontend has an address from the first to the last, as numbers."""
+        place = bisect_left(self._numbers, first)
+        return place < len(self._numbers) and self._numbers[place] <= last
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        return sorted({number(address) for address, _, _ in self._frontends if address})
+
     def node_ports(self) -> list[tuple[int, str, str]]:
         """The node ports that there are: number, protocol and service port."""
         return [
-            (number, protocol, str(frontend.name))
-            for (address, protocol, number), found in self._frontends.items()
+            (its_port, protocol, str(frontend.name))
+            for (address, protocol, its_port), found in self._frontends.items()
             for frontend in found
             if not address
         ]
@@ -95,12 +154,12 @@ class Services:
         return (port or 0, protocol.upper()) in self._endpoints.get(address, ())
 
 
-def services_of(book: Rulebook, cluster: Cluster) -> Services:
-    """The services of a cluster, kept with a rulebook as long as the cluster is the same."""
-    kept = book.extra.get("services")
-    if not isinstance(kept, Services) or kept.cluster is not cluster:
-        kept = book.extra["services"] = Services(cluster, book.family)
-    return kept
+def services_of(kept: dict[str, object], cluster: Cluster, family: Family) -> Services:
+    """The services of a cluster, kept as long as the cluster is the same."""
+    found = kept.get("services")
+    if not isinstance(found, Services) or found.cluster is not cluster:
+        found = kept["services"] = Services(cluster, family)
+    return found
 
 
 def _frontends(service: Service, family: Family) -> Iterator[tuple[Frontend, int]]:

@@ -13,7 +13,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.surroundings import Address, Network
 from nptables.tracing.walking.rulebook import Rulebook, Rules, rulebooks_of
-from nptables.translation import Translation, translate
+from nptables.translation import Translation
 
 # kube-proxy cannot do without them.
 _NEEDED = ("nat", "filter")
@@ -49,8 +49,8 @@ class Stop:
 class Stops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
-    `unknown_tables` are by the name of the node. What is made for the nodes is kept with the
-    rules of the first.
+    `unknown_tables` are by the name of the node. What is made for the nodes is `kept` where the
+    caller says, else with the rules of the first.
     """
 
     def __init__(
@@ -62,19 +62,20 @@ class Stops:
         others: Mapping[str, tuple[Node, Rules]],
         unread: str = "",
         unknown_tables: Mapping[str, Collection[str]] | None = None,
+        kept: dict[str, object] | None = None,
     ) -> None:
         books = rulebooks_of(rules)
-        self._book = books[0]
-        self._family: Family = self._book.family
+        self._kept = books[0].extra if kept is None else kept
+        self._family: Family = books[0].family
         self._cluster = cluster
         self._config = config
         self._others = others
         self._unknown_tables = unknown_tables or {}
         # Whether the rules of the first node are those that a cluster makes for it.
-        self.made = isinstance(self._book.ruleset, Translation)
+        self.made = isinstance(books[0].ruleset, Translation)
         self.home = self._stop(node, books, unread)
         self.services: Services | None = (
-            services_of(self._book, cluster) if cluster is not None else None
+            services_of(self._kept, cluster, self._family) if cluster is not None else None
         )
 
     def named(
@@ -101,12 +102,12 @@ class Stops:
 
     def _network(self, node: Node) -> Network:
         """The network of a node, kept with the ruleset as long as node and cluster are the same."""
-        kept = self._book.extra.get(f"network {node.name}")
+        kept = self._kept.get(f"network {node.name}")
         if isinstance(kept, tuple) and kept[0] is node and kept[1] is self._cluster:
             network: Network = kept[2]
             return network
         network = Network(node, self._family, self._cluster)
-        self._book.extra[f"network {node.name}"] = (node, self._cluster, network)
+        self._kept[f"network {node.name}"] = (node, self._cluster, network)
         return network
 
     def _rules_of(
@@ -119,21 +120,14 @@ class Stops:
         protocol: str,
     ) -> Rulebook:
         """The rules of another node for one destination: only Services that may match it."""
-        concerned = services.at(destination, port, protocol)
-        key = ("rules", node.name, tuple(sorted({name.key for name in concerned})))
-        kept = self._book.extra.get(str(key))
+        met = services.met(destination, port, protocol)
+        key = str(("rules", node.name, tuple(sorted({one.key for one in met}))))
+        kept = self._kept.get(key)
         if isinstance(kept, tuple) and kept[0] is cluster and kept[1] == self._config:
             book: Rulebook = kept[2]
             return book
-        chosen = {claim.key: cluster.services[claim.key] for claim in concerned}
-        slices = {
-            (s.metadata.namespace, s.metadata.name): s
-            for service in chosen.values()
-            for s in cluster.slices_of(service)
-        }
-        part = Cluster(chosen, slices, {node.name: node})
-        book = Rulebook(translate(part, node, self._config, self._family))
-        self._book.extra[str(key)] = (cluster, self._config, book)
+        book = Rulebook(services.rules_met(met, node, self._config))
+        self._kept[key] = (cluster, self._config, book)
         return book
 
 

@@ -47,6 +47,7 @@ def trace(
     sets: Sets | None = None,
     unread: str = "",
     unknown_tables: Mapping[str, Collection[str]] | None = None,
+    kept: dict[str, object] | None = None,
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
@@ -61,6 +62,8 @@ def trace(
     packet goes on to another node, or comes from one, that node is followed too: with the
     ruleset that `others` has for it by name, else with what the cluster says. `sets` says by
     name whether an ipset holds a packet, such as `read_sets` makes of what `ipset save` prints.
+    Whoever traces many packets of one family in one cluster under one `config` gives the same
+    mapping as `kept` each time: what is made for nodes on the way is kept there.
 
     Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
     neither one nor two of one family.
@@ -87,7 +90,7 @@ def trace(
     config = config or ProxyConfig()
     if cluster is not None:
         cluster = cluster.seen_by(config.habits)
-    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables, kept)
     return _Tracer(stops, cluster, config, sets or {}).trace(packet)
 
 

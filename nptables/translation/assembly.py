@@ -21,7 +21,12 @@ from nptables.translation.explanation.decision import Decision, Notice, has_rule
 from nptables.translation.explanation.origin import Origin, PortOrigins, fixed_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
-from nptables.translation.selection import Selection, known_endpoints
+from nptables.translation.selection import (
+    PortEndpoint,
+    Selection,
+    known_endpoints,
+    port_endpoints,
+)
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
 
 # With more endpoints than this in a family, rules for endpoints carry no comment.
@@ -171,18 +176,64 @@ def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family)
         context = make_context(node, config, family)
         cluster = cluster.seen_by(context.habits)
         claims = find_claims(cluster, family)
-        known = {
-            claim.name: known_endpoints(cluster.slices_of(claim.service), claim.port, context)
-            for claim in claims
-        }
-        comments = not is_large(sum(map(len, known.values())))
-        ports = {
-            claim.name: translate_port(
-                claim.service, claim.port, known[claim.name], context, comments=comments
-            )
-            for claim in claims
-        }
-        return join(cluster, context, claims, ports)
+        known = _known(claims, cluster, context)
+        comments = not is_large(sum(len(endpoints) for _, endpoints in known))
+        return _translated(cluster, context, known, comments=comments)
+
+
+def translate_some(
+    cluster: Cluster,
+    node: Node,
+    config: ProxyConfig,
+    family: Family,
+    services: Iterable[Service],
+    *,
+    comments: bool,
+) -> Translation:
+    """The rules that some Services of a cluster have among those of all of them.
+
+    For whoever follows packets that meet no others, at the cost of those. `services` are as the
+    version of kube-proxy sees them; whether rules for endpoints carry `comments` depends on all
+    Services: see `has_comments`.
+    """
+    context = make_context(node, config, family)
+    chosen = {service.key: service for service in services}
+    slices = {
+        (each.metadata.namespace, each.metadata.name): each
+        for service in chosen.values()
+        for each in cluster.slices_of(service)
+    }
+    part = Cluster(chosen, slices, {node.name: node})
+    known = _known(find_claims(part, family), part, context)
+    return _translated(part, context, known, comments=comments)
+
+
+def has_comments(cluster: Cluster, family: Family) -> bool:
+    """Whether the rules for endpoints carry comments: not where there are many endpoints."""
+    found = 0
+    for claim in find_claims(cluster, family):
+        found += len(port_endpoints(cluster.slices_of(claim.service), claim.port, family))
+        if is_large(found):
+            return False
+    return True
+
+
+Known = Sequence[tuple[Claim, Sequence[PortEndpoint]]]
+
+
+def _known(claims: Iterable[Claim], cluster: Cluster, context: Context) -> Known:
+    return [
+        (claim, known_endpoints(cluster.slices_of(claim.service), claim.port, context))
+        for claim in claims
+    ]
+
+
+def _translated(cluster: Cluster, context: Context, known: Known, *, comments: bool) -> Translation:
+    ports = {
+        claim.name: translate_port(claim.service, claim.port, found, context, comments=comments)
+        for claim, found in known
+    }
+    return join(cluster, context, [claim for claim, _ in known], ports)
 
 
 def join(

@@ -9,17 +9,18 @@ import attrs
 import click
 
 from nptables.cli.evidence import Named, evidence_options, families_of, in_file
-from nptables.cli.manifests import names_a_cluster
+from nptables.cli.fleet import fleet_of
+from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
     family_options,
     find_configuration,
+    inputs_of,
     manifest_options,
     node_options,
     read_facts,
-    read_inputs,
     refuse_both_families,
 )
-from nptables.cli.output import coloured, print_json, say, say_all
+from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
 from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
@@ -30,8 +31,11 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
-from nptables.sources import read_text
+from nptables.reachability import Cell, across
+from nptables.reachability.matrix import nodes_text
+from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.tracing import (
+    Outcome,
     Trace,
     family_between,
     missing_tables,
@@ -49,6 +53,7 @@ from nptables.tracing.telling.words import (
     outcome_rows,
     reasons_beside,
     table_lines,
+    tree,
     tree_lines,
 )
 from nptables.tracing.walking.rulebook import Rules
@@ -108,14 +113,15 @@ def command(
     The rules are those that FILEs make for the node, or with --snapshot those of a dump, or with
     --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
     the words of the cluster, and the packet is followed to other nodes, whose rules are taken to
-    be those that the cluster makes for them unless --other gives a dump.
+    be those that the cluster makes for them unless --other gives a dump. Where FILEs have several
+    Nodes and nothing says which is meant, the packet is followed on each of them.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
     nptables trace --snapshot n2.txt --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
-    if not (node_has or _has_cluster(options)):
+    if not (node_has or names_a_cluster(options["files"], options["more_files"])):
         raise click.UsageError(
             "no rules: name a FILE or a cluster with --kubeconfig, or give --snapshot FILE or "
             "--live"
@@ -125,10 +131,18 @@ def command(
             "--sets goes with --snapshot or --live: rules for Services have no sets"
         )
     family = options["family"] or family_between(source, destination)
+    loaded = _manifests(options)
+    if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
+        fleet = fleet_of(loaded, options["config_path"])
+        cells = across(
+            fleet.cluster, source, destination, config=fleet.configs, family=family or Family.IPV4
+        )
+        _print_cells(cells, output, path=path)
+        return 0 if all(cell.trace.arrives for cell in cells) else 1
     evidence = node_has.read(family) if node_has else None
     if evidence is not None:
         family, *_ = families_of(evidence, family, node_has.path)
-    setting = _read(node_has, evidence, **{**options, "family": family or Family.IPV4})
+    setting = _read(loaded, node_has, evidence, **{**options, "family": family or Family.IPV4})
     sets = _sets(sets_path, evidence)
     followed = _followed(setting, node_has, evidence)
     say_all(followed.unseen, kind="warning")
@@ -185,14 +199,32 @@ def _sets(path: str | None, evidence: Evidence | None) -> Sets:
     return sets
 
 
-def _has_cluster(options: dict[str, Any]) -> bool:
-    return names_a_cluster(options["files"], options["more_files"])
+def _manifests(options: dict[str, Any]) -> Loaded | None:
+    """The cluster that the command line names, if it names one."""
+    files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
+    return read_manifests(files, more, lenient=lenient) if names_a_cluster(files, more) else None
 
 
-def _read(node_has: Named, evidence: Evidence | None, **options: Any) -> _Setting:
+def _on_each_node(
+    loaded: Loaded,
+    node_has: Named,
+    others: tuple[str, ...],
+    connections: str | None,
+    options: dict[str, Any],
+) -> bool:
+    """Whether the packet is followed on every node: nothing on the command line is about one."""
+    path = options["config_path"]
+    found = find_config(path) if path is not None else FoundConfig(loaded.proxy_config)
+    about_one = options["node_name"], options["facts_path"], connections, found.hostname_override
+    return len(loaded.cluster.nodes) > 1 and not (node_has or others or any(about_one))
+
+
+def _read(
+    loaded: Loaded | None, node_has: Named, evidence: Evidence | None, **options: Any
+) -> _Setting:
     family = options["family"]
-    if _has_cluster(options):
-        inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
+    if loaded is not None:
+        inputs = inputs_of(loaded, **options, live=node_has.live, evidence=evidence)
         return _Setting(inputs.cluster, inputs.node, inputs.config, family)
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
     found = find_configuration(options["config_path"], kube_proxy=kube_proxy)
@@ -283,6 +315,21 @@ def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Seque
     return [flow for flow in known if Family.of(flow.destination[0]) is family]
 
 
+def _print_cells(cells: Sequence[Cell], output: str, *, path: bool) -> None:
+    """The answers of several nodes, those that fare alike together."""
+    if output == "json":
+        traced = [{"nodes": list(cell.nodes), **cell.trace.to_json()} for cell in cells]
+        print_json({"arrives": all(cell.trace.arrives for cell in cells), "nodes": traced})
+        return
+    for number, cell in enumerate(cells):
+        if number:
+            click.echo()
+        heading = f"on {nodes_text(cell.nodes)}"
+        shown = "" if len(cell.nodes) == 1 else f" (shown for {printable(cell.nodes[0])})"
+        click.echo(click.style(heading, bold=True) + shown if coloured() else heading + shown)
+        _print(cell.trace, path=path)
+
+
 def _print(answer: Trace, *, path: bool) -> None:
     line = answer_line(answer)
     if coloured():
@@ -296,7 +343,7 @@ def _print(answer: Trace, *, path: bool) -> None:
             click.echo(row)
         if path:
             click.echo()
-            for row in tree_lines(distribution.outcomes):
+            for row in _path_lines(distribution.outcomes):
                 click.echo(row)
     if reasons := reasons_beside(answer):
         click.echo("\nBecause:")
@@ -307,3 +354,27 @@ def _print(answer: Trace, *, path: bool) -> None:
     if answer.assumptions:
         say("the rules that another node really has are followed with --other NODE=DUMP")
     say_all(answer.notes, kind="note")
+
+
+# Notes stand in one column, unless that would be further right than this.
+_WIDEST_RULE = 120
+_TREE_COLOURS = {"hook": "cyan", "table": "blue", "branch": "yellow"}
+
+
+def _path_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The walk as a tree; on a terminal in colour, and with what happened in a column."""
+    if not coloured():
+        yield from tree_lines(outcomes)
+        return
+    lines = list(tree(outcomes))
+    widths = [len(line.text) for line in lines if line.note]
+    column = max((width for width in widths if width <= _WIDEST_RULE), default=0)
+    for line in lines:
+        gap = " " * max(3, column - len(line.text) + 3)
+        note = gap + click.style(line.note, dim=True) if line.note else ""
+        if line.kind == "rule":
+            yield highlighted_rule(line.text) + note
+        elif line.kind == "end":
+            yield click.style(line.text, bold=True)
+        else:
+            yield click.style(line.text, fg=_TREE_COLOURS[line.kind], bold=line.kind == "hook")

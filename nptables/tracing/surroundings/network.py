@@ -22,7 +22,7 @@ LOOPBACK = "lo"
 _THIS_NETWORK = net("0.0.0.0/8")
 # Stands for any address of the IPv6 Internet (RFC 4291, section 2.4).
 _GLOBAL = "2000::"
-_LISTED_NODES = 100
+LISTED_NODES = 100
 
 
 class Site(enum.Enum):
@@ -312,7 +312,7 @@ class Network:
         without = ["127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/32", "::/128", "::1/128", "ff00::/8"]
         without += [f"{address}/{self.family.host_prefix}" for address in sorted(self.own)]
         without += [*self.node.pod_cidrs, *cluster_cidrs]
-        for _, (_, node) in zip(range(_LISTED_NODES), self._others(), strict=False):
+        for _, (_, node) in zip(range(LISTED_NODES), self._others(), strict=False):
             without += [*node.pod_cidrs, *(address for _, address in node.addresses)]
         client = Somewhere.of("a client outside the cluster", self.family, tuple(without))
         return attrs.evolve(client, outside=True)

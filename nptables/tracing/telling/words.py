@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+import attrs
+
 from nptables.errors import printable
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.walking.steps import Step
@@ -185,14 +187,29 @@ def _folded(widths: Sequence[int], width: int) -> Iterator[tuple[int, list[int]]
     yield indent, columns
 
 
+@attrs.frozen
+class TreeLine:
+    """One line of a walk as a tree: `kind` is hook, table, rule, branch or end."""
+
+    kind: str
+    text: str
+    note: str = ""
+
+
 def tree_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """The walk as a tree: what the outcomes have in common is said once."""
+    for line in tree(outcomes):
+        yield f"{line.text}   {line.note}" if line.note else line.text
+
+
+def tree(outcomes: Sequence[Outcome]) -> Iterator[TreeLine]:
+    """As `tree_lines`, for whoever shows notes and rules apart."""
     yield from _branches([(outcome.path, outcome) for outcome in outcomes], "", None)
 
 
 def _branches(
     paths: Sequence[tuple[tuple[Step, ...], Outcome]], indent: str, before: Step | None
-) -> Iterator[str]:
+) -> Iterator[TreeLine]:
     position = 0
     while all(len(path) > position for path, _ in paths):
         step = paths[0][0][position]
@@ -203,29 +220,30 @@ def _branches(
         position += 1
     ended = [outcome for path, outcome in paths if len(path) == position]
     for outcome in ended:
-        yield f"{indent}=> {share_text(outcome.share)}: {printable(_end(outcome), 200)}"
+        text = f"{indent}=> {share_text(outcome.share)}: {printable(_end(outcome), 200)}"
+        yield TreeLine("end", text)
     groups: dict[Step, list[tuple[tuple[Step, ...], Outcome]]] = {}
     for path, outcome in paths:
         if len(path) > position:
             groups.setdefault(path[position], []).append((path[position:], outcome))
     for group in groups.values():
         share = sum((outcome.share for _, outcome in group), Fraction(0))
-        yield f"{indent}+- {share_text(share)} of the packets"
+        yield TreeLine("branch", f"{indent}+- {share_text(share)} of the packets")
         yield from _branches(group, indent + "|  ", before)
 
 
-def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[str]:
+def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[TreeLine]:
     if before is None or (step.node, step.hook) != (before.node, before.hook):
-        yield f"{indent}{printable(step.node)} {step.hook}"
+        yield TreeLine("hook", f"{indent}{printable(step.node)} {step.hook}")
     if before is None or (step.node, step.hook, step.backend, step.table) != (
         before.node,
         before.hook,
         before.backend,
         before.table,
     ):
-        yield f"{indent}  {f'{step.backend} {step.table}'.lstrip()}"
-    note = f"   [{step.note}]" if step.note else ""
-    yield f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}{printable(note, 200)}"
+        yield TreeLine("table", f"{indent}  {f'{step.backend} {step.table}'.lstrip()}")
+    note = printable(f"[{step.note}]", 197) if step.note else ""
+    yield TreeLine("rule", f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}", note)
 
 
 def _end(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import attrs
 
@@ -42,6 +42,10 @@ _BY_PORT = re.compile(
 _MARK_READERS = re.compile(r" --mark | --save-mark| --validmark| --restore-skmark")
 _TESTED_MARK = re.compile(r" -m mark (?:! )?--mark 0x[0-9a-f]+/0x([0-9a-f]+)")
 _TO_DESTINATION = re.compile(r" --to-destination (\S+)")
+
+
+# Many rulesets that are walked one after the other have most of the lines on the way in common.
+_parsed = lru_cache(maxsize=4096)(Rule.parse)
 
 
 @attrs.frozen
@@ -142,7 +146,7 @@ class Rulebook:
         """A line, compiled; one that cannot be read is a question and an unknown action."""
         where = f"{self.label} {table} {line.split(' ', 2)[1]} {position}".lstrip()
         try:
-            rule = Rule.parse(line, self.family)
+            rule = _parsed(line, self.family)
         except RuleSyntaxError as error:
             unread = Rule(chain="", target=None)
             action = Action(

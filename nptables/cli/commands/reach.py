@@ -1,0 +1,194 @@
+"""`nptables reach`: which nodes answer at which addresses of which Services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import click
+
+from nptables.cli.fleet import Fleet, fleet_options, read_fleet
+from nptables.cli.options import family_options, manifest_options, parse_service_key
+from nptables.cli.output import coloured, folded, print_json, say_all
+from nptables.errors import printable
+from nptables.family import Family
+from nptables.reachability import (
+    Cell,
+    Contradiction,
+    Expectation,
+    Fares,
+    Reach,
+    contradictions,
+    reach,
+)
+from nptables.reachability.matrix import nodes_text
+from nptables.sources import read_document
+from nptables.tracing.ends import SOURCES
+from nptables.tracing.telling.words import WIDTH, table_lines
+
+_COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yellow"}
+
+
+@click.command("reach")
+@manifest_options
+@fleet_options
+@family_options("both, where Services have both")
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="NS/NAME",
+    help="Only this Service; may be repeated.  [default: all]",
+)
+@click.option(
+    "--from", "source", default="outside", show_default=True, metavar="SRC", help=f"{SOURCES}."
+)
+@click.option(
+    "--nodes",
+    "patterns",
+    multiple=True,
+    metavar="NAME",
+    help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated.",
+)
+@click.option(
+    "--expect",
+    "expect_path",
+    metavar="FILE",
+    help="What has to hold (YAML or JSON): exit 1 where it does not, and say why.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "markdown", "html"]),
+    default="table",
+    show_default=True,
+)
+def command(
+    *,
+    services: tuple[str, ...],
+    source: str,
+    patterns: tuple[str, ...],
+    expect_path: str | None,
+    family: Family | None,
+    output: str,
+    **options: Any,
+) -> int:
+    """Say which nodes answer where, and why the others do not.
+
+    Every node port, external IP and load-balancer IP is asked on every node, as `trace` would do
+    it. Nodes that fare alike are told of together. Exit 1 where --expect FILE is contradicted.
+
+    \b
+    nptables reach web.yaml --service default/web
+    nptables reach manifests/ --nodes 'edge-*' --expect relied-on.yaml -o markdown
+    """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    expected = None if expect_path is None else read_document(expect_path, Expectation.listed)
+    fleet = read_fleet(**options)
+    found = reach(
+        fleet.cluster,
+        config=fleet.configs,
+        services=[parse_service_key(text) for text in services] or None,
+        nodes=_chosen(fleet, patterns),
+        source=source,
+        families=tuple(Family) if family is None else (family,),
+    )
+    wrong = [] if expected is None else list(contradictions(expected, found))
+    _print(found, wrong, output, judged=expected is not None)
+    return 1 if wrong else 0
+
+
+def _chosen(fleet: Fleet, patterns: Sequence[str]) -> list[str] | None:
+    if not patterns:
+        return None
+    names = list(fleet.cluster.nodes)
+    for pattern in patterns:
+        if names and not any(fnmatchcase(name, pattern) for name in names):
+            fleet.cluster.node(pattern)
+    if not names:
+        return list(patterns)
+    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
+
+
+def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: bool) -> None:
+    if output == "json":
+        document = found.to_json()
+        if judged:
+            document["contradictions"] = [each.to_json() for each in wrong]
+        print_json(document)
+        return
+    if output == "markdown":
+        for line in markdown_lines(found, wrong, judged=judged):
+            click.echo(line)
+        return
+    if output == "html":
+        from nptables.reporting import matrix_page  # noqa: PLC0415 - needs Jinja2
+
+        click.echo(matrix_page(found, wrong, judged=judged))
+        return
+    _print_table(found)
+    say_all(wrong, kind="contradiction")
+
+
+def _print_table(found: Reach) -> None:
+    if not found.rows:
+        click.echo("no Service that was looked at has an address to reach it by")
+    for number, row in enumerate(found.rows):
+        if number:
+            click.echo()
+        heading = printable(f"{row.name} at {row.to}", 200)
+        click.echo(click.style(heading, bold=True) if coloured() else heading)
+        rows = [("  NODES", "OUTCOME"), *(_cell_row(cell) for cell in row.cells)]
+        lines = list(table_lines(rows, WIDTH))
+        for line, cell in zip(lines, [None, *row.cells], strict=False):
+            shown = line
+            if coloured() and cell is not None and len(lines) == len(rows):
+                shown = click.style(line, fg=_COLOURS.get(cell.fare.fares, "red"))
+            click.echo(shown)
+        for reason in dict.fromkeys(_why(row.cells)):
+            click.echo(folded(printable(reason, 1000), indent="  "))
+
+
+def _cell_row(cell: Cell) -> tuple[str, str]:
+    return f"  {nodes_text(cell.nodes)}", cell.fare.text
+
+
+def _why(cells: Sequence[Cell]) -> Iterator[str]:
+    for cell in cells:
+        if cell.fare.fares is not Fares.ANSWERS:
+            for reason in cell.reasons[:1]:
+                yield f"{cell.nodes[0]}: {reason.text}"
+
+
+def markdown_lines(
+    found: Reach, wrong: Sequence[Contradiction] = (), *, judged: bool = False
+) -> Iterator[str]:
+    """The matrix as a Markdown table for a pull request."""
+    if judged:
+        yield (
+            f"**{len(wrong)} of what is relied on does not hold**"
+            if wrong
+            else ("Everything that is relied on holds.")
+        )
+        yield ""
+        for each in wrong:
+            yield f"- {markdown(str(each))}"
+        if wrong:
+            yield ""
+    yield "| Service | to | nodes | outcome | why |"
+    yield "| --- | --- | --- | --- | --- |"
+    for row in found.rows:
+        for cell in row.cells:
+            why = ""
+            if cell.fare.fares is not Fares.ANSWERS and cell.reasons:
+                why = cell.reasons[0].text
+            cells = (str(row.name), row.to, nodes_text(cell.nodes), cell.fare.text, why)
+            yield "| " + " | ".join(markdown(text) for text in cells) + " |"
+
+
+_MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|#~$"} | {"@": "&#64;"})
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return printable(text, 1000).translate(_MARKDOWN)

@@ -1,0 +1,63 @@
+"""A whole cluster as commands look at it: every node, each with its kube-proxy's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from nptables.cli.manifests import read_manifests
+from nptables.cli.options import find_configuration
+from nptables.cli.versions import by_version, version_option
+from nptables.model import Cluster, ProxyConfig
+from nptables.sources import Loaded
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@attrs.frozen
+class Fleet:
+    """A cluster that was read, and the configuration of each node by its name."""
+
+    loaded: Loaded
+    configs: Mapping[str, ProxyConfig]
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster."""
+        return self.loaded.cluster
+
+
+def fleet_options(command: Command) -> Command:
+    """`--config` and `--kube-proxy-version`."""
+    command = version_option(command)
+    return click.option(
+        "--config",
+        "config_path",
+        metavar="FILE",
+        help="The KubeProxyConfiguration of the nodes.",
+    )(command)
+
+
+def read_fleet(
+    files: tuple[str, ...],
+    more_files: tuple[str, ...],
+    *,
+    lenient: bool,
+    config_path: str | None,
+) -> Fleet:
+    """The cluster of a command line, and how each of its nodes reads the configuration."""
+    return fleet_of(read_manifests(files, more_files, lenient=lenient), config_path)
+
+
+def fleet_of(loaded: Loaded, config_path: str | None) -> Fleet:
+    """A cluster that was read, and how each of its nodes reads the configuration."""
+    found = find_configuration(config_path, loaded.proxy_config)
+    configs = {
+        node.name: config
+        for config, nodes in by_version(found, list(loaded.cluster.nodes.values()))
+        for node in nodes
+    }
+    return Fleet(loaded, configs)

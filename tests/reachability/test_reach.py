@@ -1,0 +1,146 @@
+"""The matrix of who answers where: each cell is what a trace of that packet says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nptables import Cluster, ProxyConfig, reach, trace, translate
+from nptables.reachability import fare_of
+from nptables.tracing import packet_between
+from tests.support import clusters
+from tests.support.scenarios import NAMED, named_scenario
+
+if TYPE_CHECKING:
+    from nptables.model import Node
+    from nptables.reachability import Row
+    from nptables.tracing import Trace
+
+
+def traced(row: Row, node: Node, cluster: Cluster, config: ProxyConfig) -> Trace:
+    """What `trace` says with all the rules of the node."""
+    host = f"[{row.address}]" if ":" in row.address else row.address
+    to = f"{host or 'nodeport'}:{row.number}/{row.name.protocol}"
+    packet = packet_between("outside", to, node=node, cluster=cluster, family=row.family)
+    rules = translate(cluster, node, config, row.family)
+    return trace(rules, packet, node, cluster, config=config)
+
+
+def told(answer: Trace) -> dict[str, Any]:
+    """An answer without the numbers of questions: texts and shares."""
+    return answer.to_json()
+
+
+def compare(cluster: Cluster, config: ProxyConfig, nodes: list[Node]) -> int:
+    """Compare every cell with the traces of all its nodes; returns how many there were."""
+    found = reach(cluster, config=config, nodes=nodes)
+    count = 0
+    for row in found.rows:
+        assert sorted(n for cell in row.cells for n in cell.nodes) == sorted(n.name for n in nodes)
+        for node in nodes:
+            answer = traced(row, node, cluster, config)
+            cell = row.on(node.name)
+            assert fare_of(answer) == cell.fare, (row.to, node.name)
+            if cell.trace.node == node.name:
+                assert told(answer) == told(cell.trace)
+            count += 1
+    return count
+
+
+def has_frontends(name: str) -> bool:
+    kinds = {
+        thing["spec"].get("type")
+        for thing in named_scenario(name).objects
+        if thing["kind"] == "Service"
+    }
+    return bool(kinds & {"NodePort", "LoadBalancer"})
+
+
+TEN = [name for name in NAMED if has_frontends(name)][::4][:10]
+
+
+@pytest.mark.parametrize("name", TEN)
+def test_every_cell_of_a_recorded_scenario_is_what_trace_says(name: str) -> None:
+    """On the node that was recorded, with its facts, and on all that the scenario has."""
+    scenario = named_scenario(name)
+    cluster, config = scenario.cluster, scenario.proxy_config
+    here = cluster.node(scenario.node, facts=scenario.facts)
+    nodes = [here, *(node for node in cluster.nodes.values() if node.name != here.name)]
+    assert compare(cluster, config, nodes) > 0
+
+
+NODES = [clusters.node(f"node{number}") for number in range(1, 7)]
+
+
+@st.composite
+def cluster_of_six(draw: st.DrawFn) -> Cluster:
+    """Services of all policies whose endpoints are on some of six nodes, in any state."""
+    objects: list[Any] = [*NODES]
+    for number in range(draw(st.integers(1, 2))):
+        name = f"web{number}"
+        spec: dict[str, Any] = {
+            "clusterIP": f"10.96.0.{number + 10}",
+            "ports": [{"port": 80, "nodePort": 30080 + number}],
+            "externalTrafficPolicy": draw(st.sampled_from(["Local", "Cluster"])),
+            "sessionAffinity": draw(st.sampled_from(["None", "None", "ClientIP"])),
+        }
+        if draw(st.booleans()):
+            spec["externalIPs"] = draw(
+                st.sampled_from([["203.0.113.7"], ["192.168.0.2"], ["10.244.3.9"]])
+            )
+        objects.append(clusters.service(name, **spec))
+        places = draw(st.lists(st.integers(1, 6), max_size=4))
+        on_node = draw(st.booleans()) and draw(st.booleans())
+        endpoints = []
+        for place, at in enumerate(places):
+            address = f"192.168.0.{at}" if on_node else f"10.244.{at}.{10 * number + place + 2}"
+            ready = draw(st.sampled_from([True, True, False]))
+            conditions = {"ready": ready, "serving": True, "terminating": not ready}
+            fields: dict[str, Any] = {"conditions": conditions}
+            if draw(st.booleans()):
+                fields["hints"] = {"forNodes": [{"name": f"node{draw(st.integers(1, 6))}"}]}
+            endpoints.append(clusters.endpoint(address, f"node{at}", **fields))
+        target = draw(st.sampled_from([8080, 30080]))
+        objects.append(
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "addressType": "IPv4",
+                "metadata": {
+                    "name": f"{name}-a",
+                    "namespace": "default",
+                    "labels": {"kubernetes.io/service-name": name},
+                },
+                "ports": [{"port": target, "protocol": "TCP"}],
+                "endpoints": endpoints,
+            }
+        )
+    return Cluster.from_objects(objects, lenient=True)
+
+
+CONFIGS = [
+    {},
+    {"clusterCIDR": "10.244.0.0/16"},
+    {"detectLocalMode": "NodeCIDR"},
+    {"nodePortAddresses": ["192.168.0.2/31"]},
+    {"nodePortAddresses": ["primary"]},
+]
+
+
+@settings(max_examples=25, deadline=None)
+@given(cluster_of_six(), st.sampled_from(CONFIGS))
+def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
+    cluster: Cluster, settings_of_kube_proxy: dict[str, Any]
+) -> None:
+    """Endpoints elsewhere, on the network of nodes, hinted, draining; addresses of nodes."""
+    config = ProxyConfig.from_kube_proxy(
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            **settings_of_kube_proxy,
+        }
+    )
+    compare(cluster, config, list(cluster.nodes.values()))
