@@ -19,6 +19,7 @@ COMMANDS = {
     "cleanup": "Remove all that is ours from this node.",
     "trace": "Follow a packet: where it ends up, and why.",
     "reach": "Say which nodes answer where, and why the others do not.",
+    "graph": "Draw a Service, or the way of a packet.",
     "check": "Find mistakes in manifests, and on this node.",
     "facts": "Print what only this node knows.",
     "run": "Keep this node in sync with its cluster.",

@@ -21,7 +21,7 @@ WIDTH = 80
 _CHECKS = 3
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 
-_VERDICTS = {
+VERDICTS = {
     Verdict.ENDPOINT: "reaches the endpoint",
     Verdict.POD: "reaches the pod",
     Verdict.WRONG_ENDPOINT: "goes elsewhere",
@@ -138,7 +138,7 @@ def _row(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     first = outcomes[0]
     cells = (
         share_text(sum((outcome.share for outcome in outcomes), Fraction(0))),
-        _VERDICTS[first.verdict],
+        VERDICTS[first.verdict],
         first.where if len(outcomes) == 1 else f"{first.where} and {len(outcomes) - 1} more",
         first.node or "-",
         f"{first.source}{' (rewritten)' if first.source_rewritten else ''}",
@@ -247,7 +247,7 @@ def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[TreeLi
 
 
 def _end(outcome: Outcome) -> str:
-    text = f"{_VERDICTS[outcome.verdict]} {outcome.where}"
+    text = f"{VERDICTS[outcome.verdict]} {outcome.where}"
     if outcome.node:
         text += f" on {outcome.node}"
     return text + (f" ({outcome.text})" if outcome.text else "")

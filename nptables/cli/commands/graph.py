@@ -1,0 +1,92 @@
+"""`nptables graph`: a Service, or the way of a packet, as a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nptables.cli.options import (
+    family_options,
+    manifest_options,
+    node_options,
+    parse_service_key,
+    read_inputs,
+    refuse_both_families,
+)
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.graphs import Graph, service_graph, to_dot, to_mermaid, to_svg, way_graph
+from nptables.reachability import across
+from nptables.tracing import family_between
+from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.translation.explanation.decision import has_rules, skip_reason
+
+_WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
+
+
+@click.command("graph")
+@click.argument("service")
+@manifest_options
+@node_options
+@family_options("the first that the Service has")
+@click.option(
+    "--trace",
+    "ends",
+    nargs=2,
+    metavar="FROM TO",
+    help=f"Draw the way of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["svg", "dot", "mermaid", "html"]),
+    default="svg",
+    show_default=True,
+)
+def command(
+    *,
+    service: str,
+    ends: tuple[str, str] | None,
+    family: Family | None,
+    output: str,
+    **options: Any,
+) -> int:
+    """Draw SERVICE (NAMESPACE/NAME) as a node has it: frontends, chains, endpoints and shares.
+
+    With --trace the way of one packet, on that node and on those that it passes.
+
+    \b
+    nptables graph default/web web.yaml --node node2 > web.svg
+    nptables graph default/web web.yaml --node node2 --trace outside nodeport:30080 -o mermaid
+    """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    refuse_both_families("a picture is of one family")
+    key = parse_service_key(service)
+    inputs = read_inputs(**options, family=family)
+    drawn = inputs.cluster.services.get(key)
+    if drawn is None:
+        known = ", ".join("/".join(each) for each in sorted(inputs.cluster.services)[:10])
+        raise InvalidInput(
+            [Problem(f"there is no Service {'/'.join(key)}", hint=f"there are: {known or 'none'}")]
+        )
+    if ends:
+        family = family or family_between(*ends) or next(iter(drawn.cluster_ips), Family.IPV4)
+        (cell,) = across(
+            inputs.cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family
+        )
+        graph = way_graph(cell.trace)
+    else:
+        family = family or next(iter(drawn.cluster_ips), Family.IPV4)
+        if not has_rules(drawn, family):
+            raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(drawn, family)}")])
+        graph = service_graph(inputs.translate(family), key)
+    click.echo(_written(graph, output), nl=False)
+    return 0
+
+
+def _written(graph: Graph, output: str) -> str:
+    if output == "html":
+        from nptables.reporting import graph_page  # noqa: PLC0415 - needs Jinja2
+
+        return graph_page(graph)
+    return _WRITERS[output](graph)

@@ -1,0 +1,22 @@
+"""Pictures of rules: what a Service is on a node, and the way of a packet, as a graph."""
+
+from nptables.graphs.dot import to_dot
+from nptables.graphs.graph import Edge, Graph, Kind, Vertex
+from nptables.graphs.mermaid import to_mermaid
+from nptables.graphs.service import service_graph
+from nptables.graphs.svg import STYLE, svg_element, to_svg
+from nptables.graphs.way import way_graph
+
+__all__ = [
+    "STYLE",
+    "Edge",
+    "Graph",
+    "Kind",
+    "Vertex",
+    "service_graph",
+    "svg_element",
+    "to_dot",
+    "to_mermaid",
+    "to_svg",
+    "way_graph",
+]
