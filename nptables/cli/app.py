@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "Follow a packet: where it ends up, and why.",
     "reach": "Say which nodes answer where, and why the others do not.",
     "graph": "Draw a Service, or the way of a packet.",
+    "report": "Write a page about a cluster, to look at.",
     "check": "Find mistakes in manifests, and on this node.",
     "facts": "Print what only this node knows.",
     "run": "Keep this node in sync with its cluster.",

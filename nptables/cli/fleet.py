@@ -11,7 +11,7 @@ import click
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import find_configuration
 from nptables.cli.versions import by_version, version_option
-from nptables.model import Cluster, ProxyConfig
+from nptables.model import Cluster, Node, ProxyConfig
 from nptables.sources import Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -28,6 +28,13 @@ class Fleet:
     def cluster(self) -> Cluster:
         """The cluster."""
         return self.loaded.cluster
+
+    def by_config(self) -> list[tuple[ProxyConfig, list[Node]]]:
+        """The nodes by their configuration; the usual one where there is no node."""
+        found: dict[int, tuple[ProxyConfig, list[Node]]] = {}
+        for name, config in self.configs.items():
+            found.setdefault(id(config), (config, []))[1].append(self.cluster.nodes[name])
+        return list(found.values()) or [(ProxyConfig(), [])]
 
 
 def fleet_options(command: Command) -> Command:
