@@ -17,7 +17,7 @@ from tests.support.scenarios import FIXTURES
 
 HEAVY = {"iptc", "kubernetes", "prometheus_client", "pyroute2"}
 FUNCTIONS = ["translate"]
-IMPURE = {"agent", "cli", "kernel", "sources", "testing"}
+IMPURE = {"agent", "cli", "kernel", "reporting", "sources", "testing"}
 RENDER = ["render", str(FIXTURES / "tutorial" / "two-nodes.yaml"), "--node", "node1"]
 
 

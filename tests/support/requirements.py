@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,30 @@ def _python_iptables() -> str | None:
     return None if found else "python-iptables"
 
 
+def _browser() -> str | None:
+    if browser() is None:
+        return "the program chromium"
+    for module in ("playwright", "axe_playwright_python"):
+        if importlib.util.find_spec(module) is None:
+            return f"the Python package {module}"
+    return None
+
+
+def browser() -> str | None:
+    """The browser that pages are shown in, or None."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def mermaid() -> Path | None:
+    """Mermaid's own parser, as scripts/prepare puts it beside the virtual environment's Python."""
+    found = Path(sys.prefix, "mermaid", "node_modules", "mermaid", "dist", "mermaid.min.js")
+    return found if found.exists() else None
+
+
+def _mermaid() -> str | None:
+    return None if mermaid() else "Mermaid's parser (scripts/prepare installs it with npm)"
+
+
 def _bridge_netfilter() -> str | None:
     setting = "net.bridge.bridge-nf-call-iptables"
     return _refusal(["sysctl", "-n", setting], "iptables for bridges (modprobe br_netfilter)")
@@ -111,4 +136,6 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "bridge netfilter": _bridge_netfilter,
     "python-iptables": _python_iptables,
     "alternatives": _alternatives,
+    "browser": _browser,
+    "mermaid": _mermaid,
 }

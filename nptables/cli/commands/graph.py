@@ -58,7 +58,8 @@ def command(
 
     \b
     nptables graph default/web web.yaml --node node2 > web.svg
-    nptables graph default/web web.yaml --node node2 --trace outside nodeport:30080 -o mermaid
+    nptables graph default/web web.yaml --node node2 -o mermaid \\
+      --trace outside nodeport:30080
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a picture is of one family")
     key = parse_service_key(service)

@@ -357,7 +357,7 @@ def _print(answer: Trace, *, path: bool) -> None:
 
 
 # Notes stand in one column, unless that would be further right than this.
-_WIDEST_RULE = 120
+_WIDEST_RULE = 160
 _TREE_COLOURS = {"hook": "cyan", "table": "blue", "branch": "yellow"}
 
 

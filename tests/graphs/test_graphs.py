@@ -1,0 +1,208 @@
+"""Graphs of Services and of ways, and the languages that they are written in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nptables import Cluster, Family, ProxyConfig, load, reach, translate
+from nptables.graphs import (
+    Edge,
+    Graph,
+    Kind,
+    Vertex,
+    service_graph,
+    to_dot,
+    to_mermaid,
+    to_svg,
+    way_graph,
+)
+from nptables.graphs.layout import laid_out
+from tests.support.fleets import fleet, hostile
+from tests.support.requirements import browser, mermaid, requires
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+def graph_of(cluster: Cluster, key: tuple[str, str], node: str) -> Graph:
+    rules = translate(cluster, cluster.nodes[node], ProxyConfig(), Family.IPV4)
+    return service_graph(rules, key)
+
+
+def heads(graph: Graph, tail: Hashable) -> dict[str, Fraction | None]:
+    names = {vertex.key: vertex.lines[0] for vertex in graph.vertices}
+    return {names[edge.head]: edge.share for edge in graph.edges if names[edge.tail] == tail}
+
+
+def test_a_service_is_drawn_from_frontends_to_endpoints_with_exact_shares() -> None:
+    graph = graph_of(fleet(2, 4), ("ns1", "web1"), "node2")
+    frontends = [v.lines[0] for v in graph.vertices if v.kind is Kind.FRONTEND]
+    chain = next(v.lines[0] for v in graph.vertices if v.lines[0].startswith("KUBE-SVC-"))
+
+    assert frontends == ["10.96.0.2:80/TCP", "nodePort 30001/TCP"]
+    assert list(heads(graph, "nodePort 30001/TCP")) == ["KUBE-NODEPORTS"]
+    # iptables keeps 1/3 as 715827883 of 2^31, half of the rest, and the last takes what is left.
+    third, whole = Fraction(715827883, 1 << 31), Fraction(1)
+    half = (whole - third) / 2
+    assert [third, half, whole - third - half] == list(heads(graph, chain).values())
+    endpoints = [v.lines for v in graph.vertices if v.kind is Kind.ENDPOINT]
+    # 7, 10 and 13 modulo 4 nodes, counted from node1: on nodes 4, 3 and 2.
+    assert ("10.128.1.5:8080", "ready, node2, this node", "pod ns1/web1-2") in endpoints
+
+
+def test_masquerading_is_marked_where_the_rules_do_it() -> None:
+    def marked(node: str, number: int) -> list[tuple[str, ...]]:
+        graph = graph_of(fleet(2, 4), (f"ns{number}", f"web{number}"), node)
+        return [v.lines[2:] for v in graph.vertices if v.lines[0].startswith("KUBE-EXT-")]
+
+    assert marked("node1", 1) == [("masquerades",)]
+    assert marked("node1", 0) == [("masquerades from the node itself",)]
+
+
+def test_a_node_without_local_endpoints_shows_where_packets_are_dropped() -> None:
+    # Service 0 has the Local policy and endpoints on nodes 1, 4 and 3.
+    graph = graph_of(fleet(1, 4), ("ns0", "web0"), "node2")
+
+    assert [vertex.lines for vertex in graph.vertices if vertex.kind is Kind.END] == [
+        ("dropped", "has no local endpoints")
+    ]
+
+
+def test_of_many_endpoints_the_first_are_drawn_and_the_rest_is_one() -> None:
+    graph = graph_of(fleet(1, 50, endpoints=40, local_every=2000), ("ns0", "web0"), "node1")
+    rest = [vertex for vertex in graph.vertices if vertex.lines == ("16 more endpoints",)]
+    chain = next(v.lines[0] for v in graph.vertices if v.lines[0].startswith("KUBE-SVC-"))
+
+    assert len(rest) == 1
+    shares = heads(graph, chain).values()
+    assert sum(share for share in shares if share is not None) == 1
+    assert Fraction(2, 5) == (heads(graph, chain)["16 more endpoints"] or 0).limit_denominator(99)
+
+
+def test_the_way_of_a_packet_goes_through_chains_and_ends_where_the_trace_does() -> None:
+    cluster = load("fixtures/tutorial/two-nodes.yaml").cluster
+    (row,) = reach(cluster).rows
+    graph = way_graph(row.on("node2").trace)
+    names = [vertex.lines[0] for vertex in graph.vertices]
+
+    assert names[:4] == [str(row.on("node2").trace.packet), "PREROUTING", "KUBE-SERVICES",
+                         "KUBE-NODEPORTS"]  # fmt: skip
+    ends = [vertex.lines for vertex in graph.vertices if vertex.kind is Kind.ENDPOINT]
+    assert ends == [("reaches the endpoint", "10.233.64.5:80", "on node1")]
+    assert [edge.masquerades for edge in graph.edges if edge.head == ("end", *ends[0])] == [True]
+
+
+GRAPHS = [
+    graph_of(fleet(2, 4), ("ns0", "web0"), "node1"),
+    *(
+        service_graph(
+            translate(hostile(), node, ProxyConfig(), Family.IPV4), key
+        )
+        for node in hostile().nodes.values()
+        for key in hostile().services
+    ),
+    *(way_graph(cell.trace) for row in reach(hostile()).rows for cell in row.cells),
+]  # fmt: skip
+
+
+def checked(argv: list[str], text: str) -> str:
+    done = subprocess.run(
+        argv, input=text.encode("utf-8", "replace"), capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    return done.stdout.decode()
+
+
+def test_svg_is_xml_whatever_the_names_are() -> None:
+    requires("xmllint")
+    for graph in GRAPHS:
+        text = checked(["xmllint", "-"], to_svg(graph))
+        assert "<img" not in text
+        assert len(graph.vertices) == len(re.findall("<g ", text))
+
+
+def test_graphviz_reads_the_dot_and_sees_the_same_vertices() -> None:
+    requires("dot")
+    for graph in GRAPHS:
+        plain = checked(["dot", "-Tplain"], to_dot(graph))
+        assert len(graph.vertices) == len(re.findall("^node ", plain, re.MULTILINE))
+        assert len(graph.edges) == len(re.findall("^edge ", plain, re.MULTILINE))
+
+
+def test_mermaid_itself_parses_the_flowchart_and_shows_names_as_text() -> None:
+    requires("browser", "mermaid")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.add_script_tag(path=mermaid())
+        for number, graph in enumerate(GRAPHS):
+            svg = page.evaluate(
+                "async ([id, text]) => { mermaid.initialize({startOnLoad: false});"
+                "await mermaid.parse(text); return (await mermaid.render(id, text)).svg }",
+                [f"g{number}", to_mermaid(graph)],
+            )
+            assert len(graph.vertices) == len(re.findall(r'class="node ', svg))
+            assert "<img" not in svg
+        chromium.close()
+
+
+words = st.text(max_size=12)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Any graph: with rings, with edges that double others, of any texts."""
+    count = draw(st.integers(1, 8))
+    vertices = tuple(
+        Vertex(number, draw(st.sampled_from(Kind)), (draw(words), draw(words)), draw(st.booleans()))
+        for number in range(count)
+    )
+    ends = st.integers(0, count - 1)
+    edges = tuple(
+        Edge(draw(ends), draw(ends), draw(words), draw(st.sampled_from([None, Fraction(1, 3)])))
+        for _ in range(draw(st.integers(0, 12)))
+    )
+    return Graph(draw(words), vertices, edges)
+
+
+@given(graphs())
+def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
+    picture = laid_out(graph)
+
+    for number, one in enumerate(picture.boxes):
+        assert one.x >= 0
+        assert one.x + one.width <= picture.width
+        assert one.y + one.height <= picture.height
+        for other in picture.boxes[:number]:
+            assert (
+                one.x + one.width <= other.x
+                or other.x + other.width <= one.x
+                or one.y + one.height <= other.y
+                or other.y + other.height <= one.y
+            )
+    assert len(graph.vertices) == len(picture.boxes)
+    assert len(graph.edges) == len(picture.lines)
+
+
+@given(graphs())
+def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
+    assert not re.search(r"&(?!(?:lt|gt|amp|quot|#x27);)", to_svg(graph).partition("</style>")[2])
+    for line in to_mermaid(graph).splitlines()[1:-1]:
+        assert re.fullmatch(r'[^"]*("[A-Za-z0-9 .,:/()+%#;<br>-]*"[^"]*)?', line)
+    assert to_dot(graph).count("\n") == 5 + len(graph.vertices) + len(graph.edges)
+
+
+@pytest.mark.parametrize("write", [to_svg, to_dot, to_mermaid])
+def test_equal_graphs_are_written_alike(write: object) -> None:
+    assert callable(write)
+    assert write(GRAPHS[0]) == write(attrs.evolve(GRAPHS[0]))
