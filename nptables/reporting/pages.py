@@ -26,11 +26,11 @@ from nptables.reporting.rows import (
     VERDICT_WORDS,
     MatrixView,
     RowView,
-    answer_of,
     matrix_view,
     way_views,
 )
 from nptables.reporting.services import ServicesOf, ServiceView
+from nptables.tracing.telling.words import answer_line, reasons_beside
 
 # More rows than this are unpacked when somebody asks for them.
 _ROWS_AT_ONCE = 1500
@@ -173,7 +173,8 @@ def _cell_parts(rows: Sequence[RowView]) -> dict[str, str]:
         for view in row.cells:
             if view.key not in parts:
                 parts[view.key] = _render(
-                    "cell.html", row=row, view=view, answer=answer_of(view.cell),
+                    "cell.html", row=row, view=view, answer=answer_line(view.cell.trace),
+                    reasons=reasons_beside(view.cell.trace),
                     ways=list(way_views(view.cell)), headings=OUTCOME_HEADINGS,
                 )  # fmt: skip
     return parts

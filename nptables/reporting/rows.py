@@ -12,7 +12,6 @@ from nptables.reachability.matrix import nodes_text
 from nptables.tracing.telling.words import (
     HEADINGS,
     TreeLine,
-    answer_line,
     hypotheses,
     outcome_rows,
     tree,
@@ -29,7 +28,6 @@ class CellView:
     key: str
     cell: Cell
     nodes: str
-    columns: int = 1
 
     @property
     def verdict(self) -> str:
@@ -128,11 +126,6 @@ def way_views(cell: Cell) -> Iterator[WayView]:
         if more := len(distribution.outcomes) - len(few):
             lines = (*lines, TreeLine("branch", f"and {more} more ways"))
         yield WayView(condition, tuple(outcome_rows(distribution)), lines)
-
-
-def answer_of(cell: Cell) -> str:
-    """The answer in one line."""
-    return answer_line(cell.trace)
 
 
 VERDICT_WORDS = {
