@@ -7,9 +7,11 @@ of a set looks like one for everybody.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from nptables.errors import KernelError, printable
+from nptables.errors import KernelError
+from nptables.evidence.beside import is_native, native_rule_sentence
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
@@ -22,37 +24,40 @@ def native_rules(ruleset: Ruleset, ownership: Ownership, run: Runner = run_progr
 
     Empty where there are none, and where the nft program cannot be asked.
     """
-    found = find_program("nft")
     chains = [
         (table, chain)
         for table, content in ruleset.tables.items()
         for chain, lines in content.chains.items()
-        if lines and not ownership.owns_chain(table, chain) and _plain(chain)
+        if lines and not ownership.owns_chain(table, chain)
     ]
+    found = find_native_rules(chains, ruleset.family, run)
+    return [native_rule_sentence(rule) for rule in found]
+
+
+def find_native_rules(
+    chains: Sequence[tuple[str, str]], family: Family, run: Runner = run_program
+) -> list[dict[str, Any]]:
+    """The native rules in some chains of iptables-nft, as nft has them, by table and chain.
+
+    Of more than 300 chains the first are asked for. Empty where nft cannot be asked.
+    """
+    found = find_program("nft")
+    chains = [(table, chain) for table, chain in chains if is_plain(chain)]
     if found is None or not chains:
         return []
-    family = "ip" if ruleset.family is Family.IPV4 else "ip6"
-    commands = "; ".join(f"list chain {family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
+    nft_family = "ip" if family is Family.IPV4 else "ip6"
+    commands = "; ".join(f"list chain {nft_family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
     try:
         done = run([found, "-j", commands], "", 60)
     except KernelError:
         return []
-    sentences = []
-    for line in done.stdout.splitlines():
-        for entry in _entries(line):
-            rule = entry.get("rule")
-            if isinstance(rule, dict) and _is_native(rule):
-                sentences.append(
-                    f"{rule.get('table')} {rule.get('chain')} holds a native nft rule (handle "
-                    f"{rule.get('handle')}) that iptables prints wrongly: see it with "
-                    f"`nft -a list chain {family} {rule.get('table')} {rule.get('chain')}`"
-                )
-    return [printable(sentence) for sentence in sentences]
+    rules = (e.get("rule") for line in done.stdout.splitlines() for e in _entries(line))
+    return [rule for rule in rules if isinstance(rule, dict) and is_native(rule)]
 
 
-def _plain(chain: str) -> bool:
-    """Whether nft takes a chain's name as it stands."""
-    return chain.replace("-", "").replace("_", "").isalnum() and chain[0].isalpha()
+def is_plain(name: str) -> bool:
+    """Whether nft takes a name as it stands."""
+    return name.replace("-", "").replace("_", "").isalnum() and name[0].isalpha()
 
 
 def _entries(line: str) -> list[dict[str, Any]]:
@@ -61,12 +66,3 @@ def _entries(line: str) -> list[dict[str, Any]]:
     except (json.JSONDecodeError, AttributeError):
         return []
     return [entry for entry in listed if isinstance(entry, dict)]
-
-
-def _is_native(rule: dict[str, Any]) -> bool:
-    """Whether iptables-nft cannot have made a rule: it counts always, and knows no sets."""
-    expressions = rule.get("expr", [])
-    if not any(isinstance(e, dict) and ("counter" in e or "xt" in e) for e in expressions):
-        return True
-    text = json.dumps(expressions)
-    return any(sign in text for sign in ('"@', '"vmap"', '"map"', '{"set"'))

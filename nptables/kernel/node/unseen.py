@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import KernelError
+from nptables.evidence.beside import in_use
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
@@ -52,13 +53,13 @@ def rules_met(family: Family, backend: str = "auto", run: Runner = run_program) 
             raise failures[0]
         read = {kind: rules for kind, (rules, _) in held.items()}
         missing = [kind for kind in KINDS if kind not in held]
-        second = _unreadable(missing[0], family, run) if missing else None
+        second = unreadable_tables(missing[0], family, run) if missing else None
     else:
         chosen = choose(family, backend, run=run)
         read = {"legacy" if chosen.backend.name == "legacy" else "nft": chosen.current}
         second = other_tables(chosen.backend.name, family, run)
     known = [attrs.evolve(rules, backend=kind) for kind, rules in read.items()]
-    acting = [rules for rules in known if _in_use(rules)] or known[:1]
+    acting = [rules for rules in known if in_use(rules)] or known[:1]
     told = [] if second is None else [f"{second.sentence}, which are not followed"]
     for rules in acting:
         if rules.backend == "nft":
@@ -96,12 +97,12 @@ def other_tables(backend: str, family: Family, run: Runner = run_program) -> Oth
     try:
         rules = RestoreBackend(kind, family, run=run).read()
     except KernelError:
-        return _unreadable(kind, family, run)
-    chains = tuple(_in_use(rules))
+        return unreadable_tables(kind, family, run)
+    chains = tuple(in_use(rules))
     return OtherTables(kind, chains, attrs.evolve(rules, backend=kind)) if chains else None
 
 
-def _unreadable(kind: Kind, family: Family, run: Runner) -> OtherTables | None:
+def unreadable_tables(kind: Kind, family: Family, run: Runner) -> OtherTables | None:
     """The tables of a backend that its own program does not show."""
     found = legacy_tables(family) if kind == "legacy" else _iptables_chains(family, run)
     return OtherTables(kind, found) if found else None
@@ -113,16 +114,6 @@ def unseen_rules(
     """Sentences about what there is besides the tables of one backend."""
     told = [] if other is None else [other.sentence]
     return (*told, *_native_tables(family, run))
-
-
-def _in_use(rules: Ruleset) -> list[str]:
-    """The built-in chains that do anything."""
-    return [
-        f"{table.name} {chain}"
-        for table in rules.tables.values()
-        for chain in BUILT_IN_CHAINS.get(table.name, ())
-        if table.chains.get(chain) or table.policies.get(chain, "ACCEPT") != "ACCEPT"
-    ]
 
 
 def _native_tables(family: Family, run: Runner) -> list[str]:
