@@ -37,8 +37,7 @@ class NodeState:
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
     `flows` are UDP connections that the kernel remembers. `recent` are the lists of the `recent`
     match, each of which holds at most `recent_limit` addresses. `explanation` says what the
-    difference comes from, where that is known. `unseen` are sentences about what could not be
-    looked at: nothing is found there, and nothing is said.
+    difference comes from, where that is known.
     """
 
     node: str
@@ -53,7 +52,6 @@ class NodeState:
     bridges: tuple[Bridge, ...] = ()
     recent: tuple[RecentList, ...] = ()
     recent_limit: int | None = None
-    unseen: tuple[str, ...] = ()
 
 
 def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[Finding]:

@@ -15,6 +15,7 @@ from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.sources import parse_config
 from nptables.sources.evidence import read_evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,7 +49,11 @@ class Named:
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 
-            found = take(families=tuple(Family) if family is None else (family,))
+            found = take(
+                families=tuple(Family) if family is None else (family,),
+                backend=self.backend,
+                read_yaml=parse_config,
+            )
         say_all((str(gap) for gap in found.gaps), kind="warning" if self.live else "note")
         return found
 

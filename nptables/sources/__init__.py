@@ -4,6 +4,7 @@ from nptables.sources.kubeproxy import (
     FoundConfig,
     find_config,
     find_kube_proxy_config,
+    parse_config,
     read_config,
     read_facts,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "load_objects",
     "load_sets",
+    "parse_config",
     "read_config",
     "read_facts",
     "read_text",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -23,8 +23,8 @@ from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
+from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.native import native_rules, native_tables
 from nptables.evidence.serving import acting
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -255,24 +255,10 @@ def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
     rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
-    native = evidence.native or ()
-    unseen = [
-        *(f"{tables}, which are not followed" for tables in unread),
-        *_left_out(rulesets, seen=evidence.native is not None),
-        *native_tables(native, family),
-        *native_rules(native, family),
-    ]
     # Whoever read the kernel left no table out; of a dump nobody knows.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
-    return _Followed(rulesets, unread_backend, tuple(unseen), open_tables)
-
-
-def _left_out(rulesets: Rulesets, *, seen: bool) -> Iterator[str]:
-    """What a packet meets that a dump says it leaves out, where nobody saw it otherwise."""
-    for ruleset in rulesets:
-        for table in () if seen else ruleset.remarks.native_chains:
-            yield f"table {table} has chains of nft's own, which are not followed"
+    return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
 
 
 def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:

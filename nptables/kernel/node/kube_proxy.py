@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
@@ -58,16 +59,21 @@ def running_version(proc: Path = Path("/proc"), port: int = PORTS[1]) -> str:
     """
     if not find_kube_proxy(proc):
         return ""
+    found = _BUILD.search(ask_kube_proxy("/metrics", port))
+    return "" if found is None else found[1].decode(errors="replace")
+
+
+def ask_kube_proxy(path: str, port: int = PORTS[1]) -> bytes:
+    """What answers at a path of the metrics port of this node; empty where nobody does."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read(_LARGEST)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read(_LARGEST) if answer.status == HTTPStatus.OK else b""
     except (OSError, http.client.HTTPException):
-        return ""
+        return b""
     finally:
         connection.close()
-    found = _BUILD.search(text)
-    return "" if found is None else found[1].decode(errors="replace")
 
 
 def _processes(proc: Path) -> Iterator[Path]:

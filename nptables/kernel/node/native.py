@@ -7,10 +7,12 @@ of a set looks like one for everybody.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nptables.errors import KernelError
 from nptables.evidence import native
+from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 
@@ -22,28 +24,40 @@ def native_rules(ruleset: Ruleset, ownership: Ownership, run: Runner = run_progr
 
     Empty where there are none, and where the nft program cannot be asked.
     """
-    found = find_program("nft")
     chains = [
         (table, chain)
         for table, content in ruleset.tables.items()
         for chain, lines in content.chains.items()
-        if lines and not ownership.owns_chain(table, chain) and _plain(chain)
+        if lines and not ownership.owns_chain(table, chain)
     ]
+    found = find_native_rules(chains, ruleset.family, run)
+    return native.native_rules([{"rule": rule} for rule in found], ruleset.family)
+
+
+def find_native_rules(
+    chains: Sequence[tuple[str, str]], family: Family, run: Runner = run_program
+) -> list[Mapping[str, Any]]:
+    """The native rules in some chains of iptables-nft, as nft has them, by table and chain.
+
+    Of more than 300 chains the first are asked for. Empty where nft cannot be asked.
+    """
+    found = find_program("nft")
+    chains = [(table, chain) for table, chain in chains if is_plain(chain)]
     if found is None or not chains:
         return []
-    family, _ = native.NFT_FAMILIES[ruleset.family]
-    commands = "; ".join(f"list chain {family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
+    nft_family, _ = native.NFT_FAMILIES[family]
+    commands = "; ".join(f"list chain {nft_family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
     try:
         done = run([found, "-j", commands], "", 60)
     except KernelError:
         return []
     objects = [entry for line in done.stdout.splitlines() for entry in _entries(line)]
-    return native.native_rules(objects, ruleset.family)
+    return [rule for rule in native.named(objects, "rule") if native.is_native(rule)]
 
 
-def _plain(chain: str) -> bool:
-    """Whether nft takes a chain's name as it stands."""
-    return chain.replace("-", "").replace("_", "").isalnum() and chain[0].isalpha()
+def is_plain(name: str) -> bool:
+    """Whether nft takes a name as it stands."""
+    return name.replace("-", "").replace("_", "").isalnum() and name[0].isalpha()
 
 
 def _entries(line: str) -> list[dict[str, Any]]:
