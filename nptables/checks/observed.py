@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nptables.checks.node import NodeState
 from nptables.evidence import Evidence
-from nptables.evidence.beside import leftovers, running_kube_proxy, unfollowed
+from nptables.evidence.beside import leftovers, rules_beside, running_kube_proxy
 from nptables.evidence.serving import beside, chains_in_use
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -28,7 +28,7 @@ def observed(
         settings=evidence.sysctls or {},
         other_rules=(
             *([] if other is None else [_other_tables(other)]),
-            *unfollowed(evidence, plan.family),
+            *rules_beside(evidence, plan.family),
         ),
         leftovers=leftovers(evidence),
         kube_proxy=running_kube_proxy(evidence) if here else "",

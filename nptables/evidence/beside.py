@@ -15,30 +15,38 @@ IPVS_INTERFACE = "kube-ipvs0"
 
 
 def unfollowed(evidence: Evidence, family: Family) -> tuple[str, ...]:
-    """Sentences about what packets of a family meet besides the rulesets.
+    """Sentences about what a packet of a family may meet besides the rulesets.
 
     That nobody looked for nft's own tables is said where somebody could have.
     """
-    unread = [unread_tables(tables) for tables in evidence.unread if tables.family is family]
+    told = [f"{_unread_tables(t)}, which are not followed" for t in _unread(evidence, family)]
     if evidence.native is not None:
-        told = [*native_rules(evidence.native, family), *native_tables(evidence.native, family)]
-    elif evidence.form is Form.SNAPSHOT:
+        return (*told, *_native(evidence, family))
+    if evidence.form is Form.SNAPSHOT:
         why = [gap.why for gap in evidence.gaps if gap.what == NATIVE]
-        told = [": ".join([f"{NATIVE} were not looked at", *why[:1]])]
-    else:
-        remarks = [ruleset.remarks for ruleset in evidence.rulesets if ruleset.family is family]
-        tables = dict.fromkeys(table for each in remarks for table in each.native_chains)
-        told = [f"table {t} has chains of nft's own, which are not followed" for t in tables]
-    return (*unread, *told)
+        return (*told, ": ".join([f"{NATIVE} were not looked at", *why[:1]]))
+    remarks = [ruleset.remarks for ruleset in evidence.rulesets if ruleset.family is family]
+    tables = dict.fromkeys(table for each in remarks for table in each.native_chains)
+    return (*told, *(f"table {t} has chains of nft's own, which are not followed" for t in tables))
 
 
-def unread_tables(unread: Unread) -> str:
-    """That a backend has tables that were not read, in words."""
+def rules_beside(evidence: Evidence, family: Family) -> tuple[str, ...]:
+    """Sentences about rules that are there for packets of a family besides the rulesets."""
+    return (*map(_unread_tables, _unread(evidence, family)), *_native(evidence, family))
+
+
+def _unread(evidence: Evidence, family: Family) -> list[Unread]:
+    return [tables for tables in evidence.unread if tables.family is family]
+
+
+def _unread_tables(unread: Unread) -> str:
     chains = ", ".join(unread.chains)
-    return (
-        f"the {unread.backend} tables hold rules too (they were not read): {chains}, which are "
-        "not followed"
-    )
+    return f"the {unread.backend} tables hold rules too (they were not read): {chains}"
+
+
+def _native(evidence: Evidence, family: Family) -> tuple[str, ...]:
+    objects = evidence.native or ()
+    return (*native_rules(objects, family), *native_tables(objects, family))
 
 
 def leftovers(evidence: Evidence) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.node.unseen import chains_beside, unreadable_chains
 from nptables.kernel.programs import Runner, find_program
+from nptables.kernel.tables.parts import unprintable
 from nptables.kernel.tables.restoring import DISTURBED, Patience, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, legacy_tables, stem
 from nptables.translation.owned import ever_owned
@@ -90,6 +91,7 @@ def _read(
         gaps.append(Gap(_called(reader), f"only chains of fixed names were read: {error}"))
     if isinstance(found, str):
         return TableText(reader.kind, reader.family, found)
+    gaps += [Gap(_called(reader), sentence) for sentence in unprintable(reader, found)]
     return _named(found, reader.kind)
 
 
