@@ -26,6 +26,7 @@ from nptables.tracing.telling.way import (
 )
 from nptables.tracing.walking.steps import Step
 from nptables.tracing.walking.unknown_tables import UNKNOWN_TABLE
+from nptables.tracing.walking.unshown import NOT_ALL_SHOWN
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import NO_NETWORKS, Context
 from nptables.translation.explanation.decision import skip_reason
@@ -164,7 +165,9 @@ def _untranslated(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reas
 
 
 def _nat_is_unknown(outcome: Outcome) -> bool:
-    return any(step.table == "nat" and step.note == UNKNOWN_TABLE for step in outcome.path)
+    return any(
+        step.table == "nat" and step.note in (UNKNOWN_TABLE, NOT_ALL_SHOWN) for step in outcome.path
+    )
 
 
 def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Reason:
