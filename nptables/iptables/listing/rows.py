@@ -35,7 +35,6 @@ class Columns:
     numbers: bool = False
     counters: bool = False
     interfaces: bool = False
-    target: int = 0
 
     @staticmethod
     def of(title: str) -> Columns | None:
@@ -43,7 +42,7 @@ class Columns:
         words = title.split()
         if "target" not in words or "prot" not in words or "source" not in words:
             return None
-        return Columns("num" in words, "pkts" in words, "in" in words, title.index("target"))
+        return Columns("num" in words, "pkts" in words, "in" in words)
 
 
 @attrs.frozen
