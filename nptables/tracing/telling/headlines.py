@@ -106,10 +106,12 @@ def _policy(word: str, rule: Step, case: Case) -> Reason:
 
 
 def _asks_for_nothing(rule: Step, family: Family) -> bool:
-    """Whether a rule matches every packet that comes to it."""
+    """Whether a rule ends every packet that comes to it."""
     try:
         parsed = Rule.parse(rule.line, family)
     except RuleSyntaxError:
+        return False
+    if parsed.jump is not None:
         return False
     asked = (
         parsed.source, parsed.destination, parsed.in_interface, parsed.out_interface,

@@ -34,7 +34,9 @@ def through_unknown(
         decided, passed = split(flow.weights, question, fresh=fresh)
         if decided:
             trail = Trail(flow.trail, step)
-            ended.append(Ended(End.UNKNOWN, state, Flow(decided, trail), step, may))
+            # Of what is not shown nobody knows in which table it is.
+            where = None if book.ruleset.unshown.open else step
+            ended.append(Ended(End.UNKNOWN, state, Flow(decided, trail), where, may))
         if passed:
             add(passing, state, Flow(passed, Trail(flow.trail, step)))
     return passing, ended

@@ -265,13 +265,12 @@ class Walker:
         does = USUAL.get((call.table, call.chain))
         if does is None or not flows:
             return flows
-        question = usual(call.table, call.chain, self._terrain.place)
-        flows = self._unless(question, flows, call)
         if not does.drops:
             marked: Flows = {}
             for state, flow in flows.items():
                 add(marked, state._replace(mark=state.mark | does.mark), flow)
             return marked
+        flows = self._unless(usual(call.table, call.chain, self._terrain.place), flows, call)
         for state, flow in flows.items():
             # What is dropped in the end is dropped for the rule that jumps there.
             trail = flow.trail
