@@ -16,6 +16,7 @@ from nptables.iptables.tables import TARGETS
 
 _FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
 _NAMED = 6
+_WORDS = re.compile(r"\w")
 # Fewer digits than tell the step of a probability: `%f`, up to iptables 1.4.11.
 _ROUNDED = re.compile(r" probability 0\.\d{1,9}(?!\d)")
 
@@ -69,9 +70,9 @@ def _gaps(pasted: Pasted) -> Iterator[Gap]:
         )
     if len(pasted.unread) > _NAMED:
         yield Gap(f"{len(pasted.unread) - _NAMED} more such words", "they are not understood")
-    if pasted.strays:
-        lines = _names("line", [str(number) for number, _ in pasted.strays])
-        first = printable(pasted.strays[0][1], 60)
+    if strays := [stray for stray in pasted.strays if _WORDS.search(stray[1])]:
+        lines = _names("line", [str(number) for number, _ in strays])
+        first = printable(strays[0][1], 60)
         yield Gap(lines, f'no rules, and left out: "{first}"')
 
 

@@ -50,6 +50,13 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "what `conntrack -L` prints",
         "--connections takes it",
     ),
+    (
+        re.compile(
+            r"^.*\S +(?:all|tcp|udp|\d+) +-- +.*(?:0\.0\.0\.0/0|anywhere|::/0)", re.MULTILINE
+        ),
+        "a part of a listing without the lines that begin with `Chain`",
+        "",
+    ),
     (re.compile(r"^IP Virtual Server version", re.MULTILINE), "what `ipvsadm` prints", ""),
     (
         re.compile(r"you must be root|Permission denied|command not found|not permitted"),

@@ -13,9 +13,9 @@ from nptables.iptables.listing.rows import Columns, Row, read_row
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table
 from nptables.iptables.tables import TARGETS
 
-_CHAIN = re.compile(
-    r"Chain (\S+) \((?:policy (\S+)(?: \S+ packets, \S+ bytes)?|(\d+) references?)\)\s*"
-)
+_CHAIN = re.compile(r"Chain (\S+) \((?:policy (\S+?)(?: \S+ packets, .*)?|(\d+) references?)\)\s*")
+# What stands where lines were left out: dots, the dashes of `grep -A`, a word for it.
+OMISSION = re.compile(r"\W*|\W*(?:snip|cut|skipped|omitted|truncated)\w*\W*", re.IGNORECASE)
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 # The tables by their built-in chains; nat had no INPUT before Linux 2.6.36.
 _BY_CHAINS = {
@@ -36,13 +36,14 @@ class Listed:
 
     The name is empty where nothing tells. `whole` says that nothing of the table is missing,
     `interfaces` that interfaces are shown. `unread` are words that nobody understands, each with
-    the number of its line.
+    the number of its line, `strays` lines that are no rules.
     """
 
     table: Table
     whole: bool
     interfaces: bool
     unread: tuple[tuple[int, str], ...] = ()
+    strays: tuple[tuple[int, str], ...] = ()
 
 
 def is_title(line: str) -> bool:
@@ -82,7 +83,7 @@ def _chains(lines: Sequence[str], numbers: Sequence[int]) -> Iterator[_Chain]:
                 yield chain
             name, policy, references = found.groups()
             chain = _Chain(name, policy, int(references or 0))
-        elif chain is None or not line.strip() or line.startswith("#"):
+        elif chain is None or line.startswith("#"):
             continue
         elif chain.columns is None and (columns := Columns.of(line)) is not None:
             chain.columns = columns
@@ -158,15 +159,16 @@ def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -
     lines: dict[str, tuple[str, ...]] = {}
     policies = {chain.name: chain.policy for chain in chains if chain.policy is not None}
     unread: list[tuple[int, str]] = []
+    strays: list[tuple[int, str]] = []
     leads: Counter[str] = Counter()
     whole = not cut
     for chain in chains:
-        rows, strays = _rows(chain, family, cut)
-        whole = whole and not strays and (chain.columns is not None)
+        rows, inside, behind = _rows(chain, family, cut)
+        whole = whole and not inside and chain.columns is not None
         lines[chain.name] = tuple(row.line for _, row in rows)
         leads.update(row.target for _, row in rows)
         unread += [(number, text) for number, row in rows for text in row.unread]
-        unread += strays
+        strays += [*inside, *behind]
     name = asked or table_of(names)
     whole = whole and table_of(names) == (name if name != "security" else "filter")
     whole = whole and not any(leads[chain.name] < chain.references for chain in chains)
@@ -177,26 +179,36 @@ def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -
         whole=whole,
         interfaces=bool(columns) and all(each.interfaces for each in columns),
         unread=tuple(unread),
+        strays=tuple(strays),
     )
 
 
 def _rows(
     chain: _Chain, family: Family, cut: int
-) -> tuple[list[tuple[int, Row]], list[tuple[int, str]]]:
-    """The rules of a chain, and lines in it that are none and belong to no rule before them.
+) -> tuple[list[tuple[int, Row]], list[tuple[int, str]], list[tuple[int, str]]]:
+    """The rules of a chain, lines in it that are none, and lines behind it.
 
     What stands on a line of its own belongs to the rule before it: a long line that was broken.
+    A blank line ends a chain.
     """
     columns = chain.columns or Columns()
     found: list[tuple[int, str, list[str]]] = []
     strays: list[tuple[int, str]] = []
+    behind: list[tuple[int, str]] = []
+    ended = False
     for number, line in chain.rows:
-        if read_row(line, chain.name, columns, family) is not None:
+        text = line.strip()
+        if not text:
+            ended = True
+        elif read_row(line, chain.name, columns, family) is not None:
             found.append((number, line, []))
-        elif found:
-            found[-1][2].append(line.strip())
+            ended = False
+        elif ended:
+            behind.append((number, text))
+        elif found and not OMISSION.fullmatch(text):
+            found[-1][2].append(text)
         else:
-            strays.append((number, line.strip()))
+            strays.append((number, text))
     rows = []
     for number, line, more in found:
         if cut and len(line.rstrip()) >= cut - _LAST_COLUMN:
@@ -204,4 +216,4 @@ def _rows(
         row = read_row(line, chain.name, columns, family, " ".join(more))
         if row is not None:
             rows.append((number, row))
-    return rows, strays
+    return rows, strays, behind

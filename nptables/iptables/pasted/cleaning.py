@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.family import Family
+from nptables.iptables.listing.tables import OMISSION
 
 _QUOTE = re.compile(r"^\s*(?:>\s?)+")
 _FENCE = re.compile(r"^\s*(?:```|~~~)\S*\s*$")
@@ -26,7 +27,6 @@ _PROMPT = r"(?:(?:\[?[\w.-]+@[\w.-]+[^$#%]*?\]?|[\w.-]+)?\s*[$#%]\s+)"
 _COMMAND = re.compile(rf"\s*{_PROMPT}?(?:(?:{_WRAPPERS})\b.*?\s)?{_PROGRAM}(?=\s|$)(.*)")
 _OTHER_COMMAND = re.compile(r"\s*\[?[\w.-]+@[\w.-]+[^$#%]*?\]?\s*[$#%](?: .*)?")
 _LISTS = re.compile(r" (?:-[a-zA-Z]*[LS][a-zA-Z]*|--list(?:-rules)?) ")
-_OMISSION = re.compile(r"\W*|\W*(?:snip|cut|skipped|omitted|truncated)\w*\W*", re.IGNORECASE)
 _PIPE = re.compile(r"\s*(?:\||&&|;|>).*")
 
 
@@ -64,7 +64,7 @@ def is_dressing(line: str) -> bool:
     return (
         line[:1].isspace()
         or clean != line.rstrip()
-        or bool(_OMISSION.fullmatch(clean))
+        or bool(OMISSION.fullmatch(clean))
         or bool(_command(clean))
     )
 

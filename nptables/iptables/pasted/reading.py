@@ -157,6 +157,7 @@ class _Reader:
         remarks = tuple(line for line in block.lines if _REMARK.match(line))
         for found in listed:
             self.unread += found.unread
+            self.strays += found.strays
             table, guessed = self._named(found.table)
             part = _Part(
                 Kind.LISTING, family, block.command.backend, {table.name: table}, remarks=remarks
