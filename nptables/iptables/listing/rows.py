@@ -26,6 +26,8 @@ _V4 = re.compile(r"!?\d{1,3}(?:\.\d{1,3}){3}(?:/\S+)?")
 _V6 = re.compile(r"!?[0-9a-fA-F]*:[0-9a-fA-F:]*[0-9a-fA-F.]*(?:/\S+)?")
 _EVERYWHERE = "anywhere"
 _GOTO = "[goto]"
+# Targets that print words behind the columns whatever their options.
+_TALKING = frozenset({"DNAT", "SNAT", "NETMAP", "REJECT", "MARK", "CONNMARK", "LOG"})
 
 
 @attrs.frozen
@@ -50,12 +52,15 @@ class Row:
     """One rule of a listing as the line that `iptables-save` prints for it.
 
     `target` is what it jumps to, empty for nothing. `unread` are words that nobody understands;
-    the line has an unknown match for them.
+    the line has an unknown match for them. `behind` is what stands behind the columns, and
+    `silent` tells that the words of a target are not there that it always prints.
     """
 
     line: str
     target: str
     unread: tuple[str, ...] = ()
+    behind: str = ""
+    silent: bool = False
 
 
 def family_of_row(line: str) -> Family | None:
@@ -94,14 +99,20 @@ def read_row(line: str, chain: str, columns: Columns, family: Family, more: str 
     if fields.fragments in ("-f", "!f"):
         parts.append("-f" if fields.fragments == "-f" else "! -f")
     parts += [unread_match(text) for text in unread]
-    matches, options, words = read_words(rest, "" if goto else fields.target, family)
-    parts += filter(None, [matches, unread_match(more) if more else ""])
+    words = read_words(rest, "" if goto else fields.target, family)
+    parts += [*words.matches, *([unread_match(more)] if more else [])]
     if fields.target:
         parts += ["-g" if goto else "-j", bare(fields.target)]
-        parts += [options] if options else []
-    unread += [*words, *([more] if more else [])]
+        parts += words.options
+    unread += [*words.unread, *([more] if more else [])]
     # The printed order of options, and what is printed though nobody gave it.
-    return Row(normal_form(" ".join(parts), family), fields.target, tuple(unread))
+    return Row(
+        normal_form(" ".join(parts), family),
+        fields.target,
+        tuple(unread),
+        rest,
+        silent=not words.told and not goto and fields.target in _TALKING,
+    )
 
 
 @attrs.frozen

@@ -22,8 +22,6 @@ _BY_CHAINS = {
     **{frozenset(names): table for table, names in BUILT_IN_CHAINS.items() if table != "security"},
     frozenset({"PREROUTING", "OUTPUT", "POSTROUTING"}): "nat",
 }
-# Targets that print words behind the columns whatever their options.
-_TALKING = frozenset({"DNAT", "SNAT", "NETMAP", "REJECT", "MARK", "CONNMARK", "LOG"})
 _MORE = "(the line is cut off)"
 # A row without a word behind the columns ends with this many blanks, and less where it was cut.
 _LAST_COLUMN = 21
@@ -58,24 +56,24 @@ def read_listing(
 
     `table` is the one that was asked for, where that is known.
     """
-    cut = _is_cut(lines)
-    return tuple(
-        _listed(chains, family, table, cut=cut) for chains in _tables(_chains(lines, numbers))
-    )
+    chains = list(_chains(lines, numbers, family))
+    cut = _is_cut(chains)
+    return tuple(_listed(of_one, family, table, cut=cut) for of_one in _tables(chains))
 
 
 @attrs.define
 class _Chain:
-    """The lines of one chain. `references` is how many rules lead to it."""
+    """The lines of one chain, and the rules that they are. `references` lead to it."""
 
     name: str
     policy: str | None
     references: int
     columns: Columns | None = None
-    rows: list[tuple[int, str]] = attrs.field(factory=list)
+    title: str = ""
+    rows: list[tuple[int, str, Row | None]] = attrs.field(factory=list)
 
 
-def _chains(lines: Sequence[str], numbers: Sequence[int]) -> Iterator[_Chain]:
+def _chains(lines: Sequence[str], numbers: Sequence[int], family: Family) -> Iterator[_Chain]:
     chain: _Chain | None = None
     for number, line in zip(numbers, lines, strict=True):
         if (found := _CHAIN.fullmatch(line)) is not None:
@@ -86,9 +84,10 @@ def _chains(lines: Sequence[str], numbers: Sequence[int]) -> Iterator[_Chain]:
         elif chain is None or line.startswith("#"):
             continue
         elif chain.columns is None and (columns := Columns.of(line)) is not None:
-            chain.columns = columns
+            chain.columns, chain.title = columns, line
         else:
-            chain.rows.append((number, line))
+            row = read_row(line, chain.name, chain.columns or Columns(), family)
+            chain.rows.append((number, line, row))
     if chain is not None:
         yield chain
 
@@ -112,7 +111,7 @@ def table_of(names: Sequence[str]) -> str:
     return _BY_CHAINS.get(frozenset(name for name in names if name in _HOOKS), "")
 
 
-def _tables(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
+def _tables(chains: Sequence[_Chain]) -> Iterator[list[_Chain]]:
     found: list[_Chain] = []
     for chain in chains:
         if found and begins_another([each.name for each in found], chain.name):
@@ -123,35 +122,21 @@ def _tables(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
         yield found
 
 
-def _is_cut(lines: Sequence[str]) -> int:
+def _is_cut(chains: Sequence[_Chain]) -> int:
     """The length at which the lines of a listing were cut off, 0 where they were not.
 
     A comment that does not end, a title that does not, or a target without the words that it
     always has, shows it. It is so of a long listing without any words behind the columns, too.
     """
-    titles = [line for line in lines if Columns.of(line) is not None]
-    rows = [line for line in lines if "  " in line.strip() and line not in titles]
-    rows = [line for line in rows if not is_title(line) and not line.startswith("#")]
-    longest = max(map(len, rows), default=0)
-    broken = any("destination" not in line for line in titles) or any(
-        row.count("/*") > row.count("*/") and len(row) >= longest - 2 for row in rows
+    rows = [(line, row) for chain in chains for _, line, row in chain.rows if row is not None]
+    longest = max((len(line) for line, _ in rows), default=0)
+    titles = [chain.title for chain in chains if chain.title]
+    is_cut = (
+        any("destination" not in title for title in titles)
+        or any(row.silent or row.behind.count("/*") > row.behind.count("*/") for _, row in rows)
+        or (len(rows) >= _FEW and not any(row.behind or line.endswith(" ") for line, row in rows))
     )
-    tails = [_tail(row) for row in rows]
-    mute = any(
-        tail == "" and _target(row) in _TALKING for row, tail in zip(rows, tails, strict=True)
-    )
-    bare = len(rows) >= _FEW and not any(tails) and not any(row.endswith(" ") for row in rows)
-    return longest if broken or mute or bare else 0
-
-
-def _tail(row: str) -> str:
-    """What stands behind the last two words that look like addresses, roughly."""
-    found = re.search(r"(?:[0-9a-f.:]+(?:/\d+)?|anywhere) +!?(?:[0-9a-f.:/]+|anywhere)(.*)", row)
-    return found[1].strip() if found is not None else "?"
-
-
-def _target(row: str) -> str:
-    return next((word for word in row.split() if word in _TALKING), "")
+    return longest if is_cut else 0
 
 
 def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -> Listed:
@@ -170,7 +155,7 @@ def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -
         unread += [(number, text) for number, row in rows for text in row.unread]
         strays += [*inside, *behind]
     name = asked or table_of(names)
-    whole = whole and table_of(names) == (name if name != "security" else "filter")
+    whole = whole and bool(name) and table_of(names) == name.replace("security", "filter")
     whole = whole and not any(leads[chain.name] < chain.references for chain in chains)
     whole = whole and all(target in lines or target in TARGETS for target in leads if target)
     columns = [chain.columns for chain in chains if chain.columns is not None]
@@ -191,29 +176,30 @@ def _rows(
     What stands on a line of its own belongs to the rule before it: a long line that was broken.
     A blank line ends a chain.
     """
-    columns = chain.columns or Columns()
-    found: list[tuple[int, str, list[str]]] = []
+    found: list[tuple[int, str, Row, list[str]]] = []
     strays: list[tuple[int, str]] = []
     behind: list[tuple[int, str]] = []
     ended = False
-    for number, line in chain.rows:
+    for number, line, row in chain.rows:
         text = line.strip()
         if not text:
             ended = True
-        elif read_row(line, chain.name, columns, family) is not None:
-            found.append((number, line, []))
+        elif row is not None:
+            found.append((number, line, row, []))
             ended = False
         elif ended:
             behind.append((number, text))
         elif found and not OMISSION.fullmatch(text):
-            found[-1][2].append(text)
+            found[-1][3].append(text)
         else:
             strays.append((number, text))
     rows = []
-    for number, line, more in found:
+    for number, line, read, more in found:
         if cut and len(line.rstrip()) >= cut - _LAST_COLUMN:
             more.append(_MORE)
-        row = read_row(line, chain.name, columns, family, " ".join(more))
-        if row is not None:
-            rows.append((number, row))
+        again = read
+        if more:
+            columns = chain.columns or Columns()
+            again = read_row(line, chain.name, columns, family, " ".join(more)) or read
+        rows.append((number, again))
     return rows, strays, behind

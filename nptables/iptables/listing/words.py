@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import attrs
+
 from nptables.family import Family
 from nptables.iptables import values
 from nptables.iptables.unshown import UNREAD_MATCH
@@ -353,22 +355,33 @@ _TARGETS = {
 }
 
 
-def read_words(rest: str, target: str, family: Family) -> tuple[str, str, tuple[str, ...]]:
-    """What stands behind the columns: the matches, the target's options, and what is not known.
+@attrs.frozen
+class Words:
+    """What stands behind the columns: matches and the target's options, as a rule has them.
 
-    What nobody understands is a match of its own (`UNREAD_MATCH`) among the others. `target` is
-    the name in the target column.
+    What nobody understands is a match of its own (`UNREAD_MATCH`) among the others, and `unread`
+    has it. `told` tells that there were words of the target, even if they say what is usual.
     """
-    matches: list[str] = []
-    options: list[str] = []
-    unread: list[str] = []
-    for kind, text in _pieces(rest, target, family):
-        if kind == "unread":
-            unread.append(text)
-            matches.append(unread_match(text))
-        else:
-            (matches if kind == "match" else options).append(text)
-    return " ".join(matches), " ".join(options), tuple(unread)
+
+    matches: tuple[str, ...]
+    options: tuple[str, ...]
+    unread: tuple[str, ...]
+    told: bool
+
+
+def read_words(rest: str, target: str, family: Family) -> Words:
+    """The words behind the columns of a row; `target` is the name in the target column."""
+    pieces = list(_pieces(rest, target, family))
+    return Words(
+        tuple(
+            unread_match(text) if kind == "unread" else text
+            for kind, text in pieces
+            if kind != "target"
+        ),
+        tuple(text for kind, text in pieces if kind == "target" and text),
+        tuple(text for kind, text in pieces if kind == "unread"),
+        told=any(kind == "target" for kind, _ in pieces),
+    )
 
 
 def unread_match(words: str) -> str:
