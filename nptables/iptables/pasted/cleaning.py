@@ -19,7 +19,8 @@ _QUOTE = re.compile(r"^\s*(?:>\s?)+")
 _FENCE = re.compile(r"^\s*(?:```|~~~)\S*\s*$")
 # `12:` of `grep -n`, `name:` or `name:12:` of `grep -H`, before what a rule's line begins with.
 _GREP = re.compile(
-    r"^\s*(?:[\w./-]+[:-])??(?:\d+[:-])?(?=-[APN] |\[\d+:\d+\] -A |\*[a-z]+$|COMMIT$|Chain \S+ \()"
+    r"^\s*(?:[\w./-]+[:-])??(?:\d+[:-])?"
+    r"(?=-[APN] |\[\d+:\d+\] -A |\*[a-z]+$|COMMIT$|:\S+ [A-Z-]+ ?|Chain \S+ \()"
 )
 _PROGRAM = r"(?:\S*/)?(ip6?tables)(-legacy|-nft)?(-save)?"
 _WRAPPERS = r"sudo|kubectl|docker|podman|nerdctl|crictl|nsenter|ssh|chroot|ip netns exec|watch"

@@ -22,7 +22,7 @@ from nptables.iptables.unshown import Unshown
 
 _RULE_BEGINS = re.compile(r"\s*(?:-[APN] \S|\[\d+:\d+\] -A |\*[a-z]+$|:\S+ (?:-|[A-Z]+) \[)")
 # What is wrong with a dump of which lines were left away.
-_OF_A_PART = ("stands outside a table", "has no COMMIT", "which is not declared")
+_OF_A_PART = ("stands outside a table", "has no COMMIT", "which is not declared", "never closed")
 _REMARK = re.compile(r"# (?:Warning: ip6?tables-legacy tables present|Table `)")
 
 
@@ -332,7 +332,7 @@ def _rulesets(parts: Sequence[_Part], asked: Family | None) -> Iterator[Ruleset]
     nodes: list[_Node] = []
     known = [part.family for part in parts]
     for position, part in enumerate(parts):
-        near = [*reversed(known[:position]), *known[position:]]
+        near = [part.family, *reversed(known[:position]), *known[position:]]
         family = next((each for each in near if each), None) or asked or Family.IPV4
         node = next((n for n in nodes if n.family is family and n.takes(part)), None)
         if node is None:

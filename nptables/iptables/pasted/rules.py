@@ -67,6 +67,7 @@ def sections(lines: Sequence[str], numbers: Sequence[int], table: str) -> Iterat
     after_rule = False
     for number, raw in zip(numbers, lines, strict=True):
         line = raw.strip()
+        rule = _RULE.fullmatch(line)
         if (found := _TABLE.fullmatch(line)) is not None:
             yield section
             section = Section(found[1], begun=True)
@@ -74,7 +75,7 @@ def sections(lines: Sequence[str], numbers: Sequence[int], table: str) -> Iterat
             section.ended = True
             yield section
             section = Section(table)
-        elif (rule := _RULE.fullmatch(line)) is not None:
+        elif rule is not None:
             section.rules.append((number, _COUNTERS.sub("", rule[1], count=1)))
         elif (declared := _declared(line)) is not None:
             if not section.begun and _begins_another(section, *declared):
