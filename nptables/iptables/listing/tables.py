@@ -22,7 +22,7 @@ _BY_CHAINS = {
     **{frozenset(names): table for table, names in BUILT_IN_CHAINS.items() if table != "security"},
     frozenset({"PREROUTING", "OUTPUT", "POSTROUTING"}): "nat",
 }
-_MORE = "(the line is cut off)"
+CUT_OFF = "(the line is cut off)"
 # A row without a word behind the columns ends with this many blanks, and less where it was cut.
 _LAST_COLUMN = 21
 _FEW = 4
@@ -196,7 +196,7 @@ def _rows(
     rows = []
     for number, line, read, more in found:
         if cut and len(line.rstrip()) >= cut - _LAST_COLUMN:
-            more.append(_MORE)
+            more.append(CUT_OFF)
         again = read
         if more:
             columns = chain.columns or Columns()
