@@ -15,9 +15,11 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence
+from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
+from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
@@ -116,6 +118,11 @@ def _json(text: str, _family: Family | None) -> Evidence | None:
     raise _wrong("is JSON, and no snapshot of a node")
 
 
+def _marked(text: str, _family: Family | None) -> Evidence | None:
+    """What deploy/snapshot.sh printed."""
+    return from_marked(text, parse_config) if is_marked(text) else None
+
+
 def _rules(text: str, family: Family | None) -> Evidence | None:
     """Rules: a dump, a part of one, a listing."""
     try:
@@ -130,7 +137,7 @@ def _rules(text: str, family: Family | None) -> Evidence | None:
         ]) from None  # fmt: skip
 
 
-_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _rules)
+_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _marked, _rules)
 
 
 def _refusal(text: str) -> InvalidInput:

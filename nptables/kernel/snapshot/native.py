@@ -144,23 +144,22 @@ def _foreign_chains(tables: Tables, family: Family) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for each in tables:
         if _is_nft(each) and each.family is family:
-            names = _declared(each.text) if isinstance(each, TableText) else _chains(each)
+            names = _with_rules(each.text) if isinstance(each, TableText) else _chains(each)
             found |= dict.fromkeys(n for n in names if not owner.owns_chain(*n))
-    return sorted(found, key=lambda name: name[1] not in BUILT_IN_CHAINS.get(name[0], ()))
+    return sorted(found, key=lambda name: (name[1] not in BUILT_IN_CHAINS.get(name[0], ()), name))
 
 
-def _declared(text: str) -> Iterable[tuple[str, str]]:
-    table = ""
-    for line in text.split("\n"):
-        if line[:1] == "*":
-            table = line[1:]
-        elif line[:1] == ":":
-            yield table, line[1 : line.find(" ")]
+def _with_rules(text: str) -> Iterable[tuple[str, str]]:
+    """The chains of a dump with counters that have rules; the kernel may lack the others."""
+    for part in f"\n{text}".split("\n*")[1:]:
+        lines = part.split("\n")
+        rules = (line.partition(" -A ")[2] for line in lines if line[:1] == "[")
+        yield from ((lines[0], name) for name in {rule.partition(" ")[0] for rule in rules})
 
 
 def _chains(ruleset: Ruleset) -> Iterable[tuple[str, str]]:
     return (
         (table.name, chain)
         for table in ruleset.tables.values()
-        for chain in (*table.chains, *table.unread)
+        for chain in (*(c for c, lines in table.chains.items() if lines), *table.unread)
     )
