@@ -41,7 +41,7 @@ def _unread(evidence: Evidence, family: Family) -> list[Unread]:
 
 def _unread_tables(unread: Unread) -> str:
     chains = ", ".join(unread.chains)
-    return f"the {unread.backend} tables hold rules too (they were not read): {chains}"
+    return f"the {unread.backend} tables hold rules too: {chains}"
 
 
 def _native(evidence: Evidence, family: Family) -> tuple[str, ...]:

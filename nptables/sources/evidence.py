@@ -14,15 +14,20 @@ from collections.abc import Callable
 import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
-from nptables.evidence import Evidence
+from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
+from nptables.iptables import Ruleset
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
+_EMPTY = (
+    "it is empty, as where a node has no table of iptables at all, and as where iptables-save is "
+    "not run as root: it is taken for the former"
+)
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
 )
@@ -91,6 +96,11 @@ def read_evidence(path: str | os.PathLike[str], family: Family | None = None) ->
 
 def evidence_in(text: str, family: Family | None = None) -> Evidence:
     """What a text tells of a node: see `read_evidence`."""
+    if not text.strip():
+        # So iptables-nft-save prints a node without any table, and so fails without root.
+        return Evidence(
+            Form.SAVED, (Ruleset(family or Family.IPV4, {}),), gaps=(Gap("the text", _EMPTY),)
+        )
     for read in _FORMS:
         found = read(text, family)
         if found is not None:
@@ -142,8 +152,6 @@ _FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _m
 
 def _refusal(text: str) -> InvalidInput:
     """What a text is that has no evidence of a node in it, and what has."""
-    if not text.strip():
-        return _wrong("is empty")
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):

@@ -56,7 +56,7 @@ def found(*, here: bool = False, rules: Any = (RULES,), **evidence: Any) -> dict
         (
             {"unread": (Unread("legacy", Family.IPV4, ("filter",)),)},
             "NPT503",
-            "the legacy tables hold rules too (they were not read): filter",
+            "the legacy tables hold rules too: filter",
         ),
         (
             {"bridges": (Bridge("cni0", ("10.244.0.0/16",), ("veth1",)),)},

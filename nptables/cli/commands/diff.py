@@ -26,6 +26,7 @@ from nptables.cli.options import (
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
 from nptables.errors import InvalidInput, printable
+from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
@@ -95,6 +96,7 @@ def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Pla
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
+        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
     return inputs, plans
 
