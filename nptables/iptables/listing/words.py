@@ -30,6 +30,8 @@ _LOG_FLAGS = {
 _MARK = r"0x[0-9a-fA-F]+"
 # Of a probability that is printed with fewer digits than these the step is not known.
 _EXACT_DIGITS = 10
+# Nobody prints fewer: the line was cut off.
+_FEWEST_DIGITS = 5
 _MOST_ENDPOINTS = 1000
 
 
@@ -133,6 +135,8 @@ def _recent(found: re.Match[str], family: Family) -> str:
 
 def _random(found: re.Match[str], _family: Family) -> str:
     sign, text = found[1], found[2]
+    if len(text.partition(".")[2]) < _FEWEST_DIGITS:
+        raise Unsettled(text)
     if is_rounded(text):
         # What is rounded is taken for one of several equals, as proxies write them.
         whole = round(1 / float(text)) if float(text) > 1 / _MOST_ENDPOINTS else 0
