@@ -163,6 +163,26 @@ def test_a_program_that_failed_is_a_gap_with_its_words() -> None:
     }
 
 
+def test_tables_that_iptables_could_not_print_are_told_to_be_there() -> None:
+    chain = (
+        '{"nftables": [{"metainfo": {}}, {"chain": {"family": "ip", "table": "filter", '
+        '"name": "FORWARD", "hook": "forward"}}]}'
+    )
+
+    found = from_marked(
+        marked(
+            section("tables nft IPv4", "", 3),
+            section("nft-chain", chain),
+            section("nft-chain", "", 1),
+            section("nft-listed", "yes"),
+        )
+    )
+
+    assert found.unread == (Unread("nft", Family.IPV4, ("filter FORWARD",)),)
+    assert found.native == ()
+    assert found.gaps == (Gap("IPv4 nft tables", "exit code 3"),)
+
+
 def test_tables_that_changed_while_they_were_read_are_a_gap() -> None:
     torn = DUMP.replace(":INPUT ACCEPT [0:0]\n", ":INPUT ACCEPT [0:0]\n" * 2)
 
