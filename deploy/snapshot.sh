@@ -113,6 +113,10 @@ both() {
         tables nft "$2" xtables-nft-multi "$1-save"
     elif has "$1-save"; then
         tables - "$2" "$1-save"
+        case $("$1-save" -V 2>/dev/null) in
+        *nf_tables*) ;;
+        *) return ;;
+        esac
     else
         gap "$2 nft tables" "the program $1-nft-save is not installed"
     fi

@@ -38,6 +38,8 @@ def written(path: str) -> Iterator[Callable[[str], object]]:
         yield sys.stdout.write
         return
     target = Path(path)
+    if target.is_symlink() and target.is_file():
+        target = target.resolve()
     beside = _beside(target)
     try:
         with _opened(beside, path) as raw:

@@ -16,7 +16,9 @@ from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 
+# At some 5 ms each.
 _MOST_CHAINS = 300
+_SECONDS = 60.0
 
 
 def native_rules(ruleset: Ruleset, ownership: Ownership, run: Runner = run_program) -> list[str]:
@@ -46,13 +48,17 @@ def find_native_rules(
     if found is None or not chains:
         return []
     nft_family, _ = native.NFT_FAMILIES[family]
-    commands = "; ".join(f"list chain {nft_family} {t} {c}" for t, c in chains[:_MOST_CHAINS])
-    try:
-        done = run([found, "-j", commands], "", 60)
-    except KernelError:
-        return []
-    objects = [entry for line in done.stdout.splitlines() for entry in _entries(line)]
-    return [rule for rule in native.named(objects, "rule") if native.is_native(rule)]
+    rules: list[Mapping[str, Any]] = []
+    for table, chain in chains[:_MOST_CHAINS]:
+        # Of several commands at once nft 1.0.6 sees the chain of the last alone.
+        argv = [found, "-j", "list", "chain", nft_family, table, chain]
+        try:
+            done = run(argv, "", _SECONDS)
+        except KernelError:
+            return rules
+        listed = native.named(_entries(done.stdout), "rule")
+        rules += [rule for rule in listed if native.is_native(rule)]
+    return rules
 
 
 def is_plain(name: str) -> bool:
@@ -60,9 +66,9 @@ def is_plain(name: str) -> bool:
     return name.replace("-", "").replace("_", "").isalnum() and name[0].isalpha()
 
 
-def _entries(line: str) -> list[dict[str, Any]]:
+def _entries(text: str) -> list[dict[str, Any]]:
     try:
-        listed = json.loads(line).get("nftables", [])
+        listed = json.loads(text).get("nftables", [])
     except (json.JSONDecodeError, AttributeError):
         return []
     return [entry for entry in listed if isinstance(entry, dict)]

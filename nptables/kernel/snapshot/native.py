@@ -120,20 +120,20 @@ def _listed(commands: Sequence[str], run: Runner, gaps: list[Gap]) -> list[Mappi
     plain = [each for each in commands if all(map(is_plain, each.split()))]
     if strange := [each for each in commands if each not in plain]:
         gaps.append(Gap(NATIVE, f"nft takes no such name: {printable(strange[0])}"))
-    if not plain:
-        return []
+    return [entry for each in plain for entry in _objects(each, run, gaps)]
+
+
+def _objects(words: str, run: Runner, gaps: list[Gap]) -> list[Mapping[str, Any]]:
+    """The objects that nft prints for a command; of several at once it may see the last alone."""
     try:
-        done = run(["nft", "-j", "; ".join(plain)], "", _SECONDS)
-        if done.code and len(plain) > 1:
-            return [entry for each in plain for entry in _listed([each], run, gaps)]
+        done = run(["nft", "-j", words], "", _SECONDS)
         if done.code:
             said = printable(done.stderr.strip()) or f"exit code {done.code}"
-            gaps.append(Gap(NATIVE, f"{plain[0]}: {said}"))
+            gaps.append(Gap(NATIVE, f"{words}: {said}"))
             return []
-        documents = [json.loads(line) for line in done.stdout.splitlines() if line]
-        listed = [entry for document in documents for entry in document["nftables"]]
+        listed = json.loads(done.stdout)["nftables"]
     except (KernelError, ValueError, KeyError, TypeError, RecursionError) as error:
-        gaps.append(Gap(NATIVE, f"they could not be listed: {printable(str(error))}"))
+        gaps.append(Gap(NATIVE, f"{words}: {printable(str(error))}"))
         return []
     return [entry for entry in listed if isinstance(entry, dict) and "metainfo" not in entry]
 
