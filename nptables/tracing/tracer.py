@@ -8,6 +8,7 @@ from fractions import Fraction
 import attrs
 
 from nptables.errors import InvalidInput, Problem
+from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
@@ -47,6 +48,7 @@ def trace(
     sets: Sets | None = None,
     unread: str = "",
     unknown_tables: Mapping[str, Collection[str]] | None = None,
+    evidence: Evidence | None = None,
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
@@ -61,6 +63,9 @@ def trace(
     packet goes on to another node, or comes from one, that node is followed too: with the
     ruleset that `others` has for it by name, else with what the cluster says. `sets` says by
     name whether an ipset holds a packet, such as `read_sets` makes of what `ipset save` prints.
+    `evidence` is all that is known of `node`, by which it is decided who handles Services there;
+    without it the rules and the facts alone have to tell. Where that is not kube-proxy in mode
+    iptables, what becomes of a packet for a Service is unknown.
 
     Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
     neither one nor two of one family.
@@ -87,7 +92,7 @@ def trace(
     config = config or ProxyConfig()
     if cluster is not None:
         cluster = cluster.seen_by(config.habits)
-    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence)
     return _Tracer(stops, cluster, config, sets or {}).trace(packet)
 
 
@@ -144,6 +149,7 @@ class _Tracer:
             assumptions=tuple(self._assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
+            handling=self._home.handling,
         )
         rulesets = tuple(book.ruleset for book in self._home.books)
         case = Case(
@@ -260,10 +266,39 @@ class _Tracer:
             leg.leave(flow)
         else:
             leg.arrive(flow)
+        self._notes.update(dict.fromkeys(arrival.stop.elsewhere.notes))
         for ended in leg.ended:
-            self._record_end(ended, arrival)
+            if not self._left_to_others(ended.state, ended.flow, arrival, end=ended.end):
+                self._record_end(ended, arrival)
         for left in leg.left:
-            self._go_on(left, arrival, packet)
+            if not self._left_to_others(left.state, left.flow, arrival):
+                self._go_on(left, arrival, packet)
+
+    def _left_to_others(
+        self, state: State, flow: Flow, arrival: _Arrival, *, end: End | None = None
+    ) -> bool:
+        """Whether others than the rules of this node decide about a packet; then it is recorded."""
+        of_service = self._asked.frontend is not None
+        if arrival.translated or not (of_service or self._may_be_a_service(arrival)):
+            return False
+        text = arrival.stop.elsewhere.text(
+            translated=state.dnat is not False,
+            ended=end in (End.DROPPED, End.REFUSED),
+            of_service=of_service,
+        )
+        if text:
+            self._record(
+                Verdict.UNKNOWN, arrival.state, flow, None, node=arrival.stop.network.node.name,
+                rewritten=arrival.rewritten, text=text, code="handled-elsewhere",
+            )  # fmt: skip
+        return bool(text)
+
+    def _may_be_a_service(self, arrival: _Arrival) -> bool:
+        """Whether nothing tells that there is no Service where a packet goes."""
+        if self._cluster is not None:
+            return False
+        site = arrival.stop.network.place(arrival.state.destination).site
+        return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
 
     def _unless_unread(self, arrival: _Arrival) -> Flow:
         """The possibilities in which tables that nobody read leave the packet as it is."""
@@ -414,6 +449,7 @@ class _Tracer:
         node: str,
         rewritten: bool,
         text: str = "",
+        code: str = "",
     ) -> None:
         rule = (step.node, step.place, step.line) if step is not None else None
         key = (
@@ -436,5 +472,6 @@ class _Tracer:
             rule=step,
             path=tuple(step for step in path if isinstance(step, Step)),
             text=text,
+            code=code,
         )
         self._found[key] = (outcome, flow.weights)

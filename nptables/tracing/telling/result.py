@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from nptables.evidence.handlers import Handling
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
@@ -76,7 +77,7 @@ class Outcome:
     `source` is the address that the receiver sees, `source_rewritten` tells that it is not the
     sender's. `rule` is the step that decided: the rule that translated, refused or dropped.
     `path` is the whole walk; where several ways lead here, one of them. `text` has what the
-    verdict leaves open.
+    verdict leaves open, and `code` says of which kind that is where the verdict does not.
     """
 
     share: Fraction = attrs.field(repr=exact_text)
@@ -89,6 +90,7 @@ class Outcome:
     rule: Step | None
     path: tuple[Step, ...] = attrs.field(repr=False)
     text: str = ""
+    code: str = ""
 
     @property
     def arrives(self) -> bool:
@@ -185,7 +187,8 @@ class Trace:
     `distributions` has one for each hypothesis, the one in which no condition holds first;
     `exhaustive` is False where there were so many conditions that each was looked at alone.
     `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
-    `assumptions` what the answer takes for granted of other nodes.
+    `assumptions` what the answer takes for granted of other nodes. `handling` is who handles
+    Services on the node, as far as anything shows it.
     """
 
     packet: Packet
@@ -196,6 +199,7 @@ class Trace:
     subject: str = ""
     exhaustive: bool = True
     assumptions: tuple[str, ...] = ()
+    handling: Handling = attrs.field(factory=Handling)
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -226,6 +230,7 @@ class Trace:
             "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
             "assumptions": list(self.assumptions),
             "notes": list(self.notes),
+            "handlers": self.handling.to_json(),
         }
 
 
