@@ -166,12 +166,9 @@ def test_a_pod_of_another_node_that_is_answered_past_the_node_gets_reasons_that_
     assert "dropped" not in said.text
 
 
-@pytest.mark.parametrize("files", [("cluster.yaml",), ()], ids=["cluster", "dump alone"])
-def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(
-    ask: Asker, files: tuple[str, ...]
-) -> None:
+def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(ask: Asker) -> None:
     # FORWARD of the dump has no jump to KUBE-FIREWALL, so the mark 0x8000 has no effect there.
-    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a", files=files)
+    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a")
 
     assert said.code == 1
     text = said.reasons["source-range"]
@@ -181,6 +178,25 @@ def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(
     ):  # fmt: skip
         assert part in text
     assert said.answer == f"does not arrive: {text}"
+
+
+def test_without_a_cluster_the_load_balancer_ip_may_be_the_nodes_own(ask: Asker) -> None:
+    # INPUT and OUTPUT of the dump do jump to KUBE-FIREWALL: whatever is the node's own is dropped.
+    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a", files=())
+
+    assert said.code == 1
+    by_rules = (
+        "203.0.114.9 is in none of the ranges 10.244.1.40/32, 203.0.113.0/24 that nat "
+        "KUBE-FW-EYMRLSG3GGZQGZWX on node-a admits: by its name and comment these are the "
+        "loadBalancerSourceRanges of app/vote:web"
+    )
+    assert said.answer == f"does not arrive: DROP: {by_rules}"
+    neither = "198.51.100.100 is no address of node-a and 203.0.114.9 is no address of node-a"
+    assert f"- if {neither}: refused: {by_rules}; " in said.text
+    assert {
+        " and ".join(d["hypotheses"][0]) == neither: [o["verdict"] for o in d["outcomes"]]
+        for d in said.document["distributions"]
+    } == {True: ["leaves"], False: ["dropped"]}
 
 
 def test_what_the_mark_to_drop_drops_is_explained_by_who_marked_it(ask: Asker) -> None:

@@ -32,6 +32,7 @@ from nptables.cli.options import (
     find_configuration,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
     snapshot_option,
     with_shown_facts,
@@ -73,6 +74,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.command("check")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both")
 @click.option("--live", is_flag=True, help="Also look at the tables and settings of this node.")
 @snapshot_option("Also look at what a node has: its iptables-save output, or '-'.")

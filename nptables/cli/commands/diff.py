@@ -20,6 +20,7 @@ from nptables.cli.options import (
     inputs_of,
     live_options,
     manifest_options,
+    node_address_option,
     node_options,
     read_inputs,
     refuse_both_families,
@@ -41,6 +42,7 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
 @click.command("diff")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both, with --snapshot that of the dump")
 @snapshot_option("What a node has: its iptables-save output, or '-'.")
 @live_options("Compare with the tables")

@@ -15,6 +15,7 @@ from nptables.cli.options import (
     find_configuration,
     live_options,
     manifest_options,
+    node_address_option,
     node_options,
     read_facts,
     read_inputs,
@@ -52,6 +53,7 @@ from nptables.tracing.telling.words import (
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
+from nptables.translation.signs import with_shown_addresses
 
 Rulesets = tuple[Ruleset, ...]
 
@@ -59,6 +61,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.command("trace")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
@@ -134,6 +137,9 @@ def command(
     if dumped is not None:
         options["family"] = dumped[0].family
     setting = _read(live=live, **options)
+    if dumped is not None:
+        node = with_shown_addresses(setting.node, dumped)
+        setting = attrs.evolve(setting, node=node)
     found = _rules(setting, dumped, backend, live=live)
     say_all(found.unseen, kind="warning")
     dumps = {} if dumped is None else {setting.node.name: (setting.node, dumped)}
@@ -206,7 +212,8 @@ def _read(*, live: bool, **options: Any) -> _Setting:
     if live and options["facts_path"] is None:
         from nptables.kernel.node.facts import gather  # noqa: PLC0415 (a dump needs no kernel)
 
-        node = attrs.evolve(node, facts=NodeFacts.from_mapping(gather()))
+        facts = attrs.evolve(NodeFacts.from_mapping(gather()), addresses=node.facts.addresses)
+        node = attrs.evolve(node, facts=facts)
     return _Setting(cluster, node, config, family)
 
 

@@ -36,6 +36,13 @@ class Net(NamedTuple):
         return bool((self.base ^ other.base) & self.mask & other.mask)
 
 
+# No address that a host has for others.
+NOT_OF_HOSTS = (
+    "127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/8", "255.255.255.255/32",
+    "::/128", "::1/128", "ff00::/8",
+)  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
 def number(address: str) -> int:
     """A canonical address as a number."""
@@ -93,8 +100,8 @@ class Somewhere:
 
     @staticmethod
     def of_node(node: str, family: Family) -> Somewhere:
-        """One of the addresses of a node, whichever."""
-        mine = Somewhere.of(f"an address of {node}", family)
+        """One of the addresses of a node that others can send to, whichever."""
+        mine = Somewhere.of(f"an address of {node}", family, NOT_OF_HOSTS)
         return attrs.evolve(mine, node=node)
 
     def is_in(self, network: Net) -> bool | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from nptables.evidence.handlers import Handler, Handling
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Node, ProxyConfig
@@ -18,15 +19,16 @@ from nptables.translation.context import make_context
 from nptables.translation.selection import PortEndpoint, Selection
 
 _LISTED = 8
-# Chains of nat that only a kube-proxy in mode ipvs makes.
-_OF_IPVS = ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER")
 
 Place = tuple[str, int]
 
 
 @attrs.frozen
 class Case:
-    """What is known where reasons are given; no services where no cluster is known."""
+    """What is known where reasons are given; no services where no cluster is known.
+
+    `conditions` say whose the packet's addresses are, where that was asked.
+    """
 
     asked: Asked
     services: Services | None
@@ -34,6 +36,8 @@ class Case:
     rulesets: tuple[Ruleset, ...]
     config: ProxyConfig
     family: Family
+    handling: Handling = attrs.field(factory=Handling)
+    conditions: tuple[str, ...] = ()
 
     @property
     def frontend(self) -> Frontend | None:
@@ -58,7 +62,8 @@ class Case:
 
     def behind(self, node: str) -> str:
         """Why rules of a node may not fit the cluster, in words."""
-        if node == self.network.node.name and any(self.has("nat", name) for name in _OF_IPVS):
+        ipvs = self.handling.of(Handler.IPVS)
+        if node == self.network.node.name and ipvs is not None and ipvs.acts:
             return (
                 f"kube-proxy on {node} is in mode ipvs, and the rule was left behind by mode "
                 f"iptables"
