@@ -79,6 +79,8 @@ class Stops:
         self._unknown_tables = unknown_tables or {}
         # Whether the rules of the first node are those that a cluster makes for it.
         self.made = isinstance(self._book.ruleset, Translation)
+        # Whether there may be more rules on the node than those that are given.
+        self.in_part = evidence is not None and evidence.form is Form.FRAGMENT
         self.home = self._stop(node, books, unread, evidence)
         self.services: Services | None = (
             services_of(self._book, cluster) if cluster is not None else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import functools
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 import attrs
@@ -13,25 +14,15 @@ from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.asked import Asked, asked_for
+from nptables.tracing.owners import Owners
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import (
-    ONE,
-    Check,
-    Flow,
-    Questions,
-    State,
-    Weights,
-    World,
-    merged,
-    split,
-)
+from nptables.tracing.state import Flow, Questions, State, Weights, merged, split
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
-from nptables.tracing.surroundings.network import Network, Place, Site
-from nptables.tracing.surroundings.standing_in import standing_in
+from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
-from nptables.tracing.telling.explaining import explain
+from nptables.tracing.telling.explaining import OF_RULES_THAT_DIFFER, explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.telling.way import comment_of
 from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
@@ -39,9 +30,10 @@ from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.rulebook import Rules
 from nptables.tracing.walking.steps import End, Ended, Step
 from nptables.tracing.walking.walker import Budget
-from nptables.translation import Translation
+from nptables.translation import Reason, Translation
 from nptables.translation.explanation.decision import unknown_reason
-from nptables.translation.signs import shows_as_another, with_shown_addresses
+from nptables.translation.explanation.disagreement import Disagreement, disagreement
+from nptables.translation.signs import with_shown_addresses
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
@@ -145,9 +137,9 @@ class _Tracer:
         self._asked = Asked()
         self._questions = Questions()
         self._budget = Budget()
+        self._owners = Owners(stops.home, self._questions)
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
         self._notes: dict[str, None] = {}
-        self._conditions: dict[str, None] = {}
         self._assumptions: dict[str, None] = {}
 
     def trace(self, packet: Packet) -> Trace:
@@ -159,7 +151,7 @@ class _Tracer:
             packet,
             self._node.name,
             found,
-            notes=tuple(self._notes),
+            notes=(*self._owners.notes, *self._notes),
             assumptions=tuple(self._assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
@@ -168,73 +160,34 @@ class _Tracer:
         rulesets = tuple(book.ruleset for book in self._home.books)
         case = Case(
             self._asked, self._services, self._home.network, rulesets, self._config, self._family,
-            self._home.handling, tuple(self._conditions),
+            self._home.handling, tuple(self._owners.conditions), functools.cache(self._compare),
         )  # fmt: skip
         reasons = explain(answer, case)
-        return attrs.evolve(answer, reasons=reasons)
+        differ = any(reason.code in OF_RULES_THAT_DIFFER for reason in reasons)
+        by_all = case.compare() if differ else None
+        if by_all is not None and by_all.compared > 1:
+            reasons = (*reasons, Reason("rules-behind", str(by_all)))
+        return attrs.evolve(answer, reasons=reasons, disagreement=by_all)
+
+    def _compare(self) -> Disagreement | None:
+        """Where the rules of the node and the cluster differ, over all service ports."""
+        if self._cluster is None or self._stops.made or self._stops.in_part:
+            return None
+        rulesets = (book.ruleset for book in self._home.books)
+        return disagreement(self._cluster, self._node, self._config, rulesets)
 
     def _begin(self, packet: Packet) -> None:
         """Follow a packet under each answer to whose its addresses are."""
         home = self._home
         asked: list[Asked] = []
-        packet = attrs.evolve(packet, destination=self._stood_in_for(packet.destination))
-        for network, flow in self._owners(packet):
+        packet = attrs.evolve(packet, destination=self._owners.standing_in(packet.destination))
+        for network, flow in self._owners.possible(packet):
             self._home = self._stops.home = attrs.evolve(home, network=network)
             self._asked = asked_for(packet, self._services, network, self._family)
             asked.append(self._asked)
             self._start(packet, flow)
         self._home = self._stops.home = home
         self._asked = next((each for each in asked if each.frontends), asked[0])
-
-    def _stood_in_for(self, address: Address) -> Address:
-        """An address; what stands for all of a node is one that no rule there names."""
-        if not isinstance(address, Somewhere) or address.node != self._node.name:
-            return address
-        self._notes[
-            f"an address that no rule names stands for those of {self._node.name}, which nothing "
-            f"tells"
-        ] = None
-        rulesets = (book.ruleset for book in self._home.books)
-        return standing_in(address, rulesets, self._home.network.own)
-
-    def _owners(self, packet: Packet) -> Iterator[tuple[Network, Flow]]:
-        """The network of the node, once for each answer to which of a packet's ends it has.
-
-        It is asked about an end that nobody places, neither those who know the node nor its rules.
-        """
-        found = [(self._home.network, Flow({World(): ONE}, None))]
-        ends: list[tuple[Address | None, bool]] = [(packet.destination, True)]
-        if packet.origin is None and not packet.source_node:
-            ends.append((packet.source, False))
-        for address, likely in ends:
-            if not isinstance(address, str) or not self._is_open(address):
-                continue
-            number, fresh = self._own_address(address, likely=likely)
-            known = found
-            found = []
-            for network, flow in known:
-                yes, no = split(flow.weights, number, fresh=fresh)
-                own, foreign = (no, yes) if likely else (yes, no)
-                if own:
-                    found.append((network.with_own(address), Flow(own, None)))
-                if foreign:
-                    found.append((network, Flow(foreign, None)))
-        yield from found
-
-    def _is_open(self, address: str) -> bool:
-        rulesets = (book.ruleset for book in self._home.books)
-        return self._home.network.may_be_own(address) and not any(
-            shows_as_another(rules, address) for rules in rulesets
-        )
-
-    def _own_address(self, address: str, *, likely: bool) -> tuple[int, bool]:
-        """The question whether the node has an address; what is likely is its answer no."""
-        node = self._node.name
-        own, other = f"{address} is an address of {node}", f"{address} is no address of {node}"
-        self._conditions.update(dict.fromkeys((own, other)))
-        yes, no = (other, own) if likely else (own, other)
-        key = ("own address", node, address)
-        return self._questions.number(key, yes, no, check=Check(node, "ip -brief address"))
 
     def _start(self, packet: Packet, flow: Flow) -> None:
         network = self._home.network
@@ -252,7 +205,7 @@ class _Tracer:
         from_node = origin is Origin.NODE
         if stop is not self._home and packet.origin is None and isinstance(packet.source, str):
             from_node = stop.network.is_local(packet.source) is True
-        source = self._stood_in_for(self._source_of(packet, stop, from_node=from_node))
+        source = self._owners.standing_in(self._source_of(packet, stop, from_node=from_node))
         state = State(
             source=source,
             source_port=packet.source_port,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -16,6 +16,7 @@ from nptables.tracing.surroundings.addressing import Address, with_port
 from nptables.tracing.surroundings.network import Network
 from nptables.translation import Decision
 from nptables.translation.context import make_context
+from nptables.translation.explanation.disagreement import Cause, Disagreement
 from nptables.translation.selection import PortEndpoint, Selection
 
 _LISTED = 8
@@ -23,11 +24,16 @@ _LISTED = 8
 Place = tuple[str, int]
 
 
+def _nothing() -> None:
+    """Nothing was compared."""
+
+
 @attrs.frozen
 class Case:
     """What is known where reasons are given; no services where no cluster is known.
 
-    `conditions` say whose the packet's addresses are, where that was asked.
+    `conditions` say whose the packet's addresses are, where that was asked. `compare` says where
+    the rules of the node and the cluster differ, over all service ports.
     """
 
     asked: Asked
@@ -38,6 +44,7 @@ class Case:
     family: Family
     handling: Handling = attrs.field(factory=Handling)
     conditions: tuple[str, ...] = ()
+    compare: Callable[[], Disagreement | None] = _nothing
 
     @property
     def frontend(self) -> Frontend | None:
@@ -68,7 +75,12 @@ class Case:
                 f"kube-proxy on {node} is in mode ipvs, and the rule was left behind by mode "
                 f"iptables"
             )
-        return f"kube-proxy on {node} is behind or was stopped"
+        return self.cause(node) or Cause.BEHIND.words(node)
+
+    def cause(self, node: str) -> str:
+        """The likeliest cause, by all service ports, where the rules of a node were compared."""
+        found = self.compare() if node == self.network.node.name else None
+        return "" if found is None else found.words
 
 
 def places(pairs: Iterable[PortEndpoint]) -> set[Place]:

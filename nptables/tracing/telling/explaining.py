@@ -21,6 +21,10 @@ from nptables.translation.explanation.decision import UNKNOWN
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")
 # It holds of the rules only where they are those that the decision leads to.
 _OF_RULES_THAT_FIT = ("terminating-", "hints-", "source-ranges")
+# Reasons that say that what the rules do and what the cluster says differ.
+OF_RULES_THAT_DIFFER = frozenset({
+    "stale-rule", "wrong-endpoint", "rules-differ", "rules-missing", "no-such-service",
+})  # fmt: skip
 # Reasons that say why there is no endpoint, or that none is known.
 _NOTHING_THERE = frozenset({"no-endpoint", *UNKNOWN, Verdict.UNKNOWN.value})
 # Chains whose rules are about one Service each.

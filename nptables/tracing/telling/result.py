@@ -16,6 +16,7 @@ from nptables.tracing.surroundings.addressing import Address, Somewhere, with_po
 from nptables.tracing.telling.way import translation_on, writer_of
 from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
+from nptables.translation.explanation.disagreement import Disagreement
 
 # More hypotheses than this are not combined with one another, see `distributions`.
 MOST_HYPOTHESES = 512
@@ -188,7 +189,8 @@ class Trace:
     `exhaustive` is False where there were so many conditions that each was looked at alone.
     `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
     `assumptions` what the answer takes for granted of other nodes. `handling` is who handles
-    Services on the node, as far as anything shows it.
+    Services on the node, as far as anything shows it. `disagreement` is where the node's rules and
+    the cluster differ, over all service ports, where they do on the packet's way.
     """
 
     packet: Packet
@@ -200,6 +202,7 @@ class Trace:
     exhaustive: bool = True
     assumptions: tuple[str, ...] = ()
     handling: Handling = attrs.field(factory=Handling)
+    disagreement: Disagreement | None = None
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -231,6 +234,7 @@ class Trace:
             "assumptions": list(self.assumptions),
             "notes": list(self.notes),
             "handlers": self.handling.to_json(),
+            "disagreement": None if self.disagreement is None else self.disagreement.to_json(),
         }
 
 
