@@ -13,7 +13,7 @@ of kube-router; felix/dataplane/linux of Calico.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -174,13 +174,18 @@ class Handling:
         if self.by_iptables is not False:
             return ""
         found = f"{self.sentence(node)}, and not by the rules of mode iptables"
-        commands = dict.fromkeys(each.who.ask for each in self.others if each.who.ask)
-        shown = " and ".join(f"`{command}`" for command in commands)
-        return f"{found}; {shown} there shows what it does" if shown else found
+        return f"{found} ({asking(self.others, node)})"
 
     def to_json(self) -> list[dict[str, Any]]:
         """The sightings as plain data."""
         return [sighting.to_json() for sighting in self.sightings]
+
+
+def asking(sightings: Iterable[Sighting], node: str) -> str:
+    """The commands that show what some do with Services on a node, as a sentence."""
+    asked = dict.fromkeys(each.who.ask for each in sightings if each.who.ask)
+    commands = " and ".join(f"`{command}`" for command in asked)
+    return f"{commands} on {node} {'tell' if len(asked) > 1 else 'tells'}"
 
 
 def handlers(evidence: Evidence) -> Handling:
@@ -374,7 +379,7 @@ def _nobody(signs: Signs, found: list[Sighting]) -> Sighting | None:
         return None
     told = ["no rule of nat leads to Services"]
     if of_kubernetes := _of_kubernetes(signs):
-        told.append(f"and yet it is a node of a cluster ({of_kubernetes})")
+        told.append(f"though it is a node of a cluster ({of_kubernetes})")
     looked = None not in (signs.interfaces, signs.tables, signs.processes)
     return Sighting(Handler.NOBODY, Certainty.LIKELY if looked else Certainty.POSSIBLE, tuple(told))
 
@@ -386,7 +391,8 @@ _OF_CNI = ("CNI-", "FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTE
 
 def _of_kubernetes(signs: Signs) -> str:
     found = [name for beginning in (*_KUBELETS, *_OF_CNI) for name in signs.chains(beginning)]
-    return _listed(found, "chain", "chains") if found else ""
+    names = list(dict.fromkeys(name.partition(" ")[2] for name in found))
+    return _listed(names, "chain", "chains") if names else ""
 
 
 def is_of_a_cluster(found: Sighting) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from nptables.evidence.handlers import Certainty, Handler, Handling, is_of_a_cluster
+from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
 
 _LEFT = "what becomes of a packet that no rule translates"
 
@@ -42,12 +42,12 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     if any(not each.who.behind_rules for each in others):
         text = (
             f"{handling.sentence(node)}, and not by these rules: where a packet for one goes does "
-            f"not stand in them{_ask([each.who for each in others])}"
+            f"not stand in them ({asking(others, node)})"
         )
         return Elsewhere(before=text)
     if others:
         text = f"{handling.sentence(node)}: {_LEFT} does not stand in the rules"
-        return Elsewhere(behind=text + _ask([each.who for each in others]))
+        return Elsewhere(behind=f"{text} ({asking(others, node)})")
     notes = tuple(
         f"{each.who.words} may handle Services on {node} too ({each.seen})"
         for each in handling.possible
@@ -60,20 +60,15 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     if maybe:
         whom = " or ".join(f"{each.who.words} ({each.seen})" for each in maybe)
         text = f"Services on {node} may be handled by {whom}: {_LEFT} does not stand in the rules"
-        return Elsewhere(behind=text + _ask([each.who for each in maybe]))
+        return Elsewhere(behind=f"{text} ({asking(maybe, node)})", notes=notes)
     nobody = handling.of(Handler.NOBODY)
     if nobody is None or nobody.certainty is not Certainty.POSSIBLE:
         return Elsewhere(notes=notes)
     text = (
-        f"nothing here shows who handles Services on {node} ({nobody.seen}): kube-proxy in mode "
-        f"nftables, Cilium and others leave nothing in table nat of iptables (`nft list tables` "
-        f"and `ps` there tell)"
+        f"nothing here shows who handles Services on {node}: {nobody.seen}; kube-proxy in mode "
+        f"nftables, and others, have no rules in table nat of iptables (`nft list tables` on "
+        f"{node} tells, and which programs run there)"
     )
     if is_of_a_cluster(nobody):
         return Elsewhere(behind=text)
     return Elsewhere(behind_for_services=text)
-
-
-def _ask(whom: list[Handler]) -> str:
-    commands = " and ".join(dict.fromkeys(f"`{who.ask}`" for who in whom if who.ask))
-    return f" ({commands} there {'tell' if ' and ' in commands else 'tells'})" if commands else ""
