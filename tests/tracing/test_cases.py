@@ -274,3 +274,64 @@ def test_a_policy_that_docker_sets_says_what_to_do(ask: Asker) -> None:
         ),
         "In every other case:",
     ]
+
+
+def test_where_every_local_service_is_wrong_the_answer_says_that_of_all_of_them(
+    ask: Asker,
+) -> None:
+    # 203.0.113.7 is no Pod; KUBE-EXTERNAL-SERVICES drops what is for 31080 of the node.
+    said = ask("other-node-name", "203.0.113.7", "nodeport:31080", node="node-a")
+
+    assert (said.code, said.outcomes[0]["verdict"]) == (1, "dropped")
+    by_another_name = (
+        "most likely kube-proxy knows the node by another name (its --hostname-override), or it is "
+        "out of date"
+    )
+    assert said.reasons == {
+        "stale-rule": "DROP: filter KUBE-EXTERNAL-SERVICES on node-a says that web/shop has no "
+        "local endpoints, but in the cluster 1 endpoint on node-a can take traffic "
+        f"(10.244.1.5:8080): {by_another_name}",
+        "rules-behind": "the rules of node-a and the cluster differ in 2 of 3 service ports (only "
+        "in which endpoints are on the node): web/shop:http, web/blog:http; " + by_another_name,
+    }
+    assert said.document["disagreement"]["cause"] == "other-node-name"
+
+
+def test_where_one_service_of_several_is_wrong_kube_proxy_is_behind(ask: Asker) -> None:
+    said = ask("behind", "203.0.113.7", "nodeport:31082", node="node-a")
+
+    assert {o["destination"]: o["verdict"] for o in said.outcomes} == {
+        "10.244.1.33": "wrong-endpoint",
+        "10.244.2.9": "endpoint",
+    }
+    assert said.document["disagreement"]["servicePorts"] == ["web/api:http"]
+    assert said.reasons["rules-behind"] == (
+        "the rules of node-a and the cluster differ in 1 of 3 service ports: web/api:http; "
+        "kube-proxy on node-a is behind or was stopped"
+    )
+
+
+def test_a_service_whose_rules_fit_says_nothing_of_others(ask: Asker) -> None:
+    said = ask("behind", "203.0.113.7", "nodeport:31081", node="node-a")
+
+    assert (said.code, said.document["disagreement"]) == (0, None)
+
+
+@pytest.mark.parametrize(("port", "verdict"), [(31080, "wrong-endpoint"), (31081, "node")])
+def test_where_no_service_is_right_the_rules_are_of_another_cluster(
+    ask: Asker, port: int, verdict: str
+) -> None:
+    said = ask("other-cluster", "203.0.113.7", f"nodeport:{port}", node="node-a")
+
+    assert [o["verdict"] for o in said.outcomes] == [verdict]
+    assert said.document["disagreement"]["cause"] == "other-cluster"
+    assert "look like those of another cluster" in said.reasons["rules-behind"]
+
+
+def test_what_only_the_rules_claim_is_never_said_of_the_cluster(ask: Asker) -> None:
+    # The rules say that default/edge-ext has no local endpoints; the cluster has one there.
+    said = ask("old-xlb-local", "outside", "nodeport:32204", node="worker-01")
+
+    for text in said.reasons.values():
+        assert "has no endpoint that can take traffic" not in text
+        assert "externalTrafficPolicy Local and" not in text
