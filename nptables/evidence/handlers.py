@@ -249,8 +249,11 @@ def _kube_proxies(signs: Signs) -> Iterator[Sighting | None]:
 Seen = tuple[Certainty, list[str]]
 
 
+_OF_SERVICE_PORTS = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")
+
+
 def _of_iptables(signs: Signs) -> Seen:
-    ports = [name for name in signs.chains("KUBE-") if _is_of_service_port(name)]
+    ports = [name for name in signs.chains(_OF_SERVICE_PORTS) if _is_of_service_port(name)]
     told = [_listed(ports, "chain", "chains")] if ports else []
     if signs.of_service_ports:
         return Certainty.LIKELY, told or ["nat KUBE-SERVICES leads to nat KUBE-NODEPORTS"]

@@ -65,7 +65,7 @@ class Signs:
             processes=evidence.processes,
         )
 
-    def chains(self, beginning: str) -> list[str]:
+    def chains(self, beginning: str | tuple[str, ...]) -> list[str]:
         """The chains whose names begin so, with their tables; those of legacy and nft are one."""
         return list(
             dict.fromkeys(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import attrs
 
-from nptables.model.addresses import parse_ip
+from nptables.model.addresses import pack_ip
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import ONE, Check, Flow, Questions, World, split
 from nptables.tracing.stops import Stop
-from nptables.tracing.surroundings.addressing import Address, Somewhere, net
+from nptables.tracing.surroundings.addressing import Address, Somewhere
 from nptables.tracing.surroundings.network import Network
 from nptables.translation.signs import shows_as_another
 
@@ -74,11 +74,9 @@ class Owners:
             for line in lines
             for host in _HOST.findall(line)
         }
-        others = named - self._home.network.own
-        hosts = (net(host) for host in sorted(others) if parse_ip(host) is not None)
-        bits = address.within.bits
-        without = tuple(host for host in hosts if host.bits == bits)
-        return attrs.evolve(address, without=(*address.without, *without))
+        others = (pack_ip(host) for host in named - self._home.network.own)
+        hosts = frozenset(int.from_bytes(packed) for packed in others if packed is not None)
+        return attrs.evolve(address, hosts=hosts)
 
     def _is_open(self, address: str) -> bool:
         rulesets = (book.ruleset for book in self._home.books)

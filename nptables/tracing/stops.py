@@ -166,8 +166,8 @@ def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None
         return handlers(evidence)
     if isinstance(books[0].ruleset, Translation):
         return Handling()
-    interfaces = node.facts.interfaces
-    key = f"handling {sorted(interfaces)}" if interfaces is not None else "handling"
+    interfaces = node.facts.interfaces or {}
+    key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"
     kept = books[0].extra.get(key)
     if isinstance(kept, tuple) and kept[0] == len(books):
         known: Handling = kept[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping
-from fractions import Fraction
 
 import attrs
 
@@ -14,16 +13,17 @@ from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.asked import Asked, asked_for
+from nptables.tracing.findings import Findings
 from nptables.tracing.owners import Owners
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import Flow, Questions, State, Weights, merged, split
+from nptables.tracing.state import Flow, Questions, State, split
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.explaining import OF_RULES_THAT_DIFFER, explain
-from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.telling.result import Trace, Verdict
 from nptables.tracing.telling.way import comment_of
 from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
@@ -138,14 +138,15 @@ class _Tracer:
         self._questions = Questions()
         self._budget = Budget()
         self._owners = Owners(stops.home, self._questions)
-        self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
+        self._findings = Findings()
+        self._record = self._findings.record
         self._notes: dict[str, None] = {}
         self._assumptions: dict[str, None] = {}
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
         self._begin(packet)
-        found, exhaustive = distributions(list(self._found.values()), self._questions)
+        found, exhaustive = self._findings.distributions(self._questions)
         frontend = self._asked.frontend
         answer = Trace(
             packet,
@@ -469,40 +470,3 @@ class _Tracer:
             packet,
         )
         return True
-
-    def _record(
-        self,
-        verdict: Verdict,
-        state: State,
-        flow: Flow,
-        step: Step | None,
-        *,
-        node: str,
-        rewritten: bool,
-        text: str = "",
-        code: str = "",
-    ) -> None:
-        rule = (step.node, step.place, step.line) if step is not None else None
-        key = (
-            verdict, node, str(state.destination), state.port, str(state.source), rewritten, rule,
-            text,
-        )  # fmt: skip
-        before = self._found.get(key)
-        if before is not None:
-            self._found[key] = (before[0], merged(before[1], flow.weights))
-            return
-        path = flow.trail.steps() if flow.trail is not None else ()
-        outcome = Outcome(
-            share=Fraction(0),
-            verdict=verdict,
-            destination=state.destination,
-            port=state.port,
-            source=state.source,
-            source_rewritten=rewritten,
-            node=node,
-            rule=step,
-            path=tuple(step for step in path if isinstance(step, Step)),
-            text=text,
-            code=code,
-        )
-        self._found[key] = (outcome, flow.weights)

@@ -80,8 +80,9 @@ def net(text: str) -> Net:
 class Somewhere:
     """An address of which only this is known: it is in `within` and in none of `without`.
 
-    `text` says whose address it is, such as "a client outside the cluster". `outside` tells
-    that it is no node's, no pod's and no endpoint's; `node` names the node that it belongs to.
+    Nor is it one of `hosts`, which are numbers and may be many. `text` says whose address it is,
+    such as "a client outside the cluster". `outside` tells that it is no node's, no pod's and no
+    endpoint's; `node` names the node that it belongs to.
     """
 
     text: str
@@ -89,6 +90,7 @@ class Somewhere:
     without: tuple[Net, ...] = ()
     outside: bool = False
     node: str = ""
+    hosts: frozenset[int] = frozenset()
 
     @staticmethod
     def of(text: str, family: Family, without: tuple[str, ...] = ()) -> Somewhere:
@@ -110,7 +112,8 @@ class Somewhere:
             return True
         if network.apart_from(self.within) or any(n.covers(network) for n in self.without):
             return False
-        return None
+        single = network.base in self.hosts and network.mask.bit_count() == network.bits
+        return False if single else None
 
     def narrowed(self, network: Net, *, inside: bool) -> Somewhere:
         """The same address, once it is known whether a network holds it."""
