@@ -14,6 +14,7 @@ from nptables.cli.options import (
     family_options,
     find_configuration,
     manifest_options,
+    node_address_option,
     node_options,
     read_facts,
     read_inputs,
@@ -54,6 +55,7 @@ from nptables.tracing.telling.words import (
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
+from nptables.translation.signs import with_shown_addresses
 
 Rulesets = tuple[Ruleset, ...]
 
@@ -61,6 +63,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.command("trace")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
@@ -131,6 +134,9 @@ def command(
     setting = _read(node_has, evidence, **{**options, "family": family or Family.IPV4})
     sets = _sets(sets_path, evidence)
     followed = _followed(setting, node_has, evidence)
+    if evidence is not None:
+        rulesets = evidence.of(setting.family)
+        setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
     say_all(followed.unseen, kind="warning")
     here = {setting.node.name: followed} if evidence is not None else {}
     there = _others(others, setting)
@@ -146,6 +152,7 @@ def command(
         others={name: (node, found.rules) for name, (node, found) in there.items()},
         sets=sets,
         unread=followed.unread,
+        evidence=evidence,
         unknown_tables={
             **{name: found.unknown_tables for name, found in here.items()},
             **{name: found.unknown_tables for name, (_, found) in there.items()},

@@ -20,14 +20,32 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
     cannot be seen, as in a container, a listener on both of kube-proxy's ports counts that no
     process here owns.
     """
+    if not (proc / "self/ns/net").exists():
+        return ""
+    for process, name in of_this_network(proc, frozenset({"kube-proxy"})):
+        return f"{name} (pid {process.name})"
+    listeners = _listeners(proc)
+    if all(port in listeners for port in PORTS):
+        owned = _sockets(proc)
+        if not any(listeners[port] in owned for port in PORTS):
+            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
+    return ""
+
+
+def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """The processes of some names that share our network namespace, or do not let us see."""
     try:
         ours = (proc / "self/ns/net").stat().st_ino
     except OSError:
-        return ""
+        return
     for process in _processes(proc):
         try:
-            if (process / "comm").read_text().strip() != "kube-proxy":
+            name = (process / "comm").read_text().strip()
+            if name not in names:
                 continue
+        except OSError:
+            continue
+        try:
             if (process / "ns/net").stat().st_ino != ours:
                 continue
         except PermissionError:
@@ -35,13 +53,7 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
             pass
         except OSError:
             continue
-        return f"kube-proxy (pid {process.name})"
-    listeners = _listeners(proc)
-    if all(port in listeners for port in PORTS):
-        owned = _sockets(proc)
-        if not any(listeners[port] in owned for port in PORTS):
-            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
-    return ""
+        yield process, name
 
 
 _BUILD = re.compile(
