@@ -64,7 +64,6 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     found = [
         *((codes.SHARED_CHAIN, text) for text in _wrong_in_shared_chains(plan, config)),
         *((codes.TWO_BACKENDS, text) for text in state.other_rules),
-        *((codes.OTHER_MODE, text) for text in state.leftovers),
         *_settings(state.settings, context, config),
     ]
     if _serves(plan):
@@ -79,6 +78,7 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     if state.handled_elsewhere:
         found.append((codes.ANOTHER_PROXY, state.handled_elsewhere))
     else:
+        found += [(codes.OTHER_MODE, text) for text in state.leftovers]
         found += _missing_jumps(plan)
         found += [] if _is_open(plan.desired) else _differences(plan, state.explanation)
         found += [(codes.RULES_BEHIND, state.behind)] * bool(state.behind)

@@ -14,10 +14,15 @@ from nptables.errors import KernelError
 from nptables.evidence import native
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
+from nptables.kernel import netlink
 from nptables.kernel.programs import Runner, find_program, run_program
 
 # At some 5 ms each.
+# The families of linux/netfilter.h, as nft calls them.
+NFT_FAMILIES = {"ip": 2, "ip6": 10, "inet": 1, "arp": 3, "bridge": 7, "netdev": 5}
+
 _MOST_CHAINS = 300
+_SUBSYSTEM, _GET_TABLE, _TABLE_NAME = 10, 1, 1
 _SECONDS = 60.0
 
 
@@ -59,6 +64,21 @@ def find_native_rules(
         listed = native.named(_entries(done.stdout), "rule")
         rules += [rule for rule in listed if native.is_native(rule)]
     return rules
+
+
+def table_names() -> list[tuple[str, str]]:
+    """Family and name of every nft table, as the kernel tells. Raises OSError.
+
+    `nft list tables` reads all that is in them first, which takes minutes beside 120,000 chains.
+    """
+    return [
+        (
+            family,
+            (attributes.get(_TABLE_NAME) or b"").rstrip(b"\0").decode(errors="surrogateescape"),
+        )
+        for family, number in NFT_FAMILIES.items()
+        for _, attributes in netlink.ask(_SUBSYSTEM, _GET_TABLE, netlink.DUMP, family=number)
+    ]
 
 
 def is_plain(name: str) -> bool:

@@ -5,7 +5,6 @@ No table is read: the rules of a kube-proxy in mode iptables are ours to write.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from nptables.errors import KernelError
@@ -13,6 +12,7 @@ from nptables.evidence.handlers import Handling, handling
 from nptables.evidence.node import Process
 from nptables.evidence.signs import Signs
 from nptables.kernel.node.kube_proxy import of_this_network
+from nptables.kernel.node.native import table_names
 from nptables.kernel.programs import Runner, find_program, run_program
 
 _PROGRAMS = frozenset({"cilium-agent", "antrea-agent", "kube-router", "ovnkube", "ovnkube-node"})
@@ -32,7 +32,7 @@ def find_handlers(proc: Path = Path("/proc"), run: Runner = run_program) -> Hand
         Signs(
             interfaces=frozenset(line.partition(":")[0].strip() for line in interfaces),
             sets=_sets(run),
-            tables=_tables(run),
+            tables=_tables(),
             processes=tuple(_processes(proc)),
             servers=bool(servers),
         )
@@ -63,14 +63,11 @@ def _sets(run: Runner) -> frozenset[str] | None:
     return None if said is None else frozenset(said.split())
 
 
-def _tables(run: Runner) -> frozenset[str] | None:
-    said = _said(["nft", "-j", "list", "tables"], run)
+def _tables() -> frozenset[str] | None:
     try:
-        listed = json.loads(said or "{}").get("nftables", [])
-    except (json.JSONDecodeError, AttributeError):
+        return frozenset(f"{family} {name}" for family, name in table_names())
+    except OSError:
         return None
-    tables = [entry["table"] for entry in listed if isinstance(entry, dict) and "table" in entry]
-    return None if said is None else frozenset(f"{t.get('family')} {t.get('name')}" for t in tables)
 
 
 def _said(argv: list[str], run: Runner) -> str | None:

@@ -19,16 +19,19 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel import netlink
-from nptables.kernel.node.native import find_native_rules, is_plain
+from nptables.kernel.node.native import (
+    NFT_FAMILIES,
+    find_native_rules,
+    is_plain,
+    table_names,
+)
 from nptables.kernel.programs import Runner, find_program
 from nptables.kernel.snapshot.tables import Tables
 from nptables.translation import ownership
 
 _SUBSYSTEM = 10
-_GET_TABLE, _GET_CHAIN = 1, 4
-_NAME, _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK = 1, 1, 3, 4
-# The families of linux/netfilter.h, as nft calls them.
-_FAMILIES = {"ip": 2, "ip6": 10, "inet": 1, "arp": 3, "bridge": 7, "netdev": 5}
+_GET_CHAIN = 4
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK = 1, 3, 4
 _OF_IPTABLES = {"ip": Family.IPV4, "ip6": Family.IPV6}
 _SECONDS = 60.0
 
@@ -46,7 +49,7 @@ def native_objects(
         gaps.append(Gap(NATIVE, "the program nft is not installed"))
         return None
     try:
-        names = _names()
+        names = table_names()
         own = [
             f"list chain {family} {table} {chain}"
             for family, table in names
@@ -73,15 +76,6 @@ def _is_iptables(family: str, table: str) -> bool:
     return family in _OF_IPTABLES and table in BUILT_IN_CHAINS
 
 
-def _names() -> list[tuple[str, str]]:
-    """Family and name of every nft table. Raises OSError."""
-    return [
-        (family, _text(attributes.get(_NAME)))
-        for family, number in _FAMILIES.items()
-        for _, attributes in netlink.ask(_SUBSYSTEM, _GET_TABLE, netlink.DUMP, family=number)
-    ]
-
-
 def _has_own_chains(tables: Tables, family: str, table: str) -> bool:
     """Whether a table of iptables has chains of nft's own: the save program says so."""
     read = [each for each in tables if _is_nft(each) and each.family is _OF_IPTABLES[family]]
@@ -102,7 +96,7 @@ def _is_nft(tables: TableText | Ruleset) -> bool:
 
 def _own_chains(family: str, table: str) -> list[str]:
     """The chains at a hook that are none of iptables'. Raises OSError."""
-    answer = netlink.ask(_SUBSYSTEM, _GET_CHAIN, netlink.DUMP, family=_FAMILIES[family])
+    answer = netlink.ask(_SUBSYSTEM, _GET_CHAIN, netlink.DUMP, family=NFT_FAMILIES[family])
     return [
         name
         for _, attributes in answer
