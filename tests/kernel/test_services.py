@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +33,7 @@ SERVER = "TCP  0A600001:01BB rr \n  -> 0AF40105:192B      Masq    1      0      
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "find_program", lambda name: f"/sbin/{name}")
+    monkeypatch.setattr(services, "table_names", list)
 
 
 @pytest.fixture
@@ -52,14 +52,9 @@ def process(proc: Path, pid: int, name: str, *words: str) -> None:
     (proc / str(pid) / "ns/net").symlink_to(proc / "namespace")
 
 
-def programs(sets: str = "", tables: Sequence[str] = ()) -> object:
-    listed = [
-        {"table": dict(zip(("family", "name"), each.split(), strict=True))} for each in tables
-    ]
-
-    def run(argv: Sequence[str], _text: str, _seconds: float) -> Completed:
-        said = sets if argv[0].endswith("ipset") else json.dumps({"nftables": listed})
-        return Completed(0, said, "")
+def programs(sets: str = "") -> object:
+    def run(_argv: Sequence[str], _text: str, _seconds: float) -> Completed:
+        return Completed(0, sets, "")
 
     return run
 
@@ -101,11 +96,17 @@ def test_virtual_servers_show_that_mode_ipvs_acts_and_their_absence_that_it_does
     ],
 )
 def test_each_program_is_known_by_what_it_names(
-    proc: Path, interface: str, sets: str, tables: list[str], expected: dict[str, str]
+    proc: Path,
+    interface: str,
+    sets: str,
+    tables: list[str],
+    expected: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (proc / "self/net/dev").write_text(DEV.format(interface))
+    monkeypatch.setattr(services, "table_names", lambda: [tuple(t.split()) for t in tables])
 
-    assert found(proc, programs(sets, tables)) == expected
+    assert found(proc, programs(sets)) == expected
 
 
 def test_kube_router_acts_where_there_are_virtual_servers(proc: Path) -> None:
