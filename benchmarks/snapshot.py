@@ -2,10 +2,11 @@
 
     python benchmarks/snapshot.py BACKEND SERVICES ENDPOINTS
 
-Prints seconds, of each the best of three: the save programs of both backends and families one
+Prints seconds, on the clock and of the processor, of each the best of three: the save programs of
+both backends and families one
 after the other, into a pipe that is read to its end; `nptables snapshot` to a file, and to a
-compressed one, start of Python included; deploy/snapshot.sh. And the most memory that the command
-and the largest save program had, in MB.
+compressed one, start of Python included; deploy/snapshot.sh. And the most memory that each
+process had, in MB: of the script that is the largest of the programs that it starts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -27,9 +29,30 @@ SAVES = [
     for kind in ("legacy", "nft")
 ]
 
+# A process that waited for others counts their memory as its own, so this one says it itself.
+COMMAND = """
+import resource, sys
+from nptables.cli import main
+code = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+sys.exit(code)
+"""
 
-def run(argv: Sequence[str | Path]) -> tuple[float, float]:
-    """Seconds and MB of a program whose output is read to its end."""
+
+@dataclass(frozen=True, order=True)
+class Cost:
+    """Seconds on the clock and of the processor, and MB."""
+
+    seconds: float
+    worked: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:8.2f} s {self.worked:8.2f} s of CPU {self.memory:8.0f} MB"
+
+
+def run(argv: Sequence[str | Path]) -> Cost:
+    """What a program costs, with those that it starts, its output read to its end."""
     start = time.perf_counter()
     with subprocess.Popen(
         list(map(str, argv)),
@@ -38,13 +61,16 @@ def run(argv: Sequence[str | Path]) -> tuple[float, float]:
         env=environment(),
     ) as one:
         assert one.stdout is not None
-        while one.stdout.read(1 << 20):
-            pass
+        last = b""
+        while read := one.stdout.read(1 << 20):
+            last = read
         _, status, usage = os.wait4(one.pid, 0)
         one.returncode = os.waitstatus_to_exitcode(status)
     if one.returncode:
         sys.exit(f"{argv[0]} ended with {one.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    took = time.perf_counter() - start
+    memory = float(last) if COMMAND in argv else usage.ru_maxrss / 1024
+    return Cost(took, usage.ru_utime + usage.ru_stime, memory)
 
 
 def environment() -> dict[str, str]:
@@ -55,10 +81,10 @@ def environment() -> dict[str, str]:
 def fill(services: int, endpoints: int, kind: str) -> None:
     """Fill the tables of this namespace."""
     # What a process has loaded counts as memory of those that it starts: this one ends first.
-    from workload import FAMILY, cluster_and_node, configuration
+    from workload import FAMILY, cluster_and_node, configuration  # noqa: PLC0415
 
-    from nptables import translate
-    from nptables.kernel import Applier, RestoreBackend
+    from nptables import translate  # noqa: PLC0415
+    from nptables.kernel import Applier, RestoreBackend  # noqa: PLC0415
 
     cluster, node = cluster_and_node(services, endpoints)
     rules = translate(cluster, node, configuration(), FAMILY)
@@ -69,25 +95,32 @@ def fill(services: int, endpoints: int, kind: str) -> None:
 def measure() -> None:
     """Print what looking at the tables of this namespace takes."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "nptables", "snapshot", "-o"]
+        command = [sys.executable, "-c", COMMAND, "snapshot", "-o"]
         programs = {
             "nptables snapshot -o FILE.json": [*command, Path(folder, "n.json")],
             "nptables snapshot -o FILE.json.gz": [*command, Path(folder, "n.json.gz")],
             "deploy/snapshot.sh": ["sh", ROOT / "deploy/snapshot.sh"],
         }
         # In turns, so that what else the machine does meets all of them.
-        saves: list[list[tuple[float, float]]] = []
-        took: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
+        saves: list[Cost] = []
+        took: dict[str, list[Cost]] = {name: [] for name in programs}
         for _ in range(3):
-            saves.append([run(argv) for argv in SAVES])
+            turn = [run(argv) for argv in SAVES]
+            saves.append(
+                Cost(
+                    sum(cost.seconds for cost in turn),
+                    sum(cost.worked for cost in turn),
+                    max(cost.memory for cost in turn),
+                )
+            )
             for name, argv in programs.items():
                 took[name].append(run(argv))
-        saved = min(sum(seconds for seconds, _ in turn) for turn in saves)
-        most = max(memory for turn in saves for _, memory in turn)
-        print(f"{'iptables-save, all four':36} {saved:8.2f} s {most:8.0f} MB", flush=True)
-        for name, turns in took.items():
-            seconds, memory = min(turns)
-            print(f"{name:36} {seconds:8.2f} s {memory:8.0f} MB  {seconds / saved:.2f} times")
+        saved = min(saves)
+        print(f"{'iptables-save, all four':34} {saved}", flush=True)
+        for name, costs in took.items():
+            best = min(costs)
+            times, work = best.seconds / saved.seconds, best.worked / saved.worked
+            print(f"{name:34} {best}  {times:.2f} and {work:.2f} times")
         for path in sorted(Path(folder).iterdir()):
             print(f"{path.name:36} {path.stat().st_size / 1e6:8.1f} MB")
 

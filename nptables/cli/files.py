@@ -46,8 +46,8 @@ def written(path: str) -> Iterator[Callable[[str], object]]:
             try:
                 with _text(raw, path) as text:
                     yield text.write
-                if beside != target:
-                    os.fsync(raw.fileno())
+                # Some file systems say only now that they were full.
+                raw.close()
             except OSError as error:
                 raise FileLost(f"{path}: {(error.strerror or str(error)).lower()}") from error
         if beside != target:

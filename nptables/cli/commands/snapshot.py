@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
 
@@ -12,7 +13,12 @@ from nptables.cli.output import say_all
 from nptables.errors import BackendUnavailable
 from nptables.evidence.snapshot import Snapshot, to_document
 from nptables.kernel.snapshot import look_around
-from nptables.sources import parse_config
+
+
+def _read_yaml(text: str) -> Any:
+    from nptables.sources import parse_config  # noqa: PLC0415 - slow, for a kube-proxy alone
+
+    return parse_config(text)
 
 
 @click.command("snapshot")
@@ -44,7 +50,7 @@ def command(*, output: str, wait: float) -> int:
     sudo nptables snapshot -o node1.json.gz
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     with written(output) as write:
-        found = look_around(wait=wait, read_yaml=parse_config)
+        found = look_around(wait=wait, read_yaml=_read_yaml)
         say_all(found.rest.gaps, kind="warning")
         # The few large texts in it make this as fast as one string, and half as large.
         for piece in json.JSONEncoder(indent=1).iterencode(to_document(found)):
