@@ -117,7 +117,7 @@ def test_a_dump_of_a_kubelet_without_any_proxy_says_that_it_does_not_show_one(as
                 "no rule of nat leads to Services",
                 (
                     "though it is a node of a cluster (chains KUBE-KUBELET-CANARY, "
-                    "KUBE-IPTABLES-HINT, KUBE-FIREWALL and 1 more)"
+                    "KUBE-IPTABLES-HINT, FLANNEL-POSTRTG)"
                 ),
             ],
         }
