@@ -240,6 +240,21 @@ def test_nothing_is_said_of_who_handles_services_by_half_a_dump() -> None:
     assert handlers(Evidence(Form.SAVED, (Ruleset.from_save(text),))).sightings == ()
 
 
+@pytest.mark.parametrize("case", ["ipvs-dump", "old-xlb-local", "cilium-beside-kube-proxy"])
+def test_lines_that_somebody_took_out_of_a_dump_tell_what_they_tell(case: str) -> None:
+    # As `iptables-save | grep KUBE-S` prints them: no hook, and not all that kube-proxy has.
+    lines = [x for x in (CASES / case / "dump.txt").read_text().splitlines() if " KUBE-S" in x]
+    names = sorted({line.split()[1] for line in lines if not line.startswith("-A PRE")})
+    cut = "\n".join(["*nat", *(f":{n} - [0:0]" for n in names if n.startswith("KUBE-"))])
+    rules = [line for line in lines if line.startswith("-A KUBE-")]
+    ruleset = Ruleset.from_save("\n".join([cut, *rules, "COMMIT", ""]))
+
+    found = handlers(Evidence(Form.SAVED, (ruleset,)))
+
+    expected = "kube-proxy-ipvs" if case == "ipvs-dump" else "kube-proxy-iptables"
+    assert who(found) == {expected: "likely"}
+
+
 def test_rules_of_a_host_without_kubernetes_are_followed_as_they_are() -> None:
     rules = Ruleset.from_save((FIXTURES / "dumps" / "docker.legacy.ipv4.save").read_text())
     node = Cluster().node("host", {"interfaces": {"eth0": ["192.168.0.2/24"]}})
