@@ -387,13 +387,14 @@ def _nobody(signs: Signs, found: list[Sighting]) -> Sighting | None:
     return Sighting(Handler.NOBODY, Certainty.LIKELY if looked else Certainty.POSSIBLE, tuple(told))
 
 
-# What a node of a cluster has, whoever handles Services: the kubelet's chains, those of CNI.
-_KUBELETS = ("KUBE-KUBELET-", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL", "KUBE-MARK-DROP")
-_OF_CNI = ("CNI-", "FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTER-")
+# What a node of a cluster has, whoever handles Services: the kubelet's chains, those of networks
+# of Pods. Podman has chains of CNI too, and KUBE-FIREWALL stays where a node leaves its cluster.
+_KUBELETS = ("KUBE-KUBELET-", "KUBE-IPTABLES-HINT")
+_OF_NETWORKS = ("FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTER-")
 
 
 def _of_kubernetes(signs: Signs) -> str:
-    found = [name for beginning in (*_KUBELETS, *_OF_CNI) for name in signs.chains(beginning)]
+    found = [name for beginning in (*_KUBELETS, *_OF_NETWORKS) for name in signs.chains(beginning)]
     names = list(dict.fromkeys(name.partition(" ")[2] for name in found))
     return _listed(names, "chain", "chains") if names else ""
 

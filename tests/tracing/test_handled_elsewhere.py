@@ -117,7 +117,7 @@ def test_a_dump_of_a_kubelet_without_any_proxy_says_that_it_does_not_show_one(as
                 "no rule of nat leads to Services",
                 (
                     "though it is a node of a cluster (chains KUBE-KUBELET-CANARY, "
-                    "KUBE-IPTABLES-HINT, KUBE-FIREWALL and 1 more)"
+                    "KUBE-IPTABLES-HINT, FLANNEL-POSTRTG)"
                 ),
             ],
         }
@@ -238,6 +238,21 @@ def test_nothing_is_said_of_who_handles_services_by_half_a_dump() -> None:
     text = (CASES / "nat-only" / "filter-only.txt").read_text()
 
     assert handlers(Evidence(Form.SAVED, (Ruleset.from_save(text),))).sightings == ()
+
+
+@pytest.mark.parametrize("case", ["ipvs-dump", "old-xlb-local", "cilium-beside-kube-proxy"])
+def test_lines_that_somebody_took_out_of_a_dump_tell_what_they_tell(case: str) -> None:
+    # As `iptables-save | grep KUBE-S` prints them: no hook, and not all that kube-proxy has.
+    lines = [x for x in (CASES / case / "dump.txt").read_text().splitlines() if " KUBE-S" in x]
+    names = sorted({line.split()[1] for line in lines if not line.startswith("-A PRE")})
+    cut = "\n".join(["*nat", *(f":{n} - [0:0]" for n in names if n.startswith("KUBE-"))])
+    rules = [line for line in lines if line.startswith("-A KUBE-")]
+    ruleset = Ruleset.from_save("\n".join([cut, *rules, "COMMIT", ""]))
+
+    found = handlers(Evidence(Form.SAVED, (ruleset,)))
+
+    expected = "kube-proxy-ipvs" if case == "ipvs-dump" else "kube-proxy-iptables"
+    assert who(found) == {expected: "likely"}
 
 
 def test_rules_of_a_host_without_kubernetes_are_followed_as_they_are() -> None:

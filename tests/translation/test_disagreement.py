@@ -160,6 +160,20 @@ def test_without_table_nat_nothing_is_compared() -> None:
     assert of_case("nat-only", "node-a", "filter-only.txt") is None
 
 
+def test_without_table_filter_nobody_knows_what_refuses_for_want_of_endpoints() -> None:
+    # The Service has no endpoints, and nat is where nothing of such a Service is.
+    cluster = load(str(CASES / "nat-only" / "noep.yaml")).cluster
+    nat = Ruleset.from_save((CASES / "nat-only" / "noep-nat.txt").read_text())
+    whole = Ruleset.from_save(nat.to_save() + "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")
+    node = cluster.node("node-a")
+
+    told = disagreement(cluster, node, DEFAULTS, [whole])
+
+    assert disagreement(cluster, node, DEFAULTS, [nat]) is None
+    assert told is not None
+    assert told.ports[0].missing
+
+
 def test_services_whose_endpoints_the_input_does_not_tell_are_left_out(tmp_path: Path) -> None:
     # The input has neither an EndpointSlice nor a workload: who stands behind it is not in it.
     manifest = tmp_path / "web.yaml"
