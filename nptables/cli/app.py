@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "Write a page about a cluster, to look at.",
     "check": "Find mistakes in manifests, and on this node.",
     "facts": "Print what only this node knows.",
+    "snapshot": "Put all that this node has into one file.",
     "run": "Keep this node in sync with its cluster.",
     "status": "Ask the agent that runs on this node.",
 }

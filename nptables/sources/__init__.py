@@ -1,9 +1,11 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
+from nptables.sources.evidence import evidence_in, read_evidence
 from nptables.sources.kubeproxy import (
     FoundConfig,
     find_config,
     find_kube_proxy_config,
+    parse_config,
     read_config,
     read_document,
     read_facts,
@@ -26,13 +28,16 @@ __all__ = [
     "Place",
     "Preview",
     "Sets",
+    "evidence_in",
     "find_config",
     "find_kube_proxy_config",
     "load",
     "load_objects",
     "load_sets",
+    "parse_config",
     "read_config",
     "read_document",
+    "read_evidence",
     "read_facts",
     "read_text",
     "where_changed",

@@ -32,6 +32,7 @@ from nptables.cli.options import (
     find_configuration,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
     with_shown_facts,
 )
@@ -45,6 +46,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.reading import nearest, quoted
 from nptables.sources import Loaded, read_text
 from nptables.translation import translate
+from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.flows import listed_flows
 
 
@@ -73,6 +75,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.command("check")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both")
 @evidence_options("Also look at")
 @click.option(
@@ -265,12 +268,15 @@ def _node_findings(
         whose = f"the {evidence.form.value}"
         say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
     for plan in plans:
+        rulesets = evidence.of(plan.family)
+        behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
         here = {name: table for name, table in plan.tables.items() if name not in absent}
         state = observed(
             inputs.node.name,
             attrs.evolve(plan, tables=here),
             evidence,
             explanation=why,
+            behind="" if behind is None else str(behind),
             here=node_has.live,
         )
         yield from check_node(state, inputs.config, inputs.translate(plan.family).context)

@@ -19,6 +19,7 @@ from nptables.cli.options import (
     family_options,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
     read_inputs,
     with_shown_facts,
@@ -26,6 +27,8 @@ from nptables.cli.options import (
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
 from nptables.errors import InvalidInput, printable
+from nptables.evidence.handlers import handlers
+from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
@@ -38,6 +41,7 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
 @click.command("diff")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both, with --snapshot those that it has")
 @evidence_options("Compare with")
 @click.option(
@@ -73,7 +77,9 @@ def command(
         return _upgrade(to_version, output, options)
     if not node_has:
         return _two_trees(output, options)
-    inputs, plans = _against(node_has, options)
+    inputs, plans, elsewhere = _against(node_has, options)
+    if elsewhere:
+        return _not_compared(elsewhere, output)
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
@@ -86,8 +92,21 @@ def command(
     return 1 if any(plans) else 0
 
 
-def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Plan]]:
-    """What the cluster says, and for each family how what a node has differs from it."""
+def _not_compared(elsewhere: str, output: str) -> int:
+    """Say who handles Services instead of rules, of which a difference would say nothing."""
+    if output == "json":
+        print_json({"plans": [], "handledElsewhere": elsewhere})
+    elif output == "github":
+        click.echo(workflow_command("warning", elsewhere, title="nptables"))
+    say(f"{elsewhere}; so nothing is compared", kind="warning")
+    return 1
+
+
+def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Plan], str]:
+    """What the cluster says, and for each family how what a node has differs from it.
+
+    And who handles Services there instead of rules, if somebody does.
+    """
     evidence = node_has.read_whole(options["family"])
     families = families_of(evidence, options["family"], node_has.path)
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
@@ -95,8 +114,9 @@ def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Pla
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
+        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
-    return inputs, plans
+    return inputs, plans, handlers(evidence).instead(inputs.node.name)
 
 
 def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
