@@ -14,7 +14,7 @@ from nptables import Family, ProxyConfig, reach, translate
 from nptables.checks import check_cluster
 from nptables.graphs import service_graph
 from nptables.reporting import graph_page, report_page
-from tests.support.fleets import fleet
+from tests.support.crowd import fleet
 from tests.support.requirements import browser
 
 DOCS = Path(__file__).parents[1] / "docs"

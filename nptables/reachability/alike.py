@@ -16,7 +16,7 @@ from functools import cached_property
 import attrs
 
 from nptables.family import Family
-from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains
 from nptables.model.kubeproxy import habits
 from nptables.tracing.services import NODE_PORT, Frontend, Services
@@ -94,7 +94,8 @@ class Alike:
     def _class_of(self, node: Node) -> Hashable:
         facts = node.facts
         known = self._cluster.nodes.get(node.name)
-        if known is not node or facts.interfaces is not None or facts.routes is not None:
+        plain = attrs.evolve(facts, nfacct=False, tcp_be_liberal=False, random_fully=True)
+        if known is not node or plain != NodeFacts():
             return node.name
         if node.name in self._entangled:
             return node.name

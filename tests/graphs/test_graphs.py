@@ -25,7 +25,7 @@ from nptables.graphs import (
     way_graph,
 )
 from nptables.graphs.layout import laid_out
-from tests.support.fleets import fleet, hostile
+from tests.support.crowd import fleet, hostile
 from tests.support.requirements import browser, mermaid, requires
 
 if TYPE_CHECKING:

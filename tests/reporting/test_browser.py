@@ -13,7 +13,7 @@ from nptables import Cluster, Family, ProxyConfig, load, reach, translate
 from nptables.checks import check_cluster
 from nptables.graphs import service_graph, way_graph
 from nptables.reporting import audit_of, graph_page, report_page
-from tests.support.fleets import HOSTILE, fleet, hostile
+from tests.support.crowd import HOSTILE, fleet, hostile
 from tests.support.requirements import browser, requires
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nptables.cli.fleet import Fleet, fleet_options, read_fleet
+from nptables.cli.cluster_wide import ClusterWide, cluster_wide_options, read_cluster_wide
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.errors import printable
@@ -32,7 +32,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 
 @click.command("reach")
 @manifest_options
-@fleet_options
+@cluster_wide_options
 @family_options("both, where Services have both")
 @click.option(
     "--service",
@@ -84,12 +84,12 @@ def command(
     nptables reach manifests/ --nodes 'edge-*' --expect relied-on.yaml -o markdown
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     expected = None if expect_path is None else read_document(expect_path, Expectation.listed)
-    fleet = read_fleet(**options)
+    whole = read_cluster_wide(**options)
     found = reach(
-        fleet.cluster,
-        config=fleet.configs,
+        whole.cluster,
+        config=whole.configs,
         services=[parse_service_key(text) for text in services] or None,
-        nodes=_chosen(fleet, patterns),
+        nodes=_chosen(whole, patterns),
         source=source,
         families=tuple(Family) if family is None else (family,),
     )
@@ -98,13 +98,13 @@ def command(
     return 1 if wrong else 0
 
 
-def _chosen(fleet: Fleet, patterns: Sequence[str]) -> list[str] | None:
+def _chosen(whole: ClusterWide, patterns: Sequence[str]) -> list[str] | None:
     if not patterns:
         return None
-    names = list(fleet.cluster.nodes)
+    names = list(whole.cluster.nodes)
     for pattern in patterns:
         if names and not any(fnmatchcase(name, pattern) for name in names):
-            fleet.cluster.node(pattern)
+            whole.cluster.node(pattern)
     if not names:
         return list(patterns)
     return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]

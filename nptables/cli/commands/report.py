@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nptables.checks import Finding, arranged, check_cluster
-from nptables.cli.fleet import Fleet, fleet_options, read_fleet
+from nptables.cli.cluster_wide import ClusterWide, cluster_wide_options, read_cluster_wide
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
@@ -19,7 +19,7 @@ from nptables.sources import read_document
 
 @click.command("report")
 @manifest_options
-@fleet_options
+@cluster_wide_options
 @click.option(
     "--audit",
     "audit_path",
@@ -44,9 +44,9 @@ def command(*, audit_path: str | None, output: str, **options: Any) -> int:
     nptables report --kubeconfig ~/.kube/config -o report.html
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     audit = None if audit_path is None else read_document(audit_path, _audit)
-    fleet = read_fleet(**options)
-    found = reach(fleet.cluster, config=fleet.configs)
-    page = report_page(fleet.cluster, fleet.configs, found, _findings(fleet), audit=audit)
+    whole = read_cluster_wide(**options)
+    found = reach(whole.cluster, config=whole.configs)
+    page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
     if output == "-":
         click.echo(page, nl=False)
         return 0
@@ -65,11 +65,11 @@ def _audit(document: Any) -> Audit:
     return audit_of(document)
 
 
-def _findings(fleet: Fleet) -> list[Finding]:
+def _findings(whole: ClusterWide) -> list[Finding]:
     """The findings of every group of nodes with one configuration, each once."""
-    loaded = fleet.loaded
+    loaded = whole.loaded
     found: dict[Finding, None] = {}
-    for config, nodes in fleet.by_config():
+    for config, nodes in whole.by_config():
         judged = check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
         found.update(dict.fromkeys(judged))
     return arranged(found)

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import click
 
+from nptables.cli.cluster_wide import cluster_wide_of
 from nptables.cli.evidence import Named, evidence_options, families_of, in_file
-from nptables.cli.fleet import fleet_of
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
     family_options,
@@ -136,9 +136,9 @@ def command(
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(options)
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
-        fleet = fleet_of(loaded, options["config_path"])
+        whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
-            fleet.cluster, source, destination, config=fleet.configs, family=family or Family.IPV4
+            whole.cluster, source, destination, config=whole.configs, family=family or Family.IPV4
         )
         _print_cells(cells, output, path=path)
         return 0 if all(cell.trace.arrives for cell in cells) else 1
@@ -222,7 +222,8 @@ def _on_each_node(
     """Whether the packet is followed on every node: nothing on the command line is about one."""
     path = options["config_path"]
     found = find_config(path) if path is not None else FoundConfig(loaded.proxy_config)
-    about_one = options["node_name"], options["facts_path"], connections, found.hostname_override
+    facts = read_facts(options["facts_path"])
+    about_one = options["node_name"], facts, connections, found.hostname_override
     return len(loaded.cluster.nodes) > 1 and not (node_has or others or any(about_one))
 
 

@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @attrs.frozen
-class Fleet:
+class ClusterWide:
     """A cluster that was read, and the configuration of each node by its name."""
 
     loaded: Loaded
@@ -37,7 +37,7 @@ class Fleet:
         return list(found.values()) or [(ProxyConfig(), [])]
 
 
-def fleet_options(command: Command) -> Command:
+def cluster_wide_options(command: Command) -> Command:
     """`--config` and `--kube-proxy-version`."""
     command = version_option(command)
     return click.option(
@@ -48,18 +48,18 @@ def fleet_options(command: Command) -> Command:
     )(command)
 
 
-def read_fleet(
+def read_cluster_wide(
     files: tuple[str, ...],
     more_files: tuple[str, ...],
     *,
     lenient: bool,
     config_path: str | None,
-) -> Fleet:
+) -> ClusterWide:
     """The cluster of a command line, and how each of its nodes reads the configuration."""
-    return fleet_of(read_manifests(files, more_files, lenient=lenient), config_path)
+    return cluster_wide_of(read_manifests(files, more_files, lenient=lenient), config_path)
 
 
-def fleet_of(loaded: Loaded, config_path: str | None) -> Fleet:
+def cluster_wide_of(loaded: Loaded, config_path: str | None) -> ClusterWide:
     """A cluster that was read, and how each of its nodes reads the configuration."""
     found = find_configuration(config_path, loaded.proxy_config)
     configs = {
@@ -67,4 +67,4 @@ def fleet_of(loaded: Loaded, config_path: str | None) -> Fleet:
         for config, nodes in by_version(found, list(loaded.cluster.nodes.values()))
         for node in nodes
     }
-    return Fleet(loaded, configs)
+    return ClusterWide(loaded, configs)
