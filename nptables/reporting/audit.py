@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -24,7 +24,7 @@ class AuditCause:
 
 @attrs.frozen
 class Audit:
-    """The nodes by verdict, and the causes, those of the most nodes first."""
+    """The nodes by verdict, and the causes in the order of the document: the worst first."""
 
     verdicts: Mapping[str, tuple[str, ...]]
     causes: tuple[AuditCause, ...]
@@ -33,8 +33,8 @@ class Audit:
 def audit_of(document: Mapping[str, Any]) -> Audit:
     """The audit in the document of `nptables audit -o json`.
 
-    Of a cause `effects` are shown where it has some: texts, or what `diff --effects -o json` has.
-    Raises InvalidInput for anything else than such a document.
+    Of a cause what packets notice is shown: its `effect`, its `example`, and `effects` as
+    `diff --effects -o json` has them. Raises InvalidInput for anything else than such a document.
     """
     nodes, causes = document.get("nodes"), document.get("causes")
     if not isinstance(nodes, Sequence) or not isinstance(causes, Sequence):
@@ -50,11 +50,10 @@ def audit_of(document: Mapping[str, Any]) -> Audit:
             str(cause.get("hint", "")),
             _texts(cause.get("nodes")),
             _texts(cause.get("services")),
-            tuple(_effect(each) for each in cause.get("effects") or ()),
+            tuple(_effects(cause)),
         )
         for cause in causes
     ]
-    found.sort(key=lambda cause: (-len(cause.nodes), cause.code))
     return Audit(
         {verdict: tuple(names) for verdict, names in sorted(verdicts.items())}, tuple(found)
     )
@@ -64,6 +63,14 @@ def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(str(each) for each in value)
     return ()
+
+
+def _effects(cause: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("effect", "example"):
+        if cause.get(key):
+            yield str(cause[key])
+    for each in cause.get("effects") or ():
+        yield _effect(each)
 
 
 def _effect(value: object) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nptables import Cluster, ProxyConfig, reach, trace, translate
-from nptables.reachability import fare_of
+from nptables import Cluster, Family, InvalidInput, ProxyConfig, reach, trace, translate
+from nptables.reachability import Fares, columns, fare_of
 from nptables.tracing import packet_between
 from tests.support import clusters
+from tests.support.crowd import fleet
 from tests.support.scenarios import NAMED, named_scenario
 
 if TYPE_CHECKING:
@@ -20,11 +23,13 @@ if TYPE_CHECKING:
     from nptables.tracing import Trace
 
 
-def traced(row: Row, node: Node, cluster: Cluster, config: ProxyConfig) -> Trace:
+def traced(
+    row: Row, node: Node, cluster: Cluster, config: ProxyConfig, source: str = "outside"
+) -> Trace:
     """What `trace` says with all the rules of the node."""
     host = f"[{row.address}]" if ":" in row.address else row.address
     to = f"{host or 'nodeport'}:{row.number}/{row.name.protocol}"
-    packet = packet_between("outside", to, node=node, cluster=cluster, family=row.family)
+    packet = packet_between(source, to, node=node, cluster=cluster, family=row.family)
     rules = translate(cluster, node, config, row.family)
     return trace(rules, packet, node, cluster, config=config)
 
@@ -34,14 +39,16 @@ def told(answer: Trace) -> dict[str, Any]:
     return answer.to_json()
 
 
-def compare(cluster: Cluster, config: ProxyConfig, nodes: list[Node]) -> int:
+def compare(
+    cluster: Cluster, config: ProxyConfig, nodes: list[Node], source: str = "outside"
+) -> int:
     """Compare every cell with the traces of all its nodes; returns how many there were."""
-    found = reach(cluster, config=config, nodes=nodes)
+    found = reach(cluster, config=config, nodes=nodes, source=source)
     count = 0
     for row in found.rows:
         assert sorted(n for cell in row.cells for n in cell.nodes) == sorted(n.name for n in nodes)
         for node in nodes:
-            answer = traced(row, node, cluster, config)
+            answer = traced(row, node, cluster, config, source)
             cell = row.on(node.name)
             assert fare_of(answer) == cell.fare, (row.to, node.name)
             if cell.trace.node == node.name:
@@ -131,9 +138,9 @@ CONFIGS = [
 
 
 @settings(max_examples=25, deadline=None)
-@given(cluster_of_six(), st.sampled_from(CONFIGS))
+@given(cluster_of_six(), st.sampled_from(CONFIGS), st.sampled_from(["outside", "outside", "node"]))
 def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
-    cluster: Cluster, settings_of_kube_proxy: dict[str, Any]
+    cluster: Cluster, settings_of_kube_proxy: dict[str, Any], source: str
 ) -> None:
     """Endpoints elsewhere, on the network of nodes, hinted, draining; addresses of nodes."""
     config = ProxyConfig.from_kube_proxy(
@@ -143,4 +150,95 @@ def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
             **settings_of_kube_proxy,
         }
     )
-    compare(cluster, config, list(cluster.nodes.values()))
+    compare(cluster, config, list(cluster.nodes.values()), source)
+
+
+def traces_for(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, nodes: list[Node] | None = None
+) -> list[str]:
+    """The nodes that were traced for a matrix."""
+    found: list[str] = []
+
+    def counted(rules: Any, packet: Any, node: Node, *more: Any, **options: Any) -> Trace:
+        found.append(node.name)
+        return trace(rules, packet, node, *more, **options)
+
+    monkeypatch.setattr("nptables.reachability.reaching.trace", counted)
+    reach(cluster, nodes=nodes)
+    return found
+
+
+def test_a_hundred_nodes_take_two_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for those with an endpoint (nodes 1, 4 and 7), one for all the others."""
+    assert sorted(traces_for(monkeypatch, fleet(1, 100))) == ["node1", "node2"]
+
+
+def test_a_node_that_differs_is_traced_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = fleet(1, 20)
+    facts = {"interfaces": {"eth0": ["192.168.0.9/24"]}}
+    nodes = [cluster.node(name, facts if name == "node9" else None) for name in cluster.nodes]
+
+    assert sorted(traces_for(monkeypatch, cluster, nodes)) == ["node1", "node2", "node9"]
+
+
+def test_an_address_of_a_node_that_is_an_external_ip_makes_it_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = fleet(1, 20)
+    service = cluster.services["ns0", "web0"]
+    cluster = attrs.evolve(
+        cluster, services={service.key: attrs.evolve(service, external_ips=("192.168.0.9",))}
+    )
+
+    assert {"node1", "node2", "node9"} == set(traces_for(monkeypatch, cluster))
+
+
+def test_nodes_fare_by_the_configuration_of_each() -> None:
+    """On node2 node ports answer on addresses only that it does not have."""
+    other = ProxyConfig.from_kube_proxy(
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "nodePortAddresses": ["10.0.0.0/8"],
+        }
+    )
+    found = reach(
+        fleet(2, 4), config={"node2": other}, services=[("ns1", "web1")], families=[Family.IPV4]
+    )
+    (row,) = found.rows
+
+    verdicts = {node: row.on(node).fare.fares for node in found.nodes}
+    answers = dict.fromkeys(["node1", "node2", "node3", "node4"], Fares.ANSWERS)
+    assert {**answers, "node2": Fares.LOST} == verdicts
+
+
+def test_columns_are_the_nodes_that_are_alike_in_every_row() -> None:
+    cluster = fleet(2, 6)
+    found = reach(cluster)
+
+    # Service 0 has endpoints on nodes 1 and 4, service 1 on nodes 2, 5 and 2 again.
+    assert [column.nodes for column in columns(found.nodes, found.rows)] == [
+        ("node1",),
+        ("node2",),
+        ("node3", "node6"),
+        ("node4",),
+        ("node5",),
+    ]
+
+
+def test_what_is_not_there_is_refused_by_name() -> None:
+    cluster = fleet(1, 2)
+
+    with pytest.raises(InvalidInput, match="there is no Service ns0/web1"):
+        reach(cluster, services=[("ns0", "web1")])
+    with pytest.raises(InvalidInput, match="there is no node to look at"):
+        reach(Cluster())
+
+
+def test_the_whole_matrix_is_plain_data() -> None:
+    document = json.loads(json.dumps(reach(fleet(2, 3)).to_json()))
+
+    assert document["from"] == "outside"
+    assert {"service", "port", "protocol", "family", "kind", "address", "number", "cells"} == set(
+        document["rows"][0]
+    )

@@ -31,6 +31,8 @@ AUDIT = {
             "services": ["default/nodeport-service"],
             "message": "rules are left over",
             "hint": "restart kube-proxy",
+            "effect": "Packets go where no endpoint is.",
+            "example": None,
         }
     ],
     "summary": {"nodes": 2},
@@ -135,7 +137,9 @@ def open_cell(page: Page, row: int, cell: int = 0) -> str:
 def test_the_tutorial_shows_the_way_of_each_cell_and_the_audit(seen: Seen, tutorial: Path) -> None:
     page = seen.show(tutorial)
 
-    assert "rules are left over" in page.locator("main").inner_text()
+    audit = page.locator("section[aria-labelledby=audit]").inner_text()
+    assert "rules are left over" in audit
+    assert "Packets go where no endpoint is." in audit
     text = open_cell(page, 0)
     assert "nodePort 30080/TCP on node1" in text
     assert "--to-destination 10.233.64.5:80" in text
