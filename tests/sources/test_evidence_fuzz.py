@@ -113,7 +113,7 @@ def test_a_window_of_a_listing_never_denies_the_whole(first: int, count: int) ->
     check("\n".join(LISTED.splitlines()[first : first + count]))
 
 
-@FEW
+@settings(FEW, max_examples=5)
 @given(st.integers(20, 220), st.booleans())
 def test_a_listing_that_is_cut_at_a_width_never_denies_the_whole(
     width: int,
