@@ -293,6 +293,25 @@ NO_HAIRPIN = Code(
     "send a packet back to the port that it came from.",
     "Set hairpinMode in the configuration of the CNI bridge plugin.",
 )  # fmt: skip
+AFFINITY_LIST_FULL = Code(
+    "NPT516", "affinity-list-full", WARNING,
+    "Each new client makes the kernel forget another, whose next connection may go to another "
+    "endpoint.",
+    "Load xt_recent with a larger ip_list_tot, or do not rely on ClientIP affinity.",
+)  # fmt: skip
+ANOTHER_PROXY = Code(
+    "NPT517", "another-proxy", WARNING,
+    "What the rules of kube-proxy's iptables mode do is not what happens to packets, so they are "
+    "not compared.",
+    "Ask the program that handles Services; clear rules that are left with "
+    "`kube-proxy --cleanup` or `nptables cleanup`.",
+)  # fmt: skip
+RULES_BEHIND = Code(
+    "NPT518", "rules-behind", ERROR,
+    "The node sends packets for these Services elsewhere than the cluster says, or nowhere.",
+    "Look at the cause that is named: whether kube-proxy runs there, what its log says, which "
+    "node name and which cluster it has.",
+)  # fmt: skip
 
 CODES: dict[str, Code] = {
     code.code: code for code in list(globals().values()) if isinstance(code, Code)

@@ -10,7 +10,7 @@ from nptables.checks import codes
 from nptables.checks.connections import check_connections, has_unknown_endpoints
 from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.checks.shared import wrong_in_shared_chains
-from nptables.evidence import Bridge
+from nptables.evidence import Bridge, RecentList
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
@@ -35,9 +35,11 @@ class NodeState:
     there. `beside` are the tables of the node's other backend, which a packet passes as well.
     `other_rules` are sentences about rules besides the tables that the plan is about,
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
-    `flows` are UDP connections that the kernel remembers. `explanation` says what the difference
-    comes from, where that is known. `unseen` are sentences about what could not be looked at:
-    nothing is found there, and nothing is said.
+    `flows` are UDP connections that the kernel remembers. `recent` are the lists of the `recent`
+    match, each of which holds at most `recent_limit` addresses. `explanation` says what the
+    difference comes from, where that is known, and `behind` where and why the rules send packets
+    elsewhere than the cluster says. `handled_elsewhere` says who handles Services instead of the
+    rules of iptables, if somebody does: then those are not compared.
     """
 
     node: str
@@ -49,8 +51,11 @@ class NodeState:
     kube_proxy: str = ""
     flows: tuple[Flow, ...] = ()
     explanation: str = ""
+    handled_elsewhere: str = ""
+    behind: str = ""
     bridges: tuple[Bridge, ...] = ()
-    unseen: tuple[str, ...] = ()
+    recent: tuple[RecentList, ...] = ()
+    recent_limit: int | None = None
 
 
 def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[Finding]:
@@ -58,9 +63,7 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     plan = state.plan
     found = [
         *((codes.SHARED_CHAIN, text) for text in _wrong_in_shared_chains(plan, config)),
-        *_missing_jumps(plan),
         *((codes.TWO_BACKENDS, text) for text in state.other_rules),
-        *((codes.OTHER_MODE, text) for text in state.leftovers),
         *_settings(state.settings, context, config),
     ]
     if _serves(plan):
@@ -70,9 +73,15 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
             *_beside(state.beside),
             *_forwarding(state.settings, context.family),
             *_bridges(state.bridges, plan.desired),
+            *_full_lists(state.recent, state.recent_limit, plan),
         ]
-    if not _is_open(plan.desired):
-        found += _differences(plan, state.explanation)
+    if state.handled_elsewhere:
+        found.append((codes.ANOTHER_PROXY, state.handled_elsewhere))
+    else:
+        found += [(codes.OTHER_MODE, text) for text in state.leftovers]
+        found += _missing_jumps(plan)
+        found += [] if _is_open(plan.desired) else _differences(plan, state.explanation)
+        found += [(codes.RULES_BEHIND, state.behind)] * bool(state.behind)
     if state.kube_proxy:
         found.append((codes.KUBE_PROXY_RUNS, state.kube_proxy))
     findings = [Finding(code, text, "Node", "", state.node) for code, text in found]
@@ -173,6 +182,17 @@ def _bridges(bridges: Sequence[Bridge], desired: Ruleset) -> Iterator[Found]:
         if pods and bridge.without_hairpin:
             ports = listed(bridge.without_hairpin, _MOST_LISTED)
             yield codes.NO_HAIRPIN, f"hairpin mode is off on {ports} of the bridge {bridge.name}"
+
+
+def _full_lists(lists: Sequence[RecentList], limit: int | None, plan: Plan) -> Iterator[Found]:
+    """Lists of our rules that can take no further client without forgetting another."""
+    nat = plan.before.tables.get("nat")
+    full = [found for found in lists if limit and found.size >= limit]
+    # Chains of endpoints have the names of their lists; both families' lists stand together.
+    ours = [found.name for found in full if nat is not None and found.name in nat.chains]
+    if ours:
+        holds = f"hold {limit} addresses and can hold no more"
+        yield codes.AFFINITY_LIST_FULL, f"the lists {listed(ours, _MOST_LISTED)} {holds}"
 
 
 def _settings(

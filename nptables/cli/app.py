@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "Follow a packet: where it ends up, and why.",
     "check": "Find mistakes in manifests, and on this node.",
     "facts": "Print what only this node knows.",
+    "snapshot": "Put all that this node has into one file.",
     "run": "Keep this node in sync with its cluster.",
     "status": "Ask the agent that runs on this node.",
 }

@@ -12,11 +12,14 @@ import click
 from nptables.cli.manifests import SETTINGS, read_manifests
 from nptables.cli.output import say
 from nptables.cli.versions import config_for, read_for, version_option
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import InvalidInput, Problem, printable
+from nptables.evidence import Evidence, Process
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.model.addresses import parse_ip
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation, translate
@@ -160,45 +163,6 @@ def manifest_options(command: Command) -> Command:
     )
 
 
-def live_options(what: str) -> Callable[[Command], Command]:
-    """`--live`, which does what is said with the tables of this node, and `--backend`."""
-
-    def decorate(command: Command) -> Command:
-        return _apply(
-            [
-                click.option("--live", is_flag=True, help=f"{what} of this node (needs root)."),
-                click.option(
-                    "--backend",
-                    type=click.Choice(["auto", "legacy", "nft"]),
-                    default="auto",
-                    show_default=True,
-                    help="With --live: which tables.",
-                ),
-            ],
-            command,
-        )
-
-    return decorate
-
-
-def snapshot_option(what: str, *, formerly: str = "--current") -> Callable[[Command], Command]:
-    """`--snapshot FILE`, what a node has, and the name that the option had before.
-
-    The command gets `snapshot`: a path, `-` or None. `what` says what is done with it.
-    """
-
-    def decorate(command: Command) -> Command:
-        return _apply(
-            [
-                click.option("--snapshot", "snapshot", metavar="FILE", help=what),
-                click.option(formerly, "snapshot", metavar="FILE", hidden=True),
-            ],
-            command,
-        )
-
-    return decorate
-
-
 def node_options(command: Command) -> Command:
     """`--node`, `--config`, `--facts`, `--kube-proxy-version`."""
     return _apply(
@@ -220,6 +184,32 @@ def node_options(command: Command) -> Command:
         ],
         command,
     )
+
+
+_ADDRESSES = "nptables.node-addresses"
+
+
+def _addresses(
+    context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = tuple(parse_ip(text) or "" for text in values)
+    for text, address in zip(values, found, strict=True):
+        if not address:
+            raise click.BadParameter(f'"{printable(text, 80)}" is not an IP address')
+    context.meta[_ADDRESSES] = found
+    return found
+
+
+def node_address_option(command: Command) -> Command:
+    """`--node-address`, which goes with the facts that `read_facts` reads."""
+    return click.option(
+        "--node-address",
+        multiple=True,
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_addresses,
+        help="An address of the node, where nothing else says it; may be repeated.",
+    )(command)
 
 
 def family_options(neither: str) -> Callable[[Command], Command]:
@@ -266,11 +256,12 @@ def read_inputs(
     facts_path: str | None,
     family: Family | None,
     live: bool = False,
+    evidence: Evidence | None = None,
 ) -> Inputs:
     """Everything that rules are made from.
 
-    The node is the one of `--node`, else of hostnameOverride, else the only one there is. With
-    `live` it is the one where this runs.
+    The node is the one of `--node`, else of hostnameOverride, else the one that `evidence` is of,
+    else the only one there is. With `live` it is the one where this runs.
     """
     loaded = read_manifests(files, more_files, lenient=lenient)
     return inputs_of(
@@ -280,6 +271,7 @@ def read_inputs(
         facts_path=facts_path,
         family=family,
         live=live,
+        evidence=evidence,
     )
 
 
@@ -292,26 +284,39 @@ def inputs_of(
     family: Family | None,
     live: bool = False,
     like: Node | None = None,
+    evidence: Evidence | None = None,
 ) -> Inputs:
     """Everything that rules are made from, for a cluster that was read.
 
-    `like` tells the version of kube-proxy where the node does not.
+    `like` tells the version of kube-proxy where the node does not. What `evidence` has of the node
+    counts where nobody has said otherwise.
     """
-    found = find_configuration(config_path, loaded.proxy_config)
+    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    found = find_configuration(config_path, loaded.proxy_config, kube_proxy)
     facts = read_facts(facts_path)
+    if evidence is not None and evidence.facts is not None:
+        facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    node = loaded.cluster.node(node_name or override or None, facts)
+    known = evidence.node if evidence is not None and evidence.node in loaded.cluster.nodes else ""
+    node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
-    config = config_for(found, [telling], live=live)
+    runs = "" if kube_proxy is None else kube_proxy.version
+    config = config_for(found, [telling], live=live, runs=runs)
     return Inputs(loaded, node, config, family or Family.IPV4, found)
 
 
 def find_configuration(
-    path: str | None, in_manifests: Mapping[str, Any] | None = None
+    path: str | None,
+    in_manifests: Mapping[str, Any] | None = None,
+    kube_proxy: Process | None = None,
 ) -> FoundConfig | None:
-    """The configuration in a file, else the one among the manifests, or None."""
+    """The configuration in a file, else that of a kube-proxy, else the one among the manifests."""
     if path is not None:
         return find_config(path)
+    runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
+    if runs_with is not None:
+        say("the configuration is that of the kube-proxy that runs there; --config names another")
+        return FoundConfig(runs_with)
     if in_manifests is None:
         return None
     say("the KubeProxyConfiguration among the manifests is used; --config names another")
@@ -319,8 +324,11 @@ def find_configuration(
 
 
 def read_facts(path: str | None) -> NodeFacts | None:
-    """The facts in a file, or None without one."""
-    return None if path is None else read_facts_file(path)
+    """The facts in a file with the addresses of `--node-address`, or None without either."""
+    facts = None if path is None else read_facts_file(path)
+    context = click.get_current_context(silent=True)
+    told = () if context is None else context.meta.get(_ADDRESSES, ())
+    return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts
 
 
 def parse_service_key(text: str) -> tuple[str, str]:
@@ -352,10 +360,16 @@ def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
     )
 
 
-def with_shown_facts(inputs: Inputs, current: Ruleset) -> Inputs:
-    """The inputs with the facts that a dump shows, which nobody has told otherwise."""
-    node = shown_facts(current).added_to(inputs.node)
+def with_shown_facts(inputs: Inputs, rulesets: Sequence[Ruleset], whose: str) -> Inputs:
+    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
+
+    `whose` says where the rules are from, such as `dump`.
+    """
+    node = inputs.node
+    for current in rulesets:
+        node = shown_facts(current).added_to(node)
     taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
     if taken:
-        say(f"taken from the dump, which shows it: {', '.join(taken)} (--facts says otherwise)")
+        said = ", ".join(taken)
+        say(f"taken from the {whose}, which shows it: {said} (--facts says otherwise)")
     return attrs.evolve(inputs, node=node)

@@ -48,17 +48,19 @@ def config_for(
     nodes: Sequence[Node],
     *,
     live: bool = False,
+    runs: str = "",
     version: str | None = None,
 ) -> ProxyConfig:
     """What a configuration, or none, says to the kube-proxy of nodes of one version.
 
-    The version is the one that is given or asked for on the command line. Else, if `live`, that of
-    a kube-proxy that runs here; else what the Nodes say of themselves; else the newest. What was
-    taken and why is said, and so are settings without effect.
+    The version is the one that is given or asked for on the command line. Else that of the
+    kube-proxy that `runs` on the node, or here, if `live`; else what the Nodes say of themselves;
+    else the newest. What was taken and why is said, and so are settings without effect.
     """
     meant = version or asked()
     if meant is None:
-        told = (told_here() if live else None) or told_by(nodes)
+        there = Told(runs, f"the kube-proxy that runs there is {runs}") if runs else None
+        told = there or (told_here() if live else None) or told_by(nodes)
         meant = told.text if told is not None else str(NEWEST)
         _say_taken(told)
     config = read_for(found, meant)

@@ -10,6 +10,7 @@ from nptables.evidence.node import (
     Gap,
     Process,
     RecentList,
+    Unread,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Gap",
     "Process",
     "RecentList",
+    "Unread",
 ]

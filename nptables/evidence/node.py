@@ -40,8 +40,8 @@ class Process:
     """A program that runs on the node and may handle Services, such as kube-proxy.
 
     `name` is the program's, `arguments` its command line behind it without anything secret.
-    `configuration` is the file that its `--config` names, as it was read. `mode` and `version` are
-    what it says of itself, or empty.
+    `configuration` is the file that its `--config` names, without anything secret. `mode` and
+    `version` are what it says of itself, or empty. Without a `pid` only its ports were seen.
     """
 
     name: str
@@ -50,6 +50,18 @@ class Process:
     configuration: Mapping[str, Any] | None = None
     mode: str = ""
     version: str = ""
+
+
+@attrs.frozen
+class Unread:
+    """Tables of a backend that are there and that could not be read, or were not asked for.
+
+    `chains` are those of them at a hook, such as `filter INPUT`, or just the tables.
+    """
+
+    backend: str
+    family: Family
+    chains: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -79,15 +91,19 @@ class Evidence:
     `rulesets` are the tables of each backend and family that was read: at most two of a family,
     and their `backend` is known where there are two. What is None or not there was not looked at,
     and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
-    what the form cannot say. `node` is the name that the node gives itself, `taken` when it was
-    looked at (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save`
-    prints, `native` the objects of `nft -j list ruleset`. `recent_limit` is how many addresses a
-    list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many
-    there are of all kinds. `processes` are programs that may handle Services.
+    what the form cannot say. `unread` are tables that a packet meets and that are not among the
+    rulesets. `node` is the name that the node gives itself, `taken` when it was looked at
+    (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save` prints.
+    `native` are objects of `nft -j list ruleset`: the tables that are not iptables' own, and what
+    stands in those without being iptables'. `recent_limit` is how many addresses a list can hold
+    (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many there are of all
+    kinds. `processes` are programs that may handle Services, `versions` those of the kernel and of
+    tools, as they say it.
     """
 
     form: Form
     rulesets: tuple[Ruleset, ...] = ()
+    unread: tuple[Unread, ...] = ()
     node: str = ""
     taken: str = ""
     facts: NodeFacts | None = None
@@ -100,6 +116,7 @@ class Evidence:
     flows: tuple[Flow, ...] | None = None
     connections: int | None = None
     processes: tuple[Process, ...] | None = None
+    versions: Mapping[str, str] | None = None
     gaps: tuple[Gap, ...] = ()
 
     @property

@@ -27,7 +27,8 @@ class NodeFacts:
     `ip -j route` gives it. `nfacct`: the two counters that kube-proxy uses exist.
     `tcp_be_liberal`: the sysctl `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables
     and the kernel know `MASQUERADE --random-fully`. `told` are the keys of those that somebody
-    has said; the others are what is usual.
+    has said; the others are what is usual. `addresses` are addresses of the node that somebody
+    told of, without saying that there are no others.
     """
 
     interfaces: Mapping[str, tuple[str, ...]] | None = None
@@ -36,6 +37,7 @@ class NodeFacts:
     tcp_be_liberal: bool = False
     random_fully: bool = True
     told: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, raw: object) -> NodeFacts:
@@ -64,8 +66,23 @@ class NodeFacts:
             raise InvalidInput(reader.problems)
         return facts
 
+    def over(self, other: NodeFacts | None) -> NodeFacts:
+        """These facts, and what `other` says of those that nobody has told here."""
+        if other is None:
+            return self
+        kept = {name: getattr(self, name) for key, name in _FIELDS.items() if key in self.told}
+        named = tuple(dict.fromkeys((*self.addresses, *other.addresses)))
+        return attrs.evolve(other, **kept, addresses=named, told=self.told | other.told)
 
-FACT_KEYS = ("interfaces", "routes", "nfacct", "tcpBeLiberal", "randomFully")
+
+_FIELDS = {
+    "interfaces": "interfaces",
+    "routes": "routes",
+    "nfacct": "nfacct",
+    "tcpBeLiberal": "tcp_be_liberal",
+    "randomFully": "random_fully",
+}
+FACT_KEYS = tuple(_FIELDS)
 
 
 def _interfaces(raw: Object, reader: Reader) -> dict[str, tuple[str, ...]]:
@@ -93,9 +110,10 @@ def _from_ip_json(listed: Sequence[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for link in listed:
         if isinstance(link, Mapping) and isinstance(link.get("ifname"), str):
+            addresses_of = link.get("addr_info")
             found[link["ifname"]] = [
                 f"{info['local']}/{info['prefixlen']}"
-                for info in link.get("addr_info") or ()
+                for info in (addresses_of if isinstance(addresses_of, list) else ())
                 if isinstance(info, Mapping) and "local" in info and "prefixlen" in info
             ]
     return found
@@ -156,7 +174,8 @@ class Node:
     def interface_addresses(self, family: Family) -> tuple[str, ...]:
         """Every address of a family on the node's interfaces, without prefix lengths.
 
-        Without interface facts: loopback and the addresses of the Node object.
+        Without interface facts: loopback and the addresses of the Node object. Those that somebody
+        told of are among them either way.
         """
         if self.facts.interfaces is None:
             listed = [_LOOPBACK[family], *(address for _, address in self.addresses)]
@@ -166,7 +185,14 @@ class Node:
                 for entries in self.facts.interfaces.values()
                 for entry in entries
             ]
+        listed += self.facts.addresses
         return tuple(dict.fromkeys(a for a in listed if Family.of(a) is family))
+
+    def knows_addresses(self, family: Family) -> bool:
+        """Whether its addresses of a family are known, by its interfaces or its Node object."""
+        return self.facts.interfaces is not None or any(
+            Family.of(address) is family for _, address in self.addresses
+        )
 
 
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to

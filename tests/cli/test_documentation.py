@@ -37,6 +37,8 @@ NOT_RUN = {
     "NPTABLES_WALKS=10000 ": "those are tests themselves",
     "kubectl -n kube-system patch ": "it changes a cluster",
     "kubectl label node ": "it changes a cluster",
+    "kubectl -n kube-system exec ": "it needs a cluster: tests/kernel has the script",
+    "kubectl debug node/": "it needs a cluster: tests/kernel has the script",
     "nptables run ": "it goes on until it is stopped: tests/agent does it with these options",
     "nptables status": "it needs a running agent: tests/agent has one",
 }

@@ -73,7 +73,6 @@ def test_objects_that_decide_nothing_are_counted_when_asked(
 DUAL = [
     ("render", "the rules of one family are printed at a time; render once for each"),
     ("trace", "a packet is of one family"),
-    ("diff", "a dump is of one family"),
 ]
 
 
@@ -84,7 +83,6 @@ def test_both_families_together_are_refused_where_only_one_can_be_shown(
     more = {
         "render": ["--node", "node1"],
         "trace": ["--node", "node1", "--from", "outside", "--to", "svc:default/web"],
-        "diff": ["--node", "node1", "--current", "/dev/null"],
     }
 
     assert main([command, manifest, *more[command], "-4", "-6"]) == 2

@@ -468,8 +468,9 @@ def test_nothing_to_confirm_is_said(node: Node) -> None:
 def test_without_the_rights_of_root_one_sentence_says_so(
     backend: str, node: Node, web: Path
 ) -> None:
-    # In a user namespace of its own a process has no rights over the network namespace.
-    command = [*LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", backend]
+    # In a user namespace of its own a process has no rights over the network namespace. It does not
+    # see which namespace another's kube-proxy is in either, so it is told not to mind one.
+    command = [*LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", backend, "--force"]
 
     done = node.netns.run(["unshare", "-U", *command], check=False)
 

@@ -71,4 +71,5 @@ def test_what_is_written_for_a_node_runs_in_its_order(
         ("applying.md", "nptables apply web.yaml --node node1 --confirm 60"): 0,
         ("applying.md", "nptables cleanup"): 0,
         ("checks.md", "nptables check web.yaml --node node2 --live"): 1,
+        ("snapshot.md", "sudo nptables snapshot -o node1.json.gz"): 0,
     }

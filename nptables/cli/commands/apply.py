@@ -32,6 +32,7 @@ from nptables.kernel.node.preparation import (
     write,
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
+from nptables.kernel.node.services import find_handlers
 from nptables.kernel.whole_node import NodeChange, Outcome, carry_out, look, take_back
 from nptables.translation.explanation.decision import UNREAD
 
@@ -66,7 +67,7 @@ from nptables.translation.explanation.decision import UNREAD
     help="End with exit code 4 where others change nft tables faster than they can be read, "
     "instead of writing all that is ours without having read it. So do --dry-run and --confirm.",
 )
-@click.option("--force", is_flag=True, help="Apply although a kube-proxy runs here.")
+@click.option("--force", is_flag=True, help="Apply although another proxy is here.")
 def command(
     *,
     backend: str,
@@ -90,6 +91,7 @@ def command(
     inputs = read_inputs(**options, live=True)
     if not dry_run:
         _refuse_beside_kube_proxy(force=force)
+    _refuse_beside_others(force=force or dry_run)
     settings: list[Setting] = []
     if not dry_run and not no_prepare:
         # The rules name the counters, and so depend on them; they do not depend on sysctls.
@@ -180,6 +182,18 @@ def _refuse_beside_kube_proxy(*, force: bool) -> None:
     message = f"{found} runs on this node, and the two would undo each other's rules"
     if not force:
         raise AnotherProxy(f"{message}: stop it first, or say --force", found=found)
+    say(message, kind="warning")
+
+
+def _refuse_beside_others(*, force: bool) -> None:
+    found = find_handlers()
+    message = found.instead("this node")
+    if not message:
+        return
+    if not force:
+        raise AnotherProxy(
+            f"{message}: take it away first, or say --force", found=found.others[0].who.words
+        )
     say(message, kind="warning")
 
 

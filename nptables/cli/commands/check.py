@@ -13,7 +13,6 @@ import nptables
 from nptables.checks import (
     CODES,
     Finding,
-    NodeState,
     Severity,
     arranged,
     check_cluster,
@@ -22,8 +21,9 @@ from nptables.checks import (
     chosen,
 )
 from nptables.checks.finding import fits
+from nptables.checks.observed import observed
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
-from nptables.cli.dumps import read_current
+from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
@@ -32,19 +32,21 @@ from nptables.cli.options import (
     find_configuration,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
-    snapshot_option,
     with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.cli.versions import by_version
 from nptables.errors import InvalidInput, Problem, printable
+from nptables.evidence import Evidence, Form
 from nptables.family import Family
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.reading import nearest, quoted
 from nptables.sources import Loaded, read_text
 from nptables.translation import translate
+from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.flows import listed_flows
 
 
@@ -73,9 +75,9 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.command("check")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both")
-@click.option("--live", is_flag=True, help="Also look at the tables and settings of this node.")
-@snapshot_option("Also look at what a node has: its iptables-save output, or '-'.")
+@evidence_options("Also look at")
 @click.option(
     "--conntrack",
     "connections_path",
@@ -109,8 +111,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
 def command(
     *,
-    live: bool,
-    snapshot: str | None,
+    node_has: Named,
     connections_path: str | None,
     output: str,
     select: list[str],
@@ -124,10 +125,7 @@ def command(
     Without --node every Node in the input is looked at. docs/checks.md has a paragraph for
     each code.
     """
-    if live and snapshot is not None:
-        raise click.UsageError("--live and --snapshot exclude each other")
-    evidence = _Evidence(live, snapshot, connections_path)
-    judged = list(_judged(evidence, options))
+    judged = list(_judged(_Besides(node_has, connections_path), options))
     found = chosen(
         [finding for one in judged for finding in one.findings],
         select=select,
@@ -172,25 +170,24 @@ class _Judged:
 
 
 @attrs.frozen
-class _Evidence:
-    """What of a node is looked at besides the manifests: files by their paths."""
+class _Besides:
+    """What is looked at besides the manifests: what a node has, and a file of connections."""
 
-    live: bool
-    snapshot: str | None
+    node_has: Named
     connections: str | None
 
     def __bool__(self) -> bool:
-        return self.live or self.snapshot is not None or self.connections is not None
+        return bool(self.node_has) or self.connections is not None
 
 
-def _judged(evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[_Judged]:
+def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
     """Every set of the input with its findings, as they were read.
 
     What is known of a node belongs to one cluster: then the input has to hold one set.
     """
     sets = read_sets(options["files"], options["more_files"], lenient=options["lenient"])
     say_all((str(one) for one in sets.left_out), kind="warning")
-    if evidence:
+    if besides:
         loaded = sets.only
         sets = attrs.evolve(sets, judged=(loaded,), problems=())
     wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
@@ -202,7 +199,7 @@ def _judged(evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[_Judged
             yield _Judged(name, loaded.has_services, problems=loaded.problems)
             continue
         say_what_was_read(loaded)
-        found = arranged(_findings(loaded, evidence, options))
+        found = arranged(_findings(loaded, besides, options))
         named = tuple(attrs.evolve(finding, set=name) for finding in found)
         yield _Judged(name, loaded.has_services, named)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
@@ -216,30 +213,28 @@ def _judged(evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[_Judged
 _Nodes = Sequence[tuple[ProxyConfig, Sequence[Node]]]
 
 
-def _findings(loaded: Loaded, evidence: _Evidence, options: Mapping[str, Any]) -> Iterator[Finding]:
-    cluster, inputs = loaded.cluster, None
-    if evidence.live or evidence.snapshot is not None or options["node_name"] is not None:
+def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> Iterator[Finding]:
+    cluster, inputs, evidence = loaded.cluster, None, None
+    node_has = besides.node_has
+    if node_has:
+        evidence = node_has.read_whole(options["family"])
+    if evidence is not None or options["node_name"] is not None:
         inputs = inputs_of(
             loaded,
             **{key: options[key] for key in ("node_name", "config_path", "facts_path", "family")},
-            live=evidence.live,
+            live=node_has.live,
+            evidence=evidence,
         )
-        if evidence.live:
-            from nptables.cli.node import with_live_facts  # noqa: PLC0415 (needs the kernel)
-
-            inputs = with_live_facts(inputs, options["facts_path"])
         looked_at: _Nodes = [(inputs.config, [inputs.node])]
     else:
         config = find_configuration(options["config_path"], loaded.proxy_config)
         looked_at = by_version(config, list(cluster.nodes.values()))
     for each, nodes in looked_at:
         yield from check_cluster(cluster, each, nodes=nodes, place=loaded.place)
-    if evidence.connections is not None:
-        yield from _connections(read_text(evidence.connections), cluster, looked_at)
-    if evidence.snapshot is not None and inputs is not None:
-        yield from _dump_findings(evidence.snapshot, inputs, options["family"])
-    if evidence.live and inputs is not None:
-        yield from _live_findings(inputs, options["family"])
+    if besides.connections is not None:
+        yield from _connections(read_text(besides.connections), cluster, looked_at)
+    if evidence is not None and inputs is not None:
+        yield from _node_findings(node_has, evidence, inputs, options["family"])
 
 
 def _connections(listing: str, cluster: Cluster, looked_at: _Nodes) -> Iterator[Finding]:
@@ -253,35 +248,38 @@ def _connections(listing: str, cluster: Cluster, looked_at: _Nodes) -> Iterator[
         yield from check_connections(listed_flows(listing, family), made)
 
 
-def _dump_findings(path: str, inputs: Inputs, asked: Family | None) -> Iterator[Finding]:
-    current = read_current(path, asked)
-    inputs = with_shown_facts(attrs.evolve(inputs, family=current.family), current)
-    desired = inputs.translate()
-    plan = diff(current, desired)
-    absent = [name for name in plan.tables if name not in current.tables]
-    why = "" if absent else str(explained([plan], inputs))
+def _node_findings(
+    node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
+) -> Iterator[Finding]:
+    """What is wrong on a node, family by family."""
+    families = families_of(evidence, asked, node_has.path)
+    tables = [node_has.serving(evidence, family, strict=False) for family in families]
+    inputs = with_shown_facts(inputs, tables, evidence.form.value)
+    plans = [diff(current, inputs.translate(current.family)) for current in tables]
+    # Whoever read the kernel left no table out; of a dump nobody knows.
+    absent = dict.fromkeys(
+        name
+        for plan in plans
+        for name in plan.tables
+        if name not in plan.before.tables and evidence.form is not Form.SNAPSHOT
+    )
+    why = "" if absent else str(explained(plans, inputs))
     if absent:
-        say(f"the dump has no table {', '.join(absent)}: nothing is said of it", kind="warning")
-        kept = {name: table for name, table in plan.tables.items() if name in current.tables}
-        plan = attrs.evolve(plan, tables=kept)
-    state = NodeState(inputs.node.name, plan, explanation=why)
-    yield from check_node(state, inputs.config, desired.context)
-
-
-def _live_findings(inputs: Inputs, asked_for: Family | None) -> Iterator[Finding]:
-    from nptables.cli.node import each_family  # noqa: PLC0415 (needs the kernel)
-    from nptables.kernel.node.observing import observe  # noqa: PLC0415
-    from nptables.kernel.whole_node import look  # noqa: PLC0415
-
-    changes = dict(each_family(asked_for, lambda family: look(inputs.translate(family))))
-    why = str(explained([change.plan for change in changes.values()], inputs))
-    for family, change in changes.items():
-        state = observe(
-            inputs.node.name, change.plan, change.backend.name, warnings=change.warnings
+        whose = f"the {evidence.form.value}"
+        say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
+    for plan in plans:
+        rulesets = evidence.of(plan.family)
+        behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
+        here = {name: table for name, table in plan.tables.items() if name not in absent}
+        state = observed(
+            inputs.node.name,
+            attrs.evolve(plan, tables=here),
+            evidence,
+            explanation=why,
+            behind="" if behind is None else str(behind),
+            here=node_has.live,
         )
-        say_all(state.unseen, kind="warning")
-        state = attrs.evolve(state, explanation=why)
-        yield from check_node(state, inputs.config, inputs.translate(family).context)
+        yield from check_node(state, inputs.config, inputs.translate(plan.family).context)
 
 
 # Of more findings with one code than this only the first are printed.

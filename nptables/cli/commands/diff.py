@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,25 +10,25 @@ import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
-from nptables.cli.dumps import read_current
+from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
-from nptables.cli.node import each_family, print_plan, with_live_facts
+from nptables.cli.node import print_plan
 from nptables.cli.options import (
     Inputs,
     explained,
     family_options,
     inputs_of,
-    live_options,
     manifest_options,
+    node_address_option,
     node_options,
     read_inputs,
-    refuse_both_families,
-    snapshot_option,
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
 from nptables.errors import InvalidInput, printable
+from nptables.evidence.handlers import handlers
+from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
@@ -41,9 +41,9 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
 @click.command("diff")
 @manifest_options
 @node_options
-@family_options("both, with --snapshot that of the dump")
-@snapshot_option("What a node has: its iptables-save output, or '-'.")
-@live_options("Compare with the tables")
+@node_address_option
+@family_options("both, with --snapshot those that it has")
+@evidence_options("Compare with")
 @click.option(
     "--to-version",
     metavar="VERSION",
@@ -60,37 +60,26 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
 )
 def command(
     *,
-    snapshot: str | None,
-    live: bool,
-    backend: str,
+    node_has: Named,
     to_version: str | None,
     output: str,
     **options: Any,
 ) -> int:
     """Compare what a node has with what the cluster says; exit 1 if they differ.
 
-    With --snapshot a dump of any node, with --live this node. Without either, two FILEs (or
+    With --snapshot what any node has, with --live this node. Without either, two FILEs (or
     directories): what would change on a node when the first becomes the second. With --to-version
     and one cluster: what an upgrade of kube-proxy would change.
     """
-    if live and snapshot is not None:
-        raise click.UsageError("--live and --snapshot exclude each other")
     if to_version is not None:
-        if live or snapshot is not None:
+        if node_has:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")
         return _upgrade(to_version, output, options)
-    if live:
-        inputs = with_live_facts(read_inputs(**options, live=True), options["facts_path"])
-        plans = list(_live(backend, inputs, options["family"]))
-    elif snapshot is not None:
-        refuse_both_families("a dump is of one family")
-        current = read_current(snapshot, options["family"])
-        inputs = read_inputs(**{**options, "family": current.family})
-        inputs = with_shown_facts(inputs, current)
-        plans = [diff(current, inputs.translate())]
-        _warn(plans[0], inputs)
-    else:
+    if not node_has:
         return _two_trees(output, options)
+    inputs, plans, elsewhere = _against(node_has, options)
+    if elsewhere:
+        return _not_compared(elsewhere, output)
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
@@ -101,6 +90,33 @@ def command(
     else:
         _print(plans, output)
     return 1 if any(plans) else 0
+
+
+def _not_compared(elsewhere: str, output: str) -> int:
+    """Say who handles Services instead of rules, of which a difference would say nothing."""
+    if output == "json":
+        print_json({"plans": [], "handledElsewhere": elsewhere})
+    elif output == "github":
+        click.echo(workflow_command("warning", elsewhere, title="nptables"))
+    say(f"{elsewhere}; so nothing is compared", kind="warning")
+    return 1
+
+
+def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Plan], str]:
+    """What the cluster says, and for each family how what a node has differs from it.
+
+    And who handles Services there instead of rules, if somebody does.
+    """
+    evidence = node_has.read_whole(options["family"])
+    families = families_of(evidence, options["family"], node_has.path)
+    inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
+    current = [node_has.serving(evidence, family) for family in families]
+    inputs = with_shown_facts(inputs, current, evidence.form.value)
+    plans = [diff(each, inputs.translate(each.family)) for each in current]
+    for plan in plans:
+        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
+        _warn(plan, inputs)
+    return inputs, plans, handlers(evidence).instead(inputs.node.name)
 
 
 def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
@@ -156,17 +172,6 @@ def _habit_json(change: HabitChange) -> dict[str, Any]:
         "means": habit.means,
         "plan": change.plan.to_json(),
     }
-
-
-def _live(backend: str, inputs: Inputs, family: Family | None) -> Iterator[Plan]:
-    from nptables.kernel.whole_node import look  # noqa: PLC0415 (a dump needs no kernel)
-
-    for _, change in each_family(
-        family, lambda each: look(inputs.translate(each), backend=backend)
-    ):
-        say_all(change.warnings, kind="warning")
-        _warn(change.plan, inputs)
-        yield change.plan
 
 
 def _warn(plan: Plan, inputs: Inputs) -> None:

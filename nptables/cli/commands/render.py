@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 
-from nptables.cli.dumps import read_current
+from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
     family_options,
     manifest_options,
     mention_other_family,
+    node_address_option,
     node_options,
     parse_service_key,
     read_inputs,
     refuse_both_families,
-    snapshot_option,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
 from nptables.errors import InvalidInput, Problem
@@ -32,6 +32,7 @@ from nptables.translation.explanation.decision import UNTOLD
 @click.command("render")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("IPv4, with --snapshot that of the dump")
 @click.option(
     "-o",
@@ -46,11 +47,9 @@ from nptables.translation.explanation.decision import UNTOLD
     "--service", metavar="NS/NAME", help="Only this Service's rules, and what leads to them."
 )
 @click.option("--explain", is_flag=True, help="Put the reasons above each Service's rules.")
-@snapshot_option(
-    "With -o restore: what the node has, its iptables-save output; missing jumps are inserted."
-)
+@evidence_options("With -o restore: insert the jumps that are missing in")
 def command(
-    *, output: str, service: str | None, explain: bool, snapshot: str | None, **options: Any
+    *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
 ) -> int:
     """Print the iptables rules that kube-proxy would program on a node.
 
@@ -59,8 +58,8 @@ def command(
     svc,endpointslices,nodes -A -o json` gives.
     """
     refuse_both_families("the rules of one family are printed at a time; render once for each")
-    if snapshot is not None and output != "restore":
-        raise click.UsageError("--snapshot goes with -o restore")
+    if node_has and output != "restore":
+        raise click.UsageError("--snapshot and --live go with -o restore")
     if explain and output != "save":
         raise click.UsageError("--explain goes with -o save; json has the reasons anyway")
     if service is not None and output == "restore":
@@ -68,10 +67,13 @@ def command(
             "--service does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
-    current = None if snapshot is None else read_current(snapshot, options["family"])
-    if current is not None:
-        options["family"] = current.family
-    inputs = read_inputs(**options)
+    current, evidence = None, None
+    if node_has:
+        evidence = node_has.read()
+        family, *_ = families_of(evidence, options["family"], node_has.path)
+        options["family"] = family
+        current = node_has.serving(evidence, family)
+    inputs = read_inputs(**options, evidence=evidence)
     key = _service_key(service, inputs)
     translation = inputs.translate()
     ruleset = translation if key is None else narrowed_to(translation, key)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import click
 
-from nptables.cli.dumps import read_dump
+from nptables.cli.evidence import Named, evidence_options, families_of, in_file
 from nptables.cli.manifests import names_a_cluster
 from nptables.cli.options import (
     family_options,
     find_configuration,
-    live_options,
     manifest_options,
+    node_address_option,
     node_options,
     read_facts,
     read_inputs,
     refuse_both_families,
-    snapshot_option,
 )
 from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.cli.versions import asked, config_for
-from nptables.errors import BackendUnavailable, InvalidInput, printable
+from nptables.errors import printable
+from nptables.evidence import Evidence, Form
+from nptables.evidence.beside import unfollowed
+from nptables.evidence.kubeproxy import kube_proxy_of
+from nptables.evidence.serving import acting
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
@@ -52,6 +55,7 @@ from nptables.tracing.telling.words import (
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
+from nptables.translation.signs import with_shown_addresses
 
 Rulesets = tuple[Ruleset, ...]
 
@@ -59,33 +63,32 @@ Rulesets = tuple[Ruleset, ...]
 @click.command("trace")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
-@snapshot_option(
-    "Follow it in what a node has: its iptables-save output, or '-'.", formerly="--save"
-)
+@evidence_options("Follow it in", formerly="--save")
 @click.option(
     "--other",
     "others",
     multiple=True,
     metavar="NODE=DUMP",
-    help="Another node's iptables-save output, where the packet may pass it; may be repeated.",
+    help="What another node has, as --snapshot takes it, where the packet may pass it; may be "
+    "repeated.",
 )
-@live_options("Follow it in the tables")
 @click.option(
     "--sets",
     "sets_path",
     metavar="FILE",
     help="With --snapshot or --live: what `ipset save` prints on the node, for rules that match "
-    "sets.",
+    "sets, where the snapshot does not have it.",
 )
 @click.option(
     "--conntrack",
     "connections_path",
     metavar="FILE",
     help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
-    "are mentioned. --live looks by itself.",
+    "are mentioned. --live looks by itself, and a snapshot has them.",
 )
 @click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
 @click.option(
@@ -95,9 +98,7 @@ def command(
     *,
     source: str,
     destination: str,
-    snapshot: str | None,
-    live: bool,
-    backend: str,
+    node_has: Named,
     sets_path: str | None,
     others: tuple[str, ...],
     connections_path: str | None,
@@ -117,45 +118,50 @@ def command(
     nptables trace --snapshot n2.txt --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
-    if live and snapshot is not None:
-        raise click.UsageError("--live and --snapshot exclude each other")
-    if not (live or snapshot is not None or _has_cluster(options)):
+    if not (node_has or _has_cluster(options)):
         raise click.UsageError(
             "no rules: name a FILE or a cluster with --kubeconfig, or give --snapshot FILE or "
             "--live"
         )
-    if sets_path is not None and not live and snapshot is None:
+    if sets_path is not None and not node_has:
         raise click.UsageError(
             "--sets goes with --snapshot or --live: rules for Services have no sets"
         )
-    sets = {} if sets_path is None else _read_sets(sets_path)
-    options["family"] = options["family"] or family_between(source, destination)
-    dumped = None if snapshot is None else read_dump(snapshot, options["family"])
-    if dumped is not None:
-        options["family"] = dumped[0].family
-    setting = _read(live=live, **options)
-    found = _rules(setting, dumped, backend, live=live)
-    say_all(found.unseen, kind="warning")
-    dumps = {} if dumped is None else {setting.node.name: (setting.node, dumped)}
-    dumps |= _others(others, setting)
+    family = options["family"] or family_between(source, destination)
+    evidence = node_has.read(family) if node_has else None
+    if evidence is not None:
+        family, *_ = families_of(evidence, family, node_has.path)
+    setting = _read(node_has, evidence, **{**options, "family": family or Family.IPV4})
+    sets = _sets(sets_path, evidence)
+    followed = _followed(setting, node_has, evidence)
+    if evidence is not None:
+        rulesets = evidence.of(setting.family)
+        setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
+    say_all(followed.unseen, kind="warning")
+    here = {setting.node.name: followed} if evidence is not None else {}
+    there = _others(others, setting)
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
     answer = trace(
-        found.rules,
+        followed.rules,
         packet,
         setting.node,
         setting.cluster,
         config=setting.config,
-        others=dumps,
+        others={name: (node, found.rules) for name, (node, found) in there.items()},
         sets=sets,
-        unread=found.unread,
-        unknown_tables={name: missing_tables(rules) for name, (_, rules) in dumps.items()},
+        unread=followed.unread,
+        evidence=evidence,
+        unknown_tables={
+            **{name: found.unknown_tables for name, found in here.items()},
+            **{name: found.unknown_tables for name, (_, found) in there.items()},
+        },
     )
-    flows = _flows(connections_path, setting.family, live=live and packet.protocol == "udp")
-    answer = with_connections(answer, flows, found.rules, setting.node)
+    flows = _flows(connections_path, setting.family, evidence) if packet.protocol == "udp" else []
+    answer = with_connections(answer, flows, followed.rules, setting.node)
     if output == "json":
-        print_json({**answer.to_json(), "unseen": list(found.unseen)})
+        print_json({**answer.to_json(), "unseen": list(followed.unseen)})
     else:
         _print(answer, path=path)
     return 0 if answer.arrives else 1
@@ -171,11 +177,12 @@ class _Setting:
     family: Family
 
 
-def _read_sets(path: str) -> Sets:
-    try:
-        sets = read_sets(read_text(path))
-    except InvalidInput as error:
-        raise InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems]) from None
+def _sets(path: str | None, evidence: Evidence | None) -> Sets:
+    """The sets of the node: those in a file, else those that it was seen to have."""
+    text = read_text(path) if path is not None else None if evidence is None else evidence.ipset
+    if text is None:
+        return {}
+    sets = in_file(path, lambda: read_sets(text))
     for name, found in sets.items():
         if isinstance(found, IpSet) and found.open_entries:
             say(
@@ -189,29 +196,26 @@ def _has_cluster(options: dict[str, Any]) -> bool:
     return names_a_cluster(options["files"], options["more_files"])
 
 
-def _read(*, live: bool, **options: Any) -> _Setting:
-    family = options["family"] or Family.IPV4
+def _read(node_has: Named, evidence: Evidence | None, **options: Any) -> _Setting:
+    family = options["family"]
     if _has_cluster(options):
-        inputs = read_inputs(**{**options, "family": family}, live=live)
-        cluster: Cluster | None = inputs.cluster
-        node, config = inputs.node, inputs.config
-    else:
-        cluster = None
-        found = find_configuration(options["config_path"])
-        override = "" if found is None else found.hostname_override
-        name = options["node_name"] or override or "this-node"
-        node = Cluster().node(name, read_facts(options["facts_path"]))
-        # Without a cluster no rules are made, so nobody has to hear which version they would be of.
-        config = config_for(found, [], version=asked() or str(NEWEST))
-    if live and options["facts_path"] is None:
-        from nptables.kernel.node.facts import gather  # noqa: PLC0415 (a dump needs no kernel)
-
-        node = attrs.evolve(node, facts=NodeFacts.from_mapping(gather()))
-    return _Setting(cluster, node, config, family)
+        inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
+        return _Setting(inputs.cluster, inputs.node, inputs.config, family)
+    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    found = find_configuration(options["config_path"], kube_proxy=kube_proxy)
+    override = "" if found is None else found.hostname_override
+    known = "" if evidence is None else evidence.node
+    facts = read_facts(options["facts_path"])
+    if evidence is not None and evidence.facts is not None:
+        facts = (facts or NodeFacts()).over(evidence.facts)
+    node = Cluster().node(options["node_name"] or override or known or "this-node", facts)
+    # Without a cluster no rules are made, so nobody has to hear which version they would be of.
+    config = config_for(found, [], version=asked() or str(NEWEST))
+    return _Setting(None, node, config, family)
 
 
-def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, Rulesets]]:
-    """The dumps of other nodes, by their names."""
+def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, _Followed]]:
+    """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
             "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
@@ -225,51 +229,51 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        found[name] = (nodes[name], read_dump(path, setting.family))
+        named = Named(path)
+        evidence = named.read(setting.family)
+        families_of(evidence, setting.family, path)
+        node = nodes[name]
+        if evidence.facts is not None:
+            node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
+        found[name] = node, _followed_in(evidence, setting.family, named)
     return found
 
 
 @attrs.frozen
-class _Evidence:
-    """The rules to follow, a backend whose tables were not read, and what else a packet meets."""
+class _Followed:
+    """The rules to follow, a backend whose tables were not read, and what else a packet meets.
+
+    Of `unknown_tables` nobody knows what is in them.
+    """
 
     rules: Rules
     unread: str = ""
     unseen: tuple[str, ...] = ()
+    unknown_tables: frozenset[str] = frozenset()
 
 
-def _rules(setting: _Setting, dumped: Rulesets | None, backend: str, *, live: bool) -> _Evidence:
-    if dumped is not None:
-        return _Evidence(dumped, unseen=tuple(_left_out(dumped)))
-    if not live:
-        cluster = setting.cluster or Cluster()
-        return _Evidence(translate(cluster, setting.node, setting.config, setting.family))
-    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
-
-    met = rules_met(setting.family, backend)
-    return _Evidence(met.rulesets, met.unread, met.unseen)
+def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> _Followed:
+    if evidence is not None:
+        return _followed_in(evidence, setting.family, node_has)
+    cluster = setting.cluster or Cluster()
+    return _Followed(translate(cluster, setting.node, setting.config, setting.family))
 
 
-def _left_out(rulesets: Rulesets) -> Iterator[str]:
-    """What a packet meets that a dump says it leaves out."""
-    for ruleset in rulesets:
-        for table in ruleset.remarks.native_chains:
-            yield f"table {table} has chains of nft's own, which are not followed"
+def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
+    rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
+    unread = [tables for tables in evidence.unread if tables.family is family]
+    # Whoever read the kernel left no table out; of a dump nobody knows.
+    open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
+    unread_backend = unread[0].backend if unread else ""
+    return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
 
 
-def _flows(path: str | None, family: Family, *, live: bool) -> list[Flow]:
+def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:
     """The UDP connections of the node, as far as they are known."""
     if path is not None:
         return listed_flows(read_text(path), family)
-    if not live:
-        return []
-    from nptables.kernel.node.conntrack import udp_flows  # noqa: PLC0415 (a dump needs no kernel)
-
-    try:
-        return udp_flows(family)
-    except BackendUnavailable as error:
-        say(str(error), kind="warning")
-        return []
+    known = () if evidence is None else evidence.flows or ()
+    return [flow for flow in known if Family.of(flow.destination[0]) is family]
 
 
 def _print(answer: Trace, *, path: bool) -> None:

@@ -13,6 +13,7 @@ from nptables.errors import (
     KernelError,
     ReadingStarved,
 )
+from nptables.evidence.serving import both_in_use, decide
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
@@ -22,9 +23,6 @@ from nptables.kernel.tables.xtables import KINDS, Kind, classify, command, legac
 from nptables.translation.owned import ever_owned, holds_service_chains
 
 BACKENDS = ("auto", "legacy", "nft", "iptc")
-
-# Chains in which the kubelet says which backend it uses.
-_KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
 
 # How long the program may take that lists one chain, beside its wait for the lock.
 _SECONDS = 60.0
@@ -156,30 +154,11 @@ def read_both(
 def _decide(held: dict[Kind, Ruleset], family: Family, run: Runner) -> tuple[Kind, str]:
     with_services = [kind for kind, rules in held.items() if holds_service_chains(rules)]
     if len(with_services) > 1:
-        raise AmbiguousBackend(
-            f"both the legacy and the nft tables hold {family.value} rules for Services, and the "
-            "kernel runs packets through both: name the right one with --backend, and clear the "
-            "other with `nptables cleanup --backend legacy` or `nft`"
-        )
-    for kind, rules in held.items():
-        mangle = rules.tables.get("mangle")
-        chain = next((c for c in _KUBELET_CHAINS if mangle and c in mangle.chains), None)
-        if chain is not None:
-            return kind, f"the kubelet's {chain} is there"
-    if with_services:
-        return with_services[0], "the rules for Services are there"
-    counts = {kind: _size(rules) for kind, rules in held.items()}
-    most = max(counts.values())
-    fullest = [kind for kind, count in counts.items() if count == most]
-    if len(fullest) == 1:
-        why = "it has more rules" if len(held) > 1 else "it is the only one here"
-        return fullest[0], why
-    return _system_default(family, run, fullest), "it is the system's default"
-
-
-def _size(ruleset: Ruleset) -> int:
-    """How many rules there are; a chain that was not read counts as one."""
-    return ruleset.rule_count() + sum(len(table.unread) for table in ruleset.tables.values())
+        raise AmbiguousBackend(both_in_use(family))
+    if (decided := decide(list(held.values()))) is not None:
+        rules, reason = decided
+        return next(kind for kind, found in held.items() if found is rules), reason
+    return _system_default(family, run, list(held)), "it is the system's default"
 
 
 def _system_default(family: Family, run: Runner, among: list[Kind]) -> Kind:

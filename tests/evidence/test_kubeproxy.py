@@ -1,0 +1,68 @@
+"""With which configuration a kube-proxy runs, by its command line and its file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nptables import ProxyConfig
+from nptables.evidence import Evidence, Form, Process
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+
+HEAD = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        ((), {}),
+        (("--cluster-cidr=10.244.0.0/16",), {"clusterCIDR": "10.244.0.0/16"}),
+        (("--cluster-cidr", "10.244.0.0/16"), {"clusterCIDR": "10.244.0.0/16"}),
+        (("--masquerade-all", "--v=2"), {"iptables": {"masqueradeAll": True}}),
+        (
+            ("--masquerade-all=false", "--iptables-masquerade-bit=10"),
+            {"iptables": {"masqueradeAll": False, "masqueradeBit": 10}},
+        ),
+        (
+            ("--nodeport-addresses=10.0.0.0/8,192.168.0.0/16",),
+            {"nodePortAddresses": ["10.0.0.0/8", "192.168.0.0/16"]},
+        ),
+        (("--hostname-override=a", "--hostname-override=b"), {"hostnameOverride": "b"}),
+        (("--", "--hostname-override=a"), {}),
+        (("--kubeconfig=/var/lib/kube-proxy/kubeconfig", "--v", "2"), {}),
+    ],
+)
+def test_flags_are_read_as_the_fields_that_they_set(
+    arguments: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    found = configuration_of(Process("kube-proxy", 1, arguments))
+
+    assert found == {**HEAD, **fields}
+    ProxyConfig.from_kube_proxy(found)
+
+
+def test_beside_a_file_only_the_name_of_the_node_counts() -> None:
+    arguments = ("--config=/c", "--hostname-override=worker-1", "--cluster-cidr=10.0.0.0/8")
+    process = Process("kube-proxy", 1, arguments, {**HEAD, "clusterCIDR": "10.244.0.0/16"})
+
+    assert configuration_of(process) == {
+        **HEAD, "clusterCIDR": "10.244.0.0/16", "hostnameOverride": "worker-1",
+    }  # fmt: skip
+
+
+def test_a_file_that_nobody_read_leaves_the_configuration_open() -> None:
+    assert configuration_of(Process("kube-proxy", 1, ("--config", "/c"))) is None
+
+
+def test_what_a_flag_cannot_mean_is_left_to_whoever_reads_the_configuration() -> None:
+    found = configuration_of(Process("kube-proxy", 1, ("--iptables-masquerade-bit=x",)))
+
+    assert found == {**HEAD, "iptables": {"masqueradeBit": "x"}}
+
+
+def test_kube_proxy_is_found_among_the_processes() -> None:
+    proxy = Process("kube-proxy", 7)
+
+    assert kube_proxy_of(Evidence(Form.SNAPSHOT, processes=(Process("felix"), proxy))) is proxy
+    assert kube_proxy_of(Evidence(Form.SNAPSHOT)) is None
