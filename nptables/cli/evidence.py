@@ -60,7 +60,7 @@ class Named:
     def read_whole(self, family: Family | None = None) -> Evidence:
         """As `read`, for whoever compares: a part is refused. Raises InvalidInput for one."""
         found = self.read(family)
-        if found.form is Form.FRAGMENT:
+        if is_part(found):
             raise InvalidInput([
                 Problem(
                     "holds a part of a node's rules, and what is not in it cannot be compared",
@@ -145,6 +145,11 @@ def families_of(evidence: Evidence, asked: Family | None, path: str | None) -> t
             )
         ])  # fmt: skip
     return (asked,)
+
+
+def is_part(evidence: Evidence) -> bool:
+    """Whether there may be more rules in tables that are there than those that are shown."""
+    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
 
 
 def in_file(path: str | None, act: Callable[[], Found]) -> Found:

@@ -5,6 +5,8 @@ Commands that change or read a node's tables run in tests/kernel/test_documentat
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shlex
 import shutil
@@ -13,11 +15,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 import pytest
 
+from nptables import Ruleset
 from nptables.cli import main
 from nptables.cli.app import cli
+from nptables.evidence import Evidence, Form
+from nptables.evidence.snapshot import to_document
 from tests.support.apiserver import ApiServer
 from tests.support.documentation import PAGES, ROOT, Command, commands, python_blocks, write_files
 
@@ -91,11 +97,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     shutil.copy(folder / "dump", folder / "dump.txt")
+    (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
     with ApiServer() as server:
         server.put(*objects)
         (folder / ".kube").mkdir()
         server.kubeconfig(folder / ".kube" / "config")
         yield folder
+
+
+def snapshot(dump: Path) -> bytes:
+    """A snapshot of worker-1 with the rules of a dump."""
+    rules = attrs.evolve(Ruleset.from_save(dump.read_text()), backend="nft")
+    return json.dumps(to_document(Evidence(Form.SNAPSHOT, (rules,), node="worker-1"))).encode()
 
 
 def script(path: Path, text: str) -> None:

@@ -227,3 +227,18 @@ def test_a_fragment_is_followed_and_never_compared(capfd: pytest.CaptureFixture[
     assert "`nptables snapshot`, or `iptables-save` as root" in capfd.readouterr().err
     assert main(["trace", "--snapshot", fragment, *ends]) == 1
     assert "has no local endpoints" in capfd.readouterr().out
+
+
+def test_of_a_part_of_a_listing_check_says_what_it_shows_and_compares_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    listing = "fixtures/cases/k8s-listing/listing.txt"
+    asked = ["check", TUTORIAL, "--node", "node1", "--snapshot", listing, "--select", "NPT5"]
+
+    assert main([*asked, "-o", "json"]) == 1
+
+    out, err = capfd.readouterr()
+    assert [(f["code"], f["message"]) for f in json.loads(out)["findings"]] == [
+        ("NPT501", "the IPv4 policy of filter FORWARD is DROP")
+    ]
+    assert "they are not compared with the cluster" in err

@@ -23,7 +23,7 @@ from nptables.checks import (
 from nptables.checks.finding import fits
 from nptables.checks.observed import observed
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
-from nptables.cli.evidence import Named, evidence_options, families_of
+from nptables.cli.evidence import Named, evidence_options, families_of, is_part
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
@@ -217,7 +217,7 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
     cluster, inputs, evidence = loaded.cluster, None, None
     node_has = besides.node_has
     if node_has:
-        evidence = node_has.read_whole(options["family"])
+        evidence = node_has.read(options["family"])
     if evidence is not None or options["node_name"] is not None:
         inputs = inputs_of(
             loaded,
@@ -263,14 +263,20 @@ def _node_findings(
         for name in plan.tables
         if name not in plan.before.tables and evidence.form is not Form.SNAPSHOT
     )
-    why = "" if absent else str(explained(plans, inputs))
-    if absent:
+    part = is_part(evidence)
+    why = "" if absent or part else str(explained(plans, inputs))
+    if part:
+        say("a part of the rules is there: they are not compared with the cluster", kind="warning")
+    elif absent:
         whose = f"the {evidence.form.value}"
         say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
     for plan in plans:
         rulesets = evidence.of(plan.family)
-        behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
-        here = {name: table for name, table in plan.tables.items() if name not in absent}
+        behind = None
+        here = {}
+        if not part:
+            behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
+            here = {name: table for name, table in plan.tables.items() if name not in absent}
         state = observed(
             inputs.node.name,
             attrs.evolve(plan, tables=here),

@@ -25,6 +25,11 @@ _BY_CHAINS = {
     **{frozenset(names): table for table, names in BUILT_IN_CHAINS.items() if table != "security"},
     frozenset({"PREROUTING", "OUTPUT", "POSTROUTING"}): "nat",
 }
+# Targets whose own words, at the end of a row, are not turned into options.
+_NOT_READ = frozenset({
+    "AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "ECN", "HL", "NFLOG", "SET", "TCPMSS", "TEE", "TOS",
+    "TTL",
+})  # fmt: skip
 CUT_OFF = "(the line is cut off)"
 # A row without a word behind the columns ends with this many blanks, and less where it was cut.
 _LAST_COLUMN = 21
@@ -147,7 +152,8 @@ def _is_cut(chains: Sequence[_Chain]) -> int:
 def _ends_unread(row: Row) -> bool:
     """Whether the last word of a row is one that nobody understands."""
     last = row.behind.split()[-1:]
-    return bool(row.unread and last) and row.unread[-1].split()[-1:] == last
+    unread = bool(row.unread and last) and row.unread[-1].split()[-1:] == last
+    return unread and row.target not in _NOT_READ
 
 
 def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -> Listed:
