@@ -12,7 +12,8 @@ import pytest
 from nptables import Cluster, Family, ProxyConfig, load, reach, translate
 from nptables.checks import check_cluster
 from nptables.graphs import service_graph, way_graph
-from nptables.reporting import audit_of, graph_page, report_page
+from nptables.reachability import Expectation, contradictions
+from nptables.reporting import audit_of, graph_page, matrix_page, report_page
 from tests.support.crowd import HOSTILE, fleet, hostile
 from tests.support.requirements import browser, requires
 
@@ -282,3 +283,39 @@ def test_what_is_printed_has_the_matrix_and_no_controls(seen: Seen, small: Path)
 
     assert page.locator("#rows").is_visible()
     assert not page.locator("#filter").is_visible()
+
+
+def test_of_very_many_rows_the_rest_comes_when_it_is_asked_for(
+    seen: Seen, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with 10,000 Services, at a size that a test can afford."""
+    monkeypatch.setattr("nptables.reporting.pages._ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("nptables.reporting.pages._MOST_DRAWN", 5)
+    path = folder / "more.html"
+    path.write_text(report(fleet(8, 4)))
+    page = seen.show(path)
+    rows = page.locator("#rows tbody tr")
+
+    assert rows.count() == 3
+    assert "Show 5 more rows" in page.locator("#more").inner_text()
+    assert "their graphs are left out" in page.locator("main").inner_text()
+    page.fill("#f-text", "web7")
+    says(page, "1 row")
+    assert rows.count() == 8
+    assert "web7" in open_cell(page, 7)
+    seen.is_silent()
+
+
+def test_a_matrix_alone_says_what_does_not_hold_and_opens_its_cells(
+    seen: Seen, folder: Path
+) -> None:
+    found = reach(fleet(2, 4))
+    expected = Expectation.listed([{"service": "ns0/web0"}])
+    path = folder / "matrix.html"
+    path.write_text(matrix_page(found, list(contradictions(expected, found)), judged=True))
+    page = seen.show(path)
+
+    assert "on node2: expected answers, but dropped" in page.locator("main").inner_text()
+    assert "KUBE-EXTERNAL-SERVICES" in open_cell(page, 0, 1)
+    assert page.locator("main a").count() == 0
+    seen.is_silent()
