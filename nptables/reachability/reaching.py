@@ -14,12 +14,16 @@ from nptables.reachability.fare import Fare, fare_of
 from nptables.reachability.matrix import Cell, Reach, Row
 from nptables.tracing import Packet, packet_between, trace
 from nptables.tracing.services import NODE_PORT, Frontend, Services
+from nptables.translation.collector import collector_paused
 from nptables.translation.explanation.decision import has_rules
 
 OUTSIDE = "outside"
 _CLUSTER_IP = "clusterIP"
 # From these every node looks alike that is alike.
 _RELATIVE = (OUTSIDE, "node")
+
+# So many rows are made between two looks at what has become garbage.
+_TOGETHER = 200
 
 Configs = ProxyConfig | Mapping[str, ProxyConfig]
 
@@ -155,16 +159,27 @@ class _Looking:
         """A row for each frontend of the Services."""
         # An address may stand twice in a list.
         listed = {(f.name, f.kind, place): f for place, f in self._services.frontends()}
-        for (_, _, (address, _, number)), frontend in listed.items():
-            if frontend.key not in keys or not has_rules(frontend.service, self._family):
-                continue
-            if frontend.kind == _CLUSTER_IP and self._source == OUTSIDE:
-                continue
-            place = _place(frontend, number)
-            cells = [self._cell(place, alike) for alike in self._groups(frontend, nodes)]
-            yield Row(
-                frontend.name, self._family, frontend.kind, address, number, _merged(cells, nodes)
-            )
+        wanted = [
+            (place, frontend)
+            for (_, _, place), frontend in listed.items()
+            if frontend.key in keys
+            and has_rules(frontend.service, self._family)
+            and not (frontend.kind == _CLUSTER_IP and self._source == OUTSIDE)
+        ]
+        for first in range(0, len(wanted), _TOGETHER):
+            # The traces live on: looking for garbage while they are made takes a third of the time.
+            with collector_paused():
+                rows = [
+                    self._row(frontend, address, number, nodes)
+                    for (address, _, number), frontend in wanted[first : first + _TOGETHER]
+                ]
+            yield from rows
+
+    def _row(self, frontend: Frontend, address: str, number: int, nodes: Sequence[Node]) -> Row:
+        place = _place(frontend, number)
+        cells = [self._cell(place, alike) for alike in self._groups(frontend, nodes)]
+        merged = _merged(cells, nodes)
+        return Row(frontend.name, self._family, frontend.kind, address, number, merged)
 
     def to(self, destination: str, nodes: Sequence[Node]) -> Iterator[Cell]:
         """The cells of one packet, to wherever the text says."""
