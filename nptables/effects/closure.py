@@ -1,7 +1,7 @@
 """The rules that packets to one destination can meet, found without following any packet.
 
 What every packet may meet is the trunk: the chains that are reached from the hooks by rules that
-are not about one destination alone. A rule of the trunk that is about one address or one port is
+are not about one address and port, or one port, alone. A rule of the trunk that is about one address or one port is
 kept by that, and the chains behind it are the branches of that destination.
 """
 
@@ -84,8 +84,11 @@ class Graph:
                 if key is not None:
                     entry = Entry(number, position, len(general), line, chain)
                     self.index.setdefault(key, []).append(entry)
-                    continue
-                general.append(line)
+                    if isinstance(key, int) or " --dport " in line:
+                        continue
+                    # Behind an address alone there are as many destinations as it has ports.
+                else:
+                    general.append(line)
                 target = self.target(chain, line)
                 if target is not None:
                     found.append(target)

@@ -23,7 +23,7 @@ from nptables.tracing.telling.way import comment_of
 from nptables.tracing.tracer import follow
 
 # Of these it makes no difference how far they came, and with which addresses.
-_ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
+ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
 _REMEMBERED = re.compile(r" -m recent --set (?:--[a-z]+ )*?--name (\S+)")
 _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:|$)")
 
@@ -33,7 +33,7 @@ class Reached:
     """One thing that can become of a packet.
 
     `verdict` is one of `trace`. `destination` and `port` are where it is then, empty and None where
-    it ended. `rewritten` tells that the receiver does not see the sender's address. `affinity` is
+    it ended, or has the destination that it came with. `rewritten` tells that the receiver does not see the sender's address. `affinity` is
     for how many seconds a client keeps to this endpoint, None where it does not. `text` says what
     is not known. `why` is what the rule says that decided; it is no part of a comparison.
     """
@@ -104,7 +104,7 @@ def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
         questions.turn_to(side.stops)
         for outcome, weights in follow(side.stops, packet, questions, sets=side.sets):
             kept.append(outcome)
-            found[id(outcome)] = number, _reached(outcome, questions.affinity)
+            found[id(outcome)] = number, _reached(outcome, packet, questions.affinity)
             entries += [(outcome, world.answers(), share) for world, share in weights.items()]
     leaves, exhaustive = combinations(entries, questions)
     cases: dict[tuple[Fate, Fate], list[Mapping[int, bool]]] = {}
@@ -155,16 +155,17 @@ def _order(reached: Reached) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _reached(outcome: Outcome, affinity: Mapping[str, int]) -> Reached:
+def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> Reached:
     why = "" if outcome.rule is None else comment_of(outcome.rule.line)
-    if outcome.verdict in _ENDS:
+    if outcome.verdict in ENDS:
         return Reached(outcome.verdict, why=why or outcome.text)
     lists = [match[1] for step in outcome.path for match in _REMEMBERED.finditer(step.line)]
     kept = [affinity[name] for name in lists if name in affinity]
+    moved = (outcome.destination, outcome.port) != (packet.destination, packet.port)
     return Reached(
         outcome.verdict,
-        str(outcome.destination),
-        outcome.port,
+        str(outcome.destination) if moved else "",
+        outcome.port if moved else None,
         outcome.source_rewritten,
         max(kept, default=None),
         outcome.text if outcome.verdict is Verdict.UNKNOWN else "",

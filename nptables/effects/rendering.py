@@ -33,7 +33,7 @@ def effects_of(
         for effect in _at(frontend, group, member, named, ground, node):
             key = (
                 effect.sources.spans, effect.hairpins, effect.problem,
-                tuple(_anywhere(case, member) for case in effect.cases),
+                effect.cases,
                 # On loopback nobody but the node itself can ask.
                 member.address in ground.loopback,
             )  # fmt: skip
@@ -42,11 +42,6 @@ def effects_of(
         addresses = tuple(address for effect in alike for address in effect.addresses)
         every = not frontend.address and set(addresses) == set(ground.own)
         yield attrs.evolve(alike[0], addresses=addresses, every_address=every)
-
-
-def _anywhere(case: Case, member: Member) -> Case:
-    """A case without the address that it was asked at."""
-    return _renamed(case, {member.address: ""}, 0, 0)
 
 
 def _at(

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nptables.effects.fates import Case, Fate, Reached
+from nptables.effects.fates import ENDS, Case, Fate, Reached
 from nptables.effects.lines import Span
 from nptables.effects.sites import Who
 from nptables.family import Family
@@ -193,13 +193,15 @@ def hairpinned(case: Case, source: str) -> Case:
 
 def _fate_json(fate: Fate) -> dict[str, Any]:
     verdicts = list(dict.fromkeys(each.verdict.value for each, _ in fate.reached))
-    there = [each for each, _ in fate.reached if each.destination]
+    there = [each for each, _ in fate.reached if each.verdict not in ENDS]
     sources = {each.rewritten for each in there}
     affinity = {each.affinity for each in there if each.verdict.arrives}
     return {
         "verdict": verdicts[0] if len(verdicts) == 1 else "mixed",
         "endpoints": {
-            where(each): exact_text(share) for each, share in fate.reached if each.verdict.arrives
+            where(each): exact_text(share)
+            for each, share in fate.reached
+            if each.verdict.arrives and each.destination
         },
         "source": None
         if not there
@@ -218,14 +220,14 @@ def _reached_json(each: Reached, share: str) -> dict[str, Any]:
         "verdict": each.verdict.value,
         "share": share,
         "destination": where(each) or None,
-        "source": ("rewritten" if each.rewritten else "kept") if each.destination else None,
+        "source": None if each.verdict in ENDS else "rewritten" if each.rewritten else "kept",
         "affinitySeconds": each.affinity,
         "text": each.text or each.why,
     }
 
 
 def where(each: Reached) -> str:
-    """Where a packet is, as `address:port`; empty where it ended."""
+    """Where a packet was sent to, as `address:port`; empty where it was sent nowhere else."""
     return with_port(each.destination, each.port) if each.destination else ""
 
 
