@@ -40,14 +40,19 @@ def read_current(path: str, asked: Family | None) -> Ruleset:
 
     Raises InvalidInput where both have rules for Services, or neither, too.
     """
+    return read_current_and_others(path, asked)[0]
+
+
+def read_current_and_others(path: str, asked: Family | None) -> tuple[Ruleset, tuple[Ruleset, ...]]:
+    """The ruleset of `read_current`, and that of the other backend if there is one."""
     rulesets = read_dump(path, asked)
     if len(rulesets) == 1:
         if rulesets[0].remarks.legacy_left_out:
             say(f"{path} leaves out the legacy tables, which are not looked at", kind="warning")
-        return rulesets[0]
+        return rulesets[0], ()
     chosen = [ruleset for ruleset in rulesets if holds_service_chains(ruleset)]
     if len(chosen) == 1:
-        return chosen[0]
+        return chosen[0], tuple(each for each in rulesets if each is not chosen[0])
     which = "both have" if chosen else "neither has"
     raise InvalidInput(
         [

@@ -1,8 +1,8 @@
 """The rules that packets to one destination can meet, found without following any packet.
 
 What every packet may meet is the trunk: the chains that are reached from the hooks by rules that
-are not about one address and port, or one port, alone. A rule of the trunk that is about one address or one port is
-kept by that, and the chains behind it are the branches of that destination.
+are not about one address and port, or one port, alone. A rule of the trunk that is about one
+address or one port is kept by that, and the chains behind it are the branches of that destination.
 """
 
 from __future__ import annotations

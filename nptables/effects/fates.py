@@ -32,10 +32,11 @@ _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:
 class Reached:
     """One thing that can become of a packet.
 
-    `verdict` is one of `trace`. `destination` and `port` are where it is then, empty and None where
-    it ended, or has the destination that it came with. `rewritten` tells that the receiver does not see the sender's address. `affinity` is
-    for how many seconds a client keeps to this endpoint, None where it does not. `text` says what
-    is not known. `why` is what the rule says that decided; it is no part of a comparison.
+    `verdict` is one of `trace`. `destination` and `port` are where it is then; they are empty and
+    None where it ended, or has the destination that it came with. `rewritten` tells that the
+    receiver does not see the sender's address. `affinity` is for how many seconds a client keeps to
+    this endpoint, None where it does not. `text` says what is not known. `why` is what the rule
+    says that decided; it is no part of a comparison.
     """
 
     verdict: Verdict
@@ -156,9 +157,9 @@ def _order(reached: Reached) -> tuple[object, ...]:
 
 
 def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> Reached:
-    why = "" if outcome.rule is None else comment_of(outcome.rule.line)
+    why = _why(outcome)
     if outcome.verdict in ENDS:
-        return Reached(outcome.verdict, why=why or outcome.text)
+        return Reached(outcome.verdict, why=why)
     lists = [match[1] for step in outcome.path for match in _REMEMBERED.finditer(step.line)]
     kept = [affinity[name] for name in lists if name in affinity]
     moved = (outcome.destination, outcome.port) != (packet.destination, packet.port)
@@ -171,6 +172,15 @@ def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> R
         outcome.text if outcome.verdict is Verdict.UNKNOWN else "",
         why,
     )
+
+
+def _why(outcome: Outcome) -> str:
+    """What the rule says that decided, else where it stands."""
+    rule = outcome.rule
+    if rule is None:
+        return outcome.text
+    said = comment_of(rule.line)
+    return f"{said}: {rule.place}" if said else f"by a rule of {rule.place}"
 
 
 class _SharedQuestions(Questions):

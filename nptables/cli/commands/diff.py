@@ -6,11 +6,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
-from nptables.cli.dumps import read_current
+from nptables.cli.dumps import read_current_and_others
+from nptables.cli.effects import (
+    PlaceOf,
+    effects_option,
+    of_inputs,
+    of_plan,
+    print_effects,
+    print_effects_of_sets,
+    say_summary,
+)
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import each_family, print_plan, with_live_facts
 from nptables.cli.options import (
@@ -28,6 +38,7 @@ from nptables.cli.options import (
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
+from nptables.effects import Effects
 from nptables.errors import InvalidInput, printable
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
@@ -36,6 +47,9 @@ from nptables.sources import Loaded, Place, where_changed
 from nptables.translation import translate
 from nptables.translation.explanation.grouping import service_groups
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
+from nptables.translation.owned import holds_service_chains
+
+_HINT = "--effects says which"
 
 
 @click.command("diff")
@@ -49,6 +63,7 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
     metavar="VERSION",
     help="What another version of kube-proxy would change on the node, habit by habit.",
 )
+@effects_option
 @click.option(
     "-o",
     "--output",
@@ -64,6 +79,7 @@ def command(
     live: bool,
     backend: str,
     to_version: str | None,
+    effects: bool,
     output: str,
     **options: Any,
 ) -> int:
@@ -71,43 +87,74 @@ def command(
 
     With --snapshot a dump of any node, with --live this node. Without either, two FILEs (or
     directories): what would change on a node when the first becomes the second. With --to-version
-    and one cluster: what an upgrade of kube-proxy would change.
+    and one cluster: what an upgrade of kube-proxy would change. With --effects not which rules
+    differ but what packets notice.
     """
+    if effects and output == "restore":
+        raise click.UsageError("--effects is for text, json and github")
     if live and snapshot is not None:
         raise click.UsageError("--live and --snapshot exclude each other")
     if to_version is not None:
         if live or snapshot is not None:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")
-        return _upgrade(to_version, output, options)
+        return _upgrade(to_version, output, options, effects=effects)
     if live:
         inputs = with_live_facts(read_inputs(**options, live=True), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
+        noticed = [_live_effects(plan, inputs, backend) for plan in plans]
     elif snapshot is not None:
         refuse_both_families("a dump is of one family")
-        current = read_current(snapshot, options["family"])
+        current, beside = read_current_and_others(snapshot, options["family"])
         inputs = read_inputs(**{**options, "family": current.family})
         inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
         _warn(plans[0], inputs)
+        noticed = [of_plan(plans[0], inputs, beside=beside)]
     else:
-        return _two_trees(output, options)
+        return _two_trees(output, options, effects=effects)
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
     say_all(filter(None, [found.configuration]), kind="warning")
+
+    def place(service: tuple[str, str]) -> Place | None:
+        return where_changed(service, inputs.loaded, None)
+
+    if effects:
+        return print_effects(noticed, output, place)
     if output == "github":
         for plan in plans:
-            _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+            _annotate(plan, place)
     else:
         _print(plans, output)
+    say_summary(noticed, hint=_HINT)
     return 1 if any(plans) else 0
 
 
-def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
+def _live_effects(plan: Plan, inputs: Inputs, backend: str) -> Effects:
+    """What packets notice on this node, whichever backend's rules they meet."""
+    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
+
+    met = rules_met(plan.family, backend)
+    of_services = [each for each in met.rulesets if holds_service_chains(each)]
+    current = of_services[0] if len(of_services) == 1 else plan.before
+    beside = tuple(each for each in met.rulesets if each is not current and len(met.rulesets) > 1)
+    whole = diff(current, plan.desired)
+    return of_plan(whole, inputs, beside=beside, unread=met.unread)
+
+
+def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: bool) -> int:
     """What changes on a node when another version of kube-proxy takes over."""
     inputs = read_inputs(**options)
     after = config_for(inputs.found, [inputs.node], version=to_version)
     families = (options["family"],) if options["family"] else tuple(Family)
+    upgraded = attrs.evolve(inputs, config=after)
+    noticed = [_noticed(inputs, upgraded, family) for family in families]
+    if effects:
+        say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}")
+        return print_effects(
+            noticed, output, lambda service: where_changed(service, inputs.loaded, None)
+        )
     found = [
         change
         for family in families
@@ -129,7 +176,12 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
                 click.echo(plan.to_restore(), nl=False)
             else:
                 _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+    say_summary(noticed, hint=_HINT)
     return 1 if found else 0
+
+
+def _noticed(before: Inputs, after: Inputs, family: Family) -> Effects:
+    return of_inputs(before, after, diff(before.translate(family), after.translate(family)))
 
 
 def _print_habits(changes: list[HabitChange], *, several: bool) -> None:
@@ -174,7 +226,7 @@ def _warn(plan: Plan, inputs: Inputs) -> None:
     say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
 
 
-def _two_trees(output: str, options: dict[str, Any]) -> int:
+def _two_trees(output: str, options: dict[str, Any], *, effects: bool) -> int:
     """What changes when one input becomes another; of trees, each set with its counterpart."""
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
@@ -184,14 +236,19 @@ def _two_trees(output: str, options: dict[str, Any]) -> int:
     lenient = options.pop("lenient")
     families = (options["family"],) if options["family"] else Family
     found: list[tuple[str, Plan]] = []
+    noticed: list[tuple[Effects, PlaceOf]] = []
     pairs = _pairs(paths, lenient=lenient)
     for name, old, new in pairs:
         before, after = (_inputs(one, old if one is new else new, options) for one in (old, new))
         plans = [diff(before.translate(each), after.translate(each)) for each in families]
         found += [(name, plan) for plan in plans]
-        if output == "github":
+        place = partial(where_changed, new=new, old=old)
+        noticed += [(of_inputs(before, after, plan), place) for plan in plans]
+        if output == "github" and not effects:
             for plan in plans:
-                _annotate(plan, partial(where_changed, new=new, old=old))
+                _annotate(plan, place)
+    if effects:
+        return print_effects_of_sets(noticed, output)
     if output == "json":
         several = len(pairs) > 1
         print_json(
@@ -203,6 +260,7 @@ def _two_trees(output: str, options: dict[str, Any]) -> int:
             if len(pairs) > 1 and any(plans):
                 say(f"{printable(name)}:")
             _print(plans, output)
+    say_summary((each for each, _ in noticed), hint=_HINT)
     return 1 if any(plan for _, plan in found) else 0
 
 

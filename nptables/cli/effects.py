@@ -1,0 +1,107 @@
+"""What packets notice, on the command line: `--effects`, and the line that counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from nptables.checks.reports import workflow_command
+from nptables.cli.options import Inputs
+from nptables.cli.output import print_json, say, say_all
+from nptables.effects import Effects, NodeState, compare_effects
+from nptables.effects.telling import sentence, summary
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan
+from nptables.iptables.changes.outcome import carried_out
+from nptables.sources import Place
+from nptables.tracing import missing_tables
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PlaceOf = Callable[[tuple[str, str]], Place | None]
+
+
+def effects_option(command: Command) -> Command:
+    """`--effects`."""
+    return click.option(
+        "--effects",
+        is_flag=True,
+        help="Say what packets notice instead of which rules differ: whose fare differently, and "
+        "how.",
+    )(command)
+
+
+def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
+    """What packets notice where a node has the rules of one input, then those of another."""
+    return compare_effects(
+        NodeState(plan.before, before.node, before.cluster, before.config),
+        NodeState(plan.desired, after.node, after.cluster, after.config),
+    )
+
+
+def of_plan(
+    plan: Plan, inputs: Inputs, *, beside: Sequence[Ruleset] = (), unread: str = ""
+) -> Effects:
+    """What packets notice where a plan is carried out on a node.
+
+    `beside` are the tables of the other backend, which no plan touches; `unread` is that backend
+    where it could not be read.
+    """
+    before = (plan.before, *beside)
+    state = NodeState(
+        before,
+        inputs.node,
+        inputs.cluster,
+        inputs.config,
+        unread=unread,
+        unknown_tables=missing_tables(before),
+    )
+    return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
+
+
+def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
+    """Print what packets notice, of both families as one; 1 where they notice anything."""
+    return print_effects_of_sets([(each, place) for each in parts], output)
+
+
+def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str) -> int:
+    """Print what packets notice of several differences, each with where its objects stand."""
+    found = Effects.joined(tuple(each for each, _ in parts))
+    if output == "json":
+        print_json(found.to_json())
+    elif output == "github":
+        for each, place in parts:
+            annotate(each, place)
+    else:
+        for effect in (*found.effects, *found.unknown):
+            click.echo(sentence(effect))
+    say_summary([found])
+    return 1 if found else 0
+
+
+def annotate(found: Effects, place: PlaceOf) -> None:
+    """Annotations for a workflow: an effect each, where the object stands that makes it."""
+    for level, listed in (("warning", found.effects), ("notice", found.unknown)):
+        for effect in listed:
+            namespace, _, name = effect.service.partition("/")
+            file, number, _ = place((namespace, name)) or (None, None, None)
+            text = sentence(effect)
+            title = "nptables effect"
+            click.echo(workflow_command(level, text, title=title, file=file, line=number))
+
+
+def say_summary(parts: Iterable[Effects], *, hint: str = "") -> None:
+    """One line that counts effects and cosmetic changes."""
+    found = Effects.joined(tuple(parts))
+    more = f" ({hint})" if hint and found.effects else ""
+    say(f"{summary(found)}{more}")
+
+
+def say_effects(parts: Iterable[Effects], most: int = 20) -> None:
+    """The effects themselves as notes, the first of them where there are many."""
+    found = Effects.joined(tuple(parts))
+    say_all((sentence(effect) for effect in found.effects[:most]), kind="effect")
+    if len(found.effects) > most:
+        say(f"{len(found.effects) - most} more effects: --dry-run --effects shows all of them")
