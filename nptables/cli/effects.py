@@ -13,11 +13,13 @@ from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.effects import Effects, NodeState, compare_effects
 from nptables.effects.telling import sentence, summary
+from nptables.errors import BackendUnavailable
 from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan
+from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.outcome import carried_out
 from nptables.sources import Place
 from nptables.tracing import missing_tables
+from nptables.translation.owned import holds_service_chains
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PlaceOf = Callable[[tuple[str, str]], Place | None]
@@ -59,6 +61,28 @@ def of_plan(
         unknown_tables=missing_tables(before),
     )
     return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
+
+
+def of_live(plan: Plan, inputs: Inputs) -> Effects:
+    """What packets notice where a plan is carried out on this node.
+
+    They meet the rules of both backends, whichever the plan is for.
+    """
+    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
+
+    try:
+        met = rules_met(plan.family)
+    except BackendUnavailable:
+        return of_plan(plan, inputs)
+    planned = [each for each in met.rulesets if holds_service_chains(each)]
+    if len(planned) != 1:
+        # Which of them the plan is about is seen from what it begins with.
+        planned = [each for each in met.rulesets if each.tables == plan.before.tables]
+    if len(planned) != 1:
+        return of_plan(plan, inputs, unread=met.unread)
+    beside = tuple(each for each in met.rulesets if each is not planned[0])
+    whole = diff(planned[0], plan.desired, ownership=plan.ownership)
+    return of_plan(whole, inputs, beside=beside, unread=met.unread)
 
 
 def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:

@@ -19,6 +19,10 @@ from nptables.tracing.telling.result import exact_text
 NODE_PORT = "nodePort"
 
 
+_PODS = {Who.POD, Who.OTHER_POD}
+_IN_ORDER = (Who.OUTSIDE, Who.OTHER_NODE, Who.POD, Who.OTHER_POD, Who.NODE)
+
+
 @attrs.frozen(slots=False)
 class Sources:
     """A set of source addresses.
@@ -54,14 +58,15 @@ class Sources:
         return [*self.names, *_networks(self.unnamed, self.family)]
 
     def __str__(self) -> str:
-        networks = [
-            text.removesuffix(f"/{self.family.host_prefix}")
-            for text in _networks(self.rest, self.family)
-        ]
-        more = [f"{len(networks) - 4} more networks"] if len(networks) > 5 else []
-        text = in_a_row(
-            [who.value for who in self.kinds] + (networks[:4] if more else networks) + more
-        )
+        words = [who.value for who in _IN_ORDER if who in self.kinds]
+        if set(self.kinds) >= _PODS:
+            words = [word for word in words if word != Who.OTHER_POD.value]
+            words[words.index(Who.POD.value)] = "pods"
+        host = f"/{self.family.host_prefix}"
+        networks = [text.removesuffix(host) for text in _networks(self.rest, self.family)]
+        if len(networks) > 5:
+            networks = [*networks[:4], f"{len(networks) - 4} more networks"]
+        text = in_a_row([*words, *networks])
         return f"{text} but for {in_a_row(self.without)}" if self.without else text
 
 
@@ -158,7 +163,6 @@ class Effect:
             "to": self.to,
             "addresses": list(self.addresses),
             "from": self.sources.named,
-            "networks": list(self.sources.networks),
             "node": self.node,
         }
         if self.problem:

@@ -96,7 +96,7 @@ def _change(before: Fate, after: Fate) -> str:
     if (old := _source(before)) != (new := _source(after)):
         parts.append(f"source {old} before, now {new}")
     if (kept := _affinity(before)) != (keeps := _affinity(after)):
-        parts.append(f"{kept}, now {keeps}")
+        parts.append(f"clients kept to {kept} before, now to {keeps}")
     return "; ".join(parts) or f"was {_fate(before)}, now {_fate(after)}"
 
 
@@ -106,7 +106,8 @@ def _fate(fate: Fate) -> str:
     endpoints = _endpoints(fate)
     share = sum(endpoints.values(), Fraction(0))
     if endpoints:
-        affinity = "" if _affinity(fate) == _FREE else f", {_affinity(fate)}"
+        kept = _affinity(fate)
+        affinity = "" if kept == _FREE else f", clients keep to {kept}"
         parts.append(f"{_part(share)}sent to {_of(endpoints)}, source {_source(fate)}{affinity}")
     parts += [
         f"{_part(share)}{_WORDS[each.verdict]}{_because(each)}" for each, share in _rest_of(fate)
@@ -166,14 +167,14 @@ def _source(fate: Fate) -> str:
     return "partly hidden" if len(found) > 1 else "hidden" if True in found else "kept"
 
 
-_FREE = "clients keep to none"
+_FREE = "no endpoint"
 
 
 def _affinity(fate: Fate) -> str:
     found = {each.affinity for each, _ in fate.reached if _is_sent(each)} - {None}
     if not found:
         return _FREE
-    return f"clients keep to one for {_time(max(s for s in found if s is not None))}"
+    return f"one for {_time(max(s for s in found if s is not None))}"
 
 
 def _time(seconds: int) -> str:

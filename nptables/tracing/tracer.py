@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from fractions import Fraction
+from functools import cache
 
 import attrs
 
@@ -69,7 +70,7 @@ def trace(
     True
     """
     rulesets = _checked(ruleset, packet)
-    config = config or ProxyConfig()
+    config = config or _usual_config()
     if cluster is not None:
         cluster = cluster.seen_by(config.habits)
     stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
@@ -85,7 +86,12 @@ def follow(
     before: of several packets, or of one in several rulesets, so that an answer is the same for
     all. The shares of the outcomes are not filled in.
     """
-    return _Tracer(stops, None, ProxyConfig(), sets or {}, questions).possibilities(packet)
+    return _Tracer(stops, None, _usual_config(), sets or {}, questions).possibilities(packet)
+
+
+@cache
+def _usual_config() -> ProxyConfig:
+    return ProxyConfig()
 
 
 def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:

@@ -14,11 +14,15 @@ from ipaddress import ip_address
 
 import attrs
 
-from nptables import Family, Packet, Ruleset, Trace, trace
+from nptables import Family, Packet, ProxyConfig, Ruleset, translate
 from nptables.effects import Case, Effects, Fate, NodeState, compare_effects
 from nptables.errors import SaveSyntaxError
 from nptables.model import Node
-from nptables.tracing import Outcome, Verdict, read_sets
+from nptables.tracing import Distribution, Outcome, Verdict, read_sets
+from nptables.tracing.state import Questions
+from nptables.tracing.stops import Stops
+from nptables.tracing.telling.result import distributions
+from nptables.tracing.tracer import follow
 from tests.support.scenarios import Scenario, random_scenarios
 
 _ENDS = (Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS)
@@ -120,7 +124,6 @@ def _other(
     if how == "foreign":
         return how, _with_foreign(dump, family, chance)
     other = chance.choice(scenarios())
-    from nptables import translate
 
     return how, translate(other.cluster, node, scenario.proxy_config, family).to_save()
 
@@ -267,7 +270,7 @@ def _frontends(pair: Pair) -> set[tuple[str, int, str]]:
             for port in service.ports:
                 found |= {(a, port.port, port.protocol.lower()) for a in addresses
                           if Family.of(a) is family}  # fmt: skip
-                if port.node_port:
+                if port.node_port and family in service.cluster_ips:
                     found |= {(a, port.node_port, port.protocol.lower()) for a in own}
         for ruleset in state.rulesets:
             text = ruleset.to_save()
@@ -284,16 +287,26 @@ def _frontends(pair: Pair) -> set[tuple[str, int, str]]:
     return found
 
 
+_CONFIG = ProxyConfig()
 Ending = tuple[str, str, int | None, bool]
 
 
-def told(state: NodeState, packet: Packet) -> Trace:
+@attrs.frozen
+class Told:
+    """What `trace` says of a packet, but for the reasons, which cost as much as all else."""
+
+    distributions: tuple[Distribution, ...]
+    exhaustive: bool
+
+
+def told(state: NodeState, packet: Packet) -> Told:
     """What `trace` says of a packet in one state."""
-    return trace(state.rules, packet, state.node, sets=state.sets,
-                 unknown_tables=state.unknown_by_node)  # fmt: skip
+    questions = Questions()
+    stops = Stops(state.rulesets, state.node, None, _CONFIG, {}, "", state.unknown_by_node)
+    return Told(*distributions(follow(stops, packet, questions, sets=state.sets), questions))
 
 
-def story(answer: Trace) -> frozenset[tuple[object, object]]:
+def story(answer: Told) -> frozenset[tuple[object, object]]:
     """A trace without rules: under which conditions, what share of packets ends how."""
     found: dict[object, set[tuple[str, ...]]] = {}
     for distribution in answer.distributions:

@@ -16,6 +16,7 @@ from nptables.cli.effects import (
     PlaceOf,
     effects_option,
     of_inputs,
+    of_live,
     of_plan,
     print_effects,
     print_effects_of_sets,
@@ -47,7 +48,6 @@ from nptables.sources import Loaded, Place, where_changed
 from nptables.translation import translate
 from nptables.translation.explanation.grouping import service_groups
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
-from nptables.translation.owned import holds_service_chains
 
 _HINT = "--effects says which"
 
@@ -101,7 +101,7 @@ def command(
     if live:
         inputs = with_live_facts(read_inputs(**options, live=True), options["facts_path"])
         plans = list(_live(backend, inputs, options["family"]))
-        noticed = [_live_effects(plan, inputs, backend) for plan in plans]
+        noticed = [of_live(plan, inputs) for plan in plans]
     elif snapshot is not None:
         refuse_both_families("a dump is of one family")
         current, beside = read_current_and_others(snapshot, options["family"])
@@ -127,20 +127,9 @@ def command(
             _annotate(plan, place)
     else:
         _print(plans, output)
-    say_summary(noticed, hint=_HINT)
+    if any(plans):
+        say_summary(noticed, hint=_HINT)
     return 1 if any(plans) else 0
-
-
-def _live_effects(plan: Plan, inputs: Inputs, backend: str) -> Effects:
-    """What packets notice on this node, whichever backend's rules they meet."""
-    from nptables.kernel.node.unseen import rules_met  # noqa: PLC0415 (a dump needs no kernel)
-
-    met = rules_met(plan.family, backend)
-    of_services = [each for each in met.rulesets if holds_service_chains(each)]
-    current = of_services[0] if len(of_services) == 1 else plan.before
-    beside = tuple(each for each in met.rulesets if each is not current and len(met.rulesets) > 1)
-    whole = diff(current, plan.desired)
-    return of_plan(whole, inputs, beside=beside, unread=met.unread)
 
 
 def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: bool) -> int:
@@ -176,7 +165,8 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
                 click.echo(plan.to_restore(), nl=False)
             else:
                 _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
-    say_summary(noticed, hint=_HINT)
+    if found:
+        say_summary(noticed, hint=_HINT)
     return 1 if found else 0
 
 
@@ -260,7 +250,8 @@ def _two_trees(output: str, options: dict[str, Any], *, effects: bool) -> int:
             if len(pairs) > 1 and any(plans):
                 say(f"{printable(name)}:")
             _print(plans, output)
-    say_summary((each for each, _ in noticed), hint=_HINT)
+    if any(plan for _, plan in found):
+        say_summary((each for each, _ in noticed), hint=_HINT)
     return 1 if any(plan for _, plan in found) else 0
 
 
