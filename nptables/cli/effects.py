@@ -12,7 +12,7 @@ from nptables.checks.reports import workflow_command
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.effects import Effects, NodeState, compare_effects
-from nptables.effects.telling import sentence, summary
+from nptables.effects.telling import sentence, sentences, summary
 from nptables.errors import BackendUnavailable
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
@@ -99,8 +99,8 @@ def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str)
         for each, place in parts:
             annotate(each, place)
     else:
-        for effect in (*found.effects, *found.unknown):
-            click.echo(sentence(effect))
+        for text in sentences((*found.effects, *found.unknown)):
+            click.echo(text)
     say_summary([found])
     return 1 if found else 0
 
@@ -126,6 +126,7 @@ def say_summary(parts: Iterable[Effects], *, hint: str = "") -> None:
 def say_effects(parts: Iterable[Effects], most: int = 20) -> None:
     """The effects themselves as notes, the first of them where there are many."""
     found = Effects.joined(tuple(parts))
-    say_all((sentence(effect) for effect in found.effects[:most]), kind="effect")
-    if len(found.effects) > most:
-        say(f"{len(found.effects) - most} more effects: --dry-run --effects shows all of them")
+    told = list(sentences(found.effects))
+    say_all(told[:most], kind="effect")
+    if len(told) > most:
+        say(f"{len(told) - most} more: --dry-run --effects shows all of them")

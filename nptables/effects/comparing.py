@@ -92,7 +92,7 @@ class _Comparison:
         unknown: list[Effect] = []
         cosmetic = 0
         for frontend in concerned:
-            places = groups.of(frontend)
+            places = groups.of(frontend, frontends)
             telling = any(group.pieces or group.problem for group, _ in places)
             if not telling:
                 cosmetic += 1

@@ -131,7 +131,7 @@ def _generic(
     conditions: tuple[tuple[str, ...], ...], packet: Packet
 ) -> tuple[tuple[str, ...], ...]:
     """The conditions without the address that stands for all of a class."""
-    address = re.compile(rf"(?:client )?(?<![\w.:]){re.escape(str(packet.source))}(?![\w.:])")
+    address = re.compile(rf"(?:client )?(?<![\w.:]){re.escape(str(packet.source))}(?![\w.:/])")
     return tuple(tuple(address.sub("the sender", text) for text in each) for each in conditions)
 
 

@@ -12,7 +12,7 @@ from nptables.effects.frontends import Frontend, Named
 from nptables.effects.ground import Ground
 from nptables.effects.groups import Group, Member, Piece
 from nptables.effects.lines import Span
-from nptables.effects.result import Effect, Sources
+from nptables.effects.result import Effect, Sources, networks_of
 from nptables.effects.sites import Who
 from nptables.tracing.surroundings.addressing import number
 
@@ -126,13 +126,18 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
             if place not in piece.hosts:
                 exceptions.setdefault(who, []).append(member.hosts[place])
     # Everybody of these, but perhaps for exceptions.
-    whole = [
-        who
-        for who in Who
-        if who in kinds_of
-        and kinds_of[who] <= piece.kinds
-        and (kinds_of[who] or who not in exceptions)
-    ]
+    whole = []
+    for who in (who for who in Who if who in kinds_of):
+        here = [span for k in kinds_of[who] & piece.kinds for span in space.intervals(k)]
+        gone = [span for k in kinds_of[who] - piece.kinds for span in space.intervals(k)]
+        others = list(networks_of(_spans(gone, set(hosts), set()), ground.family))
+        if (here or not (kinds_of[who] or who in exceptions)) and (
+            not others
+            or len(others) < len(list(networks_of(_spans(here, set(), set()), ground.family)))
+        ):
+            whole.append(who)
+            if others:
+                exceptions.setdefault(who, []).extend(others)
     exact = {who for who in whole if who not in exceptions}
     names = {
         name: kinds
@@ -149,6 +154,7 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
         tuple(whole),
         tuple(host for who in whole for host in exceptions.get(who, ())),
         spans(whole),
+        tuple(who for who in Who if who in kinds_of),
         tuple(names),
         spans([who for kinds in names.values() for who in kinds]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,8 +28,9 @@ class Sources:
     """A set of source addresses.
 
     `spans` are its first and last addresses, as numbers, in order. In words it is everybody of
-    `kinds`, but for `without`, and `rest`. `names` are those of the words outside, node and pod
-    that fit exactly, `unnamed` are the spans that they do not stand for.
+    `kinds`, but for the networks `without`, and `rest`; `among` are all kinds that there are.
+    `names` are those of the words outside, node and pod that fit exactly, `unnamed` are the spans
+    that they do not stand for.
     """
 
     family: Family
@@ -37,6 +38,7 @@ class Sources:
     kinds: tuple[Who, ...] = ()
     without: tuple[str, ...] = ()
     rest: tuple[Span, ...] = ()
+    among: tuple[Who, ...] = ()
     names: tuple[str, ...] = ()
     unnamed: tuple[Span, ...] = ()
 
@@ -50,24 +52,32 @@ class Sources:
     @cached_property
     def networks(self) -> tuple[str, ...]:
         """All of them as CIDRs."""
-        return tuple(_networks(self.spans, self.family))
+        return tuple(networks_of(self.spans, self.family))
 
     @property
     def named(self) -> list[str]:
         """The words outside, node and pod where they fit, CIDRs for all else."""
-        return [*self.names, *_networks(self.unnamed, self.family)]
+        return [*self.names, *networks_of(self.unnamed, self.family)]
+
+    def all_of(self, kinds: Collection[Who]) -> bool:
+        """Whether some kinds are all that there are, where there are several."""
+        return len(self.among) > 1 and set(self.among) <= set(kinds)
 
     def __str__(self) -> str:
+        if not self.without and not self.rest and self.all_of(self.kinds):
+            return "anywhere"
         words = [who.value for who in _IN_ORDER if who in self.kinds]
         if set(self.kinds) >= _PODS:
             words = [word for word in words if word != Who.OTHER_POD.value]
             words[words.index(Who.POD.value)] = "pods"
         host = f"/{self.family.host_prefix}"
-        networks = [text.removesuffix(host) for text in _networks(self.rest, self.family)]
-        if len(networks) > 5:
-            networks = [*networks[:4], f"{len(networks) - 4} more networks"]
-        text = in_a_row([*words, *networks])
-        return f"{text} but for {in_a_row(self.without)}" if self.without else text
+        networks = [text.removesuffix(host) for text in networks_of(self.rest, self.family)]
+        text = in_a_row([*words, *_few(networks)])
+        return f"{text} but for {in_a_row(_few(self.without))}" if self.without else text
+
+
+def _few(networks: Sequence[str]) -> Sequence[str]:
+    return networks if len(networks) < 6 else [*networks[:4], f"{len(networks) - 4} more networks"]
 
 
 def in_a_row(texts: Sequence[str]) -> str:
@@ -75,7 +85,7 @@ def in_a_row(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
 
 
-def _networks(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
+def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
     bits = family.host_prefix
     for first, last in spans:
         while first <= last:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from nptables.effects.fates import ENDS, Case, Fate, Reached
 from nptables.effects.frontends import HEALTH_CHECK
 from nptables.effects.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
-from nptables.effects.sites import Who
 from nptables.errors import printable
 from nptables.tracing import Verdict
 from nptables.tracing.surroundings.addressing import with_port
@@ -31,14 +31,42 @@ _REASONS = (
 
 def sentence(effect: Effect) -> str:
     """One effect: at which frontend, from where, what was, and what is now."""
-    start = f"{_frontend(effect)} on {effect.node}, from {sources(effect.sources)}"
+    return next(sentences([effect]))
+
+
+def sentences(effects: Iterable[Effect]) -> Iterator[str]:
+    """Effects, each in a sentence; those that differ in who sends alone share one."""
+    found: dict[tuple[str, str], list[Sources]] = {}
+    for effect in effects:
+        key = f"{_frontend(effect)} on {effect.node}, from ", _told(effect)
+        found.setdefault(key, []).append(effect.sources)
+    for (start, told), those in found.items():
+        yield printable(f"{start}{_from(those)}{told}", 2000)
+
+
+def _from(those: Sequence[Sources]) -> str:
+    if len(those) == 1:
+        return str(those[0])
+    kinds = {kind for each in those for kind in each.kinds}
+    parted = any(each.rest or each.without for each in those)
+    if not parted and those[0].all_of(kinds):
+        return "anywhere"
+    return ", and from ".join(map(str, those))
+
+
+def _told(effect: Effect) -> str:
+    """What an effect says, but for at which frontend and from where."""
     if effect.problem:
-        return printable(f"{start}: unknown, because {effect.problem}", 2000)
+        return f": unknown, because {effect.problem}"
     case = effect.cases[0]
-    condition = _condition(case)
-    more = len(effect.cases) - 1
-    also = f" (and otherwise under {_count(more, 'other condition')})" if more else ""
-    return printable(f"{start}{condition}: {_change(case.before, case.after)}{also}", 2000)
+    # A client that keeps to its endpoint is nothing out of the usual.
+    others = [each for each in effect.cases[1:] if not _is_of_affinity(each)]
+    also = f" (and otherwise under {_count(len(others), 'other condition')})" if others else ""
+    return f"{_condition(case)}: {_change(case.before, case.after)}{also}"
+
+
+def _is_of_affinity(case: Case) -> bool:
+    return all(any(" seen at " in text for text in texts) for texts in case.conditions)
 
 
 def summary(found: Effects) -> str:
@@ -50,13 +78,6 @@ def summary(found: Effects) -> str:
     if found.unknown:
         parts.append(_count(len(found.unknown), "class", "classes") + " of packets not known")
     return ", ".join(parts)
-
-
-def sources(those: Sources) -> str:
-    """Who sends, in words."""
-    if not those.rest and not those.without and {Who.OUTSIDE, Who.NODE} <= set(those.kinds):
-        return "anywhere"
-    return str(those)
 
 
 def _frontend(effect: Effect) -> str:
@@ -73,8 +94,9 @@ def _frontend(effect: Effect) -> str:
 
 
 def _condition(case: Case) -> str:
-    ways = [" and ".join(texts) for texts in case.conditions if texts]
-    if not ways:
+    said = [[t for t in texts if " not seen in " not in t] for texts in case.conditions]
+    ways = list(dict.fromkeys(" and ".join(texts) for texts in said))
+    if "" in ways:
         return ""
     more = f", or in {len(ways) - 2} more cases" if len(ways) > 2 else ""
     return f", where {', or '.join(ways[:2])}{more}"
@@ -90,7 +112,8 @@ def _change(before: Fate, after: Fate) -> str:
         gone = [text for text in was if text not in now]
         moves = [f"{_listed(t)} {word}" for t, word in ((come, "new"), (gone, "gone")) if t]
         counts = f"reached {_of(was)}, now {_of(now)}"
-        parts.append(f"{counts} ({', '.join(moves)})")
+        several = len(was) > 1 or len(now) > 1
+        parts.append(f"{counts} ({', '.join(moves)})" if several else counts)
     elif was != now:
         parts.append(f"shares of {_of(now)} change: {_shares(was, now)}")
     if (old := _source(before)) != (new := _source(after)):
