@@ -166,12 +166,19 @@ def damaged(dump: str, family: Family, chance: random.Random) -> str:
         elif what == "double":
             lines.insert(at, lines[at])
         elif what == "swap":
-            chain = lines[at].split()[1]
-            other = chance.choice([n for n in rules if lines[n].split()[1] == chain])
+            other = chance.choice(_beside(lines, at))
             lines[at], lines[other] = lines[other], lines[at]
         else:
             lines[at] = _edited(lines[at], family, chance)
     return "\n".join(lines)
+
+
+def _beside(lines: list[str], at: int) -> list[int]:
+    """The rules of the same chain of the same table."""
+    start = max(n for n in range(at) if lines[n].startswith("*"))
+    end = lines.index("COMMIT", at)
+    chain = lines[at].split()[1]
+    return [n for n in range(start, end) if lines[n].startswith(f"-A {chain} ")]
 
 
 def _edited(line: str, family: Family, chance: random.Random) -> str:
