@@ -75,9 +75,9 @@ class _Comparison:
 
     def effects(self) -> Effects:
         """The answer."""
-        frontends: set[Frontend] = set()
-        for graph, services in zip(self._graphs, self._services, strict=True):
-            frontends |= frontends_of(graph, services)
+        before, after = self._graphs
+        frontends: set[Frontend] = frontends_of(before, self._services[0])
+        frontends |= frontends_of(after, self._services[1], beside=before)
         keys = changed_keys(*self._graphs) if self._ground.same else None
         concerned = sorted(
             each
