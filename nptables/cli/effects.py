@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -43,22 +43,31 @@ def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
     )
 
 
-def of_plan(
-    plan: Plan, inputs: Inputs, *, beside: Sequence[Ruleset] = (), unread: str = ""
-) -> Effects:
-    """What packets notice where a plan is carried out on a node.
+def of_dump(plan: Plan, inputs: Inputs, beside: Sequence[Ruleset]) -> Effects:
+    """What packets notice where a plan is carried out on the node of a dump.
 
-    `beside` are the tables of the other backend, which no plan touches; `unread` is that backend
-    where it could not be read.
+    `beside` are the tables of the other backend, which no plan touches. A table that the dump
+    lacks may be there all the same.
     """
-    before = (plan.before, *beside)
+    missing = missing_tables((plan.before, *beside))
+    return _of_plan(plan, inputs, beside=beside, unknown_tables=missing)
+
+
+def _of_plan(
+    plan: Plan,
+    inputs: Inputs,
+    *,
+    beside: Sequence[Ruleset] = (),
+    unread: str = "",
+    unknown_tables: Collection[str] = (),
+) -> Effects:
     state = NodeState(
-        before,
+        (plan.before, *beside),
         inputs.node,
         inputs.cluster,
         inputs.config,
         unread=unread,
-        unknown_tables=missing_tables(before),
+        unknown_tables=unknown_tables,
     )
     return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
 
@@ -73,16 +82,16 @@ def of_live(plan: Plan, inputs: Inputs) -> Effects:
     try:
         met = rules_met(plan.family)
     except BackendUnavailable:
-        return of_plan(plan, inputs)
+        return _of_plan(plan, inputs)
     planned = [each for each in met.rulesets if holds_service_chains(each)]
     if len(planned) != 1:
         # Which of them the plan is about is seen from what it begins with.
         planned = [each for each in met.rulesets if each.tables == plan.before.tables]
     if len(planned) != 1:
-        return of_plan(plan, inputs, unread=met.unread)
+        return _of_plan(plan, inputs, unread=met.unread)
     beside = tuple(each for each in met.rulesets if each is not planned[0])
     whole = diff(planned[0], plan.desired, ownership=plan.ownership)
-    return of_plan(whole, inputs, beside=beside, unread=met.unread)
+    return _of_plan(whole, inputs, beside=beside, unread=met.unread)
 
 
 def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:

@@ -15,9 +15,9 @@ from nptables.cli.dumps import read_current_and_others
 from nptables.cli.effects import (
     PlaceOf,
     effects_option,
+    of_dump,
     of_inputs,
     of_live,
-    of_plan,
     print_effects,
     print_effects_of_sets,
     say_summary,
@@ -109,7 +109,7 @@ def command(
         inputs = with_shown_facts(inputs, current)
         plans = [diff(current, inputs.translate())]
         _warn(plans[0], inputs)
-        noticed = [of_plan(plans[0], inputs, beside=beside)]
+        noticed = [of_dump(plans[0], inputs, beside)]
     else:
         return _two_trees(output, options, effects=effects)
     say_what_is_unknown([inputs.cluster])
