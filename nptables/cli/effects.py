@@ -38,8 +38,8 @@ def effects_option(command: Command) -> Command:
 def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
     """What packets notice where a node has the rules of one input, then those of another."""
     return compare_effects(
-        NodeState(plan.before, before.node, before.cluster, before.config),
-        NodeState(plan.desired, after.node, after.cluster, after.config),
+        NodeState(plan.before, before.node, before.cluster, before.config, supposed=True),
+        NodeState(plan.desired, after.node, after.cluster, after.config, supposed=True),
     )
 
 
@@ -69,7 +69,8 @@ def _of_plan(
         unread=unread,
         unknown_tables=unknown_tables,
     )
-    return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
+    after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)
+    return compare_effects(state, after)
 
 
 def of_live(plan: Plan, inputs: Inputs) -> Effects:
@@ -95,7 +96,7 @@ def of_live(plan: Plan, inputs: Inputs) -> Effects:
 
 
 def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
-    """Print what packets notice, of both families as one; 1 where they notice anything."""
+    """Print what packets notice, of both families as one; 1 where they do, or it is not known."""
     return print_effects_of_sets([(each, place) for each in parts], output)
 
 
@@ -111,7 +112,7 @@ def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str)
         for text in sentences((*found.effects, *found.unknown)):
             click.echo(text)
     say_summary([found])
-    return 1 if found else 0
+    return 1 if found or found.unknown else 0
 
 
 def annotate(found: Effects, place: PlaceOf) -> None:
