@@ -13,7 +13,7 @@ from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.effects import Effects, NodeState, compare_effects
 from nptables.effects.telling import sentence, sentences, summary
-from nptables.errors import BackendUnavailable
+from nptables.errors import KernelError
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.outcome import carried_out
@@ -82,7 +82,7 @@ def of_live(plan: Plan, inputs: Inputs) -> Effects:
 
     try:
         met = rules_met(plan.family)
-    except BackendUnavailable:
+    except KernelError:
         return _of_plan(plan, inputs)
     planned = [each for each in met.rulesets if holds_service_chains(each)]
     if len(planned) != 1:
