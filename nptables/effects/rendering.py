@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -16,6 +16,8 @@ from nptables.effects.result import Effect, Sources, networks_of
 from nptables.effects.sites import Who
 from nptables.tracing.surroundings.addressing import number
 
+Doubts = tuple[Callable[[Reached], Reached], Callable[[Reached], Reached]]
+
 _NOTHING = Compared(())
 _MANY = "there are too many conditions to look at every combination of them"
 
@@ -26,11 +28,15 @@ def effects_of(
     named: Named,
     ground: Ground,
     node: str,
+    doubts: Doubts,
 ) -> Iterator[Effect]:
-    """The effects at a frontend; those that are the same at several addresses are one."""
+    """The effects at a frontend; those that are the same at several addresses are one.
+
+    `doubts` say for each state what is known of something that becomes of packets.
+    """
     found: dict[tuple[object, ...], list[Effect]] = {}
     for group, member in places:
-        for effect in _at(frontend, group, member, named, ground, node):
+        for effect in _at(frontend, group, member, named, ground, node, doubts):
             key = (
                 effect.sources.spans, effect.hairpins, effect.problem,
                 effect.cases,
@@ -45,7 +51,13 @@ def effects_of(
 
 
 def _at(
-    frontend: Frontend, group: Group, member: Member, named: Named, ground: Ground, node: str
+    frontend: Frontend,
+    group: Group,
+    member: Member,
+    named: Named,
+    ground: Ground,
+    node: str,
+    doubts: Doubts,
 ) -> Iterator[Effect]:
     names = dict(zip(group.first.hosts, member.hosts, strict=True))
 
@@ -60,10 +72,13 @@ def _at(
         yield effect(_sources(everybody, group, member, ground), (), group.problem)
     for piece in group.pieces:
         sources = _sources(piece, group, member, ground)
-        cases = tuple(
-            _renamed(case, names, group.first.port, member.port)
+        renamed = (
+            _doubted(_renamed(case, names, group.first.port, member.port), doubts)
             for case in piece.compared.differing
         )
+        cases = tuple(case for case in renamed if case.differs)
+        if piece.compared.differing and not cases:
+            continue
         hairpins = frozenset(member.hosts[place] for place in piece.hairpins)
         if not cases or not any(case.known for case in cases):
             text = "" if cases else _MANY
@@ -71,6 +86,15 @@ def _at(
         else:
             cases = tuple(sorted(cases, key=lambda case: not case.known))
             yield attrs.evolve(effect(sources, cases), hairpins=hairpins)
+
+
+def _doubted(case: Case, doubts: Doubts) -> Case:
+    """A case with what is not known in place of what only rules for want of endpoints say."""
+    before, after = (
+        Fate(tuple((doubt(each), share) for each, share in fate.reached))
+        for fate, doubt in zip((case.before, case.after), doubts, strict=True)
+    )
+    return attrs.evolve(case, before=before, after=after)
 
 
 def _renamed(case: Case, names: Mapping[str, str], port: int, its_port: int) -> Case:
