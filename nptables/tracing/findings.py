@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nptables.tracing.state import Flow, Questions, State, Weights, merged
-from nptables.tracing.telling.result import Distribution, Outcome, Verdict, distributions
+from nptables.tracing.state import Flow, State, Weights, merged
+from nptables.tracing.telling.result import Outcome, Verdict
 from nptables.tracing.walking.steps import Step
 
 
@@ -15,9 +15,10 @@ class Findings:
     def __init__(self) -> None:
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
 
-    def distributions(self, questions: Questions) -> tuple[tuple[Distribution, ...], bool]:
-        """The outcomes under each combination of answers, and whether these are all."""
-        return distributions(list(self._found.values()), questions)
+    @property
+    def all(self) -> tuple[tuple[Outcome, Weights], ...]:
+        """The outcomes, without their shares, each with its weights."""
+        return tuple(self._found.values())
 
     def record(
         self,

@@ -17,13 +17,13 @@ from nptables.tracing.findings import Findings
 from nptables.tracing.owners import Owners
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import Flow, Questions, State, split
+from nptables.tracing.state import Flow, Questions, State, Weights, split
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.explaining import OF_RULES_THAT_DIFFER, explain
-from nptables.tracing.telling.result import Trace, Verdict
+from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.telling.way import comment_of
 from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
 from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
@@ -80,6 +80,36 @@ def trace(
     >>> trace(ruleset, Packet("192.168.0.12", 30080), node).arrives  # doctest: +SKIP
     True
     """
+    rulesets = _checked(ruleset, packet)
+    config = config or _usual_config()
+    if cluster is not None:
+        cluster = cluster.seen_by(config.habits)
+    if not isinstance(rulesets[0], Translation):
+        node = with_shown_addresses(node, rulesets)
+    stops = Stops(
+        rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence, kept
+    )
+    return _Tracer(stops, cluster, config, sets or {}, Questions()).trace(packet)
+
+
+def follow(
+    stops: Stops, packet: Packet, questions: Questions, *, sets: Sets | None = None
+) -> tuple[tuple[Outcome, Weights], ...]:
+    """Everything that can happen to a packet, with its weight for each set of answers.
+
+    It is what `trace` tells of a packet where no cluster is known. `questions` may have been asked
+    before: of several packets, or of one in several rulesets, so that an answer is the same for
+    all. The shares of the outcomes are not filled in.
+    """
+    return _Tracer(stops, None, _usual_config(), sets or {}, questions).possibilities(packet)
+
+
+@functools.cache
+def _usual_config() -> ProxyConfig:
+    return ProxyConfig()
+
+
+def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
     rulesets = (ruleset,) if isinstance(ruleset, Ruleset) else tuple(ruleset)
     families = {each.family for each in rulesets}
     if len(families) != 1 or len(rulesets) > MOST_RULESETS:
@@ -96,15 +126,7 @@ def trace(
                 )
             ]
         )
-    config = config or ProxyConfig()
-    if cluster is not None:
-        cluster = cluster.seen_by(config.habits)
-    if not isinstance(rulesets[0], Translation):
-        node = with_shown_addresses(node, rulesets)
-    stops = Stops(
-        rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence, kept
-    )
-    return _Tracer(stops, cluster, config, sets or {}).trace(packet)
+    return rulesets
 
 
 @attrs.frozen
@@ -129,7 +151,12 @@ class _Tracer:
     """One question, and everything that is found on the way to its answer."""
 
     def __init__(
-        self, stops: Stops, cluster: Cluster | None, config: ProxyConfig, sets: Sets
+        self,
+        stops: Stops,
+        cluster: Cluster | None,
+        config: ProxyConfig,
+        sets: Sets,
+        questions: Questions,
     ) -> None:
         self._cluster = cluster
         self._config = config
@@ -140,7 +167,7 @@ class _Tracer:
         self._family: Family = stops.home.network.family
         self._services = stops.services
         self._asked = Asked()
-        self._questions = Questions()
+        self._questions = questions
         self._budget = Budget()
         self._owners = Owners(stops.home, self._questions)
         self._findings = Findings()
@@ -150,8 +177,7 @@ class _Tracer:
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
-        self._begin(packet)
-        found, exhaustive = self._findings.distributions(self._questions)
+        found, exhaustive = distributions(self.possibilities(packet), self._questions)
         frontend = self._asked.frontend
         answer = Trace(
             packet,
@@ -181,6 +207,11 @@ class _Tracer:
             return None
         rulesets = (book.ruleset for book in self._home.books)
         return disagreement(self._cluster, self._node, self._config, rulesets)
+
+    def possibilities(self, packet: Packet) -> tuple[tuple[Outcome, Weights], ...]:
+        """Everything that can happen, each with its weights."""
+        self._begin(packet)
+        return self._findings.all
 
     def _begin(self, packet: Packet) -> None:
         """Follow a packet under each answer to whose its addresses are."""

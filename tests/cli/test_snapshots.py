@@ -242,3 +242,17 @@ def test_of_a_part_of_a_listing_check_says_what_it_shows_and_compares_nothing(
         ("NPT501", "the IPv4 policy of filter FORWARD is DROP")
     ]
     assert "they are not compared with the cluster" in err
+
+
+def test_diff_says_which_tables_a_dump_does_not_have(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dump = tmp_path / "nat"
+    current = rules(TUTORIAL, "node1", Family.IPV4)
+    dump.write_text(attrs.evolve(current, tables={"nat": current.tables["nat"]}).to_save())
+
+    assert main(["diff", TUTORIAL, "--node", "node1", "--snapshot", str(dump)]) == 1
+
+    out, err = capfd.readouterr()
+    assert "@@ filter FORWARD @@" in out
+    assert "the dump has no table filter: what is said of it holds only if the node has" in err

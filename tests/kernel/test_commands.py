@@ -121,6 +121,26 @@ def test_diff_and_dry_run_change_nothing_and_exit_1(node: Node, web: Path) -> No
     assert [node.netns.save(family) for family in FAMILIES.values()] == before
 
 
+def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web: Path) -> None:
+    """The node has no address but loopback's, and nobody says which endpoints web2 has."""
+    before = [node.netns.save(family) for family in FAMILIES.values()]
+
+    live = node.nptables("diff", web, "--live", "--effects", check=False)
+    dry = node.apply(web, "--dry-run", "--effects", check=False)
+
+    assert (live.returncode, dry.returncode) == (1, 1)
+    assert live.stdout == dry.stdout
+    assert (
+        "ns/web1 node port 127.0.0.1:30001 on node1, from this node: was left to the node itself, "
+        "now sent to 2 endpoints, source hidden\n"
+    ) in dry.stdout
+    assert "now not known (the input does not tell its endpoints" in dry.stdout
+    assert [node.netns.save(family) for family in FAMILIES.values()] == before
+
+    done = node.apply(web, "--confirm", "1", check=False)
+    assert done.stderr.index("effect: ns/web") < done.stderr.index("applied; press Enter")
+
+
 def test_looking_at_a_node_creates_no_legacy_table(nft_node: Node, web: Path) -> None:
     nft_node.nptables("diff", web, "--live", check=False)
 

@@ -10,6 +10,13 @@ from typing import Any
 
 import click
 
+from nptables.cli.effects import (
+    effects_option,
+    of_change,
+    print_effects,
+    say_effects,
+    say_summary,
+)
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
@@ -43,6 +50,7 @@ from nptables.translation.explanation.decision import UNREAD
 @family_options("both")
 @backend_options
 @click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
+@effects_option
 @click.option(
     "-o",
     "--output",
@@ -73,6 +81,7 @@ def command(
     backend: str,
     wait: float,
     dry_run: bool,
+    effects: bool,
     output: str,
     seconds: float | None,
     no_verify: bool,
@@ -87,6 +96,8 @@ def command(
     """
     if output != "text" and not dry_run:
         raise click.UsageError("-o goes with --dry-run")
+    if effects and (not dry_run or output == "restore"):
+        raise click.UsageError("--effects goes with --dry-run, as text or json")
     asked: Family | None = options["family"]
     inputs = read_inputs(**options, live=True)
     if not dry_run:
@@ -110,8 +121,15 @@ def command(
     _say_what_is_not_known(changes.values(), inputs)
     for change in changes.values():
         say_all(change.warnings, kind="warning")
+    if dry_run and effects:
+        noticed = [of_change(change, inputs) for change in changes.values()]
+        return print_effects(noticed, output, lambda _: None)
     if dry_run:
         return _print(changes, output)
+    if seconds is not None:
+        noticed = [of_change(change, inputs) for change in changes.values() if change.plan]
+        say_effects(noticed)
+        say_summary(noticed)
 
     def bring(family: Family, change: NodeChange) -> None:
         if change.starved is not None:
