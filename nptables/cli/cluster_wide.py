@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import attrs
@@ -12,6 +13,7 @@ from nptables.cli.manifests import read_manifests
 from nptables.cli.options import find_configuration
 from nptables.cli.versions import by_version, version_option
 from nptables.model import Cluster, Node, ProxyConfig
+from nptables.reachability import Configs
 from nptables.sources import Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -19,22 +21,49 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @attrs.frozen
 class ClusterWide:
-    """A cluster that was read, and the configuration of each node by its name."""
+    """A cluster that was read, and its nodes by the configuration that they have.
+
+    Where there is no Node there is one configuration, for whichever node is named.
+    """
 
     loaded: Loaded
-    configs: Mapping[str, ProxyConfig]
+    by_config: tuple[tuple[ProxyConfig, Sequence[Node]], ...]
 
     @property
     def cluster(self) -> Cluster:
         """The cluster."""
         return self.loaded.cluster
 
-    def by_config(self) -> list[tuple[ProxyConfig, list[Node]]]:
-        """The nodes by their configuration; the usual one where there is no node."""
-        found: dict[int, tuple[ProxyConfig, list[Node]]] = {}
-        for name, config in self.configs.items():
-            found.setdefault(id(config), (config, []))[1].append(self.cluster.nodes[name])
-        return list(found.values()) or [(ProxyConfig(), [])]
+    @property
+    def configs(self) -> Configs:
+        """The configuration of each node by its name, or the one of all."""
+        if len(self.by_config) == 1:
+            return self.by_config[0][0]
+        return {node.name: config for config, nodes in self.by_config for node in nodes}
+
+    def nodes(self, patterns: Sequence[str]) -> list[str] | None:
+        """The nodes that names and patterns name, None for all where there is none.
+
+        Raises UnknownNode for a pattern that no node fits; without any Node object every name will
+        do.
+        """
+        names = list(self.cluster.nodes)
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                self.cluster.node(pattern)
+        if not patterns or not names:
+            return list(patterns) or None
+        return [name for name in names if any(fnmatchcase(name, each) for each in patterns)]
+
+
+nodes_option = click.option(
+    "--nodes",
+    "patterns",
+    multiple=True,
+    metavar="NAME",
+    help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated. Where "
+    "there is no Node object, any name.",
+)
 
 
 def cluster_wide_options(command: Command) -> Command:
@@ -62,9 +91,4 @@ def read_cluster_wide(
 def cluster_wide_of(loaded: Loaded, config_path: str | None) -> ClusterWide:
     """A cluster that was read, and how each of its nodes reads the configuration."""
     found = find_configuration(config_path, loaded.proxy_config)
-    configs = {
-        node.name: config
-        for config, nodes in by_version(found, list(loaded.cluster.nodes.values()))
-        for node in nodes
-    }
-    return ClusterWide(loaded, configs)
+    return ClusterWide(loaded, tuple(by_version(found, list(loaded.cluster.nodes.values()))))

@@ -4,12 +4,13 @@ from nptables.reachability.alike import Alike
 from nptables.reachability.expecting import Contradiction, Expectation, contradictions
 from nptables.reachability.fare import Fare, Fares, fare_of
 from nptables.reachability.matrix import Cell, Column, Reach, Row, columns
-from nptables.reachability.reaching import across, reach
+from nptables.reachability.reaching import Configs, across, config_of, reach
 
 __all__ = [
     "Alike",
     "Cell",
     "Column",
+    "Configs",
     "Contradiction",
     "Expectation",
     "Fare",
@@ -18,6 +19,7 @@ __all__ = [
     "Row",
     "across",
     "columns",
+    "config_of",
     "contradictions",
     "fare_of",
     "reach",

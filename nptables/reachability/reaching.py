@@ -64,7 +64,11 @@ def _nodes(cluster: Cluster, nodes: Sequence[str | Node] | None) -> tuple[Node, 
     found = [each if isinstance(each, Node) else cluster.node(each) for each in wanted]
     if not found:
         raise InvalidInput(
-            [Problem("there is no node to look at", hint="give Node objects, or name nodes")]
+            [
+                Problem(
+                    "there is no node to look at", hint="give Node objects, or name nodes (--nodes)"
+                )
+            ]
         )
     return tuple({node.name: node for node in found}.values())
 
@@ -127,13 +131,18 @@ def _rows(
     return list(rows.values())
 
 
+def config_of(configs: Configs | None, node: str) -> ProxyConfig:
+    """The configuration of a node; the usual one where none is given for it."""
+    found = configs.get(node) if isinstance(configs, Mapping) else configs
+    return found or ProxyConfig()
+
+
 def _by_config(
     nodes: Sequence[Node], config: Configs | None
 ) -> Iterable[tuple[ProxyConfig, list[Node]]]:
     found: list[tuple[ProxyConfig, list[Node]]] = []
     for node in nodes:
-        its = config.get(node.name) if isinstance(config, Mapping) else config
-        its = its or ProxyConfig()
+        its = config_of(config, node.name)
         alike = next((those for known, those in found if known == its), None)
         if alike is None:
             found.append((its, [node]))

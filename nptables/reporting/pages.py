@@ -17,8 +17,8 @@ import jinja2
 from nptables.checks import Finding
 from nptables.errors import printable
 from nptables.graphs import STYLE, Graph, svg_element
-from nptables.model import Cluster, ProxyConfig
-from nptables.reachability import Contradiction, Reach
+from nptables.model import Cluster
+from nptables.reachability import Configs, Contradiction, Reach
 from nptables.reporting.audit import Audit
 from nptables.reporting.packing import packed
 from nptables.reporting.rows import (
@@ -54,7 +54,7 @@ def _environment() -> jinja2.Environment:
 
 def report_page(
     cluster: Cluster,
-    configs: Mapping[str, ProxyConfig],
+    configs: Configs,
     found: Reach,
     findings: Sequence[Finding],
     *,
@@ -63,7 +63,7 @@ def report_page(
 ) -> str:
     """The report of a cluster: `found` is its matrix, `findings` what is wrong with it.
 
-    `configs` are those of the nodes by name. With an `audit` it is shown before the findings.
+    `configs` are as in `reach`. With an `audit` it is shown before the findings.
     """
     drawn = len(cluster.services) <= _MOST_DRAWN
     services = ServicesOf(cluster, configs, findings, drawn=drawn)

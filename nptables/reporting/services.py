@@ -10,7 +10,8 @@ from nptables.checks import Finding
 from nptables.errors import printable
 from nptables.family import Family
 from nptables.graphs import service_graph, svg_element
-from nptables.model import Cluster, Node, ProxyConfig, Service
+from nptables.model import Cluster, Node, Service
+from nptables.reachability import Configs, config_of
 from nptables.translation import Decision, Reason
 from nptables.translation.assembly import translate_some
 
@@ -70,7 +71,7 @@ class ServicesOf:
     def __init__(
         self,
         cluster: Cluster,
-        configs: Mapping[str, ProxyConfig],
+        configs: Configs,
         findings: Sequence[Finding],
         *,
         drawn: bool,
@@ -86,7 +87,7 @@ class ServicesOf:
 
     def view(self, key: Key, number: int, node: Node) -> ServiceView:
         """A Service as it is on a node."""
-        config = self._configs.get(node.name) or ProxyConfig()
+        config = config_of(self._configs, node.name)
         seen = self._cluster.seen_by(config.habits)
         service = seen.services[key]
         ports: list[PortView] = []

@@ -242,3 +242,29 @@ def test_a_report_is_one_file_and_a_place_that_cannot_be_written_is_said(
     audit.write_text("[]")
     assert main(["report", local, "--audit", str(audit)]) == 2
     assert "is no audit" in capsys.readouterr().err
+
+
+def test_manifests_without_nodes_are_asked_on_the_nodes_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "web.json"
+    items = [service(), endpoint_slice(*ON_BOTH)]
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    assert main(["reach", str(path)]) == 2
+    assert "there is no node to look at" in capsys.readouterr().err
+    assert main(["reach", str(path), "--nodes", "node1", "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert [(cell["nodes"], cell["verdict"]) for cell in row["cells"]] == [(["node1"], "answers")]
+    config = tmp_path / "kube-proxy.yaml"
+    config.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "nodePortAddresses: [10.0.0.0/8]\n"
+    )
+    named = ["reach", str(path), "--nodes", "node1", "--config", str(config), "-o", "json"]
+    assert main(named) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert [cell["verdict"] for cell in row["cells"]] != ["answers"]
+    page = tmp_path / "page.html"
+    assert main(["report", str(path), "--nodes", "node1", "-o", str(page)]) == 0
+    assert "nodePort 30080/TCP" in page.read_text()

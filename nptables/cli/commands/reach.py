@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import click
 
-from nptables.cli.cluster_wide import ClusterWide, cluster_wide_options, read_cluster_wide
+from nptables.cli.cluster_wide import cluster_wide_options, nodes_option, read_cluster_wide
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.errors import printable
@@ -44,13 +43,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 @click.option(
     "--from", "source", default="outside", show_default=True, metavar="SRC", help=f"{SOURCES}."
 )
-@click.option(
-    "--nodes",
-    "patterns",
-    multiple=True,
-    metavar="NAME",
-    help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated.",
-)
+@nodes_option
 @click.option(
     "--expect",
     "expect_path",
@@ -89,25 +82,13 @@ def command(
         whole.cluster,
         config=whole.configs,
         services=[parse_service_key(text) for text in services] or None,
-        nodes=_chosen(whole, patterns),
+        nodes=whole.nodes(patterns),
         source=source,
         families=tuple(Family) if family is None else (family,),
     )
     wrong = [] if expected is None else list(contradictions(expected, found))
     _print(found, wrong, output, judged=expected is not None)
     return 1 if wrong else 0
-
-
-def _chosen(whole: ClusterWide, patterns: Sequence[str]) -> list[str] | None:
-    if not patterns:
-        return None
-    names = list(whole.cluster.nodes)
-    for pattern in patterns:
-        if names and not any(fnmatchcase(name, pattern) for name in names):
-            whole.cluster.node(pattern)
-    if not names:
-        return list(patterns)
-    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: bool) -> None:

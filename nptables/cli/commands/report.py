@@ -8,7 +8,12 @@ from typing import Any
 import click
 
 from nptables.checks import Finding, arranged, check_cluster
-from nptables.cli.cluster_wide import ClusterWide, cluster_wide_options, read_cluster_wide
+from nptables.cli.cluster_wide import (
+    ClusterWide,
+    cluster_wide_options,
+    nodes_option,
+    read_cluster_wide,
+)
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
@@ -20,6 +25,7 @@ from nptables.sources import read_document
 @click.command("report")
 @manifest_options
 @cluster_wide_options
+@nodes_option
 @click.option(
     "--audit",
     "audit_path",
@@ -34,7 +40,9 @@ from nptables.sources import read_document
     metavar="FILE",
     help="Where the page goes; '-' is standard output.",
 )
-def command(*, audit_path: str | None, output: str, **options: Any) -> int:
+def command(
+    *, audit_path: str | None, patterns: tuple[str, ...], output: str, **options: Any
+) -> int:
     """Write one page about a cluster: who answers on which node, each Service, and what is wrong.
 
     The page needs nothing else: it opens from disk, asks nobody for anything, and can be printed.
@@ -45,7 +53,7 @@ def command(*, audit_path: str | None, output: str, **options: Any) -> int:
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
-    found = reach(whole.cluster, config=whole.configs)
+    found = reach(whole.cluster, config=whole.configs, nodes=whole.nodes(patterns))
     page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
     if output == "-":
         click.echo(page, nl=False)
@@ -69,7 +77,7 @@ def _findings(whole: ClusterWide) -> list[Finding]:
     """The findings of every group of nodes with one configuration, each once."""
     loaded = whole.loaded
     found: dict[Finding, None] = {}
-    for config, nodes in whole.by_config():
+    for config, nodes in whole.by_config:
         judged = check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
         found.update(dict.fromkeys(judged))
     return arranged(found)
