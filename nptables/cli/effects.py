@@ -12,7 +12,7 @@ from nptables.checks.reports import workflow_command
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.effects import Effects, NodeState, compare_effects
-from nptables.effects.telling import sentence, sentences, summary
+from nptables.effects.telling.words import sentence, sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import acting, serving

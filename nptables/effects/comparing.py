@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import attrs
 
-from nptables.effects.changed import changed_keys
-from nptables.effects.closure import Graph
-from nptables.effects.fates import Reached
-from nptables.effects.frontends import Frontend, Named, Names, frontends_of
-from nptables.effects.ground import Ground
-from nptables.effects.groups import Groups
-from nptables.effects.lines import Reader
-from nptables.effects.rendering import effects_of
-from nptables.effects.result import Effect, Effects
+from nptables.effects.following.fates import Reached
+from nptables.effects.following.groups import Groups
+from nptables.effects.rules.changed import changed_keys
+from nptables.effects.rules.closure import Graph
+from nptables.effects.rules.frontends import Frontend, Named, Names, frontends_of
+from nptables.effects.rules.lines import Reader
+from nptables.effects.senders.ground import Ground
 from nptables.effects.state import NodeState
+from nptables.effects.telling.rendering import effects_of
+from nptables.effects.telling.result import Effect, Effects
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig

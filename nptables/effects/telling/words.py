@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
-from nptables.effects.fates import ENDS, Case, Fate, Reached
-from nptables.effects.frontends import HEALTH_CHECK
-from nptables.effects.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
+from nptables.effects.following.fates import ENDS, Case, Fate, Reached
+from nptables.effects.rules.frontends import HEALTH_CHECK
+from nptables.effects.telling.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
 from nptables.errors import printable
 from nptables.tracing import Verdict
 from nptables.tracing.surroundings.addressing import with_port

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 import attrs
 
-from nptables.effects.fates import Case, Compared, Fate, Reached
-from nptables.effects.frontends import Frontend, Named
-from nptables.effects.ground import Ground
-from nptables.effects.groups import Group, Member, Piece
-from nptables.effects.lines import Span
-from nptables.effects.result import Effect, Sources, networks_of
-from nptables.effects.sites import Who
+from nptables.effects.following.fates import Case, Compared, Fate, Reached
+from nptables.effects.following.groups import Group, Member, Piece
+from nptables.effects.rules.frontends import Frontend, Named
+from nptables.effects.rules.lines import Span
+from nptables.effects.senders.ground import Ground
+from nptables.effects.senders.sites import Who
+from nptables.effects.senders.space import Space
+from nptables.effects.telling.result import Effect, Sources, networks_of
 from nptables.tracing.surroundings.addressing import number
 
 Doubts = tuple[Callable[[Reached], Reached], Callable[[Reached], Reached]]
@@ -152,16 +153,14 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
     # Everybody of these, but perhaps for exceptions.
     whole = []
     for who in (who for who in Who if who in kinds_of):
-        here = [span for k in kinds_of[who] & piece.kinds for span in space.intervals(k)]
-        gone = [span for k in kinds_of[who] - piece.kinds for span in space.intervals(k)]
-        others = list(networks_of(_spans(gone, set(hosts), set()), ground.family))
-        if (here or not (kinds_of[who] or who in exceptions)) and (
-            not others
-            or len(others) < len(list(networks_of(_spans(here, set(), set()), ground.family)))
-        ):
+        inside_it, beyond = kinds_of[who] & piece.kinds, kinds_of[who] - piece.kinds
+        here = _networks(inside_it, space, ())
+        gone = _networks(beyond, space, hosts)
+        only_hosts = not kinds_of[who] and who not in exceptions
+        if (inside_it or only_hosts) and (not gone or len(gone) < len(here)):
             whole.append(who)
-            if others:
-                exceptions.setdefault(who, []).extend(others)
+            if gone:
+                exceptions.setdefault(who, []).extend(gone)
     exact = {who for who in whole if who not in exceptions}
     names = {
         name: kinds
@@ -182,6 +181,12 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
         tuple(names),
         spans([who for kinds in names.values() for who in kinds]),
     )
+
+
+def _networks(kinds: Collection[int], space: Space, without: Collection[int]) -> list[str]:
+    """The networks of classes, without some addresses."""
+    spans = (span for kind in kinds for span in space.intervals(kind))
+    return list(networks_of(_spans(spans, set(without), set()), space.family))
 
 
 def _spans(spans: Iterable[Span], without: set[int], also: set[int]) -> tuple[Span, ...]:
