@@ -57,8 +57,8 @@ class Alike:
             yield from ((node,) for node in nodes)
             return
         known = self._known_by(frontend)
-        named = {endpoint.node_name for _, endpoint in known}
-        named |= {name for _, endpoint in known for name in endpoint.node_hints}
+        listed = [e for s in self._cluster.slices_of(frontend.service) for e in s.endpoints]
+        named = {name for e in listed for name in (e.node_name, *e.node_hints)}
         found: dict[Hashable, list[Node]] = {}
         # What is chosen depends on the name of a node only where an endpoint names it.
         shared: dict[Hashable, Hashable] = {}

@@ -58,9 +58,12 @@ class Row:
     @property
     def to(self) -> str:
         """Where packets are sent: `nodePort 30080` or an address and port, with the protocol."""
+        protocol = self.name.protocol
+        if not self.address:
+            family = f" ({self.family.value})" if self.family is Family.IPV6 else ""
+            return f"{NODE_PORT} {self.number}/{protocol}{family}"
         host = f"[{self.address}]" if ":" in self.address else self.address
-        where = f"{host}:{self.number}" if host else f"{NODE_PORT} {self.number}"
-        return f"{where}/{self.name.protocol}"
+        return f"{host}:{self.number}/{protocol}"
 
     def on(self, node: str) -> Cell:
         """The cell of a node. Raises KeyError where the node was not looked at."""

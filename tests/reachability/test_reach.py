@@ -110,6 +110,9 @@ def cluster_of_six(draw: st.DrawFn) -> Cluster:
             if draw(st.booleans()):
                 fields["hints"] = {"forNodes": [{"name": f"node{draw(st.integers(1, 6))}"}]}
             endpoints.append(clusters.endpoint(address, f"node{at}", **fields))
+            if draw(st.booleans()) and draw(st.booleans()):
+                # It stands there twice, as while a pod moves, and on another node.
+                endpoints.append(clusters.endpoint(address, f"node{draw(st.integers(1, 6))}"))
         target = draw(st.sampled_from([8080, 30080]))
         objects.append(
             {
@@ -138,9 +141,14 @@ CONFIGS = [
 
 
 @settings(max_examples=25, deadline=None)
-@given(cluster_of_six(), st.sampled_from(CONFIGS), st.sampled_from(["outside", "outside", "node"]))
+@given(
+    cluster_of_six(),
+    st.sampled_from(CONFIGS),
+    st.sampled_from(["outside", "outside", "node"]),
+    st.sampled_from([None, "1.31"]),
+)
 def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
-    cluster: Cluster, settings_of_kube_proxy: dict[str, Any], source: str
+    cluster: Cluster, settings_of_kube_proxy: dict[str, Any], source: str, version: str | None
 ) -> None:
     """Endpoints elsewhere, on the network of nodes, hinted, draining; addresses of nodes."""
     config = ProxyConfig.from_kube_proxy(
@@ -148,7 +156,8 @@ def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             **settings_of_kube_proxy,
-        }
+        },
+        version=version,
     )
     compare(cluster, config, list(cluster.nodes.values()), source)
 
@@ -242,3 +251,20 @@ def test_the_whole_matrix_is_plain_data() -> None:
     assert {"service", "port", "protocol", "family", "kind", "address", "number", "cells"} == set(
         document["rows"][0]
     )
+
+
+def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
+    """Told apart in words, and each node is in both."""
+    service = clusters.service(
+        clusterIPs=["10.96.0.10", "fd00:10:96::a"], ipFamilies=["IPv4", "IPv6"]
+    )
+    endpoints = [
+        clusters.endpoint_slice(clusters.endpoint("10.244.1.5")),
+        clusters.endpoint_slice(
+            clusters.endpoint("fd00:10:244:1::5"), name="web-6", addressType="IPv6"
+        ),
+    ]
+    found = reach(Cluster.from_objects([*NODES[:2], service, *endpoints]))
+
+    assert [row.to for row in found.rows] == ["nodePort 30080/TCP", "nodePort 30080/TCP (IPv6)"]
+    assert {Fares.ANSWERS} == {cell.fare.fares for row in found.rows for cell in row.cells}
