@@ -6,17 +6,30 @@ BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
 
-.PHONY: test demo bench format prepare lint clean
+.PHONY: test test-lowest test-newest upgrade demo bench format prepare lint mutants clean
 .DELETE_ON_ERROR:
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
+
+# The oldest and the newest versions that pyproject.toml allows (PRE=1: pre-releases too). Warnings
+# of packages are no errors here: those that this project can mend show in the locked run.
+test-lowest test-newest: test-%: prepare
+	@PYTHON='$(PYTHON)' scripts/bounds $(BIN)/uv $* .venv-$*
+	.venv-$*/bin/python -m pytest $(PYTEST_ARGS) -W default
+
+# The newest versions into the lock, and everything that could show that they do not fit.
+upgrade: prepare
+	scripts/lock $(BIN)/uv --upgrade
+	$(MAKE) test demo
 
 lint: prepare
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict nptables
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 
 prepare:
 	@PYTHON='$(PYTHON)' scripts/prepare $(VENV)
@@ -32,6 +45,6 @@ format: prepare
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) build dist .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) $(DEMO_VENV) .venv-lowest .venv-newest build dist .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find nptables tests -type d -name __pycache__ -prune -exec rm -rf {} +

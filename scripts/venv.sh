@@ -1,5 +1,5 @@
-# Sourced by the other scripts: `fresh_venv DIR REQUIREMENT...` installs into a virtual environment
-# unless that was done since pyproject.toml last changed.
+# Sourced by the other scripts: `fresh_venv DIR LOCK` installs what is locked, and nptables itself from
+# here, into a virtual environment, unless that was done since the lock or pyproject.toml last changed.
 
 : "${PYTHON:=python3}"
 
@@ -12,13 +12,16 @@ die() {
 
 python_version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
 
-# What stands in the virtual environment is a file's content and not its time: a checkout sets any.
-fresh_venv() {
-    local venv=$1 mark
-    shift
+require_python() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
         die "nptables needs Python 3.11 or later, and '$PYTHON' is not: name one with PYTHON=..."
-    mark=$(pwd && printf '%s\n' "$@" && cat pyproject.toml)
+}
+
+# What stands in the virtual environment is a file's content and not its time: a checkout sets any.
+fresh_venv() {
+    local venv=$1 lock=$2 mark
+    require_python
+    mark=$(pwd && cat "$lock" requirements/build.txt pyproject.toml)
     if [ ! -x "$venv/bin/pip" ] ||
         [ "$(python_version "$venv/bin/python")" != "$(python_version "$PYTHON")" ]; then
         "$PYTHON" -m venv --clear "$venv" ||
@@ -28,7 +31,19 @@ fresh_venv() {
         return
     fi
     say "Installing into $venv ..."
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$@" ||
+    install_locked "$venv" -r requirements/build.txt -r "$lock" && install_here "$venv" ||
         die "The packages for $venv could not be installed: see pip's message above."
     printf '%s\n' "$mark" >"$venv/.installed"
+}
+
+install_locked() {
+    local venv=$1
+    shift
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "$@"
+}
+
+# By the locked build backend: an isolated build would take the newest.
+install_here() {
+    "$1/bin/python" -m pip install -qq --disable-pip-version-check \
+        --no-deps --no-build-isolation -e .
 }
