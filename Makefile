@@ -5,12 +5,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
+PYODIDES := 3.12 3.13 3.14
 
-.PHONY: test test-lowest test-newest upgrade demo bench format prepare lint mutants clean
+.PHONY: test test-lowest test-newest upgrade demo bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
-test: lint
+test: lint wasm
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
+
+# The pure packages where there are no processes, threads or IPv6 sockets.
+wasm: prepare
+	@scripts/wasm $(BIN) $(PYODIDES)
+
+dist: prepare
+	scripts/dist $(BIN)/python
 
 # The oldest and the newest versions that pyproject.toml allows (PRE=1: pre-releases too). Warnings
 # of packages are no errors here: those that this project can mend show in the locked run.
@@ -45,6 +53,6 @@ format: prepare
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) .venv-lowest .venv-newest build dist .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) $(DEMO_VENV) .venv-lowest .venv-newest .venv-wasm tests/node/node_modules build dist .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find nptables tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -28,7 +28,7 @@ def of_kubernetes(raw: dict[str, Any]) -> Any:
 
 
 def of_kubernetes_asyncio(raw: dict[str, Any]) -> Any:
-    client = pytest.importorskip("kubernetes_asyncio.client")
+    client = pytest.importorskip("kubernetes_asyncio.client.api_client")
 
     async def made() -> Any:
         async with client.ApiClient() as api:
