@@ -14,15 +14,17 @@ from pathlib import Path
 SOURCE = "."
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_LINE = re.compile(r"(?P<command>pip install|pipx install|uv tool install) (?P<what>'?(?:nptables|\.)(?:\[[a-z,]+\])?'?)(?=[\s`]|$)")  # fmt: skip  # noqa: E501
+_LINE = re.compile(
+    r"(?P<command>pip install|pipx install|uv tool install) "
+    r"(?P<quote>'?)(?:nptables|\.)(?P<extras>\[[a-z,]+\])?(?P=quote)(?=[\s`]|$)"
+)
 
 
 def with_source(text: str, source: str = SOURCE) -> str:
     """The text of a page with that source in every line that installs nptables."""
 
     def line(found: re.Match[str]) -> str:
-        extras = re.search(r"\[[a-z,]+\]", found["what"])
-        what = f"'{source}{extras[0]}'" if extras else source
+        what = f"'{source}{found['extras']}'" if found["extras"] else source
         return f"{found['command']} {what}"
 
     return _LINE.sub(line, text)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 NOT_RUN = {
     "git clone ": "the address is to be filled in",
     "pip install .": "tests/test_distribution.py builds and installs the wheel",
-    "pipx install .": "the same as pip install",
-    "uv tool install .": "the same as pip install",
     "make demo": "it installs a virtual environment",
     "make bench": "it takes ten minutes",
     ".venv/bin/python benchmarks/": "it takes minutes",
