@@ -48,6 +48,12 @@ demo:
 bench: prepare
 	$(BIN)/python benchmarks/run.py
 
+# Random changes to single expressions that no test notices: SAMPLE of them, by SEED.
+SAMPLE ?= 100
+SEED ?= 1
+mutants: prepare
+	$(BIN)/python scripts/mutants.py --sample $(SAMPLE) --seed $(SEED)
+
 format: prepare
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
