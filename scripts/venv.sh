@@ -31,7 +31,8 @@ fresh_venv() {
         return
     fi
     say "Installing into $venv ..."
-    install_locked "$venv" -r requirements/build.txt -r "$lock" && install_here "$venv" ||
+    { [ "$lock" = requirements/run.txt ] || install_locked "$venv" -r requirements/uv.txt; } &&
+        install_locked "$venv" -r requirements/build.txt -r "$lock" && install_here "$venv" ||
         die "The packages for $venv could not be installed: see pip's message above."
     printf '%s\n' "$mark" >"$venv/.installed"
 }
@@ -39,7 +40,23 @@ fresh_venv() {
 install_locked() {
     local venv=$1
     shift
+    if [ -x "$venv/bin/uv" ] && with_pips_index "$venv" "$venv/bin/uv" pip install --quiet \
+        --python "$venv/bin/python" --require-hashes "$@"; then
+        return
+    fi
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "$@"
+}
+
+# uv does not read what pip is told of an index.
+with_pips_index() {
+    local venv=$1 index
+    shift
+    index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
+    if [ -n "$index" ]; then
+        UV_DEFAULT_INDEX=$index "$@"
+    else
+        "$@"
+    fi
 }
 
 # By the locked build backend: an isolated build would take the newest.
