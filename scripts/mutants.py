@@ -148,8 +148,8 @@ class Reach:
         plugin = "tests.mutants.times"
         subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", plugin, "--cov=nptables",
-             "--cov-context=test", "--cov-report=", "-o", "pythonpath=.", "-k", "not moment",
-             *tests],
+             "--cov-context=test", "--cov-report=", "--cov-fail-under=0",
+             "-o", "pythonpath=.", "-k", "not moment", *tests],
             cwd=ROOT, check=True,
             env={**_environment(), "COVERAGE_FILE": str(data), "NPTABLES_TIMES": str(report)},
         )  # fmt: skip
