@@ -256,7 +256,9 @@ def test_the_whole_matrix_is_plain_data() -> None:
 def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
     """Told apart in words, and each node is in both."""
     service = clusters.service(
-        clusterIPs=["10.96.0.10", "fd00:10:96::a"], ipFamilies=["IPv4", "IPv6"]
+        clusterIPs=["10.96.0.10", "fd00:10:96::a"],
+        ipFamilies=["IPv4", "IPv6"],
+        ipFamilyPolicy="RequireDualStack",
     )
     endpoints = [
         clusters.endpoint_slice(clusters.endpoint("10.244.1.5")),

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,8 +85,9 @@ def browser() -> str | None:
 
 
 def mermaid() -> Path | None:
-    """Mermaid's own parser, as scripts/prepare puts it beside the virtual environment's Python."""
-    found = Path(sys.prefix, "mermaid", "node_modules", "mermaid", "dist", "mermaid.min.js")
+    """Mermaid's own parser, as scripts/prepare installs it."""
+    root = Path(__file__).parents[1]
+    found = root / "mermaid" / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
     return found if found.exists() else None
 
 
