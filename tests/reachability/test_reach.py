@@ -270,3 +270,18 @@ def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
 
     assert [row.to for row in found.rows] == ["nodePort 30080/TCP", "nodePort 30080/TCP (IPv6)"]
     assert {Fares.ANSWERS} == {cell.fare.fares for row in found.rows for cell in row.cells}
+
+
+def test_where_two_services_claim_an_address_each_node_is_looked_at() -> None:
+    """The older gets the packets, by the endpoints that it has, whichever row is asked."""
+    policy = {"externalIPs": ["203.0.113.7"], "externalTrafficPolicy": "Local"}
+    older = clusters.service("a", creationTimestamp="2026-01-01T00:00:00Z", **policy)
+    younger = clusters.service(
+        "b", clusterIP="10.96.0.11", ports=[{"port": 80, "nodePort": 30081}], **policy
+    )
+    endpoints = clusters.endpoint_slice(clusters.endpoint("10.244.1.5"), of="a")
+    cluster = Cluster.from_objects([*NODES, older, younger, endpoints])
+
+    assert compare(cluster, ProxyConfig(), list(cluster.nodes.values())) == 24
+    shared = [row for row in reach(cluster).rows if row.address]
+    assert [row.on("node1").nodes for row in shared] == [("node1",), ("node1",)]
