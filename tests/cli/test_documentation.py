@@ -97,6 +97,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     shutil.copy(folder / "dump", folder / "dump.txt")
+    shutil.copy(folder / "dump", folder / "paste.txt")
     (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
     with ApiServer() as server:
         server.put(*objects)
