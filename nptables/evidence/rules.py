@@ -97,7 +97,8 @@ def _missing(ruleset: Ruleset, table: str) -> list[str]:
 
 def _tables(names: frozenset[str]) -> str:
     order = ("nat", "filter", "raw", "mangle", "security")
-    return _names("table", [name for name in order if name in names])
+    others = sorted(names.difference(order))
+    return _names("table", [*(name for name in order if name in names), *others])
 
 
 def _names(what: str, names: Sequence[str]) -> str:
