@@ -100,7 +100,8 @@ class Evidence:
     looked at (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save`
     prints, `native` the objects of `nft -j list ruleset`. `recent_limit` is how many addresses a
     list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many
-    there are of all kinds. `processes` are programs that may handle Services.
+    there are of all kinds. `processes` are programs that may handle Services, `versions`
+    those of the kernel and of tools, as they say it.
     """
 
     form: Form
@@ -118,6 +119,7 @@ class Evidence:
     flows: tuple[Flow, ...] | None = None
     connections: int | None = None
     processes: tuple[Process, ...] | None = None
+    versions: Mapping[str, str] | None = None
     gaps: tuple[Gap, ...] = ()
 
     @property

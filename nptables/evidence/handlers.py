@@ -1,0 +1,401 @@
+"""Who handles Services on a node: kube-proxy in one of its modes, another program, or nobody.
+
+Two things are kept apart. A program *is there*: it has chains, an interface or a process. It
+*handles Services*: what it has there is what it makes for that alone. Most programs that can
+handle Services also do other work, and are mostly used for that: Cilium, Antrea and kube-router
+run beside kube-proxy as well as instead of it. And what a program made stays when it is stopped:
+kube-proxy's chains do not tell that it runs.
+
+The names are those of the programs' sources: pkg/proxy of Kubernetes; pkg/datapath/iptables of
+Cilium; go-controller/pkg/node of OVN-Kubernetes; pkg/agent/route of Antrea; pkg/controllers/proxy
+of kube-router; felix/dataplane/linux of Calico.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from nptables.evidence.node import Evidence
+from nptables.evidence.signs import OF_SERVICE_PORTS, Signs, mode_of
+
+_NAMED = 3
+
+
+class Handler(Enum):
+    """Who may handle Services; the value is a stable code."""
+
+    IPTABLES = "kube-proxy-iptables"
+    IPVS = "kube-proxy-ipvs"
+    NFTABLES = "kube-proxy-nftables"
+    CILIUM = "cilium"
+    OVN_KUBERNETES = "ovn-kubernetes"
+    ANTREA = "antrea"
+    KUBE_ROUTER = "kube-router"
+    CALICO = "calico-ebpf"
+    NOBODY = "nobody"
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        return _WORDS[self]
+
+    @property
+    def ask(self) -> str:
+        """The command that shows what it does with Services; empty where there is none."""
+        return _COMMANDS.get(self, "")
+
+    @property
+    def behind_rules(self) -> bool:
+        """Whether it gets only the packets that the rules of iptables leave untranslated.
+
+        IPVS is asked where packets are delivered to the node itself, behind table nat of
+        PREROUTING and OUTPUT (`ip_vs_ops` in net/netfilter/ipvs/ip_vs_core.c).
+        """
+        return self in (Handler.IPVS, Handler.KUBE_ROUTER)
+
+
+_WORDS = {
+    Handler.IPTABLES: "kube-proxy in mode iptables",
+    Handler.IPVS: "kube-proxy in mode ipvs",
+    Handler.NFTABLES: "kube-proxy in mode nftables",
+    Handler.CILIUM: "Cilium",
+    Handler.OVN_KUBERNETES: "OVN-Kubernetes",
+    Handler.ANTREA: "Antrea's proxy",
+    Handler.KUBE_ROUTER: "kube-router's service proxy",
+    Handler.CALICO: "Calico's eBPF data plane",
+    Handler.NOBODY: "nobody",
+}
+_COMMANDS = {
+    Handler.IPVS: "ipvsadm -Ln",
+    Handler.NFTABLES: "nft list table ip kube-proxy",
+    Handler.CILIUM: "cilium-dbg service list",
+    Handler.OVN_KUBERNETES: "ovn-nbctl lb-list",
+    Handler.ANTREA: "antctl get ovsflows -T EndpointDNAT",
+    Handler.KUBE_ROUTER: "ipvsadm -Ln",
+    Handler.CALICO: "calico-node -bpf nat dump",
+}
+
+
+class Certainty(Enum):
+    """How sure it is that a program handles Services; the value is a stable code.
+
+    SURE: it runs and says so. LIKELY: what only its handling of Services makes is there. POSSIBLE:
+    it is there, and may be there for other work. LEFTOVER: what it made is still there, and
+    nothing leads to it or somebody else does the work.
+    """
+
+    SURE = "sure"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+    LEFTOVER = "leftover"
+
+
+@attrs.frozen
+class Sighting:
+    """One program, how sure it is that it handles Services, and what was seen of it, in words."""
+
+    who: Handler
+    certainty: Certainty
+    signs: tuple[str, ...]
+
+    @property
+    def acts(self) -> bool:
+        """Whether it handles Services as far as anybody can tell."""
+        return self.certainty in (Certainty.SURE, Certainty.LIKELY)
+
+    @property
+    def seen(self) -> str:
+        """The signs as one text."""
+        return ", ".join(self.signs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The sighting as plain data."""
+        return {
+            "who": self.who.value,
+            "certainty": self.certainty.value,
+            "signs": list(self.signs),
+        }
+
+
+@attrs.frozen
+class Handling:
+    """Everybody who handles Services on a node, or may, or once did, the surest first."""
+
+    sightings: tuple[Sighting, ...] = ()
+
+    def of(self, who: Handler) -> Sighting | None:
+        """What was seen of one."""
+        return next((each for each in self.sightings if each.who is who), None)
+
+    @property
+    def acting(self) -> tuple[Sighting, ...]:
+        """Those that handle Services as far as anybody can tell."""
+        return tuple(each for each in self.sightings if each.acts)
+
+    @property
+    def others(self) -> tuple[Sighting, ...]:
+        """Those of them that are not kube-proxy in mode iptables."""
+        return tuple(each for each in self.acting if each.who is not Handler.IPTABLES)
+
+    @property
+    def possible(self) -> tuple[Sighting, ...]:
+        """Those that may, beside or instead of the others; nobody is none of them."""
+        return tuple(
+            each
+            for each in self.sightings
+            if each.certainty is Certainty.POSSIBLE and each.who is not Handler.NOBODY
+        )
+
+    @property
+    def by_iptables(self) -> bool | None:
+        """Whether the rules of iptables are what handles Services; None where that is open."""
+        iptables = any(each.who is Handler.IPTABLES for each in self.acting)
+        if not self.acting:
+            return None
+        return True if not self.others else None if iptables else False
+
+    def sentence(self, node: str) -> str:
+        """Who handles Services there, in a sentence; empty where nobody was seen to."""
+        if not self.acting:
+            return ""
+        sure = all(each.certainty is Certainty.SURE for each in self.acting)
+        whom = " and ".join(f"{each.who.words} ({each.seen})" for each in self.acting)
+        return f"Services on {node} are {'' if sure else 'by all signs '}handled by {whom}"
+
+    def instead(self, node: str) -> str:
+        """Why rules of kube-proxy's iptables mode are not what counts there; empty where they are.
+
+        For whoever would compare those rules, or write them: the words say who does the work.
+        """
+        if self.by_iptables is not False:
+            return ""
+        found = f"{self.sentence(node)}, and not by the rules of mode iptables"
+        commands = dict.fromkeys(each.who.ask for each in self.others if each.who.ask)
+        shown = " and ".join(f"`{command}`" for command in commands)
+        return f"{found}; {shown} there shows what it does" if shown else found
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The sightings as plain data."""
+        return [sighting.to_json() for sighting in self.sightings]
+
+
+def handlers(evidence: Evidence) -> Handling:
+    """Who handles Services on the node that evidence is of."""
+    return handling(Signs.of(evidence))
+
+
+_ORDER = tuple(Certainty)
+
+
+def handling(signs: Signs) -> Handling:
+    """Who handles Services on a node, by what was found there."""
+    found = [each for each in (*_kube_proxies(signs), *_other_programs(signs)) if each is not None]
+    acting = {each.who for each in found if each.acts}
+    if acting - {Handler.IPTABLES, Handler.IPVS, Handler.KUBE_ROUTER}:
+        found = [_doubted(each, signs) for each in found]
+    if not signs.runs("kube-proxy") and not acting:
+        found = [_without_others(each, signs) for each in found]
+    if (nobody := _nobody(signs, found)) is not None:
+        found.append(nobody)
+    return Handling(tuple(sorted(found, key=lambda each: _ORDER.index(each.certainty))))
+
+
+def _doubted(sighting: Sighting, signs: Signs) -> Sighting:
+    """Rules of kube-proxy beside a program that takes packets before them prove nothing."""
+    if sighting.who is not Handler.IPTABLES or signs.runs("kube-proxy") or not sighting.acts:
+        return sighting
+    return attrs.evolve(sighting, certainty=Certainty.POSSIBLE)
+
+
+def _without_others(sighting: Sighting, signs: Signs) -> Sighting:
+    """Who can do the work and is alone there most likely does it.
+
+    That nobody else is there has to be seen: in a whole table nat, or by what runs on the node.
+    """
+    alone = sighting.who is Handler.CILIUM and sighting.certainty is Certainty.POSSIBLE
+    looked = (signs.whole and not signs.has_portal) or (
+        not signs.rulesets and signs.processes is not None
+    )
+    if not (alone and looked):
+        return sighting
+    told = (*sighting.signs, "no rules of kube-proxy" if signs.rulesets else "no kube-proxy runs")
+    return Sighting(sighting.who, Certainty.LIKELY, told)
+
+
+def _kube_proxies(signs: Signs) -> Iterator[Sighting | None]:
+    """kube-proxy in its modes. One that runs has one mode; what is of another mode is left over."""
+    modes = {mode_of(process) for process in signs.runs("kube-proxy")}
+    for who, mode, seen in (
+        (Handler.IPTABLES, "iptables", _of_iptables(signs)),
+        (Handler.IPVS, "ipvs", _of_ipvs(signs)),
+        (Handler.NFTABLES, "nftables", _of_nftables(signs)),
+    ):
+        certainty, told = seen
+        if mode in modes:
+            yield Sighting(who, Certainty.SURE, (f"kube-proxy runs in mode {mode}", *told))
+        elif told:
+            yield Sighting(who, Certainty.LEFTOVER if modes else certainty, tuple(told))
+
+
+Seen = tuple[Certainty, list[str]]
+
+
+def _of_iptables(signs: Signs) -> Seen:
+    ports = [name for name in signs.chains("KUBE-") if _is_of_service_port(name)]
+    told = [_listed(ports, "chain", "chains")] if ports else []
+    if signs.of_service_ports:
+        return Certainty.LIKELY, told or ["nat KUBE-SERVICES leads to nat KUBE-NODEPORTS"]
+    if signs.fragment and ports:
+        return Certainty.LIKELY, told
+    if signs.of_ipvs:
+        told += ["rules in filter KUBE-SERVICES"] * _has_rules(signs, "filter", "KUBE-SERVICES")
+    elif signs.has_portal:
+        return Certainty.LIKELY, [*told, "hooks lead to nat KUBE-SERVICES"]
+    return Certainty.LEFTOVER, told
+
+
+def _is_of_service_port(name: str) -> bool:
+    return OF_SERVICE_PORTS.fullmatch(name.partition(" ")[2]) is not None
+
+
+def _has_rules(signs: Signs, table: str, chain: str) -> bool:
+    return any(ruleset.lines(table, chain) for ruleset in signs.rulesets)
+
+
+def _of_ipvs(signs: Signs) -> Seen:
+    told = []
+    if signs.of_ipvs:
+        told.append("nat KUBE-SERVICES asks the sets of mode ipvs")
+    told += [f"chain {name}" for name in signs.chains("KUBE-IPVS-")]
+    told += [
+        f"chain {name}"
+        for name in (*signs.chains("KUBE-NODE-PORT"), *signs.chains("KUBE-LOAD-BALANCER"))
+        if name.startswith("nat ")
+    ]
+    interface = signs.has_interface("kube-ipvs0")
+    told += [f"interface {name}" for name in interface]
+    sets = [*signs.has_set("KUBE-CLUSTER-IP"), *signs.has_set("KUBE-6-CLUSTER-IP")]
+    told += [f"set {name}" for name in sets]
+    if interface and signs.servers:
+        return Certainty.SURE, [*told, "the kernel's IPVS has virtual servers"]
+    if signs.servers is False or not told:
+        return Certainty.LEFTOVER, told
+    if signs.of_ipvs:
+        return Certainty.LIKELY, told
+    if signs.rulesets and not signs.fragment:
+        # KUBE-SERVICES is written anew by whichever mode runs, and this was not mode ipvs. The
+        # addresses of the interface stay, and with them the virtual servers may.
+        held = set(interface) & signs.addressed
+        return (Certainty.POSSIBLE if held else Certainty.LEFTOVER), told
+    return (Certainty.LIKELY if interface else Certainty.POSSIBLE), told
+
+
+def _of_nftables(signs: Signs) -> Seen:
+    found = [name for name in sorted(signs.tables or ()) if name.endswith(" kube-proxy")]
+    return Certainty.LIKELY, [f"nft table {name}" for name in found]
+
+
+def _other_programs(signs: Signs) -> Iterator[Sighting | None]:
+    yield _cilium(signs)
+    yield _ovn_kubernetes(signs)
+    yield _antrea(signs)
+    yield _kube_router(signs)
+    yield _calico(signs)
+
+
+def _cilium(signs: Signs) -> Sighting | None:
+    """Cilium; only what its agent was told shows that it replaces kube-proxy."""
+    told = [_listed(found, "chain", "chains")] if (found := signs.chains("CILIUM_")) else []
+    told += [f"interface {name}" for name in signs.has_interface("cilium_host", "cilium_net")]
+    agents = signs.runs("cilium-agent")
+    if agents:
+        told.append("cilium-agent runs")
+    for agent in agents:
+        for word in agent.arguments:
+            option, _, value = word.partition("=")
+            if option == "--kube-proxy-replacement" and value in ("true", "strict"):
+                return Sighting(Handler.CILIUM, Certainty.SURE, (*told, f"with {word}"))
+    return Sighting(Handler.CILIUM, Certainty.POSSIBLE, tuple(told)) if told else None
+
+
+def _ovn_kubernetes(signs: Signs) -> Sighting | None:
+    """OVN-Kubernetes, which never runs without handling Services."""
+    found = signs.chains("OVN-KUBE-")
+    told = [_listed(found, "chain", "chains")] if found else []
+    told += [f"interface {name}" for name in signs.has_interface("ovn-k8s-mp0")]
+    told += ["nft table inet ovn-kubernetes"] * ("inet ovn-kubernetes" in (signs.tables or ()))
+    running = signs.runs("ovnkube", "ovnkube-node")
+    if running:
+        return Sighting(Handler.OVN_KUBERNETES, Certainty.SURE, (*told, f"{running[0].name} runs"))
+    return Sighting(Handler.OVN_KUBERNETES, Certainty.LIKELY, tuple(told)) if told else None
+
+
+def _antrea(signs: Signs) -> Sighting | None:
+    """Antrea: node ports are its own only with proxyAll, which has a set of their addresses."""
+    every = list(signs.lines_with("--match-set ANTREA-NODEPORT-IP", "ANTREA-"))
+    sets = signs.has_set("ANTREA-NODEPORT-IP")
+    if every or sets:
+        told = ["rules for the set ANTREA-NODEPORT-IP of proxyAll"] if every else []
+        told += [f"set {name} of proxyAll" for name in sets if not every]
+        return Sighting(Handler.ANTREA, Certainty.LIKELY, tuple(told))
+    told = [_listed(found, "chain", "chains")] if (found := signs.chains("ANTREA-")) else []
+    told += [f"interface {name}" for name in signs.has_interface("antrea-gw0")]
+    told += ["antrea-agent runs"] * bool(signs.runs("antrea-agent"))
+    return Sighting(Handler.ANTREA, Certainty.POSSIBLE, tuple(told)) if told else None
+
+
+def _kube_router(signs: Signs) -> Sighting | None:
+    """kube-router's service proxy; its other chains and kube-bridge are of its other work."""
+    told = [f"chain {name}" for name in signs.chains("KUBE-ROUTER-SERVICES")]
+    told += [f"chain {name}" for name in signs.chains("KUBE-ROUTER-HAIRPIN")]
+    told += [f"interface {name}" for name in signs.has_interface("kube-dummy-if")]
+    told += [f"set {name}" for name in signs.has_set("kube-router-svip")[:1]]
+    if not told:
+        return None
+    certainty = Certainty.LEFTOVER if signs.servers is False else Certainty.LIKELY
+    return Sighting(Handler.KUBE_ROUTER, certainty, tuple(told))
+
+
+def _calico(signs: Signs) -> Sighting | None:
+    """Calico's eBPF data plane, which always handles Services."""
+    told = [f"interface {name}" for name in signs.has_interface("bpfin.cali", "bpfout.cali")]
+    approved = any(True for _ in signs.lines_with("Pre-approved by BPF programs", "cali-"))
+    told += ["rules for packets that BPF programs have approved"] * approved
+    return Sighting(Handler.CALICO, Certainty.LIKELY, tuple(told)) if told else None
+
+
+def _nobody(signs: Signs, found: list[Sighting]) -> Sighting | None:
+    """That nobody handles Services: none of those that are known was seen where it would be."""
+    if not signs.whole or any(each.certainty is not Certainty.LEFTOVER for each in found):
+        return None
+    told = ["no rule of nat leads to Services"]
+    if of_kubernetes := _of_kubernetes(signs):
+        told.append(f"and yet it is a node of a cluster ({of_kubernetes})")
+    looked = None not in (signs.interfaces, signs.tables, signs.processes)
+    return Sighting(Handler.NOBODY, Certainty.LIKELY if looked else Certainty.POSSIBLE, tuple(told))
+
+
+# What a node of a cluster has, whoever handles Services: the kubelet's chains, those of CNI.
+_KUBELETS = ("KUBE-KUBELET-", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL", "KUBE-MARK-DROP")
+_OF_CNI = ("CNI-", "FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTER-")
+
+
+def _of_kubernetes(signs: Signs) -> str:
+    found = [name for beginning in (*_KUBELETS, *_OF_CNI) for name in signs.chains(beginning)]
+    return _listed(found, "chain", "chains") if found else ""
+
+
+def is_of_a_cluster(found: Sighting) -> bool:
+    """Whether nobody was seen to handle Services on what is a node of a cluster all the same."""
+    return found.who is Handler.NOBODY and len(found.signs) > 1
+
+
+def _listed(names: list[str], one: str, many: str) -> str:
+    if len(names) == 1:
+        return f"{one} {names[0]}"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{many} {', '.join(names[:_NAMED])}{more}"
