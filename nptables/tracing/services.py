@@ -75,6 +75,10 @@ class Services:
             found += self._frontends.get(("", wanted, port), ())
         return found
 
+    def places(self) -> Iterator[tuple[str, str, int]]:
+        """Address, protocol and port of every frontend; the address of a node port is empty."""
+        yield from self._frontends
+
     def node_ports(self) -> list[tuple[int, str, str]]:
         """The node ports that there are: number, protocol and service port."""
         return [

@@ -68,6 +68,27 @@ def trace(
     >>> trace(ruleset, Packet("192.168.0.12", 30080), node).arrives  # doctest: +SKIP
     True
     """
+    rulesets = _checked(ruleset, packet)
+    config = config or ProxyConfig()
+    if cluster is not None:
+        cluster = cluster.seen_by(config.habits)
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
+    return _Tracer(stops, cluster, config, sets or {}, Questions()).trace(packet)
+
+
+def follow(
+    stops: Stops, packet: Packet, questions: Questions, *, sets: Sets | None = None
+) -> tuple[tuple[Outcome, Weights], ...]:
+    """Everything that can happen to a packet, with its weight for each set of answers.
+
+    It is what `trace` tells of a packet where no cluster is known. `questions` may have been asked
+    before: of several packets, or of one in several rulesets, so that an answer is the same for
+    all. The shares of the outcomes are not filled in.
+    """
+    return _Tracer(stops, None, ProxyConfig(), sets or {}, questions).possibilities(packet)
+
+
+def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
     rulesets = (ruleset,) if isinstance(ruleset, Ruleset) else tuple(ruleset)
     families = {each.family for each in rulesets}
     if len(families) != 1 or len(rulesets) > MOST_RULESETS:
@@ -84,11 +105,7 @@ def trace(
                 )
             ]
         )
-    config = config or ProxyConfig()
-    if cluster is not None:
-        cluster = cluster.seen_by(config.habits)
-    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
-    return _Tracer(stops, cluster, config, sets or {}).trace(packet)
+    return rulesets
 
 
 @attrs.frozen
@@ -113,7 +130,12 @@ class _Tracer:
     """One question, and everything that is found on the way to its answer."""
 
     def __init__(
-        self, stops: Stops, cluster: Cluster | None, config: ProxyConfig, sets: Sets
+        self,
+        stops: Stops,
+        cluster: Cluster | None,
+        config: ProxyConfig,
+        sets: Sets,
+        questions: Questions,
     ) -> None:
         self._cluster = cluster
         self._config = config
@@ -124,7 +146,7 @@ class _Tracer:
         self._family: Family = stops.home.network.family
         self._services = stops.services
         self._asked = Asked()
-        self._questions = Questions()
+        self._questions = questions
         self._budget = Budget()
         self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
         self._notes: dict[str, None] = {}
@@ -133,8 +155,7 @@ class _Tracer:
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
         self._asked = asked_for(packet, self._services, self._home.network, self._family)
-        self._begin(packet)
-        found, exhaustive = distributions(list(self._found.values()), self._questions)
+        found, exhaustive = distributions(self.possibilities(packet), self._questions)
         frontend = self._asked.frontend
         answer = Trace(
             packet,
@@ -151,6 +172,11 @@ class _Tracer:
         )
         reasons = explain(answer, case)
         return attrs.evolve(answer, reasons=reasons)
+
+    def possibilities(self, packet: Packet) -> tuple[tuple[Outcome, Weights], ...]:
+        """Everything that can happen, each with its weights."""
+        self._begin(packet)
+        return tuple(self._found.values())
 
     def _begin(self, packet: Packet) -> None:
         network = self._home.network

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import attrs
 
 from nptables.family import Family
-from nptables.tracing.sets.parts import AddressPart, OpenPart, Part, Side
+from nptables.tracing.sets.parts import AddressPart, OpenPart, Part, RangePart, Side
 from nptables.tracing.surroundings.addressing import family_of, number
 
 Sets = Mapping[str, Callable[[tuple[Side, ...]], bool | None]]
@@ -59,6 +59,16 @@ class IpSet:
     def open_entries(self) -> int:
         """How many entries have a part that a trace cannot decide."""
         return sum(any(isinstance(p, OpenPart) for p in entry.parts) for entry in self._entries)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """First and last address, as numbers, of everything that entries say of addresses."""
+        for entry in self._entries:
+            for part in entry.parts:
+                if isinstance(part, AddressPart):
+                    base, mask, bits = part.network
+                    yield base, base | ((1 << bits) - 1) ^ mask
+                elif isinstance(part, RangePart):
+                    yield part.first, part.last
 
     def add(self, entry: Entry) -> None:
         """Add an entry."""

@@ -106,6 +106,32 @@ class Network:
             return True
         return None if interface is None or not those else interface in those
 
+    def interfaces_of(self, address: str) -> frozenset[str]:
+        """The interfaces that have an address of the node, as far as they are known."""
+        return self._with_address(address)
+
+    def boundaries(self) -> Iterator[Net]:
+        """The networks at whose ends what this says of addresses may change."""
+        yield self._loopback
+        yield from self._own_nets
+        yield from (network for network, _ in self._routes)
+        yield from (net(entry) for _, entry in self._interfaces)
+        yield from (net(_host(entry)) for _, entry in self._interfaces)
+        yield from (net(address) for address in self._broadcasts)
+        if self.family is Family.IPV4:
+            yield from (_THIS_NETWORK, net("255.255.255.255"))
+        yield from self._network_addresses()
+        for cidr in self.node.pod_cidrs:
+            if Family.of(cidr) is self.family:
+                yield net(cidr)
+
+    def _network_addresses(self) -> Iterator[Net]:
+        """The first address of each network, which is that of all routers in IPv6."""
+        for _, entry in self._interfaces:
+            network = net(entry)
+            full = (1 << network.bits) - 1
+            yield Net(network.base, full, network.bits)
+
     def takes(self, address: Address) -> bool | None:
         """Whether packets to an address that come in are for this node, or for it too."""
         if self._is_bound(address):

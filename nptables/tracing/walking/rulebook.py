@@ -44,6 +44,18 @@ _TESTED_MARK = re.compile(r" -m mark (?:! )?--mark 0x[0-9a-f]+/0x([0-9a-f]+)")
 _TO_DESTINATION = re.compile(r" --to-destination (\S+)")
 
 
+def only_destination(line: str, family: Family) -> str | int | None:
+    """The only destination address, else the only destination port, that a line can match.
+
+    None where it is about neither, or about more than one.
+    """
+    match = _BY_ADDRESS[family].match(line)
+    if match is not None and pack_ip(match[1]) is not None:
+        return match[1]
+    match = _BY_PORT.match(line)
+    return int(match[2]) if match is not None and int(match[2]) < 65536 else None
+
+
 @attrs.frozen
 class CompiledRule:
     """A rule with its conditions and its action."""
@@ -89,13 +101,13 @@ class CompiledChain:
         by_address: dict[str, list[int]] = {}
         by_port: dict[int, list[int]] = {}
         others: list[int] = []
-        about_address = _BY_ADDRESS[self._book.family]
+        family = self._book.family
         for position, line in enumerate(self.lines):
-            match = about_address.match(line)
-            if match is not None and pack_ip(match[1]) is not None:
-                by_address.setdefault(match[1], []).append(position)
-            elif (match := _BY_PORT.match(line)) is not None and int(match[2]) < 65536:
-                by_port.setdefault(int(match[2]), []).append(position)
+            key = only_destination(line, family)
+            if isinstance(key, str):
+                by_address.setdefault(key, []).append(position)
+            elif key is not None:
+                by_port.setdefault(key, []).append(position)
             else:
                 others.append(position)
         return by_address, by_port, others

@@ -1,0 +1,187 @@
+"""The rules that packets to one destination can meet, found without following any packet.
+
+What every packet may meet is the trunk: the chains that are reached from the hooks by rules that
+are not about one destination alone. A rule of the trunk that is about one address or one port is
+kept by that, and the chains behind it are the branches of that destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from nptables.effects.lines import Reader, Translation, jump_in, translation
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.ruleset import BUILT_IN_CHAINS
+from nptables.tracing.walking.rulebook import only_destination
+
+# The backend's number, the table and the chain.
+ChainId = tuple[int, str, str]
+# What rules may be about alone: a destination address or a destination port.
+Key = str | int
+
+
+class Entry(NamedTuple):
+    """A rule of the trunk that is about one destination.
+
+    `chain` is the number of its chain, `rank` how many rules about anything stand before it there.
+    """
+
+    chain: int
+    position: int
+    rank: int
+    line: str
+    whose: ChainId
+
+
+class Graph:
+    """The chains of the rulesets of one node, and which lead to which."""
+
+    def __init__(self, rulesets: Sequence[Ruleset], reader: Reader) -> None:
+        self.rulesets = rulesets
+        self.reader = reader
+        self.family: Family = reader.family
+        self.index: dict[Key, list[Entry]] = {}
+        self.trunk: dict[ChainId, int] = {}
+        self.general: list[tuple[ChainId, str, tuple[str, ...]]] = []
+        self._grow()
+
+    def lines(self, chain: ChainId) -> tuple[str, ...]:
+        """The lines of a chain; empty where there is none of that name."""
+        number, table, name = chain
+        return self.rulesets[number].lines(table, name)
+
+    def has(self, chain: ChainId) -> bool:
+        """Whether there is a chain."""
+        number, table, name = chain
+        found = self.rulesets[number].tables.get(table)
+        return found is not None and name in found.chains
+
+    def target(self, chain: ChainId, line: str) -> ChainId | None:
+        """The chain that a line of a chain jumps to, or None."""
+        found = (*chain[:2], target_of(line))
+        return found if self.has(found) else None
+
+    def _grow(self) -> None:
+        waiting = [
+            (number, table, name)
+            for number, ruleset in enumerate(self.rulesets)
+            for table, names in BUILT_IN_CHAINS.items()
+            for name in names
+            if table in ruleset.tables and name in ruleset.tables[table].chains
+        ]
+        waiting.reverse()
+        while waiting:
+            chain = waiting.pop()
+            if chain in self.trunk:
+                continue
+            number = self.trunk[chain] = len(self.trunk)
+            general: list[str] = []
+            found: list[ChainId] = []
+            for position, line in enumerate(self.lines(chain)):
+                key = only_destination(line, self.family)
+                if key is not None:
+                    entry = Entry(number, position, len(general), line, chain)
+                    self.index.setdefault(key, []).append(entry)
+                    continue
+                general.append(line)
+                target = self.target(chain, line)
+                if target is not None:
+                    found.append(target)
+            policy = self.rulesets[chain[0]].tables[chain[1]].policies.get(chain[2], "")
+            self.general.append((chain, policy, tuple(general)))
+            waiting += reversed(found)
+
+    def trunk_form(self) -> tuple[object, ...]:
+        """The trunk without the names of its chains and without comments."""
+        found: list[object] = []
+        for (book, table, name), policy, lines in self.general:
+            built_in = name if name in BUILT_IN_CHAINS.get(table, ()) else ""
+            rules = []
+            for line in lines:
+                words = self.reader.read(line)
+                target = (book, table, words.target)
+                to = self.trunk.get(target, words.target)
+                lists = tuple(self.trunk.get((book, "nat", each), each) for each in words.lists)
+                rules.append((words.template, words.hosts, words.ports, to, lists))
+            found.append((book, table, built_in, policy, tuple(rules)))
+        labels = tuple(ruleset.backend for ruleset in self.rulesets)
+        return (labels if len(labels) > 1 else (), *found)
+
+    def translations(self) -> list[Translation]:
+        """Where rules of the trunk send packets, whatever they are sent to."""
+        lines = (line for _, _, general in self.general for line in general)
+        return [found for line in lines if (found := translation(line)) is not None]
+
+    def reached(self, address: str, port: int, own: Sequence[str]) -> Reached:
+        """What packets to an address and a port may meet behind the trunk."""
+        keys: dict[Key, None] = {address: None, port: None}
+        entries: list[Entry] = []
+        branches: dict[ChainId, None] = {}
+        waiting: list[Key] = [address, port]
+        ports: set[int] = set()
+        wide = False
+
+        def translated(found: Translation) -> None:
+            nonlocal wide
+            wide = wide or found.wide
+            new: list[Key] = [*own] if found.address == "" else [found.address or address]
+            if found.port is not None:
+                ports.add(found.port)
+                new.append(found.port)
+            for key in new:
+                if key not in keys:
+                    keys[key] = None
+                    waiting.append(key)
+
+        for found in self.translations():
+            translated(found)
+        while waiting:
+            for entry in self.index.get(waiting.pop(), ()):
+                entries.append(entry)
+                for found in self._behind(entry, branches):
+                    translated(found)
+        return Reached(tuple(sorted(entries)), tuple(branches), frozenset(ports), wide)
+
+    def _behind(self, entry: Entry, branches: dict[ChainId, None]) -> Iterator[Translation]:
+        """Where a rule and the chains behind it send packets; the chains become branches."""
+        waiting = [(entry.whose, entry.line)]
+        while waiting:
+            chain, line = waiting.pop()
+            found = translation(line)
+            if found is not None:
+                yield found
+            target = self.target(chain, line)
+            if target is None or target in branches or target in self.trunk:
+                continue
+            branches[target] = None
+            waiting += ((target, each) for each in self.lines(target))
+
+
+class Reached(NamedTuple):
+    """What packets to one destination may meet behind the trunk.
+
+    `ports` are those that rules give to packets. `wide` tells that a rule sends them to one of
+    several places, so that this is not all.
+    """
+
+    entries: tuple[Entry, ...]
+    branches: tuple[ChainId, ...]
+    ports: frozenset[int]
+    wide: bool
+
+
+def target_of(line: str) -> str:
+    """What a line jumps to: the word behind `-j` or `-g`; empty without one."""
+    start = line.rfind(" -j ")
+    if start < 0:
+        start = line.rfind(" -g ")
+        if start < 0:
+            return ""
+    elif line.find(" -j ") != start or " -g " in line:
+        # One of them stands in a comment or another option.
+        found = jump_in(line)
+        return "" if found is None else found
+    end = line.find(" ", start + 4)
+    return line[start + 4 :] if end < 0 else line[start + 4 : end]

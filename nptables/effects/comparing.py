@@ -1,0 +1,103 @@
+"""Comparing two states of a node by what packets notice."""
+
+from __future__ import annotations
+
+from nptables.effects.changed import changed_keys
+from nptables.effects.closure import Graph
+from nptables.effects.frontends import Frontend, Names, frontends_of
+from nptables.effects.ground import Ground
+from nptables.effects.groups import Groups
+from nptables.effects.lines import Reader
+from nptables.effects.rendering import effects_of
+from nptables.effects.result import Effect, Effects
+from nptables.effects.state import NodeState
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing.services import Services
+from nptables.tracing.sets import Sets
+from nptables.tracing.walking.rulebook import Rules
+
+
+def compare_effects(
+    before: NodeState | Rules,
+    after: NodeState | Rules,
+    node: Node | None = None,
+    cluster: Cluster | None = None,
+    *,
+    config: ProxyConfig | None = None,
+    sets: Sets | None = None,
+) -> Effects:
+    """Which packets to Services fare differently in two states of a node, and how.
+
+    Each state is a NodeState, or the rules of the node alone: then `node`, and `cluster`, `config`
+    and `sets` where they are known, are those of both. The answer is exact for every source
+    address: `trace` (without a cluster) of the first packet of a connection to any frontend of a
+    Service tells two stories in the two states if and only if the packet lies in one of the
+    effects, or of the unknown. It is about packets that come by this node: what other nodes do to
+    them before or afterwards is not followed. See docs/effects.md.
+
+    Raises InvalidInput where rules are given without a node, or are of different families.
+
+    >>> compare_effects(yesterday, today, node).effects  # doctest: +SKIP
+    ()
+    """
+    states = tuple(
+        each
+        if isinstance(each, NodeState)
+        else NodeState(each, _needed(node), cluster, config, sets or {})
+        for each in (before, after)
+    )
+    families = {ruleset.family for state in states for ruleset in state.rulesets}
+    if len(families) != 1:
+        raise InvalidInput([Problem("the rules to compare are not of one family")])
+    return _Comparison(states[0], states[1], families.pop()).effects()
+
+
+def _needed(node: Node | None) -> Node:
+    if node is None:
+        raise InvalidInput([Problem("whose rules are they?", hint="give the node as well")])
+    return node
+
+
+class _Comparison:
+    """Two states, and what is found on the way to the answer."""
+
+    def __init__(self, before: NodeState, after: NodeState, family: Family) -> None:
+        self._states = (before, after)
+        reader = Reader(family)
+        self._graphs = (Graph(before.rulesets, reader), Graph(after.rulesets, reader))
+        self._services = [
+            None if state.cluster is None else Services(state.cluster, family)
+            for state in self._states
+        ]
+        self._ground = Ground(self._states, self._graphs, family)
+
+    def effects(self) -> Effects:
+        """The answer."""
+        frontends: set[Frontend] = set()
+        for graph, services in zip(self._graphs, self._services, strict=True):
+            frontends |= frontends_of(graph, services)
+        keys = changed_keys(*self._graphs) if self._ground.same else None
+        concerned = sorted(
+            each
+            for each in frontends
+            if keys is None or each.port in keys or (each.address or None) in keys
+            or (not each.address and not keys.isdisjoint(self._ground.own))
+        )  # fmt: skip
+        groups = Groups(self._ground, self._graphs)
+        names = Names([s for s in reversed(self._services) if s is not None], self._graphs[::-1])
+        node = self._states[1].node.name
+        effects: list[Effect] = []
+        unknown: list[Effect] = []
+        cosmetic = 0
+        for frontend in concerned:
+            places = groups.of(frontend)
+            telling = any(group.pieces or group.problem for group, _ in places)
+            if not telling:
+                cosmetic += 1
+                continue
+            named = names.of(frontend)
+            for effect in effects_of(frontend, places, named, self._ground, node):
+                (effects if effect.known else unknown).append(effect)
+        return Effects(tuple(effects), len(frontends) - len(concerned), cosmetic, tuple(unknown))

@@ -1,0 +1,231 @@
+"""What becomes of the packets of one source in two states, under the same answers to questions.
+
+What only the node could tell (whether a limit is reached, what a set without known members holds)
+is asked once for both states, so that they are never compared under different answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from fractions import Fraction
+
+import attrs
+
+from nptables.effects.lines import without_comment
+from nptables.tracing import Outcome, Packet, Verdict
+from nptables.tracing.sets import Sets
+from nptables.tracing.state import Check, Questions
+from nptables.tracing.stops import Stops
+from nptables.tracing.surroundings import Net
+from nptables.tracing.telling.hypotheses import combinations, in_words
+from nptables.tracing.telling.way import comment_of
+from nptables.tracing.tracer import follow
+
+# Of these it makes no difference how far they came, and with which addresses.
+_ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
+_REMEMBERED = re.compile(r" -m recent --set (?:--[a-z]+ )*?--name (\S+)")
+_RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:|$)")
+
+
+@attrs.frozen
+class Reached:
+    """One thing that can become of a packet.
+
+    `verdict` is one of `trace`. `destination` and `port` are where it is then, empty and None where
+    it ended. `rewritten` tells that the receiver does not see the sender's address. `affinity` is
+    for how many seconds a client keeps to this endpoint, None where it does not. `text` says what
+    is not known. `why` is what the rule says that decided; it is no part of a comparison.
+    """
+
+    verdict: Verdict
+    destination: str = ""
+    port: int | None = None
+    rewritten: bool = False
+    affinity: int | None = None
+    text: str = ""
+    why: str = attrs.field(default="", eq=False)
+
+
+@attrs.frozen
+class Fate:
+    """All that can become of a packet, each with its share; the shares add up to exactly 1."""
+
+    reached: tuple[tuple[Reached, Fraction], ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether nothing of it is unknown."""
+        return all(each.verdict is not Verdict.UNKNOWN for each, _ in self.reached)
+
+
+@attrs.frozen
+class Case:
+    """Both fates where some conditions hold; these are sentences, none where nothing is open."""
+
+    conditions: tuple[tuple[str, ...], ...]
+    before: Fate
+    after: Fate
+
+    @property
+    def differs(self) -> bool:
+        """Whether the fates are not the same."""
+        return self.before != self.after
+
+    @property
+    def known(self) -> bool:
+        """Whether both fates are known."""
+        return self.before.known and self.after.known
+
+
+@attrs.frozen
+class Compared:
+    """The cases of one source that differ; `exhaustive` is False where not all were looked at."""
+
+    differing: tuple[Case, ...]
+    exhaustive: bool = True
+
+
+@attrs.frozen
+class Side:
+    """One state, ready to be walked."""
+
+    stops: Stops
+    sets: Sets
+
+
+def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
+    """What becomes of a packet in two states, where that is not the same."""
+    questions = _SharedQuestions()
+    entries: list[tuple[object, Mapping[int, bool], Fraction]] = []
+    found: dict[int, tuple[int, Reached]] = {}
+    kept: list[Outcome] = []
+    for number, side in enumerate(sides):
+        questions.turn_to(side.stops)
+        for outcome, weights in follow(side.stops, packet, questions, sets=side.sets):
+            kept.append(outcome)
+            found[id(outcome)] = number, _reached(outcome, questions.affinity)
+            entries += [(outcome, world.answers(), share) for world, share in weights.items()]
+    leaves, exhaustive = combinations(entries, questions)
+    cases: dict[tuple[Fate, Fate], list[Mapping[int, bool]]] = {}
+    for answers, shares in leaves:
+        cases.setdefault(_fates(shares, found), []).append(answers)
+    whole = len(cases) == 1 and exhaustive
+    differing = (
+        Case(((),) if whole else _generic(in_words(answers, questions), packet), *pair)
+        for pair, answers in _usual_first(cases)
+        if pair[0] != pair[1]
+    )
+    return Compared(tuple(differing), exhaustive)
+
+
+def _usual_first(
+    cases: Mapping[tuple[Fate, Fate], list[Mapping[int, bool]]],
+) -> list[tuple[tuple[Fate, Fate], list[Mapping[int, bool]]]]:
+    """The cases, those first in which fewest conditions hold."""
+    return sorted(cases.items(), key=lambda item: min(sum(answers.values()) for answers in item[1]))
+
+
+def _generic(
+    conditions: tuple[tuple[str, ...], ...], packet: Packet
+) -> tuple[tuple[str, ...], ...]:
+    """The conditions without the address that stands for all of a class."""
+    address = re.compile(rf"(?:client )?(?<![\w.:]){re.escape(str(packet.source))}(?![\w.:])")
+    return tuple(tuple(address.sub("the sender", text) for text in each) for each in conditions)
+
+
+def _fates(
+    shares: Mapping[int, Fraction], found: Mapping[int, tuple[int, Reached]]
+) -> tuple[Fate, Fate]:
+    sides: tuple[dict[Reached, Fraction], dict[Reached, Fraction]] = ({}, {})
+    for place, share in shares.items():
+        number, reached = found[place]
+        sides[number][reached] = sides[number].get(reached, Fraction(0)) + share
+    before, after = (
+        Fate(tuple(sorted(side.items(), key=lambda item: (-item[1], _order(item[0])))))
+        for side in sides
+    )
+    return before, after
+
+
+def _order(reached: Reached) -> tuple[object, ...]:
+    return (
+        reached.verdict.value, reached.destination, reached.port or 0, reached.rewritten,
+        reached.affinity or 0, reached.text,
+    )  # fmt: skip
+
+
+def _reached(outcome: Outcome, affinity: Mapping[str, int]) -> Reached:
+    why = "" if outcome.rule is None else comment_of(outcome.rule.line)
+    if outcome.verdict in _ENDS:
+        return Reached(outcome.verdict, why=why or outcome.text)
+    lists = [match[1] for step in outcome.path for match in _REMEMBERED.finditer(step.line)]
+    kept = [affinity[name] for name in lists if name in affinity]
+    return Reached(
+        outcome.verdict,
+        str(outcome.destination),
+        outcome.port,
+        outcome.source_rewritten,
+        max(kept, default=None),
+        outcome.text if outcome.verdict is Verdict.UNKNOWN else "",
+        why,
+    )
+
+
+class _SharedQuestions(Questions):
+    """Questions that are the same in two states, wherever in them the rule stands that asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stops: Stops | None = None
+        self.affinity: dict[str, int] = {}
+
+    def turn_to(self, stops: Stops) -> None:
+        """From now on, the rules of this node ask."""
+        self._stops = stops
+        self.affinity = {}
+
+    def number(
+        self,
+        key: Hashable,
+        text: str,
+        otherwise: str,
+        about: tuple[Hashable, Net] | None = None,
+        check: Check | None = None,
+    ) -> tuple[int, bool]:
+        """See `Questions`."""
+        return super().number(self._shared(key), text, otherwise, about, check)
+
+    def _shared(self, key: Hashable) -> Hashable:
+        if isinstance(key, tuple):
+            if key[:1] == ("recent",):
+                return self._remembered(key)
+            return tuple(self._shared(each) for each in key)
+        if isinstance(key, str):
+            if self._stops is not None and key == self._stops.home.network.node.name:
+                return "the node"
+            return self._with_rule(key)
+        return key
+
+    def _remembered(self, key: tuple[Hashable, ...]) -> Hashable:
+        """Where a client was seen; for how long that counts is part of the fate."""
+        _, name, seconds, hits, who = key
+        if isinstance(name, str) and isinstance(seconds, int):
+            self.affinity[name] = seconds
+        books = () if self._stops is None else self._stops.home.books
+        behind = [found for book in books if (found := book.endpoint_behind(str(name)))]
+        return ("recent", behind[0] if behind else name, hits, who)
+
+    def _with_rule(self, text: str) -> str:
+        """A key with the text of a rule in place of where it stands."""
+        match = _RULE.match(text)
+        if match is None or self._stops is None:
+            return text
+        label, table, chain, position = match.groups()
+        for book in self._stops.home.books:
+            lines = book.ruleset.lines(table, chain)
+            if book.label == (label or "") and int(position) < len(lines):
+                line = without_comment(lines[int(position)])
+                before = sum(without_comment(each) == line for each in lines[: int(position)])
+                return f"{label} {table} {line} {before}{text[match.end() :]}"
+        return text

@@ -1,0 +1,182 @@
+"""From classes of sources to effects: addresses under their own names, sources in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import attrs
+
+from nptables.effects.fates import Case, Compared, Fate, Reached
+from nptables.effects.frontends import Frontend, Named
+from nptables.effects.ground import Ground
+from nptables.effects.groups import Group, Member, Piece
+from nptables.effects.lines import Span
+from nptables.effects.result import Effect, Sources
+from nptables.effects.sites import Who
+from nptables.tracing.surroundings.addressing import number
+
+_NOTHING = Compared(())
+_MANY = "there are too many conditions to look at every combination of them"
+
+
+def effects_of(
+    frontend: Frontend,
+    places: Sequence[tuple[Group, Member]],
+    named: Named,
+    ground: Ground,
+    node: str,
+) -> Iterator[Effect]:
+    """The effects at a frontend; those that are the same at several addresses are one."""
+    found: dict[tuple[object, ...], list[Effect]] = {}
+    for group, member in places:
+        for effect in _at(frontend, group, member, named, ground, node):
+            key = (
+                effect.sources.spans, effect.hairpins, effect.problem,
+                tuple(_anywhere(case, member) for case in effect.cases),
+                # On loopback nobody but the node itself can ask.
+                member.address in ground.loopback,
+            )  # fmt: skip
+            found.setdefault(key, []).append(effect)
+    for alike in found.values():
+        addresses = tuple(address for effect in alike for address in effect.addresses)
+        every = not frontend.address and set(addresses) == set(ground.own)
+        yield attrs.evolve(alike[0], addresses=addresses, every_address=every)
+
+
+def _anywhere(case: Case, member: Member) -> Case:
+    """A case without the address that it was asked at."""
+    return _renamed(case, {member.address: ""}, 0, 0)
+
+
+def _at(
+    frontend: Frontend, group: Group, member: Member, named: Named, ground: Ground, node: str
+) -> Iterator[Effect]:
+    names = dict(zip(group.first.hosts, member.hosts, strict=True))
+
+    def effect(sources: Sources, cases: tuple[Case, ...], problem: str = "") -> Effect:
+        return Effect(
+            named.service, named.port_name, named.port, frontend.protocol, named.kind,
+            (member.address,), frontend.port, sources, node, cases, problem=problem,
+        )  # fmt: skip
+
+    if group.problem:
+        everybody = Piece(_NOTHING, group.kinds, group.hosts)
+        yield effect(_sources(everybody, group, member, ground), (), group.problem)
+    for piece in group.pieces:
+        sources = _sources(piece, group, member, ground)
+        cases = tuple(
+            _renamed(case, names, group.first.port, member.port)
+            for case in piece.compared.differing
+        )
+        hairpins = frozenset(member.hosts[place] for place in piece.hairpins)
+        if not cases or not any(case.known for case in cases):
+            text = "" if cases else _MANY
+            yield attrs.evolve(effect(sources, cases, text), hairpins=hairpins)
+        else:
+            cases = tuple(sorted(cases, key=lambda case: not case.known))
+            yield attrs.evolve(effect(sources, cases), hairpins=hairpins)
+
+
+def _renamed(case: Case, names: Mapping[str, str], port: int, its_port: int) -> Case:
+    """A case of one destination, in the names of another of equal form."""
+    if port == its_port and all(one == other for one, other in names.items()):
+        return case
+    pattern = re.compile("|".join(rf"(?<![\w.:]){re.escape(name)}(?![\w:]|\.\d)" for name in names))
+
+    def text(old: str) -> str:
+        return pattern.sub(lambda match: names[match[0]], old)
+
+    def reached(each: Reached) -> Reached:
+        moved = each.port
+        if port != its_port and each.port == port:
+            moved = its_port
+        return attrs.evolve(
+            each,
+            destination=names.get(each.destination, each.destination),
+            port=moved,
+            text=text(each.text) if each.text else "",
+        )
+
+    def fate(each: Fate) -> Fate:
+        return Fate(tuple((reached(one), share) for one, share in each.reached))
+
+    conditions = tuple(tuple(map(text, each)) for each in case.conditions)
+    return Case(conditions, fate(case.before), fate(case.after))
+
+
+def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sources:
+    """The sources of a piece, for a member of the group."""
+    space = group.space
+    hosts = [number(host) for host in member.hosts]
+    inside = {hosts[place] for place in piece.hosts}
+    outside = set(hosts) - inside
+
+    def spans(without: Collection[Who]) -> tuple[Span, ...]:
+        """The spans of those that are none of some."""
+        kinds = (kind for kind in piece.kinds if ground.who(space, kind) not in without)
+        found = (span for kind in kinds for span in space.intervals(kind))
+        also = {host for host in inside if ground.who(space, space.kind_of(host)) not in without}
+        return _spans(found, outside, also)
+
+    kinds_of: dict[Who, set[int]] = {}
+    for kind in group.kinds:
+        kinds_of.setdefault(ground.who(space, kind), set()).add(kind)
+    exceptions: dict[Who, list[str]] = {}
+    for place in group.hosts:
+        who = ground.who(space, space.kind_of(hosts[place]))
+        # Nobody sends from the address of a Service.
+        if place or who is not Who.OUTSIDE:
+            kinds_of.setdefault(who, set())
+            if place not in piece.hosts:
+                exceptions.setdefault(who, []).append(member.hosts[place])
+    # Everybody of these, but perhaps for exceptions.
+    whole = [
+        who
+        for who in Who
+        if who in kinds_of
+        and kinds_of[who] <= piece.kinds
+        and (kinds_of[who] or who not in exceptions)
+    ]
+    exact = {who for who in whole if who not in exceptions}
+    names = {
+        name: kinds
+        for name, kinds in (
+            ("outside", {Who.OUTSIDE}),
+            ("node", {Who.NODE}),
+            ("pod", {Who.POD, Who.OTHER_POD} & kinds_of.keys()),
+        )
+        if kinds and kinds <= exact
+    }
+    return Sources(
+        ground.family,
+        spans(()),
+        tuple(whole),
+        tuple(host for who in whole for host in exceptions.get(who, ())),
+        spans(whole),
+        tuple(names),
+        spans([who for kinds in names.values() for who in kinds]),
+    )
+
+
+def _spans(spans: Iterable[Span], without: set[int], also: set[int]) -> tuple[Span, ...]:
+    """Spans in order, without some addresses and with others, as few as possible."""
+    pieces = [*spans, *((address, address) for address in also)]
+    merged: list[list[int]] = []
+    for first, last in sorted(pieces):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    left: list[Span] = []
+    holes = sorted(without)
+    for first, last in merged:
+        start = first
+        for hole in holes:
+            if start <= hole <= last:
+                if start < hole:
+                    left.append((start, hole - 1))
+                start = hole + 1
+        if start <= last:
+            left.append((start, last))
+    return tuple(left)

@@ -1,0 +1,270 @@
+"""The answer: whose packets fare differently, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from nptables.effects.fates import Case, Fate, Reached
+from nptables.effects.lines import Span
+from nptables.effects.sites import Who
+from nptables.family import Family
+from nptables.tracing import Verdict
+from nptables.tracing.surroundings.addressing import number, with_port
+from nptables.tracing.telling.result import exact_text
+
+NODE_PORT = "nodePort"
+
+
+@attrs.frozen(slots=False)
+class Sources:
+    """A set of source addresses.
+
+    `spans` are its first and last addresses, as numbers, in order. In words it is everybody of
+    `kinds`, but for `without`, and `rest`. `names` are those of the words outside, node and pod
+    that fit exactly, `unnamed` are the spans that they do not stand for.
+    """
+
+    family: Family
+    spans: tuple[Span, ...]
+    kinds: tuple[Who, ...] = ()
+    without: tuple[str, ...] = ()
+    rest: tuple[Span, ...] = ()
+    names: tuple[str, ...] = ()
+    unnamed: tuple[Span, ...] = ()
+
+    def __contains__(self, address: str) -> bool:
+        """Whether a canonical address is one of them."""
+        if Family.of(address) is not self.family:
+            return False
+        value = number(address)
+        return any(first <= value <= last for first, last in self.spans)
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """All of them as CIDRs."""
+        return tuple(_networks(self.spans, self.family))
+
+    @property
+    def named(self) -> list[str]:
+        """The words outside, node and pod where they fit, CIDRs for all else."""
+        return [*self.names, *_networks(self.unnamed, self.family)]
+
+    def __str__(self) -> str:
+        networks = [
+            text.removesuffix(f"/{self.family.host_prefix}")
+            for text in _networks(self.rest, self.family)
+        ]
+        more = [f"{len(networks) - 4} more networks"] if len(networks) > 5 else []
+        text = in_a_row(
+            [who.value for who in self.kinds] + (networks[:4] if more else networks) + more
+        )
+        return f"{text} but for {in_a_row(self.without)}" if self.without else text
+
+
+def in_a_row(texts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
+def _networks(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
+    bits = family.host_prefix
+    for first, last in spans:
+        while first <= last:
+            size = bits if first == 0 else (first & -first).bit_length() - 1
+            size = min(size, (last - first + 1).bit_length() - 1)
+            yield f"{text_of(first, family)}/{bits - size}"
+            first += 1 << size  # noqa: PLW2901 - the next network begins behind this one
+
+
+def text_of(address: int, family: Family) -> str:
+    """The canonical text of an address that is given as a number."""
+    if family is Family.IPV4:
+        return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+    return _text_of_ipv6(address)
+
+
+def _text_of_ipv6(address: int) -> str:
+    from ipaddress import IPv6Address  # noqa: PLC0415 - slow to import, and rarely needed
+
+    return str(IPv6Address(address))
+
+
+@attrs.frozen
+class Effect:
+    """A class of packets whose fate differs, and both fates.
+
+    `service` is `namespace/name`, empty where nobody says whose the frontend is; `port_name` and
+    `port` are those of the Service's port (None where not known), `kind` the field that makes the
+    frontend (`clusterIP`, `externalIP`, `load-balancer IP`, `nodePort`, `health-check port`).
+    `addresses` are the destination addresses that this is so for, and `at` the destination port.
+    `sources` are those of the packets, `node` is where they come by. `cases` are the conditions
+    under which the fates differ, the most usual first, with the fates. Of `hairpins`, which are
+    sources and endpoints, each also has its source rewritten where it is sent to itself.
+    """
+
+    service: str
+    port_name: str
+    port: int | None
+    protocol: str
+    kind: str
+    addresses: tuple[str, ...]
+    at: int
+    sources: Sources
+    node: str
+    cases: tuple[Case, ...]
+    hairpins: frozenset[str] = frozenset()
+    every_address: bool = False
+    problem: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether both fates are known, at least under some conditions."""
+        return any(case.known for case in self.cases)
+
+    @property
+    def before(self) -> Fate | None:
+        """The fate in the first state, in the most usual case."""
+        return self.cases[0].before if self.cases else None
+
+    @property
+    def after(self) -> Fate | None:
+        """The fate in the second state, in the most usual case."""
+        return self.cases[0].after if self.cases else None
+
+    @property
+    def to(self) -> str:
+        """The destination: `address:port`, or `nodePort:port` for all addresses of the node."""
+        if self.every_address:
+            return f"{NODE_PORT}:{self.at}"
+        return ", ".join(with_port(address, self.at) for address in self.addresses)
+
+    def cases_of(self, source: str) -> tuple[Case, ...]:
+        """The differing cases of the packets of one source, which is one of `sources`."""
+        if source not in self.hairpins:
+            return self.cases
+        return tuple(hairpinned(case, source) for case in self.cases)
+
+    def to_json(self) -> dict[str, Any]:
+        """The effect as plain data."""
+        found: dict[str, Any] = {
+            "service": self.service or None,
+            "port": self.port if self.port is not None else self.at,
+            "portName": self.port_name or None,
+            "protocol": self.protocol.upper(),
+            "to": self.to,
+            "addresses": list(self.addresses),
+            "from": self.sources.named,
+            "networks": list(self.sources.networks),
+            "node": self.node,
+        }
+        if self.problem:
+            return {**found, "text": self.problem}
+        first = self.cases[0]
+        found |= {"before": _fate_json(first.before), "after": _fate_json(first.after)}
+        if first.conditions != ((),) or len(self.cases) > 1:
+            found["cases"] = [
+                {
+                    "conditions": [list(conditions) for conditions in case.conditions],
+                    "before": _fate_json(case.before),
+                    "after": _fate_json(case.after),
+                }
+                for case in self.cases
+            ]
+        return found
+
+
+def hairpinned(case: Case, source: str) -> Case:
+    """The case of an endpoint that, where it is sent to itself, has its source rewritten."""
+
+    def rewritten(fate: Fate) -> Fate:
+        return Fate(
+            tuple(
+                (attrs.evolve(each, rewritten=True) if each.destination == source else each, share)
+                for each, share in fate.reached
+            )
+        )
+
+    return attrs.evolve(case, before=rewritten(case.before), after=rewritten(case.after))
+
+
+def _fate_json(fate: Fate) -> dict[str, Any]:
+    verdicts = list(dict.fromkeys(each.verdict.value for each, _ in fate.reached))
+    there = [each for each, _ in fate.reached if each.destination]
+    sources = {each.rewritten for each in there}
+    affinity = {each.affinity for each in there if each.verdict.arrives}
+    return {
+        "verdict": verdicts[0] if len(verdicts) == 1 else "mixed",
+        "endpoints": {
+            where(each): exact_text(share) for each, share in fate.reached if each.verdict.arrives
+        },
+        "source": None
+        if not there
+        else "mixed"
+        if len(sources) > 1
+        else "rewritten"
+        if True in sources
+        else "kept",
+        "affinitySeconds": affinity.pop() if len(affinity) == 1 else None,
+        "outcomes": [_reached_json(each, exact_text(share)) for each, share in fate.reached],
+    }
+
+
+def _reached_json(each: Reached, share: str) -> dict[str, Any]:
+    return {
+        "verdict": each.verdict.value,
+        "share": share,
+        "destination": where(each) or None,
+        "source": ("rewritten" if each.rewritten else "kept") if each.destination else None,
+        "affinitySeconds": each.affinity,
+        "text": each.text or each.why,
+    }
+
+
+def where(each: Reached) -> str:
+    """Where a packet is, as `address:port`; empty where it ended."""
+    return with_port(each.destination, each.port) if each.destination else ""
+
+
+@attrs.frozen
+class Effects:
+    """All that packets notice of the difference between two states.
+
+    `unknown` are classes of packets of which nobody can say whether they notice anything. `same`
+    counts the frontends on whose way nothing is different, `cosmetic` those whose rules are
+    written differently and whose packets fare the same.
+    """
+
+    effects: tuple[Effect, ...] = ()
+    same: int = 0
+    cosmetic: int = 0
+    unknown: tuple[Effect, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any effect."""
+        return bool(self.effects)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {
+            "effects": [effect.to_json() for effect in self.effects],
+            "same": self.same,
+            "cosmetic": self.cosmetic,
+            "unknown": [effect.to_json() for effect in self.unknown],
+        }
+
+    @staticmethod
+    def joined(parts: tuple[Effects, ...]) -> Effects:
+        """Several answers as one, such as those of both families."""
+        return Effects(
+            tuple(effect for part in parts for effect in part.effects),
+            sum(part.same for part in parts),
+            sum(part.cosmetic for part in parts),
+            tuple(effect for part in parts for effect in part.unknown),
+        )
+
+
+__all__ = ["Case", "Effect", "Effects", "Fate", "Reached", "Sources", "Verdict"]

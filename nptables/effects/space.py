@@ -1,0 +1,110 @@
+"""The source addresses that a packet may have, in classes that nothing tells apart.
+
+Everything that looks at a source (a rule with a network, a route, the node's own addresses) is
+constant within a class, so that one address stands for all of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cached_property
+
+from nptables.effects.lines import Span
+from nptables.family import Family
+from nptables.tracing.surroundings import Net
+from nptables.tracing.surroundings.addressing import net
+
+# What no packet has as its source (`ip_route_input_slow` and `ip6_rcv_core` in the kernel).
+_NO_SOURCE = {
+    Family.IPV4: ("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+    Family.IPV6: ("::/128", "ff00::/8"),
+}
+
+
+def span_of(network: Net) -> Span:
+    """The first and last address of a network whose mask has no gaps."""
+    return network.base, network.base | (((1 << network.bits) - 1) ^ network.mask)
+
+
+class Space:
+    """All addresses of a family, cut into intervals, each of which is of one class.
+
+    `starts` are the first addresses of the intervals, `kinds` the classes of these, `traits` what
+    is known of each class: equal traits are one class.
+    """
+
+    def __init__(
+        self, family: Family, starts: Sequence[int], kinds: Sequence[int], traits: list[Hashable]
+    ) -> None:
+        self.family = family
+        self.starts = starts
+        self.kinds = kinds
+        self.traits = traits
+
+    @classmethod
+    def undivided(cls, family: Family) -> Space:
+        """A space of one class, and one of what is no source."""
+        whole = cls(family, (0,), (0,), [()])
+        return whole.divided([span_of(net(text)) for text in _NO_SOURCE[family]])
+
+    @property
+    def last(self) -> int:
+        """The last address of all."""
+        return int((1 << self.family.host_prefix) - 1)
+
+    def kind_of(self, address: int) -> int:
+        """The class of an address."""
+        return self.kinds[bisect_right(self.starts, address) - 1]
+
+    @cached_property
+    def usable(self) -> list[int]:
+        """The classes of addresses that a packet may have as its source."""
+        refused = [span_of(net(text)) for text in _NO_SOURCE[self.family]]
+        firsts: dict[int, int] = {}
+        for start, kind in zip(self.starts, self.kinds, strict=True):
+            firsts.setdefault(kind, start)
+        return [
+            kind
+            for kind, start in firsts.items()
+            if not any(first <= start <= last for first, last in refused)
+        ]
+
+    def intervals(self, kind: int) -> Sequence[Span]:
+        """The intervals of a class."""
+        return self._intervals[kind]
+
+    @cached_property
+    def _intervals(self) -> dict[int, list[Span]]:
+        found: dict[int, list[Span]] = {}
+        ends = [*(start - 1 for start in self.starts[1:]), self.last]
+        for first, last, kind in zip(self.starts, ends, self.kinds, strict=True):
+            found.setdefault(kind, []).append((first, last))
+        return found
+
+    def divided(self, spans: Iterable[Span]) -> Space:
+        """The space with each class cut by spans: addresses in other spans are other classes."""
+        events: dict[int, int] = {}
+        for number, (first, last) in enumerate(dict.fromkeys(spans)):
+            events[first] = events.get(first, 0) ^ (1 << number)
+            events[last + 1] = events.get(last + 1, 0) ^ (1 << number)
+        starts = sorted({*self.starts, *(point for point in events if point <= self.last)})
+        within = 0
+        tags: list[Hashable] = []
+        for start in starts:
+            within ^= events.get(start, 0)
+            tags.append((self.kind_of(start), within))
+        return self._numbered(starts, tags)
+
+    def told_apart(self, spans: Iterable[Span], traits: Callable[[int], Hashable]) -> Space:
+        """The space with its classes cut at the ends of spans, where `traits` of these differ."""
+        points = {point for first, last in spans for point in (first, last + 1)}
+        starts = sorted({*self.starts, *(point for point in points if point <= self.last)})
+        kinds = [self.kind_of(start) for start in starts]
+        tags = [(kind, traits(start)) for start, kind in zip(starts, kinds, strict=True)]
+        return self._numbered(starts, tags)
+
+    def _numbered(self, starts: Sequence[int], tags: Sequence[Hashable]) -> Space:
+        numbers: dict[Hashable, int] = {}
+        kinds = [numbers.setdefault(tag, len(numbers)) for tag in tags]
+        return Space(self.family, starts, kinds, list(numbers))
