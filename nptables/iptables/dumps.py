@@ -39,27 +39,64 @@ def read_dumps(text: str, family: Family | None = None) -> tuple[Ruleset, ...]:
     Each has its `backend`, where it is known. Where two follow one another and one is known, so
     is the other. Raises SaveSyntaxError, where more than two rulesets follow one another, too.
     """
-    lines, numbers = logical_lines(text)
     asked = family or Family.IPV4
-    dumps = []
+    found = _read(text, asked)
+    others = all(each.found is asked.other for each in found)
+    return _of_backends([
+        each.of(asked) for each in found if others or each.found is not asked.other
+    ])  # fmt: skip
+
+
+def read_all_dumps(text: str, family: Family | None = None) -> tuple[Ruleset, ...]:
+    """The rulesets of both families in a text, IPv4 first: see `read_dumps`.
+
+    `family` is that of dumps which do not tell, IPv4 without it.
+    """
+    found = [each.of(family or Family.IPV4) for each in _read(text, family or Family.IPV4)]
+    return tuple(
+        ruleset
+        for wanted in Family
+        for ruleset in _of_backends([each for each in found if each.ruleset.family is wanted])
+    )
+
+
+@attrs.frozen
+class _Read:
+    """What one program printed, read; `found` is its family where anything tells."""
+
+    ruleset: Ruleset
+    found: Family | None
+    number: int
+    line: str
+
+    def of(self, asked: Family) -> _Read:
+        ruleset = attrs.evolve(self.ruleset, family=self.found or asked)
+        return attrs.evolve(self, ruleset=ruleset)
+
+
+def _read(text: str, asked: Family) -> list[_Read]:
+    lines, numbers = logical_lines(text)
+    found = []
     for dump in _dumps(lines):
         read = parse_lines([lines[i] for i in dump.lines], [numbers[i] for i in dump.lines], asked)
-        dumps.append((dump, dump.family or family_of_rules(read), read))
-    others = all(found is asked.other for _, found, _ in dumps)
-    chosen = [
-        (dump, attrs.evolve(read, family=found or asked, backend=dump.backend))
-        for dump, found, read in dumps
-        if others or found is not asked.other
-    ]
-    if len(chosen) < 2:
-        return tuple(ruleset for _, ruleset in chosen)
-    (_, first), (begins, second), *more = chosen
+        begin = dump.lines[0] if dump.lines else 0
+        where = (numbers[begin], lines[begin]) if dump.lines else (1, "")
+        family = dump.family or family_of_rules(read)
+        found.append(_Read(attrs.evolve(read, backend=dump.backend), family, *where))
+    return found
+
+
+def _of_backends(read: Sequence[_Read]) -> tuple[Ruleset, ...]:
+    """The rulesets of one family with their backends; raises SaveSyntaxError for too many."""
+    if len(read) < 2:
+        return tuple(each.ruleset for each in read)
+    first, second, *more = (each.ruleset for each in read)
     if more or (first.backend and first.backend == second.backend):
-        begun = (more[0][0] if more else begins).lines[0]
+        begins = read[2] if more else read[1]
         raise SaveSyntaxError(
             "begins another dump of the same tables: a node has those of legacy and those of nft",
-            line_number=numbers[begun],
-            line=lines[begun],
+            line_number=begins.number,
+            line=begins.line,
         )
     return (
         _known(first, OTHER_BACKEND.get(second.backend, "")),

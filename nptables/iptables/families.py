@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
@@ -35,8 +35,13 @@ def family_of_rules(ruleset: Ruleset) -> Family | None:
 
     What the dump was read as does not count.
     """
+    return family_of_lines(_lines(ruleset))
+
+
+def family_of_lines(lines: Iterable[str]) -> Family | None:
+    """The family that rule lines are of; None where they do not tell, or disagree."""
     found: Counter[Family] = Counter()
-    for line in _lines(ruleset):
+    for line in lines:
         words = _QUOTED.sub("", line) if '"' in line else line
         for family, evidence in _EVIDENCE.items():
             if evidence.search(f"{words} ") is not None:

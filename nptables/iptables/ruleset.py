@@ -19,6 +19,7 @@ from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.remarks import Remarks, read_remarks
+from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
 
 if TYPE_CHECKING:
     from nptables.iptables.rule import Rule
@@ -126,7 +127,8 @@ class Ruleset:
     `comments` are the comment and blank lines of a parsed dump with their line index; they say
     nothing about rules and do not count when two rulesets are compared. `ownership` says which
     chains and rules belong to whoever made the ruleset; nothing does in a parsed dump. `backend`
-    is `legacy` or `nft` where it is known whose tables they are, else empty.
+    is `legacy` or `nft` where it is known whose tables they are, else empty. `unshown` is what the
+    form in which the rules were written down does not show: nothing where a save program did.
     """
 
     family: Family
@@ -134,6 +136,7 @@ class Ruleset:
     comments: tuple[tuple[int, str], ...] = attrs.field(default=(), eq=False, repr=False)
     ownership: Ownership = attrs.field(factory=Ownership, eq=False, repr=False, kw_only=True)
     backend: str = attrs.field(default="", eq=False, repr=False, kw_only=True)
+    unshown: Unshown = attrs.field(default=EVERYTHING_SHOWN, repr=False, kw_only=True)
 
     @cached_property
     def derived(self) -> dict[Hashable, object]:
@@ -173,8 +176,8 @@ class Ruleset:
 
     @property
     def partial(self) -> bool:
-        """Whether there are chains whose rules nobody knows."""
-        return any(table.unread for table in self.tables.values())
+        """Whether there may be rules that nobody knows."""
+        return bool(self.unshown) or any(table.unread for table in self.tables.values())
 
     def lines(self, table: str, chain: str) -> tuple[str, ...]:
         """The lines of a chain; empty where the chain or the table is not there."""

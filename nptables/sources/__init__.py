@@ -1,5 +1,6 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
+from nptables.sources.evidence import evidence_in, read_evidence
 from nptables.sources.kubeproxy import (
     FoundConfig,
     find_config,
@@ -25,12 +26,14 @@ __all__ = [
     "Place",
     "Preview",
     "Sets",
+    "evidence_in",
     "find_config",
     "find_kube_proxy_config",
     "load",
     "load_objects",
     "load_sets",
     "read_config",
+    "read_evidence",
     "read_facts",
     "read_text",
     "where_changed",

@@ -1,20 +1,147 @@
-"""What somebody has of a node, from a file in whatever form."""
+"""What somebody has of a node, from a file: a snapshot, a dump, a part of one, a listing.
+
+Each form is recognised by what it is, not by the name of the file. `_FORMS` has one reader for
+each; the first that knows the text has it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+from collections.abc import Callable
 
-from nptables.evidence import Evidence, Form
+import attrs
+
+from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
+from nptables.evidence import Evidence
+from nptables.evidence.rules import from_rules
 from nptables.family import Family
-from nptables.iptables import read_dumps
-from nptables.sources.text.files import read_one
+from nptables.sources.text.files import read_unpacked
+
+_COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
+_OBJECTS = (
+    "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
+)
+# What people have instead, by what it looks like, and what it is good for.
+_OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"^Name:\s+\S.*\n(?:Namespace|Labels|Roles):\s", re.MULTILINE),
+        "what `kubectl describe` prints",
+        _OBJECTS,
+    ),
+    (
+        re.compile(r"^(?:NAMESPACE\s+)?NAME\s+.*\b(?:CLUSTER-IP|ENDPOINTS|AGE)\b", re.MULTILINE),
+        "what `kubectl get` prints",
+        _OBJECTS,
+    ),
+    (
+        re.compile(r"^\s*table (?:ip|ip6|inet|arp|bridge|netdev) \S+ \{", re.MULTILINE),
+        "what `nft list ruleset` prints",
+        "",
+    ),
+    (
+        re.compile(r"^(?:create|add) \S+ \S+", re.MULTILINE),
+        "what `ipset save` prints",
+        "--sets takes it",
+    ),
+    (
+        re.compile(r"^(?:ipv[46] +\d+ +)?(?:tcp|udp|sctp) +\d+ +\d+ .*src=", re.MULTILINE),
+        "what `conntrack -L` prints",
+        "--connections takes it",
+    ),
+    (
+        re.compile(
+            r"^.*\S +(?:all|tcp|udp|\d+) +-- +.*(?:0\.0\.0\.0/0|anywhere|::/0)", re.MULTILINE
+        ),
+        "a part of a listing without the lines that begin with `Chain`",
+        "",
+    ),
+    (re.compile(r"^IP Virtual Server version", re.MULTILINE), "what `ipvsadm` prints", ""),
+    (
+        re.compile(r"you must be root|Permission denied|command not found|not permitted"),
+        "what a program says that could not read the rules",
+        "",
+    ),
+    (
+        re.compile(r"^(?:apiVersion|kind): ", re.MULTILINE),
+        "an object of a cluster",
+        "name it as a FILE, without an option before it",
+    ),
+)
 
 
-def read_evidence(path: str | os.PathLike[str]) -> Evidence:
-    """What a file, or `-` for standard input, has of a node. Raises InvalidInput."""
-    text = read_one(path).text
-    found = list(read_dumps(text))
-    if found[0].family is Family.IPV4:
-        known = [ruleset.tables for ruleset in found]
-        found += [r for r in read_dumps(text, Family.IPV6) if r.tables not in known]
-    return Evidence(Form.SAVED, tuple(found))
+def read_evidence(path: str | os.PathLike[str], family: Family | None = None) -> Evidence:
+    """What a file tells of a node, whatever form it has; `-` is standard input.
+
+    It may be compressed with gzip. `family` is that of rules that do not tell theirs.
+
+    Raises InvalidInput for what is no evidence of a node, with the command that gives some.
+    """
+    source = read_unpacked(path)
+    try:
+        return evidence_in(source.text, family)
+    except InvalidInput as error:
+        problems = [attrs.evolve(p, file=p.file or source.name) for p in error.problems]
+        raise InvalidInput(problems) from None
+
+
+def evidence_in(text: str, family: Family | None = None) -> Evidence:
+    """What a text tells of a node: see `read_evidence`."""
+    for read in _FORMS:
+        found = read(text, family)
+        if found is not None:
+            return found
+    raise _refusal(text)
+
+
+def _json(text: str, _family: Family | None) -> Evidence | None:
+    """What a JSON document tells."""
+    if not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict) and "nftables" in value:
+        raise _wrong("is what `nft -j list ruleset` prints, which is not followed")
+    if isinstance(value, dict) and "apiVersion" in value:
+        raise _wrong(
+            "is an object of a cluster, and no evidence of a node",
+            "name it as a FILE, without an option before it",
+        )
+    raise _wrong("is JSON, and no snapshot of a node")
+
+
+def _rules(text: str, family: Family | None) -> Evidence | None:
+    """Rules: a dump, a part of one, a listing."""
+    try:
+        return from_rules(text, family)
+    except SaveSyntaxError as error:
+        raise InvalidInput([
+            Problem(
+                f"{error.message}: {printable(error.line, 200)}" if error.line else error.message,
+                line=error.line_number,
+                hint=f"copy the dump again: {_COMMAND}",
+            )
+        ]) from None  # fmt: skip
+
+
+_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _rules)
+
+
+def _refusal(text: str) -> InvalidInput:
+    """What a text is that has no evidence of a node in it, and what has."""
+    if not text.strip():
+        return _wrong("is empty")
+    beginning = text[:100_000]
+    for pattern, what, instead in _OTHERS:
+        if pattern.search(beginning):
+            return _wrong(f"is {what}, and no rules of a node", instead)
+    first = next(line.strip() for line in text.splitlines() if line.strip())
+    return _wrong(f'has no rule of iptables in it; it begins with "{printable(first, 80)}"')
+
+
+def _wrong(message: str, instead: str = "") -> InvalidInput:
+    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"what is read: {_COMMAND}"
+    return InvalidInput([Problem(message, hint=hint)])

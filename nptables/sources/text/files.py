@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import gzip
+import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +26,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_GZIP = b"\x1f\x8b"
+# A dump of 10,000 Services with 10 endpoints each has a tenth of this.
+MOST_BYTES = 2**30
 _PACKED = {
-    b"\x1f\x8b": ("gzip", "zcat"),
+    _GZIP: ("gzip", "zcat"),
     b"BZh": ("bzip2", "bzcat"),
     b"\xfd7zXZ": ("xz", "xzcat"),
     b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
@@ -61,19 +67,57 @@ def read_one(path: str | os.PathLike[str]) -> Input:
     return found
 
 
+def read_unpacked(path: str | os.PathLike[str], most: int = MOST_BYTES) -> Input:
+    """The text of one file that may be compressed with gzip, whatever its name; `-` is stdin.
+
+    `most` is how many bytes it may have unpacked. Raises InvalidInput.
+    """
+    name, data = _bytes(os.fspath(path))
+    if not isinstance(data, Problem) and data.startswith(_GZIP):
+        data = _unpacked(name, data, most)
+    found = data if isinstance(data, Problem) else decode(name, data)
+    if isinstance(found, Problem):
+        raise InvalidInput([found])
+    return found
+
+
+def _unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
+    """What gzip packed, as far as `most` bytes: a small file must not fill the memory."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            found = packed.read(most + 1)
+    except (EOFError, OSError, zlib.error):
+        return Problem(
+            "is compressed with gzip, and cut off or damaged", hint="copy it again", file=name
+        )
+    if len(found) > most:
+        return Problem(
+            f"is more than {most // 2**20} MiB unpacked",
+            hint="leave out what is not of this node",
+            file=name,
+        )
+    return found
+
+
 def _read(path: str) -> Input | Problem:
+    name, data = _bytes(path)
+    return data if isinstance(data, Problem) else decode(name, data)
+
+
+def _bytes(path: str) -> tuple[str, bytes | Problem]:
+    """What a message calls a file, and its bytes."""
     name = STDIN_NAME if path == STDIN else path
     if not path:
-        return Problem("a file name is empty", hint="name a file, or - for standard input")
+        problem = Problem("a file name is empty", hint="name a file, or - for standard input")
+        return name, problem
     if path == STDIN and sys.stdin is None:
-        return Problem("cannot be read: it is closed", file=name)
+        return name, Problem("cannot be read: it is closed", file=name)
     try:
-        data = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        return name, sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
     except FileNotFoundError:
-        return Problem("there is no such file", file=name)
+        return name, Problem("there is no such file", file=name)
     except (OSError, ValueError) as error:
-        return Problem(f"cannot be read: {_reason(error)}", file=name)
-    return decode(name, data)
+        return name, Problem(f"cannot be read: {_reason(error)}", file=name)
 
 
 def decode(name: str, data: bytes) -> Input | Problem:

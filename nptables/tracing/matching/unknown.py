@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nptables.iptables.rule import Match, Option
+from nptables.iptables.unshown import UNREAD_MATCH
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.state import State
 
@@ -27,7 +28,10 @@ def unknown_option(match: Match, option: Option, where: str) -> Condition:
 
 
 def unknown_match(match: Match, where: str) -> Condition:
-    """A question of its own about a whole match."""
+    """A question of its own about a whole match, or about words that no reader understood."""
+    if match.name == UNREAD_MATCH:
+        words = " ".join(option.value for option in match.options)
+        return unknown_condition(f"{where}: {words}", f'what "{words}" of {where} asks for')
     text = " ".join(
         part
         for option in match.options

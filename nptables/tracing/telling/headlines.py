@@ -26,6 +26,7 @@ from nptables.tracing.telling.way import (
 )
 from nptables.tracing.walking.steps import Step
 from nptables.tracing.walking.unknown_tables import UNKNOWN_TABLE
+from nptables.tracing.walking.unshown import NOT_ALL_SHOWN
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import NO_NETWORKS, Context
 from nptables.translation.explanation.decision import skip_reason
@@ -105,10 +106,12 @@ def _policy(word: str, rule: Step, case: Case) -> Reason:
 
 
 def _asks_for_nothing(rule: Step, family: Family) -> bool:
-    """Whether a rule matches every packet that comes to it."""
+    """Whether a rule ends every packet that comes to it."""
     try:
         parsed = Rule.parse(rule.line, family)
     except RuleSyntaxError:
+        return False
+    if parsed.jump is not None:
         return False
     asked = (
         parsed.source, parsed.destination, parsed.in_interface, parsed.out_interface,
@@ -164,7 +167,9 @@ def _untranslated(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reas
 
 
 def _nat_is_unknown(outcome: Outcome) -> bool:
-    return any(step.table == "nat" and step.note == UNKNOWN_TABLE for step in outcome.path)
+    return any(
+        step.table == "nat" and step.note in (UNKNOWN_TABLE, NOT_ALL_SHOWN) for step in outcome.path
+    )
 
 
 def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Reason:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import cast
 
 import attrs
 
@@ -24,6 +25,7 @@ from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
 from nptables.tracing.state import State
 from nptables.tracing.walking.actions import Action, Kind, compile_action
 from nptables.tracing.walking.impossible import impossible_values
+from nptables.tracing.walking.unshown import unreached
 
 _LONG = 32
 _ALL_MARK_BITS = 0xFFFFFFFF
@@ -138,13 +140,31 @@ class Rulebook:
         return found
 
     def acts(self, table: str, chain: str) -> bool:
-        """Whether a built-in chain is there and may do anything."""
+        """Whether a built-in chain is there, or may be, and may do anything."""
+        if self.is_open(table):
+            return True
         found = self.chain(table, chain)
         return found is not None and (bool(found.lines) or self.policy(table, chain) == "DROP")
 
     def is_unprintable(self, table: str) -> bool:
         """Whether iptables cannot print a table, so that what there is of it is not all."""
         return table in self.ruleset.remarks.unreadable
+
+    def is_open(self, table: str) -> bool:
+        """Whether the chains of a table may have more rules than those that are shown."""
+        return table in self.ruleset.unshown.open
+
+    def lacks_interfaces(self, table: str) -> bool:
+        """Whether the rules of a table may ask for interfaces that are not shown."""
+        return table in self.ruleset.unshown.interfaces
+
+    def unreached(self, table: str, hook: str) -> tuple[str, ...]:
+        """The chains of an open table that no shown rule leads to, and a packet at a hook may."""
+        kept = self.extra.get(f"unreached {table}")
+        if kept is None:
+            kept = self.extra[f"unreached {table}"] = unreached(self.ruleset, table)
+        found: Mapping[str, tuple[str, ...]] = cast("Mapping[str, tuple[str, ...]]", kept)
+        return found.get(hook, ())
 
     def policy(self, table: str, chain: str) -> str:
         """The policy of a built-in chain."""

@@ -6,7 +6,7 @@ still sees, and what either drops is gone. In nat the other is not asked once on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Protocol
@@ -35,6 +35,15 @@ from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
 from nptables.tracing.walking.steps import End, Ended, Step
 from nptables.tracing.walking.translations import Translator
 from nptables.tracing.walking.unknown_tables import through_unknown
+from nptables.tracing.walking.unshown import (
+    NOT_ALL_SHOWN,
+    USUAL,
+    comes_to,
+    divided,
+    interfaces,
+    not_shown,
+    usual,
+)
 
 # More than this is given up, and said so: no real ruleset comes near.
 MOST_STATES = 1024
@@ -67,6 +76,10 @@ class _Call:
     @property
     def chain(self) -> str:
         return self.chains[-1]
+
+    @property
+    def is_open(self) -> bool:
+        return self.book.is_open(self.table)
 
     def into(self, chain: str) -> _Call:
         return attrs.evolve(self, chains=(*self.chains, chain))
@@ -111,7 +124,8 @@ class Walker:
         return self._unknown(unknown, hook, table, self._known(acting, hook, table, flows))
 
     def _is_unknown(self, book: Rulebook, table: str) -> bool:
-        return table in self._unknown_tables or book.is_unprintable(table)
+        unknown = table in self._unknown_tables or table in book.ruleset.unshown.tables
+        return unknown or book.is_unprintable(table)
 
     def _unknown(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
         """What is left of the flows after tables of which nobody knows what is in them."""
@@ -180,6 +194,10 @@ class Walker:
         self._accepted, self._translated = {}, {}
         self._most_states = max(MOST_STATES, 4 * len(flows))
         through = self._chain(call, flows)
+        for name in call.book.unreached(call.table, call.hook) if call.is_open else ():
+            question = comes_to(call.table, name, self._terrain.place)
+            past, into = divided(through, question, self._questions)
+            through = joined((past, self._chain(call.into(name), into) if into else {}))
         if call.book.policy(call.table, call.hook) == "DROP":
             for state, flow in through.items():
                 step = self._step(call, f":{call.hook} DROP", "policy")
@@ -191,6 +209,10 @@ class Walker:
     def _chain(self, call: _Call, flows: Flows) -> Flows:
         """Walk a chain; what comes back to the caller."""
         compiled = call.book.chain(call.table, call.chain)
+        if call.is_open:
+            flows = self._unless_not_shown(call, flows)
+            if compiled is None:
+                return self._usual(call, flows)
         problem = ""
         if compiled is None:
             problem = f"a rule jumps to chain {call.chain}, which table {call.table} does not have"
@@ -217,10 +239,53 @@ class Walker:
                 flows = self._act(call, rule, matched, flows, returned)
         return joined((flows, returned))
 
+    def _unless(
+        self, question: tuple[Hashable, str, str, str], flows: Flows, call: _Call, line: str = ""
+    ) -> Flows:
+        """The flows where the answer to a question is no; elsewhere nothing more is known."""
+        unknown, known = divided(flows, question, self._questions)
+        for state, flow in unknown.items():
+            step = self._step(call, line, "" if line else NOT_ALL_SHOWN)
+            self._end(End.UNKNOWN, state, flow, step, question[3])
+        return known
+
+    def _unless_not_shown(self, call: _Call, flows: Flows) -> Flows:
+        """The flows on their way into a chain of an open table, unless what is not shown matters.
+
+        That the table is not all there is a step of each hook.
+        """
+        flows = self._unless(not_shown(call.book.label, self._terrain.place), flows, call)
+        if len(call.chains) > 1:
+            return flows
+        step = self._step(call, "", NOT_ALL_SHOWN)
+        return {s: Flow(flow.weights, Trail(flow.trail, step)) for s, flow in flows.items()}
+
+    def _usual(self, call: _Call, flows: Flows) -> Flows:
+        """The flows behind a chain that is not shown, as far as its name says what it does."""
+        does = USUAL.get((call.table, call.chain))
+        if does is None or not flows:
+            return flows
+        if not does.drops:
+            marked: Flows = {}
+            for state, flow in flows.items():
+                add(marked, state._replace(mark=state.mark | does.mark), flow)
+            return marked
+        flows = self._unless(usual(call.table, call.chain, self._terrain.place), flows, call)
+        for state, flow in flows.items():
+            # What is dropped in the end is dropped for the rule that jumps there.
+            trail = flow.trail
+            step = trail.step if trail is not None and isinstance(trail.step, Step) else None
+            step = step or self._step(call, "")
+            self.ended.append(Ended(End.DROPPED, state, flow, step, ""))
+        return {}
+
     def _act(
         self, call: _Call, rule: CompiledRule, matched: Flows, flows: Flows, returned: Flows
     ) -> Flows:
         """Carry out a rule's action; what goes on to the next rule."""
+        if call.book.lacks_interfaces(call.table):
+            question = interfaces(call.book.label, self._terrain.place)
+            matched = self._unless(question, matched, call, rule.line)
         action = rule.action
         if action.kind in (Kind.DROP, Kind.REFUSE, Kind.UNKNOWN):
             end = {

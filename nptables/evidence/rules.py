@@ -1,0 +1,97 @@
+"""Rules in whatever form somebody shows them, as evidence, with what the form does not show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from nptables.errors import printable
+from nptables.evidence.homes import home_of
+from nptables.evidence.node import Evidence, Form, Gap
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.pasted import Kind, Pasted, read_pasted
+from nptables.iptables.pasted.placing import jump_of
+from nptables.iptables.tables import TARGETS
+
+_FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
+_NAMED = 6
+_WORDS = re.compile(r"\w")
+# Fewer digits than tell the step of a probability: `%f`, up to iptables 1.4.11.
+_ROUNDED = re.compile(r" probability 0\.\d{1,9}(?!\d)")
+
+
+def from_rules(text: str, family: Family | None = None) -> Evidence | None:
+    """The rules that a text shows; None where it shows none.
+
+    `family` is that of rules that do not tell. Raises SaveSyntaxError for a dump that is damaged.
+    """
+    pasted = read_pasted(text, home_of, family)
+    if pasted is None or not any(ruleset.tables for ruleset in pasted.rulesets):
+        return None
+    gaps = dict.fromkeys(_gaps(pasted))
+    if pasted.kind is Kind.LISTING and _ROUNDED.search(text):
+        gaps[Gap("exact probabilities", "they are printed with six digits")] = None
+    return Evidence(_FORMS[pasted.kind], pasted.rulesets, gaps=tuple(gaps))
+
+
+def _gaps(pasted: Pasted) -> Iterator[Gap]:
+    form = pasted.kind.value
+    for ruleset in pasted.rulesets:
+        unshown = ruleset.unshown
+        whose = f" of {ruleset.family.value}" if len(pasted.rulesets) > 1 else ""
+        if ruleset.backend and len(pasted.rulesets) > 1:
+            whose += f" ({ruleset.backend})"
+        if unshown.open:
+            tables = _tables(unshown.open)
+            yield Gap(
+                f"all rules of {tables}{whose}",
+                f"this {form} may have only some of them; iptables-save prints all",
+            )
+            for table in sorted(unshown.open):
+                if missing := _missing(ruleset, table):
+                    yield Gap(
+                        f"{_names('chain', missing)} of {table}{whose}",
+                        "rules lead there, and its rules are not shown",
+                    )
+        if unshown.tables:
+            yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
+        if unshown.interfaces:
+            yield Gap(
+                f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
+                "a listing without -v does not show them",
+            )
+    if pasted.guessed:
+        lines = _names("line", [str(number) for number in pasted.guessed if number])
+        yield Gap(f"the table of {lines}", "nothing tells it, so the likeliest is taken")
+    for number, words in pasted.unread[:_NAMED]:
+        yield Gap(
+            f'what "{printable(words, 60)}" in line {number} asks for', "it is not understood"
+        )
+    if len(pasted.unread) > _NAMED:
+        yield Gap(f"{len(pasted.unread) - _NAMED} more such words", "they are not understood")
+    if strays := [stray for stray in pasted.strays if _WORDS.search(stray[1])]:
+        lines = _names("line", [str(number) for number, _ in strays])
+        first = printable(strays[0][1], 60)
+        yield Gap(lines, f'no rules, and left out: "{first}"')
+
+
+def _missing(ruleset: Ruleset, table: str) -> list[str]:
+    """The chains that rules of a table lead to and that are not there."""
+    found = ruleset.tables[table].chains
+    jumps = (jump_of(line) for lines in found.values() for line in lines)
+    return [name for name in dict.fromkeys(jumps) if name and name not in {*found, *TARGETS}]
+
+
+def _tables(names: frozenset[str]) -> str:
+    order = ("nat", "filter", "raw", "mangle", "security")
+    return _names("table", [name for name in order if name in names])
+
+
+def _names(what: str, names: Sequence[str]) -> str:
+    """`table nat`, `tables nat and filter`, the first of many."""
+    shown = list(names[:_NAMED])
+    if len(names) > _NAMED:
+        shown.append(f"{len(names) - _NAMED} more")
+    listed = " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return f"{what}{'s' if len(names) > 1 else ''} {listed}"

@@ -1,0 +1,34 @@
+"""What the form in which rules were written down does not show of them.
+
+`iptables-save` prints everything. A listing is of one table, and without `-v` it has no interfaces;
+of a fragment nobody knows which rules were left away.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+# The match that a reader writes for words that it does not understand: nobody knows whether it
+# holds. No extension of iptables has this name.
+UNREAD_MATCH = "unread"
+
+
+@attrs.frozen
+class Unshown:
+    """What is not known of the rules of a ruleset.
+
+    `tables` are those of which nothing is known, not even whether they are there. Chains of `open`
+    tables may have more rules than those that are there, before, between and behind them, and
+    there may be more chains. Rules of tables in `interfaces` may ask for interfaces.
+    """
+
+    tables: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+    interfaces: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether anything is not known."""
+        return bool(self.tables or self.open or self.interfaces)
+
+
+EVERYTHING_SHOWN = Unshown()

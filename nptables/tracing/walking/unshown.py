@@ -1,0 +1,144 @@
+"""What the form of the evidence does not show of the rules: see `nptables.iptables.unshown`.
+
+Whatever may be there and is not shown is one question for a node. Where the answer is that it does
+nothing, the rules that are shown are followed as far as they go; where it does, nothing is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+
+import attrs
+
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset
+from nptables.tracing.state import Flow, Flows, Questions, add, split
+from nptables.translation import chains
+
+# The note of a step where a chain begins that may have more rules.
+NOT_ALL_SHOWN = "it may have rules that are not shown"
+# More chains than this that nothing leads to are not all looked at: see `unreached`.
+_MOST = 8
+
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
+_JUMP = re.compile(r" -[jg] (\S+)")
+_CHOOSES = re.compile(r" (?:-d|--dport|--dports) ")
+# The targets of nat and the hooks that the kernel takes them at (`checkentry` of each).
+_HOOKS_OF = {
+    "DNAT": frozenset({"PREROUTING", "OUTPUT"}),
+    "REDIRECT": frozenset({"PREROUTING", "OUTPUT"}),
+    "SNAT": frozenset({"POSTROUTING", "INPUT"}),
+    "MASQUERADE": frozenset({"POSTROUTING"}),
+}
+
+
+def not_shown(label: str, place: str) -> tuple[Hashable, str, str, str]:
+    """The question whether what is not shown matters: key, yes, no, and what follows from yes."""
+    what = f"what is not shown of the {label} rules of {place}".replace("  ", " ")
+    return (
+        ("not shown", place, label),
+        f"{what} decides about the packet",
+        f"{what} does not decide about the packet",
+        f"{what} may decide about the packet",
+    )
+
+
+def interfaces(label: str, place: str) -> tuple[Hashable, str, str, str]:
+    """The question whether a rule that is shown without interfaces asks for another one."""
+    rule = f"rule on its way through {place} asks for"
+    return (
+        ("interfaces", place, label),
+        f"a {label} {rule} an interface, which is not shown".replace("  ", " "),
+        f"no {label} {rule} an interface that is not shown".replace("  ", " "),
+        "interfaces are not shown: whether the rule is for that of the packet is open",
+    )
+
+
+@attrs.frozen
+class Usual:
+    """What a chain does that is not shown and whose name says it: set marks, or have dropped."""
+
+    mark: int = 0
+    drops: bool = False
+
+
+# The masqueradeBit and the mark for drops that kube-proxy and the kubelet have unless told.
+USUAL: Mapping[tuple[str, str], Usual] = {
+    ("nat", chains.MARK_MASQ): Usual(mark=0x4000),
+    ("nat", "KUBE-MARK-DROP"): Usual(drops=True),
+}
+
+
+def usual(table: str, chain: str, place: str) -> tuple[Hashable, str, str, str]:
+    """The question whether a chain that is not shown does what its name says."""
+    which = f"chain {chain} of {table}, which is not shown,"
+    return (
+        ("usual", place, table, chain),
+        f"{which} does something else than its name says",
+        f"{which} does what its name says",
+        f"{which} may do something else than its name says",
+    )
+
+
+def comes_to(table: str, chain: str, place: str) -> tuple[Hashable, str, str, str]:
+    """The question whether a packet does not come to a chain that no shown rule leads to."""
+    which = f"chain {chain} of {table}"
+    return (
+        ("comes to", place, table, chain),
+        f"the packet does not come to {which}",
+        f"the packet comes to {which}, which no rule that is shown leads to",
+        "",
+    )
+
+
+def divided(
+    flows: Flows, question: tuple[Hashable, str, str, str], questions: Questions
+) -> tuple[Flows, Flows]:
+    """The flows where the answer to a question is yes, and where it is no."""
+    key, text, otherwise, _ = question
+    yes: Flows = {}
+    no: Flows = {}
+    for state, flow in flows.items():
+        number, fresh = questions.number(key, text, otherwise)
+        for weights, side in zip(split(flow.weights, number, fresh=fresh), (yes, no), strict=True):
+            if weights:
+                add(side, state, Flow(weights, flow.trail))
+    return yes, no
+
+
+def unreached(ruleset: Ruleset, table: str) -> Mapping[str, tuple[str, ...]]:
+    """By hook, the chains of an open table that no rule leads to and that a packet may come to.
+
+    Of many only those that look at the destination, since nothing tells the others apart.
+    """
+    found = ruleset.tables[table]
+    built_in = frozenset(BUILT_IN_CHAINS.get(table, ()))
+    targets = {
+        name: frozenset(jump[1] for line in lines if (jump := _JUMP.search(_QUOTED.sub("", line))))
+        for name, lines in found.chains.items()
+    }
+    reached = {target for name, jumps in targets.items() for target in jumps - {name}}
+    names = [
+        name
+        for name, lines in found.chains.items()
+        if lines and name not in built_in and name not in reached
+    ]
+    if len(names) > _MOST:
+        names = [name for name in names if any(map(_CHOOSES.search, found.chains[name]))][:_MOST]
+    hooks = {name: _hooks(name, targets, built_in, table) for name in names}
+    return {hook: tuple(n for n in names if hook in hooks[n]) for hook in built_in}
+
+
+def _hooks(
+    chain: str, targets: Mapping[str, frozenset[str]], built_in: frozenset[str], table: str
+) -> frozenset[str]:
+    """The hooks that a chain can be reached from, by what its rules and those below them do."""
+    if table != "nat":
+        return built_in
+    below, waiting = {chain}, [chain]
+    while waiting:
+        fresh = targets.get(waiting.pop(), frozenset()) - below
+        below |= fresh
+        waiting += fresh
+    hooks = [_HOOKS_OF[target] for target in below if target in _HOOKS_OF]
+    return frozenset.intersection(*hooks) if hooks else frozenset({"PREROUTING", "OUTPUT"})
