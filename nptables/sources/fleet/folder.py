@@ -123,8 +123,9 @@ class Folder:
         found = {}
         for name, raw in nodes.items() if isinstance(nodes, Mapping) else ():
             if isinstance(raw, Mapping):
-                texts = {k: str(raw.get(k, "")) for k in ("state", "why", "pod", "taken")}
-                found[str(name)] = NodeRecord(**texts)
+                texts = [str(raw.get(key, "")) for key in ("state", "why", "pod", "taken")]
+                state, why, pod, taken = texts
+                found[str(name)] = NodeRecord(state, why, pod, taken)
         return found
 
     def _journal(self) -> Iterator[Change]:

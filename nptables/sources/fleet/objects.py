@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -69,7 +69,7 @@ def _of_node(item: Mapping[str, Any]) -> dict[str, Any]:
         "spec": {key: spec[key] for key in ("podCIDR", "podCIDRs") if key in spec},
         "status": {
             "addresses": status.get("addresses") or [],
-            "nodeInfo": {k: v for k, v in info.items() if k in ("kubeletVersion",)},
+            "nodeInfo": {"kubeletVersion": str(info.get("kubeletVersion") or "")},
         },
     }
 
@@ -147,7 +147,7 @@ class Watches:
             for resource in _WATCHED
         ]
 
-    def __enter__(self) -> Watches:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -251,7 +251,7 @@ def since(
     there = {_key(item): item for item in now.items}
     for key, item in there.items():
         if key[0] in _KEPT and known.get(key) != item:
-            yield Change(at, False, item)
+            yield Change(at, gone=False, item=item)
     for key, item in known.items():
         if key[0] in _KEPT and key not in there:
-            yield Change(at, True, item)
+            yield Change(at, gone=True, item=item)

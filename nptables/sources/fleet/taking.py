@@ -90,7 +90,8 @@ Run = Callable[..., Finished]
 
 def _without_shell(run: Run, refused: Finished) -> Evidence:
     """What the programs print that are there, each by itself."""
-    rulesets, gaps = [], []
+    rulesets: list[Ruleset] = []
+    gaps: list[Gap] = []
     for family, name in _SAVES.items():
         ruleset = _tables(run, name, family, gaps)
         if ruleset is not None:

@@ -1,0 +1,252 @@
+"""Why a node differs: the causes that can be told, the one that explains most first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from nptables.audit.differing import Differing, Kind
+from nptables.audit.noticing import Noticed
+from nptables.audit.sharing import Expected, Sharing
+from nptables.audit.times import in_words
+from nptables.audit.verdicts import NodeCause
+from nptables.checks import codes
+from nptables.checks.finding import Code, listed
+from nptables.errors import InvalidInput
+from nptables.evidence import Evidence
+from nptables.evidence.kubeproxy import kube_proxy_of
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model.kubeproxy import VERSIONS, Version
+from nptables.model.objects import Key
+from nptables.translation import chains
+from nptables.translation.explanation.disagreement import Cause as Disagreed
+from nptables.translation.explanation.disagreement import disagreement
+from nptables.translation.fixed import JUMPS
+from nptables.translation.signs import suspicions
+
+# Of the Services that changed since a time, so many differ where kube-proxy stopped then.
+_MOST = 0.8
+_NAMED = 3
+
+
+@attrs.frozen
+class Found:
+    """What differs on a node in one family, and what packets notice of it."""
+
+    differing: Differing
+    noticed: Noticed
+    expected: Expected
+
+    @property
+    def family(self) -> Family:
+        """The family."""
+        return self.differing.plan.family
+
+    @property
+    def current(self) -> Ruleset:
+        """What the node has."""
+        return self.differing.plan.before
+
+
+@attrs.frozen
+class Case:
+    """Everything by which causes are told on one node."""
+
+    node: Node
+    cluster: Cluster
+    config: ProxyConfig
+    evidence: Evidence
+    found: Sequence[Found]
+    fitting: Sequence[Family]
+    sharing: Sharing
+    changed: Mapping[Key, float]
+
+
+def causes_of(case: Case) -> list[NodeCause]:
+    """Why packets notice something on a node.
+
+    A table that was flushed, another configuration, version or name explains all that differs;
+    only where none of these does each Service is looked at by itself.
+    """
+    for explain in (_flushed, _other_version, _configuration, _other_name):
+        found = list(explain(case))
+        if found:
+            return found
+    return list(_by_service(case))
+
+
+def _cause(case: Case, code: Code, message: str, about: str = "") -> NodeCause:
+    """A cause of all that differs."""
+    services: dict[str, None] = {}
+    for found in case.found:
+        of_all = found.noticed.services if found.noticed.all_looked_at else ()
+        services.update(dict.fromkeys(of_all or found.differing.services))
+    return NodeCause(code, message, about, tuple(services), _example(case.found))
+
+
+def _example(found: Sequence[Found]) -> str:
+    return next((each.noticed.example for each in found if each.noticed.example), "")
+
+
+def _flushed(case: Case) -> Iterator[NodeCause]:
+    gone = []
+    for found in case.found:
+        for table in ("nat", "filter"):
+            there = found.current.tables.get(table)
+            held = there.chains if there is not None else {}
+            jumps = [line for line in JUMPS[table] if line.endswith(f" -j {chains.SERVICES}")]
+            leads = any(line in lines for line in jumps for lines in held.values())
+            wanted = found.expected.translation.lines(table, chains.SERVICES)
+            if not leads or (table == "nat" and wanted and not held.get(chains.SERVICES)):
+                gone.append(f"{found.family.value} {table}")
+    if gone:
+        where = " and ".join(gone)
+        yield _cause(case, codes.FLUSHED, f"no rule leads packets to Services in {where}")
+
+
+def _other_version(case: Case) -> Iterator[NodeCause]:
+    """The version whose rules the node has exactly, where it is another."""
+    own = str(case.config.version)
+    for version in VERSIONS:
+        if str(version) == own:
+            continue
+        try:
+            config = _as_version(case.config, version)
+        except InvalidInput:
+            continue
+        if config.habits != case.config.habits and all(
+            _fits(found, case.sharing.expected(case.node, config, found.family))
+            for found in case.found
+        ):
+            message = f"its rules are those of kube-proxy {version}, and {own} was expected"
+            yield _cause(case, codes.OTHER_VERSION, message, f"{version} for {own}")
+            return
+
+
+def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
+    other = ProxyConfig.defaults(version)
+    return attrs.evolve(config, version=other.version, habits=other.habits)
+
+
+def _fits(found: Found, other: Expected) -> bool:
+    if other.translation.tables == found.expected.translation.tables:
+        return False
+    return not Differing.between(found.current, other.translation)
+
+
+def _configuration(case: Case) -> Iterator[NodeCause]:
+    seen: dict[str, None] = {}
+    for found in case.found:
+        for suspicion in suspicions(found.current, found.expected.translation, case.node):
+            seen[str(suspicion)] = None
+    for about in seen:
+        yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules look made with {about}", about)
+
+
+def _other_name(case: Case) -> Iterator[NodeCause]:
+    for found in case.found:
+        seen = disagreement(case.cluster, case.node, case.config, [found.current])
+        if seen is None or seen.cause is not Disagreed.OTHER_NAME:
+            continue
+        whose = f": as rules for {seen.fits} they would be right" if seen.fits else ""
+        told = case.evidence.node
+        said = f" (the node calls itself {told})" if told not in ("", case.node.name) else ""
+        message = f"kube-proxy takes the node for another one{whose}{said}"
+        yield _cause(case, codes.OTHER_NODE_NAME, message)
+        return
+
+
+def _by_service(case: Case) -> Iterator[NodeCause]:
+    """What remains: rules that are damaged, and rules that are old."""
+    kinds: dict[str, dict[Family, Kind]] = {}
+    for found in case.found:
+        for service in found.differing.services:
+            kinds.setdefault(service, {})[found.family] = found.differing.kind(service)
+    damaged = sorted(s for s, by in kinds.items() if Kind.DAMAGED in by.values())
+    fixed = [place for found in case.found for place in found.differing.fixed]
+    if damaged or fixed:
+        what = listed([*fixed, *(_chains_of(case, s) for s in damaged)], _NAMED)
+        text = f"no state of the cluster gives these rules: {what}"
+        yield NodeCause(codes.DAMAGED, text, "", tuple(damaged), _example(case.found))
+    old = {service: by for service, by in kinds.items() if service not in damaged}
+    if old:
+        yield _old(case, old)
+
+
+def _chains_of(case: Case, service: str) -> str:
+    places = next(
+        f.differing.services[service] for f in case.found if service in f.differing.services
+    )
+    return f"{service} ({listed(places, _NAMED)})"
+
+
+def _old(case: Case, old: Mapping[str, Mapping[Family, Kind]]) -> NodeCause:
+    """Why rules are those of an earlier state of the cluster."""
+    services = tuple(sorted(old))
+    example = _example(case.found)
+    proxies = case.evidence.processes
+    since, whole = _since(case, services)
+    after = f" since {in_words(since)}" if since is not None else ""
+    count = _counted(old)
+    if proxies is not None and kube_proxy_of(case.evidence) is None:
+        text = f"no kube-proxy runs, and nothing that changed{after} is there: {count}"
+        return NodeCause(codes.STOPPED, text, "", services, example)
+    behind = [found.family for found in case.found]
+    if case.fitting and all(_served_by(case, s, case.fitting) for s in services):
+        families = " and ".join(family.value for family in behind)
+        text = f"{families} is behind{after}, and {case.fitting[0].value} is not: {count}"
+        return NodeCause(codes.FAMILY_BEHIND, text, families, services, example)
+    if whole:
+        return NodeCause(
+            codes.BEHIND, f"nothing that changed{after} is there: {count}", "", services, example
+        )
+    text = f"newer changes are there and these are not: {count}"
+    return NodeCause(codes.MISSED, text, "", services, example)
+
+
+def _served_by(case: Case, service: str, families: Sequence[Family]) -> bool:
+    namespace, _, name = service.partition("/")
+    found = case.cluster.services.get((namespace, name))
+    return found is not None and any(family in found.cluster_ips for family in families)
+
+
+def _since(case: Case, old: Sequence[str]) -> tuple[float | None, bool]:
+    """Since when nothing is known on the node, and whether that explains all that is old.
+
+    It does where nearly all that changed since the first of them is old: kube-proxy knows none of
+    it. Where no object says when it changed, many old ones at once are taken for the same.
+    """
+    times = case.changed
+    known = {s: times[key] for s in old if (key := _key(s)) in times}
+    if not known:
+        return None, len(old) > 1
+    since = min(known.values())
+    later = [key for key, time in times.items() if time >= since]
+    gone = len(old) - len(known)
+    share = (len(known) + gone) / (len(later) + gone)
+    return since, share >= _MOST
+
+
+def _key(service: str) -> Key:
+    namespace, _, name = service.partition("/")
+    return namespace, name
+
+
+_WORDS = {
+    Kind.OLDER: "with earlier endpoints or ports",
+    Kind.MISSING: "without rules",
+    Kind.STALE: "that are gone",
+}
+
+
+def _counted(old: Mapping[str, Mapping[Family, Kind]]) -> str:
+    counts: dict[Kind, int] = {}
+    for kinds in old.values():
+        kind = next(iter(kinds.values()))
+        counts[kind] = counts.get(kind, 0) + 1
+    parts = [f"{n} {_WORDS[kind]}" for kind, n in counts.items()]
+    total = len(old)
+    return f"{total} Service{'s' if total > 1 else ''}, {' and '.join(parts)}"
