@@ -15,14 +15,13 @@ from nptables.checks import codes
 from nptables.checks.finding import Code, listed
 from nptables.errors import InvalidInput
 from nptables.evidence import Evidence
-from nptables.evidence.kubeproxy import kube_proxy_of
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.model.objects import Key
 from nptables.translation import chains
-from nptables.translation.explanation.disagreement import Cause as Disagreed
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.fixed import JUMPS
 from nptables.translation.signs import suspicions
@@ -30,6 +29,8 @@ from nptables.translation.signs import suspicions
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.
 _MOST = 0.8
 _NAMED = 3
+# A name that no endpoint carries: that of a kube-proxy that takes none for its own.
+_NOBODY = "nobody.invalid"
 
 
 @attrs.frozen
@@ -138,25 +139,40 @@ def _fits(found: Found, other: Expected) -> bool:
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:
-    seen: dict[str, None] = {}
+    seen: dict[str, dict[str, None]] = {}
     for found in case.found:
         for suspicion in suspicions(found.current, found.expected.translation, case.node):
-            seen[str(suspicion)] = None
-    for about in seen:
+            seen.setdefault(suspicion.field, {})[suspicion.value] = None
+    for field, values in seen.items():
+        about = f"{field}: {' and '.join(values)}"
         yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules look made with {about}", about)
 
 
 def _other_name(case: Case) -> Iterator[NodeCause]:
+    """The name under which the rules of the node would be right, where it is another."""
+    called = case.evidence.node
+    process = kube_proxy_of(case.evidence)
+    shown = configuration_of(process) if process is not None else None
+    override = (shown or {}).get("hostnameOverride")
+    names = {name: "" for name in (override, called) if isinstance(name, str) and name}
     for found in case.found:
         seen = disagreement(case.cluster, case.node, case.config, [found.current])
-        if seen is None or seen.cause is not Disagreed.OTHER_NAME:
-            continue
-        whose = f": as rules for {seen.fits} they would be right" if seen.fits else ""
-        told = case.evidence.node
-        said = f" (the node calls itself {told})" if told not in ("", case.node.name) else ""
-        message = f"kube-proxy takes the node for another one{whose}{said}"
-        yield _cause(case, codes.OTHER_NODE_NAME, message)
-        return
+        if seen is not None and seen.fits:
+            names.setdefault(seen.fits, f": as rules for {seen.fits} they would be right")
+    names.setdefault(_NOBODY, "")
+    names.pop(case.node.name, None)
+    for name, whose in names.items():
+        node = attrs.evolve(case.node, metadata=attrs.evolve(case.node.metadata, name=name))
+        if all(
+            _fits(found, case.sharing.expected(node, case.config, found.family))
+            for found in case.found
+        ):
+            said = (
+                f" (the node calls itself {called})" if called not in ("", case.node.name) else ""
+            )
+            message = f"kube-proxy takes the node for another one{whose}{said}"
+            yield _cause(case, codes.OTHER_NODE_NAME, message)
+            return
 
 
 def _by_service(case: Case) -> Iterator[NodeCause]:
