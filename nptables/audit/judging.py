@@ -42,6 +42,7 @@ _FORMS = {Form.FRAGMENT: "it holds a part of the rules only"}
 # Rules of these chains show facts that nobody has told.
 _TELLING = ("nat", "filter")
 _TELLING_CHAINS = (chains.FORWARD, chains.NODEPORTS, chains.POSTROUTING, chains.SERVICES)
+_SHOWN = frozenset({"interfaces", "nfacct", "tcpBeLiberal", "randomFully"})
 _STOPS = (" -j DROP", " -j REJECT", " -j DNAT", " -j REDIRECT")
 _PASSES = (" -j ACCEPT", " -j RETURN")
 
@@ -157,7 +158,8 @@ class _OneNode:
         facts = snapshot.rest.facts
         if facts is not None:
             node = attrs.evolve(node, facts=node.facts.over(facts) if node.facts.told else facts)
-        for index in range(len(snapshot.tables)):
+        untold = not node.facts.told.issuperset(_SHOWN)
+        for index in range(len(snapshot.tables) if untold else 0):
             node = shown_facts(self._telling(index)).added_to(node)
         self._node = node
 
@@ -279,7 +281,7 @@ class _OneNode:
             for chain in BUILT_IN_CHAINS[table]:
                 if texts is not None:
                     held = texts.get(table)
-                    lines = [] if held is None else held.others_of(chain)
+                    lines = [] if held is None else held.of_chain(chain)
                 else:
                     lines = list(self._ruleset(index).lines(table, chain))
                 ours = [i for i, line in enumerate(lines) if line in jumps]

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import attrs
 
-from nptables.audit.sharing import Expected
+from nptables.audit.sharing import Expected, Shared
 from nptables.iptables.changes.likeness import in_order
 from nptables.iptables.ownership import Ownership
 from nptables.translation import chains
@@ -20,6 +20,16 @@ from nptables.translation.owned import ownership
 from nptables.translation.service_port import PortRules
 
 _OURS = "-A KUBE-"
+_HASHED = tuple(
+    f"-A {prefix}"
+    for prefix in (
+        chains.ENDPOINT_PREFIX,
+        chains.SERVICE_PREFIX,
+        chains.LOCAL_PREFIX,
+        chains.EXTERNAL_PREFIX,
+        chains.SOURCE_RANGES_PREFIX,
+    )
+)
 
 
 @attrs.frozen(slots=False)
@@ -34,6 +44,11 @@ class TableLines:
         """Where each rule stands; of equal ones the last."""
         return dict(zip(self.rules, range(len(self.rules)), strict=True))
 
+    @cached_property
+    def following(self) -> list[str]:
+        """For each rule the one behind it."""
+        return [*self.rules[1:], ""]
+
     def holds(self, lines: Sequence[str]) -> bool:
         """Whether some lines stand here one behind the other."""
         if len(lines) == 1:
@@ -44,19 +59,19 @@ class TableLines:
         return place >= 0 and self.rules[place : place + len(lines)] == list(lines)
 
     def of_chain(self, chain: str) -> list[str]:
-        """The rules of one chain."""
+        """The rules of a chain that is not named after a hash."""
         start = f"-A {chain} "
-        return [rule for rule in self.rules if rule.startswith(start)]
-
-    def others_of(self, chain: str) -> list[str]:
-        """The rules of a chain that is not named as those of Kubernetes are."""
-        start = f"-A {chain} "
-        return [rule for rule in self.others if rule.startswith(start)]
+        return [rule for rule in self.unhashed if rule.startswith(start)]
 
     @cached_property
     def others(self) -> list[str]:
         """The rules in chains that are not named as those of Kubernetes are."""
-        return [rule for rule in self.rules if not rule.startswith(_OURS)]
+        return [rule for rule in self.unhashed if not rule.startswith(_OURS)]
+
+    @cached_property
+    def unhashed(self) -> list[str]:
+        """The rules of chains that are not of one service port: a small part of all."""
+        return [rule for rule in self.rules if not rule.startswith(_HASHED)]
 
 
 def tables_in(text: str) -> dict[str, TableLines] | None:
@@ -95,14 +110,9 @@ def _table(body: str) -> TableLines | None:
             rules = [rule[rule.index("] ") + 2 :] for rule in rules]
     except ValueError:
         return None
-    # A rule with a line break in its comment has lines that are none.
-    if not all(map(_is_rule, rules)):
-        return None
-    return TableLines(rules, names)
-
-
-def _is_rule(line: str) -> bool:
-    return line.startswith("-A ")
+    table = TableLines(rules, names)
+    # A rule with a line break in its comment looks like several.
+    return None if any(rule.count('"') & 1 for rule in table.unhashed) else table
 
 
 def fits(tables: Mapping[str, TableLines], expected: Expected) -> bool:
@@ -131,7 +141,7 @@ def _fits(
     if name == "nat":
         shared, replaced = expected.shared, set(expected.replaced_chains())
         own = {chain: lines for r in expected.own.values() for chain, lines in r.chains.items()}
-        if not _holds_chains(table, shared.nat_chains, replaced):
+        if not _holds_chains(table, shared, replaced):
             return False
         if not all(map(table.holds, own.values())):
             return False
@@ -157,20 +167,18 @@ def _count(table: TableLines, names: set[str], joint: frozenset[str]) -> int:
     return ours - sum(len(table.of_chain(chain)) for chain in strange)
 
 
-def _holds_chains(table: TableLines, wanted: Mapping[str, tuple[str, ...]], but: set[str]) -> bool:
-    places, rules = table.places, table.rules
-    for chain, lines in wanted.items():
-        if chain in but:
-            continue
-        first = places.get(lines[0], -1) if lines else 0
-        if first < 0:
+def _holds_chains(table: TableLines, shared: Shared, but: set[str]) -> bool:
+    """Whether the chains of the shared service ports are there, but for those of some names.
+
+    Nearly all are chains of endpoints: they are looked at in one go.
+    """
+    places, following = table.places, table.following
+    firsts, seconds, names = shared.endpoint_chains
+    found = map(places.get, firsts)
+    for place, second, name in zip(found, seconds, names, strict=True):
+        if (place is None or following[place] != second) and name not in but:
             return False
-        if len(lines) == 2:
-            if rules[first + 1 : first + 2] != [lines[1]]:
-                return False
-        elif len(lines) > 2 and tuple(rules[first : first + len(lines)]) != lines:
-            return False
-    return True
+    return all(table.holds(lines) for name, lines in shared.other_chains.items() if name not in but)
 
 
 def _fixed_chain_fits(

@@ -15,6 +15,7 @@ import attrs
 from nptables.audit.movements import State
 from nptables.family import Family
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
+from nptables.model.addresses import network_contains
 from nptables.model.kubeproxy import habits
 from nptables.model.kubeproxy.seeing import seen_service, seen_slice
 from nptables.model.objects import Key
@@ -36,6 +37,8 @@ from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedCha
 Known = list[PortEndpoint]
 # Where nodes tell their pods by their own podCIDR each has a context that no other shares.
 _MOST_KEPT = 12
+# A node's name that no endpoint carries.
+_NOBODY = "nobody.invalid"
 
 
 @attrs.frozen
@@ -62,32 +65,42 @@ class Shared:
                 for name, c in self.claims.items()
             }
             self.comments = not is_large(sum(map(len, self.known.values())))
-            ports = {
-                name: self._translated(claim, self.known[name], context)
-                for name, claim in self.claims.items()
-            }
+            self._variants: dict[tuple[ServicePortName, str, bool], PortRules] = {}
+            self._ways = {name: self._way(claim, context) for name, claim in self.claims.items()}
+            nobody = attrs.evolve(context, node_name=_NOBODY)
+            ports = {name: self._on(name, nobody) for name in self.claims}
         claims = list(self.claims.values())
         self.collisions = find_collisions(claims, self.family)
         self.ports = {name: ports[name] for name in visiting_order(claims, self.collisions)}
         self.moving = {key: self._port_states(moving[key], context) for key in moving}
-        moved = {name for key in self.moving for name in self._names.get(key, ())}
-        own = {n for n, c in self.claims.items() if n not in moved and self._is_own(c, context)}
-        self.zonal = {n for n in own if not _depends_on_name(self.claims[n], self.known[n])}
-        self.own = own - self.zonal
-        self._by_zone: dict[str, dict[ServicePortName, PortRules]] = {}
         self._state_rules: dict[int, PortRules] = {}
 
     def own_rules(self, context: Context) -> dict[ServicePortName, PortRules]:
-        """The rules of those service ports that depend on the node, and do not move."""
-        with collector_paused():
-            zonal = self._by_zone.get(context.zone)
-            if zonal is None:
-                zonal = self._by_zone[context.zone] = {
-                    name: self._translated(self.claims[name], self.known[name], context)
-                    for name in self.zonal
-                }
-            own = {n: self._translated(self.claims[n], self.known[n], context) for n in self.own}
-        return {**zonal, **own}
+        """The rules of those service ports that are others on this node."""
+        ports = self.ports
+        return {
+            name: rules
+            for name in self._own
+            if (rules := self._on(name, context)) is not ports[name]
+        }
+
+    def _on(self, name: ServicePortName, context: Context) -> PortRules:
+        """The rules of a service port on a node, which are those of many others mostly."""
+        way, claim = self._ways[name], self.claims[name]
+        if context.node_name in way.nodes:
+            return self._translated(claim, self.known[name], context)
+        zone = context.zone if way.by_zone else ""
+        inside = any(network_contains(n, context.node_address) for n in way.ranges)
+        found = self._variants.get((name, zone, inside))
+        if found is None:
+            found = self._translated(claim, self.known[name], context)
+            self._variants[name, zone, inside] = found
+        return found
+
+    @cached_property
+    def _own(self) -> list[ServicePortName]:
+        """The service ports that depend on the node."""
+        return [name for name, way in self._ways.items() if way]
 
     def rules_of(self, state: PortState, context: Context) -> PortRules:
         """The rules of a service port in one state."""
@@ -103,6 +116,18 @@ class Shared:
     def nat_chains(self) -> dict[str, tuple[str, ...]]:
         """The chains of all service ports."""
         return {chain: lines for r in self.ports.values() for chain, lines in r.chains.items()}
+
+    @cached_property
+    def endpoint_chains(self) -> tuple[list[str], list[str], list[str]]:
+        """The chains with two lines, which those of endpoints are: first, second line and name."""
+        found = [(*lines, name) for name, lines in self.nat_chains.items() if len(lines) == 2]
+        firsts, seconds, names = zip(*found, strict=True) if found else ((), (), ())
+        return list(firsts), list(seconds), list(names)
+
+    @cached_property
+    def other_chains(self) -> dict[str, tuple[str, ...]]:
+        """All other chains of service ports."""
+        return {name: lines for name, lines in self.nat_chains.items() if len(lines) != 2}
 
     @cached_property
     def nat_lines(self) -> int:
@@ -128,9 +153,10 @@ class Shared:
     def _translated(self, claim: Claim, known: Known, context: Context) -> PortRules:
         return translate_port(claim.service, claim.port, known, context, comments=self.comments)
 
-    def _is_own(self, claim: Claim, context: Context) -> bool:
-        slices = self.cluster.slices_of(claim.service)
-        return _is_own(claim.service, self.known[claim.name], slices, context)
+    def _way(self, claim: Claim, context: Context) -> _Way:
+        return _way(
+            claim.service, self.known[claim.name], self.cluster.slices_of(claim.service), context
+        )
 
     def _port_states(
         self, states: Sequence[State], context: Context
@@ -148,37 +174,44 @@ class Shared:
                 ports = {}
                 for name, claim in claims.items():
                     known = known_endpoints(slices, claim.port, context)
-                    own = _is_own(service, known, slices, context)
+                    own = bool(_way(service, known, slices, context))
                     ports[name] = PortState(claim, known, own)
             if ports not in found:
                 found.append(ports)
         return found
 
 
-def _is_own(
-    service: Service, known: Known, slices: Iterable[EndpointSlice], context: Context
-) -> bool:
-    if (
-        service.internal_policy_local
-        or service.external_policy_local
-        or service.load_balancer_source_ranges
-        or any(e.node_hints or e.zone_hints for _, e in known)
-    ):
-        return True
-    if context.has(habits.TERMINATING_NEVER_REPLACES):
-        return False
-    # Of an endpoint that stands in several places older kube-proxies take the one on their node.
-    return sum(len(each.endpoints) for each in slices) > len(known)
+@attrs.frozen
+class _Way:
+    """In what the rules of a service port depend on a node.
+
+    `nodes` are those on which they may be unlike on any other. `by_zone` tells that zones count,
+    and `ranges` are networks that the node's address may be in.
+    """
+
+    nodes: frozenset[str] = frozenset()
+    by_zone: bool = False
+    ranges: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.by_zone or self.ranges)
 
 
-def _depends_on_name(claim: Claim, known: Known) -> bool:
-    service = claim.service
-    return bool(
-        service.internal_policy_local
-        or service.external_policy_local
-        or service.load_balancer_source_ranges
-        or any(e.node_hints for _, e in known)
-        or not any(e.zone_hints for _, e in known)
+def _way(service: Service, known: Known, slices: Iterable[EndpointSlice], context: Context) -> _Way:
+    nodes = {hint for _, endpoint in known for hint in endpoint.node_hints}
+    if service.internal_policy_local or service.external_policy_local:
+        nodes |= {endpoint.node_name for _, endpoint in known}
+    if not context.has(habits.TERMINATING_NEVER_REPLACES):
+        # Of an endpoint that stands in several places older kube-proxies take the one on their
+        # node.
+        places = [endpoint for each in slices for endpoint in each.endpoints]
+        if len(places) > len(known):
+            nodes |= {endpoint.node_name for endpoint in places}
+    ranges = service.compared_source_ranges
+    return _Way(
+        frozenset(nodes),
+        any(endpoint.zone_hints for _, endpoint in known),
+        tuple(service.load_balancer_source_ranges if ranges is None else ranges),
     )
 
 
