@@ -93,6 +93,8 @@ class Judge:
         if not snapshot.tables:
             gaps = "; ".join(map(str, rest.gaps))
             return NodeResult.unreadable(name, f"it has no tables{f' ({gaps})' if gaps else ''}")
+        if name not in self.cluster.nodes and rest.node in self.cluster.nodes:
+            name = rest.node
         node = self.cluster.node(name)
         config = self._config(node, rest)
         one = _OneNode(self, node, config, snapshot)

@@ -19,6 +19,8 @@ COMMANDS = {
     "cleanup": "Remove all that is ours from this node.",
     "trace": "Follow a packet: where it ends up, and why.",
     "check": "Find mistakes in manifests, and on this node.",
+    "collect": "Read every node of a cluster into a folder.",
+    "audit": "Say which nodes of a cluster do what it says, and why others do not.",
     "facts": "Print what only this node knows.",
     "run": "Keep this node in sync with its cluster.",
     "status": "Ask the agent that runs on this node.",

@@ -107,9 +107,10 @@ def _from_ip_json(listed: Sequence[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for link in listed:
         if isinstance(link, Mapping) and isinstance(link.get("ifname"), str):
+            addresses_of = link.get("addr_info")
             found[link["ifname"]] = [
                 f"{info['local']}/{info['prefixlen']}"
-                for info in link.get("addr_info") or ()
+                for info in (addresses_of if isinstance(addresses_of, list) else ())
                 if isinstance(info, Mapping) and "local" in info and "prefixlen" in info
             ]
     return found

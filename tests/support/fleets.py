@@ -1,7 +1,8 @@
 """Made fleets: nodes of one cluster with what their kube-proxies would have programmed, some ill.
 
-Healthy nodes have what kube-proxy makes and what stands beside it on real ones: chains and Services
-in no order, counters, rules of a network plugin. Every ill one is so in one way, whose code is known.
+Healthy nodes have what kube-proxy makes and what stands beside it on real ones: chains and
+Services in no order, counters, rules of a network plugin. Every ill one is so in one way, whose
+code is known.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from nptables.sources.apiserver.transport import Connection, error_of, reason_of
 
 # No tables that a node can hold print more than this, in bytes.
 MOST_OUTPUT = 512 * 1024 * 1024
-_OUTPUT, _ERRORS, _STATUS = 1, 2, 3
+_INPUT, _OUTPUT, _ERRORS, _STATUS = range(4)
+_PIECE = 32768
 # How long to wait for the next piece before looking at the clock, in seconds.
 _PATIENCE = 1.0
 
@@ -55,16 +56,18 @@ def execute(
     command: Sequence[str],
     *,
     seconds: float,
+    given: bytes = b"",
     most: int = MOST_OUTPUT,
     clock: Callable[[], float] = time.monotonic,
 ) -> Finished:
-    """Run a program to its end, without input.
+    """Run a program to its end.
 
     Args:
         connection: To the API server; nobody else uses it meanwhile.
         container: Where it runs.
         command: The program and its arguments.
         seconds: How long it may take, from the first request on.
+        given: Its standard input. Of the protocol's versions only v5 can say that it ends.
         most: How many bytes it may print.
         clock: Monotonic seconds.
 
@@ -74,17 +77,19 @@ def execute(
     """
     end = clock() + seconds
     query = [("container", container.container), ("stdout", "true"), ("stderr", "true")]
+    query += [("stdin", "true")] * bool(given)
     query += [("command", word) for word in command]
     stream = connection.stream(f"{container.path}?{urlencode(query)}", seconds)
 
     def guard() -> None:
         if clock() > end:
-            raise _TookTooLong(f"it took longer than {seconds:g} seconds")
+            raise _TookTooLong(f"it took longer than {seconds:.3g} seconds")
 
     channels = _Channels(most, guard)
     # The client's own collecting knows no limit, neither of time nor of size.
     stream._channels = channels  # noqa: SLF001
     try:
+        _give(stream, given)
         while stream.is_open():
             guard()
             stream.update(timeout=max(0.0, min(_PATIENCE, end - clock())))
@@ -95,8 +100,18 @@ def execute(
         raise ApiServerError(f"the connection broke off: {reason_of(error)}") from error
     finally:
         with suppress(Exception):
-            stream.close(timeout=1)
+            # Its closing waits for an answer, which one that hangs does not give.
+            stream.sock.shutdown()
     return _finished(channels)
+
+
+def _give(stream: Any, given: bytes) -> None:
+    """Send the standard input; a program that ends before it has read it says why itself."""
+    with suppress(Exception):
+        for start in range(0, len(given), _PIECE):
+            stream.write_channel(_INPUT, given[start : start + _PIECE])
+        if given:
+            stream.close_channel(_INPUT)
 
 
 class _Channels(dict[int, bytes]):

@@ -20,10 +20,10 @@ from typing import Any
 
 import attrs
 
-from nptables.errors import ApiServerError, NptablesError, printable
+from nptables.errors import NptablesError, printable
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
-from nptables.sources.fleet.folder import READ, UNREACHABLE, Folder, NodeRecord
+from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
 from nptables.sources.fleet.taking import take
 
@@ -92,14 +92,16 @@ def collect(
     watches = objects.Watches(
         start, around.connect, folder.add_change, clock=around.epoch, random=around.random
     )
+    left = [name for name in names if name not in records]
+    records |= dict.fromkeys(left, NodeRecord(WAITING, "it was not read yet"))
     done = 0
     finished = ""
+    _note(folder, records, about, began, "", ())
     try:
         with watches:
-            for name in [name for name in names if name in records]:
+            for name in [name for name in names if name not in left]:
                 done += 1
                 yield Progress(name, records[name], done, len(names), fetched=False)
-            left = [name for name in names if name not in records]
             for name, record in _read_all(left, pods, folder, asked, around):
                 records[name] = record
                 done += 1
@@ -198,6 +200,3 @@ def _read_all(
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-__all__ = ["ApiServerError", "Asked", "Progress", "Surroundings", "collect"]

@@ -31,12 +31,12 @@ _CHANGES = "changes.jsonl"
 _NODES = "nodes"
 _SUFFIX = ".json.gz"
 
-READ, UNREACHABLE = "read", "unreachable"
+READ, UNREACHABLE, WAITING = "read", "unreachable", "waiting"
 
 
 @attrs.frozen
 class NodeRecord:
-    """What came of reading a node: `read`, or `unreachable` and why."""
+    """What came of reading a node: `read`, or `unreachable` and why, or `waiting`."""
 
     state: str
     why: str = ""

@@ -12,14 +12,14 @@ from typing import Any
 
 import attrs
 
-from nptables.errors import ApiServerError, InvalidInput, SaveSyntaxError, printable
+from nptables.errors import ApiServerError, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap, Process
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.apiserver import Connection, Finished, execute
-from nptables.sources.evidence import evidence_in
 from nptables.sources.fleet.pods import ProxyPod
+from nptables.sources.fleet.reading import text_of_node
 
 # What a shell answers, or a runtime, where a program is not there.
 _NOT_THERE = (126, 127)
@@ -41,18 +41,22 @@ def take(
     """
     end = clock() + seconds
 
-    def run(*command: str) -> Finished:
+    def run(*command: str, given: bytes = b"") -> Finished:
         left = max(0.1, end - clock())
-        return execute(connection, pod.container, command, seconds=left, clock=clock)
+        return execute(connection, pod.container, command, seconds=left, given=given, clock=clock)
 
-    done = run("sh", "-c", script())
+    # As an argument it would be part of a URL, which few servers take so long. Without the last
+    # line a shell that is not told of the end of its input would wait for it.
+    done = run("sh", "-s", given=f"{script()}\nexit 0\n".encode())
     if done.why or done.code in _NOT_THERE:
         found = _without_shell(run, done)
     elif done.code:
         said = printable(done.errors.decode("utf-8", "replace").strip()[-300:])
         raise ApiServerError(f"the script ended with exit code {done.code}: {said}")
     else:
-        found = evidence_in(done.output.decode("utf-8", "replace"))
+        found = text_of_node(done.output.decode("utf-8", "replace"))
+        if (cut := [gap for gap in found.gaps if gap.what == "the end of the text"]) != []:
+            raise ApiServerError(f"what came is not whole: {cut[0].why}")
         if not found.rulesets and not found.unread:
             gaps = "; ".join(map(str, found.gaps))
             raise ApiServerError(f"it shows no tables{f': {gaps}' if gaps else ''}")
@@ -158,6 +162,3 @@ def _beside(entries: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
 def _said(done: Finished) -> str:
     text = done.why or done.errors.decode("utf-8", "replace").strip()
     return printable(text[-300:]) or f"exit code {done.code}"
-
-
-__all__ = ["InvalidInput", "script", "take"]
