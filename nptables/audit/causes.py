@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 
+from nptables.audit import quick
 from nptables.audit.differing import Differing, Kind
 from nptables.audit.noticing import Noticed
 from nptables.audit.sharing import Expected, Sharing
@@ -13,7 +15,6 @@ from nptables.audit.times import in_words
 from nptables.audit.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
-from nptables.errors import InvalidInput
 from nptables.evidence import Evidence
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.family import Family
@@ -40,6 +41,7 @@ class Found:
     differing: Differing
     noticed: Noticed
     expected: Expected
+    lines: Mapping[str, quick.TableLines]
 
     @property
     def family(self) -> Family:
@@ -110,32 +112,29 @@ def _flushed(case: Case) -> Iterator[NodeCause]:
 
 def _other_version(case: Case) -> Iterator[NodeCause]:
     """The version whose rules the node has exactly, where it is another."""
-    own = str(case.config.version)
+    own = case.config
+    fitting = []
     for version in VERSIONS:
-        if str(version) == own:
-            continue
-        try:
-            config = _as_version(case.config, version)
-        except InvalidInput:
-            continue
-        if config.habits != case.config.habits and all(
+        config = _as_version(own, version)
+        if config.habits != own.habits and all(
             _fits(found, case.sharing.expected(case.node, config, found.family))
             for found in case.found
         ):
-            message = f"its rules are those of kube-proxy {version}, and {own} was expected"
-            yield _cause(case, codes.OTHER_VERSION, message, f"{version} for {own}")
-            return
+            fitting.append(str(version))
+    if fitting:
+        words = fitting[0] if len(fitting) == 1 else f"{fitting[0]} to {fitting[-1]}"
+        message = f"its rules are those of kube-proxy {words}, and {own.version} was expected"
+        yield _cause(case, codes.OTHER_VERSION, message, f"{words} for {own.version}")
 
 
 def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
+    """A configuration as another version has it; what it would refuse is not asked for here."""
     other = ProxyConfig.defaults(version)
     return attrs.evolve(config, version=other.version, habits=other.habits)
 
 
 def _fits(found: Found, other: Expected) -> bool:
-    if other.translation.tables == found.expected.translation.tables:
-        return False
-    return not Differing.between(found.current, other.translation)
+    return quick.fits(found.lines, other)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:
@@ -150,6 +149,9 @@ def _configuration(case: Case) -> Iterator[NodeCause]:
 
 def _other_name(case: Case) -> Iterator[NodeCause]:
     """The name under which the rules of the node would be right, where it is another."""
+    services = {_key(service) for found in case.found for service in found.differing.services}
+    if not all(map(partial(_asks_for_name, case.cluster), services)):
+        return
     called = case.evidence.node
     process = kube_proxy_of(case.evidence)
     shown = configuration_of(process) if process is not None else None
@@ -173,6 +175,16 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
             message = f"kube-proxy takes the node for another one{whose}{said}"
             yield _cause(case, codes.OTHER_NODE_NAME, message)
             return
+
+
+def _asks_for_name(cluster: Cluster, key: Key) -> bool:
+    """Whether rules of a Service depend on what the node is called."""
+    service = cluster.services.get(key)
+    return service is not None and (
+        service.internal_policy_local
+        or service.external_policy_local
+        or any(e.node_hints for s in cluster.slices_of(service) for e in s.endpoints)
+    )
 
 
 def _by_service(case: Case) -> Iterator[NodeCause]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -217,7 +218,7 @@ class _OneNode:
                 continue
             noticed = notice(left, self._ground(expected))
             if noticed:
-                found.append(Found(left, noticed, expected))
+                found.append(Found(left, noticed, expected, self._lines(index)))
             else:
                 cosmetic = True
                 fitting.append(expected.shared.family)
@@ -250,9 +251,9 @@ class _OneNode:
                 continue
             current = self._ruleset(index)
             expected = self._judge.expected(self._node, self._config, family)
-            services = ["/".join(key) for key in expected.shared.cluster.services]
             ground = self._ground(expected)
             for table, line in lines:
+                services = _likeliest_first(line, expected)
                 noticed = self._noticed_of(current, table, line, services, ground)
                 if noticed:
                     text = f"{family.value} {table}: {line}"
@@ -303,10 +304,9 @@ class _OneNode:
     def _in_states(self, expected: Expected, index: int) -> Expected:
         """With each Service that moved in a state that the node has, or else in its last one."""
         moving = expected.shared.moving
-        texts = self._text(index)
         if not moving:
             return expected
-        tables = texts if texts is not None else _as_lines(self._ruleset(index))
+        tables = self._lines(index)
         rules: dict[ServicePortName, PortRules] = {}
         claims: list[Claim] = []
         for key, states in moving.items():
@@ -342,6 +342,10 @@ class _OneNode:
             self._texts[index] = quick.tables_in(table.text)
         return self._texts[index]
 
+    def _lines(self, index: int) -> Mapping[str, quick.TableLines]:
+        texts = self._text(index)
+        return texts if texts is not None else _as_lines(self._ruleset(index))
+
     def _ruleset(self, index: int) -> Ruleset:
         found = self._parsed.get(index)
         if found is None:
@@ -373,6 +377,22 @@ class _OneNode:
             lines += [line for chain in told for line in table.of_chain(chain)]
             lines.append("COMMIT")
         return parse_lines(lines, range(1, len(lines) + 1), family)
+
+
+_WORD = re.compile(r"[0-9a-f.:]*[0-9a-f]")
+
+
+def _likeliest_first(line: str, expected: Expected) -> list[str]:
+    """The Services, those first whose addresses or ports a rule names."""
+    words = set(_WORD.findall(line))
+    named: list[str] = []
+    others: list[str] = []
+    for key, service in expected.shared.cluster.services.items():
+        ports = {str(n) for port in service.ports for n in (port.port, port.node_port)}
+        addresses = {*service.cluster_ips.values(), *service.external_ips}
+        mine = not words.isdisjoint(ports | addresses)
+        (named if mine else others).append("/".join(key))
+    return [*named, *others]
 
 
 def _two_backends(family: Family) -> NodeCause:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 
 import attrs
 
@@ -13,8 +14,8 @@ from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.surroundings.addressing import with_port
 
-# Services that are looked at before all are: where packets notice, these mostly tell.
-_FEW = 12
+# So many Services are looked at, then so many, then all: where packets notice, few mostly tell.
+_STEPS = (2, 12)
 
 
 @attrs.frozen
@@ -47,26 +48,37 @@ def notice(differing: Differing, ground: Ground) -> Noticed:
 
     What belongs to no Service may concern all: then some of them stand for the rest first.
     """
-    services = list(differing.services)
-    pool = services
+    services = pool = _one_of_each_kind_first(differing.services)
     if differing.fixed:
         known = sorted(f"{namespace}/{name}" for namespace, name in ground.cluster.services)
         pool = list(dict.fromkeys((*services, *known)))
-    found = _look(differing, pool[:_FEW], ground)
-    if found or len(pool) <= _FEW:
-        return attrs.evolve(found, all_looked_at=len(pool) <= _FEW)
-    return _look(differing, pool, ground)
+    return effects_between(differing.plan.before, carried_out(differing.plan), pool, ground)
 
 
-def _look(differing: Differing, services: Sequence[str], ground: Ground) -> Noticed:
-    before = differing.plan.before
-    return effects_between(before, carried_out(differing.plan), services, ground)
+def _one_of_each_kind_first(services: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The Services in turn by the kinds of chains in which they differ."""
+    kinds: dict[frozenset[str], list[str]] = {}
+    for service, places in services.items():
+        kinds.setdefault(frozenset(place[:9] for place in places), []).append(service)
+    turns = zip_longest(*kinds.values())
+    return [service for turn in turns for service in turn if service is not None]
 
 
 def effects_between(
     before: Ruleset, after: Ruleset, services: Sequence[str], ground: Ground
 ) -> Noticed:
-    """What packets to some Services notice of the difference of two rulesets."""
+    """What packets to some Services notice of the difference of two rulesets.
+
+    Those that come first are looked at first, and the others only where these notice nothing.
+    """
+    for count in (*_STEPS, len(services)):
+        found = _between(before, after, services[:count], ground)
+        if found or count >= len(services):
+            return attrs.evolve(found, all_looked_at=count >= len(services))
+    return Noticed()
+
+
+def _between(before: Ruleset, after: Ruleset, services: Sequence[str], ground: Ground) -> Noticed:
     chosen = frozenset(services)
     cluster = _part(ground.cluster, chosen)
     here, wanted = (

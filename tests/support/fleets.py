@@ -382,7 +382,7 @@ def _left_nftables(fleet: Fleet, number: int) -> Evidence:
 
 
 def _other_version(fleet: Fleet, number: int) -> Evidence:
-    other = "1.28" if fleet.version(number) != "1.28" else "1.36"
+    other = "1.36" if fleet.version(number) != "1.36" else "1.28"
     rules = fleet.rules(number, version=other)
     return fleet.evidence(number, rules, processes=(fleet.process(number, ""),))
 
