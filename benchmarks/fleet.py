@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nptables.audit import Judge, NodeResult, Options, group_causes, summary
+from nptables.auditing import Judge, NodeResult, Options, group_causes, summary
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
 from nptables.sources.fleet.folder import Folder, snapshot_files

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nptables.auditing import audit, group_causes
     from nptables.errors import InvalidInput, NptablesError, Problem
     from nptables.family import Family
     from nptables.iptables import Ownership, Ruleset
@@ -32,7 +33,9 @@ __all__ = [
     "Ruleset",
     "Trace",
     "apply",
+    "audit",
     "diff",
+    "group_causes",
     "load",
     "trace",
     "translate",
@@ -53,7 +56,9 @@ _MODULES = {
     "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
+    "audit": "nptables.auditing",
     "diff": "nptables.translation.drift",
+    "group_causes": "nptables.auditing",
     "load": "nptables.sources",
     "trace": "nptables.tracing",
     "translate": "nptables.translation",

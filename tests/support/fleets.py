@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
-from nptables.audit import Movement
+from nptables.auditing import Movement
 from nptables.evidence import Evidence, Form, Process
 from nptables.iptables import Table
 from nptables.model import Node, NodeFacts

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import click
 
-from nptables.audit import GRACE, NodeResult, Options
+from nptables.auditing import GRACE, NodeResult, Options
 from nptables.cli.fleet.report import Report, print_report
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import manifest_options

@@ -9,7 +9,7 @@ import attrs
 import click
 
 import nptables
-from nptables.audit import Cause, NodeResult, Verdict, group_causes, summary
+from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
 from nptables.checks.finding import Finding, Severity, listed
 from nptables.checks.reports import github_lines, to_sarif
 from nptables.cli.output import coloured, folded, print_json

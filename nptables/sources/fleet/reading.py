@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nptables.audit import Movement
+from nptables.auditing import Movement
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.evidence.marked import from_marked, is_marked

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 
-from nptables.audit import Judge, NodeResult, Options
+from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, NptablesError
 from nptables.model import Cluster
 from nptables.sources.fleet.reading import read_snapshot

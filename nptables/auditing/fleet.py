@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nptables.audit.judging import GRACE, Judge, Options
-from nptables.audit.movements import Movement
-from nptables.audit.verdicts import NodeResult
+from nptables.auditing.judging import GRACE, Judge, Options
+from nptables.auditing.movements import Movement
+from nptables.auditing.verdicts import NodeResult
 from nptables.evidence import Evidence
 from nptables.evidence.snapshot import Snapshot
 from nptables.model import Cluster

@@ -7,8 +7,8 @@ from itertools import zip_longest
 
 import attrs
 
-from nptables.audit.differing import Differing
-from nptables.audit.repairing import carried_out, cut_down
+from nptables.auditing.differing import Differing
+from nptables.auditing.repairing import carried_out, cut_down
 from nptables.effects import Effect, Effects, Fate, NodeState, compare_effects
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import attrs
 
-from nptables.audit.repairing import service_of
+from nptables.auditing.repairing import service_of
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.plan import TablePlan

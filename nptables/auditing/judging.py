@@ -9,14 +9,14 @@ from typing import Any
 
 import attrs
 
-from nptables.audit import quick
-from nptables.audit.causes import Case, Found, causes_of
-from nptables.audit.differing import Differing
-from nptables.audit.movements import Movement, states_of
-from nptables.audit.noticing import Ground, Noticed, effects_between, notice
-from nptables.audit.sharing import Expected, Sharing
-from nptables.audit.times import changed, seconds_of
-from nptables.audit.verdicts import NodeCause, NodeResult, Verdict
+from nptables.auditing import quick
+from nptables.auditing.causes import Case, Found, causes_of
+from nptables.auditing.differing import Differing
+from nptables.auditing.movements import Movement, states_of
+from nptables.auditing.noticing import Ground, Noticed, effects_between, notice
+from nptables.auditing.sharing import Expected, Sharing
+from nptables.auditing.times import changed, seconds_of
+from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.checks.observed import leftovers
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError, SaveSyntaxError

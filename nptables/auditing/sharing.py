@@ -12,7 +12,7 @@ from functools import cached_property
 
 import attrs
 
-from nptables.audit.movements import State
+from nptables.auditing.movements import State
 from nptables.family import Family
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.addresses import network_contains

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import attrs
 
-from nptables.audit.sharing import Expected, Shared
+from nptables.auditing.sharing import Expected, Shared
 from nptables.iptables.changes.likeness import in_order
 from nptables.iptables.ownership import Ownership
 from nptables.translation import chains

@@ -3,10 +3,10 @@
 Pure: reading and writing a folder of snapshots is `sources.fleet`.
 """
 
-from nptables.audit.fleet import audit
-from nptables.audit.judging import GRACE, Judge, Options
-from nptables.audit.movements import Movement
-from nptables.audit.verdicts import (
+from nptables.auditing.fleet import audit
+from nptables.auditing.judging import GRACE, Judge, Options
+from nptables.auditing.movements import Movement
+from nptables.auditing.verdicts import (
     Cause,
     NodeCause,
     NodeResult,

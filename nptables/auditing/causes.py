@@ -7,12 +7,12 @@ from functools import partial
 
 import attrs
 
-from nptables.audit import quick
-from nptables.audit.differing import Differing, Kind
-from nptables.audit.noticing import Noticed
-from nptables.audit.sharing import Expected, Sharing
-from nptables.audit.times import in_words
-from nptables.audit.verdicts import NodeCause
+from nptables.auditing import quick
+from nptables.auditing.differing import Differing, Kind
+from nptables.auditing.noticing import Noticed
+from nptables.auditing.sharing import Expected, Sharing
+from nptables.auditing.times import in_words
+from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
 from nptables.evidence import Evidence
