@@ -200,3 +200,41 @@ def node_text(node: str, ipv4: str, *, nonce: str = "0" * 32, ipv6: str = "") ->
     for name, content in sections:
         text += f"{nonce} begin {name}\n{content}\n{nonce} end 0\n"
     return f"{text}{nonce} complete\n"
+
+
+def in_a_shell(prepared: list[str]) -> Program:
+    """A container with a shell: the command runs here, behind the words that confine it.
+
+    Only a client that speaks v5 tells the end of the standard input, as with the kubelet.
+    """
+
+    async def program(channels: Channels) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *prepared,
+            *channels.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+        async def feed() -> None:
+            assert process.stdin is not None
+            async for message in channels.socket:
+                data: bytes = message.data
+                if data[:1] == b"\x00":
+                    process.stdin.write(data[1:])
+                elif data == b"\xff\x00":
+                    process.stdin.close()
+
+        feeding = asyncio.ensure_future(feed())
+        assert process.stdout is not None
+        assert process.stderr is not None
+        errors = asyncio.ensure_future(process.stderr.read())
+        while piece := await process.stdout.read(65536):
+            await channels.out(piece)
+        await channels.out(await errors, 2)
+        code = await process.wait()
+        feeding.cancel()
+        await channels.end(code)
+
+    return program
