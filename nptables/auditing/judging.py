@@ -428,7 +428,7 @@ def _chosen(
         for each in rules.values():
             for (table, _), lines in each.shared.items():
                 size += len(lines)
-                fits = fits and table in tables and all(x in tables[table].places for x in lines)
+                fits = fits and table in tables and all(x in tables[table].following for x in lines)
             size += sum(map(len, each.chains.values()))
             fits = fits and "nat" in tables and all(map(tables["nat"].holds, each.chains.values()))
         absent = every - rules.keys()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import attrs
 
-from nptables.auditing.sharing import Expected, Shared
+from nptables.auditing.sharing import Chains, Expected
 from nptables.iptables.changes.likeness import in_order
 from nptables.iptables.ownership import Ownership
 from nptables.translation import chains
@@ -20,15 +21,12 @@ from nptables.translation.owned import ownership
 from nptables.translation.service_port import PortRules
 
 _OURS = "-A KUBE-"
-_HASHED = tuple(
-    f"-A {prefix}"
-    for prefix in (
-        chains.ENDPOINT_PREFIX,
-        chains.SERVICE_PREFIX,
-        chains.LOCAL_PREFIX,
-        chains.EXTERNAL_PREFIX,
-        chains.SOURCE_RANGES_PREFIX,
-    )
+_HASHED = (
+    chains.ENDPOINT_PREFIX,
+    chains.SERVICE_PREFIX,
+    chains.LOCAL_PREFIX,
+    chains.EXTERNAL_PREFIX,
+    chains.SOURCE_RANGES_PREFIX,
 )
 
 
@@ -40,23 +38,25 @@ class TableLines:
     names: frozenset[str]
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """Where each rule stands; of equal ones the last."""
-        return dict(zip(self.rules, range(len(self.rules)), strict=True))
-
-    @cached_property
-    def following(self) -> list[str]:
-        """For each rule the one behind it."""
-        return [*self.rules[1:], ""]
+    def following(self) -> dict[str, str]:
+        """For each rule the one behind it; of equal ones for the last."""
+        return dict(zip(self.rules, [*self.rules[1:], ""], strict=True))
 
     def holds(self, lines: Sequence[str]) -> bool:
         """Whether some lines stand here one behind the other."""
-        if len(lines) == 1:
-            return lines[0] in self.places
-        if not lines:
-            return True
-        place = self.places.get(lines[0], -1)
-        return place >= 0 and self.rules[place : place + len(lines)] == list(lines)
+        following = self.following
+        if not lines or lines[-1] not in following:
+            return not lines
+        return all(following.get(one) == other for one, other in pairwise(lines))
+
+    def holds_all(self, wanted: Chains) -> bool:
+        """Whether chains are here, each in its order; more may be in them."""
+        following = self.following
+        return (
+            list(map(following.get, wanted.before)) == wanted.behind
+            and wanted.single <= following.keys()
+            and wanted.names <= self.names
+        )
 
     def of_chain(self, chain: str) -> list[str]:
         """The rules of a chain that is not named after a hash."""
@@ -64,14 +64,15 @@ class TableLines:
         return [rule for rule in self.unhashed if rule.startswith(start)]
 
     @cached_property
+    def unhashed(self) -> list[str]:
+        """The rules of chains that are not of one service port: a small part of all."""
+        hashed = tuple(f"-A {prefix}" for prefix in _HASHED)
+        return [rule for rule in self.rules if not rule.startswith(hashed)]
+
+    @cached_property
     def others(self) -> list[str]:
         """The rules in chains that are not named as those of Kubernetes are."""
         return [rule for rule in self.unhashed if not rule.startswith(_OURS)]
-
-    @cached_property
-    def unhashed(self) -> list[str]:
-        """The rules of chains that are not of one service port: a small part of all."""
-        return [rule for rule in self.rules if not rule.startswith(_HASHED)]
 
 
 def tables_in(text: str) -> dict[str, TableLines] | None:
@@ -112,7 +113,7 @@ def _table(body: str) -> TableLines | None:
         return None
     table = TableLines(rules, names)
     # A rule with a line break in its comment looks like several.
-    return None if any(rule.count('"') & 1 for rule in table.unhashed) else table
+    return None if any(rule.count('"') & 1 for rule in table.others) else table
 
 
 def fits(tables: Mapping[str, TableLines], expected: Expected) -> bool:
@@ -137,48 +138,29 @@ def _fits(
 ) -> bool:
     joint = owner.joint.get(name, frozenset())
     count = sum(len(lines) for chain, lines in fixed.items() if chain not in joint)
-    names = {*fixed}
+    strange = table.names - fixed.keys()
+    if not fixed.keys() <= table.names:
+        return False
     if name == "nat":
-        shared, replaced = expected.shared, set(expected.replaced_chains())
-        own = {chain: lines for r in expected.own.values() for chain, lines in r.chains.items()}
-        if not _holds_chains(table, shared, replaced):
+        own = Chains.of(expected.own.values())
+        common = expected.shared.common
+        if not (table.holds_all(common) and table.holds_all(own)):
             return False
-        if not all(map(table.holds, own.values())):
-            return False
-        count += shared.nat_lines + sum(map(len, own.values()))
-        count -= sum(len(shared.nat_chains[chain]) for chain in replaced)
-        names |= (shared.nat_chains.keys() - replaced) | own.keys()
-    if names - table.names or any(owner.owns_chain(name, c) for c in table.names - names):
+        count += common.count + own.count
+        strange = strange - common.names - own.names
+    if any(owner.owns_chain(name, chain) for chain in strange):
         return False
     if not all(
         _fixed_chain_fits(table, (name, chain), lines, expected, owner)
         for chain, lines in fixed.items()
     ):
         return False
-    if _count(table, names, joint) != count:
+    # No rule too many is in any chain that is kube-proxy's alone.
+    of_others = {n for n in strange if n.startswith("KUBE-")} | (joint & table.names)
+    ours = len(table.rules) - len(table.others)
+    if ours - sum(len(table.of_chain(chain)) for chain in of_others) != count:
         return False
     return all(table.others.count(jump) == 1 for jump in owner.jumps[name])
-
-
-def _count(table: TableLines, names: set[str], joint: frozenset[str]) -> int:
-    """How many rules stand in chains that are kube-proxy's alone."""
-    strange = {n for n in table.names if n.startswith("KUBE-") and (n in joint or n not in names)}
-    ours = len(table.rules) - len(table.others)
-    return ours - sum(len(table.of_chain(chain)) for chain in strange)
-
-
-def _holds_chains(table: TableLines, shared: Shared, but: set[str]) -> bool:
-    """Whether the chains of the shared service ports are there, but for those of some names.
-
-    Nearly all are chains of endpoints: they are looked at in one go.
-    """
-    places, following = table.places, table.following
-    firsts, seconds, names = shared.endpoint_chains
-    found = map(places.get, firsts)
-    for place, second, name in zip(found, seconds, names, strict=True):
-        if (place is None or following[place] != second) and name not in but:
-            return False
-    return all(table.holds(lines) for name, lines in shared.other_chains.items() if name not in but)
 
 
 def _fixed_chain_fits(
@@ -190,7 +172,7 @@ def _fixed_chain_fits(
 ) -> bool:
     name, chain = place
     if chain in owner.joint.get(name, ()):
-        return all(line in table.places for line in lines)
+        return all(line in table.following for line in lines)
     if chain not in owner.unordered.get(name, ()):
         return table.holds(lines)
     if table.holds(lines):
@@ -203,7 +185,7 @@ def _fixed_chain_fits(
     last = _last(lines)
     if set(found[len(found) - last :]) != set(lines[len(lines) - last :]):
         return False
-    return _ports_in_order(table.places, place, expected.ports.values())
+    return _ports_in_order(found, place, expected.ports.values())
 
 
 def _last(lines: Sequence[str]) -> int:
@@ -213,9 +195,10 @@ def _last(lines: Sequence[str]) -> int:
 
 
 def _ports_in_order(
-    places: Mapping[str, int], chain: tuple[str, str], ports: Iterable[PortRules]
+    lines_here: Sequence[str], chain: tuple[str, str], ports: Iterable[PortRules]
 ) -> bool:
     """Whether the lines of each service port stand in their order; others may stand between."""
+    places = {line: place for place, line in enumerate(lines_here)}
     for rules in ports:
         lines = rules.shared.get(chain, ())
         if len(lines) > 1:

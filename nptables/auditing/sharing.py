@@ -7,7 +7,7 @@ zone), or that have source ranges (on its address).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import attrs
@@ -42,6 +42,33 @@ _NOBODY = "nobody.invalid"
 
 
 @attrs.frozen
+class Chains:
+    """The chains of some service ports, in the form in which many are looked for at once.
+
+    `before` are all lines but the last of each chain, `behind` the lines that follow them; `single`
+    are the lines of chains with one.
+    """
+
+    names: frozenset[str]
+    before: list[str]
+    behind: list[str]
+    single: frozenset[str]
+    count: int
+
+    @staticmethod
+    def of(ports: Iterable[PortRules]) -> Chains:
+        """The chains of these service ports."""
+        found = {chain: lines for rules in ports for chain, lines in rules.chains.items()}
+        before: list[str] = []
+        behind: list[str] = []
+        for lines in found.values():
+            before += lines[:-1]
+            behind += lines[1:]
+        single = frozenset(lines[0] for lines in found.values() if len(lines) == 1)
+        return Chains(frozenset(found), before, behind, single, sum(map(len, found.values())))
+
+
+@attrs.frozen
 class PortState:
     """A service port in one state of its Service."""
 
@@ -58,37 +85,36 @@ class Shared:
     ) -> None:
         self.cluster = cluster.seen_by(context.habits)
         self.family = context.family
+        nobody = attrs.evolve(context, node_name=_NOBODY)
         with collector_paused():
             self.claims = {claim.name: claim for claim in find_claims(self.cluster, self.family)}
-            self.known = {
-                name: known_endpoints(self.cluster.slices_of(c.service), c.port, context)
-                for name, c in self.claims.items()
-            }
+            self.known = {name: self._known(c, nobody) for name, c in self.claims.items()}
             self.comments = not is_large(sum(map(len, self.known.values())))
             self._variants: dict[tuple[ServicePortName, str, bool], PortRules] = {}
             self._ways = {name: self._way(claim, context) for name, claim in self.claims.items()}
-            nobody = attrs.evolve(context, node_name=_NOBODY)
             ports = {name: self._on(name, nobody) for name in self.claims}
         claims = list(self.claims.values())
         self.collisions = find_collisions(claims, self.family)
         self.ports = {name: ports[name] for name in visiting_order(claims, self.collisions)}
         self.moving = {key: self._port_states(moving[key], context) for key in moving}
+        self.unsteady = {name for states in self.moving.values() for one in states for name in one}
         self._state_rules: dict[int, PortRules] = {}
+        self._own = [n for n, way in self._ways.items() if way and n not in self.unsteady]
+        own = {*self._own, *self.unsteady}
+        self.common = Chains.of(rules for name, rules in self.ports.items() if name not in own)
 
     def own_rules(self, context: Context) -> dict[ServicePortName, PortRules]:
-        """The rules of those service ports that are others on this node."""
-        ports = self.ports
-        return {
-            name: rules
-            for name in self._own
-            if (rules := self._on(name, context)) is not ports[name]
-        }
+        """The rules of those service ports that depend on the node, and do not move."""
+        return {name: self._on(name, context) for name in self._own}
+
+    def _known(self, claim: Claim, context: Context) -> Known:
+        return known_endpoints(self.cluster.slices_of(claim.service), claim.port, context)
 
     def _on(self, name: ServicePortName, context: Context) -> PortRules:
         """The rules of a service port on a node, which are those of many others mostly."""
         way, claim = self._ways[name], self.claims[name]
         if context.node_name in way.nodes:
-            return self._translated(claim, self.known[name], context)
+            return self._translated(claim, self._known(claim, context), context)
         zone = context.zone if way.by_zone else ""
         inside = any(network_contains(n, context.node_address) for n in way.ranges)
         found = self._variants.get((name, zone, inside))
@@ -96,11 +122,6 @@ class Shared:
             found = self._translated(claim, self.known[name], context)
             self._variants[name, zone, inside] = found
         return found
-
-    @cached_property
-    def _own(self) -> list[ServicePortName]:
-        """The service ports that depend on the node."""
-        return [name for name, way in self._ways.items() if way]
 
     def rules_of(self, state: PortState, context: Context) -> PortRules:
         """The rules of a service port in one state."""
@@ -113,28 +134,6 @@ class Shared:
         return found
 
     @cached_property
-    def nat_chains(self) -> dict[str, tuple[str, ...]]:
-        """The chains of all service ports."""
-        return {chain: lines for r in self.ports.values() for chain, lines in r.chains.items()}
-
-    @cached_property
-    def endpoint_chains(self) -> tuple[list[str], list[str], list[str]]:
-        """The chains with two lines, which those of endpoints are: first, second line and name."""
-        found = [(*lines, name) for name, lines in self.nat_chains.items() if len(lines) == 2]
-        firsts, seconds, names = zip(*found, strict=True) if found else ((), (), ())
-        return list(firsts), list(seconds), list(names)
-
-    @cached_property
-    def other_chains(self) -> dict[str, tuple[str, ...]]:
-        """All other chains of service ports."""
-        return {name: lines for name, lines in self.nat_chains.items() if len(lines) != 2}
-
-    @cached_property
-    def nat_lines(self) -> int:
-        """How many lines they have."""
-        return sum(map(len, self.nat_chains.values()))
-
-    @cached_property
     def shared_lines(self) -> dict[SharedChain, tuple[str, ...]]:
         """The lines of the shared chains, but for the last ones of nat KUBE-SERVICES."""
         found: dict[SharedChain, list[str]] = {}
@@ -142,13 +141,6 @@ class Shared:
             for chain, lines in rules.shared.items():
                 found.setdefault(chain, []).extend(lines)
         return {chain: tuple(lines) for chain, lines in found.items()}
-
-    @cached_property
-    def _names(self) -> dict[Key, list[ServicePortName]]:
-        found: dict[Key, list[ServicePortName]] = {}
-        for name in self.claims:
-            found.setdefault((name.namespace, name.name), []).append(name)
-        return found
 
     def _translated(self, claim: Claim, known: Known, context: Context) -> PortRules:
         return translate_port(claim.service, claim.port, known, context, comments=self.comments)
@@ -219,7 +211,7 @@ def _way(service: Service, known: Known, slices: Iterable[EndpointSlice], contex
 class Expected:
     """The rules that one node should have, in one family.
 
-    `own` are those of the service ports that are not the shared ones on this node; a name in
+    `own` are those of the service ports that depend on the node, or moved; a name in
     `nowhere` is not there. `claims` are those of Services that moved.
     """
 
@@ -235,8 +227,7 @@ class Expected:
     ) -> Expected:
         """With the Services that moved in one of their states each: their rules, their claims."""
         there = {claim.name: claim for claim in claims}
-        moving = {name for states in self.shared.moving.values() for one in states for name in one}
-        nowhere = frozenset(moving - there.keys())
+        nowhere = frozenset(self.shared.unsteady - there.keys())
         return attrs.evolve(self, own={**self.own, **chosen}, claims=there, nowhere=nowhere)
 
     @cached_property
@@ -264,13 +255,6 @@ class Expected:
             lines_of = dict(self.shared.shared_lines)
         lines_of[NAT_SERVICES] = lines_of.get(NAT_SERVICES, ()) + node_port_jumps(self.context)
         return lines_of
-
-    def replaced_chains(self) -> Iterator[str]:
-        """The chains of shared service ports that are others here, or not there."""
-        for name in (*self.own, *self.nowhere):
-            rules = self.shared.ports.get(name)
-            if rules is not None:
-                yield from rules.chains
 
     @cached_property
     def translation(self) -> Translation:
