@@ -78,9 +78,10 @@ file() {
     section "$1" cat "$2"
 }
 
-# One that iptables-nft-save reads while others write has chains twice.
+# One that iptables-nft-save reads while others write has chains twice; legacy tables are read at once.
+# is_whole BACKEND
 is_whole() {
-    has awk || return 0
+    [ "$1" != legacy ] && has awk || return 0
     awk '/^\*/ { split("", seen) }
          /^:/ { if ($1 in seen) exit 1; seen[$1] = 1 }' "$kept"
 }
@@ -88,6 +89,7 @@ is_whole() {
 # tables BACKEND FAMILY PROGRAM...
 tables() {
     name="tables $1 $2"
+    backend=$1
     shift 2
     if [ -z "$kept" ]; then
         section "$name" "$@" -c
@@ -97,7 +99,7 @@ tables() {
         $limit "$@" -c >"$kept" 2>"$kept.said"
         code=$?
         [ "$code" -eq 0 ] || break
-        is_whole && break
+        is_whole "$backend" && break
     done
     begin "$name"
     cat "$kept"
@@ -113,6 +115,10 @@ both() {
         tables nft "$2" xtables-nft-multi "$1-save"
     elif has "$1-save"; then
         tables - "$2" "$1-save"
+        case $("$1-save" -V 2>/dev/null) in
+        *nf_tables*) ;;
+        *) return ;;
+        esac
     else
         gap "$2 nft tables" "the program $1-nft-save is not installed"
     fi

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nptables.auditing import audit, group_causes
+    from nptables.effects import Effects, NodeState, compare_effects
     from nptables.errors import InvalidInput, NptablesError, Problem
     from nptables.family import Family
     from nptables.iptables import Ownership, Ruleset
@@ -21,9 +22,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cluster",
+    "Effects",
     "Family",
     "InvalidInput",
     "Loaded",
+    "NodeState",
     "NptablesError",
     "Ownership",
     "Packet",
@@ -34,6 +37,7 @@ __all__ = [
     "Trace",
     "apply",
     "audit",
+    "compare_effects",
     "diff",
     "group_causes",
     "load",
@@ -44,9 +48,11 @@ __all__ = [
 # Each name is imported when it is first used: whoever wants one does not wait for all.
 _MODULES = {
     "Cluster": "nptables.model",
+    "Effects": "nptables.effects",
     "Family": "nptables.family",
     "InvalidInput": "nptables.errors",
     "Loaded": "nptables.sources",
+    "NodeState": "nptables.effects",
     "NptablesError": "nptables.errors",
     "Ownership": "nptables.iptables",
     "Packet": "nptables.tracing",
@@ -57,6 +63,7 @@ _MODULES = {
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
     "audit": "nptables.auditing",
+    "compare_effects": "nptables.effects",
     "diff": "nptables.translation.drift",
     "group_causes": "nptables.auditing",
     "load": "nptables.sources",

@@ -46,6 +46,7 @@ from nptables.kernel.node import nfacct
 from nptables.kernel.node.conntrack import delete_stale_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.preparation import prepare
+from nptables.kernel.node.services import find_handlers
 from nptables.kernel.programs import Programs
 from nptables.kernel.tables.choosing import probe
 from nptables.model import Node, NodeFacts, ProxyConfig
@@ -128,6 +129,7 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
 def _notice_kube_proxy(settings: Settings, log: Log) -> None:
     found = find_kube_proxy()
     if not found:
+        _notice_others(settings, log)
         return
     if settings.options.observe or settings.force:
         log.info("another proxy runs on this node", found=found)
@@ -136,6 +138,20 @@ def _notice_kube_proxy(settings: Settings, log: Log) -> None:
         f"{found} runs on this node and would undo what nptables programs: stop it first, watch it "
         "with --mode observe, or go on with --force",
         found=found,
+    )
+
+
+def _notice_others(settings: Settings, log: Log) -> None:
+    """Programs that handle Services in another way than kube-proxy in mode iptables."""
+    found = find_handlers()
+    message = found.instead("this node")
+    if not message:
+        return
+    if settings.options.observe or settings.force:
+        log.info("another proxy handles Services on this node", found=message)
+        return
+    raise AnotherProxy(
+        f"{message}: take it away first, or go on with --force", found=found.others[0].who.words
     )
 
 

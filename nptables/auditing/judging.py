@@ -18,9 +18,9 @@ from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.times import changed, seconds_of
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
-from nptables.checks.observed import leftovers
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError, SaveSyntaxError
 from nptables.evidence import Evidence, Form
+from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.evidence.serving import decide
@@ -300,8 +300,7 @@ class _OneNode:
         return found
 
     def _leftovers(self, evidence: Evidence) -> Iterator[NodeCause]:
-        interfaces = evidence.facts.interfaces if evidence.facts is not None else None
-        for text in leftovers(interfaces or (), evidence.native or ()):
+        for text in leftovers(evidence):
             yield NodeCause(codes.LEFTOVERS, text, text)
 
     def _in_states(self, expected: Expected, index: int) -> Expected:

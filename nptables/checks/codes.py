@@ -299,6 +299,19 @@ AFFINITY_LIST_FULL = Code(
     "endpoint.",
     "Load xt_recent with a larger ip_list_tot, or do not rely on ClientIP affinity.",
 )  # fmt: skip
+ANOTHER_PROXY = Code(
+    "NPT517", "another-proxy", WARNING,
+    "What the rules of kube-proxy's iptables mode do is not what happens to packets, so they are "
+    "not compared.",
+    "Ask the program that handles Services; clear rules that are left with "
+    "`kube-proxy --cleanup` or `nptables cleanup`.",
+)  # fmt: skip
+RULES_BEHIND = Code(
+    "NPT518", "rules-behind", ERROR,
+    "The node sends packets for these Services elsewhere than the cluster says, or nowhere.",
+    "Look at the cause that is named: whether kube-proxy runs there, what its log says, which "
+    "node name and which cluster it has.",
+)  # fmt: skip
 
 BEHIND = Code(
     "NPT601", "kube-proxy-behind", ERROR,

@@ -37,8 +37,9 @@ class NodeState:
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
     `flows` are UDP connections that the kernel remembers. `recent` are the lists of the `recent`
     match, each of which holds at most `recent_limit` addresses. `explanation` says what the
-    difference comes from, where that is known. `unseen` are sentences about what could not be
-    looked at: nothing is found there, and nothing is said.
+    difference comes from, where that is known, and `behind` where and why the rules send packets
+    elsewhere than the cluster says. `handled_elsewhere` says who handles Services instead of the
+    rules of iptables, if somebody does: then those are not compared.
     """
 
     node: str
@@ -50,10 +51,11 @@ class NodeState:
     kube_proxy: str = ""
     flows: tuple[Flow, ...] = ()
     explanation: str = ""
+    handled_elsewhere: str = ""
+    behind: str = ""
     bridges: tuple[Bridge, ...] = ()
     recent: tuple[RecentList, ...] = ()
     recent_limit: int | None = None
-    unseen: tuple[str, ...] = ()
 
 
 def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[Finding]:
@@ -61,9 +63,7 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     plan = state.plan
     found = [
         *((codes.SHARED_CHAIN, text) for text in _wrong_in_shared_chains(plan, config)),
-        *_missing_jumps(plan),
         *((codes.TWO_BACKENDS, text) for text in state.other_rules),
-        *((codes.OTHER_MODE, text) for text in state.leftovers),
         *_settings(state.settings, context, config),
     ]
     if _serves(plan):
@@ -75,8 +75,13 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
             *_bridges(state.bridges, plan.desired),
             *_full_lists(state.recent, state.recent_limit, plan),
         ]
-    if not _is_open(plan.desired):
-        found += _differences(plan, state.explanation)
+    if state.handled_elsewhere:
+        found.append((codes.ANOTHER_PROXY, state.handled_elsewhere))
+    else:
+        found += [(codes.OTHER_MODE, text) for text in state.leftovers]
+        found += _missing_jumps(plan)
+        found += [] if _is_open(plan.desired) else _differences(plan, state.explanation)
+        found += [(codes.RULES_BEHIND, state.behind)] * bool(state.behind)
     if state.kube_proxy:
         found.append((codes.KUBE_PROXY_RUNS, state.kube_proxy))
     findings = [Finding(code, text, "Node", "", state.node) for code, text in found]

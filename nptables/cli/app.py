@@ -22,6 +22,7 @@ COMMANDS = {
     "collect": "Read every node of a cluster into a folder.",
     "audit": "Say which nodes of a cluster do what it says, and why others do not.",
     "facts": "Print what only this node knows.",
+    "snapshot": "Put all that this node has into one file.",
     "run": "Keep this node in sync with its cluster.",
     "status": "Ask the agent that runs on this node.",
 }

@@ -10,11 +10,12 @@ import attrs
 import click
 
 from nptables.cli.output import say, say_all
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import serving
+from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.sources import parse_config
 from nptables.sources.evidence import read_evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,14 +49,18 @@ class Named:
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 
-            found = take(families=tuple(Family) if family is None else (family,))
+            found = take(
+                families=tuple(Family) if family is None else (family,),
+                backend=self.backend,
+                read_yaml=parse_config,
+            )
         say_all((str(gap) for gap in found.gaps), kind="warning" if self.live else "note")
         return found
 
     def read_whole(self, family: Family | None = None) -> Evidence:
         """As `read`, for whoever compares: a part is refused. Raises InvalidInput for one."""
         found = self.read(family)
-        if found.form is Form.FRAGMENT:
+        if is_part(found):
             raise InvalidInput([
                 Problem(
                     "holds a part of a node's rules, and what is not in it cannot be compared",
@@ -67,7 +72,12 @@ class Named:
 
     def serving(self, evidence: Evidence, family: Family, *, strict: bool = True) -> Ruleset:
         """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
-        current = in_file(self.path, lambda: serving(evidence, family, self.backend, strict=strict))
+        try:
+            current = serving(evidence, family, self.backend, strict=strict)
+        except InvalidInput as error:
+            if self.live and error.problems[0].code == TWO_BACKENDS:
+                raise AmbiguousBackend(both_in_use(family)) from None
+            raise _about(self.path, error) from None
         if current.remarks.legacy_left_out and len(evidence.of(family)) == 1:
             say(
                 f"{self.path} leaves out the legacy tables, which are not looked at", kind="warning"
@@ -137,9 +147,18 @@ def families_of(evidence: Evidence, asked: Family | None, path: str | None) -> t
     return (asked,)
 
 
+def is_part(evidence: Evidence) -> bool:
+    """Whether there may be more rules in tables that are there than those that are shown."""
+    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
+
+
 def in_file(path: str | None, act: Callable[[], Found]) -> Found:
     """What `act` gives; its problems are about the file, where there is one."""
     try:
         return act()
     except InvalidInput as error:
-        raise InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems]) from None
+        raise _about(path, error) from None
+
+
+def _about(path: str | None, error: InvalidInput) -> InvalidInput:
+    return InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems])

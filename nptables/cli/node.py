@@ -82,7 +82,8 @@ def with_live_facts(
     """
     if facts_path is not None:
         return inputs
-    facts = NodeFacts.from_mapping(gather())
+    told = inputs.node.facts.addresses
+    facts = attrs.evolve(NodeFacts.from_mapping(gather()), addresses=told)
     if will_prepare:
         liberal = facts.tcp_be_liberal or inputs.config.conntrack.tcp_be_liberal
         facts = attrs.evolve(facts, nfacct=nfacct.supported(), tcp_be_liberal=liberal)

@@ -12,13 +12,14 @@ import click
 from nptables.cli.manifests import SETTINGS, read_manifests
 from nptables.cli.output import say
 from nptables.cli.versions import config_for, read_for, version_option
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.model.addresses import parse_ip
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation, translate
@@ -185,6 +186,32 @@ def node_options(command: Command) -> Command:
     )
 
 
+_ADDRESSES = "nptables.node-addresses"
+
+
+def _addresses(
+    context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = tuple(parse_ip(text) or "" for text in values)
+    for text, address in zip(values, found, strict=True):
+        if not address:
+            raise click.BadParameter(f'"{printable(text, 80)}" is not an IP address')
+    context.meta[_ADDRESSES] = found
+    return found
+
+
+def node_address_option(command: Command) -> Command:
+    """`--node-address`, which goes with the facts that `read_facts` reads."""
+    return click.option(
+        "--node-address",
+        multiple=True,
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_addresses,
+        help="An address of the node, where nothing else says it; may be repeated.",
+    )(command)
+
+
 def family_options(neither: str) -> Callable[[Command], Command]:
     """`-4` and `-6`, and what a command does with neither of them.
 
@@ -297,8 +324,11 @@ def find_configuration(
 
 
 def read_facts(path: str | None) -> NodeFacts | None:
-    """The facts in a file, or None without one."""
-    return None if path is None else read_facts_file(path)
+    """The facts in a file with the addresses of `--node-address`, or None without either."""
+    facts = None if path is None else read_facts_file(path)
+    context = click.get_current_context(silent=True)
+    told = () if context is None else context.meta.get(_ADDRESSES, ())
+    return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts
 
 
 def parse_service_key(text: str) -> tuple[str, str]:

@@ -68,21 +68,19 @@ class _Search:
         if target in ("DNAT", "REDIRECT"):
             return self._moves(line)
         found = (chain[0], chain[1], target)
-        if found in self._after.trunk:
-            return False
         known = self._known.get(found)
-        return self._differs(found, depth) if known is None else known
+        if known is not None:
+            return known
+        return found not in self._after.trunk and self._differs(found, depth)
 
     def _differs(self, chain: ChainId, depth: int) -> bool:
-        lines = self._after.lines(chain)
         if depth > _DEEPEST:
             return True
+        before, lines = self._before.chain(chain), self._after.chain(chain)
         # Until it is known, one that calls itself is taken to be the same.
         self._known[chain] = False
-        answer = self._before.lines(chain) != lines or (
-            self._before.has(chain) != self._after.has(chain)
-        )
-        for line in lines:
+        answer = before != lines
+        for line in lines or ():
             if self._leads(chain, line, depth + 1):
                 answer = True
         self._known[chain] = answer

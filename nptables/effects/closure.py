@@ -1,8 +1,8 @@
 """The rules that packets to one destination can meet, found without following any packet.
 
 What every packet may meet is the trunk: the chains that are reached from the hooks by rules that
-are not about one destination alone. A rule of the trunk that is about one address or one port is
-kept by that, and the chains behind it are the branches of that destination.
+are not about one address and port, or one port, alone. A rule of the trunk that is about one
+address or one port is kept by that, and the chains behind it are the branches of that destination.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Graph:
 
     def __init__(self, rulesets: Sequence[Ruleset], reader: Reader) -> None:
         self.rulesets = rulesets
+        self._tables = [ruleset.tables for ruleset in rulesets]
         self.reader = reader
         self.family: Family = reader.family
         self.index: dict[Key, list[Entry]] = {}
@@ -47,16 +48,19 @@ class Graph:
         self.general: list[tuple[ChainId, str, tuple[str, ...]]] = []
         self._grow()
 
+    def chain(self, chain: ChainId) -> tuple[str, ...] | None:
+        """The lines of a chain, or None where there is none of that name."""
+        number, table, name = chain
+        found = self._tables[number].get(table)
+        return None if found is None else found.chains.get(name)
+
     def lines(self, chain: ChainId) -> tuple[str, ...]:
         """The lines of a chain; empty where there is none of that name."""
-        number, table, name = chain
-        return self.rulesets[number].lines(table, name)
+        return self.chain(chain) or ()
 
     def has(self, chain: ChainId) -> bool:
         """Whether there is a chain."""
-        number, table, name = chain
-        found = self.rulesets[number].tables.get(table)
-        return found is not None and name in found.chains
+        return self.chain(chain) is not None
 
     def target(self, chain: ChainId, line: str) -> ChainId | None:
         """The chain that a line of a chain jumps to, or None."""
@@ -84,8 +88,11 @@ class Graph:
                 if key is not None:
                     entry = Entry(number, position, len(general), line, chain)
                     self.index.setdefault(key, []).append(entry)
-                    continue
-                general.append(line)
+                    if isinstance(key, int) or " --dport " in line:
+                        continue
+                    # Behind an address alone there are as many destinations as it has ports.
+                else:
+                    general.append(line)
                 target = self.target(chain, line)
                 if target is not None:
                     found.append(target)

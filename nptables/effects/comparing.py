@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from nptables.effects.changed import changed_keys
 from nptables.effects.closure import Graph
 from nptables.effects.frontends import Frontend, Names, frontends_of
@@ -17,6 +19,8 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.services import Services
 from nptables.tracing.sets import Sets
 from nptables.tracing.walking.rulebook import Rules
+from nptables.translation import Translation
+from nptables.translation.signs import with_shown_addresses
 
 
 def compare_effects(
@@ -43,15 +47,23 @@ def compare_effects(
     ()
     """
     states = tuple(
-        each
-        if isinstance(each, NodeState)
-        else NodeState(each, _needed(node), cluster, config, sets or {})
+        _with_shown_addresses(
+            each
+            if isinstance(each, NodeState)
+            else NodeState(each, _needed(node), cluster, config, sets or {})
+        )
         for each in (before, after)
     )
     families = {ruleset.family for state in states for ruleset in state.rulesets}
     if len(families) != 1:
         raise InvalidInput([Problem("the rules to compare are not of one family")])
     return _Comparison(states[0], states[1], families.pop()).effects()
+
+
+def _with_shown_addresses(state: NodeState) -> NodeState:
+    """The state with what its rules show of the node's addresses, as `trace` takes it."""
+    rulesets = [each for each in state.rulesets if not isinstance(each, Translation)]
+    return attrs.evolve(state, node=with_shown_addresses(state.node, rulesets))
 
 
 def _needed(node: Node | None) -> Node:
@@ -75,9 +87,9 @@ class _Comparison:
 
     def effects(self) -> Effects:
         """The answer."""
-        frontends: set[Frontend] = set()
-        for graph, services in zip(self._graphs, self._services, strict=True):
-            frontends |= frontends_of(graph, services)
+        before, after = self._graphs
+        frontends: set[Frontend] = frontends_of(before, self._services[0])
+        frontends |= frontends_of(after, self._services[1], beside=before)
         keys = changed_keys(*self._graphs) if self._ground.same else None
         concerned = sorted(
             each
@@ -92,7 +104,7 @@ class _Comparison:
         unknown: list[Effect] = []
         cosmetic = 0
         for frontend in concerned:
-            places = groups.of(frontend)
+            places = groups.of(frontend, frontends)
             telling = any(group.pieces or group.problem for group, _ in places)
             if not telling:
                 cosmetic += 1

@@ -23,7 +23,7 @@ from nptables.tracing.telling.way import comment_of
 from nptables.tracing.tracer import follow
 
 # Of these it makes no difference how far they came, and with which addresses.
-_ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
+ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
 _REMEMBERED = re.compile(r" -m recent --set (?:--[a-z]+ )*?--name (\S+)")
 _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:|$)")
 
@@ -32,10 +32,11 @@ _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:
 class Reached:
     """One thing that can become of a packet.
 
-    `verdict` is one of `trace`. `destination` and `port` are where it is then, empty and None where
-    it ended. `rewritten` tells that the receiver does not see the sender's address. `affinity` is
-    for how many seconds a client keeps to this endpoint, None where it does not. `text` says what
-    is not known. `why` is what the rule says that decided; it is no part of a comparison.
+    `verdict` is one of `trace`. `destination` and `port` are where it is then; they are empty and
+    None where it ended, or has the destination that it came with. `rewritten` tells that the
+    receiver does not see the sender's address. `affinity` is for how many seconds a client keeps to
+    this endpoint, None where it does not. `text` says what is not known. `why` is what the rule
+    says that decided; it is no part of a comparison.
     """
 
     verdict: Verdict
@@ -104,7 +105,7 @@ def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
         questions.turn_to(side.stops)
         for outcome, weights in follow(side.stops, packet, questions, sets=side.sets):
             kept.append(outcome)
-            found[id(outcome)] = number, _reached(outcome, questions.affinity)
+            found[id(outcome)] = number, _reached(outcome, packet, questions.affinity)
             entries += [(outcome, world.answers(), share) for world, share in weights.items()]
     leaves, exhaustive = combinations(entries, questions)
     cases: dict[tuple[Fate, Fate], list[Mapping[int, bool]]] = {}
@@ -130,7 +131,7 @@ def _generic(
     conditions: tuple[tuple[str, ...], ...], packet: Packet
 ) -> tuple[tuple[str, ...], ...]:
     """The conditions without the address that stands for all of a class."""
-    address = re.compile(rf"(?:client )?(?<![\w.:]){re.escape(str(packet.source))}(?![\w.:])")
+    address = re.compile(rf"(?:client )?(?<![\w.:]){re.escape(str(packet.source))}(?![\w.:/])")
     return tuple(tuple(address.sub("the sender", text) for text in each) for each in conditions)
 
 
@@ -155,21 +156,31 @@ def _order(reached: Reached) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _reached(outcome: Outcome, affinity: Mapping[str, int]) -> Reached:
-    why = "" if outcome.rule is None else comment_of(outcome.rule.line)
-    if outcome.verdict in _ENDS:
-        return Reached(outcome.verdict, why=why or outcome.text)
+def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> Reached:
+    why = _why(outcome)
+    if outcome.verdict in ENDS:
+        return Reached(outcome.verdict, why=why)
     lists = [match[1] for step in outcome.path for match in _REMEMBERED.finditer(step.line)]
     kept = [affinity[name] for name in lists if name in affinity]
+    moved = (outcome.destination, outcome.port) != (packet.destination, packet.port)
     return Reached(
         outcome.verdict,
-        str(outcome.destination),
-        outcome.port,
+        str(outcome.destination) if moved else "",
+        outcome.port if moved else None,
         outcome.source_rewritten,
         max(kept, default=None),
         outcome.text if outcome.verdict is Verdict.UNKNOWN else "",
         why,
     )
+
+
+def _why(outcome: Outcome) -> str:
+    """What the rule says that decided, else where it stands."""
+    rule = outcome.rule
+    if rule is None:
+        return outcome.text
+    said = comment_of(rule.line)
+    return f"{said}: {rule.place}" if said else f"by a rule of {rule.place}"
 
 
 class _SharedQuestions(Questions):

@@ -47,9 +47,14 @@ class Named:
     kind: str = ""
 
 
-def frontends_of(graph: Graph, services: Services | None) -> set[Frontend]:
-    """Every frontend that the rules or the Services of a state have."""
-    found = set(_of_rules(graph))
+def frontends_of(
+    graph: Graph, services: Services | None, *, beside: Graph | None = None
+) -> set[Frontend]:
+    """Every frontend that the rules or the Services of a state have.
+
+    But for those that rules of the state `beside` have in the same words.
+    """
+    found = set(_of_rules(graph, beside))
     if services is not None:
         found |= {Frontend(a, p.lower(), n) for a, p, n in services.places()}
         found |= {
@@ -60,8 +65,10 @@ def frontends_of(graph: Graph, services: Services | None) -> set[Frontend]:
     return found
 
 
-def _of_rules(graph: Graph) -> Iterator[Frontend]:
+def _of_rules(graph: Graph, beside: Graph | None) -> Iterator[Frontend]:
     for key, entries in graph.index.items():
+        if beside is not None and beside.index.get(key) == entries:
+            continue
         for entry in entries:
             if _is_about_services(entry.whose[1], entry.whose[2]):
                 yield from _in_line(entry.line, key)

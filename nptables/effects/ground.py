@@ -43,7 +43,7 @@ class Ground:
         self.own = sorted(
             {a for each in self.networks for a in each.own if not each.is_loopback(a)}, key=number
         )
-        self.loopback = ["127.0.0.1"] if family is Family.IPV4 else []
+        self.loopback = ["127.0.0.1" if family is Family.IPV4 else "::1"]
         clusters = [state.cluster for state in reversed(states) if state.cluster is not None]
         pods = dict.fromkeys(cidr for state in states for cidr in _pod_networks(state))
         self.sites = Sites(self.networks, clusters, pods)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -67,12 +67,15 @@ class Groups:
         self._graphs = graphs
         self._known: dict[Hashable, Group] = {}
 
-    def of(self, frontend: Frontend) -> list[tuple[Group, Member]]:
-        """The groups of the addresses of a frontend, but for those that are surely the same."""
-        if frontend.address:
-            addresses = [frontend.address]
-        else:
-            addresses = [*self._ground.own, *self._ground.loopback]
+    def of(self, frontend: Frontend, others: Collection[Frontend]) -> list[tuple[Group, Member]]:
+        """The groups of the addresses of a frontend, but for those that are surely the same.
+
+        An address of the node where one of the `others` is as well belongs to that one.
+        """
+        addresses = [frontend.address]
+        if not frontend.address:
+            own = [*self._ground.own, *self._ground.loopback]
+            addresses = [a for a in own if attrs.evolve(frontend, address=a) not in others]
         found = (self._of(address, frontend) for address in addresses)
         return [each for each in found if each is not None]
 

@@ -12,7 +12,7 @@ from nptables.effects.frontends import Frontend, Named
 from nptables.effects.ground import Ground
 from nptables.effects.groups import Group, Member, Piece
 from nptables.effects.lines import Span
-from nptables.effects.result import Effect, Sources
+from nptables.effects.result import Effect, Sources, networks_of
 from nptables.effects.sites import Who
 from nptables.tracing.surroundings.addressing import number
 
@@ -33,7 +33,7 @@ def effects_of(
         for effect in _at(frontend, group, member, named, ground, node):
             key = (
                 effect.sources.spans, effect.hairpins, effect.problem,
-                tuple(_anywhere(case, member) for case in effect.cases),
+                effect.cases,
                 # On loopback nobody but the node itself can ask.
                 member.address in ground.loopback,
             )  # fmt: skip
@@ -42,11 +42,6 @@ def effects_of(
         addresses = tuple(address for effect in alike for address in effect.addresses)
         every = not frontend.address and set(addresses) == set(ground.own)
         yield attrs.evolve(alike[0], addresses=addresses, every_address=every)
-
-
-def _anywhere(case: Case, member: Member) -> Case:
-    """A case without the address that it was asked at."""
-    return _renamed(case, {member.address: ""}, 0, 0)
 
 
 def _at(
@@ -131,13 +126,18 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
             if place not in piece.hosts:
                 exceptions.setdefault(who, []).append(member.hosts[place])
     # Everybody of these, but perhaps for exceptions.
-    whole = [
-        who
-        for who in Who
-        if who in kinds_of
-        and kinds_of[who] <= piece.kinds
-        and (kinds_of[who] or who not in exceptions)
-    ]
+    whole = []
+    for who in (who for who in Who if who in kinds_of):
+        here = [span for k in kinds_of[who] & piece.kinds for span in space.intervals(k)]
+        gone = [span for k in kinds_of[who] - piece.kinds for span in space.intervals(k)]
+        others = list(networks_of(_spans(gone, set(hosts), set()), ground.family))
+        if (here or not (kinds_of[who] or who in exceptions)) and (
+            not others
+            or len(others) < len(list(networks_of(_spans(here, set(), set()), ground.family)))
+        ):
+            whole.append(who)
+            if others:
+                exceptions.setdefault(who, []).extend(others)
     exact = {who for who in whole if who not in exceptions}
     names = {
         name: kinds
@@ -154,6 +154,7 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
         tuple(whole),
         tuple(host for who in whole for host in exceptions.get(who, ())),
         spans(whole),
+        tuple(who for who in Who if who in kinds_of),
         tuple(names),
         spans([who for kinds in names.values() for who in kinds]),
     )

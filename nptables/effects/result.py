@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import attrs
 
-from nptables.effects.fates import Case, Fate, Reached
+from nptables.effects.fates import ENDS, Case, Fate, Reached
 from nptables.effects.lines import Span
 from nptables.effects.sites import Who
 from nptables.family import Family
@@ -19,13 +19,18 @@ from nptables.tracing.telling.result import exact_text
 NODE_PORT = "nodePort"
 
 
+_PODS = {Who.POD, Who.OTHER_POD}
+_IN_ORDER = (Who.OUTSIDE, Who.OTHER_NODE, Who.POD, Who.OTHER_POD, Who.NODE)
+
+
 @attrs.frozen(slots=False)
 class Sources:
     """A set of source addresses.
 
     `spans` are its first and last addresses, as numbers, in order. In words it is everybody of
-    `kinds`, but for `without`, and `rest`. `names` are those of the words outside, node and pod
-    that fit exactly, `unnamed` are the spans that they do not stand for.
+    `kinds`, but for the networks `without`, and `rest`; `among` are all kinds that there are.
+    `names` are those of the words outside, node and pod that fit exactly, `unnamed` are the spans
+    that they do not stand for.
     """
 
     family: Family
@@ -33,6 +38,7 @@ class Sources:
     kinds: tuple[Who, ...] = ()
     without: tuple[str, ...] = ()
     rest: tuple[Span, ...] = ()
+    among: tuple[Who, ...] = ()
     names: tuple[str, ...] = ()
     unnamed: tuple[Span, ...] = ()
 
@@ -46,23 +52,32 @@ class Sources:
     @cached_property
     def networks(self) -> tuple[str, ...]:
         """All of them as CIDRs."""
-        return tuple(_networks(self.spans, self.family))
+        return tuple(networks_of(self.spans, self.family))
 
     @property
     def named(self) -> list[str]:
         """The words outside, node and pod where they fit, CIDRs for all else."""
-        return [*self.names, *_networks(self.unnamed, self.family)]
+        return [*self.names, *networks_of(self.unnamed, self.family)]
+
+    def all_of(self, kinds: Collection[Who]) -> bool:
+        """Whether some kinds are all that there are, where there are several."""
+        return len(self.among) > 1 and set(self.among) <= set(kinds)
 
     def __str__(self) -> str:
-        networks = [
-            text.removesuffix(f"/{self.family.host_prefix}")
-            for text in _networks(self.rest, self.family)
-        ]
-        more = [f"{len(networks) - 4} more networks"] if len(networks) > 5 else []
-        text = in_a_row(
-            [who.value for who in self.kinds] + (networks[:4] if more else networks) + more
-        )
-        return f"{text} but for {in_a_row(self.without)}" if self.without else text
+        if not self.without and not self.rest and self.all_of(self.kinds):
+            return "anywhere"
+        words = [who.value for who in _IN_ORDER if who in self.kinds]
+        if set(self.kinds) >= _PODS:
+            words = [word for word in words if word != Who.OTHER_POD.value]
+            words[words.index(Who.POD.value)] = "pods"
+        host = f"/{self.family.host_prefix}"
+        networks = [text.removesuffix(host) for text in networks_of(self.rest, self.family)]
+        text = in_a_row([*words, *_few(networks)])
+        return f"{text} but for {in_a_row(_few(self.without))}" if self.without else text
+
+
+def _few(networks: Sequence[str]) -> Sequence[str]:
+    return networks if len(networks) < 6 else [*networks[:4], f"{len(networks) - 4} more networks"]
 
 
 def in_a_row(texts: Sequence[str]) -> str:
@@ -70,7 +85,7 @@ def in_a_row(texts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
 
 
-def _networks(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
+def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
     bits = family.host_prefix
     for first, last in spans:
         while first <= last:
@@ -158,7 +173,6 @@ class Effect:
             "to": self.to,
             "addresses": list(self.addresses),
             "from": self.sources.named,
-            "networks": list(self.sources.networks),
             "node": self.node,
         }
         if self.problem:
@@ -193,13 +207,15 @@ def hairpinned(case: Case, source: str) -> Case:
 
 def _fate_json(fate: Fate) -> dict[str, Any]:
     verdicts = list(dict.fromkeys(each.verdict.value for each, _ in fate.reached))
-    there = [each for each, _ in fate.reached if each.destination]
+    there = [each for each, _ in fate.reached if each.verdict not in ENDS]
     sources = {each.rewritten for each in there}
     affinity = {each.affinity for each in there if each.verdict.arrives}
     return {
         "verdict": verdicts[0] if len(verdicts) == 1 else "mixed",
         "endpoints": {
-            where(each): exact_text(share) for each, share in fate.reached if each.verdict.arrives
+            where(each): exact_text(share)
+            for each, share in fate.reached
+            if each.verdict.arrives and each.destination
         },
         "source": None
         if not there
@@ -218,14 +234,14 @@ def _reached_json(each: Reached, share: str) -> dict[str, Any]:
         "verdict": each.verdict.value,
         "share": share,
         "destination": where(each) or None,
-        "source": ("rewritten" if each.rewritten else "kept") if each.destination else None,
+        "source": None if each.verdict in ENDS else "rewritten" if each.rewritten else "kept",
         "affinitySeconds": each.affinity,
         "text": each.text or each.why,
     }
 
 
 def where(each: Reached) -> str:
-    """Where a packet is, as `address:port`; empty where it ended."""
+    """Where a packet was sent to, as `address:port`; empty where it was sent nowhere else."""
     return with_port(each.destination, each.port) if each.destination else ""
 
 

@@ -13,7 +13,7 @@ of kube-router; felix/dataplane/linux of Calico.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -174,13 +174,18 @@ class Handling:
         if self.by_iptables is not False:
             return ""
         found = f"{self.sentence(node)}, and not by the rules of mode iptables"
-        commands = dict.fromkeys(each.who.ask for each in self.others if each.who.ask)
-        shown = " and ".join(f"`{command}`" for command in commands)
-        return f"{found}; {shown} there shows what it does" if shown else found
+        return f"{found} ({asking(self.others, node)})"
 
     def to_json(self) -> list[dict[str, Any]]:
         """The sightings as plain data."""
         return [sighting.to_json() for sighting in self.sightings]
+
+
+def asking(sightings: Iterable[Sighting], node: str) -> str:
+    """The commands that show what some do with Services on a node, as a sentence."""
+    asked = dict.fromkeys(each.who.ask for each in sightings if each.who.ask)
+    commands = " and ".join(f"`{command}`" for command in asked)
+    return f"{commands} on {node} {'tell' if len(asked) > 1 else 'tells'}"
 
 
 def handlers(evidence: Evidence) -> Handling:
@@ -244,8 +249,11 @@ def _kube_proxies(signs: Signs) -> Iterator[Sighting | None]:
 Seen = tuple[Certainty, list[str]]
 
 
+_OF_SERVICE_PORTS = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")
+
+
 def _of_iptables(signs: Signs) -> Seen:
-    ports = [name for name in signs.chains("KUBE-") if _is_of_service_port(name)]
+    ports = [name for name in signs.chains(_OF_SERVICE_PORTS) if _is_of_service_port(name)]
     told = [_listed(ports, "chain", "chains")] if ports else []
     if signs.of_service_ports:
         return Certainty.LIKELY, told or ["nat KUBE-SERVICES leads to nat KUBE-NODEPORTS"]
@@ -374,19 +382,21 @@ def _nobody(signs: Signs, found: list[Sighting]) -> Sighting | None:
         return None
     told = ["no rule of nat leads to Services"]
     if of_kubernetes := _of_kubernetes(signs):
-        told.append(f"and yet it is a node of a cluster ({of_kubernetes})")
+        told.append(f"though it is a node of a cluster ({of_kubernetes})")
     looked = None not in (signs.interfaces, signs.tables, signs.processes)
     return Sighting(Handler.NOBODY, Certainty.LIKELY if looked else Certainty.POSSIBLE, tuple(told))
 
 
-# What a node of a cluster has, whoever handles Services: the kubelet's chains, those of CNI.
-_KUBELETS = ("KUBE-KUBELET-", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL", "KUBE-MARK-DROP")
-_OF_CNI = ("CNI-", "FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTER-")
+# What a node of a cluster has, whoever handles Services: the kubelet's chains, those of networks
+# of Pods. Podman has chains of CNI too, and KUBE-FIREWALL stays where a node leaves its cluster.
+_KUBELETS = ("KUBE-KUBELET-", "KUBE-IPTABLES-HINT")
+_OF_NETWORKS = ("FLANNEL-", "cali-", "WEAVE-NPC", "KUBE-NWPLCY-", "KUBE-ROUTER-")
 
 
 def _of_kubernetes(signs: Signs) -> str:
-    found = [name for beginning in (*_KUBELETS, *_OF_CNI) for name in signs.chains(beginning)]
-    return _listed(found, "chain", "chains") if found else ""
+    found = [name for beginning in (*_KUBELETS, *_OF_NETWORKS) for name in signs.chains(beginning)]
+    names = list(dict.fromkeys(name.partition(" ")[2] for name in found))
+    return _listed(names, "chain", "chains") if names else ""
 
 
 def is_of_a_cluster(found: Sighting) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, SaveSyntaxError, printable
-from nptables.evidence.beside import NATIVE, is_native
+from nptables.evidence.beside import NATIVE
+from nptables.evidence.native import is_native
 from nptables.evidence.node import Bridge, Evidence, Form, Gap, Process, RecentList, Unread
 from nptables.evidence.proc import interfaces_of_proc, routes_of_proc
 from nptables.evidence.processes import settings_of
@@ -150,11 +151,21 @@ class _Reading:
         return attrs.evolve(read, backend=backend)
 
     def _unread(self, rulesets: tuple[Ruleset, ...]) -> Iterator[Unread]:
-        """Legacy tables that are there and were not printed."""
+        """Tables that are there and were not printed, as far as the text shows."""
         for family in Family:
+            read = {ruleset.backend for ruleset in rulesets if ruleset.family is family}
             names = tuple(self._text(f"legacy-names {family.value}").split())
-            if names and not any((r.backend, r.family) == ("legacy", family) for r in rulesets):
-                yield Unread("legacy", family, names)
+            chains = tuple(self._chains_of_iptables("ip" if family is Family.IPV4 else "ip6"))
+            for backend, there in (("legacy", names), ("nft", chains)):
+                if there and not read & {backend, ""}:
+                    yield Unread(backend, family, there)
+
+    def _chains_of_iptables(self, nft_family: str) -> Iterator[str]:
+        for section in self._all("nft-chain"):
+            for entry in self._objects(section):
+                chain = entry.get("chain", {})
+                if chain.get("family") == nft_family and "hook" in chain:
+                    yield f"{chain.get('table')} {chain.get('name')}"
 
     def _facts(self, settings: Mapping[str, str]) -> NodeFacts | None:
         found: dict[str, Any] = {}

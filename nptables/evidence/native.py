@@ -75,7 +75,7 @@ def native_rules(objects: Objects, family: Family) -> list[str]:
         for rule in named(objects, "rule")
         if rule.get("family") == NFT_FAMILIES[family][0]
         and str(rule.get("table")) in BUILT_IN_CHAINS
-        and _is_native(rule)
+        and is_native(rule)
     ]
 
 
@@ -85,11 +85,11 @@ def kube_proxy_tables(objects: Objects) -> list[str]:
     return sorted({str(c.get("family")) for c in chains if c.get("table") == KUBE_PROXY_TABLE})
 
 
-def _is_native(rule: Mapping[str, Any]) -> bool:
+def is_native(rule: Mapping[str, Any]) -> bool:
     """Whether iptables-nft cannot have made a rule: it counts always, and knows no sets."""
     expressions = rule.get("expr", [])
     if not isinstance(expressions, list):
-        return False
+        return True
     if not any(isinstance(e, Mapping) and ("counter" in e or "xt" in e) for e in expressions):
         return True
     text = json.dumps(expressions)

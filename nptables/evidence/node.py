@@ -40,8 +40,8 @@ class Process:
     """A program that runs on the node and may handle Services, such as kube-proxy.
 
     `name` is the program's, `arguments` its command line behind it without anything secret.
-    `configuration` is the file that its `--config` names, as it was read. `mode` and `version` are
-    what it says of itself, or empty.
+    `configuration` is the file that its `--config` names, without anything secret. `mode` and
+    `version` are what it says of itself, or empty. Without a `pid` only its ports were seen.
     """
 
     name: str
@@ -62,10 +62,6 @@ class Unread:
     backend: str
     family: Family
     chains: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        chains = ", ".join(self.chains)
-        return f"the {self.backend} tables hold rules too (they could not be read): {chains}"
 
 
 @attrs.frozen
@@ -96,12 +92,13 @@ class Evidence:
     and their `backend` is known where there are two. What is None or not there was not looked at,
     and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
     what the form cannot say. `unread` are tables that a packet meets and that are not among the
-    rulesets. `node` is the name that the node gives itself, `taken` when it was
-    looked at (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save`
-    prints, `native` the objects of `nft -j list ruleset`. `recent_limit` is how many addresses a
-    list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many
-    there are of all kinds. `processes` are programs that may handle Services, `versions`
-    those of the kernel and of tools, as they say it.
+    rulesets. `node` is the name that the node gives itself, `taken` when it was looked at
+    (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save` prints.
+    `native` are objects of `nft -j list ruleset`: the tables that are not iptables' own, and what
+    stands in those without being iptables'. `recent_limit` is how many addresses a list can hold
+    (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many there are of all
+    kinds. `processes` are programs that may handle Services, `versions` those of the kernel and of
+    tools, as they say it.
     """
 
     form: Form

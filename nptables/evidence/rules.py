@@ -10,6 +10,7 @@ from nptables.evidence.homes import home_of
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.iptables.listing import CUT_OFF
 from nptables.iptables.pasted import Kind, Pasted, read_pasted
 from nptables.iptables.pasted.placing import jump_of
 from nptables.iptables.tables import TARGETS
@@ -36,44 +37,55 @@ def from_rules(text: str, family: Family | None = None) -> Evidence | None:
 
 
 def _gaps(pasted: Pasted) -> Iterator[Gap]:
-    form = pasted.kind.value
     for ruleset in pasted.rulesets:
-        unshown = ruleset.unshown
         whose = f" of {ruleset.family.value}" if len(pasted.rulesets) > 1 else ""
         if ruleset.backend and len(pasted.rulesets) > 1:
             whose += f" ({ruleset.backend})"
-        if unshown.open:
-            tables = _tables(unshown.open)
-            yield Gap(
-                f"all rules of {tables}{whose}",
-                f"this {form} may have only some of them; iptables-save prints all",
-            )
-            for table in sorted(unshown.open):
-                if missing := _missing(ruleset, table):
-                    yield Gap(
-                        f"{_names('chain', missing)} of {table}{whose}",
-                        "rules lead there, and its rules are not shown",
-                    )
-        if unshown.tables:
-            yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
-        if unshown.interfaces:
-            yield Gap(
-                f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
-                "a listing without -v does not show them",
-            )
+        yield from _unshown(ruleset, pasted.kind.value, whose)
     if pasted.guessed:
         lines = _names("line", [str(number) for number in pasted.guessed if number])
         yield Gap(f"the table of {lines}", "nothing tells it, so the likeliest is taken")
-    for number, words in pasted.unread[:_NAMED]:
-        yield Gap(
-            f'what "{printable(words, 60)}" in line {number} asks for', "it is not understood"
-        )
-    if len(pasted.unread) > _NAMED:
-        yield Gap(f"{len(pasted.unread) - _NAMED} more such words", "they are not understood")
+    yield from _unread(pasted.unread)
     if strays := [stray for stray in pasted.strays if _WORDS.search(stray[1])]:
         lines = _names("line", [str(number) for number, _ in strays])
         first = printable(strays[0][1], 60)
         yield Gap(lines, f'no rules, and left out: "{first}"')
+
+
+def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
+    """What a form does not show of the tables of one family and backend."""
+    unshown = ruleset.unshown
+    if unshown.open:
+        tables = _tables(unshown.open)
+        yield Gap(
+            f"all rules of {tables}{whose}",
+            f"this {form} may have only some of them; iptables-save prints all",
+        )
+        for table in sorted(unshown.open):
+            if missing := _missing(ruleset, table):
+                yield Gap(
+                    f"{_names('chain', missing)} of {table}{whose}",
+                    "rules lead there, and their own rules are not shown",
+                )
+    if unshown.tables:
+        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
+    if unshown.interfaces:
+        yield Gap(
+            f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
+            "a listing without -v does not show them",
+        )
+
+
+def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
+    """Words that nobody understands; where lines were cut off, broken comments are none of them."""
+    words = [found for found in unread if found[1] != CUT_OFF]
+    if len(words) < len(unread):
+        words = [found for found in words if "/*" not in found[1]]
+        yield Gap("all that rules ask for", "the lines of the listing are cut off")
+    for number, text in words[:_NAMED]:
+        yield Gap(f'what "{printable(text, 60)}" in line {number} asks for', "it is not understood")
+    if len(words) > _NAMED:
+        yield Gap(f"{len(words) - _NAMED} more such words", "they are not understood")
 
 
 def _missing(ruleset: Ruleset, table: str) -> list[str]:

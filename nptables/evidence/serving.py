@@ -14,15 +14,18 @@ from nptables.translation.owned import holds_service_chains
 # Chains in which the kubelet says which backend it uses.
 KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
 
+# What the problem is called that nothing tells which backend's tables are kube-proxy's.
+TWO_BACKENDS = "two-backends"
+
 
 def serving(
     evidence: Evidence, family: Family, backend: str = "auto", *, strict: bool = True
 ) -> Ruleset:
     """The ruleset of a family that kube-proxy writes, see `decide`.
 
-    `backend` is `legacy` or `nft` where somebody has said which. Not `strict`, the larger one is
-    taken where both backends have rules for Services. Raises InvalidInput where there is none,
-    and where nothing tells which it is.
+    `backend` is `legacy` or `nft` where somebody has said which. Where neither has rules for
+    Services it is the node's default. Not `strict`, the larger one is taken where both have.
+    Raises InvalidInput where there is none, and where nothing tells which it is.
     """
     rulesets = evidence.of(family)
     if backend != "auto":
@@ -30,17 +33,37 @@ def serving(
     decided = decide(rulesets)
     if decided is not None:
         return decided[0]
-    chosen = [ruleset for ruleset in rulesets if holds_service_chains(ruleset)]
-    if not strict:
-        return max(chosen or rulesets, key=Ruleset.rule_count)
-    which = "both have" if chosen else "neither has"
+    if not any(map(holds_service_chains, rulesets)):
+        found = _of_default(rulesets, evidence)
+    else:
+        found = None if strict else max(rulesets, key=_size)
+    if found is not None:
+        return found
+    which = "both have" if any(map(holds_service_chains, rulesets)) else "neither has"
     raise InvalidInput([
         Problem(
             f"the tables of two backends are in this {evidence.form.value}, and {which} rules "
             f"for Services of {family.value}",
             hint="name the one that kube-proxy writes with --backend legacy or nft",
+            code=TWO_BACKENDS,
         )
     ])  # fmt: skip
+
+
+def both_in_use(family: Family) -> str:
+    """That both backends of this node hold rules for Services, and what to do."""
+    return (
+        f"both the legacy and the nft tables hold {family.value} rules for Services, and the "
+        "kernel runs packets through both: name the right one with --backend, and clear the "
+        "other with `nptables cleanup --backend legacy` or `nft`"
+    )
+
+
+def _of_default(rulesets: Sequence[Ruleset], evidence: Evidence) -> Ruleset | None:
+    """The tables of what plain `iptables` is on the node, as it says behind its version."""
+    said = (evidence.versions or {}).get("iptables", "")
+    default = "nft" if "nf_tables" in said else "legacy" if said else ""
+    return next((rules for rules in rulesets if rules.backend == default), None)
 
 
 def decide(rulesets: Sequence[Ruleset]) -> tuple[Ruleset, str] | None:

@@ -54,10 +54,11 @@ class Signs:
     def of(evidence: Evidence) -> Signs:
         """What evidence has of them."""
         listed = None if evidence.facts is None else evidence.facts.interfaces
+        fragment = evidence.form is Form.FRAGMENT or any(map(_is_cut, evidence.rulesets))
         return Signs(
             rulesets=evidence.rulesets,
-            whole=evidence.form is not Form.FRAGMENT and _is_whole(evidence.rulesets),
-            fragment=evidence.form is Form.FRAGMENT,
+            whole=not fragment and _is_whole(evidence.rulesets),
+            fragment=fragment,
             interfaces=None if listed is None else frozenset(listed),
             addressed=frozenset(name for name, found in (listed or {}).items() if found),
             sets=None if evidence.ipset is None else frozenset(_created(evidence.ipset)),
@@ -65,7 +66,7 @@ class Signs:
             processes=evidence.processes,
         )
 
-    def chains(self, beginning: str) -> list[str]:
+    def chains(self, beginning: str | tuple[str, ...]) -> list[str]:
         """The chains whose names begin so, with their tables; those of legacy and nft are one."""
         return list(
             dict.fromkeys(
@@ -131,6 +132,12 @@ class Signs:
     def _portals(self) -> Iterator[Ruleset]:
         """The rulesets whose KUBE-SERVICES is in use; a fragment need not say what leads there."""
         return (each for each in self.rulesets if self.fragment or _hooked(each))
+
+
+def _is_cut(ruleset: Ruleset) -> bool:
+    """Whether table nat lacks what every one has: then somebody took lines out of it."""
+    nat = ruleset.tables.get("nat")
+    return nat is not None and "PREROUTING" not in nat.chains
 
 
 def _is_whole(rulesets: Iterable[Ruleset]) -> bool:

@@ -31,8 +31,8 @@ What is safe from where. Functions here block, and take the seconds they may blo
 and a Backend belong to one thread at a time; different families may be applied from different
 threads. Clock, sleep and process start are passed in, so that tests drive them.
 
-`tables/` has the backends and the applier, `node/` the facts and settings of the node, and
-`confirming` the process that takes changes back.
+`tables/` has the backends and the applier, `node/` the facts and settings of the node, `snapshot/`
+what looks at all of it at once, and `confirming` the process that takes changes back.
 """
 
 from nptables.kernel.tables.applier import Applied, Applier, apply

@@ -106,14 +106,17 @@ def _to_its_end(
     environment: dict[str, str],
 ) -> subprocess.CompletedProcess[bytes]:
     until = time.monotonic() + seconds
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        pass_fds=tuple(INHERITED),
-    ) as process:
+    with (
+        _output() as output,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
+            stderr=subprocess.PIPE,
+            env=environment,
+            pass_fds=tuple(INHERITED),
+        ) as process,
+    ):
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
@@ -130,7 +133,28 @@ def _to_its_end(
         except BaseException:
             process.kill()
             raise
+        if output is not None:
+            with open(output, "rb", closefd=False) as printed:
+                printed.seek(0)
+                written = printed.read()
     return subprocess.CompletedProcess(argv, process.returncode, written, said)
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[int | None]:
+    """Memory that takes what a program prints; None where the system has none of that kind.
+
+    iptables-save writes 4 kB at a time: by a pipe, reading 38 MB took us a third of its own time.
+    """
+    try:
+        memory = os.memfd_create("output")
+    except (AttributeError, OSError):
+        yield None
+        return
+    try:
+        yield memory
+    finally:
+        os.close(memory)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from nptables.kernel.node.conntrack import delete_stale_flows
 from nptables.kernel.node.native import native_rules
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
-from nptables.kernel.tables.choosing import choose
-from nptables.kernel.tables.parts import where_unprintable
+from nptables.kernel.tables.choosing import Choice, choose
+from nptables.kernel.tables.parts import unprintable
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
 from nptables.translation.frontends import udp_frontends
 
@@ -64,7 +64,7 @@ def look(
     warnings: list[str] = []
     if choice.backend.name == "nft":
         warnings = [
-            *unprintable(choice.backend, choice.current),
+            *_unprintable(choice),
             *native_rules(choice.current, plan.ownership),
         ]
     return NodeChange(choice.backend, plan, choice.reason, tuple(warnings), choice.starved)
@@ -98,16 +98,9 @@ def carry_out(
     return Outcome(applied, deleted)
 
 
-def unprintable(backend: Backend, current: Ruleset) -> list[str]:
-    """Sentences about tables that iptables cannot print, and how they were read all the same."""
-    if not isinstance(backend, RestoreBackend):
-        return []
-    return [
-        f"the {table} table cannot be read as a whole: {where_unprintable(backend, table)}; it was "
-        "read chain by chain, and our jumps were looked for with nft"
-        for table in current.remarks.unreadable
-        if table in current.tables
-    ]
+def _unprintable(choice: Choice) -> list[str]:
+    backend = choice.backend
+    return unprintable(backend, choice.current) if isinstance(backend, RestoreBackend) else []
 
 
 def take_back(changes: Sequence[NodeChange]) -> list[str]:

@@ -27,7 +27,8 @@ class NodeFacts:
     `ip -j route` gives it. `nfacct`: the two counters that kube-proxy uses exist.
     `tcp_be_liberal`: the sysctl `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables
     and the kernel know `MASQUERADE --random-fully`. `told` are the keys of those that somebody
-    has said; the others are what is usual.
+    has said; the others are what is usual. `addresses` are addresses of the node that somebody
+    told of, without saying that there are no others.
     """
 
     interfaces: Mapping[str, tuple[str, ...]] | None = None
@@ -36,6 +37,7 @@ class NodeFacts:
     tcp_be_liberal: bool = False
     random_fully: bool = True
     told: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, raw: object) -> NodeFacts:
@@ -69,7 +71,8 @@ class NodeFacts:
         if other is None:
             return self
         kept = {name: getattr(self, name) for key, name in _FIELDS.items() if key in self.told}
-        return attrs.evolve(other, **kept, told=self.told | other.told)
+        named = tuple(dict.fromkeys((*self.addresses, *other.addresses)))
+        return attrs.evolve(other, **kept, addresses=named, told=self.told | other.told)
 
 
 _FIELDS = {
@@ -171,7 +174,8 @@ class Node:
     def interface_addresses(self, family: Family) -> tuple[str, ...]:
         """Every address of a family on the node's interfaces, without prefix lengths.
 
-        Without interface facts: loopback and the addresses of the Node object.
+        Without interface facts: loopback and the addresses of the Node object. Those that somebody
+        told of are among them either way.
         """
         if self.facts.interfaces is None:
             listed = [_LOOPBACK[family], *(address for _, address in self.addresses)]
@@ -181,7 +185,14 @@ class Node:
                 for entries in self.facts.interfaces.values()
                 for entry in entries
             ]
+        listed += self.facts.addresses
         return tuple(dict.fromkeys(a for a in listed if Family.of(a) is family))
+
+    def knows_addresses(self, family: Family) -> bool:
+        """Whether its addresses of a family are known, by its interfaces or its Node object."""
+        return self.facts.interfaces is not None or any(
+            Family.of(address) is family for _, address in self.addresses
+        )
 
 
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to

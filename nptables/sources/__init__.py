@@ -5,6 +5,7 @@ from nptables.sources.kubeproxy import (
     FoundConfig,
     find_config,
     find_kube_proxy_config,
+    parse_config,
     read_config,
     read_facts,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "load_objects",
     "load_sets",
+    "parse_config",
     "read_config",
     "read_evidence",
     "read_facts",

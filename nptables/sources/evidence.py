@@ -14,12 +14,20 @@ from collections.abc import Callable
 import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
-from nptables.evidence import Evidence
+from nptables.evidence import Evidence, Form, Gap
+from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.rules import from_rules
+from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
+_EMPTY = (
+    "it is empty, as where a node has no table of iptables at all, and as where iptables-save is "
+    "not run as root: it is taken for the former"
+)
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
 )
@@ -48,7 +56,7 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"^(?:ipv[46] +\d+ +)?(?:tcp|udp|sctp) +\d+ +\d+ .*src=", re.MULTILINE),
         "what `conntrack -L` prints",
-        "--connections takes it",
+        "--conntrack takes it",
     ),
     (
         re.compile(
@@ -88,6 +96,11 @@ def read_evidence(path: str | os.PathLike[str], family: Family | None = None) ->
 
 def evidence_in(text: str, family: Family | None = None) -> Evidence:
     """What a text tells of a node: see `read_evidence`."""
+    if not text.strip():
+        # So iptables-nft-save prints a node without any table, and so fails without root.
+        return Evidence(
+            Form.SAVED, (Ruleset(family or Family.IPV4, {}),), gaps=(Gap("the text", _EMPTY),)
+        )
     for read in _FORMS:
         found = read(text, family)
         if found is not None:
@@ -110,7 +123,14 @@ def _json(text: str, _family: Family | None) -> Evidence | None:
             "is an object of a cluster, and no evidence of a node",
             "name it as a FILE, without an option before it",
         )
+    if is_snapshot(value):
+        return from_document(value)
     raise _wrong("is JSON, and no snapshot of a node")
+
+
+def _marked(text: str, _family: Family | None) -> Evidence | None:
+    """What deploy/snapshot.sh printed."""
+    return from_marked(text, parse_config) if is_marked(text) else None
 
 
 def _rules(text: str, family: Family | None) -> Evidence | None:
@@ -127,13 +147,11 @@ def _rules(text: str, family: Family | None) -> Evidence | None:
         ]) from None  # fmt: skip
 
 
-_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _rules)
+_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _marked, _rules)
 
 
 def _refusal(text: str) -> InvalidInput:
     """What a text is that has no evidence of a node in it, and what has."""
-    if not text.strip():
-        return _wrong("is empty")
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):

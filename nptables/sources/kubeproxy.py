@@ -97,6 +97,15 @@ def read_facts(path: str | os.PathLike[str]) -> NodeFacts:
     return _placed(documents[0], NodeFacts.from_mapping, documents[0].value)
 
 
+def parse_config(text: str) -> Any:
+    """The KubeProxyConfiguration in a text as it is written there, or None."""
+    documents, problems = parse_text(Input("the configuration", text))
+    if problems:
+        return None
+    values = (document.value for document in documents)
+    return next((v for v in values if isinstance(v, Mapping) and v.get("kind") == KIND), None)
+
+
 def _documents(path: str | os.PathLike[str]) -> list[Document]:
     source = read_one(path)
     documents, problems = parse_text(source)

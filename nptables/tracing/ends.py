@@ -154,7 +154,8 @@ class _Ends:
             return bool(address.node)
         nodes = (self.node, *self.cluster.nodes.values())
         return address.startswith("127.") or any(
-            address == known for node in nodes for _, known in node.addresses
+            address in node.facts.addresses or address in (known for _, known in node.addresses)
+            for node in nodes
         )
 
     def _to_service(self, text: str, protocol: str) -> Packet:

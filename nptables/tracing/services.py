@@ -76,8 +76,13 @@ class Services:
         return found
 
     def places(self) -> Iterator[tuple[str, str, int]]:
-        """Address, protocol and port of every frontend; the address of a node port is empty."""
-        yield from self._frontends
+        """Address, protocol and port of every frontend; the address of a node port is empty.
+
+        Node ports of Services that have no address of the family are none of it.
+        """
+        for place, found in self._frontends.items():
+            if place[0] or any(self._family in each.service.cluster_ips for each in found):
+                yield place
 
     def node_ports(self) -> list[tuple[int, str, str]]:
         """The node ports that there are: number, protocol and service port."""

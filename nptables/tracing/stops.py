@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
+from nptables.evidence import Evidence, Form
+from nptables.evidence.handlers import Handling, handlers
 from nptables.family import Family
 from nptables.iptables.dumps import LEGACY
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing.elsewhere import Elsewhere, elsewhere
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.surroundings import Address, Network
 from nptables.tracing.walking.rulebook import Rulebook, Rules, rulebooks_of
@@ -36,7 +39,8 @@ class Stop:
     `books` has the rules of each backend. `unread` is one whose tables hold rules that are not
     among them, if there is such. `unknown_tables` names the tables of which nobody knows what is
     in them, whatever the rules say. The rules are `supposed` where they are those that the
-    cluster makes, while those of other nodes are really there.
+    cluster makes, while those of other nodes are really there. `handling` is who handles Services
+    there, `elsewhere` what that leaves to others than the rules.
     """
 
     network: Network
@@ -44,6 +48,8 @@ class Stop:
     unread: str = ""
     unknown_tables: frozenset[str] = frozenset()
     supposed: bool = False
+    handling: Handling = attrs.field(factory=Handling)
+    elsewhere: Elsewhere = attrs.field(factory=Elsewhere)
 
 
 class Stops:
@@ -62,6 +68,7 @@ class Stops:
         others: Mapping[str, tuple[Node, Rules]],
         unread: str = "",
         unknown_tables: Mapping[str, Collection[str]] | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         books = rulebooks_of(rules)
         self._book = books[0]
@@ -72,7 +79,9 @@ class Stops:
         self._unknown_tables = unknown_tables or {}
         # Whether the rules of the first node are those that a cluster makes for it.
         self.made = isinstance(self._book.ruleset, Translation)
-        self.home = self._stop(node, books, unread)
+        # Whether there may be more rules on the node than those that are given.
+        self.in_part = evidence is not None and evidence.form is Form.FRAGMENT
+        self.home = self._stop(node, books, unread, evidence)
         self.services: Services | None = (
             services_of(self._book, cluster) if cluster is not None else None
         )
@@ -94,10 +103,24 @@ class Stops:
         book = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
         return Stop(self._network(known), (book,), supposed=not self.made)
 
-    def _stop(self, node: Node, books: tuple[Rulebook, ...], unread: str = "") -> Stop:
+    def _stop(
+        self,
+        node: Node,
+        books: tuple[Rulebook, ...],
+        unread: str = "",
+        evidence: Evidence | None = None,
+    ) -> Stop:
         """A node whose rules are given."""
         unknown = frozenset(self._unknown_tables.get(node.name, ()))
-        return Stop(self._network(node), books, unread or _left_out(books), unknown)
+        found = _handling(node, books, evidence)
+        return Stop(
+            self._network(node),
+            books,
+            unread or _left_out(books),
+            unknown,
+            handling=found,
+            elsewhere=elsewhere(found, node.name),
+        )
 
     def _network(self, node: Node) -> Network:
         """The network of a node, kept with the ruleset as long as node and cluster are the same."""
@@ -135,6 +158,24 @@ class Stops:
         book = Rulebook(translate(part, node, self._config, self._family))
         self._book.extra[str(key)] = (cluster, self._config, book)
         return book
+
+
+def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None) -> Handling:
+    """Who handles Services on a node, kept with its rules; nobody is looked for in rules made."""
+    if evidence is not None:
+        return handlers(evidence)
+    if isinstance(books[0].ruleset, Translation):
+        return Handling()
+    interfaces = node.facts.interfaces or {}
+    key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"
+    kept = books[0].extra.get(key)
+    if isinstance(kept, tuple) and kept[0] == len(books):
+        known: Handling = kept[1]
+        return known
+    rulesets = tuple(book.ruleset for book in books)
+    found = handlers(Evidence(Form.SAVED, rulesets, facts=node.facts))
+    books[0].extra[key] = (len(books), found)
+    return found
 
 
 def _left_out(books: tuple[Rulebook, ...]) -> str:

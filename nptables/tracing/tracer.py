@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
-from fractions import Fraction
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem
+from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.asked import Asked, asked_for
+from nptables.tracing.findings import Findings
+from nptables.tracing.owners import Owners
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import ONE, Flow, Questions, State, Weights, World, merged, split
+from nptables.tracing.state import Flow, Questions, State, Weights, split
 from nptables.tracing.stops import Stop, Stops
 from nptables.tracing.surroundings.addressing import Address, Somewhere, net
 from nptables.tracing.surroundings.network import Place, Site
 from nptables.tracing.telling.case import Case
-from nptables.tracing.telling.explaining import explain
+from nptables.tracing.telling.explaining import OF_RULES_THAT_DIFFER, explain
 from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
 from nptables.tracing.telling.way import comment_of
 from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
@@ -27,8 +30,10 @@ from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
 from nptables.tracing.walking.rulebook import Rules
 from nptables.tracing.walking.steps import End, Ended, Step
 from nptables.tracing.walking.walker import Budget
-from nptables.translation import Translation
+from nptables.translation import Reason, Translation
 from nptables.translation.explanation.decision import unknown_reason
+from nptables.translation.explanation.disagreement import Disagreement, disagreement
+from nptables.translation.signs import with_shown_addresses
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
@@ -47,6 +52,7 @@ def trace(
     sets: Sets | None = None,
     unread: str = "",
     unknown_tables: Mapping[str, Collection[str]] | None = None,
+    evidence: Evidence | None = None,
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
@@ -61,6 +67,9 @@ def trace(
     packet goes on to another node, or comes from one, that node is followed too: with the
     ruleset that `others` has for it by name, else with what the cluster says. `sets` says by
     name whether an ipset holds a packet, such as `read_sets` makes of what `ipset save` prints.
+    `evidence` is all that is known of `node`, by which it is decided who handles Services there;
+    without it the rules and the facts alone have to tell. Where that is not kube-proxy in mode
+    iptables, what becomes of a packet for a Service is unknown.
 
     Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
     neither one nor two of one family.
@@ -69,10 +78,12 @@ def trace(
     True
     """
     rulesets = _checked(ruleset, packet)
-    config = config or ProxyConfig()
+    config = config or _usual_config()
     if cluster is not None:
         cluster = cluster.seen_by(config.habits)
-    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables)
+    if not isinstance(rulesets[0], Translation):
+        node = with_shown_addresses(node, rulesets)
+    stops = Stops(rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence)
     return _Tracer(stops, cluster, config, sets or {}, Questions()).trace(packet)
 
 
@@ -85,7 +96,12 @@ def follow(
     before: of several packets, or of one in several rulesets, so that an answer is the same for
     all. The shares of the outcomes are not filled in.
     """
-    return _Tracer(stops, None, ProxyConfig(), sets or {}, questions).possibilities(packet)
+    return _Tracer(stops, None, _usual_config(), sets or {}, questions).possibilities(packet)
+
+
+@functools.cache
+def _usual_config() -> ProxyConfig:
+    return ProxyConfig()
 
 
 def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
@@ -148,40 +164,66 @@ class _Tracer:
         self._asked = Asked()
         self._questions = questions
         self._budget = Budget()
-        self._found: dict[tuple[object, ...], tuple[Outcome, Weights]] = {}
+        self._owners = Owners(stops.home, self._questions)
+        self._findings = Findings()
+        self._record = self._findings.record
         self._notes: dict[str, None] = {}
         self._assumptions: dict[str, None] = {}
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
-        self._asked = asked_for(packet, self._services, self._home.network, self._family)
         found, exhaustive = distributions(self.possibilities(packet), self._questions)
         frontend = self._asked.frontend
         answer = Trace(
             packet,
             self._node.name,
             found,
-            notes=tuple(self._notes),
+            notes=(*self._owners.notes, *self._notes),
             assumptions=tuple(self._assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
+            handling=self._home.handling,
         )
         rulesets = tuple(book.ruleset for book in self._home.books)
         case = Case(
-            self._asked, self._services, self._home.network, rulesets, self._config, self._family
-        )
+            self._asked, self._services, self._home.network, rulesets, self._config, self._family,
+            self._home.handling, tuple(self._owners.conditions), functools.cache(self._compare),
+        )  # fmt: skip
         reasons = explain(answer, case)
-        return attrs.evolve(answer, reasons=reasons)
+        differ = any(reason.code in OF_RULES_THAT_DIFFER for reason in reasons)
+        by_all = case.compare() if differ else None
+        if by_all is not None and by_all.compared > 1:
+            reasons = (*reasons, Reason("rules-behind", str(by_all)))
+        return attrs.evolve(answer, reasons=reasons, disagreement=by_all)
+
+    def _compare(self) -> Disagreement | None:
+        """Where the rules of the node and the cluster differ, over all service ports."""
+        if self._cluster is None or self._stops.made or self._stops.in_part:
+            return None
+        rulesets = (book.ruleset for book in self._home.books)
+        return disagreement(self._cluster, self._node, self._config, rulesets)
 
     def possibilities(self, packet: Packet) -> tuple[tuple[Outcome, Weights], ...]:
         """Everything that can happen, each with its weights."""
         self._begin(packet)
-        return tuple(self._found.values())
+        return self._findings.all
 
     def _begin(self, packet: Packet) -> None:
+        """Follow a packet under each answer to whose its addresses are."""
+        home = self._home
+        asked: list[Asked] = []
+        packet = attrs.evolve(packet, destination=self._owners.standing_in(packet.destination))
+        for network, flow in self._owners.possible(packet):
+            self._home = self._stops.home = attrs.evolve(home, network=network)
+            self._asked = asked_for(packet, self._services, network, self._family)
+            asked.append(self._asked)
+            self._start(packet, flow)
+        self._home = self._stops.home = home
+        self._asked = next((each for each in asked if each.frontends), asked[0])
+
+    def _start(self, packet: Packet, flow: Flow) -> None:
         network = self._home.network
         origin = packet.origin or self._origin_of(packet)
-        flow = Flow({World(): ONE}, None)
         if network.is_loopback(packet.destination) and origin is not Origin.NODE:
             self._stay(packet, flow)
             return
@@ -195,7 +237,7 @@ class _Tracer:
         from_node = origin is Origin.NODE
         if stop is not self._home and packet.origin is None and isinstance(packet.source, str):
             from_node = stop.network.is_local(packet.source) is True
-        source = self._source_of(packet, stop, from_node=from_node)
+        source = self._owners.standing_in(self._source_of(packet, stop, from_node=from_node))
         state = State(
             source=source,
             source_port=packet.source_port,
@@ -243,15 +285,16 @@ class _Tracer:
         name = network.node.name
         if network.has_interfaces:
             return
-        if any(Family.of(address) is self._family for _, address in network.node.addresses):
+        if network.node.knows_addresses(self._family):
             note = (
                 f"the interfaces of {name} are not known: its addresses are those of its Node "
                 f"object (give --facts to know)"
             )
         else:
             note = (
-                f"nothing says which addresses {name} has: none is taken for its own but loopback "
-                f"(give --facts, or FILEs with its Node object)"
+                f"nothing says which addresses {name} has: whom rules send a packet to is taken "
+                f"for another host or a Pod (--node-address names some; --facts, and FILEs with "
+                f"its Node object, name all)"
             )
         self._notes[note] = None
 
@@ -286,10 +329,39 @@ class _Tracer:
             leg.leave(flow)
         else:
             leg.arrive(flow)
+        self._notes.update(dict.fromkeys(arrival.stop.elsewhere.notes))
         for ended in leg.ended:
-            self._record_end(ended, arrival)
+            if not self._left_to_others(ended.state, ended.flow, arrival, end=ended.end):
+                self._record_end(ended, arrival)
         for left in leg.left:
-            self._go_on(left, arrival, packet)
+            if not self._left_to_others(left.state, left.flow, arrival):
+                self._go_on(left, arrival, packet)
+
+    def _left_to_others(
+        self, state: State, flow: Flow, arrival: _Arrival, *, end: End | None = None
+    ) -> bool:
+        """Whether others than the rules of this node decide about a packet; then it is recorded."""
+        of_service = self._asked.frontend is not None
+        if arrival.translated or not (of_service or self._may_be_a_service(arrival)):
+            return False
+        text = arrival.stop.elsewhere.text(
+            translated=state.dnat is not False,
+            ended=end in (End.DROPPED, End.REFUSED),
+            of_service=of_service,
+        )
+        if text:
+            self._record(
+                Verdict.UNKNOWN, arrival.state, flow, None, node=arrival.stop.network.node.name,
+                rewritten=arrival.rewritten, text=text, code="handled-elsewhere",
+            )  # fmt: skip
+        return bool(text)
+
+    def _may_be_a_service(self, arrival: _Arrival) -> bool:
+        """Whether nothing tells that there is no Service where a packet goes."""
+        if self._cluster is not None:
+            return False
+        site = arrival.stop.network.place(arrival.state.destination).site
+        return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
 
     def _unless_unread(self, arrival: _Arrival) -> Flow:
         """The possibilities in which tables that nobody read leave the packet as it is."""
@@ -429,38 +501,3 @@ class _Tracer:
             packet,
         )
         return True
-
-    def _record(
-        self,
-        verdict: Verdict,
-        state: State,
-        flow: Flow,
-        step: Step | None,
-        *,
-        node: str,
-        rewritten: bool,
-        text: str = "",
-    ) -> None:
-        rule = (step.node, step.place, step.line) if step is not None else None
-        key = (
-            verdict, node, str(state.destination), state.port, str(state.source), rewritten, rule,
-            text,
-        )  # fmt: skip
-        before = self._found.get(key)
-        if before is not None:
-            self._found[key] = (before[0], merged(before[1], flow.weights))
-            return
-        path = flow.trail.steps() if flow.trail is not None else ()
-        outcome = Outcome(
-            share=Fraction(0),
-            verdict=verdict,
-            destination=state.destination,
-            port=state.port,
-            source=state.source,
-            source_rewritten=rewritten,
-            node=node,
-            rule=step,
-            path=tuple(step for step in path if isinstance(step, Step)),
-            text=text,
-        )
-        self._found[key] = (outcome, flow.weights)

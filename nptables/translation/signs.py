@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from nptables.family import Family
 from nptables.iptables import Ruleset, Table
 from nptables.model import Node, NodeFacts, ProxyConfig
-from nptables.model.addresses import is_loopback, with_host_prefix
+from nptables.model.addresses import is_loopback, network_contains, with_host_prefix
 from nptables.model.kubeproxy import habits as known
 from nptables.model.kubeproxy.habits import Habit
 from nptables.translation import chains
@@ -51,9 +51,8 @@ class ShownFacts:
             if value is not None and key not in facts.told:
                 facts = attrs.evolve(facts, **{name: value})
         if self.addresses and facts.interfaces is None:
-            known = (a for family in Family for a in node.interface_addresses(family))
-            listed = dict.fromkeys((*known, *self.addresses))
-            facts = attrs.evolve(facts, interfaces={"shown": tuple(map(with_host_prefix, listed))})
+            listed = dict.fromkeys((*facts.addresses, *self.addresses))
+            facts = attrs.evolve(facts, addresses=tuple(listed))
         return attrs.evolve(node, facts=facts)
 
 
@@ -81,6 +80,47 @@ def shown_facts(rules: Ruleset) -> ShownFacts:
         random_fully=any("--random-fully" in x for x in masquerades) if masquerades else None,
         addresses=_Answering.of(rules).addresses,
     )
+
+
+def with_shown_addresses(node: Node, rulesets: Iterable[Ruleset]) -> Node:
+    """A node of which nobody says what addresses it has, with those that its rules show."""
+    for rules in rulesets:
+        shown = _Answering.of(rules).addresses
+        if shown and not node.knows_addresses(rules.family):
+            node = ShownFacts(addresses=shown).added_to(node)
+    return node
+
+
+_FROM_OUTSIDE_PODS = re.compile(rf"-A KUBE-\S+ ! -s (\S+) .*-j {chains.MARK_MASQ}$")
+
+
+def shows_as_another(rules: Ruleset, address: str) -> bool:
+    """Whether the rules of a node show an address to be none of its own.
+
+    It is a cluster IP, or in the network of Pods, whose traffic to Services alone is spared. The
+    node has an address in that network too, that of its bridge; who asks about a Service asks
+    neither it nor from it.
+    """
+    asked = f" -d {with_host_prefix(address)} "
+    for table, ending in (("nat", ' cluster IP"'), ("filter", ' endpoints"')):
+        lines = rules.lines(table, chains.SERVICES)
+        if any(asked in line and ending in line for line in lines):
+            return True
+    nat = rules.tables.get("nat")
+    return nat is not None and any(
+        network_contains(network, address) for network in _networks_of_pods(nat)
+    )
+
+
+def _networks_of_pods(nat: Table) -> set[str]:
+    return {
+        found[1]
+        for chain, lines in nat.chains.items()
+        if chain == chains.SERVICES
+        or chain.startswith((chains.SERVICE_PREFIX, chains.LOCAL_PREFIX))
+        for line in lines
+        if (found := _FROM_OUTSIDE_PODS.match(line)) is not None and "/" in found[1]
+    }
 
 
 @attrs.frozen

@@ -45,8 +45,12 @@ def found(*, here: bool = False, rules: Any = (RULES,), **evidence: Any) -> dict
         ),
         (
             {"native": (NFTABLES,)},
-            "NPT504",
-            "nft table ip kube-proxy of mode nftables is there",
+            "NPT517",
+            (
+                "Services on node2 are by all signs handled by kube-proxy in mode nftables (nft "
+                "table ip kube-proxy), and not by the rules of mode iptables (`nft list table ip "
+                "kube-proxy` on node2 tells)"
+            ),
         ),
         (
             {"facts": NodeFacts(interfaces={"kube-ipvs0": ("10.96.0.1/32",)})},
@@ -56,7 +60,7 @@ def found(*, here: bool = False, rules: Any = (RULES,), **evidence: Any) -> dict
         (
             {"unread": (Unread("legacy", Family.IPV4, ("filter",)),)},
             "NPT503",
-            "the legacy tables hold rules too (they could not be read): filter",
+            "the legacy tables hold rules too: filter",
         ),
         (
             {"bridges": (Bridge("cni0", ("10.244.0.0/16",), ("veth1",)),)},
@@ -89,6 +93,24 @@ def test_a_running_kube_proxy_is_in_the_way_only_on_this_node() -> None:
 
     assert found(processes=running) == {}
     assert found(processes=running, here=True) == {"NPT512": "kube-proxy (pid 12)"}
+
+
+def test_rules_of_a_node_where_another_handles_services_are_not_compared() -> None:
+    """The leftovers of mode iptables lack half of what they should have."""
+    halved = RULES.to_save().replace("-A PREROUTING", "#-A PREROUTING")
+    left = Ruleset.from_save(halved)
+
+    assert set(found(rules=(left,))) == {"NPT509"}
+    assert set(found(rules=(left,), native=(NFTABLES,))) == {"NPT517"}
+
+
+def test_where_rules_lead_elsewhere_than_the_cluster_is_a_finding() -> None:
+    state = observed(
+        "node2", diff(RULES, DESIRED), Evidence(Form.SNAPSHOT, (RULES,)), behind="it is behind"
+    )
+
+    (only,) = check_node(state, CONFIG, DESIRED.context)
+    assert (only.what.code, only.message) == ("NPT518", "it is behind")
 
 
 @pytest.mark.parametrize(

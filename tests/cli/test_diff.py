@@ -52,7 +52,9 @@ def test_facts_that_are_given_win(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
     out, err = capfd.readouterr()
     assert "--A KUBE-FORWARD -m conntrack --ctstate INVALID -m nfacct" in out
-    assert err == ""
+    assert err == (
+        "note: packets notice nothing, 2 frontends have rules that are only written differently\n"
+    )
 
 
 def test_a_fact_that_is_not_among_those_given_is_taken_from_the_dump(
@@ -75,6 +77,7 @@ def test_another_configuration_is_named_once_with_the_option_to_give(
     assert err == (
         f"warning: {ELSEWHERE}iptables.masqueradeAll: true, clusterCIDR: 10.233.64.0/18: "
         "give the node's own with --config\n"
+        "note: 2 effects (--effects says which)\n"
     )
 
 

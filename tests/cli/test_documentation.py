@@ -5,6 +5,8 @@ Commands that change or read a node's tables run in tests/kernel/test_documentat
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shlex
 import shutil
@@ -13,11 +15,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 import pytest
 
+from nptables import Ruleset
 from nptables.cli import main
 from nptables.cli.app import cli
+from nptables.evidence import Evidence, Form
 from nptables.evidence.snapshot import to_document
 from nptables.sources.evidence import read_evidence
 from nptables.sources.fleet.folder import Folder
@@ -40,6 +45,8 @@ NOT_RUN = {
     "NPTABLES_WALKS=10000 ": "those are tests themselves",
     "kubectl -n kube-system patch ": "it changes a cluster",
     "kubectl label node ": "it changes a cluster",
+    "kubectl -n kube-system exec ": "it needs a cluster: tests/kernel has the script",
+    "kubectl debug node/": "it needs a cluster: tests/kernel has the script",
     "nptables run ": "it goes on until it is stopped: tests/agent does it with these options",
     "nptables status": "it needs a running agent: tests/agent has one",
 }
@@ -95,6 +102,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "dumps").mkdir()
     shutil.copy(folder / "dump", folder / "dumps" / "node1.txt")
     _collected(folder, objects)
+    (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
     with ExecServer() as server:
         server.put(*objects)
         server.add_pod("node1", prints(node_text("node1", (folder / "dump").read_text())))
@@ -110,6 +118,12 @@ def _collected(folder: Path, objects: list[dict[str, Any]]) -> None:
     fleet.write_objects(objects)
     evidence = read_evidence(folder / "dump")
     fleet.write_node("node1", to_document(evidence))
+
+
+def snapshot(dump: Path) -> bytes:
+    """A snapshot of worker-1 with the rules of a dump."""
+    rules = attrs.evolve(Ruleset.from_save(dump.read_text()), backend="nft")
+    return json.dumps(to_document(Evidence(Form.SNAPSHOT, (rules,), node="worker-1"))).encode()
 
 
 def script(path: Path, text: str) -> None:

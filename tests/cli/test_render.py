@@ -130,7 +130,7 @@ def test_with_a_dump_of_the_node_only_missing_jumps_are_inserted(
     assert "-I " not in capfd.readouterr().out
     dump.write_text("*nat\nnonsense\n")
     assert main([*arguments, "-o", "restore", "--current", str(dump)]) == 2
-    assert "line 2: is neither a chain, a rule nor COMMIT: nonsense" in capfd.readouterr().err
+    assert f"{dump}:2: is neither a chain, a rule nor COMMIT: nonsense" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

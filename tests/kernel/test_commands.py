@@ -121,6 +121,23 @@ def test_diff_and_dry_run_change_nothing_and_exit_1(node: Node, web: Path) -> No
     assert [node.netns.save(family) for family in FAMILIES.values()] == before
 
 
+def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web: Path) -> None:
+    """Nothing but loopback leads out of the namespace, and web2 has no endpoint."""
+    before = [node.netns.save(family) for family in FAMILIES.values()]
+
+    live = node.nptables("diff", web, "--live", "--effects", check=False)
+    dry = node.apply(web, "--dry-run", "--effects", check=False)
+
+    assert (live.returncode, dry.returncode) == (1, 1)
+    assert live.stdout == dry.stdout
+    assert "ns/web2 node port" in dry.stdout
+    assert "now refused (no endpoint)" in dry.stdout
+    assert [node.netns.save(family) for family in FAMILIES.values()] == before
+
+    done = node.apply(web, "--confirm", "1", check=False)
+    assert done.stderr.index("effect: ns/web") < done.stderr.index("applied; press Enter")
+
+
 def test_looking_at_a_node_creates_no_legacy_table(nft_node: Node, web: Path) -> None:
     nft_node.nptables("diff", web, "--live", check=False)
 
@@ -468,8 +485,9 @@ def test_nothing_to_confirm_is_said(node: Node) -> None:
 def test_without_the_rights_of_root_one_sentence_says_so(
     backend: str, node: Node, web: Path
 ) -> None:
-    # In a user namespace of its own a process has no rights over the network namespace.
-    command = [*LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", backend]
+    # In a user namespace of its own a process has no rights over the network namespace. It does not
+    # see which namespace another's kube-proxy is in either, so it is told not to mind one.
+    command = [*LIBRARY, "apply", web, "--no-prepare", "-4", "--backend", backend, "--force"]
 
     done = node.netns.run(["unshare", "-U", *command], check=False)
 

@@ -70,5 +70,8 @@ def test_what_is_written_for_a_node_runs_in_its_order(
         ("applying.md", "nptables apply web.yaml --node node1"): 0,
         ("applying.md", "nptables apply web.yaml --node node1 --confirm 60"): 0,
         ("applying.md", "nptables cleanup"): 0,
+        ("effects.md", "nptables diff web.yaml --node node1 --live --effects"): 1,
+        ("effects.md", "nptables apply web.yaml --node node1 --dry-run --effects"): 1,
         ("checks.md", "nptables check web.yaml --node node2 --live"): 1,
+        ("snapshot.md", "sudo nptables snapshot -o node1.json.gz"): 0,
     }

@@ -135,6 +135,17 @@ class Case:
     def probe(self) -> Probe:
         return Probe(self.host.name, self.address, self.port, self.protocol)
 
+    def packet(self) -> Packet:
+        """The packet as the tracer takes it."""
+        from_node = self.host in NODES
+        return Packet(
+            self.address,
+            self.port,
+            self.protocol,
+            source=None if from_node else self.host.address.of(self.family),
+            origin=Origin.NODE if from_node else None,
+        )
+
     @property
     def enters(self) -> str:
         """The node that sees the packet first."""
@@ -180,14 +191,6 @@ class Foretelling:
         }
 
     def answer(self, case: Case) -> Trace:
-        from_node = case.host in NODES
-        packet = Packet(
-            case.address,
-            case.port,
-            case.protocol,
-            source=None if from_node else case.host.address.of(case.family),
-            origin=Origin.NODE if from_node else None,
-        )
         first = case.enters
         others = {
             name: (node, self._rules[name, case.family])
@@ -196,7 +199,7 @@ class Foretelling:
         }
         return trace(
             self._rules[first, case.family],
-            packet,
+            case.packet(),
             self._nodes[first],
             self._cluster,
             config=self._config,
@@ -236,9 +239,8 @@ def foretold(answer: Trace, was: Answer) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_packets_do_what_was_foretold(lab: Laboratory, name: str) -> None:
-    policy = POLICIES[name]
+def prepared(lab: Laboratory, policy: Policy) -> Foretelling:
+    """The nodes programmed for a policy, and what is to be told of them."""
     objects = service(
         policy.endpoints, type="LoadBalancer", externalIPs=list(EXTERNAL), **policy.spec
     )
@@ -247,7 +249,13 @@ def test_packets_do_what_was_foretold(lab: Laboratory, name: str) -> None:
     if policy.forward_drops:
         lab.drop_forwarded("node1", "node2")
         lab.accept_pod_traffic("node1", "node2")
-    foretelling = Foretelling(lab, objects, policy)
+    return Foretelling(lab, objects, policy)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_packets_do_what_was_foretold(lab: Laboratory, name: str) -> None:
+    policy = POLICIES[name]
+    foretelling = prepared(lab, policy)
     asked = list(cases(policy))
     answers = [foretelling.answer(case) for case in asked]
 

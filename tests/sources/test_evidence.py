@@ -104,8 +104,19 @@ def test_what_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
     assert "cut off or damaged" in refusal(path)
     path.write_bytes(b"*nat\n\xff\n")
     assert "is not UTF-8 text" in refusal(path)
+
+
+def test_an_empty_text_is_a_node_without_tables_and_it_is_said_that_it_may_be_none(
+    tmp_path: Path,
+) -> None:
+    """As iptables-nft-save prints it, and as it fails without root."""
+    path = tmp_path / "evidence"
     path.write_bytes(b" \n\n")
-    assert "is empty" in refusal(path)
+
+    found = read_evidence(path)
+
+    assert ([r.tables for r in found.rulesets], found.families) == ([{}], (Family.IPV4,))
+    assert "not run as root" in str(found.gaps[0])
     assert "there is no such file" in refusal(tmp_path / "nothing")
 
 

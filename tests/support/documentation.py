@@ -20,6 +20,8 @@ PROGRAMS = (
     *("nptables", "sudo", "kubectl", "iptables-save", "helm", "pip", "git", "make", "python"),
     *(".venv/bin/python", "podman", "docker", "systemctl", "readlink"),
 )
+# Commands that are for root on a node, with or without options.
+ROOTS = ("apply", "cleanup", "confirm", "snapshot")
 _COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{'|'.join(map(re.escape, PROGRAMS))}) ")
 
 
@@ -34,7 +36,7 @@ class Command:
     def needs_root(self) -> bool:
         """Whether it reads or changes the tables of a node."""
         words = self.text.removeprefix("sudo ").split()
-        return words[:2] in (["nptables", name] for name in ("apply", "cleanup", "confirm")) or (
+        return words[:2] in (["nptables", name] for name in ROOTS) or (
             words[0] == "nptables" and "--live" in words
         )
 

@@ -166,12 +166,9 @@ def test_a_pod_of_another_node_that_is_answered_past_the_node_gets_reasons_that_
     assert "dropped" not in said.text
 
 
-@pytest.mark.parametrize("files", [("cluster.yaml",), ()], ids=["cluster", "dump alone"])
-def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(
-    ask: Asker, files: tuple[str, ...]
-) -> None:
+def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(ask: Asker) -> None:
     # FORWARD of the dump has no jump to KUBE-FIREWALL, so the mark 0x8000 has no effect there.
-    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a", files=files)
+    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a")
 
     assert said.code == 1
     text = said.reasons["source-range"]
@@ -181,6 +178,25 @@ def test_a_source_outside_the_ranges_of_an_old_kube_proxy_is_told_so_by_name(
     ):  # fmt: skip
         assert part in text
     assert said.answer == f"does not arrive: {text}"
+
+
+def test_without_a_cluster_the_load_balancer_ip_may_be_the_nodes_own(ask: Asker) -> None:
+    # INPUT and OUTPUT of the dump do jump to KUBE-FIREWALL: whatever is the node's own is dropped.
+    said = ask("old-lb-ranges", "203.0.114.9", "198.51.100.100:5678", node="node-a", files=())
+
+    assert said.code == 1
+    by_rules = (
+        "203.0.114.9 is in none of the ranges 10.244.1.40/32, 203.0.113.0/24 that nat "
+        "KUBE-FW-EYMRLSG3GGZQGZWX on node-a admits: by its name and comment these are the "
+        "loadBalancerSourceRanges of app/vote:web"
+    )
+    assert said.answer == f"does not arrive: DROP: {by_rules}"
+    neither = "198.51.100.100 is no address of node-a and 203.0.114.9 is no address of node-a"
+    assert f"- if {neither}: refused: {by_rules}; " in said.text
+    assert {
+        " and ".join(d["hypotheses"][0]) == neither: [o["verdict"] for o in d["outcomes"]]
+        for d in said.document["distributions"]
+    } == {True: ["leaves"], False: ["dropped"]}
 
 
 def test_what_the_mark_to_drop_drops_is_explained_by_who_marked_it(ask: Asker) -> None:
@@ -258,3 +274,64 @@ def test_a_policy_that_docker_sets_says_what_to_do(ask: Asker) -> None:
         ),
         "In every other case:",
     ]
+
+
+def test_where_every_local_service_is_wrong_the_answer_says_that_of_all_of_them(
+    ask: Asker,
+) -> None:
+    # 203.0.113.7 is no Pod; KUBE-EXTERNAL-SERVICES drops what is for 31080 of the node.
+    said = ask("other-node-name", "203.0.113.7", "nodeport:31080", node="node-a")
+
+    assert (said.code, said.outcomes[0]["verdict"]) == (1, "dropped")
+    by_another_name = (
+        "most likely kube-proxy knows the node by another name (its --hostname-override), or it is "
+        "out of date"
+    )
+    assert said.reasons == {
+        "stale-rule": "DROP: filter KUBE-EXTERNAL-SERVICES on node-a says that web/shop has no "
+        "local endpoints, but in the cluster 1 endpoint on node-a can take traffic "
+        f"(10.244.1.5:8080): {by_another_name}",
+        "rules-behind": "the rules of node-a and the cluster differ in 2 of 3 service ports (only "
+        "in which endpoints are on the node): web/shop:http, web/blog:http; " + by_another_name,
+    }
+    assert said.document["disagreement"]["cause"] == "other-node-name"
+
+
+def test_where_one_service_of_several_is_wrong_kube_proxy_is_behind(ask: Asker) -> None:
+    said = ask("behind", "203.0.113.7", "nodeport:31082", node="node-a")
+
+    assert {o["destination"]: o["verdict"] for o in said.outcomes} == {
+        "10.244.1.33": "wrong-endpoint",
+        "10.244.2.9": "endpoint",
+    }
+    assert said.document["disagreement"]["servicePorts"] == ["web/api:http"]
+    assert said.reasons["rules-behind"] == (
+        "the rules of node-a and the cluster differ in 1 of 3 service ports: web/api:http; "
+        "kube-proxy on node-a is behind or was stopped"
+    )
+
+
+def test_a_service_whose_rules_fit_says_nothing_of_others(ask: Asker) -> None:
+    said = ask("behind", "203.0.113.7", "nodeport:31081", node="node-a")
+
+    assert (said.code, said.document["disagreement"]) == (0, None)
+
+
+@pytest.mark.parametrize(("port", "verdict"), [(31080, "wrong-endpoint"), (31081, "node")])
+def test_where_no_service_is_right_the_rules_are_of_another_cluster(
+    ask: Asker, port: int, verdict: str
+) -> None:
+    said = ask("other-cluster", "203.0.113.7", f"nodeport:{port}", node="node-a")
+
+    assert [o["verdict"] for o in said.outcomes] == [verdict]
+    assert said.document["disagreement"]["cause"] == "other-cluster"
+    assert "look like those of another cluster" in said.reasons["rules-behind"]
+
+
+def test_what_only_the_rules_claim_is_never_said_of_the_cluster(ask: Asker) -> None:
+    # The rules say that default/edge-ext has no local endpoints; the cluster has one there.
+    said = ask("old-xlb-local", "outside", "nodeport:32204", node="worker-01")
+
+    for text in said.reasons.values():
+        assert "has no endpoint that can take traffic" not in text
+        assert "externalTrafficPolicy Local and" not in text

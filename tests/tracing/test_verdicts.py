@@ -12,6 +12,7 @@ from nptables import Cluster, Family, ProxyConfig, Ruleset, Trace, trace, transl
 from nptables.iptables.rule import Rule
 from nptables.tracing import Packet, Verdict, packet_between
 from nptables.tracing.asked import Asked
+from nptables.tracing.packet import Origin
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
@@ -82,7 +83,8 @@ def test_a_redirect_ends_in_the_node_whatever_is_known_of_interfaces(
     place = Cluster().node("host", facts)
     rules = ruleset(TO_PROXY, rule)
 
-    answer = trace(rules, Packet("203.0.113.80", 30080, source=CLIENT), place)
+    packet = Packet("203.0.113.80", 30080, source=CLIENT, origin=Origin.OUTSIDE)
+    answer = trace(rules, packet, place)
 
     expected = Verdict.DROPPED if rule == INPUT_DROPS else Verdict.NODE
     assert {o.verdict for d in answer.distributions for o in d.outcomes} == {expected}

@@ -10,6 +10,13 @@ from typing import Any
 
 import click
 
+from nptables.cli.effects import (
+    effects_option,
+    of_change,
+    print_effects,
+    say_effects,
+    say_summary,
+)
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
@@ -32,6 +39,7 @@ from nptables.kernel.node.preparation import (
     write,
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
+from nptables.kernel.node.services import find_handlers
 from nptables.kernel.whole_node import NodeChange, Outcome, carry_out, look, take_back
 from nptables.translation.explanation.decision import UNREAD
 
@@ -42,6 +50,7 @@ from nptables.translation.explanation.decision import UNREAD
 @family_options("both")
 @backend_options
 @click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
+@effects_option
 @click.option(
     "-o",
     "--output",
@@ -66,12 +75,13 @@ from nptables.translation.explanation.decision import UNREAD
     help="End with exit code 4 where others change nft tables faster than they can be read, "
     "instead of writing all that is ours without having read it. So do --dry-run and --confirm.",
 )
-@click.option("--force", is_flag=True, help="Apply although a kube-proxy runs here.")
+@click.option("--force", is_flag=True, help="Apply although another proxy is here.")
 def command(
     *,
     backend: str,
     wait: float,
     dry_run: bool,
+    effects: bool,
     output: str,
     seconds: float | None,
     no_verify: bool,
@@ -86,10 +96,13 @@ def command(
     """
     if output != "text" and not dry_run:
         raise click.UsageError("-o goes with --dry-run")
+    if effects and (not dry_run or output == "restore"):
+        raise click.UsageError("--effects goes with --dry-run, as text or json")
     asked: Family | None = options["family"]
     inputs = read_inputs(**options, live=True)
     if not dry_run:
         _refuse_beside_kube_proxy(force=force)
+    _refuse_beside_others(force=force or dry_run)
     settings: list[Setting] = []
     if not dry_run and not no_prepare:
         # The rules name the counters, and so depend on them; they do not depend on sysctls.
@@ -108,8 +121,15 @@ def command(
     _say_what_is_not_known(changes.values(), inputs)
     for change in changes.values():
         say_all(change.warnings, kind="warning")
+    if dry_run and effects:
+        noticed = [of_change(change, inputs) for change in changes.values()]
+        return print_effects(noticed, output, lambda _: None)
     if dry_run:
         return _print(changes, output)
+    if seconds is not None:
+        noticed = [of_change(change, inputs) for change in changes.values() if change.plan]
+        say_effects(noticed)
+        say_summary(noticed)
 
     def bring(family: Family, change: NodeChange) -> None:
         if change.starved is not None:
@@ -180,6 +200,18 @@ def _refuse_beside_kube_proxy(*, force: bool) -> None:
     message = f"{found} runs on this node, and the two would undo each other's rules"
     if not force:
         raise AnotherProxy(f"{message}: stop it first, or say --force", found=found)
+    say(message, kind="warning")
+
+
+def _refuse_beside_others(*, force: bool) -> None:
+    found = find_handlers()
+    message = found.instead("this node")
+    if not message:
+        return
+    if not force:
+        raise AnotherProxy(
+            f"{message}: take it away first, or say --force", found=found.others[0].who.words
+        )
     say(message, kind="warning")
 
 

@@ -23,7 +23,7 @@ from nptables.checks import (
 from nptables.checks.finding import fits
 from nptables.checks.observed import observed
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
-from nptables.cli.evidence import Named, evidence_options, families_of
+from nptables.cli.evidence import Named, evidence_options, families_of, is_part
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
@@ -32,6 +32,7 @@ from nptables.cli.options import (
     find_configuration,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
     with_shown_facts,
 )
@@ -45,6 +46,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.reading import nearest, quoted
 from nptables.sources import Loaded, read_text
 from nptables.translation import translate
+from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.flows import listed_flows
 
 
@@ -73,6 +75,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.command("check")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both")
 @evidence_options("Also look at")
 @click.option(
@@ -214,7 +217,7 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
     cluster, inputs, evidence = loaded.cluster, None, None
     node_has = besides.node_has
     if node_has:
-        evidence = node_has.read_whole(options["family"])
+        evidence = node_has.read(options["family"])
     if evidence is not None or options["node_name"] is not None:
         inputs = inputs_of(
             loaded,
@@ -260,17 +263,26 @@ def _node_findings(
         for name in plan.tables
         if name not in plan.before.tables and evidence.form is not Form.SNAPSHOT
     )
-    why = "" if absent else str(explained(plans, inputs))
-    if absent:
+    part = is_part(evidence)
+    why = "" if absent or part else str(explained(plans, inputs))
+    if part:
+        say("a part of the rules is there: they are not compared with the cluster", kind="warning")
+    elif absent:
         whose = f"the {evidence.form.value}"
         say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
     for plan in plans:
-        here = {name: table for name, table in plan.tables.items() if name not in absent}
+        rulesets = evidence.of(plan.family)
+        behind = None
+        here = {}
+        if not part:
+            behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
+            here = {name: table for name, table in plan.tables.items() if name not in absent}
         state = observed(
             inputs.node.name,
             attrs.evolve(plan, tables=here),
             evidence,
             explanation=why,
+            behind="" if behind is None else str(behind),
             here=node_has.live,
         )
         yield from check_node(state, inputs.config, inputs.translate(plan.family).context)

@@ -6,10 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.effects import (
+    PlaceOf,
+    effects_option,
+    of_inputs,
+    of_plan,
+    print_effects,
+    print_effects_of_sets,
+    say_summary,
+)
 from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.node import print_plan
@@ -19,13 +29,17 @@ from nptables.cli.options import (
     family_options,
     inputs_of,
     manifest_options,
+    node_address_option,
     node_options,
     read_inputs,
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
+from nptables.effects import Effects
 from nptables.errors import InvalidInput, printable
+from nptables.evidence.handlers import handlers
+from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import report_lines
@@ -34,10 +48,13 @@ from nptables.translation import translate
 from nptables.translation.explanation.grouping import service_groups
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
 
+_HINT = "--effects says which"
+
 
 @click.command("diff")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("both, with --snapshot those that it has")
 @evidence_options("Compare with")
 @click.option(
@@ -45,6 +62,7 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
     metavar="VERSION",
     help="What another version of kube-proxy would change on the node, habit by habit.",
 )
+@effects_option
 @click.option(
     "-o",
     "--output",
@@ -58,6 +76,7 @@ def command(
     *,
     node_has: Named,
     to_version: str | None,
+    effects: bool,
     output: str,
     **options: Any,
 ) -> int:
@@ -65,29 +84,60 @@ def command(
 
     With --snapshot what any node has, with --live this node. Without either, two FILEs (or
     directories): what would change on a node when the first becomes the second. With --to-version
-    and one cluster: what an upgrade of kube-proxy would change.
+    and one cluster: what an upgrade of kube-proxy would change. With --effects not which rules
+    differ but what packets notice.
     """
+    if effects and output == "restore":
+        raise click.UsageError("--effects is for text, json and github")
     if to_version is not None:
         if node_has:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")
-        return _upgrade(to_version, output, options)
+        return _upgrade(to_version, output, options, effects=effects)
     if not node_has:
-        return _two_trees(output, options)
-    inputs, plans = _against(node_has, options)
+        return _two_trees(output, options, effects=effects)
+    inputs, compared, elsewhere = _against(node_has, options)
+    if elsewhere:
+        return _not_compared(elsewhere, output, effects=effects)
+    plans = [plan for plan, _ in compared]
+    noticed = [found for _, found in compared]
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
     say_all(filter(None, [found.configuration]), kind="warning")
+
+    def place(service: tuple[str, str]) -> Place | None:
+        return where_changed(service, inputs.loaded, None)
+
+    if effects:
+        return print_effects(noticed, output, place)
     if output == "github":
         for plan in plans:
-            _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+            _annotate(plan, place)
     else:
         _print(plans, output)
+    if any(plans):
+        say_summary(noticed, hint=_HINT)
     return 1 if any(plans) else 0
 
 
-def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Plan]]:
-    """What the cluster says, and for each family how what a node has differs from it."""
+def _not_compared(elsewhere: str, output: str, *, effects: bool) -> int:
+    """Say who handles Services instead of rules, of which a difference would say nothing."""
+    if output == "json":
+        nothing = Effects((), 0, 0, ()).to_json() if effects else {"plans": []}
+        print_json({**nothing, "handledElsewhere": elsewhere})
+    elif output == "github":
+        click.echo(workflow_command("warning", elsewhere, title="nptables"))
+    say(f"{elsewhere}; so nothing is compared", kind="warning")
+    return 1
+
+
+def _against(
+    node_has: Named, options: dict[str, Any]
+) -> tuple[Inputs, list[tuple[Plan, Effects]], str]:
+    """What the cluster says, and for each family how what a node has differs from it.
+
+    And who handles Services there instead of rules, if somebody does.
+    """
     evidence = node_has.read_whole(options["family"])
     families = families_of(evidence, options["family"], node_has.path)
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
@@ -95,15 +145,26 @@ def _against(node_has: Named, options: dict[str, Any]) -> tuple[Inputs, list[Pla
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
+        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
-    return inputs, plans
+    elsewhere = handlers(evidence).instead(inputs.node.name)
+    if elsewhere:
+        return inputs, [], elsewhere
+    return inputs, [(plan, of_plan(plan, inputs, evidence)) for plan in plans], ""
 
 
-def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
+def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: bool) -> int:
     """What changes on a node when another version of kube-proxy takes over."""
     inputs = read_inputs(**options)
     after = config_for(inputs.found, [inputs.node], version=to_version)
     families = (options["family"],) if options["family"] else tuple(Family)
+    upgraded = attrs.evolve(inputs, config=after)
+    noticed = [_noticed(inputs, upgraded, family) for family in families]
+    if effects:
+        say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}")
+        return print_effects(
+            noticed, output, lambda service: where_changed(service, inputs.loaded, None)
+        )
     found = [
         change
         for family in families
@@ -125,7 +186,13 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any]) -> int:
                 click.echo(plan.to_restore(), nl=False)
             else:
                 _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+    if found:
+        say_summary(noticed, hint=_HINT)
     return 1 if found else 0
+
+
+def _noticed(before: Inputs, after: Inputs, family: Family) -> Effects:
+    return of_inputs(before, after, diff(before.translate(family), after.translate(family)))
 
 
 def _print_habits(changes: list[HabitChange], *, several: bool) -> None:
@@ -159,7 +226,7 @@ def _warn(plan: Plan, inputs: Inputs) -> None:
     say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
 
 
-def _two_trees(output: str, options: dict[str, Any]) -> int:
+def _two_trees(output: str, options: dict[str, Any], *, effects: bool) -> int:
     """What changes when one input becomes another; of trees, each set with its counterpart."""
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
@@ -169,14 +236,19 @@ def _two_trees(output: str, options: dict[str, Any]) -> int:
     lenient = options.pop("lenient")
     families = (options["family"],) if options["family"] else Family
     found: list[tuple[str, Plan]] = []
+    noticed: list[tuple[Effects, PlaceOf]] = []
     pairs = _pairs(paths, lenient=lenient)
     for name, old, new in pairs:
         before, after = (_inputs(one, old if one is new else new, options) for one in (old, new))
         plans = [diff(before.translate(each), after.translate(each)) for each in families]
         found += [(name, plan) for plan in plans]
-        if output == "github":
+        place = partial(where_changed, new=new, old=old)
+        noticed += [(of_inputs(before, after, plan), place) for plan in plans]
+        if output == "github" and not effects:
             for plan in plans:
-                _annotate(plan, partial(where_changed, new=new, old=old))
+                _annotate(plan, place)
+    if effects:
+        return print_effects_of_sets(noticed, output)
     if output == "json":
         several = len(pairs) > 1
         print_json(
@@ -188,6 +260,8 @@ def _two_trees(output: str, options: dict[str, Any]) -> int:
             if len(pairs) > 1 and any(plans):
                 say(f"{printable(name)}:")
             _print(plans, output)
+    if any(plan for _, plan in found):
+        say_summary((each for each, _ in noticed), hint=_HINT)
     return 1 if any(plan for _, plan in found) else 0
 
 

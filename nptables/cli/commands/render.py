@@ -14,6 +14,7 @@ from nptables.cli.options import (
     family_options,
     manifest_options,
     mention_other_family,
+    node_address_option,
     node_options,
     parse_service_key,
     read_inputs,
@@ -31,6 +32,7 @@ from nptables.translation.explanation.decision import UNTOLD
 @click.command("render")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("IPv4, with --snapshot that of the dump")
 @click.option(
     "-o",

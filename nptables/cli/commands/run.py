@@ -99,7 +99,7 @@ class Duration(click.ParamType[float]):
     help="Set the sysctls, conntrack settings and counters that the configuration asks for.",
 )
 @click.option("--cleanup-on-exit", is_flag=True, help="Remove the rules when stopped.")
-@click.option("--force", is_flag=True, help="Run although a kube-proxy runs.")
+@click.option("--force", is_flag=True, help="Run although another proxy is here.")
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from nptables.cli.options import (
     family_options,
     find_configuration,
     manifest_options,
+    node_address_option,
     node_options,
     read_facts,
     read_inputs,
@@ -23,8 +24,8 @@ from nptables.cli.output import coloured, print_json, say, say_all
 from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
+from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.native import native_rules, native_tables
 from nptables.evidence.serving import acting
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -54,6 +55,7 @@ from nptables.tracing.telling.words import (
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
+from nptables.translation.signs import with_shown_addresses
 
 Rulesets = tuple[Ruleset, ...]
 
@@ -61,6 +63,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.command("trace")
 @manifest_options
 @node_options
+@node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
 @click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
 @click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
@@ -131,6 +134,9 @@ def command(
     setting = _read(node_has, evidence, **{**options, "family": family or Family.IPV4})
     sets = _sets(sets_path, evidence)
     followed = _followed(setting, node_has, evidence)
+    if evidence is not None:
+        rulesets = evidence.of(setting.family)
+        setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
     say_all(followed.unseen, kind="warning")
     here = {setting.node.name: followed} if evidence is not None else {}
     there = _others(others, setting)
@@ -146,6 +152,7 @@ def command(
         others={name: (node, found.rules) for name, (node, found) in there.items()},
         sets=sets,
         unread=followed.unread,
+        evidence=evidence,
         unknown_tables={
             **{name: found.unknown_tables for name, found in here.items()},
             **{name: found.unknown_tables for name, (_, found) in there.items()},
@@ -255,24 +262,10 @@ def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
     rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
-    native = evidence.native or ()
-    unseen = [
-        *(f"{tables}, which are not followed" for tables in unread),
-        *_left_out(rulesets, seen=evidence.native is not None),
-        *native_tables(native, family),
-        *native_rules(native, family),
-    ]
     # Whoever read the kernel left no table out; of a dump nobody knows.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
-    return _Followed(rulesets, unread_backend, tuple(unseen), open_tables)
-
-
-def _left_out(rulesets: Rulesets, *, seen: bool) -> Iterator[str]:
-    """What a packet meets that a dump says it leaves out, where nobody saw it otherwise."""
-    for ruleset in rulesets:
-        for table in () if seen else ruleset.remarks.native_chains:
-            yield f"table {table} has chains of nft's own, which are not followed"
+    return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
 
 
 def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:

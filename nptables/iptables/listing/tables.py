@@ -13,7 +13,10 @@ from nptables.iptables.listing.rows import Columns, Row, read_row
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table
 from nptables.iptables.tables import TARGETS
 
-_CHAIN = re.compile(r"Chain (\S+) \((?:policy (\S+?)(?: \S+ packets, .*)?|(\d+) references?)\)\s*")
+_CHAIN = re.compile(
+    r"Chain (\S+) "
+    r"\((?:policy (ACCEPT|DROP|QUEUE|RETURN)(?: \S+ packets, .*)?|(\d+) references?)\)\s*"
+)
 # What stands where lines were left out: dots, the dashes of `grep -A`, a word for it.
 OMISSION = re.compile(r"\W*|\W*(?:snip|cut|skipped|omitted|truncated)\w*\W*", re.IGNORECASE)
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
@@ -22,7 +25,12 @@ _BY_CHAINS = {
     **{frozenset(names): table for table, names in BUILT_IN_CHAINS.items() if table != "security"},
     frozenset({"PREROUTING", "OUTPUT", "POSTROUTING"}): "nat",
 }
-_MORE = "(the line is cut off)"
+# Targets whose own words, at the end of a row, are not turned into options.
+_NOT_READ = frozenset({
+    "AUDIT", "CHECKSUM", "CLASSIFY", "DSCP", "ECN", "HL", "NFLOG", "SET", "TCPMSS", "TEE", "TOS",
+    "TTL",
+})  # fmt: skip
+CUT_OFF = "(the line is cut off)"
 # A row without a word behind the columns ends with this many blanks, and less where it was cut.
 _LAST_COLUMN = 21
 _FEW = 4
@@ -125,18 +133,27 @@ def _tables(chains: Sequence[_Chain]) -> Iterator[list[_Chain]]:
 def _is_cut(chains: Sequence[_Chain]) -> int:
     """The length at which the lines of a listing were cut off, 0 where they were not.
 
-    A comment that does not end, a title that does not, or a target without the words that it
-    always has, shows it. It is so of a long listing without any words behind the columns, too.
+    A comment that does not end, a title that does not, a target without the words that it always
+    has, or words at the end of the longest row that nobody understands, show it. It is so of a
+    long listing without any words behind the columns, too.
     """
     rows = [(line, row) for chain in chains for _, line, row in chain.rows if row is not None]
     longest = max((len(line) for line, _ in rows), default=0)
     titles = [chain.title for chain in chains if chain.title]
     is_cut = (
         any("destination" not in title for title in titles)
+        or any(len(line) >= longest - 2 and _ends_unread(row) for line, row in rows)
         or any(row.silent or row.behind.count("/*") > row.behind.count("*/") for _, row in rows)
         or (len(rows) >= _FEW and not any(row.behind or line.endswith(" ") for line, row in rows))
     )
     return longest if is_cut else 0
+
+
+def _ends_unread(row: Row) -> bool:
+    """Whether the last word of a row is one that nobody understands."""
+    last = row.behind.split()[-1:]
+    unread = bool(row.unread and last) and row.unread[-1].split()[-1:] == last
+    return unread and row.target not in _NOT_READ
 
 
 def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -> Listed:
@@ -174,16 +191,20 @@ def _rows(
     """The rules of a chain, lines in it that are none, and lines behind it.
 
     What stands on a line of its own belongs to the rule before it: a long line that was broken.
-    A blank line ends a chain.
+    A blank line ends a chain. Where its title is lost, rules behind it are of nobody knows which.
     """
     found: list[tuple[int, str, Row, list[str]]] = []
     strays: list[tuple[int, str]] = []
     behind: list[tuple[int, str]] = []
-    ended = False
+    ended = lost = False
     for number, line, row in chain.rows:
         text = line.strip()
+        lost = lost or Columns.of(line) is not None
         if not text:
             ended = True
+        elif lost or (behind and row is not None):
+            lost = True
+            strays.append((number, text))
         elif row is not None:
             found.append((number, line, row, []))
             ended = False
@@ -196,7 +217,7 @@ def _rows(
     rows = []
     for number, line, read, more in found:
         if cut and len(line.rstrip()) >= cut - _LAST_COLUMN:
-            more.append(_MORE)
+            more.append(CUT_OFF)
         again = read
         if more:
             columns = chain.columns or Columns()

@@ -27,9 +27,22 @@ _LOG_FLAGS = {
     1: "--log-tcp-sequence", 2: "--log-tcp-options", 4: "--log-ip-options", 8: "--log-uid",
     32: "--log-macdecode",
 }  # fmt: skip
+_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED")
+# A word that is cut off is none of these.
+_CONNECTION_WORDS: Mapping[str, Sequence[str]] = {
+    "ctstate": (*_STATES, "SNAT", "DNAT"),
+    "ctstatus": ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"),
+    "ctdir": ("ORIGINAL", "REPLY"),
+}
+_ADDRESS_TYPES = (
+    "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
+    "PROHIBIT", "THROW", "NAT", "XRESOLVE",
+)  # fmt: skip
 _MARK = r"0x[0-9a-fA-F]+"
 # Of a probability that is printed with fewer digits than these the step is not known.
 _EXACT_DIGITS = 10
+# Nobody prints fewer: the line was cut off.
+_FEWEST_DIGITS = 5
 _MOST_ENDPOINTS = 1000
 
 
@@ -91,7 +104,7 @@ def _mark(found: re.Match[str], _family: Family) -> str:
 def _address_type(found: re.Match[str], _family: Family) -> str:
     text = "-m addrtype"
     for side, sign, kinds in re.findall(r" (src|dst)-type (!?)([A-Z,]+)", found[0]):
-        text += f" {_no(sign)}--{side}-type {kinds}"
+        text += f" {_no(sign)}--{side}-type {values.listed(kinds, _ADDRESS_TYPES)}"
     for side in re.findall(r" limit-(in|out)", found[0]):
         text += f" --limit-iface-{side}"
     return text
@@ -104,6 +117,8 @@ def _connection(found: re.Match[str], family: Family) -> str:
     for sign, name, value in re.findall(r"(! )?(ct[a-z]+) (\S+)", found[0]):
         if name.startswith(("ctorig", "ctrepl")) and not name.endswith("port"):
             values.host_or_network(value, family)
+        if name in _CONNECTION_WORDS:
+            values.listed(value, _CONNECTION_WORDS[name])
         if names & {name, "-"}:
             parts.append("-m conntrack")
             names = set()
@@ -113,7 +128,7 @@ def _connection(found: re.Match[str], family: Family) -> str:
 
 
 def _state(found: re.Match[str], _family: Family) -> str:
-    return f"-m state {_no(found[1])}--state {found[2]}"
+    return f"-m state {_no(found[1])}--state {values.listed(found[2], _STATES)}"
 
 
 def _recent(found: re.Match[str], family: Family) -> str:
@@ -133,6 +148,8 @@ def _recent(found: re.Match[str], family: Family) -> str:
 
 def _random(found: re.Match[str], _family: Family) -> str:
     sign, text = found[1], found[2]
+    if len(text.partition(".")[2]) < _FEWEST_DIGITS:
+        raise Unsettled(text)
     if is_rounded(text):
         # What is rounded is taken for one of several equals, as proxies write them.
         whole = round(1 / float(text)) if float(text) > 1 / _MOST_ENDPOINTS else 0

@@ -24,7 +24,7 @@ _GREP = re.compile(
 )
 _PROGRAM = r"(?:\S*/)?(ip6?tables)(-legacy|-nft)?(-save)?"
 _WRAPPERS = r"sudo|kubectl|docker|podman|nerdctl|crictl|nsenter|ssh|chroot|ip netns exec|watch"
-_PROMPT = r"(?:(?:\[?[\w.-]+@[\w.-]+[^$#%]*?\]?|[\w.-]+)?\s*[$#%]\s+)"
+_PROMPT = r"(?:(?:\[?[\w.-]+@[\w.-]+[^$#%]*?\]?|[\w.-]+(?: [~/]\S*)?)?\s*[$#%]\s+)"
 _COMMAND = re.compile(rf"\s*{_PROMPT}?(?:(?:{_WRAPPERS})\b.*?\s)?{_PROGRAM}(?=\s|$)(.*)")
 _OTHER_COMMAND = re.compile(r"\s*\[?[\w.-]+@[\w.-]+[^$#%]*?\]?\s*[$#%](?: .*)?")
 _LISTS = re.compile(r" (?:-[a-zA-Z]*[LS][a-zA-Z]*|--list(?:-rules)?) ")

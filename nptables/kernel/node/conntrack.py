@@ -30,7 +30,7 @@ def udp_flows(family: Family, run: Runner = run_program) -> list[Flow]:
         from pyroute2 import Conntrack  # noqa: PLC0415 (an extra, and slow to import)
         from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
     except ImportError:
-        return _flows_by_program(family, run)
+        return flows_by_program(family, run)
     number = _NUMBERS[family]
     try:
         with Conntrack(nfgen_family=number) as table:
@@ -39,7 +39,11 @@ def udp_flows(family: Family, run: Runner = run_program) -> list[Flow]:
         raise BackendUnavailable(f"the kernel's connections cannot be read: {error}") from error
 
 
-def _flows_by_program(family: Family, run: Runner) -> list[Flow]:
+def flows_by_program(family: Family, run: Runner = run_program) -> list[Flow]:
+    """The UDP connections of a family as `conntrack -L` lists them.
+
+    Raises BackendUnavailable where it is not installed, or fails.
+    """
     program = find_program("conntrack")
     if program is None:
         raise BackendUnavailable(

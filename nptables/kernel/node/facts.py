@@ -29,8 +29,7 @@ def gather(run: Runner = run_program) -> dict[str, Any]:
     with contextlib.suppress(KernelError):
         if (found := interfaces(run)) is not None:
             facts["interfaces"] = found
-            routes = [_ip(run, "route"), _ip(run, "-6", "route")]
-            facts["routes"] = [route for listed in routes for route in listed or ()]
+            facts["routes"] = routes(run)
     return facts | settings(run)
 
 
@@ -50,6 +49,12 @@ def interfaces(run: Runner = run_program) -> dict[str, list[str]] | None:
     """
     links = _ip(run, "addr")
     return None if links is None else interfaces_of(links)
+
+
+def routes(run: Runner = run_program) -> list[dict[str, Any]]:
+    """The routes of both families as `ip -j route` prints them. Raises what `interfaces` raises."""
+    listed = [_ip(run, "route"), _ip(run, "-6", "route")]
+    return [route for each in listed for route in each or ()]
 
 
 def interfaces_of(links: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
@@ -19,14 +20,32 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
     cannot be seen, as in a container, a listener on both of kube-proxy's ports counts that no
     process here owns.
     """
+    if not (proc / "self/ns/net").exists():
+        return ""
+    for process, name in of_this_network(proc, frozenset({"kube-proxy"})):
+        return f"{name} (pid {process.name})"
+    listeners = _listeners(proc)
+    if all(port in listeners for port in PORTS):
+        owned = _sockets(proc)
+        if not any(listeners[port] in owned for port in PORTS):
+            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
+    return ""
+
+
+def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """The processes of some names that share our network namespace, or do not let us see."""
     try:
         ours = (proc / "self/ns/net").stat().st_ino
     except OSError:
-        return ""
+        return
     for process in _processes(proc):
         try:
-            if (process / "comm").read_text().strip() != "kube-proxy":
+            name = (process / "comm").read_text().strip()
+            if name not in names:
                 continue
+        except OSError:
+            continue
+        try:
             if (process / "ns/net").stat().st_ino != ours:
                 continue
         except PermissionError:
@@ -34,13 +53,7 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
             pass
         except OSError:
             continue
-        return f"kube-proxy (pid {process.name})"
-    listeners = _listeners(proc)
-    if all(port in listeners for port in PORTS):
-        owned = _sockets(proc)
-        if not any(listeners[port] in owned for port in PORTS):
-            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
-    return ""
+        yield process, name
 
 
 _BUILD = re.compile(
@@ -58,16 +71,21 @@ def running_version(proc: Path = Path("/proc"), port: int = PORTS[1]) -> str:
     """
     if not find_kube_proxy(proc):
         return ""
+    found = _BUILD.search(ask_kube_proxy("/metrics", port))
+    return "" if found is None else found[1].decode(errors="replace")
+
+
+def ask_kube_proxy(path: str, port: int = PORTS[1]) -> bytes:
+    """What answers at a path of the metrics port of this node; empty where nobody does."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read(_LARGEST)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read(_LARGEST) if answer.status == HTTPStatus.OK else b""
     except (OSError, http.client.HTTPException):
-        return ""
+        return b""
     finally:
         connection.close()
-    found = _BUILD.search(text)
-    return "" if found is None else found[1].decode(errors="replace")
 
 
 def _processes(proc: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from nptables.errors import (
     KernelError,
     ReadingStarved,
 )
-from nptables.evidence.serving import decide
+from nptables.evidence.serving import both_in_use, decide
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
@@ -154,11 +154,7 @@ def read_both(
 def _decide(held: dict[Kind, Ruleset], family: Family, run: Runner) -> tuple[Kind, str]:
     with_services = [kind for kind, rules in held.items() if holds_service_chains(rules)]
     if len(with_services) > 1:
-        raise AmbiguousBackend(
-            f"both the legacy and the nft tables hold {family.value} rules for Services, and the "
-            "kernel runs packets through both: name the right one with --backend, and clear the "
-            "other with `nptables cleanup --backend legacy` or `nft`"
-        )
+        raise AmbiguousBackend(both_in_use(family))
     if (decided := decide(list(held.values()))) is not None:
         rules, reason = decided
         return next(kind for kind, found in held.items() if found is rules), reason

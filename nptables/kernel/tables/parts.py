@@ -136,6 +136,16 @@ def where_unprintable(backend: Tables, table: str) -> str:
     return "it holds a native nft rule that iptables cannot print"
 
 
+def unprintable(backend: Tables, current: Ruleset) -> list[str]:
+    """Sentences about tables that iptables cannot print, and how they were read all the same."""
+    return [
+        f"the {table} table cannot be read as a whole: {where_unprintable(backend, table)}; it was "
+        "read chain by chain, and our jumps were looked for with nft"
+        for table in current.remarks.unreadable
+        if table in current.tables
+    ]
+
+
 def listed_chain(backend: Tables, table: str, chain: str, owner: Ownership) -> tuple[str, ...]:
     """The lines of one chain; none where it is not there.
 

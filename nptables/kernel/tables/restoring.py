@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import attrs
 
@@ -21,6 +22,7 @@ from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.steps import PIECE
+from nptables.iptables.outlines import Outline, outline, rough_outline
 from nptables.iptables.remarks import unreadable_remark
 from nptables.kernel.programs import Completed, Programs, Runner, run_program
 from nptables.kernel.tables.generation import Commits
@@ -35,6 +37,8 @@ from nptables.kernel.tables.xtables import (
     legacy_tables,
 )
 from nptables.translation.owned import ever_owned
+
+Read = TypeVar("Read", Outline | Ruleset, Ruleset)
 
 DEFAULT_WAIT = 5.0
 
@@ -112,7 +116,29 @@ class RestoreBackend:
         Raises ReadingStarved where others commit faster than it reads, and KernelRefused where
         what it printed cannot be everything.
         """
-        argv = command(self.kind, self.family, "save")
+        return self._with_unprintable(self._read(counters=False, understand=self._parsed))
+
+    def read_text(self) -> str | Ruleset:
+        """The text with counters that the save program prints, without parsing all of it.
+
+        A ruleset where some of it had to be read in another way. Raises what `read` raises.
+        """
+        read = self._read(counters=True, understand=self._outlined)
+        if isinstance(read, Outline):
+            if not read.remarks.unreadable:
+                return read.text
+            read = self._parsed(read.text)
+        return self._with_unprintable(read)
+
+    def _outlined(self, text: str) -> Outline | Ruleset:
+        # The kernel gives a legacy table as a whole, while iptables-nft asks for it piece by piece.
+        return rough_outline(text) if self.kind == "legacy" else outline(text, self.family)
+
+    def _parsed(self, text: str) -> Ruleset:
+        return Ruleset.from_save(text, family=self.family)
+
+    def _read(self, *, counters: bool, understand: Callable[[str], Read]) -> Read | Ruleset:
+        argv = [*command(self.kind, self.family, "save"), *(["-c"] if counters else [])]
         ours, reads = isinstance(self.run, Programs), 0
         commits = Commits(self.patience.limit) if ours and self.kind == "nft" else None
         while True:
@@ -123,20 +149,20 @@ class RestoreBackend:
             if done.code:
                 raise classify(done, self.kind, self.wait, "reading the tables")
             try:
-                read = Ruleset.from_save(done.stdout, family=self.family)
+                read = understand(done.stdout)
             except SaveSyntaxError as error:
                 # iptables-nft-save that reads while others write prints chains twice.
                 reads += 1
                 if reads == _MOST_READS and commits is not None and commits.made():
                     raise self._starved(commits) from error
                 if reads == _MOST_READS:
-                    message = f"{argv[-1]} printed what is no ruleset: {error}"
+                    message = f"{_name(argv)} printed what is no ruleset: {error}"
                     raise KernelRefused(message) from error
                 continue
             self.patience.starved = False
             self._hindering.clear()
             self._refuse_what_is_short(argv, done, read)
-            return self._with_unprintable(read)
+            return read
 
     def read_parts(self, owner: Ownership) -> Ruleset:
         """What can be read however busy the tables are: chains of fixed names, names of the rest.
@@ -182,9 +208,9 @@ class RestoreBackend:
                 read = Ruleset.from_save(done.stdout, family=self.family)
             tables |= read.tables
             if table not in read.tables:
-                comments.append((0, unreadable_remark(table)))
+                comments.append((len(comments), unreadable_remark(table)))
                 self._hindering.add(table)
-        return self._with_unprintable(Ruleset(self.family, tables, tuple(comments)))
+        return Ruleset(self.family, tables, tuple(comments))
 
     def _with_unprintable(self, read: Ruleset) -> Ruleset:
         unread = [t for t in read.remarks.unreadable if t not in read.tables]
@@ -193,7 +219,9 @@ class RestoreBackend:
         found = {table: unprintable_table(self, table, ever_owned()) for table in unread}
         return attrs.evolve(read, tables={**read.tables, **found})
 
-    def _refuse_what_is_short(self, argv: Sequence[str], done: Completed, read: Ruleset) -> None:
+    def _refuse_what_is_short(
+        self, argv: Sequence[str], done: Completed, read: Outline | Ruleset
+    ) -> None:
         """A reading that ended well and cannot be everything is none."""
         why = ""
         if read.remarks.cut_off:
@@ -205,8 +233,8 @@ class RestoreBackend:
             why = f"it leaves out the table {missing[0]}, which is there" if missing else ""
         if why:
             raise KernelRefused(
-                f"what {argv[-1]} printed is not all that the tables hold, although it ended well: "
-                f"{why}",
+                f"what {_name(argv)} printed is not all that the tables hold, although it ended "
+                f"well: {why}",
                 stderr=done.stderr,
             )
 
@@ -265,6 +293,11 @@ class RestoreBackend:
                 stderr=done.stderr,
             )
         return error
+
+
+def _name(argv: Sequence[str]) -> str:
+    """The save program in the words that start it, for messages."""
+    return [word for word in argv if word != "-c"][-1]
 
 
 _LINE = re.compile(r"\bline:? (\d+)")

@@ -12,14 +12,12 @@ import attrs
 from nptables.auditing import Movement
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
-from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
 from nptables.model import Cluster
 from nptables.model.objects import Key
 from nptables.sources.evidence import evidence_in
 from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
 from nptables.sources.kubeproxy import find_kube_proxy_config
-from nptables.sources.text import Input, parse_text
 from nptables.sources.text.files import read_unpacked
 
 
@@ -93,14 +91,4 @@ def read_snapshot(path: Path) -> Snapshot | Evidence:
             raise InvalidInput([problem]) from None
         if is_snapshot(document):
             return snapshot_in(document)
-    return text_of_node(text)
-
-
-def text_of_node(text: str) -> Evidence:
-    """What a text has of a node: that of deploy/snapshot.sh, or rules. Raises InvalidInput."""
-    return from_marked(text, _yaml) if is_marked(text) else evidence_in(text)
-
-
-def _yaml(text: str) -> Any:
-    documents, problems = parse_text(Input("the configuration of kube-proxy", text))
-    return None if problems or not documents else documents[0].value
+    return evidence_in(text)

@@ -14,12 +14,13 @@ import attrs
 
 from nptables.errors import ApiServerError, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap, Process
+from nptables.evidence.marked import is_marked
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.apiserver import Connection, Finished, execute
+from nptables.sources.evidence import evidence_in
 from nptables.sources.fleet.pods import ProxyPod
-from nptables.sources.fleet.reading import text_of_node
 
 # What a shell answers, or a runtime, where a program is not there.
 _NOT_THERE = (126, 127)
@@ -54,7 +55,10 @@ def take(
         said = printable(done.errors.decode("utf-8", "replace").strip()[-300:])
         raise ApiServerError(f"the script ended with exit code {done.code}: {said}")
     else:
-        found = text_of_node(done.output.decode("utf-8", "replace"))
+        text = done.output.decode("utf-8", "replace")
+        if not is_marked(text):
+            raise ApiServerError("what came is not what the script prints")
+        found = evidence_in(text)
         if (cut := [gap for gap in found.gaps if gap.what == "the end of the text"]) != []:
             raise ApiServerError(f"what came is not whole: {cut[0].why}")
         if not found.rulesets and not found.unread:

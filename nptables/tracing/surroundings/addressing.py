@@ -36,6 +36,13 @@ class Net(NamedTuple):
         return bool((self.base ^ other.base) & self.mask & other.mask)
 
 
+# No address that a host has for others.
+NOT_OF_HOSTS = (
+    "127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/8", "255.255.255.255/32",
+    "::/128", "::1/128", "ff00::/8",
+)  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
 def number(address: str) -> int:
     """A canonical address as a number."""
@@ -73,8 +80,9 @@ def net(text: str) -> Net:
 class Somewhere:
     """An address of which only this is known: it is in `within` and in none of `without`.
 
-    `text` says whose address it is, such as "a client outside the cluster". `outside` tells
-    that it is no node's, no pod's and no endpoint's; `node` names the node that it belongs to.
+    Nor is it one of `hosts`, which are numbers and may be many. `text` says whose address it is,
+    such as "a client outside the cluster". `outside` tells that it is no node's, no pod's and no
+    endpoint's; `node` names the node that it belongs to.
     """
 
     text: str
@@ -82,6 +90,7 @@ class Somewhere:
     without: tuple[Net, ...] = ()
     outside: bool = False
     node: str = ""
+    hosts: frozenset[int] = frozenset()
 
     @staticmethod
     def of(text: str, family: Family, without: tuple[str, ...] = ()) -> Somewhere:
@@ -93,8 +102,8 @@ class Somewhere:
 
     @staticmethod
     def of_node(node: str, family: Family) -> Somewhere:
-        """One of the addresses of a node, whichever."""
-        mine = Somewhere.of(f"an address of {node}", family)
+        """One of the addresses of a node that others can send to, whichever."""
+        mine = Somewhere.of(f"an address of {node}", family, NOT_OF_HOSTS)
         return attrs.evolve(mine, node=node)
 
     def is_in(self, network: Net) -> bool | None:
@@ -103,7 +112,8 @@ class Somewhere:
             return True
         if network.apart_from(self.within) or any(n.covers(network) for n in self.without):
             return False
-        return None
+        single = network.base in self.hosts and network.mask.bit_count() == network.bits
+        return False if single else None
 
     def narrowed(self, network: Net, *, inside: bool) -> Somewhere:
         """The same address, once it is known whether a network holds it."""

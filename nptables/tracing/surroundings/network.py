@@ -15,7 +15,15 @@ import attrs
 from nptables.family import Family
 from nptables.model import Cluster, Node
 from nptables.model.addresses import network_contains, parse_ip_sloppy, parse_network_sloppy
-from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in, net, number
+from nptables.tracing.surroundings.addressing import (
+    NOT_OF_HOSTS,
+    Address,
+    Net,
+    Somewhere,
+    is_in,
+    net,
+    number,
+)
 from nptables.tracing.surroundings.sources import best_source
 
 LOOPBACK = "lo"
@@ -105,6 +113,27 @@ class Network:
         if interface == "":
             return True
         return None if interface is None or not those else interface in those
+
+    def may_be_own(self, address: Address) -> bool:
+        """Whether nothing tells if an address is one of the node's own.
+
+        `is_local` takes such an address for somebody else's: who follows a packet to it, or from
+        it, asks first, and goes on with `with_own` where it is the node's.
+        """
+        return (
+            isinstance(address, str)
+            and not self.node.knows_addresses(self.family)
+            and not any(
+                Family.of(n) is self.family and is_in(address, net(n)) for n in NOT_OF_HOSTS
+            )
+            and self.place(address).site in (Site.UNKNOWN, Site.OUTSIDE)
+        )
+
+    def with_own(self, address: str) -> Network:
+        """The network of the node, if it has an address."""
+        facts = self.node.facts
+        facts = attrs.evolve(facts, addresses=(*facts.addresses, address))
+        return Network(attrs.evolve(self.node, facts=facts), self.family, self._cluster)
 
     def interfaces_of(self, address: str) -> frozenset[str]:
         """The interfaces that have an address of the node, as far as they are known."""
@@ -235,7 +264,8 @@ class Network:
         found = self.address_on(route.interface, destination)
         if isinstance(found, str) or self.place(destination).site is Site.POD_HERE:
             return found
-        return self.node.address(self.family)
+        known = self.node.address(self.family)
+        return found if self.is_loopback(known) else known
 
     def usual_address(self) -> Address:
         """The address that others reach the node by: that of its Node object, else of its uplink.
@@ -245,6 +275,9 @@ class Network:
         known = self.node.address(self.family)
         if any(known == address for _, address in self.node.addresses):
             return known
+        for told in self.node.facts.addresses:
+            if Family.of(told) is self.family and not self.is_loopback(told):
+                return told
         outside = self.outside()
         uplink = self.route(outside).interface
         if uplink is None or self.family is Family.IPV4:

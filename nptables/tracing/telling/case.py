@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
+from nptables.evidence.handlers import Handler, Handling
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Node, ProxyConfig
@@ -15,18 +16,25 @@ from nptables.tracing.surroundings.addressing import Address, with_port
 from nptables.tracing.surroundings.network import Network
 from nptables.translation import Decision
 from nptables.translation.context import make_context
+from nptables.translation.explanation.disagreement import Cause, Disagreement
 from nptables.translation.selection import PortEndpoint, Selection
 
 _LISTED = 8
-# Chains of nat that only a kube-proxy in mode ipvs makes.
-_OF_IPVS = ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER")
 
 Place = tuple[str, int]
 
 
+def _nothing() -> None:
+    """Nothing was compared."""
+
+
 @attrs.frozen
 class Case:
-    """What is known where reasons are given; no services where no cluster is known."""
+    """What is known where reasons are given; no services where no cluster is known.
+
+    `conditions` say whose the packet's addresses are, where that was asked. `compare` says where
+    the rules of the node and the cluster differ, over all service ports.
+    """
 
     asked: Asked
     services: Services | None
@@ -34,6 +42,9 @@ class Case:
     rulesets: tuple[Ruleset, ...]
     config: ProxyConfig
     family: Family
+    handling: Handling = attrs.field(factory=Handling)
+    conditions: tuple[str, ...] = ()
+    compare: Callable[[], Disagreement | None] = _nothing
 
     @property
     def frontend(self) -> Frontend | None:
@@ -58,12 +69,18 @@ class Case:
 
     def behind(self, node: str) -> str:
         """Why rules of a node may not fit the cluster, in words."""
-        if node == self.network.node.name and any(self.has("nat", name) for name in _OF_IPVS):
+        ipvs = self.handling.of(Handler.IPVS)
+        if node == self.network.node.name and ipvs is not None and ipvs.acts:
             return (
                 f"kube-proxy on {node} is in mode ipvs, and the rule was left behind by mode "
                 f"iptables"
             )
-        return f"kube-proxy on {node} is behind or was stopped"
+        return self.cause(node) or Cause.BEHIND.words(node)
+
+    def cause(self, node: str) -> str:
+        """The likeliest cause, by all service ports, where the rules of a node were compared."""
+        found = self.compare() if node == self.network.node.name else None
+        return "" if found is None else found.words
 
 
 def places(pairs: Iterable[PortEndpoint]) -> set[Place]:

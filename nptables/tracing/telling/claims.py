@@ -19,6 +19,7 @@ from nptables.tracing.telling.way import comment_of, place_of
 from nptables.tracing.walking.steps import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.explanation.decision import UNREAD, elsewhere, unknown_reason
+from nptables.translation.explanation.disagreement import Cause
 
 # Reasons of a decision that say why no endpoint can take traffic.
 WHY_NONE = (
@@ -112,8 +113,7 @@ def _no_local_endpoint(word: str, says: str, rule: Step, case: Case, decision: D
         return Reason(
             "stale-rule",
             f"{word}: {says}, but in the cluster {endpoints(len(here))} on {node} can take "
-            f"traffic ({listed(here)}): most likely kube-proxy knows the node by another name "
-            f"(its --hostname-override), or it is out of date",
+            f"traffic ({listed(here)}): {case.cause(node) or Cause.OTHER_NAME.words(node)}",
         )
     if not usable(decision.selection):
         nobody = f"{word}: {name} has no endpoint that can take traffic, on any node"

@@ -12,7 +12,7 @@ from nptables.tracing.telling.agreement import policy_reasons
 from nptables.tracing.telling.case import Case
 from nptables.tracing.telling.claims import WHY_NONE
 from nptables.tracing.telling.headlines import headline
-from nptables.tracing.telling.result import Outcome, Trace, Verdict
+from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.telling.way import place_of
 from nptables.translation import Decision, Reason
 from nptables.translation.explanation.decision import UNKNOWN
@@ -21,6 +21,10 @@ from nptables.translation.explanation.decision import UNKNOWN
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")
 # It holds of the rules only where they are those that the decision leads to.
 _OF_RULES_THAT_FIT = ("terminating-", "hints-", "source-ranges")
+# Reasons that say that what the rules do and what the cluster says differ.
+OF_RULES_THAT_DIFFER = frozenset({
+    "stale-rule", "wrong-endpoint", "rules-differ", "rules-missing", "no-such-service",
+})  # fmt: skip
 # Reasons that say why there is no endpoint, or that none is known.
 _NOTHING_THERE = frozenset({"no-endpoint", *UNKNOWN, Verdict.UNKNOWN.value})
 # Chains whose rules are about one Service each.
@@ -31,14 +35,32 @@ def explain(answer: Trace, case: Case) -> tuple[Reason, ...]:
     """The reasons for an answer, the most telling first, none of them twice."""
     found: dict[str, Reason] = {}
     outcomes = [outcome for d in answer.distributions for outcome in d.outcomes]
-    for outcome in outcomes:
+    for distribution, outcome in _in_order(answer):
         if not outcome.arrives:
-            for reason in headline(outcome, answer.packet, case):
+            given = _given(distribution, case)
+            for reason in (_under(given, r) for r in headline(outcome, answer.packet, case)):
                 if reason.code != "one-way" or "one-way" not in {r.code for r in found.values()}:
                     found.setdefault(reason.text, reason)
     for reason in _of_the_cluster(answer, outcomes, case, {r.code for r in found.values()}):
         found.setdefault(reason.text, reason)
     return tuple(found.values())
+
+
+def _in_order(answer: Trace) -> Iterator[tuple[Distribution, Outcome]]:
+    return ((d, outcome) for d in answer.distributions for outcome in d.outcomes)
+
+
+def _given(distribution: Distribution, case: Case) -> str:
+    """Whose the packet's addresses have to be for a distribution, where that is not known."""
+    return " and ".join(
+        condition
+        for condition in case.conditions
+        if all(condition in way for way in distribution.hypotheses)
+    )
+
+
+def _under(given: str, reason: Reason) -> Reason:
+    return Reason(reason.code, f"if {given}: {reason.text}") if given else reason
 
 
 def _of_the_cluster(

@@ -56,7 +56,7 @@ def headline(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
             f"translate the answer back: the source should be masqueraded there",
         )
     elif outcome.text:
-        yield Reason(verdict.value, outcome.text)
+        yield Reason(outcome.code or verdict.value, outcome.text)
 
 
 def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:

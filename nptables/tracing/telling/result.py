@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from nptables.evidence.handlers import Handling
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
@@ -16,6 +17,7 @@ from nptables.tracing.telling.hypotheses import combinations, in_words
 from nptables.tracing.telling.way import translation_on, writer_of
 from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
+from nptables.translation.explanation.disagreement import Disagreement
 
 
 class Verdict(enum.Enum):
@@ -74,7 +76,7 @@ class Outcome:
     `source` is the address that the receiver sees, `source_rewritten` tells that it is not the
     sender's. `rule` is the step that decided: the rule that translated, refused or dropped.
     `path` is the whole walk; where several ways lead here, one of them. `text` has what the
-    verdict leaves open.
+    verdict leaves open, and `code` says of which kind that is where the verdict does not.
     """
 
     share: Fraction = attrs.field(repr=exact_text)
@@ -87,6 +89,7 @@ class Outcome:
     rule: Step | None
     path: tuple[Step, ...] = attrs.field(repr=False)
     text: str = ""
+    code: str = ""
 
     @property
     def arrives(self) -> bool:
@@ -183,7 +186,9 @@ class Trace:
     `distributions` has one for each hypothesis, the one in which no condition holds first;
     `exhaustive` is False where there were so many conditions that each was looked at alone.
     `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
-    `assumptions` what the answer takes for granted of other nodes.
+    `assumptions` what the answer takes for granted of other nodes. `handling` is who handles
+    Services on the node, as far as anything shows it. `disagreement` is where the node's rules and
+    the cluster differ, over all service ports, where they do on the packet's way.
     """
 
     packet: Packet
@@ -194,6 +199,8 @@ class Trace:
     subject: str = ""
     exhaustive: bool = True
     assumptions: tuple[str, ...] = ()
+    handling: Handling = attrs.field(factory=Handling)
+    disagreement: Disagreement | None = None
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -224,6 +231,8 @@ class Trace:
             "reasons": [{"code": r.code, "text": r.text} for r in self.reasons],
             "assumptions": list(self.assumptions),
             "notes": list(self.notes),
+            "handlers": self.handling.to_json(),
+            "disagreement": None if self.disagreement is None else self.disagreement.to_json(),
         }
 
 

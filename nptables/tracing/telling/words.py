@@ -146,6 +146,8 @@ def _row(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 
 
 def _rule(outcome: Outcome) -> str:
+    if outcome.code:
+        return "others than the rules"
     if outcome.rule is None:
         return outcome.text or "-"
     return outcome.rule.place
@@ -232,4 +234,4 @@ def _end(outcome: Outcome) -> str:
     text = f"{_VERDICTS[outcome.verdict]} {outcome.where}"
     if outcome.node:
         text += f" on {outcome.node}"
-    return text + (f" ({outcome.text})" if outcome.text else "")
+    return text + (f" ({outcome.text})" if outcome.text and not outcome.code else "")

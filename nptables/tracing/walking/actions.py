@@ -11,6 +11,7 @@ from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
 from nptables.tracing.state import TEMPLATE, State
+from nptables.tracing.surroundings.addressing import with_port
 from nptables.tracing.walking.translations import (
     Change,
     Translator,
@@ -47,6 +48,25 @@ class Action:
 
 
 NEXT = Action(Kind.NEXT)
+
+
+def note_of(action: Action, before: State, after: State) -> str:
+    """What an action changed of a packet, in words; empty where it changed nothing."""
+    if before == after or action.change is None:
+        return ""
+    found = []
+    if (before.destination, before.port) != (after.destination, after.port):
+        found.append(f"destination becomes {with_port(after.destination, after.port)}")
+    if before.source != after.source:
+        found.append(f"source becomes {after.source}")
+    if before.mark != after.mark:
+        found.append(f"mark becomes {after.mark:#x}")
+    if before.connection_mark != after.connection_mark:
+        found.append(f"connection mark becomes {after.connection_mark:#x}")
+    if after.tracking not in (before.tracking, TEMPLATE):
+        found.append(f"connection is {after.tracking}")
+    return ", ".join(found)
+
 
 # They leave the walk of the packet as it is: they write logs, count, or touch fields that no
 # routing decision depends on.

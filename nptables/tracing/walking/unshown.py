@@ -56,17 +56,31 @@ def interfaces(label: str, place: str) -> tuple[Hashable, str, str, str]:
 
 @attrs.frozen
 class Usual:
-    """What a chain does that is not shown and whose name says it: set marks, or have dropped."""
+    """What a chain does that is not shown and whose name says it.
+
+    It sets marks, has the packet dropped, or translates it, and nobody knows to what.
+    """
 
     mark: int = 0
     drops: bool = False
+    translates: bool = False
 
 
 # The masqueradeBit and the mark for drops that kube-proxy and the kubelet have unless told.
-USUAL: Mapping[tuple[str, str], Usual] = {
+_USUAL: Mapping[tuple[str, str], Usual] = {
     ("nat", chains.MARK_MASQ): Usual(mark=0x4000),
     ("nat", "KUBE-MARK-DROP"): Usual(drops=True),
 }
+
+
+_TRANSLATES = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}")
+
+
+def usual_of(table: str, chain: str) -> Usual | None:
+    """What a chain that is not shown does by its name; None where that says nothing."""
+    if table == "nat" and _TRANSLATES.fullmatch(chain):
+        return Usual(translates=True)
+    return _USUAL.get((table, chain))
 
 
 def usual(table: str, chain: str, place: str) -> tuple[Hashable, str, str, str]:

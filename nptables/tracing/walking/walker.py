@@ -16,7 +16,6 @@ import attrs
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
-    TEMPLATE,
     Flow,
     Flows,
     Questions,
@@ -28,8 +27,7 @@ from nptables.tracing.state import (
     scaled,
     split,
 )
-from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.walking.actions import Action, Kind
+from nptables.tracing.walking.actions import Kind, note_of
 from nptables.tracing.walking.orders import either
 from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
 from nptables.tracing.walking.steps import End, Ended, Step
@@ -37,12 +35,12 @@ from nptables.tracing.walking.translations import Translator
 from nptables.tracing.walking.unknown_tables import through_unknown
 from nptables.tracing.walking.unshown import (
     NOT_ALL_SHOWN,
-    USUAL,
     comes_to,
     divided,
     interfaces,
     not_shown,
     usual,
+    usual_of,
 )
 
 # More than this is given up, and said so: no real ruleset comes near.
@@ -262,9 +260,12 @@ class Walker:
 
     def _usual(self, call: _Call, flows: Flows) -> Flows:
         """The flows behind a chain that is not shown, as far as its name says what it does."""
-        does = USUAL.get((call.table, call.chain))
+        does = usual_of(call.table, call.chain)
         if does is None or not flows:
             return flows
+        if does.translates:
+            self._give_up(flows, call, f"sent to chain {call.chain}, which is not shown")
+            return {}
         if not does.drops:
             marked: Flows = {}
             for state, flow in flows.items():
@@ -315,7 +316,7 @@ class Walker:
         change = rule.action.change
         for state, flow in matched.items():
             new = state if change is None else change(state, self._terrain)
-            step = self._step(call, rule.line, _note(rule.action, state, new))
+            step = self._step(call, rule.line, note_of(rule.action, state, new))
             add(after, new, Flow(flow.weights, Trail(flow.trail, step)))
         return after
 
@@ -413,20 +414,3 @@ class Walker:
             len(call.chains) - 1,
             call.book.label,
         )
-
-
-def _note(action: Action, before: State, after: State) -> str:
-    if before == after or action.change is None:
-        return ""
-    found = []
-    if (before.destination, before.port) != (after.destination, after.port):
-        found.append(f"destination becomes {with_port(after.destination, after.port)}")
-    if before.source != after.source:
-        found.append(f"source becomes {after.source}")
-    if before.mark != after.mark:
-        found.append(f"mark becomes {after.mark:#x}")
-    if before.connection_mark != after.connection_mark:
-        found.append(f"connection mark becomes {after.connection_mark:#x}")
-    if after.tracking not in (before.tracking, TEMPLATE):
-        found.append(f"connection is {after.tracking}")
-    return ", ".join(found)

@@ -215,7 +215,7 @@ class _Claim:
         return _Claim(
             name=ServicePortName(*service.key, port.name, port.protocol),
             selection=choose(service, port, endpoints, context),
-            known=inside is not None or outside is not None,
+            known=inside is not None or outside is not None or rules.unread(endpoints),
             here=_together(here),
             everywhere=_together(everywhere),
             reached=_together([rules.endpoints(chain) for chain, _ in ways]) or frozenset(),
@@ -261,6 +261,7 @@ class _Rules:
         self._chains: dict[str, tuple[str, ...]] = {}
         self.portals: dict[tuple[str, str, int], str] = {}
         self.node_ports: dict[tuple[str, int], str] = {}
+        self._refusals = all("filter" in ruleset.tables for ruleset in rulesets)
         for ruleset in rulesets:
             nat = ruleset.tables.get("nat")
             self._chains.update({} if nat is None else nat.chains)
@@ -284,6 +285,10 @@ class _Rules:
             elif found[4] in ("REJECT", "DROP"):
                 # Refused for want of endpoints: the service port is known, and leads nowhere.
                 self.portals.setdefault(key, "")
+
+    def unread(self, endpoints: Iterable[PortEndpoint]) -> bool:
+        """Whether a service port may have rules that were not read: what refuses is in filter."""
+        return not self._refusals and not any(e.ready or e.serving for _, e in endpoints)
 
     def endpoints(self, chain: str | None, *, local: bool = False) -> frozenset[Place]:
         """The endpoints that a chain leads to; with `local` without what is for local senders."""

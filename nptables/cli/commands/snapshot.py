@@ -1,0 +1,69 @@
+"""`nptables snapshot`: everything about this node that a later question may need, in one file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from nptables.cli.files import written
+from nptables.cli.output import say_all
+from nptables.errors import BackendUnavailable
+from nptables.evidence.snapshot import Snapshot, to_document
+from nptables.kernel.snapshot import look_around
+
+
+def _read_yaml(text: str) -> Any:
+    from nptables.sources import parse_config  # noqa: PLC0415 - slow, for a kube-proxy alone
+
+    return parse_config(text)
+
+
+@click.command("snapshot")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    metavar="FILE",
+    help="Where to; compressed where the name ends in .gz. '-' is standard output.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for other programs that change the tables.",
+)
+def command(*, output: str, wait: float) -> int:
+    """Put all that this node has into one file, for questions that are asked later or elsewhere.
+
+    That is the tables of both backends and families, sets, native nft tables, addresses, routes,
+    settings, UDP connections, and the kube-proxy that runs. No token, kubeconfig or environment
+    gets in; names and addresses do. What cannot be read, as for an ordinary user, is named on
+    standard error and in the file. docs/snapshot.md has more.
+
+    \b
+    sudo nptables snapshot -o node1.json.gz
+    """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    with written(output) as write:
+        found = look_around(wait=wait, read_yaml=_read_yaml)
+        say_all(found.rest.gaps, kind="warning")
+        # The few large texts in it make this as fast as one string, and half as large.
+        for piece in json.JSONEncoder(indent=1).iterencode(to_document(found)):
+            write(piece)
+        write("\n")
+        if not _is_useful(found):
+            raise BackendUnavailable("nothing of this node could be read")
+    sys.stdout.flush()
+    return 0
+
+
+def _is_useful(found: Snapshot) -> bool:
+    """Whether there is an answer in it to any question about Services."""
+    rest = found.rest
+    shown = rest.facts is not None and rest.facts.interfaces is not None
+    return bool(found.tables) or shown or bool(rest.processes) or rest.native is not None

@@ -1,0 +1,131 @@
+"""What packets notice, on the command line: `--effects`, and the line that counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import click
+
+from nptables.checks.reports import workflow_command
+from nptables.cli.options import Inputs
+from nptables.cli.output import print_json, say, say_all
+from nptables.effects import Effects, NodeState, compare_effects
+from nptables.effects.telling import sentence, sentences, summary
+from nptables.errors import KernelError
+from nptables.evidence import Evidence, Form
+from nptables.evidence.serving import acting, serving
+from nptables.iptables.changes import Plan, diff
+from nptables.iptables.changes.outcome import carried_out
+from nptables.sources import Place
+from nptables.tracing import missing_tables, read_sets
+
+if TYPE_CHECKING:
+    from nptables.kernel.whole_node import NodeChange
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PlaceOf = Callable[[tuple[str, str]], Place | None]
+
+
+def effects_option(command: Command) -> Command:
+    """`--effects`."""
+    return click.option(
+        "--effects",
+        is_flag=True,
+        help="Say what packets notice instead of which rules differ: whose fare differently, and "
+        "how.",
+    )(command)
+
+
+def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
+    """What packets notice where a node has the rules of one input, then those of another."""
+    return compare_effects(
+        NodeState(plan.before, before.node, before.cluster, before.config),
+        NodeState(plan.desired, after.node, after.cluster, after.config),
+    )
+
+
+def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
+    """What packets notice where a plan is carried out on a node that has what `evidence` says.
+
+    They meet the tables of both backends, of which the plan changes one.
+    """
+    family, current = plan.family, plan.before
+    beside = tuple(rules for rules in acting(evidence, family) if rules is not current)
+    before = (current, *beside)
+    unread = [tables.backend for tables in evidence.unread if tables.family is family]
+    state = NodeState(
+        before,
+        inputs.node,
+        inputs.cluster,
+        inputs.config,
+        sets={} if evidence.ipset is None else read_sets(evidence.ipset),
+        unread=unread[0] if unread else "",
+        # Whoever read the kernel left no table out; of a dump nobody knows.
+        unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
+    )
+    return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
+
+
+def of_change(change: NodeChange, inputs: Inputs) -> Effects:
+    """What packets notice where a change of this node is carried out."""
+    from nptables.kernel.snapshot import take  # noqa: PLC0415 (a dump needs no kernel)
+
+    plan = change.plan
+    try:
+        evidence = take(families=(plan.family,))
+    except KernelError:
+        # What the change was made from has to do.
+        evidence = Evidence(Form.SNAPSHOT, (plan.before,))
+        return of_plan(plan, inputs, evidence)
+    backend = "nft" if change.backend.name == "nft" else "legacy"
+    whole = diff(serving(evidence, plan.family, backend), plan.desired, ownership=plan.ownership)
+    return of_plan(whole, inputs, evidence)
+
+
+def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
+    """Print what packets notice, of both families as one; 1 where they notice anything."""
+    return print_effects_of_sets([(each, place) for each in parts], output)
+
+
+def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str) -> int:
+    """Print what packets notice of several differences, each with where its objects stand."""
+    found = Effects.joined(tuple(each for each, _ in parts))
+    if output == "json":
+        print_json(found.to_json())
+    elif output == "github":
+        for each, place in parts:
+            annotate(each, place)
+    else:
+        for text in sentences((*found.effects, *found.unknown)):
+            click.echo(text)
+    say_summary([found])
+    return 1 if found else 0
+
+
+def annotate(found: Effects, place: PlaceOf) -> None:
+    """Annotations for a workflow: an effect each, where the object stands that makes it."""
+    for level, listed in (("warning", found.effects), ("notice", found.unknown)):
+        for effect in listed:
+            namespace, _, name = effect.service.partition("/")
+            file, number, _ = place((namespace, name)) or (None, None, None)
+            text = sentence(effect)
+            title = "nptables effect"
+            click.echo(workflow_command(level, text, title=title, file=file, line=number))
+
+
+def say_summary(parts: Iterable[Effects], *, hint: str = "") -> None:
+    """One line that counts effects and cosmetic changes."""
+    found = Effects.joined(tuple(parts))
+    more = f" ({hint})" if hint and found.effects else ""
+    say(f"{summary(found)}{more}")
+
+
+def say_effects(parts: Iterable[Effects], most: int = 20) -> None:
+    """The effects themselves as notes, the first of them where there are many."""
+    found = Effects.joined(tuple(parts))
+    told = list(sentences(found.effects))
+    say_all(told[:most], kind="effect")
+    if len(told) > most:
+        say(f"{len(told) - most} more: --dry-run --effects shows all of them")

@@ -1,0 +1,74 @@
+"""What rules do not decide, because somebody else handles Services on a node."""
+
+from __future__ import annotations
+
+import attrs
+
+from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
+
+_LEFT = "what becomes of a packet that no rule translates"
+
+
+@attrs.frozen
+class Elsewhere:
+    """Who else decides about packets for Services on a node, and what is said of that.
+
+    `before` is what is said where they get the packets that the rules would translate, `behind`
+    where they get those that no rule translates; each is empty where that is not so.
+    `behind_for_services` holds for a packet that is known to be for a Service.
+    """
+
+    before: str = ""
+    behind: str = ""
+    behind_for_services: str = ""
+    notes: tuple[str, ...] = ()
+
+    def text(self, *, translated: bool, ended: bool, of_service: bool) -> str:
+        """Why it is not known what becomes of a packet for a Service; empty where the rules tell.
+
+        `translated` tells that a rule translated it, `ended` that one stopped it, `of_service`
+        that it is known to be for a Service.
+        """
+        if self.before:
+            return self.before
+        if translated or ended:
+            return ""
+        return self.behind or (self.behind_for_services if of_service else "")
+
+
+def elsewhere(handling: Handling, node: str) -> Elsewhere:
+    """What others than the rules of a node decide."""
+    others = handling.others
+    if any(not each.who.behind_rules for each in others):
+        text = (
+            f"{handling.sentence(node)}, and not by these rules: where a packet for one goes does "
+            f"not stand in them ({asking(others, node)})"
+        )
+        return Elsewhere(before=text)
+    if others:
+        text = f"{handling.sentence(node)}: {_LEFT} does not stand in the rules"
+        return Elsewhere(behind=f"{text} ({asking(others, node)})")
+    notes = tuple(
+        f"{each.who.words} may handle Services on {node} too ({each.seen})"
+        for each in handling.possible
+    )
+    maybe = [
+        each
+        for each in handling.possible
+        if each.who is not Handler.IPTABLES and (each.who.behind_rules or not handling.acting)
+    ]
+    if maybe:
+        whom = " or ".join(f"{each.who.words} ({each.seen})" for each in maybe)
+        text = f"Services on {node} may be handled by {whom}: {_LEFT} does not stand in the rules"
+        return Elsewhere(behind=f"{text} ({asking(maybe, node)})", notes=notes)
+    nobody = handling.of(Handler.NOBODY)
+    if nobody is None or nobody.certainty is not Certainty.POSSIBLE:
+        return Elsewhere(notes=notes)
+    text = (
+        f"nothing here shows who handles Services on {node}: {nobody.seen}; kube-proxy in mode "
+        f"nftables, and others, have no rules in table nat of iptables (`nft list tables` on "
+        f"{node} tells, and which programs run there)"
+    )
+    if is_of_a_cluster(nobody):
+        return Elsewhere(behind=text)
+    return Elsewhere(behind_for_services=text)

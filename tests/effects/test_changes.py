@@ -1,0 +1,382 @@
+"""What a reviewer meets: fifteen changes, and what packets notice of each on node2.
+
+node2 has 192.168.0.2 and the Pods of 10.244.2.0/24, node1 192.168.0.1 and 10.244.1.0/24; all Pods
+are in 10.244.0.0/16, and 192.168.0.2 is the node's only address beside 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
+from nptables.effects import Effects, NodeState
+from nptables.effects.telling import sentences
+from tests.support.clusters import endpoint, endpoint_slice, node, service
+
+NEAR = endpoint("10.244.2.5", "node2")
+FAR = endpoint("10.244.1.6", "node1")
+OTHER_FAR = endpoint("10.244.1.7", "node1")
+ON_EITHER = endpoint_slice(NEAR, FAR)
+ON_THE_OTHER = endpoint_slice(FAR)
+
+
+def state(*objects: dict[str, Any], on: str = "node2", **config: Any) -> NodeState:
+    """The rules of node2, or those that a kube-proxy of another name makes there."""
+    cluster = Cluster.from_objects([node("node1"), node("node2"), *objects])
+    document = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clusterCIDR": "10.244.0.0/16",
+        **config,
+    }
+    read = ProxyConfig.from_kube_proxy(document)
+    rules = translate(cluster, cluster.node(on), read, Family.IPV4)
+    return NodeState(rules, cluster.node("node2"), cluster, read)
+
+
+def edited(whose: NodeState, *edits: tuple[str, str]) -> NodeState:
+    """The state with its rules edited; what is edited must be there."""
+    (rules,) = whose.rulesets
+    text = rules.to_save()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    return NodeState(Ruleset.from_save(text), whose.node, whose.cluster, whose.config)
+
+
+def said(before: NodeState, after: NodeState) -> list[str]:
+    """The effects in words; nothing may be unknown."""
+    found: Effects = compare_effects(before, after)
+    assert found.unknown == ()
+    return list(sentences(found.effects))
+
+
+def test_the_policy_cluster_becomes_local() -> None:
+    before = state(service(), ON_THE_OTHER)
+    after = state(service(externalTrafficPolicy="Local"), ON_THE_OTHER)
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from outside and other nodes: was sent "
+            "to 10.244.1.6:8080, source hidden, now dropped (no local endpoint)"
+        ),
+        (
+            "default/web node port 30080 on node2, from pods but for 10.244.1.6: source "
+            "hidden before, now kept"
+        ),
+    ]
+
+
+def test_a_replica_more() -> None:
+    before = state(service(), ON_THE_OTHER)
+    after = state(service(), endpoint_slice(FAR, OTHER_FAR))
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from anywhere: reached 10.244.1.6:8080, "
+            "now 2 endpoints (10.244.1.7:8080 new)"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: reached "
+            "10.244.1.6:8080, now 2 endpoints (10.244.1.7:8080 new)"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from anywhere: reached "
+            "10.244.1.6:8080, now 2 endpoints (10.244.1.7:8080 new)"
+        ),
+    ]
+
+
+def test_a_replica_that_moved() -> None:
+    before = state(service(externalTrafficPolicy="Local"), endpoint_slice(NEAR))
+    after = state(service(externalTrafficPolicy="Local"), ON_THE_OTHER)
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from outside and other nodes: was sent "
+            "to 10.244.2.5:8080, source kept, now dropped (no local endpoint)"
+        ),
+        (
+            "default/web node port 30080 on node2, from pods, and from this node: reached "
+            "10.244.2.5:8080, now 10.244.1.6:8080"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: reached "
+            "10.244.2.5:8080, now 10.244.1.6:8080"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from anywhere: reached "
+            "10.244.2.5:8080, now 10.244.1.6:8080"
+        ),
+    ]
+
+
+def test_a_port_that_was_renamed_on_one_side() -> None:
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
+    named = endpoint_slice(FAR, ports=[{"name": "http", "port": 8080}])
+    before = state(service(ports=ports), named)
+    after = state(service(ports=[{**ports[0], "name": "web"}]), named)
+
+    assert said(before, after) == [
+        (
+            "default/web:web node port 30080 on node2, from anywhere: was sent to "
+            "10.244.1.6:8080, source hidden, now refused (no endpoint)"
+        ),
+        (
+            "default/web:web node port 127.0.0.1:30080 on node2, from 127.0.0.0/8: was sent "
+            "to 10.244.1.6:8080, source hidden, now refused (no endpoint)"
+        ),
+        (
+            "default/web:web node port 127.0.0.1:30080 on node2, from 192.168.0.2: was sent "
+            "to 10.244.1.6:8080, source hidden, now dropped (block incoming localnet "
+            "connections: filter KUBE-FIREWALL)"
+        ),
+        (
+            "default/web:web cluster IP 10.96.0.10:80 on node2, from outside, other nodes "
+            "and this node: was sent to 10.244.1.6:8080, source hidden, now refused (no "
+            "endpoint)"
+        ),
+        (
+            "default/web:web cluster IP 10.96.0.10:80 on node2, from pods: was sent to "
+            "10.244.1.6:8080, source kept, now refused (no endpoint)"
+        ),
+    ]
+
+
+def balancer(**spec: Any) -> dict[str, Any]:
+    return service(
+        type="LoadBalancer",
+        status={"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}},
+        **spec,
+    )
+
+
+def test_source_ranges_that_are_added() -> None:
+    before = state(balancer(), ON_THE_OTHER)
+    after = state(balancer(loadBalancerSourceRanges=["198.51.100.0/24"]), ON_THE_OTHER)
+
+    assert said(before, after) == [
+        (
+            "default/web load-balancer IP 203.0.113.10:80 on node2, from outside, other "
+            "nodes, pods and this node but for 198.51.100.0/24: was sent to "
+            "10.244.1.6:8080, source hidden, now dropped (not in loadBalancerSourceRanges)"
+        ),
+    ]
+
+
+def test_another_node_port() -> None:
+    before = state(service(), ON_THE_OTHER)
+    after = state(service(ports=[{"port": 80, "nodePort": 30081}]), ON_THE_OTHER)
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from anywhere: was sent to "
+            "10.244.1.6:8080, source hidden, now left to the node itself"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from 127.0.0.0/8: was sent to "
+            "10.244.1.6:8080, source hidden, now left to the node itself"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from 192.168.0.2: was sent to "
+            "10.244.1.6:8080, source hidden, now dropped (block incoming localnet "
+            "connections: filter KUBE-FIREWALL)"
+        ),
+        (
+            "default/web node port 30081 on node2, from anywhere: was left to the node "
+            "itself, now sent to 10.244.1.6:8080, source hidden"
+        ),
+        (
+            "default/web node port 127.0.0.1:30081 on node2, from 127.0.0.0/8: was left to "
+            "the node itself, now sent to 10.244.1.6:8080, source hidden"
+        ),
+        (
+            "default/web node port 127.0.0.1:30081 on node2, from 192.168.0.2: was dropped "
+            "(block incoming localnet connections: filter KUBE-FIREWALL), now sent to "
+            "10.244.1.6:8080, source hidden"
+        ),
+    ]
+
+
+def test_two_services_that_share_an_external_ip_now() -> None:
+    api = {
+        "name": "api", "clusterIP": "10.96.0.20", "type": "ClusterIP", "ports": [{"port": 80}],
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    web = {
+        "type": "ClusterIP", "ports": [{"port": 80}], "externalIPs": ["198.51.100.9"],
+        "creationTimestamp": "2026-01-02T00:00:00Z",
+    }  # fmt: skip
+    behind = endpoint_slice(OTHER_FAR, of="api")
+    before = state(service(**web), service(**api), ON_THE_OTHER, behind)
+    shared = service(**api, externalIPs=["198.51.100.9"])
+    after = state(service(**web), shared, ON_THE_OTHER, behind)
+
+    assert said(before, after) == [
+        (
+            "default/web external IP 198.51.100.9:80 on node2, from anywhere: reached "
+            "10.244.1.6:8080, now 10.244.1.7:8080"
+        ),
+    ]
+
+
+def test_affinity_that_is_switched_on() -> None:
+    before = state(service(), ON_EITHER)
+    after = state(service(sessionAffinity="ClientIP"), ON_EITHER)
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from anywhere: clients kept to no "
+            "endpoint before, now to one for 3 h"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: clients kept "
+            "to no endpoint before, now to one for 3 h"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from anywhere: clients kept to "
+            "no endpoint before, now to one for 3 h"
+        ),
+    ]
+
+
+def test_an_endpoint_that_is_terminating() -> None:
+    ending = {**NEAR, "conditions": {"ready": False, "serving": True, "terminating": True}}
+    before = state(service(externalTrafficPolicy="Local"), ON_EITHER)
+    after = state(service(externalTrafficPolicy="Local"), endpoint_slice(ending, FAR))
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from pods, and from this node: reached 2 "
+            "endpoints, now 10.244.1.6:8080 (10.244.2.5:8080 gone)"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: reached 2 "
+            "endpoints, now 10.244.1.6:8080 (10.244.2.5:8080 gone)"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from anywhere: reached 2 "
+            "endpoints, now 10.244.1.6:8080 (10.244.2.5:8080 gone)"
+        ),
+    ]
+
+
+def test_a_hostname_override_that_is_wrong() -> None:
+    before = state(service(externalTrafficPolicy="Local"), ON_EITHER)
+    after = state(service(externalTrafficPolicy="Local"), ON_EITHER, on="node1")
+
+    assert said(before, after) == [
+        (
+            "default/web node port 30080 on node2, from outside and other nodes: reached "
+            "10.244.2.5:8080, now 10.244.1.6:8080"
+        ),
+    ]
+
+
+def test_forward_drop_put_in_front() -> None:
+    before = state(service(), ON_THE_OTHER)
+    first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
+
+    assert said(before, edited(before, (first, f"-A FORWARD -j DROP\n{first}"))) == [
+        (
+            "default/web node port 30080 on node2, from outside, other nodes and pods: was "
+            "sent to 10.244.1.6:8080, source hidden, now dropped (by a rule of filter "
+            "FORWARD)"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from outside and other nodes: "
+            "was sent to 10.244.1.6:8080, source hidden, now dropped (by a rule of filter "
+            "FORWARD)"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from pods: was sent to "
+            "10.244.1.6:8080, source kept, now dropped (by a rule of filter FORWARD)"
+        ),
+    ]
+
+
+def test_a_masquerade_rule_that_is_lost() -> None:
+    before = state(service(), ON_THE_OTHER)
+    rule = (
+        "-A KUBE-POSTROUTING -m comment --comment "
+        '"kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully\n'
+    )
+
+    assert said(before, edited(before, (rule, ""))) == [
+        ("default/web node port 30080 on node2, from anywhere: source hidden before, now kept"),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: source hidden "
+            "before, now kept"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from outside, other nodes, this "
+            "node and 10.244.1.6: source hidden before, now kept"
+        ),
+    ]
+
+
+def test_kube_nodeports_that_is_no_longer_last() -> None:
+    """The external IP is the node's own, and its port that of another Service's node port."""
+    web = service(externalIPs=["192.168.0.2"], ports=[{"port": 30090, "nodePort": 30080}])
+    api = service("api", clusterIP="10.96.0.20", ports=[{"port": 80, "nodePort": 30090}])
+    before = state(web, api, ON_THE_OTHER, endpoint_slice(OTHER_FAR, of="api"))
+    lines = before.rulesets[0].lines("nat", "KUBE-SERVICES")
+    old = "\n".join(lines)
+    new = "\n".join((lines[-1], *lines[:-1]))
+
+    assert said(before, edited(before, (old, new))) == [
+        (
+            "default/web external IP 192.168.0.2:30090 on node2, from anywhere: reached "
+            "10.244.1.6:8080, now 10.244.1.7:8080"
+        ),
+    ]
+
+
+def test_an_endpoint_chain_that_was_emptied() -> None:
+    """What is masqueraded on its way out of lo gets an address of another interface.
+
+    `inet_select_addr` of net/ipv4/devinet.c passes over those of scope host; KUBE-FIREWALL drops
+    what comes from there to 127.0.0.1 untranslated.
+    """
+    before = state(service(), endpoint_slice(FAR, OTHER_FAR))
+    (rules,) = before.rulesets
+    (chain,) = [
+        name for name, lines in rules.tables["nat"].chains.items()
+        if any("--to-destination 10.244.1.7:8080" in line for line in lines)
+    ]  # fmt: skip
+    lines = "".join(f"{line}\n" for line in rules.lines("nat", chain))
+
+    assert said(before, edited(before, (lines, ""))) == [
+        (
+            "default/web node port 30080 on node2, from anywhere: was sent to 2 endpoints, "
+            "source hidden, now 1/2 sent to 10.244.1.6:8080, source hidden, 1/2 left to the "
+            "node itself"
+        ),
+        (
+            "default/web node port 127.0.0.1:30080 on node2, from this node: was sent to 2 "
+            "endpoints, source hidden, now 1/2 sent to 10.244.1.6:8080, source hidden, 1/2 "
+            "dropped (block incoming localnet connections: filter KUBE-FIREWALL)"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from outside, other nodes and "
+            "this node: was sent to 2 endpoints, source hidden, now 1/2 sent to "
+            "10.244.1.6:8080, source hidden, 1/2 sent on as it is"
+        ),
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from pods: was sent to 2 "
+            "endpoints, source kept, now 1/2 sent to 10.244.1.6:8080, source kept, 1/2 sent "
+            "on as it is"
+        ),
+    ]
+
+
+def test_masquerade_all() -> None:
+    before = state(service(), ON_THE_OTHER)
+    after = state(service(), ON_THE_OTHER, iptables={"masqueradeAll": True})
+
+    assert said(before, after) == [
+        (
+            "default/web cluster IP 10.96.0.10:80 on node2, from pods but for 10.244.1.6: "
+            "source kept before, now hidden"
+        ),
+    ]
