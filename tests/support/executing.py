@@ -82,7 +82,7 @@ class ExecServer(ApiServer):
     ran: list[tuple[str, list[str]]] = field(default_factory=list)
     spoken: set[str | None] = field(default_factory=set)
 
-    def add_pod(self, node: str, program: Program, **status: Any) -> str:
+    def add_pod(self, node: str, program: Program, version: str = "1.30", **status: Any) -> str:
         """A Pod of kube-proxy on a node; returns its name."""
         name = f"kube-proxy-{node}"
         self.pods.append(
@@ -97,8 +97,11 @@ class ExecServer(ApiServer):
                     "containers": [
                         {
                             "name": "kube-proxy",
-                            "image": "registry.k8s.io/kube-proxy:v1.30.3",
-                            "command": ["/usr/local/bin/kube-proxy", "--v=2"],
+                            "image": f"registry.k8s.io/kube-proxy:v{version}.3",
+                            "command": [
+                                "/usr/local/bin/kube-proxy",
+                                "--config=/var/lib/kube-proxy/config.conf",
+                            ],
                             "env": [{"name": "SECRET", "value": "hunter2"}],
                         }
                     ],

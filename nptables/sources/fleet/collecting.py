@@ -108,6 +108,7 @@ def collect(
                 # A collection that is killed has at least the nodes; this is what it says of them.
                 _note(folder, records, about, began, "", watches.troubles)
                 yield Progress(name, record, done, len(names))
+            watches.catch_up(connection, around.monotonic)
         folder.settle()
         finished = _time(around.epoch())
     finally:

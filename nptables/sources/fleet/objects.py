@@ -23,6 +23,9 @@ from nptables.sources.fleet.folder import Change
 
 # Watches are renewed after so many seconds without a word, bookmarks among them.
 _SILENCE = 90.0
+# How long a watch may be behind a list, and between two looks at it, in seconds.
+_LONGEST_LAG = 5.0
+_GLANCE = 0.02
 _WATCHED = tuple(
     attrs.evolve(resource, label_selector="", field_selector="")
     for resource in (SERVICES, ENDPOINT_SLICES)
@@ -159,6 +162,29 @@ class Watches:
         for thread in self._threads:
             thread.join(timeout=5)
 
+    def catch_up(self, connection: Connection, clock: Callable[[], float]) -> None:
+        """Return once everything is told that the server knew when this was called.
+
+        What a node had when it was read is then among the states that were told. Where a watch does
+        not come that far in a few seconds, the list itself is told. Raises ApiServerError.
+        """
+        for resource in _WATCHED:
+            wanted = {_key(item): _version(item) for item in list_raw(connection, resource).items}
+            end = clock() + _LONGEST_LAG
+            while not self._knows(resource, wanted) and clock() < end:
+                self._over.wait(_GLANCE)
+            if not self._knows(resource, wanted):
+                self._compare(resource, connection)
+
+    def _knows(self, resource: Resource, wanted: Mapping[tuple[str, str, str], int]) -> bool:
+        with self._lock:
+            known = {k: _version(item) for k, item in self._known.items() if k[0] == resource.kind}
+        gone = known.keys() - wanted.keys()
+        newest = max(wanted.values(), default=0)
+        return all(known[key] > newest for key in gone) and all(
+            known.get(key, 0) >= version for key, version in wanted.items()
+        )
+
     def _follow(self, resource: Resource) -> None:
         backoff = Backoff(self._random)
         connection: Connection | None = None
@@ -231,6 +257,12 @@ class Watches:
             else:
                 self._known[key] = item
             self._tell(Change(self._clock(), gone, item))
+
+
+def _version(item: Mapping[str, Any]) -> int:
+    """The resource version as a number, which it is on every server there is; 0 for none."""
+    text = str((item.get("metadata") or {}).get("resourceVersion") or "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _key(item: Mapping[str, Any]) -> tuple[str, str, str]:

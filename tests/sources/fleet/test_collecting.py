@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -9,13 +10,15 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nptables import Family, Ruleset
+from nptables import Cluster, Family, Ruleset
+from nptables.cli import main
 from nptables.errors import ApiServerError
 from nptables.sources.apiserver import Connection, Container, execute
 from nptables.sources.fleet.collecting import Asked, Surroundings, collect
@@ -33,7 +36,7 @@ from tests.support.executing import (
     without_shell,
     writes_garbage,
 )
-from tests.support.fleets import Fleet
+from tests.support.fleets import CONFIG, Fleet
 
 FLEET = Fleet(nodes=4, services=6)
 
@@ -52,8 +55,9 @@ def _collected(
     server: ExecServer, folder: Path, kubeconfig: Path, **asked: Any
 ) -> dict[str, tuple[str, str]]:
     """What came of each node: the state, and why."""
+    written = str(server.kubeconfig(kubeconfig))
     around = Surroundings(
-        lambda: Connection(kubeconfig=str(server.kubeconfig(kubeconfig))),
+        lambda: Connection(kubeconfig=written),
         time.monotonic,
         time.time,
         random.random,
@@ -170,8 +174,6 @@ def test_no_more_nodes_than_asked_are_read_at_once(tmp_path: Path) -> None:
     """Of twelve nodes never more than three are read at a time."""
 
     async def slow(channels: Channels) -> None:
-        import asyncio
-
         await asyncio.sleep(0.1)
         await channels.out(_text(0))
         await channels.end()
@@ -207,8 +209,6 @@ def test_what_changes_while_nodes_are_read_is_kept_beside_what_was(tmp_path: Pat
         counts = iter((2, 1))
 
         async def changing(channels: Channels) -> None:
-            import asyncio
-
             for count in counts:
                 server.put(FLEET.slice(0, Family.IPV4, count=count))
                 await asyncio.sleep(0.3)
@@ -259,3 +259,49 @@ def test_ruleset_of_the_text_is_that_of_the_fleet() -> None:
     """The made text of a node has the tables of the made rules."""
     rules = FLEET.rules(0)[0]
     assert rules.tables == Ruleset.from_save(rules.to_save()).tables
+
+
+def test_nobody_is_accused_while_twenty_endpoints_a_second_change(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each node has the rules of the moment in which it was read, and all of them are right."""
+    fleet = Fleet(nodes=8, services=20)
+    over = threading.Event()
+    chance = random.Random(11)
+
+    def change(server: ExecServer) -> None:
+        while not over.wait(0.05):
+            number = chance.randrange(fleet.services)
+            first, count = chance.randrange(3), chance.randrange(1, 6)
+            server.put(fleet.slice(number, Family.IPV4, first=first, count=count))
+
+    def node(number: int) -> Any:
+        async def program(channels: Channels) -> None:
+            await asyncio.sleep(0.1 * number)
+            cluster = Cluster.from_objects(server.objects(), lenient=True)
+            rules = fleet.rules(number, cluster, families=(Family.IPV4,))[0]
+            await channels.out(node_text(fleet.name(number), rules.to_save()))
+            await channels.end()
+
+        return program
+
+    with ExecServer() as server:
+        server.put(*fleet.objects)
+        for number in range(fleet.nodes):
+            server.add_pod(fleet.name(number), node(number), fleet.version(number))
+        changing = threading.Thread(target=change, args=(server,))
+        changing.start()
+        found = _collected(server, tmp_path / "out", tmp_path / "kubeconfig", at_once=2)
+        over.set()
+        changing.join()
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    command = ["audit", "--snapshots", str(tmp_path / "out"), "--config", str(config)]
+    code = main([*command, "--workers", "1", "-o", "json"])
+    document = json.loads(capfd.readouterr().out)
+    assert {state for state, _ in found.values()} == {"read"}
+    assert {node["name"]: node["verdict"] for node in document["nodes"]} == {
+        fleet.name(number): "ok" for number in range(fleet.nodes)
+    }
+    assert code == 0
+    assert document["summary"]["inFlight"] > 0
