@@ -164,7 +164,7 @@ class MissingPackage(NptablesError):
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         self.package = package
         super().__init__(
-            f"to {purpose}, the package {package} is needed: pip install 'nptables[{extra}]'"
+            f"to {purpose}, the package {package} is needed: the extra {extra} of nptables has it"
         )
 
 

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-_CAUGHT = (*STOPPING, signal.SIGHUP)
+# Not every system has a signal to reload.
+_RELOADING = tuple(signal.Signals[name] for name in ("SIGHUP",) if hasattr(signal, name))
+_CAUGHT = (*STOPPING, *_RELOADING)
 
 
 class Stopped(BaseException):

@@ -10,6 +10,8 @@ from nptables.checks import codes
 from nptables.checks.connections import check_connections, has_unknown_endpoints
 from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.checks.shared import wrong_in_shared_chains
+from nptables.effects import Effects
+from nptables.effects.telling.words import summary
 from nptables.evidence import Bridge, RecentList
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -37,9 +39,10 @@ class NodeState:
     `leftovers` what another mode of kube-proxy left, `kube_proxy` describes a running one.
     `flows` are UDP connections that the kernel remembers. `recent` are the lists of the `recent`
     match, each of which holds at most `recent_limit` addresses. `explanation` says what the
-    difference comes from, where that is known, and `behind` where and why the rules send packets
-    elsewhere than the cluster says. `handled_elsewhere` says who handles Services instead of the
-    rules of iptables, if somebody does: then those are not compared.
+    difference comes from, where that is known, `behind` where and why the rules send packets
+    elsewhere than the cluster says, and `noticed` what packets notice of the difference.
+    `handled_elsewhere` says who handles Services instead of the rules of iptables, if somebody
+    does: then those are not compared.
     """
 
     node: str
@@ -51,6 +54,7 @@ class NodeState:
     kube_proxy: str = ""
     flows: tuple[Flow, ...] = ()
     explanation: str = ""
+    noticed: Effects | None = None
     handled_elsewhere: str = ""
     behind: str = ""
     bridges: tuple[Bridge, ...] = ()
@@ -80,7 +84,7 @@ def check_node(state: NodeState, config: ProxyConfig, context: Context) -> list[
     else:
         found += [(codes.OTHER_MODE, text) for text in state.leftovers]
         found += _missing_jumps(plan)
-        found += [] if _is_open(plan.desired) else _differences(plan, state.explanation)
+        found += [] if _is_open(plan.desired) else _differences(state)
         found += [(codes.RULES_BEHIND, state.behind)] * bool(state.behind)
     if state.kube_proxy:
         found.append((codes.KUBE_PROXY_RUNS, state.kube_proxy))
@@ -153,9 +157,13 @@ def _missing_jumps(plan: Plan) -> Iterator[Found]:
                 yield codes.MISSING_JUMP, f"{plan.family.value} {name} lacks: {insertion.line}"
 
 
-def _differences(plan: Plan, explanation: str) -> Iterator[Found]:
+def _differences(state: NodeState) -> Iterator[Found]:
+    plan = state.plan
     family = plan.family.value
-    why = f" ({explanation})" if explanation else ""
+    told = [state.explanation] if state.explanation else []
+    if state.noticed is not None:
+        told.append(summary(state.noticed))
+    why = f" ({'; '.join(told)})" if told else ""
     for name, table in plan.tables.items():
         stale = [c.chain for c in table.changes.values() if c.kind == "delete"]
         if stale:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nptables.checks.node import NodeState
+from nptables.effects import Effects
 from nptables.evidence import Evidence
 from nptables.evidence.beside import leftovers, rules_beside, running_kube_proxy
 from nptables.evidence.handlers import handlers
@@ -19,14 +20,15 @@ def observed(
     *,
     explanation: str = "",
     behind: str = "",
+    noticed: Effects | None = None,
     here: bool = False,
 ) -> NodeState:
     """What of a node is checked, for the family of a plan.
 
     `plan` is the difference of the evidence's tables to what the cluster says, `explanation` what
-    that comes from, where it is known, and `behind` why the rules send packets elsewhere. Nothing
-    is found in what nobody looked at. With `here` it is the node where this runs, where a
-    kube-proxy gets in the way.
+    that comes from, where it is known, `behind` why the rules send packets elsewhere, and
+    `noticed` what packets notice of it. Nothing is found in what nobody looked at. With `here` it
+    is the node where this runs, where a kube-proxy gets in the way.
     """
     other = beside(evidence, plan.before)
     return NodeState(
@@ -44,6 +46,7 @@ def observed(
         explanation=explanation,
         handled_elsewhere=handlers(evidence).instead(node),
         behind=behind,
+        noticed=noticed,
         bridges=evidence.bridges or (),
         recent=evidence.recent or (),
         recent_limit=evidence.recent_limit,

@@ -12,7 +12,7 @@ from nptables.checks.reports import workflow_command
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.effects import Effects, NodeState, compare_effects
-from nptables.effects.telling import sentence, sentences, summary
+from nptables.effects.telling.words import sentence, sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import acting, serving
@@ -41,8 +41,8 @@ def effects_option(command: Command) -> Command:
 def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
     """What packets notice where a node has the rules of one input, then those of another."""
     return compare_effects(
-        NodeState(plan.before, before.node, before.cluster, before.config),
-        NodeState(plan.desired, after.node, after.cluster, after.config),
+        NodeState(plan.before, before.node, before.cluster, before.config, supposed=True),
+        NodeState(plan.desired, after.node, after.cluster, after.config, supposed=True),
     )
 
 
@@ -65,7 +65,8 @@ def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
         # Whoever read the kernel left no table out; of a dump nobody knows.
         unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
     )
-    return compare_effects(state, attrs.evolve(state, rules=(carried_out(plan), *beside)))
+    after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)
+    return compare_effects(state, after)
 
 
 def of_change(change: NodeChange, inputs: Inputs) -> Effects:
@@ -85,7 +86,7 @@ def of_change(change: NodeChange, inputs: Inputs) -> Effects:
 
 
 def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
-    """Print what packets notice, of both families as one; 1 where they notice anything."""
+    """Print what packets notice, of both families as one; 1 where they do, or it is not known."""
     return print_effects_of_sets([(each, place) for each in parts], output)
 
 
@@ -101,7 +102,7 @@ def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str)
         for text in sentences((*found.effects, *found.unknown)):
             click.echo(text)
     say_summary([found])
-    return 1 if found else 0
+    return 1 if found or found.unknown else 0
 
 
 def annotate(found: Effects, place: PlaceOf) -> None:

@@ -9,9 +9,11 @@ interrupted. A reader who stops early (`| head -1`) does not change the code.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 import click
 
@@ -33,6 +35,7 @@ WRONG_INPUT = 2
 REFUSED = 3
 BUG = 70
 INTERRUPTED = 130
+_REPORTED = ("click", "kubernetes", "attrs", "PyYAML")
 
 
 def run(arguments: Sequence[str], signals: Signals) -> int:
@@ -109,7 +112,21 @@ def _report_bug(error: Exception) -> int:
     click.echo(
         f"nptables: internal error: {type(error).__name__}: {printable(str(error), 500)}\n"
         "This is a bug in nptables; nothing was changed by this error itself. "
-        "Set NPTABLES_DEBUG=1 for the traceback and please report it.",
+        "Set NPTABLES_DEBUG=1 for the traceback and please report it, with these versions:\n"
+        f"{versions()}",
         err=True,
     )
     return BUG
+
+
+def versions() -> str:
+    """What a report of a bug has to name: nptables, Python, the system and the packages."""
+    own = f"nptables {nptables.__version__}, Python {platform.python_version()} ({sys.platform})"
+    return ", ".join([own, *(f"{name} {_version(name)}" for name in _REPORTED)])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
-from nptables.effects.changed import changed_keys
-from nptables.effects.closure import Graph
-from nptables.effects.frontends import Frontend, Names, frontends_of
-from nptables.effects.ground import Ground
-from nptables.effects.groups import Groups
-from nptables.effects.lines import Reader
-from nptables.effects.rendering import effects_of
-from nptables.effects.result import Effect, Effects
+from nptables.effects.following.fates import Reached
+from nptables.effects.following.groups import Groups
+from nptables.effects.rules.changed import changed_keys
+from nptables.effects.rules.closure import Graph
+from nptables.effects.rules.frontends import Frontend, Named, Names, frontends_of
+from nptables.effects.rules.lines import Reader
+from nptables.effects.senders.ground import Ground
 from nptables.effects.state import NodeState
+from nptables.effects.telling.rendering import effects_of
+from nptables.effects.telling.result import Effect, Effects
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
+from nptables.tracing import Verdict
 from nptables.tracing.services import Services
 from nptables.tracing.sets import Sets
 from nptables.tracing.walking.rulebook import Rules
 from nptables.translation import Translation
+from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.signs import with_shown_addresses
 
 
@@ -110,6 +115,25 @@ class _Comparison:
                 cosmetic += 1
                 continue
             named = names.of(frontend)
-            for effect in effects_of(frontend, places, named, self._ground, node):
+            doubts = (self._doubt(0, named), self._doubt(1, named))
+            for effect in effects_of(frontend, places, named, self._ground, node, doubts):
                 (effects if effect.known else unknown).append(effect)
         return Effects(tuple(effects), len(frontends) - len(concerned), cosmetic, tuple(unknown))
+
+    def _doubt(self, side: int, named: Named) -> Callable[[Reached], Reached]:
+        """What is known of something that becomes of a Service's packets in a state."""
+        state = self._states[side]
+        cluster = state.cluster
+        namespace, _, name = named.service.partition("/")
+        service = None if cluster is None else cluster.services.get((namespace, name))
+        if service is None or cluster is None or not state.supposed:
+            return lambda each: each
+
+        def doubted(each: Reached) -> Reached:
+            local = "has no local endpoints" in each.why
+            if not local and "has no endpoints" not in each.why:
+                return each
+            reason = unknown_reason(service, cluster, local=local)
+            return each if reason is None else Reached(Verdict.UNKNOWN, text=reason.text)
+
+        return doubted

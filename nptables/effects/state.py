@@ -19,7 +19,9 @@ class NodeState:
     `rules` are a ruleset, translated or read, or one for each of two backends. `cluster` and
     `config` give Services their names and say where Pods are; they decide nothing. `sets` says by
     name whether an ipset holds a packet, `unread` names a backend that was not read, and
-    `unknown_tables` the tables of which nobody knows what is in them: see `trace`.
+    `unknown_tables` the tables of which nobody knows what is in them: see `trace`. The rules are
+    `supposed` where the cluster makes them: one that is there for want of endpoints then tells
+    nothing unless all endpoints are known.
     """
 
     rules: Rules
@@ -29,6 +31,7 @@ class NodeState:
     sets: Sets = attrs.field(factory=dict)
     unread: str = ""
     unknown_tables: Collection[str] = ()
+    supposed: bool = False
 
     @property
     def rulesets(self) -> tuple[Ruleset, ...]:

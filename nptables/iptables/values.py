@@ -7,10 +7,10 @@ cannot be sure; then the line is left as it is.
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping, Sequence
 
 from nptables.family import Family
+from nptables.inet import pack_ipv4, pack_ipv6, unpack_ip
 from nptables.iptables.names import ICMP_TYPES, ICMPV6_TYPES, SERVICES
 from nptables.iptables.protocols import c_number
 
@@ -19,7 +19,6 @@ class Unsettled(Exception):
     """This value may mean something that the function does not know."""
 
 
-_AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}", re.ASCII)
 _PROBABILITY = re.compile(r"(?:0?\.[0-9]{1,30}|[01](?:\.[0-9]{0,30})?)", re.ASCII)
@@ -45,15 +44,15 @@ def decimal(text: str) -> str:
 
 
 def _packed(text: str, family: Family) -> bytes:
-    try:
-        return socket.inet_pton(_AF[family], text)
-    except (OSError, ValueError):
-        raise Unsettled(text) from None
+    packed = pack_ipv4(text) if family is Family.IPV4 else pack_ipv6(text)
+    if packed is None:
+        raise Unsettled(text)
+    return packed
 
 
 def host(text: str, family: Family) -> str:
     """One address in the notation of inet_ntop(3)."""
-    return socket.inet_ntop(_AF[family], _packed(text, family))
+    return unpack_ip(_packed(text, family))
 
 
 def _split_network(text: str, family: Family) -> tuple[int, int]:
@@ -77,7 +76,7 @@ def _prefix(mask: int, family: Family) -> str:
     length = mask.bit_count()
     if mask == 2**bits - 2 ** (bits - length):
         return str(length)
-    return socket.inet_ntop(_AF[family], mask.to_bytes(bits // 8, "big"))
+    return unpack_ip(mask.to_bytes(bits // 8))
 
 
 def network(text: str, family: Family) -> str:
@@ -91,7 +90,7 @@ def network(text: str, family: Family) -> str:
 
 
 def _address(value: int, family: Family) -> str:
-    return socket.inet_ntop(_AF[family], value.to_bytes(family.host_prefix // 8, "big"))
+    return unpack_ip(value.to_bytes(family.host_prefix // 8))
 
 
 def is_everything(printed: str, family: Family) -> bool:

@@ -7,9 +7,9 @@ the IPv4 address, as it is for Kubernetes.
 from __future__ import annotations
 
 import re
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from nptables.family import Family
+from nptables.inet import pack_ipv4, pack_ipv6, unpack_ip
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
@@ -26,7 +26,7 @@ def parse_ip(text: str) -> str | None:
         return None
     if len(packed) == 4:
         return text
-    return None if packed.startswith(_MAPPED) else inet_ntop(AF_INET6, packed)
+    return None if packed.startswith(_MAPPED) else unpack_ip(packed)
 
 
 def parse_ip_sloppy(text: str) -> str | None:
@@ -100,10 +100,7 @@ def spelled_by_go(address: str) -> str:
 
 def pack_ip(text: str) -> bytes | None:
     """The bytes of a correctly written address, 4 or 16 of them, or None."""
-    try:
-        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
-    except (OSError, ValueError, UnicodeEncodeError):
-        return None
+    return pack_ipv6(text) if ":" in text else pack_ipv4(text)
 
 
 def network_contains(network: str, address: str) -> bool:
@@ -154,11 +151,7 @@ def _strip_embedded(text: str) -> str:
 
 
 def _unpack(packed: bytes) -> str:
-    if len(packed) == 4:
-        return inet_ntop(AF_INET, packed)
-    if packed.startswith(_MAPPED):
-        return inet_ntop(AF_INET, packed[12:])
-    return inet_ntop(AF_INET6, packed)
+    return unpack_ip(packed[12:] if packed.startswith(_MAPPED) else packed)
 
 
 def _network(packed: bytes, prefix_text: str) -> str | None:
@@ -172,4 +165,4 @@ def _network(packed: bytes, prefix_text: str) -> str | None:
         packed, prefix, bits = packed[12:], prefix - 96, 32
     shift = bits - prefix
     masked = (int.from_bytes(packed) >> shift << shift).to_bytes(bits // 8)
-    return f"{inet_ntop(AF_INET if bits == 32 else AF_INET6, masked)}/{prefix}"
+    return f"{unpack_ip(masked)}/{prefix}"

@@ -1,7 +1,9 @@
-"""Objects of the `kubernetes` client as the mappings they stand for.
+"""Objects of Python's Kubernetes clients as the mappings they stand for.
 
-They are told by their shape (`openapi_types` and `attribute_map`), so that the package need not
-be there. The result is what `kubectl get -o json` would print of the same object.
+They are told by their form, so that no package need be there: models of `kubernetes` and
+`kubernetes_asyncio` by `openapi_types` and `attribute_map`, objects of kr8s by `raw`, of lightkube
+by `to_dict`, models of pydantic by `model_dump`. The result is what `kubectl get -o json` would
+print of the same object.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 from nptables.model.kinds import VERSIONS
 
-_CLASS_NAME = re.compile(r"V[0-9]+(?:(?:alpha|beta)[0-9]+)?(?P<kind>[A-Z]\w*)")
+_CLASS_NAME = re.compile(r"(?:V[0-9]+(?:(?:alpha|beta)[0-9]+)?)?(?P<kind>[A-Z]\w*)")
 # No object of Kubernetes is nested as deep; a model that contains itself ends here.
 _DEEPEST = 100
 
@@ -31,9 +33,11 @@ def from_client_model(value: Any) -> Any:
 
     Values that are no model come back as they are.
     """
-    if not is_client_model(value):
+    known = is_client_model(value)
+    inner = value if known else _mapping_behind(value)
+    if inner is value and not known:
         return value
-    found = _plain(value, 0)
+    found = _plain(inner, 0)
     match = _CLASS_NAME.fullmatch(type(value).__name__)
     if isinstance(found, dict) and match:
         kind = match["kind"]
@@ -42,6 +46,25 @@ def from_client_model(value: Any) -> Any:
             found.setdefault("kind", kind)
             found.setdefault("apiVersion", version)
     return found
+
+
+def _mapping_behind(value: Any) -> Any:
+    """The mapping that an object of another client holds or gives; else the value itself."""
+    if value is None or isinstance(
+        value, type | str | bytes | int | float | list | tuple | Mapping
+    ):
+        return value
+    held = getattr(value, "raw", None)
+    if isinstance(held, Mapping):
+        return held
+    for method, options in (
+        ("model_dump", {"mode": "json", "by_alias": True, "exclude_none": True}),
+        ("to_dict", {}),
+    ):
+        give = getattr(value, method, None)
+        if callable(give) and isinstance(given := give(**options), Mapping):
+            return given
+    return value
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -170,10 +170,14 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
 
 def test_the_image_installs_what_the_agent_needs() -> None:
     text = (DEPLOY / "Containerfile").read_text()
-    assert "'.[agent]'" in text
+    assert "--require-hashes -r requirements/image.txt" in text
+    locked = Path("requirements/image.txt").read_text()
+    for package in ("kubernetes", "prometheus-client", "pyroute2", "attrs", "click", "pyyaml"):
+        assert f"\n{package}==" in f"\n{locked}"
     assert {"iptables", "iproute2"} <= set(text.replace("\\\n", " ").split())
     copied = {
-        word.removeprefix("./") for word in ("pyproject.toml", "README.md", "LICENSE", "nptables")
+        word.removeprefix("./")
+        for word in ("pyproject.toml", "README.md", "LICENSE", "nptables", "requirements")
     }
     for name in copied:
         assert Path(name).exists()

@@ -93,6 +93,23 @@ def test_the_same_input_twice_has_no_effect(
     assert capfd.readouterr() == ("", "note: packets notice nothing\n")
 
 
+def test_what_depends_on_endpoints_that_no_input_tells_is_not_known(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A rule that refuses for want of endpoints says nothing where nobody listed any."""
+    for name, port in (("old", 30080), ("new", 30081)):
+        objects = [node("node2"), service(ports=[{"port": 80, "nodePort": port}])]
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
+
+    assert run(tmp_path, "--effects") == 1
+
+    out, err = capfd.readouterr()
+    assert "30081 on node2, from anywhere: was left to the node itself, now not known (" in out
+    assert err.endswith(
+        "no effect that is known of, 4 classes of packets of which it cannot be known\n"
+    )
+
+
 def test_restore_text_has_no_effects(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--effects", "-o", "restore") == 2
     assert "--effects is for text, json and github" in capfd.readouterr().err

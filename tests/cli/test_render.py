@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pty
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+import nptables
 from nptables.cli import main
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
@@ -251,6 +254,25 @@ def test_a_bug_is_reported_in_short_with_exit_code_70(
     assert out == ""
     assert "internal error: ZeroDivisionError: boom\\n" in err
     assert "Traceback" not in err
+
+
+def test_the_report_of_a_bug_names_the_versions_of_what_took_part(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def version(package: str) -> str:
+        if package == "kubernetes":
+            raise metadata.PackageNotFoundError(package)
+        return {"click": "8.1.7"}.get(package, "1")
+
+    monkeypatch.setattr("nptables.cli.options.translate", None)
+    monkeypatch.setattr(metadata, "version", version)
+
+    assert main(["render", TUTORIAL, "--node", "node1"]) == 70
+
+    python = platform.python_version()
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"nptables {nptables.__version__}, Python {python} ({sys.platform}), ")
+    assert said.endswith("click 8.1.7, kubernetes not installed, attrs 1, PyYAML 1")
 
 
 def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:

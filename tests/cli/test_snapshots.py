@@ -242,3 +242,44 @@ def test_of_a_part_of_a_listing_check_says_what_it_shows_and_compares_nothing(
         ("NPT501", "the IPv4 policy of filter FORWARD is DROP")
     ]
     assert "they are not compared with the cluster" in err
+
+
+def test_diff_says_which_tables_a_dump_does_not_have(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dump = tmp_path / "nat"
+    current = rules(TUTORIAL, "node1", Family.IPV4)
+    dump.write_text(attrs.evolve(current, tables={"nat": current.tables["nat"]}).to_save())
+
+    assert main(["diff", TUTORIAL, "--node", "node1", "--snapshot", str(dump)]) == 1
+
+    out, err = capfd.readouterr()
+    assert "@@ filter FORWARD @@" in out
+    assert "the dump has no table filter: what is said of it holds only if the node has" in err
+
+
+def test_a_finding_of_drift_says_what_packets_notice(
+    written: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An endpoint chain that lost its masquerade is noticed; a comment more is not."""
+    current = rules(TUTORIAL, "node1", Family.IPV4)
+    mark = next(
+        line
+        for lines in current.tables["nat"].chains.values()
+        for line in lines
+        if line.startswith("-A KUBE-EXT-") and line.endswith("-j KUBE-MARK-MASQ")
+    )
+    text = current.to_save()
+    asked = ["check", TUTORIAL, "--node", "node1", "--select", "NPT511", "-o", "json"]
+    said = {}
+    for name, changed in {
+        "lost": text.replace(f"{mark}\n", ""),
+        "commented": text.replace("masquerade traffic for", "do masquerade"),
+    }.items():
+        snapshot = written(attrs.evolve(Ruleset.from_save(changed), backend="nft"))
+        main([*asked, "--snapshot", snapshot])
+        said[name] = [f["message"] for f in json.loads(capfd.readouterr().out)["findings"]]
+
+    assert "effect" in said["lost"][0]
+    assert "packets notice nothing" not in said["lost"][0]
+    assert all("packets notice nothing" in text for text in said["commented"])

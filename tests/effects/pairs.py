@@ -280,10 +280,10 @@ def _frontends(pair: Pair) -> set[tuple[str, int, str]]:
                 if port.node_port and family in service.cluster_ips:
                     found |= {(a, port.node_port, port.protocol.lower()) for a in own}
         for ruleset in state.rulesets:
-            text = ruleset.to_save()
+            nat = ruleset.tables["nat"].chains.values() if "nat" in ruleset.tables else ()
             for chain in ("KUBE-SERVICES", "KUBE-NODEPORTS"):
                 # A chain that nothing leads to means nothing.
-                if f"-j {chain}\n" not in text:
+                if not any(line.endswith(f"-j {chain}") for lines in nat for line in lines):
                     continue
                 for line in ruleset.lines("nat", chain):
                     port_text = re.search(r"-p (\w+) .*--dport (\d+) ", line)

@@ -10,7 +10,7 @@ from typing import Any
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
 from nptables.effects import Effects, NodeState
-from nptables.effects.telling import sentences
+from nptables.effects.telling.words import sentences
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nptables.effects import Sources
-from nptables.effects.lines import Reader
-from nptables.effects.space import Space
+from nptables.effects.rules.lines import Reader
+from nptables.effects.senders.space import Space
 from nptables.family import Family
 
 addresses = st.integers(0, 2**32 - 1)

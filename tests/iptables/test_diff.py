@@ -11,7 +11,7 @@ from nptables import Family, Ownership, Ruleset
 from nptables.iptables.changes import diff, undo
 from nptables.iptables.changes.likeness import target_of, without_comments
 from nptables.iptables.changes.report import report_lines, to_text
-from nptables.iptables.changes.steps import steps_of
+from nptables.iptables.changes.steps import emptied, steps_of
 
 OWNER = Ownership(
     chains={"nat": frozenset({"MY-ALL", "MY-MARK"}), "filter": frozenset({"MY-FILTER"})},
@@ -347,6 +347,36 @@ def test_deletions_come_in_pieces_with_users_first() -> None:
         ["MY-ALL", "MY-MARK", "MY-2"],
         ["MY-1"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("piece", "sizes"), [(None, [4]), (5, [4]), (4, [4]), (3, [3, 1]), (2, [2, 2]), (1, [1] * 4)]
+)
+def test_deletions_are_cut_only_where_there_are_more_than_a_piece(
+    piece: int | None, sizes: list[int]
+) -> None:
+    steps = steps_of(plan_of(ruleset(nat=NAT), ruleset(nat=[])), piece=piece)
+
+    assert [len(step.delete) for step in steps if step.delete] == sizes
+    # Chains that were read are deleted as they are: none has to be emptied first.
+    assert [step.fill for step in steps if step.fill] == []
+
+
+@pytest.mark.parametrize(("piece", "sizes"), [(None, [5]), (5, [5]), (2, [2, 2, 1])])
+def test_chains_are_emptied_in_pieces_with_nothing_left_out(
+    piece: int | None, sizes: list[int]
+) -> None:
+    names = [f"MY-{number}" for number in range(5)]
+
+    steps = list(emptied("nat", names, piece))
+
+    assert [len(step.fill) for step in steps] == sizes
+    assert [name for step in steps for name in step.fill] == names
+    assert {lines for step in steps for lines in step.fill.values()} == {()}
+
+
+def test_no_chain_to_empty_is_no_step() -> None:
+    assert list(emptied("nat", [], None)) == []
 
 
 def test_a_plan_taken_back_gives_what_was_there() -> None:

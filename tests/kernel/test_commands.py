@@ -122,7 +122,7 @@ def test_diff_and_dry_run_change_nothing_and_exit_1(node: Node, web: Path) -> No
 
 
 def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web: Path) -> None:
-    """Nothing but loopback leads out of the namespace, and web2 has no endpoint."""
+    """The node has no address but loopback's, and nobody says which endpoints web2 has."""
     before = [node.netns.save(family) for family in FAMILIES.values()]
 
     live = node.nptables("diff", web, "--live", "--effects", check=False)
@@ -130,8 +130,11 @@ def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web:
 
     assert (live.returncode, dry.returncode) == (1, 1)
     assert live.stdout == dry.stdout
-    assert "ns/web2 node port" in dry.stdout
-    assert "now refused (no endpoint)" in dry.stdout
+    assert (
+        "ns/web1 node port 127.0.0.1:30001 on node1, from this node: was left to the node itself, "
+        "now sent to 2 endpoints, source hidden\n"
+    ) in dry.stdout
+    assert "now not known (the input does not tell its endpoints" in dry.stdout
     assert [node.netns.save(family) for family in FAMILIES.values()] == before
 
     done = node.apply(web, "--confirm", "1", check=False)

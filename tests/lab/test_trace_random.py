@@ -15,11 +15,9 @@ import pytest
 
 from nptables import Ruleset
 from nptables.family import Family
-from nptables.tracing import read_sets
 from tests.lab.walks import comparing
-from tests.lab.walks.network import net
+from tests.lab.walks.network import fill_sets, net
 from tests.lab.walks.packets import packet
-from tests.lab.walks.places import PLACES
 from tests.lab.walks.rulesets import TABLES, ruleset
 from tests.lab.walks.wire import Wire
 from tests.support.netns import BACKENDS, remove_orphans
@@ -68,7 +66,7 @@ class Walks:
         self._net = network
         self._family = family
         self._facts: Node = network.facts()
-        self._sets: Sets = _fill_sets(network, family)
+        self._sets: Sets = fill_sets(network, family)
         self._wire = Wire(network)
         self._rulesets = 0
         self.sent = 0
@@ -122,19 +120,3 @@ def _with_all_tables(text: str) -> str:
     """The text with every table that it does not have, empty: so that nothing is left over."""
     missing = [name for name in TABLES if f"*{name}\n" not in text]
     return text + "".join(f"*{name}\nCOMMIT\n" for name in missing)
-
-
-def _fill_sets(network: Net, family: Family) -> Sets:
-    places, suffix = PLACES[family], family.value[-1]
-    option = f"family inet{'6' if family is Family.IPV6 else ''}"
-    made = [
-        f"create hosts{suffix} hash:ip {option}",
-        f"create nets{suffix} hash:net {option}",
-        f"create services{suffix} hash:ip,port {option}",
-        *(f"add hosts{suffix} {a}" for a in (places.pods[0], places.clients[0], places.node[0])),
-        *(f"add nets{suffix} {n}" for n in (places.networks[3], places.networks[5])),
-        *(f"add services{suffix} {a},tcp:80" for a in (places.pods[0], places.node[0])),
-        f"add services{suffix} {places.pods[1]},udp:443",
-    ]
-    network.node.run("ipset", "-exist", "restore", text="\n".join([*made, ""]))
-    return read_sets(network.node.run("ipset", "save"))

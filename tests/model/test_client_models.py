@@ -13,6 +13,7 @@ from nptables import Cluster, InvalidInput, ProxyConfig, translate
 from nptables.family import Family
 from nptables.model.clientmodels import from_client_model
 from nptables.sources import load_objects
+from tests.support.clients import deserialized
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 client = pytest.importorskip("kubernetes.client")
@@ -41,7 +42,7 @@ OBJECTS: list[dict[str, Any]] = [
 
 def as_model(raw: dict[str, Any]) -> Any:
     """Return what the client makes of a server's answer."""
-    return client.ApiClient().deserialize(json.dumps(raw), f"V1{raw['kind']}", "application/json")
+    return deserialized(client, raw)
 
 
 @pytest.mark.parametrize("raw", OBJECTS, ids=lambda raw: raw["kind"])

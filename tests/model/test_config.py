@@ -117,3 +117,22 @@ def test_with_an_ipv6_bind_address_probes_and_metrics_are_on_ipv6(address: str) 
 def test_a_default_counts_where_periods_are_compared() -> None:
     with pytest.raises(InvalidInput, match="1s is longer than syncPeriod"):
         read(iptables={"minSyncPeriod": "0s", "syncPeriod": "500ms"})
+
+
+@pytest.mark.parametrize(
+    ("section", "slip", "meant"),
+    [
+        ("iptables", "masqueradeBitt", "masqueradeBit"),
+        ("conntrack", "maxPerCores", "maxPerCore"),
+        ("detectLocal", "bridgeInterfaces", "bridgeInterface"),
+    ],
+)
+def test_an_unknown_field_inside_a_section_is_named_with_the_one_that_is_near(
+    section: str, slip: str, meant: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(**{section: {slip: 1}})
+
+    (problem,) = caught.value.problems
+    assert problem.path == (section, slip)
+    assert meant in problem.hint

@@ -23,6 +23,7 @@ from nptables.checks import (
 from nptables.checks.finding import fits
 from nptables.checks.observed import observed
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
+from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
@@ -283,6 +284,7 @@ def _node_findings(
             evidence,
             explanation=why,
             behind="" if behind is None else str(behind),
+            noticed=of_plan(plan, inputs, evidence) if here else None,
             here=node_has.live,
         )
         yield from check_node(state, inputs.config, inputs.translate(plan.family).context)

@@ -38,6 +38,7 @@ from nptables.cli.output import print_json, say, say_all
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
 from nptables.errors import InvalidInput, printable
+from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import handlers
 from nptables.evidence.native import native_rules
 from nptables.family import Family
@@ -145,12 +146,25 @@ def _against(
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
+        _warn_of_missing_tables(plan, evidence)
         say_all(native_rules(evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
     elsewhere = handlers(evidence).instead(inputs.node.name)
     if elsewhere:
         return inputs, [], elsewhere
     return inputs, [(plan, of_plan(plan, inputs, evidence)) for plan in plans], ""
+
+
+def _warn_of_missing_tables(plan: Plan, evidence: Evidence) -> None:
+    """Say which tables may be there although a dump has others only: an empty one has none."""
+    missing = [name for name in plan.tables if name not in plan.before.tables]
+    if missing and plan.before.tables and evidence.form is not Form.SNAPSHOT:
+        tables = " and ".join(missing)
+        say(
+            f"the {evidence.form.value} has no table {tables}: what is said of it holds only if "
+            "the node has none either",
+            kind="warning",
+        )
 
 
 def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: bool) -> int:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,8 +22,13 @@ from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.signals import Signals
 from nptables.sources import FoundConfig
 
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:
+    _Seconds = click.ParamType  # generic from click 8.4 on
 
-class Duration(click.ParamType[float]):
+
+class Duration(_Seconds):
     """A duration as KubeProxyConfiguration writes it."""
 
     name = "DURATION"

@@ -278,7 +278,7 @@ def _import_iptc() -> Any:
         from iptc.xtables import XTablesError  # noqa: PLC0415
     except ImportError:
         raise BackendUnavailable(
-            "python-iptables is not installed: pip install nptables[iptc] (with a C compiler), "
+            "python-iptables is not installed: the extra iptc has it (with a C compiler), "
             "or use --backend legacy"
         ) from None
     except Exception as error:

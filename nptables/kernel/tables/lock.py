@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import time
@@ -95,7 +94,7 @@ def _take(
     pause = 0.005
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(handle)
         except BlockingIOError:
             if clock() >= until:
                 raise busy(seconds, lock_holder(path)) from None
@@ -103,3 +102,10 @@ def _take(
             pause = min(pause * 2, 0.2)
         else:
             return
+
+
+def try_lock(handle: int) -> None:
+    """Lock an open file for this handle alone. Raises BlockingIOError where another has it."""
+    import fcntl  # noqa: PLC0415 (not every system has it, and a dry run does without)
+
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

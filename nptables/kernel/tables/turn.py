@@ -7,7 +7,6 @@ lock taken here, so that the next change waits for what is left of the last one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from nptables.errors import KernelBusy
 from nptables.kernel import programs
+from nptables.kernel.tables.lock import try_lock
 
 FOLDER = Path("/run/nptables")
 
@@ -39,7 +39,7 @@ def our_turn(
         until, pause = clock() + seconds, 0.002
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                try_lock(handle)
                 break
             except BlockingIOError:
                 if clock() >= until:

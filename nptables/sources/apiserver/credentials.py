@@ -100,12 +100,16 @@ class Access:
         return value
 
     def _configured(self) -> str:
-        """What the configuration holds; the client reads the token of a Pod once a minute."""
+        """What the configuration holds; the client reads the token of a Pod once a minute.
+
+        Some loaders call it "authorization", and client 36.0 looks for "BearerToken" alone.
+        """
+        name = "BearerToken" if "BearerToken" in self.configuration.api_key else "authorization"
         try:
-            settings = self.configuration.auth_settings()
+            value = self.configuration.get_api_key_with_prefix(name)
         except Exception as error:
             raise ApiServerError(f"the credentials cannot be read: {words_of(error)}") from error
-        return str((settings.get("BearerToken") or {}).get("value") or "").strip()
+        return str(value or "").strip()
 
     def _load(self, kubeconfig: str | None, context: str | None) -> None:
         if kubeconfig is None and context is None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 
-from nptables.iptables.protocols import c_number
+from nptables.iptables.protocols import NAMES, c_number
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
 from nptables.tracing.surroundings.addressing import Address, number
 
-_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "ipv6-icmp": 58}
+_NUMBERS = {name: number for number, name in NAMES.items()}
+_WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 _TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+|&&|<<|>>|[&@=,:])")
 _FULL = 0xFFFFFFFF
 _BYTES = 0x10000
@@ -144,7 +145,6 @@ def _header(state: State, setting: Setting) -> Header:
     width = setting.family.host_prefix // 8
     if width == 4:
         header[0], start, length = 0x45, 12, 20
-        header.update(dict.fromkeys(()))
         if protocol is not None:
             header[9] = protocol
     else:
@@ -153,7 +153,7 @@ def _header(state: State, setting: Setting) -> Header:
             header[6] = protocol
     _put_address(header, start, state.source, width)
     _put_address(header, start + width, state.destination, width)
-    if setting.protocol in ("tcp", "udp", "sctp"):
+    if setting.protocol in _WITH_PORTS:
         _put_port(header, length, state.source_port)
         _put_port(header, length + 2, state.port)
     return header

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nptables import Cluster
 from nptables.family import Family
 from nptables.kernel.node.facts import interfaces_of
+from nptables.tracing import read_sets
 from tests.lab.walks.places import PLACES, UNREACHABLE_ROUTES
 from tests.support.netns import remove_namespace, unique_name
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nptables.model import Node
+    from nptables.tracing.sets import Sets
     from tests.support.netns import Backend
 
 T = TypeVar("T")
@@ -163,10 +165,17 @@ class Net:
 
     def facts(self) -> Node:
         """The node as its facts describe it."""
+        return Cluster().node("node", self.raw_facts())
+
+    def raw_facts(self) -> dict[str, Any]:
+        """The facts as `nptables facts` writes them."""
         addresses = json.loads(self.node.run("ip", "-j", "addr"))
         routes = [json.loads(self.node.run("ip", "-j", option, "route")) for option in ("-4", "-6")]
-        facts = {"interfaces": interfaces_of(addresses), "routes": [*routes[0], *routes[1]]}
-        return Cluster().node("node", facts)
+        return {"interfaces": interfaces_of(addresses), "routes": [*routes[0], *routes[1]]}
+
+    def forget_connections(self) -> None:
+        """Let connection tracking forget what it has seen."""
+        self.node.run("conntrack", "-F")
 
     def restore(self, family: Family, text: str) -> None:
         """Load rules in place of those that are there."""
@@ -192,3 +201,20 @@ def net(backend: Backend) -> Iterator[Net]:
     finally:
         for inside in hosts.values():
             inside.close()
+
+
+def fill_sets(network: Net, family: Family) -> Sets:
+    """Make the sets that rules match on, and return what they hold."""
+    places, suffix = PLACES[family], family.value[-1]
+    option = f"family inet{'6' if family is Family.IPV6 else ''}"
+    made = [
+        f"create hosts{suffix} hash:ip {option}",
+        f"create nets{suffix} hash:net {option}",
+        f"create services{suffix} hash:ip,port {option}",
+        *(f"add hosts{suffix} {a}" for a in (places.pods[0], places.clients[0], places.node[0])),
+        *(f"add nets{suffix} {n}" for n in (places.networks[3], places.networks[5])),
+        *(f"add services{suffix} {a},tcp:80" for a in (places.pods[0], places.node[0])),
+        f"add services{suffix} {places.pods[1]},udp:443",
+    ]
+    network.node.run("ipset", "-exist", "restore", text="\n".join([*made, ""]))
+    return read_sets(network.node.run("ipset", "save"))

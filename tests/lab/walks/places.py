@@ -15,7 +15,8 @@ from nptables.family import Family
 class Places:
     """The addresses of one family.
 
-    `shared` are broadcast addresses, and in IPv6 those of all routers of a network.
+    `shared` are broadcast addresses, and in IPv6 those of all routers of a network; `group` is the
+    multicast address of all nodes.
     """
 
     gateway: str
@@ -28,6 +29,7 @@ class Places:
     clients: tuple[str, ...]
     unreachable: str
     shared: tuple[str, ...]
+    group: str
     networks: tuple[str, ...]
     length: int
 
@@ -54,6 +56,7 @@ PLACES = {
         clients=("203.0.113.9", "203.0.113.200", "198.51.100.7"),
         unreachable="198.18.0.9",
         shared=("192.0.2.255", "255.255.255.255"),
+        group="224.0.0.1",
         networks=(
             "0.0.0.0/1", "192.0.2.0/24", "192.0.0.0/16", "10.244.1.0/24", "10.0.0.0/8",
             "203.0.113.0/24", "203.0.113.128/25", "127.0.0.0/8", "172.16.0.0/12",
@@ -72,6 +75,7 @@ PLACES = {
         clients=("2001:db8:9::9", "2001:db8:9::200", "fd00:51::7"),
         unreachable="2001:db8:18::9",
         shared=("2001:db8:1::", "fd00:244:1::"),
+        group="ff02::1",
         networks=(
             "::/1", "2001:db8:1::/64", "2001:db8::/32", "fd00:244:1::/64", "fd00::/8",
             "2001:db8:9::/64", "2001:db8:9::200/120", "::1/128", "fd00:16::/32",

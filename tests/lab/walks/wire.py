@@ -16,7 +16,7 @@ from tests.lab.walks.places import PLACES
 if TYPE_CHECKING:
     from tests.lab.walks.network import Net
 
-NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "sctp": 132}
+NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "sctp": 132, "dccp": 33}
 _NAMES = {number: name for name, number in NUMBERS.items()}
 _FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
 _FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -25,10 +25,14 @@ _ALL_ETHERTYPES = socket.htons(3)
 _OUTGOING = 4
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 _EVERYBODY = b"\xff" * 6
+_ALL_NODES = {
+    PLACES[Family.IPV4].group: bytes.fromhex("01005e000001"),
+    PLACES[Family.IPV6].group: bytes.fromhex("333300000001"),
+}
 _PAUSE = 0.0005
 _RAW_OF = {
-    Family.IPV4: ("tcp", "udp", "icmp", "sctp"),
-    Family.IPV6: ("tcp", "udp", "ipv6-icmp", "sctp"),
+    Family.IPV4: ("tcp", "udp", "icmp", "sctp", "dccp"),
+    Family.IPV6: ("tcp", "udp", "ipv6-icmp", "sctp", "dccp"),
 }
 
 
@@ -70,6 +74,9 @@ class Sent:
             return _with_checksum(body, 16, addresses, number)
         if self.protocol == "udp":
             body = ports + struct.pack("!HH", 8 + len(token), 0) + token
+            return _with_checksum(body, 6, addresses, number)
+        if self.protocol == "dccp":  # a request with a long sequence number, and its service
+            body = ports + struct.pack("!BBHBBHII", 5, 0, 0, 1, 0, 0, 1, 0) + token
             return _with_checksum(body, 6, addresses, number)
         body = struct.pack("!BBHHH", *self.icmp, 0, self.source_port, 1) + token
         return _with_checksum(body, 2, addresses if number == 58 else b"", number)
@@ -142,6 +149,7 @@ class Wire:
             mac = self._macs[packet.device]
             if packet.family is Family.IPV4 and packet.destination in PLACES[Family.IPV4].shared:
                 mac = _EVERYBODY
+            mac = _ALL_NODES.get(packet.destination, mac)
             to = (packet.device, _ETHERTYPES[packet.family], 0, 0, mac)
             sender.sendto(data, to)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from nptables.effects.lines import Reader, Translation, jump_in, translation
+from nptables.effects.rules.lines import Reader, Translation, jump_in, translation
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from nptables.effects.closure import Entry, Graph, Key
-from nptables.effects.lines import without_comment
+from nptables.effects.rules.closure import Entry, Graph, Key
+from nptables.effects.rules.lines import without_comment
 from nptables.iptables.protocols import protocol_name
 from nptables.tracing.services import NODE_PORT, Services
 from nptables.tracing.telling.way import comment_of

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import attrs
 
-from nptables.effects.lines import without_comment
+from nptables.effects.rules.lines import without_comment
 from nptables.tracing import Outcome, Packet, Verdict
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import Check, Questions

@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from nptables.effects.fates import ENDS, Case, Fate, Reached
-from nptables.effects.lines import Span
-from nptables.effects.sites import Who
+from nptables.effects.following.fates import ENDS, Case, Fate, Reached
+from nptables.effects.rules.lines import Span
+from nptables.effects.senders.sites import Who
+from nptables.effects.senders.space import text_of
 from nptables.family import Family
-from nptables.tracing import Verdict
 from nptables.tracing.surroundings.addressing import number, with_port
 from nptables.tracing.telling.result import exact_text
 
@@ -86,6 +86,7 @@ def in_a_row(texts: Sequence[str]) -> str:
 
 
 def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
+    """The fewest CIDRs that are exactly some spans."""
     bits = family.host_prefix
     for first, last in spans:
         while first <= last:
@@ -93,19 +94,6 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
             size = min(size, (last - first + 1).bit_length() - 1)
             yield f"{text_of(first, family)}/{bits - size}"
             first += 1 << size  # noqa: PLW2901 - the next network begins behind this one
-
-
-def text_of(address: int, family: Family) -> str:
-    """The canonical text of an address that is given as a number."""
-    if family is Family.IPV4:
-        return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-    return _text_of_ipv6(address)
-
-
-def _text_of_ipv6(address: int) -> str:
-    from ipaddress import IPv6Address  # noqa: PLC0415 - slow to import, and rarely needed
-
-    return str(IPv6Address(address))
 
 
 @attrs.frozen
@@ -281,6 +269,3 @@ class Effects:
             sum(part.cosmetic for part in parts),
             tuple(effect for part in parts for effect in part.unknown),
         )
-
-
-__all__ = ["Case", "Effect", "Effects", "Fate", "Reached", "Sources", "Verdict"]

@@ -6,14 +6,14 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
 import attrs
 
-from nptables.effects.closure import Graph
-from nptables.effects.fates import Compared, compare
-from nptables.effects.forms import Naming, form_of
-from nptables.effects.frontends import Frontend
-from nptables.effects.ground import Ground
-from nptables.effects.result import hairpinned, text_of
-from nptables.effects.sites import Who
-from nptables.effects.space import Space
+from nptables.effects.following.fates import Compared, compare
+from nptables.effects.rules.closure import Graph
+from nptables.effects.rules.forms import Naming, form_of
+from nptables.effects.rules.frontends import Frontend
+from nptables.effects.senders.ground import Ground
+from nptables.effects.senders.sites import Who
+from nptables.effects.senders.space import Space, text_of
+from nptables.effects.telling.result import hairpinned
 from nptables.tracing import Packet
 from nptables.tracing.surroundings.addressing import number
 

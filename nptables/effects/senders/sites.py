@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 
-from nptables.effects.lines import Span
-from nptables.effects.space import span_of
+from nptables.effects.rules.lines import Span
+from nptables.effects.senders.space import span_of
 from nptables.family import Family
 from nptables.model import Cluster, Node
 from nptables.tracing.surroundings import Net, Network

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
-from nptables.effects.fates import ENDS, Case, Fate, Reached
-from nptables.effects.frontends import HEALTH_CHECK
-from nptables.effects.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
+from nptables.effects.following.fates import ENDS, Case, Fate, Reached
+from nptables.effects.rules.frontends import HEALTH_CHECK
+from nptables.effects.telling.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
 from nptables.errors import printable
 from nptables.tracing import Verdict
 from nptables.tracing.surroundings.addressing import with_port
@@ -20,7 +20,7 @@ _WORDS = {
     Verdict.LEAVES: "sent on as it is",
     Verdict.POD: "sent on to the pod",
     Verdict.STAYS: "kept by its sender",
-    Verdict.UNKNOWN: "beyond what can be known",
+    Verdict.UNKNOWN: "not known",
 }
 _REASONS = (
     ("has no local endpoints", "no local endpoint"),
@@ -71,12 +71,14 @@ def _is_of_affinity(case: Case) -> bool:
 
 def summary(found: Effects) -> str:
     """How many effects there are, and how many frontends differ in text alone."""
-    parts = [_count(len(found.effects), "effect")] if found.effects else ["packets notice nothing"]
+    nothing = "no effect that is known of" if found.unknown else "packets notice nothing"
+    parts = [_count(len(found.effects), "effect") if found.effects else nothing]
     if found.cosmetic:
         written = _count(found.cosmetic, "frontend has", "frontends have")
         parts.append(f"{written} rules that are only written differently")
     if found.unknown:
-        parts.append(_count(len(found.unknown), "class", "classes") + " of packets not known")
+        classes = _count(len(found.unknown), "class", "classes")
+        parts.append(f"{classes} of packets of which it cannot be known")
     return ", ".join(parts)
 
 

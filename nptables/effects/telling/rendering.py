@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from nptables.effects.fates import Case, Compared, Fate, Reached
-from nptables.effects.frontends import Frontend, Named
-from nptables.effects.ground import Ground
-from nptables.effects.groups import Group, Member, Piece
-from nptables.effects.lines import Span
-from nptables.effects.result import Effect, Sources, networks_of
-from nptables.effects.sites import Who
+from nptables.effects.following.fates import Case, Compared, Fate, Reached
+from nptables.effects.following.groups import Group, Member, Piece
+from nptables.effects.rules.frontends import Frontend, Named
+from nptables.effects.rules.lines import Span
+from nptables.effects.senders.ground import Ground
+from nptables.effects.senders.sites import Who
+from nptables.effects.senders.space import Space
+from nptables.effects.telling.result import Effect, Sources, networks_of
 from nptables.tracing.surroundings.addressing import number
+
+Doubts = tuple[Callable[[Reached], Reached], Callable[[Reached], Reached]]
 
 _NOTHING = Compared(())
 _MANY = "there are too many conditions to look at every combination of them"
@@ -26,11 +29,15 @@ def effects_of(
     named: Named,
     ground: Ground,
     node: str,
+    doubts: Doubts,
 ) -> Iterator[Effect]:
-    """The effects at a frontend; those that are the same at several addresses are one."""
+    """The effects at a frontend; those that are the same at several addresses are one.
+
+    `doubts` say for each state what is known of something that becomes of packets.
+    """
     found: dict[tuple[object, ...], list[Effect]] = {}
     for group, member in places:
-        for effect in _at(frontend, group, member, named, ground, node):
+        for effect in _at(frontend, group, member, named, ground, node, doubts):
             key = (
                 effect.sources.spans, effect.hairpins, effect.problem,
                 effect.cases,
@@ -45,7 +52,13 @@ def effects_of(
 
 
 def _at(
-    frontend: Frontend, group: Group, member: Member, named: Named, ground: Ground, node: str
+    frontend: Frontend,
+    group: Group,
+    member: Member,
+    named: Named,
+    ground: Ground,
+    node: str,
+    doubts: Doubts,
 ) -> Iterator[Effect]:
     names = dict(zip(group.first.hosts, member.hosts, strict=True))
 
@@ -60,10 +73,13 @@ def _at(
         yield effect(_sources(everybody, group, member, ground), (), group.problem)
     for piece in group.pieces:
         sources = _sources(piece, group, member, ground)
-        cases = tuple(
-            _renamed(case, names, group.first.port, member.port)
+        renamed = (
+            _doubted(_renamed(case, names, group.first.port, member.port), doubts)
             for case in piece.compared.differing
         )
+        cases = tuple(case for case in renamed if case.differs)
+        if piece.compared.differing and not cases:
+            continue
         hairpins = frozenset(member.hosts[place] for place in piece.hairpins)
         if not cases or not any(case.known for case in cases):
             text = "" if cases else _MANY
@@ -71,6 +87,15 @@ def _at(
         else:
             cases = tuple(sorted(cases, key=lambda case: not case.known))
             yield attrs.evolve(effect(sources, cases), hairpins=hairpins)
+
+
+def _doubted(case: Case, doubts: Doubts) -> Case:
+    """A case with what is not known in place of what only rules for want of endpoints say."""
+    before, after = (
+        Fate(tuple((doubt(each), share) for each, share in fate.reached))
+        for fate, doubt in zip((case.before, case.after), doubts, strict=True)
+    )
+    return attrs.evolve(case, before=before, after=after)
 
 
 def _renamed(case: Case, names: Mapping[str, str], port: int, its_port: int) -> Case:
@@ -128,16 +153,14 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
     # Everybody of these, but perhaps for exceptions.
     whole = []
     for who in (who for who in Who if who in kinds_of):
-        here = [span for k in kinds_of[who] & piece.kinds for span in space.intervals(k)]
-        gone = [span for k in kinds_of[who] - piece.kinds for span in space.intervals(k)]
-        others = list(networks_of(_spans(gone, set(hosts), set()), ground.family))
-        if (here or not (kinds_of[who] or who in exceptions)) and (
-            not others
-            or len(others) < len(list(networks_of(_spans(here, set(), set()), ground.family)))
-        ):
+        inside_it, beyond = kinds_of[who] & piece.kinds, kinds_of[who] - piece.kinds
+        here = _networks(inside_it, space, ())
+        gone = _networks(beyond, space, hosts)
+        only_hosts = not kinds_of[who] and who not in exceptions
+        if (inside_it or only_hosts) and (not gone or len(gone) < len(here)):
             whole.append(who)
-            if others:
-                exceptions.setdefault(who, []).extend(others)
+            if gone:
+                exceptions.setdefault(who, []).extend(gone)
     exact = {who for who in whole if who not in exceptions}
     names = {
         name: kinds
@@ -158,6 +181,12 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
         tuple(names),
         spans([who for kinds in names.values() for who in kinds]),
     )
+
+
+def _networks(kinds: Collection[int], space: Space, without: Collection[int]) -> list[str]:
+    """The networks of classes, without some addresses."""
+    spans = (span for kind in kinds for span in space.intervals(kind))
+    return list(networks_of(_spans(spans, set(without), set()), space.family))
 
 
 def _spans(spans: Iterable[Span], without: set[int], also: set[int]) -> tuple[Span, ...]:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 
-from nptables.effects.lines import Span
+from nptables.effects.rules.lines import Span
 from nptables.family import Family
 from nptables.tracing.surroundings import Net
 from nptables.tracing.surroundings.addressing import net
@@ -108,3 +108,16 @@ class Space:
         numbers: dict[Hashable, int] = {}
         kinds = [numbers.setdefault(tag, len(numbers)) for tag in tags]
         return Space(self.family, starts, kinds, list(numbers))
+
+
+def text_of(address: int, family: Family) -> str:
+    """The canonical text of an address that is given as a number."""
+    if family is Family.IPV4:
+        return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+    return _text_of_ipv6(address)
+
+
+def _text_of_ipv6(address: int) -> str:
+    from ipaddress import IPv6Address  # noqa: PLC0415 - slow to import, and rarely needed
+
+    return str(IPv6Address(address))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nptables.effects.closure import ChainId, Entry, Graph, Key, target_of
+from nptables.effects.rules.closure import ChainId, Entry, Graph, Key, target_of
 
 # Chains that call one another deeper than this are not followed, and count as changed.
 _DEEPEST = 200

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 
-from nptables.effects.closure import Graph
-from nptables.effects.fates import Side
-from nptables.effects.lines import Span
-from nptables.effects.result import text_of
-from nptables.effects.sites import Sites, Who
-from nptables.effects.space import Space, span_of
+from nptables.effects.following.fates import Side
+from nptables.effects.rules.closure import Graph
+from nptables.effects.rules.lines import Span
+from nptables.effects.senders.sites import Sites, Who
+from nptables.effects.senders.space import Space, span_of, text_of
 from nptables.effects.state import NodeState
 from nptables.family import Family
 from nptables.model import ProxyConfig

@@ -1,0 +1,1 @@
+"""Packets of each class, followed through two states."""

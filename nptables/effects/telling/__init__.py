@@ -1,0 +1,1 @@
+"""The answer: effects, and how they are said."""

@@ -1,0 +1,97 @@
+"""Addresses as text and as bytes, as inet_pton(3) and inet_ntop(3) of glibc have them.
+
+Not all systems have these for IPv6 (WebAssembly has not), nor do all print alike (an address that
+ends in an IPv4 address). This is the same everywhere, and of the text alone.
+"""
+
+from __future__ import annotations
+
+import re
+from struct import pack, unpack
+
+_OCTETS = {str(value): value for value in range(256)}
+_GROUP = re.compile(r"[0-9a-fA-F]{1,4}", re.ASCII)
+
+
+class _Groups(dict[str, int]):
+    """The values of groups of an IPv6 address; those in the usual spelling are remembered."""
+
+    def __missing__(self, text: str) -> int:
+        if not _GROUP.fullmatch(text):
+            raise KeyError(text)
+        value = int(text, 16)
+        if text == f"{value:x}":
+            self[text] = value
+        return value
+
+
+_GROUPS = _Groups()
+
+
+def pack_ipv4(text: str) -> bytes | None:
+    """The four bytes of an address in decimal octets without leading zeros, or None."""
+    try:
+        a, b, c, d = text.split(".")
+        return bytes((_OCTETS[a], _OCTETS[b], _OCTETS[c], _OCTETS[d]))
+    except (KeyError, ValueError):
+        return None
+
+
+def pack_ipv6(text: str) -> bytes | None:
+    """The sixteen bytes of an IPv6 address, or None."""
+    head, gap, tail = text.partition("::")
+    left = head.split(":") if head or not gap else []
+    right = tail.split(":") if tail else []
+    try:
+        last = right if gap else left
+        if "." in text and last:
+            last[-1:] = _embedded(last[-1])
+        missing = 8 - len(left) - len(right)
+        if (missing < 1) if gap else missing:
+            return None
+        values = [_GROUPS[group] for group in left]
+        values += [0] * missing
+        values += [_GROUPS[group] for group in right]
+    except KeyError:
+        return None
+    return pack("!8H", *values)
+
+
+def _embedded(text: str) -> list[str]:
+    """The two groups of an IPv4 address at the end of an IPv6 address."""
+    packed = pack_ipv4(text)
+    if packed is None:
+        raise KeyError(text)
+    return [packed[:2].hex(), packed[2:].hex()]
+
+
+def unpack_ip(packed: bytes) -> str:
+    """The text of an address of four or sixteen bytes.
+
+    Of several longest runs of two or more zero groups the first is left out. An IPv4 address is
+    written as one where it is all that an IPv6 address holds, or is mapped.
+    """
+    if len(packed) == 4:
+        a, b, c, d = packed
+        return f"{a}.{b}.{c}.{d}"
+    values = unpack("!8H", packed)
+    start, length = _longest_run(values)
+    if start == 0 and (length == 6 or (length == 5 and values[5] == 0xFFFF)):
+        mapped = "ffff:" if length == 5 else ""
+        return f"::{mapped}{unpack_ip(packed[12:])}"
+    groups = [f"{value:x}" for value in values]
+    if length < 2:
+        return ":".join(groups)
+    return f"{':'.join(groups[:start])}::{':'.join(groups[start + length :])}"
+
+
+def _longest_run(values: tuple[int, ...]) -> tuple[int, int]:
+    best = start = length = 0
+    for position, value in enumerate((*values, 1)):
+        if value == 0:
+            length += 1
+        else:
+            if length > best:
+                best, start = length, position - length
+            length = 0
+    return start, best

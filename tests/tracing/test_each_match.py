@@ -1,0 +1,154 @@
+"""Every match and target that the tracer knows, against what the kernel did with it.
+
+`tests/lab/test_trace_each.py` holds the recordings to the kernel that runs the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nptables import Family, Ruleset
+from nptables.iptables.rule import Rule
+from nptables.tracing.matching.headers import HEADER_MATCHES
+from nptables.tracing.matching.limits import LIMIT_MATCHES
+from nptables.tracing.matching.memory import MEMORY_MATCHES
+from nptables.tracing.matching.tracking import TRACKING_MATCHES
+from nptables.tracing.matching.unknown import NEVER_IN_THE_WAY
+from nptables.tracing.walking import actions
+from tests.lab.walks.each.match_cases import OF_ENTRIES
+from tests.lab.walks.each.recording import Recording, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lab.walks.each.case import Case
+
+EVERY_MATCH = "every match"
+# Answers that cannot differ, in a packet that is whole, new and not being bridged.
+ONE_WAY = {
+    "-f": "connection tracking puts fragments together before anybody sees them",
+    "-p tcp -m tcp --tcp-flags SYN ACK": "a flag that is not looked at is never seen as set",
+    "-p icmp -m icmp --icmp-type any": "any type",
+    "-m physdev --physdev-is-bridged": "a routed packet is not being bridged",
+    "-m statistic --mode nth --every 1 --packet 0": "every packet",
+    "-m statistic --mode random --probability 0": "no packet",
+    "-m statistic --mode random --probability 1": "every packet",
+    "-m recent --set --name ann": "it notes, and always matches",
+    "-m comment --comment words": "a comment",
+    "-m helper --helper ftp": "a new connection has no helper",
+    **{f"! -i lo {words}": "before tracking there is no entry"
+       for words in (text.replace("{}", "") for text in OF_ENTRIES)},
+    "-m u32 --u32 \"0>>24=0x45\"": "packets here have no IP options",
+    "-m u32 --u32 \"0>>24=0x46\"": "packets here have no IP options",
+    **{f"-m {o} {s}": "the connection is new" for o in ("state --state", "conntrack --ctstate")
+       for s in ("ESTABLISHED", "RELATED")},
+    **{f"-m conntrack --ctstatus {s}": "the connection is new"
+       for s in ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED")},
+    "-m conntrack --ctdir REPLY": "the connection is new",
+    **{f"-m addrtype --dst-type {kind}": "the local table has no such routes"
+       for kind in ("UNREACHABLE", "UNSPEC")},
+    "-m addrtype --src-type LOCAL,UNICAST": "every source is one of both",
+    **{f"-m addrtype --{side}-type UNICAST{limit}": "IPv6: all but groups are"
+       for side, limit in (("src", ""), ("src", " --limit-iface-in"),
+                           ("dst", " --limit-iface-out"))},
+    "-m pkttype --pkt-type broadcast": "IPv6 has no broadcasts",
+    "-i cni0": "nothing comes in there",
+    "-o cni0": "nothing leaves there",
+}  # fmt: skip
+# What no rule here has, and why.
+NOT_RECORDED = {
+    "nfacct": "it counts, and needs an object that another program makes",
+    "LED": "this needs a lamp",
+    "SECMARK": "this needs a security module",
+    "ULOG": "the kernel has it no longer",
+}
+
+
+@cache
+def recording(family: Family) -> Recording:
+    return Recording(family)
+
+
+def recorded() -> Iterator[tuple[Family, Case]]:
+    for family in Family:
+        for case in recording(family).cases:
+            yield family, case
+
+
+ALL = list(recorded())
+
+
+@pytest.mark.parametrize(
+    ("family", "case"), ALL, ids=[f"{family.value}: {case.name}" for family, case in ALL]
+)
+def test_a_packet_fares_as_it_did_in_the_kernel(family: Family, case: Case) -> None:
+    found = recording(family)
+    rules = Ruleset.from_save(case.text(), family=family)
+
+    assert difference(case, rules, found.node, found.sets) == []
+
+
+@pytest.mark.parametrize("family", Family)
+def test_every_match_held_of_some_packets_and_not_of_others(family: Family) -> None:
+    (case,) = (case for case in recording(family).cases if case.name == EVERY_MATCH)
+    visited = {(r.table, r.chain, n) for r in case.rows for n in r.met}
+    met: dict[str, set[tuple[str, str, int]]] = {}
+    chains: dict[str, set[tuple[str, str]]] = {}
+    for row in case.rows:
+        met.setdefault(row.words, set()).update((row.table, row.chain, n) for n in row.met)
+        chains.setdefault(row.words, set()).add((row.table, row.chain))
+    seen = {words: {v for v in visited if v[:2] in chains[words]} for words in met}
+
+    negation = re.compile(r"! (?!-i lo -m)")
+    one_way = {words for words in met if not met[words] or met[words] == seen[words]}
+
+    plain = {negation.sub("", words) for words in ONE_WAY}
+    unexplained = {words for words in one_way if negation.sub("", words) not in plain}
+    assert {words for words in unexplained if " -j " not in words} == set()
+
+
+def _matches() -> Iterator[tuple[Family, Rule]]:
+    for family, case in ALL:
+        for line in case.text().splitlines():
+            if line.startswith("-A "):
+                yield family, Rule.parse(line, family)
+
+
+def test_every_option_of_every_match_that_is_known_is_recorded_plain_and_negated() -> None:
+    known = {
+        (match, option)
+        for matches in (HEADER_MATCHES, TRACKING_MATCHES)
+        for match, options in matches.items()
+        for option in options
+    }
+    known |= {("connmark", "--mark"), ("u32", "--u32"), ("set", "--match-set")}
+    known |= {("addrtype", "--src-type"), ("addrtype", "--dst-type"), ("recent", "--set")}
+    known |= {("recent", f"--{c}") for c in ("rcheck", "update", "remove")}
+    known |= {("statistic", "--probability"), ("statistic", "--every")}
+    found: Counter[tuple[str, str, bool]] = Counter(
+        (match.name, option.name, option.negated)
+        for _, rule in _matches()
+        for match in rule.matches
+        for option in match.options
+    )
+
+    # `--ctdir` takes no negation that means anything else than the other direction.
+    wanted = {(*pair, negated) for pair in known for negated in (False, True)}
+    wanted.discard(("conntrack", "--ctdir", True))
+    assert wanted - set(found) == set()
+    names = {match for match, _, _ in found}
+    every = {*HEADER_MATCHES, *TRACKING_MATCHES, *MEMORY_MATCHES, *LIMIT_MATCHES, *NEVER_IN_THE_WAY}
+    assert every - names - set(NOT_RECORDED) == set()
+
+
+def test_every_target_that_is_known_is_recorded() -> None:
+    found = {rule.target.name for _, rule in _matches() if rule.target is not None}
+    known = {*actions._BUILDERS, *actions._WITHOUT_EFFECT, "ACCEPT", "DROP", "RETURN", "REJECT"}
+
+    assert known - found - set(NOT_RECORDED) - {"HL", "TTL", "ECN"} == set()
+    assert {"HL", "TTL", "ECN"} <= found
