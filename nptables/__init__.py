@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nptables.auditing import audit, group_causes
     from nptables.effects import Effects, NodeState, compare_effects
     from nptables.errors import InvalidInput, NptablesError, Problem
     from nptables.family import Family
@@ -37,8 +38,10 @@ __all__ = [
     "Ruleset",
     "Trace",
     "apply",
+    "audit",
     "compare_effects",
     "diff",
+    "group_causes",
     "load",
     "reach",
     "trace",
@@ -63,8 +66,10 @@ _MODULES = {
     "Ruleset": "nptables.iptables",
     "Trace": "nptables.tracing",
     "apply": "nptables.kernel",
+    "audit": "nptables.auditing",
     "compare_effects": "nptables.effects",
     "diff": "nptables.translation.drift",
+    "group_causes": "nptables.auditing",
     "load": "nptables.sources",
     "reach": "nptables.reachability",
     "trace": "nptables.tracing",

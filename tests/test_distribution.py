@@ -16,7 +16,15 @@ from scripts.install_lines import PAGES, SOURCE, with_source
 from tests.support.documentation import ROOT
 
 pytest.importorskip("hatchling")
-SOURCES = ("nptables", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore")
+SOURCES = (
+    "nptables",
+    "deploy/snapshot.sh",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    ".gitignore",
+)
 
 
 def built(tree: Path, out: Path) -> dict[str, bytes]:
@@ -41,6 +49,7 @@ def copy_of_sources(folder: Path, mode: int) -> Path:
                 ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     for path in folder.rglob("*"):
         os.utime(path, (mode, mode))
@@ -79,6 +88,8 @@ def test_a_wheel_alone_makes_the_command(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.stdout == f"nptables, version {nptables.__version__}\n"
+    script = target / "nptables" / "sources" / "fleet" / "snapshot.sh"
+    assert script.read_bytes() == (ROOT / "deploy" / "snapshot.sh").read_bytes()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

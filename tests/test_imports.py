@@ -16,7 +16,7 @@ import nptables
 from tests.support.scenarios import FIXTURES
 
 HEAVY = {"iptc", "kubernetes", "prometheus_client", "pyroute2"}
-FUNCTIONS = ["translate"]
+FUNCTIONS = ["translate", "audit"]
 IMPURE = {"agent", "cli", "kernel", "reporting", "sources", "testing"}
 RENDER = ["render", str(FIXTURES / "tutorial" / "two-nodes.yaml"), "--node", "node1"]
 

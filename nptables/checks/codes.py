@@ -313,6 +313,77 @@ RULES_BEHIND = Code(
     "node name and which cluster it has.",
 )  # fmt: skip
 
+BEHIND = Code(
+    "NPT601", "kube-proxy-behind", ERROR,
+    "Nothing that changed since then has reached the node: new Services do not answer there, and "
+    "packets go to Pods that are gone.",
+    "Look at the log of kube-proxy on the node and at its way to the API server; restart it.",
+)  # fmt: skip
+STOPPED = Code(
+    "NPT602", "kube-proxy-stopped", ERROR,
+    "No kube-proxy runs on the node, and its rules stay as they were when it ended.",
+    "Start kube-proxy on the node: look at the events of its Pod, or at its service.",
+)  # fmt: skip
+OTHER_NODE_NAME = Code(
+    "NPT603", "other-node-name", ERROR,
+    "kube-proxy takes endpoints of another node, or none, for its own: policy Local leads nowhere "
+    "or to the wrong Pods, and so do hints.",
+    "Give kube-proxy the name of the Node: --hostname-override, or the NODE_NAME of its Pod.",
+)  # fmt: skip
+OTHER_CONFIGURATION = Code(
+    "NPT604", "other-configuration", WARNING,
+    "The node treats packets to all Services otherwise than the other nodes.",
+    "Compare its configuration with that of the other nodes, then restart its kube-proxy.",
+)  # fmt: skip
+FOREIGN_RULE = Code(
+    "NPT605", "foreign-rule-in-front", ERROR,
+    "Packets to Services that the rule matches never come to the rules for Services.",
+    "Find out who wrote the rule, and remove it or let it stand behind the jumps of kube-proxy.",
+)  # fmt: skip
+FLUSHED = Code(
+    "NPT606", "table-flushed", ERROR,
+    "No packet comes to the rules for Services, or there are none.",
+    "Restart kube-proxy, and find out who flushed the table (a firewall that was restarted).",
+)  # fmt: skip
+LEFTOVERS = Code(
+    "NPT607", "leftovers-of-another-mode", ERROR,
+    "Rules that nobody keeps any more still take packets to Services, before or after those that "
+    "are kept.",
+    "Run `kube-proxy --cleanup` on the node with its kube-proxy stopped, or restart the node.",
+)  # fmt: skip
+OTHER_VERSION = Code(
+    "NPT608", "other-version", WARNING,
+    "The node does what another version of kube-proxy does.",
+    "Look which kube-proxy runs there, and bring it to the version of the others.",
+)  # fmt: skip
+DAMAGED = Code(
+    "NPT609", "damaged-chain", ERROR,
+    "No state of the cluster gives these rules: somebody changed them, or kube-proxy failed half "
+    "way.",
+    "Restart kube-proxy: it writes all rules anew. `nptables apply` does so too.",
+)  # fmt: skip
+MISSED = Code(
+    "NPT610", "missed-change", ERROR,
+    "kube-proxy knows newer changes and has missed these: a watch lost them, and nothing brings "
+    "them back.",
+    "Restart kube-proxy on the node: it lists everything anew.",
+)  # fmt: skip
+FAMILY_BEHIND = Code(
+    "NPT611", "family-behind", ERROR,
+    "One family of addresses is served as the cluster says and the other is not.",
+    "Look for errors of the family in the log of kube-proxy (ip6tables), and restart it.",
+)  # fmt: skip
+NODE_UNREADABLE = Code(
+    "NPT612", "node-unreadable", WARNING,
+    "Nothing is known of the node, neither good nor bad.",
+    "Run `nptables collect` again: it fetches what is missing.",
+)  # fmt: skip
+OTHER_PROXY = Code(
+    "NPT613", "other-proxy", INFO,
+    "Services on the node are not handled by rules of iptables, so there are none to judge.",
+    "Ask that program what it does.",
+)  # fmt: skip
+
 CODES: dict[str, Code] = {
     code.code: code for code in list(globals().values()) if isinstance(code, Code)
 }

@@ -207,14 +207,7 @@ def from_document(value: object) -> Evidence:
     What a later version has added is passed over, and a gap says so. Raises InvalidInput with
     everything that is wrong.
     """
-    reader = Reader("snapshot")
-    if not isinstance(value, Mapping) or not is_snapshot(value):
-        reader.problem(
-            (), "this is no snapshot", f'an object with "kind": "{KIND}", from `nptables snapshot`'
-        )
-        raise InvalidInput(reader.problems)
-    snapshot = Snapshot(tuple(_tables(value, reader)), _rest(value, reader))
-    problems = reader.problems
+    snapshot, problems = _read(value)
     try:
         evidence = snapshot.evidence()
     except InvalidInput as error:
@@ -222,6 +215,24 @@ def from_document(value: object) -> Evidence:
     if problems:
         raise InvalidInput(problems)
     return evidence
+
+
+def snapshot_in(value: object) -> Snapshot:
+    """As `from_document`, with the text of the tables as it is: nobody may need it parsed."""
+    snapshot, problems = _read(value)
+    if problems:
+        raise InvalidInput(problems)
+    return snapshot
+
+
+def _read(value: object) -> tuple[Snapshot, list[Problem]]:
+    reader = Reader("snapshot")
+    if not isinstance(value, Mapping) or not is_snapshot(value):
+        reader.problem(
+            (), "this is no snapshot", f'an object with "kind": "{KIND}", from `nptables snapshot`'
+        )
+        raise InvalidInput(reader.problems)
+    return Snapshot(tuple(_tables(value, reader)), _rest(value, reader)), reader.problems
 
 
 def _rest(raw: Object, reader: Reader) -> Evidence:

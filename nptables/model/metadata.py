@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from nptables.model.reading import Object, Reader
 
+# Set by the EndpointSlice controller to the time of the change that it reacted to.
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
+
 
 @attrs.frozen
 class Metadata:
-    """Name, labels and age of an object; `creation_timestamp` is RFC 3339 text or empty."""
+    """Name, labels and age of an object.
+
+    `creation_timestamp` is RFC 3339 text or empty. `changed` is when it was last changed, as far as
+    it says so: RFC 3339 in UTC, or empty. What an object is does not depend on that.
+    """
 
     name: str
     namespace: str = ""
     labels: Mapping[str, str] = attrs.field(factory=dict)
     creation_timestamp: str = ""
     deletion_timestamp: str = ""
+    changed: str = attrs.field(default="", eq=False, repr=False)
 
     @classmethod
     def read(cls, raw: Object, reader: Reader) -> Metadata:
@@ -29,4 +37,17 @@ class Metadata:
             labels=reader.labels(metadata, "labels", ("metadata",)),
             creation_timestamp=reader.text(metadata, "creationTimestamp", ("metadata",)),
             deletion_timestamp=reader.text(metadata, "deletionTimestamp", ("metadata",)),
+            changed=max(_times(metadata), default=""),
         )
+
+
+def _times(metadata: Object) -> Iterator[str]:
+    """When something was changed; all are in UTC, and so in the order of their texts."""
+    fields = metadata.get("managedFields")
+    for entry in fields if isinstance(fields, list) else ():
+        if isinstance(entry, Mapping) and isinstance(time := entry.get("time"), str):
+            yield time
+    annotations = metadata.get("annotations")
+    for holder, key in ((annotations, TRIGGER_TIME), (metadata, "creationTimestamp")):
+        if isinstance(holder, Mapping) and isinstance(time := holder.get(key), str):
+            yield time

@@ -45,10 +45,19 @@ def fetch(
         ApiServerError: Where the configuration cannot be used or the server does not answer.
     """
     opened = transport or Connection(kubeconfig=kubeconfig, context=context)
-    return [item for resource in _EVERYTHING for item in _objects(opened, resource)]
+    return [item for resource in _EVERYTHING for item in list_raw(opened, resource).items]
 
 
-def _objects(transport: Transport, resource: Resource) -> list[Mapping[str, Any]]:
+@attrs.frozen
+class RawList:
+    """The objects of a list as the server sends them, and the list's resource version."""
+
+    items: list[Mapping[str, Any]]
+    resource_version: str
+
+
+def list_raw(transport: Transport, resource: Resource) -> RawList:
+    """A complete list of a collection, its selectors heeded. Raises ApiServerError."""
     try:
         return _pages(transport, resource)
     except ApiServerError as error:
@@ -58,11 +67,13 @@ def _objects(transport: Transport, resource: Resource) -> list[Mapping[str, Any]
         return _pages(transport, resource)
 
 
-def _pages(transport: Transport, resource: Resource) -> list[Mapping[str, Any]]:
+def _pages(transport: Transport, resource: Resource) -> RawList:
     found: list[Mapping[str, Any]] = []
     token = ""
     while True:
-        query = {"limit": str(PAGE_SIZE), **({"continue": token} if token else {})}
+        query = {**resource.selectors, "limit": str(PAGE_SIZE)}
+        if token:
+            query["continue"] = token
         document = _document(transport.get(resource.path, query).read())
         found += [
             {"kind": resource.kind, "apiVersion": resource.api_version, **item}
@@ -72,7 +83,8 @@ def _pages(transport: Transport, resource: Resource) -> list[Mapping[str, Any]]:
         metadata = document.get("metadata")
         following = metadata.get("continue") if isinstance(metadata, Mapping) else None
         if not isinstance(following, str) or not following:
-            return found
+            version = metadata.get("resourceVersion") if isinstance(metadata, Mapping) else None
+            return RawList(found, str(version or ""))
         if following == token:
             raise ApiServerError(f"it sends the same page of {resource.name} again and again")
         token = following

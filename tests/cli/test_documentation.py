@@ -24,8 +24,10 @@ from nptables.cli import main
 from nptables.cli.app import cli
 from nptables.evidence import Evidence, Form
 from nptables.evidence.snapshot import to_document
-from tests.support.apiserver import ApiServer
+from nptables.sources.evidence import read_evidence
+from nptables.sources.fleet.folder import Folder
 from tests.support.documentation import PAGES, ROOT, Command, commands, python_blocks, write_files
+from tests.support.executing import ExecServer, node_text, prints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,13 +99,26 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     shutil.copy(folder / "dump", folder / "dump.txt")
+    (folder / "dumps").mkdir()
+    shutil.copy(folder / "dump", folder / "dumps" / "node1.txt")
+    _collected(folder, objects)
     shutil.copy(folder / "dump", folder / "paste.txt")
     (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
-    with ApiServer() as server:
+    with ExecServer() as server:
         server.put(*objects)
+        server.add_pod("node1", prints(node_text("node1", (folder / "dump").read_text())))
         (folder / ".kube").mkdir()
         server.kubeconfig(folder / ".kube" / "config")
         yield folder
+
+
+def _collected(folder: Path, objects: list[dict[str, Any]]) -> None:
+    """What `nptables collect -o fleet` leaves, for commands that are run without it."""
+    fleet = Folder(folder / "fleet")
+    fleet.make()
+    fleet.write_objects(objects)
+    evidence = read_evidence(folder / "dump")
+    fleet.write_node("node1", to_document(evidence))
 
 
 def snapshot(dump: Path) -> bytes:

@@ -7,6 +7,7 @@ retries without pause. It is imported only when a connection is made.
 
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
+from nptables.sources.apiserver.executing import Container, Finished, execute
 from nptables.sources.apiserver.listing import list_cluster, list_pages
 from nptables.sources.apiserver.recorder import Announcement, Recorder, Regarding
 from nptables.sources.apiserver.reflector import Reflector, Settings
@@ -32,7 +33,9 @@ __all__ = [
     "Backoff",
     "Changed",
     "Connection",
+    "Container",
     "Event",
+    "Finished",
     "Listed",
     "Recorder",
     "Reflector",
@@ -43,6 +46,7 @@ __all__ = [
     "Transport",
     "Trouble",
     "Watching",
+    "execute",
     "kubeconfig_of_proxy",
     "list_cluster",
     "list_pages",

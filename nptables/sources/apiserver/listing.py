@@ -13,13 +13,12 @@ import attrs
 
 from nptables.errors import ApiServerError, Problem
 from nptables.model import Cluster, EndpointSlice, Node, Service
+from nptables.model.metadata import TRIGGER_TIME
 from nptables.model.unread import Unread
 from nptables.sources.apiserver.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
 from nptables.sources.apiserver.transport import Transport
 
 PAGE_SIZE = 500
-# Set by the EndpointSlice controller to the time of the change that it reacted to.
-TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
 @attrs.frozen

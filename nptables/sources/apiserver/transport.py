@@ -91,6 +91,31 @@ class Connection:
         body = json.dumps(document).encode()
         _Answer(self._ask("POST", path, READ_TIMEOUT, body)).read()
 
+    def stream(self, path: str, seconds: float) -> Any:
+        """The kubernetes client's own stream of a websocket, with bytes on its channels.
+
+        Every wait for the server ends after `seconds`. Raises ApiServerError.
+        """
+        import websocket  # noqa: PLC0415 - comes with the kubernetes client
+        from kubernetes.stream.ws_client import (  # noqa: PLC0415
+            WSClient,
+            get_websocket_url,
+        )
+
+        access = self._access or self._open()
+        access.refresh()
+        headers = {"authorization": given} if (given := access.authorization()) else {}
+        # The client gives no limit of its own to the websocket: it takes the package's.
+        websocket.setdefaulttimeout(seconds)
+        url = get_websocket_url(f"{access.configuration.host.rstrip('/')}{path}")
+        try:
+            return WSClient(access.configuration, url, headers, capture_all=False, binary=True)
+        except websocket.WebSocketBadStatusException as error:
+            raise _refused_upgrade(error) from error
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            self.renew()
+            raise ApiServerError(f"cannot be reached: {reason_of(error)}") from error
+
     def _ask(self, method: str, path: str, read_timeout: float, body: bytes | None = None) -> Any:
         """urllib3's answer, if it is a 2xx."""
         import urllib3  # noqa: PLC0415 - comes with the kubernetes client
@@ -219,6 +244,16 @@ def _refused(answer: Any) -> ApiServerError:
     refused.status = int(answer.status)
     header = parse_retry_after(answer.headers.get("Retry-After", ""))
     refused.retry_after = max(refused.retry_after, header)
+    return refused
+
+
+def _refused_upgrade(error: Any) -> ApiServerError:
+    """The error for an answer to the request of a websocket that opens none."""
+    status: object = None
+    with suppress(ValueError, RecursionError, TypeError):
+        status = json.loads(error.resp_body)
+    refused = error_of(status, f"it answered {error.status_code}")
+    refused.status = int(error.status_code)
     return refused
 
 

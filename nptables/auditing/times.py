@@ -1,0 +1,35 @@
+"""When objects were changed, and which changes count as on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from nptables.model import Cluster
+from nptables.model.objects import Key
+
+
+def seconds_of(text: str) -> float | None:
+    """RFC 3339 text as seconds since the epoch; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def in_words(seconds: float) -> str:
+    """A time as people read it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def changed(cluster: Cluster) -> Mapping[Key, float]:
+    """When each Service, or a slice of it, was last changed, as far as they say so."""
+    found: dict[Key, float] = {}
+    owned = [(key, s.metadata) for key, s in cluster.services.items()]
+    owned += [(s.service_key, s.metadata) for s in cluster.slices.values()]
+    for key, metadata in owned:
+        time = seconds_of(metadata.changed) if metadata.changed else None
+        if time is not None and time > found.get(key, float("-inf")):
+            found[key] = time
+    return found

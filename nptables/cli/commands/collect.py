@@ -1,0 +1,140 @@
+"""`nptables collect`: a snapshot of every node, by the kube-proxy Pods that are there."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import nptables
+from nptables.cli.output import say
+from nptables.errors import printable
+from nptables.sources.fleet.collecting import AT_ONCE, SECONDS, Asked, Progress, Surroundings
+from nptables.sources.fleet.collecting import collect as collect_nodes
+from nptables.sources.fleet.folder import READ, Folder
+from nptables.sources.fleet.pods import NAMESPACE, SELECTORS
+
+_INTERRUPTED = 130
+
+
+@click.command("collect")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder; one that is there already is completed.",
+)
+@click.option("--kubeconfig", metavar="FILE", help="Where the cluster is, as for kubectl.")
+@click.option("--context", "context_name", metavar="NAME", help="The context in the kubeconfig.")
+@click.option("--nodes", default="", metavar="SELECTOR", help="Only Nodes with these labels.")
+@click.option(
+    "-n",
+    "--namespace",
+    default=NAMESPACE,
+    show_default=True,
+    metavar="NAME",
+    help="Where the Pods are by which nodes are read.",
+)
+@click.option(
+    "-l",
+    "--selector",
+    "selectors",
+    multiple=True,
+    metavar="SELECTOR",
+    help=f"The labels of these Pods; may be repeated.  [default: {' or '.join(SELECTORS)}]",
+)
+@click.option("--container", default="", metavar="NAME", help="Their container.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 64),
+    default=AT_ONCE,
+    show_default=True,
+    metavar="N",
+    help="How many nodes are read at a time.",
+)
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=1),
+    default=SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one node may take.",
+)
+def command(
+    *,
+    folder: Path,
+    kubeconfig: str | None,
+    context_name: str | None,
+    nodes: str,
+    namespace: str,
+    selectors: tuple[str, ...],
+    container: str,
+    at_once: int,
+    seconds: float,
+) -> int:
+    """Read the objects of a cluster and every node's tables; exit 1 if a node cannot be read.
+
+    Nothing is installed or changed: nodes are read by running a script, or iptables-save alone, in
+    the Pods of kube-proxy. What is in DIR already is not fetched again, and nothing secret gets
+    into it. `nptables audit --snapshots DIR` judges what was found.
+    """
+    # It imports the kubernetes client, which is an extra.
+    from nptables.sources.apiserver import Connection  # noqa: PLC0415
+
+    asked = Asked(nodes, namespace, selectors or SELECTORS, container, at_once, seconds)
+    around = Surroundings(
+        lambda: Connection(kubeconfig=kubeconfig, context=context_name),
+        time.monotonic,
+        time.time,
+        random.random,
+    )
+    about = {"by": f"nptables {nptables.__version__}", "nodeSelector": nodes or None}
+    counts = {True: 0, False: 0}
+    try:
+        with _progress() as show:
+            for progress in collect_nodes(Folder(folder), asked, around, about):
+                read = progress.record.state == READ
+                counts[read] += 1
+                show(progress)
+                if not read:
+                    say(f"{progress.node}: {progress.record.why}", kind="warning")
+    except KeyboardInterrupt:
+        say(
+            f"interrupted: {counts[True]} nodes are in {printable(str(folder))}; the same command "
+            "goes on from there",
+            kind="warning",
+        )
+        return _INTERRUPTED
+    missing = f", {counts[False]} could not be read" if counts[False] else ""
+    say(f"{counts[True]} nodes are in {printable(str(folder))}{missing}")
+    return 1 if counts[False] else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar on a terminal; what it gives is called for each node that is done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    bars: list[Any] = []
+
+    def show(progress: Progress) -> None:
+        if not bars:
+            bars.append(
+                click.progressbar(length=progress.total, label="reading nodes", file=sys.stderr)
+            )
+        bars[0].update(1)
+
+    yield show
+    for bar in bars:
+        bar.render_finish()

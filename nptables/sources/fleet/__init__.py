@@ -1,0 +1,1 @@
+"""A whole cluster: a snapshot of every node in a folder, and the judging of all of them."""

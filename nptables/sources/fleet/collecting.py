@@ -1,0 +1,203 @@
+"""Reading every node of a cluster into a folder, without installing anything.
+
+1. The objects are listed before the first node is read, and watched until the last one is.
+2. Nodes are read some at a time, each within a limit of time; one that cannot be read is noted,
+   and stops nobody.
+3. Whatever is written is whole. A collection that was killed goes on where it was: what is there
+   is not fetched again, and what changed meanwhile is added to what is known of the objects.
+4. Nothing in the cluster is created, changed or deleted.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from nptables.errors import NptablesError, printable
+from nptables.sources.apiserver import Connection
+from nptables.sources.fleet import objects
+from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
+from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
+from nptables.sources.fleet.taking import take
+
+AT_ONCE = 8
+SECONDS = 60.0
+
+
+@attrs.frozen
+class Asked:
+    """What to collect, and how.
+
+    `nodes` is a label selector for Nodes. Pods are found in `namespace` by any of `selectors`, and
+    read in `container` (empty: the one of kube-proxy). `seconds` is the limit for a node.
+    """
+
+    nodes: str = ""
+    namespace: str = NAMESPACE
+    selectors: Sequence[str] = SELECTORS
+    container: str = ""
+    at_once: int = AT_ONCE
+    seconds: float = SECONDS
+
+
+@attrs.frozen
+class Surroundings:
+    """What collecting needs of the world: connections, clocks in seconds, random numbers."""
+
+    connect: Callable[[], Connection]
+    monotonic: Callable[[], float]
+    epoch: Callable[[], float]
+    random: Callable[[], float]
+
+
+@attrs.frozen
+class Progress:
+    """A node that is done, of how many there are; `fetched` tells that it was read just now."""
+
+    node: str
+    record: NodeRecord
+    done: int
+    total: int
+    fetched: bool = True
+
+
+def collect(
+    folder: Folder, asked: Asked, around: Surroundings, about: Mapping[str, Any]
+) -> Iterator[Progress]:
+    """Read the nodes into a folder, and say of each when it is done.
+
+    `about` goes into the manifest. Raises ApiServerError where the cluster itself cannot be asked,
+    and InvalidInput where the folder holds something else.
+    """
+    connection = around.connect()
+    names = sorted(str(n["metadata"]["name"]) for n in objects.nodes(connection, asked.nodes))
+    pods = proxy_pods(
+        connection,
+        namespace=asked.namespace,
+        selectors=asked.selectors,
+        container=asked.container,
+    )
+    start = objects.start(connection)
+    folder.make()
+    _keep(folder, start, around.epoch())
+    began = _time(around.epoch())
+    records = {n: r for n, r in folder.records().items() if r.state == READ and folder.has_node(n)}
+    watches = objects.Watches(
+        start, around.connect, folder.add_change, clock=around.epoch, random=around.random
+    )
+    left = [name for name in names if name not in records]
+    records |= dict.fromkeys(left, NodeRecord(WAITING, "it was not read yet"))
+    done = 0
+    finished = ""
+    _note(folder, records, about, began, "", ())
+    try:
+        with watches:
+            for name in [name for name in names if name not in left]:
+                done += 1
+                yield Progress(name, records[name], done, len(names), fetched=False)
+            for name, record in _read_all(left, pods, folder, asked, around):
+                records[name] = record
+                done += 1
+                # A collection that is killed has at least the nodes; this is what it says of them.
+                _note(folder, records, about, began, "", watches.troubles)
+                yield Progress(name, record, done, len(names))
+            watches.catch_up(connection, around.monotonic)
+        folder.settle()
+        finished = _time(around.epoch())
+    finally:
+        _note(folder, records, about, began, finished, watches.troubles)
+
+
+def _keep(folder: Folder, start: objects.Start, now: float) -> None:
+    """Keep the objects; in a folder that has some already, what changed since."""
+    if not folder.holds_cluster:
+        folder.write_objects(start.items)
+        return
+    items, changes = folder.objects()
+    for change in objects.since(items, changes, start, now):
+        folder.add_change(change)
+
+
+def _note(
+    folder: Folder,
+    records: Mapping[str, NodeRecord],
+    about: Mapping[str, Any],
+    began: str,
+    finished: str,
+    troubles: Sequence[str],
+) -> None:
+    nodes = {
+        name: {key: value for key, value in attrs.asdict(record).items() if value}
+        for name, record in sorted(records.items())
+    }
+    folder.write_manifest(
+        {**about, "started": began, "finished": finished, "troubles": [*troubles], "nodes": nodes}
+    )
+
+
+def _read_all(
+    names: Sequence[str],
+    pods: Mapping[str, ProxyPod],
+    folder: Folder,
+    asked: Asked,
+    around: Surroundings,
+) -> Iterator[tuple[str, NodeRecord]]:
+    """Read nodes some at a time, in whatever order they are done."""
+    connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+
+    @contextmanager
+    def borrowed() -> Iterator[Connection]:
+        try:
+            connection = connections.get_nowait()
+        except queue.Empty:
+            connection = around.connect()
+        try:
+            yield connection
+        finally:
+            connections.put(connection)
+
+    stopped = threading.Event()
+
+    def read(name: str) -> NodeRecord:
+        began = around.monotonic()
+        pod = pods.get(name)
+        if pod is None:
+            return NodeRecord(UNREACHABLE, "no Pod of kube-proxy is on it")
+        record = NodeRecord(UNREACHABLE, pod=pod.container.pod)
+        if not pod.running:
+            return attrs.evolve(record, why="its Pod does not run")
+        if stopped.is_set():
+            return attrs.evolve(record, why="the collection was interrupted")
+        try:
+            with borrowed() as connection:
+                taken = _time(around.epoch())
+                document = take(
+                    connection, pod, taken, seconds=asked.seconds, clock=around.monotonic
+                )
+            folder.write_node(name, document)
+        except NptablesError as error:
+            return attrs.evolve(record, why=printable(str(error)))
+        took = round(around.monotonic() - began, 3)
+        return attrs.evolve(record, state=READ, taken=taken, seconds=took)
+
+    pool = ThreadPoolExecutor(max_workers=asked.at_once)
+    waiting: dict[Future[NodeRecord], str] = {pool.submit(read, name): name for name in names}
+    try:
+        while waiting:
+            ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in ended:
+                yield waiting.pop(future), future.result()
+    finally:
+        stopped.set()
+        pool.shutdown(wait=not waiting, cancel_futures=True)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,94 @@
+"""From a folder, or files, to what is judged: the cluster, its changes, each node's snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nptables.auditing import Movement
+from nptables.errors import InvalidInput, Problem
+from nptables.evidence import Evidence
+from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
+from nptables.model import Cluster
+from nptables.model.objects import Key
+from nptables.sources.evidence import evidence_in
+from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
+from nptables.sources.kubeproxy import find_kube_proxy_config
+from nptables.sources.text.files import read_unpacked
+
+
+@attrs.frozen
+class Collection:
+    """What `collect` left in a folder.
+
+    `missing` are the nodes without a snapshot, and why. `configuration` is the one of kubeadm, or
+    None.
+    """
+
+    cluster: Cluster
+    movements: tuple[Movement, ...]
+    configuration: Mapping[str, Any] | None
+    missing: Mapping[str, str]
+
+
+def read_collection(path: Path) -> Collection | None:
+    """What is in a folder of `collect`; None for a folder without the objects of a cluster.
+
+    Raises InvalidInput.
+    """
+    folder = Folder(path)
+    if not folder.holds_cluster:
+        return None
+    items, changes = folder.objects()
+    configuration = next(filter(None, map(find_kube_proxy_config, items)), None)
+    cluster = Cluster.from_objects(items, lenient=True)
+    movements = tuple(movements_of(changes))
+    return Collection(cluster, movements, configuration, missing_in(path, cluster))
+
+
+def missing_in(path: Path, cluster: Cluster) -> Mapping[str, str]:
+    """The nodes that a folder has no snapshot of, and why.
+
+    They are those that `collect` was asked for, and in another folder those of the cluster. Raises
+    InvalidInput.
+    """
+    folder = Folder(path)
+    records = folder.records()
+    if not records:
+        there = snapshot_files(path)
+        return {n: "there is no snapshot of it" for n in cluster.nodes if n not in there}
+    return {
+        name: record.why or "it was not read"
+        for name, record in records.items()
+        if record.state != READ or not folder.node_path(name).is_file()
+    }
+
+
+def movements_of(changes: Iterable[Change]) -> list[Movement]:
+    """Changes of objects as the model has them, in the order of their times."""
+    found = []
+    for change in sorted(changes, key=lambda each: each.at):
+        read = Cluster.from_objects([change.item], lenient=True)
+        metadata = change.item.get("metadata") or {}
+        key: Key = (str(metadata.get("namespace")), str(metadata.get("name")))
+        value = None if change.gone else read.services.get(key) or read.slices.get(key)
+        found.append(Movement(change.at, change.item.get("kind") == "Service", key, value))
+    return found
+
+
+def read_snapshot(path: Path) -> Snapshot | Evidence:
+    """What a file has of a node; a snapshot with its tables as text. Raises InvalidInput."""
+    text = read_unpacked(path).text
+    if text.startswith("{"):
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            problem = Problem("is no snapshot, or it is cut off", file=str(path))
+            raise InvalidInput([problem]) from None
+        if is_snapshot(document):
+            return snapshot_in(document)
+    return evidence_in(text)

@@ -1,0 +1,88 @@
+"""Judging the files of many nodes in several processes, as results come.
+
+Memory does not grow with the number of nodes: a worker holds one of them, and only few wait.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+
+from nptables.auditing import Judge, NodeResult, Options
+from nptables.errors import InvalidInput, NptablesError
+from nptables.model import Cluster
+from nptables.sources.fleet.reading import read_snapshot
+
+File = tuple[str, Path]
+# Files that wait for each worker: it never waits for the next one.
+_AHEAD = 2
+
+
+def judge_files(
+    cluster: Cluster, options: Options, files: Iterable[File], workers: int
+) -> Iterator[NodeResult]:
+    """Judge the nodes whose snapshots are in files, in whatever order they are done.
+
+    `workers` is how many processes do it; with one it is done here.
+    """
+    if workers == 1:
+        judge = Judge(cluster, options)
+        for file in files:
+            yield judge_file(judge, file)
+        return
+    # Forked, they share the cluster with this process instead of each having a copy.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else None)
+    pool = ProcessPoolExecutor(workers, context, _start, (cluster, options))
+    try:
+        yield from _streamed(pool, _judge_there, files, workers * _AHEAD)
+    except BrokenProcessPool as error:
+        raise NptablesError("a worker ended (most likely there was no memory left)") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def judge_file(judge: Judge, file: File) -> NodeResult:
+    """Judge one node; a file that cannot be read is a result too."""
+    name, path = file
+    try:
+        snapshot = read_snapshot(path)
+    except InvalidInput as error:
+        return NodeResult.unreadable(name, str(error.problems[0].message))
+    except NptablesError as error:
+        return NodeResult.unreadable(name, str(error))
+    return judge.judge(name, snapshot)
+
+
+def _streamed(
+    pool: Executor,
+    work: Callable[[File], NodeResult],
+    files: Iterable[File],
+    ahead: int,
+) -> Iterator[NodeResult]:
+    """The results as they come, with so much work handed out ahead."""
+    left = iter(files)
+    waiting: set[Future[NodeResult]] = {pool.submit(work, file) for file in islice(left, ahead)}
+    while waiting:
+        ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        waiting |= {pool.submit(work, file) for file in islice(left, len(ended))}
+        for future in ended:
+            yield future.result()
+
+
+_judge: list[Judge] = []
+
+
+def _start(cluster: Cluster, options: Options) -> None:
+    # Whoever pressed Ctrl-C is heard by the process that started this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _judge[:] = [Judge(cluster, options)]
+
+
+def _judge_there(file: File) -> NodeResult:
+    return judge_file(_judge[0], file)

@@ -1,0 +1,243 @@
+"""Nodes of made fleets: the ill ones are found with the right cause, and nobody else is accused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
+from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes
+from nptables.auditing.sharing import Sharing
+from nptables.evidence import Evidence, Form
+from nptables.evidence.snapshot import Snapshot, TableText, snapshot_in, to_document
+from tests.support.fleets import CONFIG, ILLNESSES, NOW, Fleet, edited, ill_nodes, lived, snapshots
+
+FLEET = Fleet(nodes=30, services=20)
+
+
+def _judged(number: int, evidence: Evidence | Snapshot, **options: object) -> NodeResult:
+    given = {"configuration": CONFIG, "movements": (), **options}
+    (found,) = audit(FLEET.cluster, {FLEET.name(number): evidence}, **given)  # type: ignore[arg-type]
+    return found
+
+
+def _as_text(evidence: Evidence) -> Snapshot:
+    """A snapshot as it comes out of a file: the tables are text, with counters."""
+    return snapshot_in(to_document(evidence))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_every_ill_node_has_the_right_cause_and_no_healthy_one_is_accused(*, as_text: bool) -> None:
+    """One node is ill in each way, the others run three versions of kube-proxy."""
+    ill = ill_nodes(FLEET)
+    found: dict[str, set[str]] = {}
+    pairs = ((n, _as_text(e) if as_text else e) for n, e in snapshots(FLEET, ill))
+    for result in audit(FLEET.cluster, pairs, configuration=CONFIG, movements=()):
+        found[result.name] = {cause.code.code for cause in result.causes}
+    wanted = {
+        FLEET.name(number): {ILLNESSES[ill[number]][0]} if number in ill else set()
+        for number in range(FLEET.nodes)
+    }
+    assert found == wanted
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.30", "1.36"])
+@pytest.mark.parametrize("family", list(Family))
+def test_what_nodes_share_gives_the_rules_of_each_node(version: str, family: Family) -> None:
+    """The rules put together for a node are those that are made for it alone."""
+    config = ProxyConfig.from_kube_proxy(CONFIG, version=version)
+    sharing = Sharing(FLEET.cluster, {})
+    for number in range(FLEET.nodes):
+        node = FLEET.node(number)
+        alone = translate(FLEET.cluster, node, config, family)
+        assert sharing.expected(node, config, family).translation.tables == alone.tables
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_line_that_is_lost_doubled_or_moved_is_noticed(data: st.DataObject) -> None:
+    """The text of a node's tables passes unparsed only where nothing in it is otherwise."""
+    number = data.draw(st.integers(0, FLEET.nodes - 1))
+    family = data.draw(st.sampled_from(list(Family)))
+    rules = FLEET.rules(number, families=(family,))
+    table = data.draw(st.sampled_from(["nat", "filter"]))
+    chains = [
+        c for c, lines in rules[0].tables[table].chains.items()
+        if c.startswith("KUBE-") and c != "KUBE-FIREWALL" and lines
+    ]  # fmt: skip
+    chain = data.draw(st.sampled_from(chains))
+    lines = rules[0].tables[table].chains[chain]
+    place = data.draw(st.integers(0, len(lines) - 1))
+    how = data.draw(st.sampled_from(["lost", "doubled", "strange"]))
+    changed = {
+        "lost": (*lines[:place], *lines[place + 1 :]),
+        "doubled": (*lines[: place + 1], *lines[place:]),
+        "strange": (*lines[:place], f"-A {chain} -s 203.0.113.7/32 -j RETURN", *lines[place:])
+        if family is Family.IPV4
+        else (*lines[:place], f"-A {chain} -s 2001:db8:f::7/128 -j RETURN", *lines[place:]),
+    }[how]
+
+    def edit(content: dict[str, tuple[str, ...]]) -> None:
+        content[chain] = changed
+
+    from nptables.auditing import quick
+
+    config = ProxyConfig.from_kube_proxy(CONFIG, version=FLEET.version(number))
+    expected = Sharing(FLEET.cluster, {}).expected(FLEET.node(number), config, family)
+    right = quick.tables_in(rules[0].to_save())
+    wrong = quick.tables_in(edited(rules, table, edit)[0].to_save())
+    assert right is not None
+    assert wrong is not None
+    assert quick.fits(right, expected)
+    assert not quick.fits(wrong, expected)
+
+
+def test_rules_that_only_read_otherwise_are_cosmetic() -> None:
+    """Comments that kube-proxy leaves out in a large cluster decide nothing."""
+
+    def edit(content: dict[str, tuple[str, ...]]) -> None:
+        for chain, lines in content.items():
+            if chain.startswith("KUBE-SEP-"):
+                content[chain] = tuple(_without_comment(line) for line in lines)
+
+    found = _judged(3, FLEET.evidence(3, edited(FLEET.rules(3), "nat", edit)))
+    assert (found.verdict, found.causes) == (Verdict.COSMETIC, ())
+
+
+def _without_comment(line: str) -> str:
+    before, _, rest = line.partition(' -m comment --comment "')
+    return f"{before}{rest.partition(chr(34))[2]}" if rest else line
+
+
+def test_a_node_whose_services_another_program_handles_is_unknown() -> None:
+    """Nothing is said against a node with kube-proxy in mode nftables."""
+    empty = Ruleset.from_save("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\nCOMMIT\n")
+    process = attrs.evolve(FLEET.process(3), mode="nftables")
+    found = _judged(3, FLEET.evidence(3, [empty], processes=(process,)))
+    assert (found.verdict, [c.code.code for c in found.causes]) == (Verdict.UNKNOWN, ["NPT613"])
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (Evidence(Form.SNAPSHOT), "it has no tables"),
+        (
+            Evidence(Form.FRAGMENT, tuple(FLEET.rules(3))),
+            "it holds a part of the rules only",
+        ),
+        (
+            Snapshot(
+                (TableText("nft", Family.IPV4, "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROU"),),
+                Evidence(Form.SNAPSHOT),
+            ),
+            "its tables are cut off or damaged",
+        ),
+    ],
+)
+def test_what_cannot_be_judged_says_why(evidence: Evidence | Snapshot, why: str) -> None:
+    """No half of a node is ever compared."""
+    found = _judged(3, evidence)
+    assert (found.verdict, found.causes[0].code.code) == (Verdict.UNREADABLE, "NPT612")
+    assert why in found.causes[0].message
+
+
+def test_nodes_with_one_cause_are_one_cause() -> None:
+    """Equal causes are grouped, with all nodes and Services and one example."""
+    ill = {3: "masqueradeAll", 9: "masqueradeAll", 4: "damaged chain", 7: "behind"}
+    fleet = attrs.evolve(FLEET, nodes=10)
+    results = audit(fleet.cluster, snapshots(fleet, ill), configuration=CONFIG, movements=())
+    causes = group_causes(results)
+    assert [(c.code.code, c.nodes) for c in causes] == [
+        ("NPT601", ("node7",)),
+        ("NPT609", ("node4",)),
+        ("NPT604", ("node3", "node9")),
+    ]
+    assert causes[2].about == "iptables.masqueradeAll: true"
+    assert "by the cluster" in causes[0].example
+    # Sixteen to nineteen were changed last, nineteen is new.
+    assert causes[0].services == tuple(
+        sorted("/".join(fleet.key(number)) for number in range(16, 20))
+    )
+    assert "since 2026-05-18 11:20:00Z" in causes[0].message
+
+
+def _moving(fleet: Fleet, changes: int) -> Iterator[tuple[Movement, Cluster]]:
+    """Changes as they come while nodes are read, and the cluster after each."""
+    chance = random.Random(5)
+    cluster = fleet.cluster
+    for count in range(changes):
+        number = chance.randrange(fleet.services)
+        raw = fleet.slice(
+            number, Family.IPV4, first=chance.randrange(3), count=chance.randrange(1, 6)
+        )
+        objects = [raw]
+        if number % 7 == 0:
+            service = fleet.service(number)
+            service["spec"]["ports"][0]["nodePort"] = 25000 + count
+            objects.append(service)
+        read = Cluster.from_objects(objects, lenient=True)
+        for key, found in read.slices.items():
+            cluster = attrs.evolve(cluster, slices={**cluster.slices, key: found})
+            yield Movement(float(count), service=False, key=key, value=found), cluster
+        for key, service in read.services.items():
+            cluster = attrs.evolve(cluster, services={**cluster.services, key: service})
+            yield Movement(float(count), service=True, key=key, value=service), cluster
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_moves_while_nodes_are_read_is_held_against_nobody(*, as_text: bool) -> None:
+    """Each node has some state of each Service, and one of another time is still found out."""
+    fleet = Fleet(nodes=9, services=20)
+    moved = list(_moving(fleet, 40))
+    chance = random.Random(3)
+
+    def of(number: int) -> Evidence:
+        cluster = chance.choice(moved)[1]
+        return fleet.evidence(number, fleet.rules(number, cluster))
+
+    pairs = [(fleet.name(n), of(n)) for n in range(fleet.nodes)]
+    pairs[4] = (fleet.name(4), ILLNESSES["damaged chain"][1](fleet, 4))
+    pairs[5] = (fleet.name(5), fleet.evidence(5, fleet.rules(5, fleet.old)))
+    given = [(name, _as_text(e) if as_text else e) for name, e in pairs]
+    seen = [movement for movement, _ in moved]
+    results = list(audit(fleet.cluster, given, configuration=CONFIG, movements=seen))
+    wrong = {r.name for r in results if r.verdict is not Verdict.OK}
+    assert wrong == {"node4", "node5"}
+    assert results[0].in_flight > 0
+    # Without what was seen to move, many would be accused.
+    unseen = audit(fleet.cluster, given, configuration=CONFIG, movements=())
+    assert sum(r.verdict is Verdict.DIFFERS for r in unseen) > 6
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(5, Verdict.OK), (15, Verdict.DIFFERS)])
+def test_without_a_watch_what_changed_shortly_before_counts_as_on_its_way(
+    seconds: int, verdict: Verdict
+) -> None:
+    """Within the grace of ten seconds nothing is concluded, and beyond it is."""
+    fleet = Fleet(nodes=3, services=20)
+    raw = fleet.slice(3, Family.IPV4, first=2)
+    changed = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    key = "endpoints.kubernetes.io/last-change-trigger-time"
+    raw["metadata"]["annotations"] = {key: changed}
+    read = Cluster.from_objects([raw], lenient=True)
+    cluster = attrs.evolve(fleet.cluster, slices={**fleet.cluster.slices, **read.slices})
+    (found,) = audit(cluster, {"node1": fleet.evidence(1)}, configuration=CONFIG)
+    assert (found.verdict, found.in_flight) == (verdict, int(verdict is Verdict.OK))
+
+
+def test_the_backend_that_is_not_kube_proxys_may_hold_anything_but_services() -> None:
+    """Empty legacy tables beside those of nft change nothing, those with Services do."""
+    rules = FLEET.rules(3)
+    beside = attrs.evolve(
+        Ruleset.from_save("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), backend="legacy"
+    )
+    assert _judged(3, FLEET.evidence(3, [*rules, beside])).verdict is Verdict.OK
+    twice = attrs.evolve(lived(rules[0], random.Random(1)), backend="legacy")
+    found = _judged(3, FLEET.evidence(3, [*rules, twice]))
+    assert [cause.code.code for cause in found.causes] == ["NPT607"]

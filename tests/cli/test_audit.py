@@ -1,0 +1,239 @@
+"""`nptables audit` on folders as `collect` makes them, and on files named after nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nptables.cli import main
+from nptables.evidence.snapshot import to_document
+from nptables.sources.fleet.folder import Change, Folder, NodeRecord
+from tests.support.fleets import ILLNESSES, Fleet, snapshots
+
+FLEET = Fleet(nodes=6, services=12)
+ILL = {2: "masqueradeAll", 4: "damaged chain"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `collect` leaves, with two ill nodes."""
+    path = tmp_path_factory.mktemp("fleet")
+    made = Folder(path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    for name, evidence in snapshots(FLEET, ILL):
+        made.write_node(name, to_document(evidence))
+    return path
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: Any) -> tuple[int, str, str]:
+        code = main(["audit", *map(str, arguments)])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_the_worst_cause_comes_first_and_healthy_nodes_are_one_line(run: Run, folder: Path) -> None:
+    code, out, _ = run("--snapshots", folder, "--workers", 1)
+
+    headings = [line for line in out.splitlines() if "NPT6" in line]
+    assert code == 1
+    assert headings == [
+        "error NPT609 damaged-chain: 1 node: node4",
+        "warning NPT604 other-configuration: 1 node: node2",
+    ]
+    assert out.splitlines()[-1] == "4 of 6 nodes do what the cluster says; 2 differ"
+    assert "for example TCP to" in out
+
+
+def test_the_json_is_that_of_the_contract(run: Run, folder: Path) -> None:
+    code, out, _ = run("--snapshots", folder, "--workers", 1, "-o", "json")
+
+    document = json.loads(out)
+    assert code == 1
+    assert [node["name"] for node in document["nodes"]] == [f"node{n}" for n in range(6)]
+    assert [node["verdict"] for node in document["nodes"]] == [
+        "ok", "ok", "differs", "ok", "differs", "ok",
+    ]  # fmt: skip
+    assert document["nodes"][4]["causes"] == ["NPT609"]
+    damaged, configured = document["causes"]
+    assert {"code", "nodes", "services", "message", "hint"} <= damaged.keys()
+    assert (damaged["nodes"], configured["nodes"]) == (["node4"], ["node2"])
+    assert document["summary"]["ok"] == 4
+
+
+def test_several_workers_print_the_same(run: Run, folder: Path) -> None:
+    one = run("--snapshots", folder, "--workers", 1, "-o", "json")
+    several = run("--snapshots", folder, "--workers", 2, "-o", "json")
+
+    assert one == several
+
+
+@pytest.mark.parametrize("output", ["sarif", "github"])
+def test_other_programs_get_each_cause_on_each_node(run: Run, folder: Path, output: str) -> None:
+    code, out, _ = run("--snapshots", folder, "--workers", 1, "-o", output)
+
+    assert code == 1
+    if output == "sarif":
+        results = json.loads(out)["runs"][0]["results"]
+        assert [r["ruleId"] for r in results] == ["NPT609", "NPT604"]
+        assert [
+            r["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for r in results
+        ] == ["Node node4", "Node node2"]
+    else:
+        assert [line.partition("::")[2].split("=")[1][:6] for line in out.splitlines()] == [
+            "NPT609",
+            "NPT604",
+        ]
+
+
+def test_a_fleet_without_a_fault_exits_0(run: Run, tmp_path: Path) -> None:
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    for name, evidence in snapshots(FLEET, {}):
+        made.write_node(name, to_document(evidence))
+
+    assert run("--snapshots", tmp_path, "--workers", 1)[:2] == (
+        0,
+        "6 of 6 nodes do what the cluster says\n",
+    )
+
+
+def test_cut_off_garbage_and_missing_snapshots_are_unreadable_and_nothing_else(
+    run: Run, tmp_path: Path
+) -> None:
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    for name, evidence in snapshots(FLEET, {}):
+        made.write_node(name, to_document(evidence))
+    half = made.node_path("node0")
+    half.write_bytes(half.read_bytes()[:500])
+    made.node_path("node1").write_bytes(os.urandom(300))
+    made.node_path("node2").unlink()
+    made.node_path("node3").write_bytes(b'{"kind": "NptablesSnapshot", "ver')
+    records = {"node2": {"state": "unreachable", "why": "its Pod does not run"}}
+    records |= {f"node{n}": {"state": "read"} for n in (0, 1, 3, 4, 5)}
+    made.write_manifest({"nodes": records})
+
+    code, out, _ = run("--snapshots", tmp_path, "--workers", 1, "-o", "json")
+
+    document = json.loads(out)
+    assert code == 1
+    assert [node["verdict"] for node in document["nodes"]] == ["unreadable"] * 4 + ["ok"] * 2
+    assert [cause["nodes"] for cause in document["causes"]] == [
+        ["node0", "node1", "node2", "node3"]
+    ]
+
+
+def test_files_named_after_nodes_are_judged_against_manifests(run: Run, tmp_path: Path) -> None:
+    """What iptables-save printed will do; the facts that it does not show are those it shows."""
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    objects = tmp_path / "cluster.json"
+    objects.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": FLEET.objects}))
+    config = tmp_path / "config.json"
+    from tests.support.fleets import CONFIG
+
+    config.write_text(json.dumps(CONFIG))
+    for number in (1, 3, 4):
+        evidence = ILLNESSES[ILL[4]][1](FLEET, 4) if number == 4 else FLEET.evidence(number)
+        text = "".join(
+            f"# Generated by {p}\n{r.to_save()}# Completed\n"
+            for p, r in zip(
+                ("iptables-save v1.8.9", "ip6tables-save v1.8.9"), evidence.rulesets, strict=True
+            )
+        )
+        (dumps / f"node{number}.txt").write_text(text)
+
+    code, out, _ = run(
+        objects, "--lenient", "--snapshots", dumps, "--config", config, "--workers", 1, "-o", "json"
+    )
+
+    document = json.loads(out)
+    verdicts = {node["name"]: node["verdict"] for node in document["nodes"]}
+    assert code == 1
+    assert verdicts == {
+        "node0": "unreadable", "node1": "ok", "node2": "unreadable", "node3": "ok",
+        "node4": "differs", "node5": "unreadable",
+    }  # fmt: skip
+
+
+def test_changes_that_collect_saw_are_states_that_a_node_may_have(run: Run, tmp_path: Path) -> None:
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    from nptables import Cluster, Family
+
+    raw = FLEET.slice(2, Family.IPV4, count=1)
+    made.add_change(Change(1.0, gone=False, item=raw))
+    new = Cluster.from_objects([*FLEET.objects, raw], lenient=True)
+    made.write_node("node1", to_document(FLEET.evidence(1)))
+    made.write_node("node3", to_document(FLEET.evidence(3, FLEET.rules(3, new))))
+    made.write_manifest({"nodes": {"node1": {"state": "read"}, "node3": {"state": "read"}}})
+
+    code, out, _ = run("--snapshots", tmp_path, "--workers", 1)
+
+    assert code == 0
+    assert "2 of 2 nodes do what the cluster says; up to 1 Services were changing" in out
+
+
+def test_a_folder_without_objects_needs_some(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("--snapshots", tmp_path)
+
+    assert code == 2
+    assert "holds no objects of a cluster (name them as FILEs" in err
+
+
+def test_whoever_interrupts_gets_what_was_found_so_far(folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends with the results that there are, says so, and exits with 130."""
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    content = (folder / "nodes" / "node2.json.gz").read_bytes()
+    for number in range(400):
+        made.node_path(f"node{number}").write_bytes(content)
+    command = [
+        sys.executable,
+        "-m",
+        "nptables",
+        "audit",
+        "--snapshots",
+        str(tmp_path),
+        "-o",
+        "json",
+    ]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "interrupted: this is what was found so far" in err
+    assert json.loads(out)["summary"]["whole"] is False
+
+
+def test_records_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    made = Folder(tmp_path)
+    made.make()
+    made.write_manifest({"nodes": {"node1": {"state": "unreachable", "why": "it hangs"}}})
+
+    assert made.records() == {"node1": NodeRecord("unreachable", "it hangs")}
