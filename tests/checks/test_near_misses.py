@@ -65,6 +65,7 @@ def codes(selector: Labels, labels: Labels) -> set[str]:
 @given(LABELS.filter(bool), LABELS, st.data())
 @example({"a": "ab"}, {"a": "ba"}, None)
 @example({"a": "ab", "b": "1"}, {"a": "ab"}, None)
+@example({"a": "a"}, {"1": "a", "a": "11"}, None)
 def test_a_near_miss_is_named_if_and_only_if_one_edit_mends_it(
     selector: Labels, labels: Labels, data: st.DataObject | None
 ) -> None:

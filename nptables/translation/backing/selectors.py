@@ -49,17 +49,15 @@ def _near(
         return
     ((key, value),) = missing.items()
     has = workload.labels.get(key)
-    if has is not None:
-        if is_slip(value, has) and not (
-            may_be_two_names(value, has) and _is_claimed(workload, claims)
-        ):
+    if has is not None and is_slip(value, has):
+        if not (may_be_two_names(value, has) and _is_claimed(workload, claims)):
             yield 0, _value(speaker, workload, key, value, has)
         return
     for other, held in workload.labels.items():
         if held == value and other not in selector and is_slip(key, other):
             yield 1, _key(speaker, workload, key, other)
             return
-    if len(selector) > 1 and not _is_claimed(workload, claims):
+    if has is None and len(selector) > 1 and not _is_claimed(workload, claims):
         yield 3, _too_many(speaker, workload, key, value)
 
 
