@@ -237,3 +237,22 @@ def test_records_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     made.write_manifest({"nodes": {"node1": {"state": "unreachable", "why": "it hangs"}}})
 
     assert made.records() == {"node1": NodeRecord("unreachable", "it hangs")}
+
+
+def test_a_report_with_snapshots_shows_the_causes_of_the_audit(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cluster, page = tmp_path / "cluster.json", tmp_path / "report.html"
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(FLEET.objects)}
+    cluster.write_text(json.dumps(listed))
+
+    asked = ["report", str(cluster), "--lenient", "--snapshots", str(folder), "-o", str(page)]
+
+    assert main(asked) == 0
+
+    text = page.read_text()
+    assert all(code in text for code in ("NPT609", "NPT604"))
+    assert "NPT601" not in text
+    capfd.readouterr()
+    assert main([*asked, "--audit", str(cluster)]) == 2
+    assert "exclude each other" in capfd.readouterr().err

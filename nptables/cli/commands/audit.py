@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import attrs
 import click
 
-from nptables.auditing import GRACE, NodeResult, Options
+from nptables.auditing import GRACE, Options
+from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
 from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
-from nptables.model import Cluster
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
-from nptables.sources.fleet.folder import snapshot_files
 from nptables.sources.fleet.reading import Collection, missing_in, read_collection
-from nptables.sources.fleet.working import judge_files
 
 _INTERRUPTED = 130
 
@@ -105,9 +96,7 @@ def command(
     if config_path is not None:
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
-    results, whole = _judged(found.cluster, options, folder, workers or _processors())
-    if whole:
-        results += _without_snapshot(found, {result.name for result in results})
+    results, whole = judge_folder(found, options, folder, workers)
     print_report(Report.of(results, whole=whole), output)
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")
@@ -128,62 +117,3 @@ def _collected(folder: Path) -> Collection:
             ]
         )
     return found
-
-
-def _judged(
-    cluster: Cluster, options: Options, folder: Path, workers: int
-) -> tuple[list[NodeResult], bool]:
-    """The results, and whether they are those of all files."""
-    files = snapshot_files(folder)
-    results: list[NodeResult] = []
-    with _progress(len(files)) as step:
-        try:
-            for result in judge_files(
-                cluster, options, files.items(), min(workers, max(1, len(files)))
-            ):
-                results.append(result)
-                step()
-        except KeyboardInterrupt:
-            return results, False
-    return results, True
-
-
-def _without_snapshot(found: Collection, judged: Iterable[str]) -> list[NodeResult]:
-    """The nodes that nobody could read, or tried to."""
-    known = set(judged)
-    return [NodeResult.unreadable(n, why) for n, why in found.missing.items() if n not in known]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@attrs.define
-class _Rate:
-    """How many nodes a second were done since it was made."""
-
-    done: int = 0
-    began: float = attrs.field(factory=time.monotonic)
-
-    def __str__(self) -> str:
-        passed = time.monotonic() - self.began
-        return f"{self.done / passed:.1f} nodes/s" if passed > 0 else ""
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on a terminal; what it gives is called for each node that is done."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    rate = _Rate()
-    bar: Any = click.progressbar(
-        length=total, label="judging", file=sys.stderr, item_show_func=lambda _: str(rate)
-    )
-    with bar:
-
-        def step() -> None:
-            rate.done += 1
-            bar.update(1, rate)
-
-        yield step

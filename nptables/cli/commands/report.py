@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nptables.auditing import Options
 from nptables.checks import Finding, arranged, check_cluster
 from nptables.cli.cluster_wide import (
     ClusterWide,
@@ -14,18 +15,30 @@ from nptables.cli.cluster_wide import (
     nodes_option,
     read_cluster_wide,
 )
+from nptables.cli.fleet.judging import judge_folder
+from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.versions import asked
 from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
-from nptables.sources import read_document
+from nptables.sources import find_config, read_document
+from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
 @manifest_options
 @cluster_wide_options
 @nodes_option
+@click.option(
+    "--snapshots",
+    "folder",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What the nodes have, as `nptables audit` takes it: they are judged, and the page shows "
+    "the causes.",
+)
 @click.option(
     "--audit",
     "audit_path",
@@ -41,7 +54,12 @@ from nptables.sources import read_document
     help="Where the page goes; '-' is standard output.",
 )
 def command(
-    *, audit_path: str | None, patterns: tuple[str, ...], output: str, **options: Any
+    *,
+    folder: Path | None,
+    audit_path: str | None,
+    patterns: tuple[str, ...],
+    output: str,
+    **options: Any,
 ) -> int:
     """Write one page about a cluster: who answers on which node, each Service, and what is wrong.
 
@@ -50,9 +68,14 @@ def command(
     \b
     nptables report manifests/ -o report.html
     nptables report --kubeconfig ~/.kube/config -o report.html
+    nptables report cluster.json --snapshots fleet/ -o report.html
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    if folder is not None and audit_path is not None:
+        raise click.UsageError("--snapshots and --audit exclude each other")
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
+    if folder is not None:
+        audit = _audit_of_folder(folder, whole, options["config_path"])
     found = reach(whole.cluster, config=whole.configs, nodes=whole.nodes(patterns))
     page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
     if output == "-":
@@ -71,6 +94,17 @@ def _audit(document: Any) -> Audit:
     if not isinstance(document, dict):
         raise InvalidInput([Problem("is no audit", hint="what `nptables audit -o json` prints")])
     return audit_of(document)
+
+
+def _audit_of_folder(folder: Path, whole: ClusterWide, config_path: str | None) -> Audit:
+    """What an audit of the nodes in a folder finds. Raises KeyboardInterrupt where it was ended."""
+    cluster, in_manifests = whole.cluster, whole.loaded.proxy_config
+    found = Collection(cluster, (), in_manifests, missing_in(folder, cluster))
+    configuration = in_manifests if config_path is None else find_config(config_path).value
+    results, complete = judge_folder(found, Options(configuration, asked() or ""), folder)
+    if not complete:
+        raise KeyboardInterrupt
+    return audit_of(Report.of(results).to_json())
 
 
 def _findings(whole: ClusterWide) -> list[Finding]:

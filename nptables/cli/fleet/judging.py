@@ -1,0 +1,81 @@
+"""Judging the nodes of a folder of snapshots, with a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from nptables.auditing import NodeResult, Options
+from nptables.sources.fleet.folder import snapshot_files
+from nptables.sources.fleet.reading import Collection
+from nptables.sources.fleet.working import judge_files
+
+
+def judge_folder(
+    found: Collection, options: Options, folder: Path, workers: int | None = None
+) -> tuple[list[NodeResult], bool]:
+    """The results for all nodes that are known, and whether Ctrl-C did not cut them short.
+
+    Without `workers` there are as many processes as processors.
+    """
+    files = snapshot_files(folder)
+    results: list[NodeResult] = []
+    with _progress(len(files)) as step:
+        try:
+            processes = min(workers or _processors(), max(1, len(files)))
+            for result in judge_files(found.cluster, options, files.items(), processes):
+                results.append(result)
+                step()
+        except KeyboardInterrupt:
+            return results, False
+    results += _without_snapshot(found, {result.name for result in results})
+    return results, True
+
+
+def _without_snapshot(found: Collection, judged: Iterable[str]) -> list[NodeResult]:
+    """The nodes that nobody could read, or tried to."""
+    known = set(judged)
+    return [NodeResult.unreadable(n, why) for n, why in found.missing.items() if n not in known]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@attrs.define
+class _Rate:
+    """How many nodes a second were done since it was made."""
+
+    done: int = 0
+    began: float = attrs.field(factory=time.monotonic)
+
+    def __str__(self) -> str:
+        passed = time.monotonic() - self.began
+        return f"{self.done / passed:.1f} nodes/s" if passed > 0 else ""
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on a terminal; what it gives is called for each node that is done."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    rate = _Rate()
+    bar: Any = click.progressbar(
+        length=total, label="judging", file=sys.stderr, item_show_func=lambda _: str(rate)
+    )
+    with bar:
+
+        def step() -> None:
+            rate.done += 1
+            bar.update(1, rate)
+
+        yield step
