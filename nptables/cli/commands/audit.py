@@ -20,7 +20,6 @@ from nptables.cli.options import manifest_options
 from nptables.cli.output import say
 from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
-from nptables.model import Cluster
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
 from nptables.sources.fleet.folder import snapshot_files
@@ -45,7 +44,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     "folder",
     required=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
     "snapshot, or what iptables-save printed.",
 )
@@ -61,6 +60,13 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     type=click.IntRange(min=1),
     metavar="N",
     help="How many processes judge nodes.  [default: as many as there are processors]",
+)
+@click.option(
+    "--dask",
+    "dask_address",
+    metavar="ADDRESS",
+    help="Judge nodes on the Dask cluster of this scheduler (extra `fleet`), as in "
+    "tcp://10.0.0.5:8786.",
 )
 @click.option(
     "--grace",
@@ -86,6 +92,7 @@ def command(
     lenient: bool,
     config_path: str | None,
     workers: int | None,
+    dask_address: str | None,
     grace: float,
     output: str,
 ) -> int:
@@ -94,6 +101,8 @@ def command(
     Each node is compared with what its own kube-proxy should have programmed, in its version and
     configuration. The cluster is the one that `collect` found, or that of the FILEs.
     """
+    if not folder.is_dir():
+        raise InvalidInput([Problem("there is no such folder", file=str(folder))])
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
         missing = missing_in(folder, loaded.cluster)
@@ -105,7 +114,15 @@ def command(
     if config_path is not None:
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
-    results, whole = _judged(found.cluster, options, folder, workers or _processors())
+    there = snapshot_files(folder)
+    if dask_address is not None:
+        from nptables.sources.fleet.spreading import judge_on_dask  # noqa: PLC0415 - an extra
+
+        judging = judge_on_dask(dask_address, found.cluster, options, there.items())
+    else:
+        count = min(workers or _processors(), max(1, len(there)))
+        judging = judge_files(found.cluster, options, there.items(), count)
+    results, whole = _judged(judging, len(there))
     if whole:
         results += _without_snapshot(found, {result.name for result in results})
     print_report(Report.of(results, whole=whole), output)
@@ -130,17 +147,12 @@ def _collected(folder: Path) -> Collection:
     return found
 
 
-def _judged(
-    cluster: Cluster, options: Options, folder: Path, workers: int
-) -> tuple[list[NodeResult], bool]:
+def _judged(judging: Iterator[NodeResult], total: int) -> tuple[list[NodeResult], bool]:
     """The results, and whether they are those of all files."""
-    files = snapshot_files(folder)
     results: list[NodeResult] = []
-    with _progress(len(files)) as step:
+    with _progress(total) as step:
         try:
-            for result in judge_files(
-                cluster, options, files.items(), min(workers, max(1, len(files)))
-            ):
+            for result in judging:
                 results.append(result)
                 step()
         except KeyboardInterrupt:
