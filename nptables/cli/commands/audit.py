@@ -36,7 +36,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     "folder",
     required=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
     "snapshot, or what iptables-save printed.",
 )
@@ -52,6 +52,13 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     type=click.IntRange(min=1),
     metavar="N",
     help="How many processes judge nodes.  [default: as many as there are processors]",
+)
+@click.option(
+    "--dask",
+    "dask_address",
+    metavar="ADDRESS",
+    help="Judge nodes on the Dask cluster of this scheduler (extra `fleet`), as in "
+    "tcp://10.0.0.5:8786.",
 )
 @click.option(
     "--grace",
@@ -77,6 +84,7 @@ def command(
     lenient: bool,
     config_path: str | None,
     workers: int | None,
+    dask_address: str | None,
     grace: float,
     output: str,
 ) -> int:
@@ -85,6 +93,8 @@ def command(
     Each node is compared with what its own kube-proxy should have programmed, in its version and
     configuration. The cluster is the one that `collect` found, or that of the FILEs.
     """
+    if not folder.is_dir():
+        raise InvalidInput([Problem("there is no such folder", file=str(folder))])
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
         missing = missing_in(folder, loaded.cluster)
@@ -96,7 +106,7 @@ def command(
     if config_path is not None:
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
-    results, whole = judge_folder(found, options, folder, workers)
+    results, whole = judge_folder(found, options, folder, workers, dask=dask_address)
     print_report(Report.of(results, whole=whole), output)
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")

@@ -20,18 +20,30 @@ from nptables.sources.fleet.working import judge_files
 
 
 def judge_folder(
-    found: Collection, options: Options, folder: Path, workers: int | None = None
+    found: Collection,
+    options: Options,
+    folder: Path,
+    workers: int | None = None,
+    *,
+    dask: str | None = None,
 ) -> tuple[list[NodeResult], bool]:
     """The results for all nodes that are known, and whether Ctrl-C did not cut them short.
 
-    Without `workers` there are as many processes as processors.
+    Without `workers` there are as many processes as processors; with `dask`, the address of a
+    scheduler, its workers do it.
     """
     files = snapshot_files(folder)
+    if dask is not None:
+        from nptables.sources.fleet.spreading import judge_on_dask  # noqa: PLC0415 - an extra
+
+        judging = judge_on_dask(dask, found.cluster, options, files.items())
+    else:
+        processes = min(workers or _processors(), max(1, len(files)))
+        judging = judge_files(found.cluster, options, files.items(), processes)
     results: list[NodeResult] = []
     with _progress(len(files)) as step:
         try:
-            processes = min(workers or _processors(), max(1, len(files)))
-            for result in judge_files(found.cluster, options, files.items(), processes):
+            for result in judging:
                 results.append(result)
                 step()
         except KeyboardInterrupt:
