@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 NOT_RUN = {
     "git clone ": "the address is to be filled in",
     "pip install .": "tests/test_distribution.py builds and installs the wheel",
+    "pip install '.[": "it installs into the environment of the tests",
     "make demo": "it installs a virtual environment",
     "make bench": "it takes ten minutes",
     ".venv/bin/python benchmarks/": "it takes minutes",
