@@ -174,7 +174,8 @@ def test_observing_writes_nothing_opens_nothing_and_reports(agent: AgentProcess)
         listening = namespace.run(["ss", "-Hltn"]).stdout.splitlines()
         assert len(listening) == 1, "only the API server of the test listens"
         status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
-        assert (status.returncode, "mode observe" in status.stdout) == (0, True)
+        # Whether the difference counts yet is a matter of time: tests/agent/test_reports.py.
+        assert "mode observe" in status.stdout
         wait_for(lambda: bool(agent.log("rules differ")), 25)
         status = nptables(agent, "status", "--run-dir", str(agent.run_folder))
         assert status.returncode == 1
