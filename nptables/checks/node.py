@@ -160,10 +160,8 @@ def _missing_jumps(plan: Plan) -> Iterator[Found]:
 def _differences(state: NodeState) -> Iterator[Found]:
     plan = state.plan
     family = plan.family.value
-    told = [state.explanation] if state.explanation else []
-    if state.noticed is not None:
-        told.append(summary(state.noticed))
-    why = f" ({'; '.join(told)})" if told else ""
+    noticed = "" if state.noticed is None else f": {summary(state.noticed)}"
+    why = f"{noticed} ({state.explanation})" if state.explanation else noticed
     for name, table in plan.tables.items():
         stale = [c.chain for c in table.changes.values() if c.kind == "delete"]
         if stale:

@@ -41,11 +41,12 @@ class Named:
     def read(self, family: Family | None = None) -> Evidence:
         """What the node has, and on standard error what could not be read of it.
 
-        `family` is the one that is needed, None for both. Raises InvalidInput, and what
+        `family` is the one that is needed, and that of rules in a file that do not tell theirs;
+        None for both. Raises InvalidInput, and what
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
-            found = read_evidence(self.path)
+            found = read_evidence(self.path, family)
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 

@@ -115,7 +115,8 @@ def test_what_is_wrong_on_a_node_is_found_and_nothing_else(
 
     # Now it is like a node of an older kube-proxy, which has no such chain and no jump to it.
     assert left.keys() & {"NPT505", "NPT509", "NPT513", "NPT515"} == set()
-    assert left["NPT511"] == ["IPv4 filter differs in KUBE-PROXY-FIREWALL"]
+    noticed = "packets notice nothing, 2 frontends have rules that are only written differently"
+    assert left["NPT511"] == [f"IPv4 filter differs in KUBE-PROXY-FIREWALL: {noticed}"]
 
 
 @pytest.mark.kernel

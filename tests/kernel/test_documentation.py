@@ -73,5 +73,6 @@ def test_what_is_written_for_a_node_runs_in_its_order(
         ("effects.md", "nptables diff web.yaml --node node1 --live --effects"): 1,
         ("effects.md", "nptables apply web.yaml --node node1 --dry-run --effects"): 1,
         ("checks.md", "nptables check web.yaml --node node2 --live"): 1,
+        ("README.md", "sudo nptables snapshot -o worker-2.json.gz"): 0,
         ("snapshot.md", "sudo nptables snapshot -o node1.json.gz"): 0,
     }

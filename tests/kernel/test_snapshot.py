@@ -16,8 +16,9 @@ import pytest
 
 from nptables import Family
 from nptables.evidence import Bridge, Evidence, RecentList, Unread
-from nptables.evidence.beside import acting, leftovers, running_kube_proxy, unfollowed
+from nptables.evidence.beside import leftovers, running_kube_proxy, unfollowed
 from nptables.evidence.marked import from_marked
+from nptables.evidence.serving import acting
 from nptables.evidence.snapshot import from_document
 from nptables.sources import parse_config
 from nptables.translation.flows import Flow
@@ -207,8 +208,7 @@ def test_of_one_backend_that_is_asked_for_the_other_is_told(furnished: Namespace
     assert [(r.backend, r.family) for r in live.rulesets] == [(backend, Family.IPV4)]
     assert live.unread == (Unread(other, Family.IPV4, ("filter FORWARD",)),)
     assert unfollowed(live, Family.IPV4)[0] == (
-        f"the {other} tables hold rules too (they were not read): filter FORWARD, which are not "
-        "followed"
+        f"the {other} tables hold rules too: filter FORWARD, which are not followed"
     )
 
 

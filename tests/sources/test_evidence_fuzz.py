@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nptables import Cluster, Family, InvalidInput, Trace, trace
@@ -125,6 +125,7 @@ def test_a_listing_that_is_cut_at_a_width_never_denies_the_whole(
 
 @FEW
 @given(st.lists(st.integers(0, len(LISTED) - 1), min_size=1, max_size=4))
+@example([LISTED.index("KUBE-SERVICES  0 ") + len("KUBE-SERVICES ")])
 def test_a_listing_with_a_wrong_character_never_denies_the_whole(places: list[int]) -> None:
     """An x stands in no number, no name of iptables and no column."""
     text = list(LISTED)

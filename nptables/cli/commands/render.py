@@ -69,7 +69,7 @@ def command(
         )
     current, evidence = None, None
     if node_has:
-        evidence = node_has.read()
+        evidence = node_has.read(options["family"])
         family, *_ = families_of(evidence, options["family"], node_has.path)
         options["family"] = family
         current = node_has.serving(evidence, family)

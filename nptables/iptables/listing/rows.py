@@ -13,7 +13,7 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables.listing.words import read_words, unread_match
-from nptables.iptables.protocols import protocol_name
+from nptables.iptables.protocols import c_number, protocol_name
 from nptables.iptables.spelling import normal_form
 from nptables.iptables.values import Unsettled, is_everything, network
 from nptables.iptables.words import bare
@@ -95,7 +95,10 @@ def read_row(line: str, chain: str, columns: Columns, family: Family, more: str 
     for option, word in (("-i", fields.came_in), ("-o", fields.goes_out)):
         if word.lstrip("!") not in ("*", "any", ""):
             parts.append(f"{'! ' if word[0] == '!' else ''}{option} {bare(word.lstrip('!'))}")
-    parts += _protocol(fields.protocol)
+    protocol = _protocol(fields.protocol)
+    if protocol is None:
+        unread.append(f"protocol {fields.protocol}")
+    parts += protocol or []
     if fields.fragments in ("-f", "!f"):
         parts.append("-f" if fields.fragments == "-f" else "! -f")
     parts += [unread_match(text) for text in unread]
@@ -203,9 +206,12 @@ def _network(option: str, word: str, family: Family) -> str | None:
     return f"{'! ' if negated else ''}{option} {printed}"
 
 
-def _protocol(word: str) -> list[str]:
+def _protocol(word: str) -> list[str] | None:
+    """A protocol column as an option, None for a name that nobody knows."""
     sign = "! " if word.startswith("!") else ""
     word = word.lstrip("!")
     if word in ("all", "0") and not sign:
         return []
+    if protocol_name(word) is None and c_number(word, 255) is None:
+        return None
     return [f"{sign}-p {protocol_name(word) or word}"]
