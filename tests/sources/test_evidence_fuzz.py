@@ -126,11 +126,13 @@ def test_a_listing_that_is_cut_at_a_width_never_denies_the_whole(
 @FEW
 @given(st.lists(st.integers(0, len(LISTED) - 1), min_size=1, max_size=4))
 @example([LISTED.index("KUBE-SERVICES  0 ") + len("KUBE-SERVICES ")])
+@example([LISTED.index("0 DNAT ") - 4])
+@example([LISTED.index("*      *       10.244.1.5") + 1])
 def test_a_listing_with_a_wrong_character_never_denies_the_whole(places: list[int]) -> None:
-    """An x stands in no number, no name of iptables and no column."""
+    """An x stands in no number and no name of iptables; alone it is the name of an interface."""
     text = list(LISTED)
     for place in places:
-        if text[place] != "\n":
+        if text[place] != "\n" and LISTED[place - 1 : place + 2] != " * ":
             text[place] = "x"
     check("".join(text))
 

@@ -162,7 +162,12 @@ def _fields(line: str, columns: Columns) -> _Fields | None:
     if len(texts) < at + 2 or not _PROTOCOL.fullmatch(protocol):
         return None
     source, destination = texts[at : at + 2]
-    if not (_is_end(source) and _is_end(destination)):
+    if not (_is_interface(came_in) and _is_interface(goes_out)):
+        return None
+    # With a third address there is a word too many before the columns of addresses.
+    if not (_is_end(source) and _is_end(destination)) or any(
+        map(_is_plain, texts[at + 2 : at + 3])
+    ):
         return None
     end = words[at + 1].end()
     return _Fields(target, protocol, fragments, came_in, goes_out, source, destination, end)
@@ -184,6 +189,17 @@ def _protocol_position(texts: list[str], first: int, columns: Columns) -> int | 
 
 def _is_plain(word: str) -> bool:
     return bool(_V4.fullmatch(word) or _V6.fullmatch(word)) or word.lstrip("!") == _EVERYWHERE
+
+
+def is_broken_row(text: str) -> bool:
+    """Whether a line that is no row has its columns: then a rule stood there that nobody knows."""
+    words = text.split()
+    return sum(map(_is_plain, words)) > 1 or "--" in words
+
+
+def _is_interface(word: str) -> bool:
+    """Whether a word may stand in a column of interfaces: a star is every one, and in no name."""
+    return "*" not in word or word.lstrip("!") == "*"
 
 
 def _is_end(word: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from nptables.family import Family
-from nptables.iptables.listing.rows import Columns, Row, read_row
+from nptables.iptables.listing.rows import Columns, Row, is_broken_row, read_row
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table
 from nptables.iptables.tables import TARGETS
 
@@ -210,7 +210,7 @@ def _rows(
             ended = False
         elif ended:
             behind.append((number, text))
-        elif found and not OMISSION.fullmatch(text):
+        elif found and not OMISSION.fullmatch(text) and not is_broken_row(text):
             found[-1][3].append(text)
         else:
             strays.append((number, text))
