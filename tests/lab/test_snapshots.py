@@ -16,11 +16,10 @@ import attrs
 import pytest
 
 from nptables import Family as NpFamily
-from nptables import trace
 from nptables.evidence.serving import acting
 from nptables.sources.evidence import evidence_in
 from tests.lab.laboratory.addresses import NODES
-from tests.lab.test_trace_matrix import POLICIES, Case, Foretelling, cases, prepared
+from tests.lab.test_trace_matrix import POLICIES, Foretelling, cases, prepared
 
 if TYPE_CHECKING:
     from nptables.evidence import Evidence
@@ -47,28 +46,11 @@ class FromSnapshots(Foretelling):
             name: attrs.evolve(node, facts=evidence[name].facts)
             for name, node in base._nodes.items()
         }
-        self._rules: Any = {
+        self._rules = {
             (name, family.name): acting(evidence[name], family)
             for name in evidence
             for family in NpFamily
         }
-
-    def answer(self, case: Case) -> Any:
-        first = case.enters
-        others = {
-            name: (node, self._rules[name, case.family])
-            for name, node in self._nodes.items()
-            if name != first
-        }
-        return trace(
-            self._rules[first, case.family],
-            case.packet(),
-            self._nodes[first],
-            self._cluster,
-            config=self._config,
-            others=others,
-            evidence=self._evidence[first],
-        )
 
 
 def said(answer: Any) -> Any:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nptables import Trace
+    from nptables.evidence import Evidence
     from tests.lab.laboratory.addresses import Dual, Family, Host
     from tests.lab.laboratory.lab import Laboratory
     from tests.lab.laboratory.probing import Answer
@@ -179,10 +180,11 @@ class Foretelling:
     """Traces in the rules that the nodes' kernels have."""
 
     def __init__(self, lab: Laboratory, objects: list[Any], policy: Policy) -> None:
+        self._evidence: dict[str, Evidence] = {}
         self._cluster = Cluster.from_objects([*manifests.nodes(), *objects])
         self._config = ProxyConfig.from_kube_proxy({**API, **policy.config})
         self._nodes = {n.name: self._cluster.node(n.name, facts_of(lab, n.name)) for n in NODES}
-        self._rules = {
+        self._rules: dict[tuple[str, Any], Any] = {
             (node.name, family): Ruleset.from_save(
                 lab.namespaces[node.name].save(family), family=NpFamily[family]
             )
@@ -204,6 +206,7 @@ class Foretelling:
             self._cluster,
             config=self._config,
             others=others,
+            evidence=self._evidence.get(first),
         )
 
 

@@ -256,7 +256,8 @@ def _node_findings(
     families = families_of(evidence, asked, node_has.path)
     tables = [node_has.serving(evidence, family, strict=False) for family in families]
     inputs = with_shown_facts(inputs, tables, evidence.form.value)
-    plans = [diff(current, inputs.translate(current.family)) for current in tables]
+    desired = [inputs.translate(current.family) for current in tables]
+    plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
     # Whoever read the kernel left no table out; of a dump nobody knows.
     absent = dict.fromkeys(
         name
@@ -271,7 +272,7 @@ def _node_findings(
     elif absent:
         whose = f"the {evidence.form.value}"
         say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
-    for plan in plans:
+    for plan, made in zip(plans, desired, strict=True):
         rulesets = evidence.of(plan.family)
         behind = None
         here = {}
@@ -287,7 +288,7 @@ def _node_findings(
             noticed=of_plan(plan, inputs, evidence) if here else None,
             here=node_has.live,
         )
-        yield from check_node(state, inputs.config, inputs.translate(plan.family).context)
+        yield from check_node(state, inputs.config, made.context)
 
 
 # Of more findings with one code than this only the first are printed.

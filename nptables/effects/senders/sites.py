@@ -101,8 +101,3 @@ class Sites:
                 if endpoint.node_name
             }
         return self._endpoints.get(text, "")
-
-    def node_of(self, address: int, text: str) -> str:
-        """The name of the other node that an address is on; empty where it is none, or unknown."""
-        found = self._nodes.get(address) or self._pod_node(address)
-        return found or self.endpoint_node(text)
