@@ -39,16 +39,14 @@ class Sites:
     ) -> None:
         self._networks = networks
         self._family: Family = networks[0].family
-        self._clusters = tuple(clusters)
         self._here = [network for each in networks for network in self._nets(each.node.pod_cidrs)]
         self._pods = list(self._nets(pod_networks))
         self._nodes: dict[int, str] = {}
         self._pods_of: dict[int, dict[int, str]] = {}
-        for cluster in self._clusters:
+        for cluster in clusters:
             for name, node in cluster.nodes.items():
                 if name not in {each.node.name for each in networks}:
                     self._learn(name, node)
-        self._endpoints: dict[str, str] | None = None
 
     def _nets(self, texts: Iterable[str]) -> Iterator[Net]:
         for text in texts:
@@ -89,15 +87,3 @@ class Sites:
             if found is not None:
                 return found
         return ""
-
-    def endpoint_node(self, text: str) -> str:
-        """The node that an endpoint is on, by its own word; empty where nobody says."""
-        if self._endpoints is None:
-            self._endpoints = {
-                endpoint.address: endpoint.node_name
-                for cluster in self._clusters
-                for endpoint_slice in cluster.slices.values()
-                for endpoint in endpoint_slice.endpoints
-                if endpoint.node_name
-            }
-        return self._endpoints.get(text, "")
