@@ -19,12 +19,41 @@ from nptables.sources.apiserver import (
 )
 
 PAGE_SIZE = 500
+_NOT_FOUND = 404
 _EXPIRED = 410
 # Whoever asks may want to know why a Service gets no rules, so nothing is left out.
 _EVERYTHING = tuple(
     attrs.evolve(resource, label_selector="", field_selector="")
     for resource in (NODES, SERVICES, ENDPOINT_SLICES)
 )
+
+
+def some_of(
+    path: str,
+    most: int,
+    patience: float,
+    *,
+    kubeconfig: str | None = None,
+    context: str | None = None,
+) -> list[dict[str, Any]]:
+    """The first objects of the collection at a path, for whoever would rather have few than wait.
+
+    `patience` limits each step, in seconds. Raises what `fetch` raises.
+    """
+    opened = Connection(kubeconfig=kubeconfig, context=context, patience=patience)
+    document = _document(opened.get(path, {"limit": str(most)}).read())
+    return [item for item in document.get("items") or () if isinstance(item, dict)]
+
+
+def fetch_pod(transport: Transport, namespace: str, name: str) -> Mapping[str, Any] | None:
+    """One Pod, or None where there is none of that name. Raises ApiServerError."""
+    try:
+        body = transport.get(f"/api/v1/namespaces/{namespace}/pods/{name}", {}).read()
+    except ApiServerError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+    return {"kind": "Pod", "apiVersion": "v1", **_object(body)}
 
 
 def fetch(
@@ -91,10 +120,17 @@ def _pages(transport: Transport, resource: Resource) -> RawList:
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
+    document = _object(body)
+    if not isinstance(document.get("items") or [], list):
+        raise ApiServerError("what it sent is not a list of objects")
+    return document
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ApiServerError("the list that it sent is not JSON") from error
-    if not isinstance(document, Mapping) or not isinstance(document.get("items") or [], list):
-        raise ApiServerError("what it sent is not a list of objects")
+        raise ApiServerError("what it sent is not JSON") from error
+    if not isinstance(document, Mapping):
+        raise ApiServerError("what it sent is not an object")
     return document

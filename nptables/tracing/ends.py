@@ -146,8 +146,8 @@ class _Ends:
             name = self._node(text.removeprefix("node/")).name
             return attrs.evolve(packet, origin=Origin.NODE, source_node=name)
         if text.startswith("pod:"):
-            address, on = self._pod(text.removeprefix("pod:"), packet.family)
-            return attrs.evolve(packet, source=address, source_node=on)
+            pod, on = self._pod(text.removeprefix("pod:"), packet.family)
+            return attrs.evolve(packet, source=pod, source_node=on)
         address = parse_ip(text.strip("[]"))
         if address is None:
             _wrong(f'"{printable(text, 80)}" is not a source', SOURCES)
@@ -164,7 +164,9 @@ class _Ends:
         if kind == "pod" and colon:
             name, _, port = rest.rpartition(":")
             if not name:
-                _wrong(f"which port of pod {printable(rest, 80)}?", f"pod/{printable(rest, 80)}:PORT")
+                _wrong(
+                    f"which port of pod {printable(rest, 80)}?", f"pod/{printable(rest, 80)}:PORT"
+                )
             return self._packet(self._pod(name, self.family)[0], port, protocol)
         if kind == "node" and colon:
             return self._packet(self._address_of(self.node), rest, protocol)
@@ -245,7 +247,9 @@ class _Ends:
         found = self.cluster.nodes.get(name)
         if found is None:
             known = ", ".join(sorted(self.cluster.nodes)[:10])
-            _wrong(f"there is no Node {printable(name, 80)}", f"there are: {known or 'none at all'}")
+            _wrong(
+                f"there is no Node {printable(name, 80)}", f"there are: {known or 'none at all'}"
+            )
         return found
 
     def _pod(self, text: str, family: Family) -> tuple[str, str]:

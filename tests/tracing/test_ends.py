@@ -114,8 +114,10 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
         (
             "pod/shop/gone",
             "svc/shop/web",
-            "there is no Pod shop/gone with an IPv4 address (give its address, or name one that "
-            "is known: shop/client)",
+            (
+                "there is no Pod shop/gone with an IPv4 address (give its address, or name one "
+                "that is known: shop/client)"
+            ),
         ),
         ("node/node3", "svc/shop/web", "there is no Node node3 (there are: node1, node2)"),
         ("outside", "node/node3:80", "there is no Node node3 (there are: node1, node2)"),
@@ -134,5 +136,6 @@ def test_an_end_that_is_not_there_is_named(source: str, destination: str, words:
 def test_the_pods_of_both_ends_are_listed() -> None:
     ends = named_source("po/a", "shop"), named_destination("pod/b:80/UDP", "shop")
 
-    assert [("shop", "a"), ("shop", "b")] == list(pods_named(*ends))
-    assert [] == list(pods_named("outside", "svc:shop/web/udp"))
+    found = list(pods_named(*ends))
+    assert found == [("shop", "a"), ("shop", "b")]
+    assert not list(pods_named("outside", "svc:shop/web/udp"))
