@@ -202,15 +202,18 @@ def _asked(context: click.Context, path: str) -> list[dict[str, Any]]:
     asked = asked_cluster()
     if not (asked or kubeconfig.is_configured()):
         return []
+    from nptables.sources.apiserver import Connection  # noqa: PLC0415
     from nptables.sources.cluster import some_of  # noqa: PLC0415
 
+    # Importing the kubernetes client may take as long as the server is given.
+    opened = Connection(kubeconfig=asked.kubeconfig, context=asked.context, patience=PATIENCE)
     found: list[dict[str, Any]] = []
 
     def ask() -> None:
         with contextlib.suppress(Exception):
-            found.extend(some_of(path, _MOST, PATIENCE, **asked.options()))
+            found.extend(some_of(opened, path, _MOST))
 
-    # Nothing limits how long a name is looked up: nobody waits for a thread that takes longer.
+    # A name may be looked up for any length of time: a thread that takes longer is left alone.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)

@@ -31,10 +31,6 @@ class AskedCluster:
     def __bool__(self) -> bool:
         return self.kubeconfig is not None or self.context is not None
 
-    def options(self) -> dict[str, str | None]:
-        """The arguments for a Connection."""
-        return {"kubeconfig": self.kubeconfig, "context": self.context}
-
 
 def asked_cluster() -> AskedCluster:
     """What --kubeconfig and --context say."""

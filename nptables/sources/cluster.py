@@ -28,20 +28,9 @@ _EVERYTHING = tuple(
 )
 
 
-def some_of(
-    path: str,
-    most: int,
-    patience: float,
-    *,
-    kubeconfig: str | None = None,
-    context: str | None = None,
-) -> list[dict[str, Any]]:
-    """The first objects of the collection at a path, for whoever would rather have few than wait.
-
-    `patience` limits each step, in seconds. Raises what `fetch` raises.
-    """
-    opened = Connection(kubeconfig=kubeconfig, context=context, patience=patience)
-    document = _document(opened.get(path, {"limit": str(most)}).read())
+def some_of(transport: Transport, path: str, most: int) -> list[dict[str, Any]]:
+    """The first objects of the collection at a path, all of one page. Raises ApiServerError."""
+    document = _document(transport.get(path, {"limit": str(most)}).read())
     return [item for item in document.get("items") or () if isinstance(item, dict)]
 
 
