@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
+from nptables.cli.completion import FILE
 from nptables.cli.output import say, say_all
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.evidence import Evidence, Form
@@ -111,9 +112,10 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
             click.option(
                 "--live", is_flag=True, help=f"{what} what this node has now (needs root)."
             ),
-            click.option(formerly, "snapshot", metavar="FILE", hidden=True),
+            click.option(formerly, "snapshot", type=FILE, metavar="FILE", hidden=True),
             click.option(
                 "--snapshot",
+                type=FILE,
                 metavar="FILE",
                 help=f"{what} what a node has: what `nptables snapshot` or iptables-save printed "
                 "there, what `iptables -nvL` lists, or a part of it; '-' for standard input.",
