@@ -14,7 +14,8 @@ import yaml
 from tests.support.scenarios import FIXTURES
 
 ROOT = FIXTURES.parent
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 TUTORIAL = FIXTURES / "tutorial" / "two-nodes.yaml"
 PROGRAMS = (
     *("nptables", "sudo", "kubectl", "iptables-save", "helm", "pip", "git", "make", "python"),
