@@ -7,7 +7,7 @@ DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
 PYODIDES ?= 3.12 3.13 3.14
 
-.PHONY: test coverage test-lowest test-newest upgrade demo bench format prepare lint wasm dist mutants clean
+.PHONY: test coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
 # In WebAssembly the newest Python alone, which is enough to see that nothing of the machine is needed;
@@ -51,6 +51,11 @@ prepare:
 
 demo:
 	@PYTHON='$(PYTHON)' scripts/demo $(DEMO_VENV)
+
+# The site, into build/site. Commands in the pages run meanwhile; a warning is an error.
+docs: prepare
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet \
+		--doctree-dir build/doctrees docs build/site
 
 bench: prepare
 	$(BIN)/python benchmarks/run.py
