@@ -17,12 +17,9 @@ def mention_limits(loaded: Loaded) -> None:
     backing = loaded.cluster.backing
     if backing is not None and backing.namespaces is not None:
         names = sorted(backing.namespaces)
-        shown = ", ".join(names[:_NAMED]) + (
-            f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-        )
-        say(
-            f"the objects are those of the namespaces {shown}: of Services of others nothing is known"
-        )
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        shown = ", ".join(names[:_NAMED]) + more
+        say(f"the objects are those of the namespaces {shown}: of others nothing is known")
     if loaded.taken:
         say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
 

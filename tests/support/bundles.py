@@ -131,7 +131,7 @@ def eks(node: Node, *, dumps: bool = True) -> Files:
         "sysctls/sysctl_all.txt": SETTINGS,
         "networking/ifconfig.txt": IFCONFIG,
         "networking/iproute.txt": ROUTES,
-        "networking/conntrack.txt": "*** Output of conntrack -S *** \n*** Output of conntrack -L ***\n"
+        "networking/conntrack.txt": "*** Output of conntrack -L ***\n"
         "udp      17 29 src=10.0.0.9 dst=10.96.0.10 sport=4000 dport=53 src=10.244.0.3 "
         "dst=10.0.0.9 sport=53 dport=4000 mark=0 use=1\n",
         "var_log/kube-proxy-abcde_kube-system_kube-proxy-0123.log": LOG,
