@@ -34,6 +34,8 @@ _MOST_NAMES = 200_000
 # Objects of a cluster say so; manifests in a repository that is arranged alike do not.
 _STORED = re.compile(rb"\b(?:resourceVersion|creationTimestamp|uid)\b|kind[\"']?: *[\"']?\w*List\b")
 _HEAD = 1 << 16
+# Every sos report has them; they lead to other members, or to nothing that is needed.
+_USUAL = frozenset({"links", "pipes"})
 LIMITS = Limits()
 
 
@@ -185,6 +187,8 @@ def _read(path: str, progress: Progress | None) -> Contents:
 
 def _notes(budget: Budget) -> Iterator[str]:
     for reason, count in sorted(budget.skipped.items()):
+        if reason in _USUAL:
+            continue
         yield f"{count:,} {reason} in it were not looked at"
     for name in budget.damaged:
         yield f"{printable(name)} in it is cut off or damaged, and what is behind that is missing"
