@@ -47,7 +47,8 @@ def _open_standard_error() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # open() takes the lowest free descriptor, which is this one. It refuses writes.
+            # open() returns the lowest free descriptor, which is `number`. Opened for reading, so
+            # that writing to it fails.
             os.open(os.devnull, os.O_RDONLY)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process

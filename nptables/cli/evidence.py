@@ -10,7 +10,7 @@ import attrs
 import click
 
 from nptables.cli.completion import FILE
-from nptables.cli.output import say, say_all
+from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
@@ -47,7 +47,9 @@ class Named:
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
-            found = read_evidence(self.path, family)
+            node = click.get_current_context().params.get("node_name") or ""
+            with yaml_progress() as progress:
+                found = read_evidence(self.path, family, node=node, progress=progress)
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 
@@ -118,7 +120,8 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
                 type=FILE,
                 metavar="FILE",
                 help=f"{what} what a node has: what `nptables snapshot` or iptables-save printed "
-                "there, what `iptables -nvL` lists, or a part of it; '-' for standard input.",
+                "there, what `iptables -nvL` lists, or a part of it; or a bundle: a sos report, a "
+                "log collection of EKS or Rancher, a support bundle; '-' for standard input.",
             ),
         ):
             decorated = option(decorated)

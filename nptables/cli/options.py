@@ -17,6 +17,7 @@ from nptables.cli.versions import config_for, read_for, version_option
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.naming import node_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
@@ -318,7 +319,7 @@ def inputs_of(
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    known = evidence.node if evidence is not None and evidence.node in loaded.cluster.nodes else ""
+    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
     node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
     runs = "" if kube_proxy is None else kube_proxy.version

@@ -9,11 +9,9 @@ interrupted. A reader who stops early (`| head -1`) does not change the code.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 import click
 
@@ -126,11 +124,15 @@ def _report_bug(error: Exception) -> int:
 
 def versions() -> str:
     """What a report of a bug has to name: nptables, Python, the system and the packages."""
+    import platform  # noqa: PLC0415 - for a report of a bug only
+
     own = f"nptables {nptables.__version__}, Python {platform.python_version()} ({sys.platform})"
     return ", ".join([own, *(f"{name} {_version(name)}" for name in _REPORTED)])
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - costs as much as all else of a small command
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -52,9 +52,11 @@ def packet_between(
     """The first packet from one end to the other, as the module's text names them.
 
     `node` is what `node` and `nodeport:` stand for. `family` decides where neither end is an
-    address; without it the packet is IPv4. Raises InvalidInput for an end that does not exist.
+    address; without it the packet is IPv4. Raises InvalidInput for an end that does not exist, and
+    TypeError for what is no family.
     """
-    asked = family_between(source, destination) or family or Family.IPV4
+    given = Family.IPV4 if family is None else Family.checked(family)
+    asked = family_between(source, destination) or given
     ends = _Ends(node, cluster or Cluster(), asked)
     return ends.sent_by(named_source(source), ends.packet_to(named_destination(destination)))
 
