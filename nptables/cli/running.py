@@ -33,6 +33,8 @@ WRONG_INPUT = 2
 REFUSED = 3
 BUG = 70
 INTERRUPTED = 130
+# The script of a shell asks with it what to complete.
+COMPLETION = "_NPTABLES_COMPLETE"
 _REPORTED = ("click", "kubernetes", "attrs", "PyYAML")
 
 
@@ -42,6 +44,10 @@ def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -
     `signals` is for commands that are stopped by signals on purpose; `program` is how usage texts
     call us.
     """
+    if COMPLETION in os.environ:
+        from nptables.cli.completing import answer  # noqa: PLC0415 - the shell alone needs it
+
+        return answer(os.environ[COMPLETION])
     with guarded_streams():
         try:
             code = _answer(arguments, signals, program)
@@ -95,8 +101,6 @@ def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> No
 
 
 def _invoke(arguments: list[str], signals: Signals, program: str) -> int:
-    if "_NPTABLES_COMPLETE" in os.environ:
-        cli.main(arguments, prog_name="nptables")
     try:
         with cli.make_context(program, arguments, obj=signals) as context:
             result = cli.invoke(context)
