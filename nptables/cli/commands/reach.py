@@ -10,6 +10,7 @@ import click
 from nptables.cli.cluster_wide import cluster_wide_options, nodes_option, read_cluster_wide
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
+from nptables.cli.settings import settings_options
 from nptables.errors import printable
 from nptables.family import Family
 from nptables.reachability import (
@@ -30,6 +31,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 
 
 @click.command("reach")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @family_options("both, where Services have both")

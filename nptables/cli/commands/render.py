@@ -21,6 +21,7 @@ from nptables.cli.options import (
     refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
+from nptables.cli.settings import settings_options
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
@@ -30,6 +31,7 @@ from nptables.translation.explanation.decision import UNTOLD
 
 
 @click.command("render")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option
