@@ -189,9 +189,9 @@ def _write(path: str, findings: Sequence[Finding]) -> None:
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
     """Say which findings of a baseline are mended: what is let pass should get less."""
-    what = "1 finding" if len(gone) == 1 else f"{len(gone)} findings"
+    what, there = ("1 finding", "is") if len(gone) == 1 else (f"{len(gone)} findings", "are")
     named = listed(map(str, gone), _MOST_GONE)
-    say(f"{what} of {path} found no more: {named}; --write-baseline leaves out what is mended")
+    say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
 
 
 @attrs.frozen
