@@ -79,16 +79,16 @@ def test_effects_name_the_nodes_that_share_them(
     # By hand: the cluster IP leads elsewhere on all six, the nodePort for packets of the node too;
     # packets of others are dropped where the Pod was, and arrive where it is.
     all_six = "6 nodes (node1, node2, node3, node4 and 2 more)"
-    moved = "reached 10.244.1.6:8080, now 10.244.2.6:8080"
+    old, new = "10.244.1.6:8080", "10.244.2.6:8080"
+    moved = f"reached {old}, now {new}"
     others = "from outside, other nodes and pods"
+    gone, come = "now dropped (no local endpoint)", "was dropped (no local endpoint)"
     assert lines == [
-        f"default/web node port 30080 on node1, {others}: was sent to 10.244.1.6:8080, source kept, "
-        "now dropped (no local endpoint)",
+        f"default/web node port 30080 on node1, {others}: was sent to {old}, source kept, {gone}",
         f"default/web node port 30080 on {all_six}, from this node: {moved}",
         f"default/web node port 127.0.0.1:30080 on {all_six}, from this node: {moved}",
         f"default/web cluster IP 10.96.0.10:80 on {all_six}, from anywhere: {moved}",
-        f"default/web node port 30080 on node2, {others}: was dropped (no local endpoint), now sent "
-        "to 10.244.2.6:8080, source kept",
+        f"default/web node port 30080 on node2, {others}: {come}, now sent to {new}, source kept",
     ]
 
 
