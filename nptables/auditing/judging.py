@@ -171,9 +171,10 @@ class _OneNode:
             if expected.shared.moving:
                 expected, moved = settled(expected, self._tables.lines(index))
                 self._in_flight |= moved
-            beside += foreign_rules(self._tables, index, expected, self._ground(expected))
             texts = self._tables.text(index)
-            if texts is not None and quick.fits(texts, expected):
+            rest = None if texts is None else quick.rest_of(texts, expected)
+            beside += foreign_rules(self._tables, index, rest, expected, self._ground(expected))
+            if rest is not None and quick.rest_fits(rest, expected):
                 fitting.append(family)
             else:
                 differing.append((index, expected))

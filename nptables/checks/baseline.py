@@ -8,7 +8,7 @@ than it was is new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -79,12 +79,11 @@ class Baseline:
         left: dict[Key, list[Entry]] = {}
         for entry in self.entries:
             left.setdefault(entry.key, []).append(entry)
-        open_ones = list(range(len(found)))
-        for same_message in (True, False):
+        # The worst choose first, since the fewest entries will do for them.
+        open_ones = sorted(range(len(found)), key=lambda position: -found[position].severity)
+        for fits in (_is_same, _has_same_message, _is_no_worse):
             open_ones = [
-                position
-                for position in open_ones
-                if not _taken(found[position], left, same_message=same_message)
+                position for position in open_ones if not _taken(found[position], left, fits)
             ]
         silence = self._silence
         for position in set(range(len(found))) - set(open_ones):
@@ -93,15 +92,27 @@ class Baseline:
         return found, tuple(entry for entries in left.values() for entry in entries)
 
 
-def _taken(finding: Finding, left: dict[Key, list[Entry]], *, same_message: bool) -> bool:
+def _is_no_worse(finding: Finding, entry: Entry) -> bool:
+    return finding.severity <= entry.severity
+
+
+def _has_same_message(finding: Finding, entry: Entry) -> bool:
+    return finding.message == entry.message and _is_no_worse(finding, entry)
+
+
+def _is_same(finding: Finding, entry: Entry) -> bool:
+    return finding.message == entry.message and finding.severity is entry.severity
+
+
+def _taken(
+    finding: Finding, left: dict[Key, list[Entry]], fits: Callable[[Finding, Entry], bool]
+) -> bool:
     """Whether an entry that is left stands for a finding; then it is left no more."""
     entries = left.get(key_of(finding), [])
-    for entry in entries:
-        same = entry.message == finding.message or not same_message
-        if same and entry.severity >= finding.severity:
-            entries.remove(entry)
-            return True
-    return False
+    fitting = [entry for entry in entries if fits(finding, entry)]
+    if fitting:
+        entries.remove(min(fitting, key=lambda entry: entry.severity))
+    return bool(fitting)
 
 
 def key_of(finding: Finding) -> Key:

@@ -12,6 +12,7 @@ from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Noticed, sentences_of
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.effects import Effects, NodeState, compare_effects
 from nptables.effects.telling.words import sentences, summary
 from nptables.errors import KernelError
@@ -86,6 +87,7 @@ def of_change(change: NodeChange, inputs: Inputs) -> Effects:
 
 def print_effects(parts: Sequence[Noticed], output: str) -> int:
     """Print what packets notice, of all parts as one; 1 where they do, or it is not known."""
+    parts = [attrs.evolve(part, effects=_shown(part.effects)) for part in parts]
     found = Effects.joined(tuple(part.effects for part in parts))
     form = FORMS.get(output)
     if output == "json":
@@ -96,6 +98,19 @@ def print_effects(parts: Sequence[Noticed], output: str) -> int:
         print_lines(sentences_of(parts, lambda each: (*each.effects, *each.unknown)))
     say_summary([found])
     return 1 if found or found.unknown else 0
+
+
+def _shown(found: Effects) -> Effects:
+    """The effects on the Services of the namespace that -n names, or all without it."""
+    namespace = None if asks_for_all_namespaces() else asked_namespace()
+    if namespace is None:
+        return found
+    start = f"{namespace}/"
+    return attrs.evolve(
+        found,
+        effects=tuple(each for each in found.effects if each.service.startswith(start)),
+        unknown=tuple(each for each in found.unknown if each.service.startswith(start)),
+    )
 
 
 def say_summary(parts: Iterable[Effects], *, hint: str = "") -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from nptables.cli import main
 from nptables.cli.app import COMMANDS, cli
-from nptables.cli.settings import SETTABLE
+from nptables.cli.repository import SETTABLE
 from tests.cli.test_ignoring import web
 
 if TYPE_CHECKING:

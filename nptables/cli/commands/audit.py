@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nptables.auditing import GRACE, Options
+from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
 from nptables.cli.forms import forms_of
@@ -14,7 +15,7 @@ from nptables.cli.forms.sarif import docs_url_option
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
-from nptables.cli.settings import settings_options
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
@@ -47,6 +48,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 @click.option(
     "--config",
     "config_path",
+    type=FILE,
     metavar="FILE",
     help="The KubeProxyConfiguration of nodes whose snapshots do not show theirs.",
 )

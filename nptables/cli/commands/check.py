@@ -24,7 +24,9 @@ from nptables.checks.finding import listed
 from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
 from nptables.cli.codes import listed_codes
+from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
 from nptables.cli.files import written
@@ -44,7 +46,7 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
-from nptables.cli.settings import ignore_rules, settings_options
+from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
@@ -69,6 +71,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.option(
     "--conntrack",
     "connections_path",
+    type=FILE,
     metavar="FILE",
     help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
 )
@@ -110,6 +113,10 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     metavar="FILE",
     help="Write what is found to a file for --baseline, and exit 0.",
 )
+@namespace_option(
+    "Only findings about this namespace, and about nodes.  [default: that of the context, if any]"
+)
+@all_namespaces_option("Findings about all namespaces.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
 def command(
     *,
@@ -152,6 +159,8 @@ def command(
         _print_json(found, ignored, gone, problems)
     elif found or ignored or any(one.has_services for one in judged):
         _print(found, ignored, len(judged), show_ignored=show_ignored)
+    if not all(one.whole for one in judged):
+        gone = ()
     if gone:
         _say_gone(gone, baseline or "")
     for problem in problems:
@@ -196,12 +205,16 @@ def _say_gone(gone: Sequence[Entry], path: str) -> None:
 
 @attrs.frozen
 class _Judged:
-    """The findings of one set, the worst first, or why it could not be judged."""
+    """The findings of one set, the worst first, or why it could not be judged.
+
+    `whole` is false where findings about other namespaces are left out.
+    """
 
     name: str
     has_services: bool
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
+    whole: bool = True
 
     @property
     def wrong(self) -> list[Finding]:
@@ -240,14 +253,24 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
             continue
         say_what_was_read(loaded)
         raw = _findings(loaded, besides, options)
-        found = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
+        every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
+        found = _shown(every, loaded)
         named = tuple(attrs.evolve(finding, set=name) for finding in found)
-        yield _Judged(name, loaded.has_services, named)
+        whole = len(every) == len(found)
+        yield _Judged(name, loaded.has_services, named, whole=whole)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
     if sets.left_out and not sets.judged:
         say("nothing was checked")
     elif not wrong and not any(one.has_services for one in sets.judged):
         say("there is no Service in the input, so none was checked")
+
+
+def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
+    """The findings about the namespace that is meant, and those about what is in none."""
+    namespace = shown_namespace(loaded.cluster)
+    if namespace is None:
+        return findings
+    return [finding for finding in findings if finding.namespace in ("", namespace)]
 
 
 # What is looked at: nodes by what their versions of kube-proxy read in the configuration.

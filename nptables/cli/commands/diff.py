@@ -10,6 +10,7 @@ import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
+from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
     effects_option,
@@ -34,7 +35,8 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
-from nptables.cli.settings import settings_options
+from nptables.cli.repository import settings_options
+from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
 from nptables.effects.telling.words import nodes_in_words
@@ -69,6 +71,8 @@ _HINT = "--effects says which"
     help="With two FILEs: what changes on every Node in them; equal changes are shown once.",
 )
 @effects_option
+@namespace_option("With --effects: only those of this namespace's Services.")
+@all_namespaces_option("With --effects: those of all namespaces, which is the default.")
 @click.option(
     "-o",
     "--output",
@@ -104,6 +108,8 @@ def command(
         )
     if all_nodes and output == "restore":
         raise click.UsageError("--all-nodes does not go with -o restore: a text is for one node")
+    if asked_namespace() and not effects:
+        raise click.UsageError("-n goes with --effects: rules are compared whole")
     if to_version is not None:
         if node_has:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")

@@ -7,7 +7,7 @@ import click
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import folded, print_json, say
-from nptables.cli.settings import settings_options
+from nptables.cli.repository import settings_options
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
