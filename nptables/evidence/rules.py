@@ -32,13 +32,14 @@ def from_rules(text: str, family: Family | None = None) -> Evidence | None:
     pasted = read_pasted(text, home_of, family)
     if pasted is None or not any(ruleset.tables for ruleset in pasted.rulesets):
         return None
-    gaps = dict.fromkeys(_gaps(pasted))
+    gaps = dict.fromkeys(gaps_of(pasted))
     if pasted.kind is Kind.LISTING and _ROUNDED.search(text):
         gaps[Gap("exact probabilities", "they are printed with six digits")] = None
     return Evidence(_FORMS[pasted.kind], pasted.rulesets, gaps=tuple(gaps))
 
 
-def _gaps(pasted: Pasted) -> Iterator[Gap]:
+def gaps_of(pasted: Pasted) -> Iterator[Gap]:
+    """What rules that were pasted do not show."""
     for ruleset in pasted.rulesets:
         whose = f" of {ruleset.family.value}" if len(pasted.rulesets) > 1 else ""
         if ruleset.backend and len(pasted.rulesets) > 1:

@@ -10,9 +10,12 @@ from nptables.auditing import GRACE, Options
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
+from nptables.cli.forms import forms_of
+from nptables.cli.forms.sarif import docs_url_option
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
@@ -36,6 +39,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 
 
 @click.command("audit")
+@settings_options
 @manifest_options
 @click.option(
     "--snapshots",
@@ -76,10 +80,11 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     help="With FILEs: a Service that changed so shortly before a node was read is never held "
     "against it.",
 )
+@docs_url_option
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    type=click.Choice(["text", "json", *forms_of("findings")]),
     default="text",
     show_default=True,
 )
