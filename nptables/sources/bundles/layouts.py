@@ -18,6 +18,7 @@ class Holds(Enum):
     DUMP = "what iptables-save printed"
     LISTING = "what iptables -L printed"
     NFT = "what nft list ruleset printed"
+    LEGACY_NAMES = "which legacy tables there are"
     OUTPUT = "what a command printed"
     COMMAND = "which command that was"
     ADDRESSES = "interfaces"
@@ -96,6 +97,7 @@ LAYOUTS: tuple[Layout, ...] = (
             Holds.LISTING,
         ),
         _part(rf"{_SOS}nft_(?:-a_)?list_ruleset{_AGAIN}", Holds.NFT),
+        _part(r"proc/(?:\d+/)?net/ip(?P<six>6?)_tables_names", Holds.LEGACY_NAMES),
         _part(rf"sos_commands/networking/ip_-d_address{_AGAIN}", Holds.ADDRESSES),
         _part(rf"sos_commands/networking/ip_address{_AGAIN}", Holds.ADDRESSES),
         _part(rf"sos_commands/networking/ip_-o_addr{_AGAIN}", Holds.ADDRESSES),

@@ -195,6 +195,8 @@ class _Rules:
             if evidence.native is not None:
                 native = [*(native or []), *evidence.native]
             self._besides(piece, evidence, found)
+            if evidence.native is not None:
+                self._close(evidence, found)
         return None if native is None else tuple(native)
 
     def _besides(
@@ -219,6 +221,23 @@ class _Rules:
             self.forms.append(evidence.form)
             self.gaps += evidence.gaps
             self.written = self.written or piece.modified
+        self._drop_gaps(found)
+
+    def _close(self, nft: Evidence, found: dict[Family, list[Ruleset]]) -> None:
+        """Take tables for not there that neither nft shows nor the kernel names as legacy ones."""
+        names = {_family(p): self._text(p).split() for p in self.bundle.of(Holds.LEGACY_NAMES)}
+        for family, rulesets in found.items():
+            if family not in names:
+                continue
+            shown = (name for r in nft.rulesets if r.family is family for name in r.tables)
+            there = frozenset((*names[family], *shown))
+            for number, ruleset in enumerate(rulesets):
+                unshown = attrs.evolve(ruleset.unshown, tables=ruleset.unshown.tables & there)
+                rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
+        self._drop_gaps(found)
+
+    def _drop_gaps(self, found: dict[Family, list[Ruleset]]) -> None:
+        """Say nothing of unknown tables where none is left."""
         if not any(r.unshown.tables for rulesets in found.values() for r in rulesets):
             self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
 
