@@ -19,7 +19,6 @@ from nptables.sources.archives import (
     Member,
     Refused,
     archive_members,
-    is_archive,
 )
 from nptables.sources.archives.budget import Progress
 from nptables.sources.bundles.layouts import LAYOUTS, Holds, Layout, Part, patterns
@@ -93,40 +92,6 @@ class Contents:
     damage: str = ""
 
 
-def contents_of(path: str, progress: Progress | None = None) -> Contents | None:
-    """What an archive, or a folder that is a bundle, holds; None for any other file or folder.
-
-    Raises InvalidInput for an archive that is in no layout, that goes beyond a limit or that cannot
-    be read.
-    """
-    if path == STDIN:
-        return _read(path, progress) if is_archive(path) else None
-    try:
-        about = Path(path).stat()
-        is_folder = Path(path).is_dir()
-    except (OSError, ValueError):
-        return None
-    if is_folder:
-        return _read(path, progress) if is_bundle_folder(path) else None
-    if not is_archive(path):
-        return None
-    return _of_file(os.path.realpath(path), path, about.st_mtime_ns, about.st_size, progress)
-
-
-@functools.lru_cache(maxsize=4)
-def _known(real: str, modified: int, size: int) -> list[Contents]:
-    """Where the contents of a file are kept: one may be named as FILE and with --snapshot."""
-    del real, modified, size
-    return []
-
-
-def _of_file(real: str, path: str, modified: int, size: int, progress: Progress | None) -> Contents:
-    known = _known(real, modified, size)
-    if not known:
-        known.append(_read(path, progress))
-    return attrs.evolve(known[0], path=path)
-
-
 def is_bundle_folder(path: str) -> bool:
     """Whether a folder is arranged as a bundle, as far as the names of its files tell."""
     every = list(islice(_names_in(path), _MOST_NAMES))
@@ -157,7 +122,12 @@ def _holds_stored(path: str, root: str, names: list[str]) -> bool:
     return False
 
 
-def _read(path: str, progress: Progress | None) -> Contents:
+def read_contents(path: str, progress: Progress | None = None) -> Contents:
+    """What an archive, or the folder of a bundle, holds; `-` is standard input.
+
+    Raises InvalidInput for an archive that is in no layout, that goes beyond a limit or that cannot
+    be read.
+    """
     name = STDIN_NAME if path == STDIN else path
     budget = Budget(name, limits=LIMITS, progress=progress)
     kept: dict[str, tuple[Member, bytes]] = {}

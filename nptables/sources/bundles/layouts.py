@@ -86,6 +86,12 @@ _AGAIN = r"(?:\.\d+)?"
 _SOS = r"sos_commands/(?:firewall_tables|networking)/"
 _LOG = r"(?:[^/]*/)?[^/]*kube-proxy[^/]*"
 
+CLUSTER_INFO = _layout(
+    "kubectl cluster-info dump",
+    (rf"nodes\.{_TEXT}", rf"{_NS}/services\.{_TEXT}", rf"{_NS}/pods\.{_TEXT}"),
+    _part(rf"(?P<kinds>nodes)\.{_TEXT}", Holds.OBJECTS),
+    _part(rf"{_NS}/(?P<kinds>{_CORE}|endpointslices|configmaps)\.{_TEXT}", Holds.OBJECTS),
+)
 LAYOUTS: tuple[Layout, ...] = (
     _layout(
         "sos report",
@@ -205,12 +211,7 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"host-collectors/(?:[^/]+/)*[^/]*(?:tables|ruleset)[^/]*", Holds.OUTPUT),
         _part(r"[^/]+/(?P<node>[^/]+)/(?:[^/]+/)*[^/]*(?:tables|nft)[^/]*", Holds.OUTPUT),
     ),
-    _layout(
-        "kubectl cluster-info dump",
-        (rf"nodes\.{_TEXT}", rf"{_NS}/services\.{_TEXT}", rf"{_NS}/pods\.{_TEXT}"),
-        _part(rf"(?P<kinds>nodes)\.{_TEXT}", Holds.OBJECTS),
-        _part(rf"{_NS}/(?P<kinds>{_CORE}|endpointslices|configmaps)\.{_TEXT}", Holds.OBJECTS),
-    ),
+    CLUSTER_INFO,
 )
 
 
