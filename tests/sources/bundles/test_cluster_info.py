@@ -57,14 +57,14 @@ def test_a_dump_of_kubectl_is_read(form: str, tmp_path: Path) -> None:
 
     loaded = load(dump)
 
-    assert () == loaded.problems
+    assert loaded.problems == ()
     cluster = loaded.cluster
-    assert ["node1"] == list(cluster.nodes)
+    assert list(cluster.nodes) == ["node1"]
     assert {("shop", "web"), ("shop", "other")} == set(cluster.services)
-    assert [("shop", "web", ["10.244.2.9"])] == [
+    assert [
         (*slice_.service_key, [endpoint.address for endpoint in slice_.endpoints])
         for slice_ in cluster.slices.values()
-    ]
+    ] == [("shop", "web", ["10.244.2.9"])]
     assert frozenset({"shop"}) == cluster.backing.namespaces
     place = loaded.place("Service", "shop", "web", ("spec", "type"))
     assert place is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,8 @@ from nptables import Family, InvalidInput, load
 from nptables.evidence import Form
 from nptables.sources import evidence_in, read_evidence
 from nptables.sources.bundles import contents_of
-from nptables.sources.bundles.layouts import LAYOUTS
+from nptables.sources.bundles.finding import read_contents
+from nptables.sources.bundles.layouts import LAYOUTS, Holds
 from nptables.sources.evidence import read_all_evidence
 from tests.support import bundles
 from tests.support.bundles import PACKINGS, Node, as_folder, as_tar
@@ -321,3 +323,21 @@ def test_a_kube_proxy_config_map_is_used_and_others_are_left(tmp_path: Path) -> 
 
     assert SCENARIO.config["hostnameOverride"] == loaded.proxy_config["hostnameOverride"]
     assert dict(loaded.ignored) == {}
+
+
+def test_memory_does_not_grow_with_what_is_not_needed(tmp_path: Path) -> None:
+    """64 MiB of logs around the rules of a report, packed: all but the rules is passed over."""
+    path = tmp_path / "report"
+    logs = {f"sosreport-x/var/log/messages-{n}": bytes(16 * 2**20) for n in range(4)}
+    files = {**dict(list(logs.items())[:2]), **bundles.eks(NODE), **dict(list(logs.items())[2:])}
+    path.write_bytes(PACKINGS["tar.xz"](files))
+
+    tracemalloc.start()
+    try:
+        contents = read_contents(str(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [2] == [len(bundle.of(Holds.DUMP)) for bundle in contents.bundles]
+    assert peak < 8 * 2**20
