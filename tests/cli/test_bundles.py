@@ -203,7 +203,12 @@ def test_services_of_namespaces_that_a_bundle_lacks_are_not_held_against_a_node(
     path = tmp_path / "part.tar.gz"
     path.write_bytes(PACKINGS["tar.gz"](bundles.must_gather([*others, service])))
 
-    found = audited(capsys, path, "--snapshots", node.parent, "--kube-proxy-version", "1.29")
+    version = ["--kube-proxy-version", "1.29"]
+    found = audited(capsys, path, "--snapshots", node.parent, *version)
+    code, out, err = answer(capsys, "diff", path, "--snapshot", node, *version)
+    assert code == 0, out
+    assert "left out: web/api, web/blog, web/shop" in err
+    assert "NPT5" not in answer(capsys, "check", path, "--snapshot", node, *NAMED, *version)[1]
 
     verdicts = {one["name"]: one["verdict"] for one in found["nodes"]}
     assert verdicts["node-a"] != "differs", found["causes"]

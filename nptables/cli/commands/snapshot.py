@@ -45,6 +45,7 @@ def _read_yaml(text: str) -> Any:
 @click.option(
     "--from",
     "source",
+    type=FILE,
     metavar="BUNDLE",
     help="Not of this node: what a bundle, a dump or a listing holds, as --snapshot takes it.",
 )

@@ -339,5 +339,5 @@ def test_memory_does_not_grow_with_what_is_not_needed(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
 
-    assert [2] == [len(bundle.of(Holds.DUMP)) for bundle in contents.bundles]
+    assert [len(bundle.of(Holds.DUMP)) for bundle in contents.bundles] == [2]
     assert peak < 8 * 2**20
