@@ -22,7 +22,10 @@ def mention_limits(loaded: Loaded) -> None:
         names = sorted(backing.namespaces)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         shown = ", ".join(names[:_NAMED]) + more
-        say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+        if names:
+            say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+        else:
+            say("the bundle has no Services: nothing is known of any", kind="warning")
     if loaded.taken:
         say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -94,7 +95,17 @@ class Contents:
 
 def is_bundle_folder(path: str) -> bool:
     """Whether a folder is arranged as a bundle, as far as the names of its files tell."""
-    every = list(islice(_names_in(path), _MOST_NAMES))
+    try:
+        about = Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISDIR(about.st_mode) and _is_bundle(path, about.st_ino, about.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _is_bundle(path: str, _inode: int, _modified: int) -> bool:
+    """As `is_bundle_folder`, of which every command asks several times."""
+    every = islice(_names_in(path), _MOST_NAMES)
     names = [name for name in every if _wanted(name)]
     return any(
         layout.name != "must-gather" or _holds_stored(path, root, names)

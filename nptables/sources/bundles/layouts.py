@@ -129,7 +129,7 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"var/log/(?:pods|containers)/" + _LOG, Holds.LOG),
         _part(
             r"sos_commands/(?:kubernetes|openshift)/(?:[^/]+/)*(?:kubectl|oc)_[^/]*get_-o_json_"
-            rf"--namespace_[^/]+_(?P<kinds>{_CORE}|endpointslices){_AGAIN}",
+            rf"--namespace_{_NS}_(?P<kinds>{_CORE}|endpointslices){_AGAIN}",
             Holds.OBJECTS,
         ),
     ),
@@ -175,7 +175,6 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"systeminfo/ps", Holds.PROCESSES),
         _part(r"systeminfo/date", Holds.DATE),
         _part(r"(?:k8s|rke|rke2|k3s|kubeadm)/(?:containerlogs|podlogs)/" + _LOG, Holds.LOG),
-        _part(r"(?:k8s|rke|rke2|k3s|kubeadm)/kubectl/(?P<kinds>nodes)\.json", Holds.OBJECTS),
     ),
     _layout(
         "must-gather",
