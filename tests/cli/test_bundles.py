@@ -141,7 +141,8 @@ def test_what_changed_between_the_halves_is_named_and_held_against_nobody(
         for objects in (cluster, path)
     ]
     found = [(verdict["name"], verdict["verdict"]) for verdict in verdicts]
-    assert [("node-a", "differs"), ("node-a", "ok")] == found
+    expected = [("node-a", "differs"), ("node-a", "ok")]
+    assert expected == found
 
 
 def test_a_bundle_becomes_a_snapshot(

@@ -150,6 +150,8 @@ def test_a_log_tells_the_version_and_the_mode() -> None:
     assert Process(
         "kube-proxy", 0, ("--hostname-override=node-a",), mode="iptables", version="v1.17.9"
     ) == kube_proxy_logged(old)
+    docker = '{"log":"I1129 server.go:652] \\"Version info\\" version=\\"v1.22.3\\"\\n"}'
+    assert Process("kube-proxy", version="v1.22.3") == kube_proxy_logged(docker)
     assert kube_proxy_logged("I1129 nothing of it\n") is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from pathlib import Path
 
 import attrs
@@ -25,11 +26,13 @@ def contents_of(path: str, progress: Progress | None = None) -> Contents | None:
         return read_contents(path, progress) if is_archive(path) else None
     try:
         about = Path(path).stat()
-        is_folder = Path(path).is_dir()
     except (OSError, ValueError):
         return None
-    if is_folder:
+    if stat.S_ISDIR(about.st_mode):
         return read_contents(path, progress) if is_bundle_folder(path) else None
+    if not stat.S_ISREG(about.st_mode):
+        # What a pipe gave to a look into it nobody would get again.
+        return None
     if not is_archive(path):
         return printed_dump(path)
     known = _known(os.path.realpath(path), about.st_mtime_ns, about.st_size)

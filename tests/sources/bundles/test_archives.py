@@ -238,6 +238,6 @@ def test_progress_is_told_by_the_bytes_that_were_read(tmp_path: Path) -> None:
 
     list(archive_members(str(path), lambda _: False, budget))
 
-    assert 2 == len(told)
+    assert len(told) == 2
     assert all(total == path.stat().st_size for _, _, total in told)
     assert sorted(told) == told
