@@ -235,11 +235,11 @@ def where(each: Reached) -> str:
 
 @attrs.frozen
 class Effects:
-    """All that packets notice of the difference between two states.
+    """Everything that packets notice of the difference between two states.
 
-    `unknown` are classes of packets of which nobody can say whether they notice anything. `same`
-    counts the frontends on whose way nothing is different, `cosmetic` those whose rules are
-    written differently and whose packets fare the same.
+    `unknown` are classes of packets for which it is unknown whether they notice anything. `same`
+    counts the frontends for which no rule on the way differs, `cosmetic` those whose rules differ
+    but whose packets have the same outcome.
     """
 
     effects: tuple[Effect, ...] = ()
