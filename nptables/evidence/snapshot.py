@@ -35,7 +35,7 @@ _FIELDS = (
 class TableText:
     """The tables of one backend and family, as its save program printed them.
 
-    `unread` are chains by table that are there and whose rules nobody knows, `unshown` is what else
+    `unread` are chains by table that are there and whose rules are unknown, `unshown` is what else
     is not known of them.
     """
 

@@ -67,7 +67,7 @@ class Table:
     `policies` names the built-in chains and their policies. `counters` and `line_counters` are
     by chain and hold only what is not zero counters and no counters. `order` is the chain of
     each rule line where the text did not have them chain by chain. `unread` are chains that are
-    there and whose rules nobody knows: tables that cannot be read whole have some.
+    there and whose rules are unknown: tables that cannot be read completely have some.
     """
 
     name: str
@@ -177,7 +177,7 @@ class Ruleset:
 
     @property
     def partial(self) -> bool:
-        """Whether there may be rules that nobody knows."""
+        """Whether there may be rules that are not in it."""
         return bool(self.unshown) or any(table.unread for table in self.tables.values())
 
     def lines(self, table: str, chain: str) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:
 
 
 def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
-    """The node that is meant of those in a bundle. Raises InvalidInput where nothing tells."""
+    """The node that is meant of those in a bundle. Raises InvalidInput if it is ambiguous."""
     if len(found) == 1:
         return found[0]
     called = [one for one in found if node and is_called(one, node)]

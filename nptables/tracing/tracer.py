@@ -371,7 +371,7 @@ class _Tracer:
         return bool(text)
 
     def _may_be_a_service(self, arrival: _Arrival) -> bool:
-        """Whether nothing tells that there is no Service where a packet goes."""
+        """Whether there may be a Service at the destination of a packet."""
         if self._cluster is not None:
             return False
         site = arrival.stop.network.place(arrival.state.destination).site

@@ -323,7 +323,7 @@ def _node_findings(
     inputs = with_shown_facts(inputs, tables, evidence.form.value)
     desired = [inputs.translate(current.family) for current in tables]
     plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     absent = dict.fromkeys(
         name
         for plan in plans

@@ -100,7 +100,7 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
 class Effect:
     """A class of packets whose fate differs, and both fates.
 
-    `service` is `namespace/name`, empty where nobody says whose the frontend is; `port_name` and
+    `service` is `namespace/name`, empty if the Service of the frontend is unknown; `port_name` and
     `port` are those of the Service's port (None where not known), `kind` the field that makes the
     frontend (`clusterIP`, `externalIP`, `load-balancer IP`, `nodePort`, `health-check port`).
     `addresses` are the destination addresses that this is so for, and `at` the destination port.

@@ -30,10 +30,10 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
 
     `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
     which a translation has. Rules and policies of others are never in the plan. An empty (falsy)
-    plan means no drift. A chain of the owner's whose rules nobody knows is written anew.
+    plan means no drift. A chain of the owner's whose rules are unknown is rewritten.
 
     Raises IncompleteRuleset where `current` lacks a table that is there and could not be printed,
-    and ValueError when nobody says whose rules are meant, or the families differ.
+    and ValueError if it is not given whose rules are meant, or the families differ.
     """
     owner = desired.ownership if ownership is None else ownership
     if not owner.tables:

@@ -24,7 +24,7 @@ class Objects:
     """What bundles hold of a cluster.
 
     `taken` is when they were read, in RFC 3339, or empty. `namespaces` are those whose Services are
-    there, None where nothing tells that there are others, `size` how many bytes of text.
+    there, None if nothing shows that there are others, `size` how many bytes of text.
     """
 
     documents: tuple[Document, ...]
