@@ -30,7 +30,7 @@ def _read_yaml(text: str) -> Any:
     type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where to; compressed where the name ends in .gz. '-' is standard output.",
+    help="The file to write, compressed if its name ends in .gz; '-' is standard output.",
 )
 @click.option(
     "--wait",
@@ -38,15 +38,15 @@ def _read_yaml(text: str) -> Any:
     default=5,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for other programs that change the tables.",
+    help="How long to wait while other programs change the tables.",
 )
 def command(*, output: str, wait: float) -> int:
-    """Put all that this node has into one file, for questions that are asked later or elsewhere.
+    """Save the tables, addresses and settings of this node to one file, to analyse elsewhere.
 
-    That is the tables of both backends and families, sets, native nft tables, addresses, routes,
-    settings, UDP connections, and the kube-proxy that runs. No token, kubeconfig or environment
-    gets in; names and addresses do. What cannot be read, as for an ordinary user, is named on
-    standard error and in the file. docs/snapshot.md has more.
+    The file holds the tables of both backends and families, sets, native nft tables, addresses,
+    routes, settings, UDP connections, and the kube-proxy that runs. It holds names and addresses,
+    but no token, kubeconfig or environment variable. What cannot be read, for want of root for
+    example, is named on standard error and in the file. See docs/snapshot.md.
 
     \b
     sudo nptables snapshot -o node1.json.gz
