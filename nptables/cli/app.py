@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"nptables.cli.commands.{cmd_name}").command
         program = ctx.info_name
         if program == _AS_PLUGIN and command.help is not None:
+            command = copy.copy(command)
             command.help = re.sub(r"(?m)^(\s*)nptables ", rf"\1{program} ", command.help)
         return command
 
