@@ -52,10 +52,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"nptables.cli.commands.{cmd_name}").command
-        program = ctx.info_name
-        if program == _AS_PLUGIN and command.help is not None:
+        if ctx.info_name == _AS_PLUGIN:
             command = copy.copy(command)
-            command.help = re.sub(r"(?m)^(\s*)nptables ", rf"\1{program} ", command.help)
+            command.help = re.sub(r"(?m)^(\s*)nptables ", rf"\1{_AS_PLUGIN} ", command.help or "")
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
