@@ -21,7 +21,6 @@ from nptables.translation.fixed import filter_chains, nat_chains
 from nptables.translation.owned import ownership
 from nptables.translation.service_port import SharedChain
 
-
 _POLICIES = frozenset({"-", "ACCEPT", "DROP", "QUEUE", "RETURN"})
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "graph": "Draw a Service, or the path of a packet.",
     "report": "Write an HTML page about a cluster.",
     "check": "Find mistakes in manifests, in a cluster and on a node.",
+    "rule": "Say what a check means, and how to fix what it finds.",
     "collect": "Save the tables of every node of a cluster to a folder.",
     "audit": "Find the nodes of a cluster whose rules are wrong, and say why.",
     "facts": "Print what only this node knows.",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from nptables.cli.bundles import mention_limits
 from nptables.cli.clusters import is_current_there, read_cluster
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.cli.settings import asked_cluster, setting
@@ -18,6 +19,8 @@ from nptables.translation.explanation.unknown import unknown_endpoints
 
 _STANDARD_INPUT = "-"
 NO_INPUT = "no input: name a FILE, or '-' for standard input"
+# For these parameters `-` is standard output.
+_WRITTEN = ("output", "write_baseline")
 _MOST_PREVIEWS = 20
 
 
@@ -40,6 +43,7 @@ def read_manifests(
     if not loaded.usable:
         raise InvalidInput(loaded.problems)
     say_what_was_read(loaded)
+    mention_limits(loaded)
     return loaded
 
 
@@ -80,7 +84,7 @@ def is_verbose() -> bool:
 def _is_taken() -> bool:
     """Whether another option reads standard input."""
     found = click.get_current_context().params
-    return any(value == _STANDARD_INPUT for name, value in found.items() if name != "output")
+    return any(value == _STANDARD_INPUT for name, value in found.items() if name not in _WRITTEN)
 
 
 def say_what_was_read(loaded: Loaded) -> None:

@@ -86,18 +86,20 @@ def _answer(arguments: Sequence[str], signals: Signals, program: str) -> int:
 def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> None:
     """The problems in the format that was asked for, where it is one for programs."""
     text = f" {' '.join(arguments)} "
-    asked = re.findall(r" (?:-o ?|--output[ =])(json|sarif|github)(?= )", text)
+    asked = re.findall(r" (?:-o ?|--output[ =])([a-z]+)(?= )", text)
     if asked == []:
         return
-    from nptables.checks import reports  # noqa: PLC0415 - only where something is wrong
-
     if asked[-1] == "json":
         print_json({"problems": [problem.to_dict() for problem in problems]})
-    elif asked[-1] == "sarif":
-        print_json(reports.to_sarif(reports.problem_findings(problems), nptables.__version__))
-    else:
-        for line in reports.github_lines(reports.problem_findings(problems)):
-            click.echo(line)
+        return
+    # Only where something is wrong: most commands print no findings.
+    from nptables.checks.reports import problem_findings  # noqa: PLC0415
+    from nptables.cli.forms import FORMS, print_lines  # noqa: PLC0415
+    from nptables.cli.forms.form import Findings  # noqa: PLC0415
+
+    form = FORMS.get(asked[-1])
+    if form is not None and form.findings is not None:
+        print_lines(form.findings(Findings("nptables", problem_findings(problems))))
 
 
 def _invoke(arguments: list[str], signals: Signals, program: str) -> int:

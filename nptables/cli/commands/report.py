@@ -26,6 +26,7 @@ from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked
 from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
@@ -35,6 +36,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
