@@ -33,8 +33,8 @@ def effects_option(command: Command) -> Command:
     return click.option(
         "--effects",
         is_flag=True,
-        help="Say what packets notice instead of which rules differ: whose fare differently, and "
-        "how.",
+        help="Report whose packets are treated differently, and how, instead of which rules "
+        "differ.",
     )(command)
 
 
