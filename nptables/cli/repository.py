@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from nptables.checks.silencing import IgnoreRule, exact_code
+from nptables.cli.completion import FILE
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.errors import Path as Field
@@ -47,6 +48,7 @@ def settings_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--settings",
+        type=FILE,
         metavar="FILE",
         is_eager=True,
         expose_value=False,

@@ -20,7 +20,12 @@ from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
-from nptables.sources.fleet.reading import Collection, missing_in, read_collection
+from nptables.sources.fleet.reading import (
+    Collection,
+    bundles_with_objects,
+    missing_in,
+    read_collection,
+)
 
 _INTERRUPTED = 130
 
@@ -43,7 +48,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
-    "snapshot, or what iptables-save printed.",
+    "snapshot, or what iptables-save printed; or with bundles of any names, such as sos reports.",
 )
 @click.option(
     "--config",
@@ -98,10 +103,13 @@ def command(
     """Judge every node of a cluster by what packets notice; exit 1 if any is not right.
 
     Each node is compared with what its own kube-proxy should have programmed, in its version and
-    configuration. The cluster is the one that `collect` found, or that of the FILEs.
+    configuration. The cluster is the one that `collect` found, or that of the FILEs, or of a bundle
+    among the snapshots.
     """
-    if not folder.is_dir():
+    if not folder.exists():
         raise InvalidInput([Problem("there is no such folder", file=str(folder))])
+    if not names_a_cluster(files, more_files):
+        files = bundles_with_objects(folder)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
         missing = missing_in(folder, loaded.cluster)

@@ -105,11 +105,13 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.option("--show-ignored", is_flag=True, help="Also list the findings that are ignored.")
 @click.option(
     "--baseline",
+    type=FILE,
     metavar="FILE",
     help="Let the findings in this file pass, which `check -o json` or --write-baseline wrote.",
 )
 @click.option(
     "--write-baseline",
+    type=FILE,
     metavar="FILE",
     help="Write what is found to a file for --baseline, and exit 0.",
 )
