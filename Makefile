@@ -7,7 +7,7 @@ DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
 PYODIDES ?= 3.12 3.13 3.14
 
-.PHONY: test coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
+.PHONY: test quick coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
 # In WebAssembly the newest Python alone, which is enough to see that nothing of the machine is needed;
@@ -15,6 +15,16 @@ PYODIDES ?= 3.12 3.13 3.14
 test: lint
 	@scripts/wasm $(BIN) 3.14
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Lint, types, and the tests that need neither root, a network, a browser nor much time. What they leave
+# out (tracing, effects, the kernel, the laboratory, the agent) is in `make test`.
+QUICK := tests/model tests/iptables tests/translation tests/checks tests/rendering tests/evidence tests/graphs \
+	tests/conformance/test_named.py tests/cli/test_all_nodes.py tests/cli/test_check.py \
+	tests/cli/test_effects.py tests/cli/test_help.py tests/cli/test_ignoring.py \
+	tests/cli/test_markdown.py tests/cli/test_render.py tests/cli/test_rule.py \
+	tests/cli/test_settings.py tests/test_contributing.py tests/test_examples.py tests/test_imports.py
+quick: lint
+	NPTABLES_EXAMPLES=10 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
 
 # By itself: before Python 3.12 counting lines makes the tests take more than twice as long.
 coverage: prepare
@@ -44,7 +54,8 @@ lint: prepare
 	$(BIN)/mypy --strict nptables
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml
 
 prepare:
 	@PYTHON='$(PYTHON)' scripts/prepare $(VENV)

@@ -117,6 +117,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     programs = folder / "bin"
     programs.mkdir()
     (folder / "created.yaml").write_text(CREATED)
+    (folder / "baseline.json").write_text('{"findings": []}')
     script(programs / "nptables", f'exec {sys.executable} -m nptables "$@"')
     script(
         programs / "kubectl",

@@ -25,7 +25,7 @@ from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
-from nptables.cli.codes import listed_codes
+from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
@@ -90,6 +90,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     multiple=True,
     metavar="CODE",
     callback=listed_codes,
+    shell_complete=complete_codes,
     help="Only report this code, or all codes that begin so, such as NPT1.",
 )
 @click.option(
@@ -97,6 +98,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     multiple=True,
     metavar="CODE",
     callback=listed_codes,
+    shell_complete=complete_codes,
     help="Do not report this code, or codes that begin so.",
 )
 @click.option(
