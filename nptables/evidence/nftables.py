@@ -17,10 +17,11 @@ from nptables.iptables.nftables.tables import NftText, is_nft_text, read_tables
 from nptables.iptables.pasted import Kind, Pasted
 
 _NAMED = 6
-# Chains of those who put one comment into each of their rules at most, and ask for nothing that
-# nft prints in part: their sources are named in `handlers`. Felix writes up to two.
+# Chains of those who ask for nothing that nft prints in part, and how many of the matches that
+# they put into a rule print nothing: comments, and with endpoints a bare `-m tcp`. Their sources
+# are named in `handlers`.
 _WRITERS = (
-    ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
+    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
     ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
 )  # fmt: skip
 _PORTAL = re.compile(r"KUBE-(?:SVC|SVL|XLB)-[A-Z2-7]{16}")

@@ -53,7 +53,8 @@ def empty_statements(text: str, indent: int) -> int:
     """
     body = text.expandtabs(8).rstrip()
     leading = max(len(body) - len(body.lstrip()) - indent, 0)
-    plain = _QUOTED.sub('""', _HANDLE.sub("", body).strip())
+    # Behind the counter stands the target alone.
+    plain = _QUOTED.sub('""', _HANDLE.sub("", body).strip()).partition("counter")[0]
     return leading + sum(len(found) - 1 for found in _SPACES.findall(plain))
 
 
@@ -97,7 +98,7 @@ def read_rule(
     for doubt in doubts:
         if doubt != NO_TARGET:
             parts.not_read(doubt)
-        elif not parts.target:
+        elif not parts.target and not parts.logs:
             parts.hidden_target(doubt)
     target = parts.target or parts.logs
     return NftRule(
