@@ -321,4 +321,6 @@ def _ruleset(family: Family, tables: Sequence[tuple[Table, bool]], *, whole: boo
         if not complete:
             opened.add(table.name)
     missing = frozenset() if whole else frozenset(BUILT_IN_CHAINS.keys() - found.keys())
-    return Ruleset(family, found, backend=NFT, unshown=Unshown(missing, frozenset(opened)))
+    return Ruleset(
+        family, found, backend=NFT, unshown=Unshown(missing, frozenset(opened), comments=True)
+    )

@@ -138,7 +138,7 @@ def _piece(words: str, position: int, parts: Parts, *, acting: bool) -> int | No
     for pattern, is_target in ((_XT_TARGET, True), (_XT_MATCH, acting)):
         if (named := pattern.match(words, position)) is not None:
             if not is_target and named[1] in parts.always:
-                parts.unread.append(named[0])
+                parts.holds(named[0])
             else:
                 _unsettled(named[0], parts, is_target=is_target)
             return named.end()
