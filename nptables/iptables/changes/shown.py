@@ -116,10 +116,15 @@ def _says_nothing(match: Match, rule: Rule) -> bool:
 def _may_be_target(shown: Target | None, other: Target | None, *, hidden_values: bool) -> bool:
     if shown == other:
         return True
-    if shown is None or other is None:
+    if shown is None:
         return False
     if shown.name == UNREAD_TARGET:
         words = " ".join(option.value for option in shown.options)
         named = _NAMED.match(words)
-        return named is None or named[2] == other.name
-    return hidden_values and shown.name == other.name and shown.goto == other.goto
+        return named is None or (other is not None and named[2] == other.name)
+    return (
+        other is not None
+        and hidden_values
+        and shown.name == other.name
+        and shown.goto == other.goto
+    )

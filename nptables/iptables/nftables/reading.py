@@ -41,13 +41,15 @@ class Habits:
     `comments` is how many comments the writer of a rule that is in a chain and leads to a target
     puts into it at most, None where nobody knows; whoever is known asks for nothing that nft prints
     in part, but for a share of packets, and `shares` says whether the rule may be for one. `always`
-    are matches that hold for every packet in a chain.
+    are matches that hold for every packet in a chain. `targetless` are chains with rules that have
+    no target.
     """
 
     homes: Homes
     comments: Callable[[str, str], int | None]
     shares: Callable[[str, str], bool]
     always: Callable[[str], frozenset[str]]
+    targetless: Callable[[str], bool]
 
 
 @attrs.frozen
@@ -76,7 +78,7 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     if not found.tables:
         return None
     tables = [table for table in found.tables if not _is_native(table)]
-    found.no_modules = found.no_modules or (not found.exact and _lacks_target(tables))
+    found.no_modules = found.no_modules or (not found.exact and _lacks_target(tables, habits))
     unread: Counter[str] = Counter()
     guessed: list[int] = []
     read: dict[Family, list[tuple[Table, bool]]] = {}
@@ -100,7 +102,7 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     )  # fmt: skip
 
 
-def _lacks_target(tables: Sequence[NftTable]) -> bool:
+def _lacks_target(tables: Sequence[NftTable], habits: Habits) -> bool:
     """Whether a rule has nothing behind its counter: up to 1.0.5 nft drops what it has no module for.
 
     Of matches that it drops there is no trace, then. Marking chains of kube-proxy show it.
@@ -109,6 +111,7 @@ def _lacks_target(tables: Sequence[NftTable]) -> bool:
         _has_counter(raw) and not acts(raw) and " log" not in raw
         for table in tables
         for chain in table.chains
+        if not habits.targetless(chain.name)
         for _, raw in chain.rules
     )
 
@@ -238,7 +241,7 @@ def _rules(
                 doubts += [NOTHING_PRINTED] * (empty[position] > 0 or stripped)
             else:
                 doubts += [NOTHING_PRINTED] * (empty[position] > (comments or 0))
-        if found.width:
+        if found.width and not habits.targetless(chain.name):
             # Even where nft shows matches it may print nothing of a target, as 1.0.6 does of IPv6's.
             doubts.append(NO_TARGET)
         if plain[position].target and not known and doubts in ([], [NO_TARGET]):

@@ -28,6 +28,8 @@ _ACTS = re.compile(
 _XT_TARGET = re.compile(r'xt target "?([A-Za-z0-9_-]+)"?(?=\s|$)')
 _XT_MATCH = re.compile(r'(?:# ?xt_|xt match "?)([A-Za-z0-9_-]+)"?(?=\s|$)')
 
+# What stands for a match or target of iptables without its name.
+UNNAMED = "xt, unnamed"
 NOTHING_PRINTED = "a statement of which nft prints nothing"
 NO_TARGET = "a target of which nft prints nothing, if there is one"
 
@@ -135,6 +137,9 @@ def _piece(words: str, position: int, parts: Parts, *, acting: bool) -> int | No
             except (Unsettled, ValueError, KeyError):
                 _unsettled(found[0], parts, is_target=is_target)
             return found.end()
+    if words.startswith(UNNAMED, position):
+        _unsettled(UNNAMED, parts, is_target=acting)
+        return position + len(UNNAMED)
     for pattern, is_target in ((_XT_TARGET, True), (_XT_MATCH, acting)):
         if (named := pattern.match(words, position)) is not None:
             if not is_target and named[1] in parts.always:
