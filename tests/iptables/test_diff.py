@@ -441,3 +441,42 @@ def test_the_json_names_every_change() -> None:
         "MY-ALL": {"removed": [NAT[3]], "added": [], "rewritten": False},
         "MY-MARK": {"removed": [], "added": ["-A MY-MARK -j X"], "rewritten": True},
     }
+
+
+def test_the_json_of_a_first_plan_and_of_the_last_hold_all_lines() -> None:
+    nothing, everything = ruleset(nat=[], filter=[]), ruleset(nat=NAT, filter=FILTER)
+    chains = {"MY-ALL": NAT[2:5], "MY-1": [NAT[5]], "MY-2": [NAT[6]], "MY-MARK": [NAT[7]]}
+    empty = {"SHARED": [], "MY-FILTER": []}
+    unchanged = {"change": {}, "kept": {}, "cosmetic": {}}
+
+    assert plan_of(nothing, everything).to_json() == {
+        "family": "IPv4",
+        "drift": True,
+        "tables": {
+            "nat": {
+                "create": chains, "delete": {}, "insertJumps": NAT[:2], "removeJumps": [],
+                **unchanged,
+            },
+            "filter": {
+                "create": empty, "delete": {}, "insertJumps": FILTER, "removeJumps": [],
+                **unchanged,
+            },
+        },
+    }  # fmt: skip
+    # The chain that has to exist belongs to others as well: it stays.
+    back = plan_of(everything, nothing).to_json()["tables"]
+    assert back["nat"]["delete"] == chains
+    assert back["nat"]["removeJumps"] == NAT[:2]
+    assert back["filter"]["delete"] == {"MY-FILTER": []}
+
+
+def test_the_json_says_what_is_kept_and_whose_comments_differ() -> None:
+    foreign = "-A POSTROUTING -j MY-2"
+    said = NAT[5].replace("-m tcp", "-m comment --comment web -m tcp")
+    gone = [line for line in NAT if "MY-2" not in line]
+
+    plan = plan_of(ruleset(nat=[*changed(NAT, NAT[5], said), foreign]), ruleset(nat=gone))
+
+    table = plan.to_json()["tables"]["nat"]
+    assert table["kept"] == {"MY-2": foreign}
+    assert table["cosmetic"] == {"MY-1": {"before": [said], "after": [NAT[5]]}}
