@@ -27,6 +27,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+# What is random in tests beside properties is made shorter by this.
+os.environ["NPTABLES_EXAMPLES"] = "5"
 
 from tests.mutants.changes import Mutant, harmless, mutants  # noqa: E402
 from tests.mutants.forking import OPTIONS, Ended, Loaded, freshly  # noqa: E402
