@@ -129,6 +129,20 @@ def test_svg_is_xml_whatever_the_names_are() -> None:
         assert len(graph.vertices) == len(re.findall("<g ", text))
 
 
+def test_svg_draws_apart_what_is_masqueraded_and_what_is_beside_the_name() -> None:
+    for graph in GRAPHS:
+        text = to_svg(graph)
+        lines = re.findall(r'<path( class="masqueraded")? d="', text)
+        boxes = re.findall(r'<g class="(\w+)( masquerades)?">', text)
+        firsts = re.findall(r'<text x="[0-9.]+" y="[0-9.]+"( class="more")?>', text)
+
+        assert [bool(line) for line in lines] == [edge.masquerades for edge in graph.edges]
+        assert sum(vertex.masquerades for vertex in graph.vertices) == sum(
+            bool(marked) for _, marked in boxes
+        )
+        assert len(graph.vertices) == len(firsts) - sum(map(bool, firsts))
+
+
 def test_graphviz_reads_the_dot_and_sees_the_same_vertices() -> None:
     requires("dot")
     for graph in GRAPHS:
