@@ -19,6 +19,7 @@ pytest.importorskip("hatchling")
 SOURCES = (
     "nptables",
     "deploy/snapshot.sh",
+    "docs/checks.md",
     "pyproject.toml",
     "README.md",
     "CHANGELOG.md",

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import nptables
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.output import say
 from nptables.errors import printable
 from nptables.sources.fleet.collecting import AT_ONCE, SECONDS, Asked, Progress, Surroundings
@@ -33,8 +34,16 @@ _INTERRUPTED = 130
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder; one that is there already is completed.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="Where the cluster is, as for kubectl.")
-@click.option("--context", "context_name", metavar="NAME", help="The context in the kubeconfig.")
+@click.option(
+    "--kubeconfig", type=FILE, metavar="FILE", help="Where the cluster is, as for kubectl."
+)
+@click.option(
+    "--context",
+    "context_name",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context in the kubeconfig.",
+)
 @click.option("--nodes", default="", metavar="SELECTOR", help="Only Nodes with these labels.")
 @click.option(
     "-n",
@@ -91,6 +100,7 @@ def command(
     # It imports the kubernetes client, which is an extra.
     from nptables.sources.apiserver import Connection  # noqa: PLC0415
 
+    say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
     asked = Asked(nodes, namespace, selectors or SELECTORS, container, at_once, seconds)
     around = Surroundings(
         lambda: Connection(kubeconfig=kubeconfig, context=context_name),
