@@ -138,11 +138,11 @@ def _table_document(table: TableText | Ruleset) -> dict[str, Any]:
     }
     if table.unread:
         written["unread"] = {name: list(chains) for name, chains in table.unread.items()}
-    if table.unshown:
+    if table.unshown != EVERYTHING_SHOWN:
         written["unshown"] = {
-            key: sorted(names)
-            for key, names in attrs.asdict(table.unshown, recurse=False).items()
-            if names
+            key: value if isinstance(value, bool) else sorted(value)
+            for key, value in attrs.asdict(table.unshown, recurse=False).items()
+            if value
         }
     return written
 
@@ -284,7 +284,8 @@ def _unshown_in(raw: Object, path: Path, reader: Reader) -> Unshown:
         frozenset(text for _, text in reader.texts(inner, key, (*path, "unshown")))
         for key in ("tables", "open", "interfaces")
     )
-    return Unshown(*names)
+    comments = reader.boolean(inner, "comments", (*path, "unshown"))
+    return Unshown(*names, comments=bool(comments))
 
 
 def _if_given(raw: Object, key: str, found: Found) -> Found | None:
