@@ -280,12 +280,13 @@ def _form(raw: Object, reader: Reader) -> Form:
 
 def _unshown_in(raw: Object, path: Path, reader: Reader) -> Unshown:
     inner = reader.mapping(raw, "unshown", path)
-    names = (
-        frozenset(text for _, text in reader.texts(inner, key, (*path, "unshown")))
-        for key in ("tables", "open", "interfaces")
-    )
-    comments = reader.boolean(inner, "comments", (*path, "unshown"))
-    return Unshown(*names, comments=bool(comments))
+    inside = (*path, "unshown")
+
+    def names(key: str) -> frozenset[str]:
+        return frozenset(text for _, text in reader.texts(inner, key, inside))
+
+    comments = reader.boolean(inner, "comments", inside, default=False)
+    return Unshown(names("tables"), names("open"), names("interfaces"), comments)
 
 
 def _if_given(raw: Object, key: str, found: Found) -> Found | None:
