@@ -24,6 +24,7 @@ from nptables.checks.finding import listed
 from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
 from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
@@ -325,6 +326,8 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
+    evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
     tables = [node_has.serving(evidence, family, strict=False) for family in families]
     inputs = with_shown_facts(inputs, tables, evidence.form.value)

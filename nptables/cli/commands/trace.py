@@ -289,7 +289,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        named = Named(path)
+        named = Named(path, node=name)
         evidence = named.read(setting.family)
         families_of(evidence, setting.family, path)
         node = nodes[name]

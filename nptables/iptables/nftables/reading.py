@@ -11,7 +11,6 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables.dumps import NFT
-from nptables.iptables.families import family_of_lines
 from nptables.iptables.nftables.rules import (
     NO_TARGET,
     NOTHING_PRINTED,
