@@ -24,11 +24,7 @@ class Objects:
     """What bundles hold of a cluster.
 
     `taken` is when they were read, in RFC 3339, or empty. `namespaces` are those whose Services are
-<<<<<<< HEAD
-    there, None if nothing shows that there are others, `size` how many bytes of text.
-=======
     there: of others nothing is known. `size` is how many bytes of text there are.
->>>>>>> bundles
     """
 
     documents: tuple[Document, ...]
