@@ -111,18 +111,18 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
                 type=click.Choice(["auto", "legacy", "nft"]),
                 default="auto",
                 show_default=True,
-                help="With --snapshot or --live: which tables are kube-proxy's.",
+                help="With --snapshot or --live: the iptables backend that kube-proxy uses.",
             ),
             click.option(
-                "--live", is_flag=True, help=f"{what} what this node has now (needs root)."
+                "--live", is_flag=True, help=f"{what} what this node has now. Needs root."
             ),
             click.option(formerly, "snapshot", type=FILE, metavar="FILE", hidden=True),
             click.option(
                 "--snapshot",
                 type=FILE,
                 metavar="FILE",
-                help=f"{what} what a node has: what `nptables snapshot` or iptables-save printed "
-                "there, what `iptables -nvL` lists, or a part of it; or a bundle: a sos report, a "
+                help=f"{what} what a node has, in this file: the output of `nptables snapshot`, "
+                "iptables-save or `iptables -nvL`, or a part of it; or a bundle: a sos report, a "
                 "log collection of EKS or Rancher, a support bundle; '-' for standard input.",
             ),
         ):

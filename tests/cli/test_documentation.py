@@ -118,10 +118,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     programs = folder / "bin"
     programs.mkdir()
     (folder / "created.yaml").write_text(CREATED)
+    (folder / "baseline.json").write_text('{"findings": []}')
     script(programs / "nptables", f'exec {sys.executable} -m nptables "$@"')
     script(
         programs / "kubectl",
-        f'case "$1" in get) cat {folder}/answer.json;; create) cat {folder}/created.yaml;; esac',
+        f'case "$1" in get) cat {folder}/answer.json;; create) cat {folder}/created.yaml;;\n'
+        'nptables) shift; exec nptables "$@" </dev/null;; esac',
     )
     script(programs / "iptables-save", f"cat {folder}/dump")
     shutil.copy(ROOT / "fixtures" / "cases" / "udp-stale" / "conntrack.txt", folder)
