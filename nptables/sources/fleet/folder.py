@@ -154,18 +154,20 @@ def snapshot_files(path: Path) -> dict[str, Path]:
     the only one.
     """
     if path.is_file() or is_bundle_folder(str(path)):
-        return {path.name: path}
+        return {_node_name(path.name): path}
     inner = path / _NODES
     folder = inner if inner.is_dir() else path
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):
+        if file.name.startswith(".") or file.name.endswith(_CHECKSUMS):
             continue
         if file.is_file() or is_bundle_folder(str(file)):
             found.setdefault(_node_name(file.name), file)
     return found
 
 
+# What collectors put beside their archives.
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512", ".asc", ".sig")
 _ENDINGS = (".gz", ".json", ".txt", ".save", ".dump", ".rules", ".iptables", ".snapshot", ".log")
 
 
