@@ -22,7 +22,8 @@ def node_of(evidence: Evidence, nodes: Mapping[str, Node]) -> str:
     """The name of the Node that was looked at, or an empty string if unknown.
 
     It is the one with a name that the node gives itself, else the only one with the same name but
-    for a domain that one of them lacks, else the only one with an address that is on one of its interfaces.
+    for a domain that one of them lacks, else the only one with an address that is on one of its
+    interfaces.
     """
     if evidence.node in nodes:
         return evidence.node
