@@ -25,8 +25,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
 
 BACKEND_HELP = (
-    "Which tables: auto takes what the kubelet or our rules are in; iptc is the legacy ones by "
-    "python-iptables."
+    "The iptables backend. auto: the one that holds the kubelet's rules or ours. iptc: the legacy "
+    "tables, by python-iptables."
 )
 
 
@@ -38,7 +38,7 @@ def backend_options(command: Command) -> Command:
         default=5,
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait for other programs that change the tables.",
+        help="How long to wait while other programs change the tables.",
     )(command)
     return click.option(
         "--backend",

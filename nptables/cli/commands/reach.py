@@ -47,7 +47,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 @settings_options
 @manifest_options
 @cluster_wide_options
-@family_options("both, where Services have both")
+@family_options("both, for Services that have both")
 @click.option(
     "--service",
     "services",
@@ -73,7 +73,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
     "expect_path",
     type=FILE,
     metavar="FILE",
-    help="What has to hold (YAML or JSON): exit 1 where it does not, and say why.",
+    help="A file (YAML or JSON) that says what has to hold: exit 1 if it does not, and say why.",
 )
 @click.option(
     "-o",
@@ -92,10 +92,10 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Say which nodes answer where, and why the others do not.
+    """Show which nodes answer at which addresses of Services, and why the others do not.
 
-    Every node port, external IP and load-balancer IP is asked on every node, as `trace` would do
-    it. Nodes that fare alike are told of together. Exit 1 where --expect FILE is contradicted.
+    A packet to every node port, external IP and load-balancer IP is traced on every node. Nodes
+    with the same result share a line. Exit 1 if something in --expect FILE does not hold.
 
     \b
     nptables reach web.yaml --service default/web

@@ -141,7 +141,7 @@ def read_both(
             else:
                 held[kind] = _read(backend, blind=blind)
         except KernelBusy:
-            # Nobody knows what it holds: taking the other would have both hold rules.
+            # Its contents are unknown: with the other one, both might hold rules.
             raise
         except KernelError as error:
             failures.append(error)
