@@ -171,7 +171,7 @@ def test_the_tutorial_prints_what_each_claim_says(line: str, site: Path) -> None
 def test_the_tutorial_has_its_graphs(site: Path) -> None:
     text = (site / "tutorial.html").read_text()
 
-    assert text.count('<svg xmlns="http://www.w3.org/2000/svg" class="npt-graph"') == 3
+    assert text.count('<svg xmlns="http://www.w3.org/2000/svg" class="npt-graph"') == 2
 
 
 # What stands on a page, and what the build says of it.

@@ -29,12 +29,14 @@ _OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 class Named:
     """Where a command is to find what a node has: a file, this node, or nowhere.
 
-    `backend` says which tables are kube-proxy's: auto, legacy or nft.
+    `backend` says which tables are kube-proxy's: auto, legacy or nft. `node` is the one that is
+    meant where a bundle has several, if it is not that of `--node`.
     """
 
     path: str | None = None
     live: bool = False
     backend: str = "auto"
+    node: str = ""
 
     def __bool__(self) -> bool:
         return self.live or self.path is not None
@@ -47,7 +49,7 @@ class Named:
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
-            node = click.get_current_context().params.get("node_name") or ""
+            node = self.node or click.get_current_context().params.get("node_name") or ""
             with yaml_progress() as progress:
                 found = read_evidence(self.path, family, node=node, progress=progress)
         else:

@@ -17,6 +17,7 @@ from nptables.iptables.changes.report import ReportLine, report_lines
 from nptables.kernel import Applied
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
+from nptables.kernel.tables.choosing import BACKENDS
 from nptables.model import NodeFacts
 from nptables.translation.explanation.grouping import service_groups
 
@@ -41,7 +42,7 @@ def backend_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--backend",
-        type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+        type=click.Choice(BACKENDS),
         default="auto",
         show_default=True,
         help=BACKEND_HELP,

@@ -24,8 +24,9 @@ from nptables.checks.finding import listed
 from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
-from nptables.cli.codes import listed_codes
+from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
@@ -90,6 +91,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     multiple=True,
     metavar="CODE",
     callback=listed_codes,
+    shell_complete=complete_codes,
     help="Only report this code, or all codes that begin so, such as NPT1.",
 )
 @click.option(
@@ -97,6 +99,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     multiple=True,
     metavar="CODE",
     callback=listed_codes,
+    shell_complete=complete_codes,
     help="Do not report this code, or codes that begin so.",
 )
 @click.option(
@@ -323,12 +326,14 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
+    evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
     tables = [node_has.serving(evidence, family, strict=False) for family in families]
     inputs = with_shown_facts(inputs, tables, evidence.form.value)
     desired = [inputs.translate(current.family) for current in tables]
     plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     absent = dict.fromkeys(
         name
         for plan in plans

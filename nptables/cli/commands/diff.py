@@ -10,6 +10,7 @@ import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
+from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
@@ -158,6 +159,7 @@ def _against(
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
     current = [node_has.serving(evidence, family) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value)
+    current = [known_part(each, inputs.cluster) for each in current]
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
         _warn_of_missing_tables(plan, evidence)

@@ -47,6 +47,7 @@ _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
     metavar="FROM TO",
     help=f"Draw the path of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
 )
+@click.option("--down", is_flag=True, help="Draw from top to bottom instead of left to right.")
 @click.option(
     "-o",
     "--output",
@@ -59,6 +60,7 @@ def command(
     service: str,
     ends: tuple[str, str] | None,
     family: Family | None,
+    down: bool,
     output: str,
     **options: Any,
 ) -> int:
@@ -92,13 +94,13 @@ def command(
         if not has_rules(drawn, family):
             raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(drawn, family)}")])
         graph = service_graph(inputs.translate(family), key)
-    click.echo(_written(graph, output), nl=False)
+    click.echo(_written(graph, output, down=down), nl=False)
     return 0
 
 
-def _written(graph: Graph, output: str) -> str:
+def _written(graph: Graph, output: str, *, down: bool) -> str:
     if output == "html":
         from nptables.reporting import graph_page  # noqa: PLC0415 - needs Jinja2
 
-        return graph_page(graph)
-    return _WRITERS[output](graph)
+        return graph_page(graph, down=down)
+    return _WRITERS[output](graph, down=down)

@@ -18,6 +18,8 @@ from nptables.cli.clusters import (
 )
 from nptables.cli.completion import FILE, senders
 from nptables.cli.completion import services as complete_services
+from nptables.cli.forms import print_lines
+from nptables.cli.forms.markdown import cut, text
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.cli.repository import settings_options
@@ -133,8 +135,7 @@ def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: boo
         print_json(document)
         return
     if output == "markdown":
-        for line in markdown_lines(found, wrong, judged=judged):
-            click.echo(line)
+        print_lines(cut([line] for line in markdown_lines(found, wrong, judged=judged)))
         return
     if output == "html":
         from nptables.reporting import matrix_page  # noqa: PLC0415 - needs Jinja2
@@ -187,7 +188,7 @@ def markdown_lines(
         )
         yield ""
         for each in wrong:
-            yield f"- {markdown(str(each))}"
+            yield f"- {text(str(each))}"
         if wrong:
             yield ""
     yield "| Service | to | nodes | outcome | why |"
@@ -198,12 +199,4 @@ def markdown_lines(
             if cell.fare.fares is not Fares.ANSWERS and cell.reasons:
                 why = cell.reasons[0].text
             cells = (str(row.name), row.to, nodes_text(cell.nodes), cell.fare.text, why)
-            yield "| " + " | ".join(markdown(text) for text in cells) + " |"
-
-
-_MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|#~$"} | {"@": "&#64;"})
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return printable(text, 1000).translate(_MARKDOWN)
+            yield "| " + " | ".join(map(text, cells)) + " |"

@@ -17,6 +17,7 @@ from nptables.cli.output import say_all
 from nptables.cli.versions import asked, read_for, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.kernel.tables.choosing import BACKENDS
 from nptables.model import ProxyConfig, names
 from nptables.model.durations import parse_duration
 from nptables.model.kubeproxy import VERSIONS, Version
@@ -83,7 +84,7 @@ class Duration(_Seconds):
 )
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+    type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
     help="The iptables backend.",

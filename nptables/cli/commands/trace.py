@@ -289,7 +289,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        named = Named(path)
+        named = Named(path, node=name)
         evidence = named.read(setting.family)
         families_of(evidence, setting.family, path)
         node = nodes[name]
@@ -303,7 +303,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
 class _Followed:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
-    Of `unknown_tables` nobody knows what is in them.
+    The contents of `unknown_tables` are unknown.
     """
 
     rules: Rules
@@ -322,7 +322,7 @@ def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
     rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
     return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)

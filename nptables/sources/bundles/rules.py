@@ -23,7 +23,6 @@ _TITLE = re.compile(r"^Chain (\S+) \(")
 _HEADINGS = re.compile(r"^(?:num +)?(?: *pkts +bytes )?target +prot +opt ")
 # What eks-log-collector.sh puts behind a listing.
 _TOTAL = re.compile(r"^=======\s+Total Number of Rules: *(\d+)\s*\Z", re.MULTILINE)
-_NFT_TABLE = re.compile(r"^table (ip6?) (\S+) \{", re.MULTILINE)
 _ORDER = (Form.SAVED, Form.LISTING, Form.FRAGMENT)
 _NAMED = 4
 
@@ -195,26 +194,77 @@ class _Rules:
                 continue
             if evidence.native is not None:
                 native = [*(native or []), *evidence.native]
-            missing = [r for r in evidence.rulesets if r.family not in found]
-            self._add(piece, attrs.evolve(evidence, rulesets=tuple(missing)), found)
-        self._close(found)
+            self._besides(piece, evidence, found)
+            if evidence.native is not None:
+                self._close(evidence, found)
         return None if native is None else tuple(native)
 
-    def _close(self, found: dict[Family, list[Ruleset]]) -> None:
-        """Take tables that nft does not list for tables that are not there."""
-        texts = [piece.data.decode("utf-8", "replace") for piece in self.bundle.of(Holds.NFT)]
-        there = {pair for text in texts for pair in _NFT_TABLE.findall(text)}
-        for family, name in ((Family.IPV4, "ip"), (Family.IPV6, "ip6")):
-            tables = frozenset(table for of, table in there if of == name)
-            rulesets = found.get(family, [])
+    def _besides(
+        self, piece: Piece, evidence: Evidence, found: dict[Family, list[Ruleset]]
+    ) -> None:
+        """Add tables of nft that nothing else shows, and those that are of another backend."""
+        taken = False
+        for ruleset in evidence.rulesets:
+            here = found.setdefault(ruleset.family, [])
+            fitting = next((n for n, r in enumerate(here) if _may_be_nft(r, ruleset)), None)
+            if fitting is not None:
+                both = _completed(here[fitting], ruleset)
+                taken = taken or both.tables.keys() != here[fitting].tables.keys()
+                here[fitting] = both
+            elif ruleset.tables and len(here) < 2:
+                here[:] = [attrs.evolve(r, backend=r.backend or "legacy") for r in here]
+                here.append(ruleset)
+                taken = True
+        for family in [family for family, rulesets in found.items() if not rulesets]:
+            del found[family]
+        if taken:
+            self.forms.append(evidence.form)
+            self.gaps += evidence.gaps
+            self.written = self.written or piece.modified
+        self._drop_gaps(found)
+
+    def _close(self, nft: Evidence, found: dict[Family, list[Ruleset]]) -> None:
+        """Take tables for not there that neither nft shows nor the kernel names as legacy ones."""
+        names = {_family(p): self._text(p).split() for p in self.bundle.of(Holds.LEGACY_NAMES)}
+        for family, rulesets in found.items():
+            if family not in names:
+                continue
+            shown = (name for r in nft.rulesets if r.family is family for name in r.tables)
+            there = frozenset((*names[family], *shown))
             for number, ruleset in enumerate(rulesets):
-                used = {t.name for t in ruleset.tables.values() if any(t.chains.values())}
-                if used and used <= tables and ruleset.backend != "legacy":
-                    unshown = ruleset.unshown
-                    unshown = attrs.evolve(unshown, tables=unshown.tables & tables)
-                    rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
+                unshown = attrs.evolve(ruleset.unshown, tables=ruleset.unshown.tables & there)
+                rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
+        self._drop_gaps(found)
+
+    def _drop_gaps(self, found: dict[Family, list[Ruleset]]) -> None:
+        """Say nothing of unknown tables where none is left."""
         if not any(r.unshown.tables for rulesets in found.values() for r in rulesets):
             self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
+
+
+def _may_be_nft(ruleset: Ruleset, nft: Ruleset) -> bool:
+    """Whether a ruleset is of the tables that nft shows: of tables in both the chains are alike."""
+    if ruleset.backend:
+        return ruleset.backend == nft.backend
+    used = {t.name: t for t in ruleset.tables.values() if any(t.chains.values())}
+    return all(
+        name in nft.tables and set(table.chains) == set(nft.tables[name].chains)
+        for name, table in used.items()
+    )
+
+
+def _completed(ruleset: Ruleset, nft: Ruleset) -> Ruleset:
+    """A ruleset with the tables that only nft shows; what neither knows of stays unknown."""
+    unknown = ruleset.unshown.tables
+    added = {n: t for n, t in nft.tables.items() if n in unknown and n not in ruleset.tables}
+    unshown = attrs.evolve(
+        ruleset.unshown,
+        tables=unknown & nft.unshown.tables,
+        open=ruleset.unshown.open | (nft.unshown.open & added.keys()),
+        interfaces=ruleset.unshown.interfaces | (nft.unshown.interfaces & added.keys()),
+    )
+    tables = {**ruleset.tables, **added}
+    return attrs.evolve(ruleset, tables=tables, unshown=unshown, backend=nft.backend)
 
 
 def _place(form: Form) -> int:

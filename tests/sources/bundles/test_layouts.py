@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +16,8 @@ from nptables import Family, InvalidInput, load
 from nptables.evidence import Form
 from nptables.sources import evidence_in, read_evidence
 from nptables.sources.bundles import contents_of
-from nptables.sources.bundles.layouts import LAYOUTS
+from nptables.sources.bundles.finding import read_contents
+from nptables.sources.bundles.layouts import LAYOUTS, Holds
 from nptables.sources.evidence import read_all_evidence
 from tests.support import bundles
 from tests.support.bundles import PACKINGS, Node, as_folder, as_tar
@@ -92,7 +96,7 @@ def test_the_dumps_of_both_families_are_the_rules(
         (expected,) = evidence_in(NODE.dumps[family.name], family).of(family)
         (actual,) = evidence.of(family)
         assert lines_of(expected) == lines_of(actual)
-    assert {"ip-10-0-0-7", "ip-10-0-0-7.ec2.internal"} & {evidence.node, *evidence.aliases}
+    assert {"ip-10-0-0-7.ec2.internal", "node"} <= {evidence.node, *evidence.aliases}
     assert evidence.facts is not None
     assert evidence.facts.interfaces["eth0"][:1] == ("10.0.0.7/24",)
     assert [process.name for process in evidence.processes or ()] == ["kube-proxy"]
@@ -321,3 +325,33 @@ def test_a_kube_proxy_config_map_is_used_and_others_are_left(tmp_path: Path) -> 
 
     assert SCENARIO.config["hostnameOverride"] == loaded.proxy_config["hostnameOverride"]
     assert dict(loaded.ignored) == {}
+
+
+def test_memory_does_not_grow_with_what_is_not_needed(tmp_path: Path) -> None:
+    """64 MiB of logs around the rules of a report, packed: all but the rules is passed over."""
+    path = tmp_path / "report"
+    logs = {f"sosreport-x/var/log/messages-{n}": bytes(16 * 2**20) for n in range(4)}
+    files = {**dict(list(logs.items())[:2]), **bundles.eks(NODE), **dict(list(logs.items())[2:])}
+    path.write_bytes(PACKINGS["tar.xz"](files))
+
+    tracemalloc.start()
+    try:
+        contents = read_contents(str(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [len(bundle.of(Holds.DUMP)) for bundle in contents.bundles] == [2]
+    assert peak < 8 * 2**20
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """Such as `--snapshot <(iptables-save)`: nobody looks into it before."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(NODE.dumps["IPV4"],))
+    writer.start()
+    evidence = read_evidence(pipe)
+    writer.join()
+
+    assert evidence.families == (Family.IPV4,)
