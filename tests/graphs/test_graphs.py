@@ -209,6 +209,23 @@ def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
 
 
 @given(graphs())
+def test_without_rings_every_line_leads_to_the_right(graph: Graph) -> None:
+    forward = attrs.evolve(graph, edges=tuple(e for e in graph.edges if e.tail < e.head))  # type: ignore[operator]
+    picture = laid_out(forward)
+    places = {box.vertex.key: box for box in picture.boxes if box.vertex is not None}
+
+    for edge in forward.edges:
+        tail, head = places[edge.tail], places[edge.head]
+        assert tail.x + tail.width < head.x
+    for edge, line in zip(forward.edges, picture.lines, strict=True):
+        (x, y), (x2, y2) = line.points[0], line.points[-1]
+        tail, head = places[edge.tail], places[edge.head]
+        assert (x, x2) == (tail.x + tail.width, head.x)
+        assert tail.y <= y <= tail.y + tail.height
+        assert head.y <= y2 <= head.y + head.height
+
+
+@given(graphs())
 def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
     assert not re.search(r"&(?!(?:lt|gt|amp|quot|#x27);)", to_svg(graph).partition("</style>")[2])
     for line in to_mermaid(graph).splitlines()[1:-1]:
