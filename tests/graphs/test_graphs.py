@@ -237,3 +237,11 @@ def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
 def test_equal_graphs_are_written_alike(write: object) -> None:
     assert callable(write)
     assert write(GRAPHS[0]) == write(attrs.evolve(GRAPHS[0]))
+
+
+def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
+    empty = laid_out(Graph("nothing", (), ()))
+    (margin,) = (box.x for box in laid_out(Graph("one", (Vertex(1, Kind.END, ("a",)),), ())).boxes)
+
+    assert (empty.boxes, empty.lines) == ((), ())
+    assert (empty.width, empty.height) == (margin, 2 * margin)

@@ -1,4 +1,4 @@
-"""What the command in front of pasted rules tells of them; the meanings are those of iptables(8)."""
+"""What the command in front of pasted rules tells of them, as iptables(8) has it."""
 
 from __future__ import annotations
 
