@@ -7,7 +7,6 @@ xz, gz or tar, and prints the size of the file, the time, and the memory of who 
 from __future__ import annotations
 
 import gzip
-import io
 import lzma
 import random
 import subprocess
@@ -15,8 +14,8 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 _MIB = 2**20
 _TOP = "sosreport-node-a-2026-11-29-abcdefg"
@@ -38,6 +37,12 @@ Chain POSTROUTING (policy ACCEPT 0 packets, 0 bytes)
 Chain KUBE-SERVICES (2 references)
  pkts bytes target     prot opt in     out     source               destination
 """
+_LOG = 16 * _MIB
+_PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "xz": lambda data: lzma.compress(data, preset=1),
+    "gz": lambda data: gzip.compress(data, 1),
+    "tar": bytes,
+}
 # What `getrusage` says would be that of this process, from before the other program began.
 _READ = """
 import pathlib, re, sys, time
@@ -52,43 +57,47 @@ print(f"{rules} rules, {time.process_time() - began:.1f} s of processor time, {p
 
 
 def make(path: Path, mebibytes: int, form: str) -> None:
-    """Write a report with so much in front of the listings, and again behind them."""
-    with _packed(path, form) as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
-        _logs(archive, "var/log/messages", mebibytes // 2)
-        rows = "".join(
-            f"    0     0 RETURN     6    --  *      *       0.0.0.0/0            10.96.{n // 250}."
-            f"{n % 250}            /* default/service-{n} */ tcp dpt:80\n"
-            for n in range(10_000)
-        )
-        _add(archive, "sos_commands/networking/iptables_-t_nat_-nvL", (_LISTING + rows).encode())
-        _add(archive, "sos_commands/host/hostname", b"node-a\n")
-        _logs(archive, "var/log/pods/kube-system_kube-proxy-abc/kube-proxy/0.log", mebibytes // 4)
-        _logs(archive, "var/log/audit/audit.log", mebibytes // 4)
+    """Write a report with so much in front of the listing, and again behind it.
+
+    Each file is packed by itself: packed streams one behind the other are one. Those of the logs
+    are all alike but for their names, so that they are packed once.
+    """
+    pack = _PACKINGS[form]
+    logs = _lines(_LOG)
+    packed = pack(logs)
+    rows = "".join(
+        f"    0     0 RETURN     6    --  *      *       0.0.0.0/0            10.96.{n // 250}."
+        f"{n % 250}            /* default/service-{n} */ tcp dpt:80\n"
+        for n in range(10_000)
+    )
+    listing = (_LISTING + rows).encode()
+    listing += b"\n" * (-len(listing) % tarfile.BLOCKSIZE)
+    count = mebibytes * _MIB // len(logs)
+    with path.open("wb") as file:
+        for number in range(count):
+            if number == count // 2:
+                name = "sos_commands/networking/iptables_-t_nat_-nvL"
+                file.write(pack(_header(name, len(listing)) + listing))
+            file.write(pack(_header(f"var/log/messages-{number}", len(logs))) + packed)
+        file.write(pack(bytes(2 * tarfile.BLOCKSIZE)))
 
 
-def _packed(path: Path, form: str) -> BinaryIO:
-    if form == "gz":
-        return gzip.open(path, "wb", 1)  # type: ignore[return-value]
-    return lzma.open(path, "wb", preset=0) if form == "xz" else path.open("wb")
-
-
-def _logs(archive: tarfile.TarFile, name: str, mebibytes: int) -> None:
-    """Members of 64 MiB of lines that are alike, as those of logs are."""
-    chosen = random.Random(name)
-    words = [f"{chosen.getrandbits(64):x}" for _ in range(2000)]
-    for number in range(0, mebibytes, 64):
-        lines = (
-            f"Nov 29 12:{chosen.randrange(60):02} node-a {' '.join(chosen.choices(words, k=9))}\n"
-            for _ in range(1 << 16)
-        )
-        piece = "".join(lines).encode()
-        _add(archive, f"{name}.{number}", (piece * 8)[: 64 * _MIB])
-
-
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+def _header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(f"{_TOP}/{name}")
-    info.size = len(data)
-    archive.addfile(info, io.BytesIO(data))
+    info.size = size
+    return info.tobuf()
+
+
+def _lines(size: int) -> bytes:
+    """Lines that are as much alike as those of logs."""
+    chosen = random.Random(1)
+    words = [f"{chosen.getrandbits(64):x}" for _ in range(2000)]
+    lines: list[str] = []
+    length = 0
+    while length < size:
+        lines.append(f"Nov 29 12:00:00 node-a kernel: {' '.join(chosen.choices(words, k=9))}\n")
+        length += len(lines[-1])
+    return "".join(lines).encode()[:size]
 
 
 def main() -> None:

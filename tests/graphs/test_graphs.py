@@ -223,6 +223,23 @@ def test_a_picture_that_goes_down_has_what_arrows_lead_to_below() -> None:
 
 
 @given(graphs())
+def test_without_rings_every_line_leads_to_the_right(graph: Graph) -> None:
+    forward = attrs.evolve(graph, edges=tuple(e for e in graph.edges if e.tail < e.head))  # type: ignore[operator]
+    picture = laid_out(forward)
+    places = {box.vertex.key: box for box in picture.boxes if box.vertex is not None}
+
+    for edge in forward.edges:
+        tail, head = places[edge.tail], places[edge.head]
+        assert tail.x + tail.width < head.x
+    for edge, line in zip(forward.edges, picture.lines, strict=True):
+        (x, y), (x2, y2) = line.points[0], line.points[-1]
+        tail, head = places[edge.tail], places[edge.head]
+        assert (x, x2) == (tail.x + tail.width, head.x)
+        assert tail.y <= y <= tail.y + tail.height
+        assert head.y <= y2 <= head.y + head.height
+
+
+@given(graphs())
 def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
     assert not re.search(r"&(?!(?:lt|gt|amp|quot|#x27);)", to_svg(graph).partition("</style>")[2])
     for line in to_mermaid(graph).splitlines()[1:-1]:
@@ -234,3 +251,11 @@ def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
 def test_equal_graphs_are_written_alike(write: object) -> None:
     assert callable(write)
     assert write(GRAPHS[0]) == write(attrs.evolve(GRAPHS[0]))
+
+
+def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
+    empty = laid_out(Graph("nothing", (), ()))
+    (margin,) = (box.x for box in laid_out(Graph("one", (Vertex(1, Kind.END, ("a",)),), ())).boxes)
+
+    assert (empty.boxes, empty.lines) == ((), ())
+    assert (empty.width, empty.height) == (margin, 2 * margin)

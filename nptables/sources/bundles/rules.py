@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form, Gap
-from nptables.evidence.rules import NOTHING_OF_THEM
+from nptables.evidence.rules import NOTHING_OF_THEM, tables_not_shown
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.bundles.finding import Bundle, Piece
@@ -66,21 +66,38 @@ class _Rules:
             else:
                 self._add(mine[0], self._listed(mine, family), found)
         native = self._native(found)
-        rulesets = tuple(r for family in Family for r in found.get(family, ()))
         form = max(self.forms, key=_place) if self.forms else Form.SAVED
-        return Rules(form, rulesets, native, tuple(self.gaps), self.written)
+        rulesets = tuple(r for family in Family for r in found.get(family, ()))
+        gaps = (*self._not_shown(rulesets, form), *self.gaps)
+        return Rules(form, rulesets, native, gaps, self.written)
+
+    def _not_shown(self, rulesets: tuple[Ruleset, ...], form: Form) -> Iterator[Gap]:
+        """What is still unknown of tables once all forms are put together."""
+        self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
+        unknown = {ruleset.unshown.tables for ruleset in rulesets}
+        for ruleset in rulesets:
+            if ruleset.unshown.tables:
+                whose = f" of {ruleset.family.value}" if len(unknown) > 1 else ""
+                yield tables_not_shown(ruleset.unshown.tables, form.value, whose)
 
     def _add(
         self, piece: Piece, evidence: Evidence | None, found: dict[Family, list[Ruleset]]
     ) -> None:
-        """Keep the rulesets of families and backends that are not there yet."""
+        """Keep what is not there yet: of each family and backend the tables of the first."""
         if evidence is None:
             return
         added = False
         for ruleset in evidence.rulesets:
             here = found.setdefault(ruleset.family, [])
-            same = [r for r in here if r.backend == ruleset.backend or not ruleset.backend]
-            if ruleset.tables and not same and len(here) < 2:
+            alike = (
+                r.backend == ruleset.backend or not (r.backend and ruleset.backend) for r in here
+            )
+            number = next((n for n, same in enumerate(alike) if same), None)
+            if number is not None:
+                both = _completed(here[number], ruleset, ruleset.tables.keys())
+                added = added or both.tables.keys() != here[number].tables.keys()
+                here[number] = both
+            elif ruleset.tables and len(here) < 2:
                 here.append(ruleset)
                 added = True
         for family in [family for family, rulesets in found.items() if not rulesets]:
@@ -208,7 +225,7 @@ class _Rules:
             here = found.setdefault(ruleset.family, [])
             fitting = next((n for n, r in enumerate(here) if _may_be_nft(r, ruleset)), None)
             if fitting is not None:
-                both = _completed(here[fitting], ruleset)
+                both = _completed(here[fitting], ruleset, here[fitting].unshown.tables)
                 taken = taken or both.tables.keys() != here[fitting].tables.keys()
                 here[fitting] = both
             elif ruleset.tables and len(here) < 2:
@@ -221,7 +238,6 @@ class _Rules:
             self.forms.append(evidence.form)
             self.gaps += evidence.gaps
             self.written = self.written or piece.modified
-        self._drop_gaps(found)
 
     def _close(self, nft: Evidence, found: dict[Family, list[Ruleset]]) -> None:
         """Take tables for not there that neither nft shows nor the kernel names as legacy ones."""
@@ -234,12 +250,6 @@ class _Rules:
             for number, ruleset in enumerate(rulesets):
                 unshown = attrs.evolve(ruleset.unshown, tables=ruleset.unshown.tables & there)
                 rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
-        self._drop_gaps(found)
-
-    def _drop_gaps(self, found: dict[Family, list[Ruleset]]) -> None:
-        """Say nothing of unknown tables where none is left."""
-        if not any(r.unshown.tables for rulesets in found.values() for r in rulesets):
-            self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
 
 
 def _may_be_nft(ruleset: Ruleset, nft: Ruleset) -> bool:
@@ -253,18 +263,20 @@ def _may_be_nft(ruleset: Ruleset, nft: Ruleset) -> bool:
     )
 
 
-def _completed(ruleset: Ruleset, nft: Ruleset) -> Ruleset:
-    """A ruleset with the tables that only nft shows; what neither knows of stays unknown."""
-    unknown = ruleset.unshown.tables
-    added = {n: t for n, t in nft.tables.items() if n in unknown and n not in ruleset.tables}
+def _completed(ruleset: Ruleset, other: Ruleset, wanted: Collection[str]) -> Ruleset:
+    """A ruleset with those of some tables that only another one has.
+
+    What neither knows of stays unknown.
+    """
+    added = {n: other.tables[n] for n in wanted if n in other.tables and n not in ruleset.tables}
     unshown = attrs.evolve(
         ruleset.unshown,
-        tables=unknown & nft.unshown.tables,
-        open=ruleset.unshown.open | (nft.unshown.open & added.keys()),
-        interfaces=ruleset.unshown.interfaces | (nft.unshown.interfaces & added.keys()),
+        tables=(ruleset.unshown.tables & other.unshown.tables).difference(added),
+        open=ruleset.unshown.open | (other.unshown.open & added.keys()),
+        interfaces=ruleset.unshown.interfaces | (other.unshown.interfaces & added.keys()),
     )
-    tables = {**ruleset.tables, **added}
-    return attrs.evolve(ruleset, tables=tables, unshown=unshown, backend=nft.backend)
+    tables, backend = {**ruleset.tables, **added}, ruleset.backend or other.backend
+    return attrs.evolve(ruleset, tables=tables, unshown=unshown, backend=backend)
 
 
 def _place(form: Form) -> int:

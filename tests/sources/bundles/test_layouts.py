@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CASES = FIXTURES / "cases"
 SCENARIO = named_scenario("nodeport-dual-stack")
 NODE = Node(SCENARIO.dumps)
+PART = re.MULTILINE | re.DOTALL
 EMPTY = Node({})
 ARRANGED: Mapping[str, Callable[[], bundles.Files]] = {
     "sos report": lambda: bundles.sos(EMPTY),
@@ -182,6 +183,31 @@ def test_what_a_host_collector_ran_is_known_by_its_output(tmp_path: Path) -> Non
     assert evidence.families == (Family.IPV4, Family.IPV6)
     assert evidence.node == "worker-2"
     assert {"lo", "eth0"} == set(evidence.facts.interfaces)
+
+
+def test_tables_that_were_printed_one_by_one_are_put_together(tmp_path: Path) -> None:
+    """Each by a command of its own; of tables that nobody asked for nothing is known."""
+    saved = NODE.dumps["IPV4"]
+    tables = {text.split("\n")[0][1:]: text for text in re.findall(r"^\*.*?^COMMIT$", saved, PART)}
+    files: bundles.Files = {}
+    for table in ("nat", "filter"):
+        listed = []
+        lines = tables[table].split("\n")[1:-1]
+        for line in lines:
+            chain, policy, *_ = line[1:].split() if line.startswith(":") else ("", "")
+            listed.append(
+                line if not chain else f"-N {chain}" if policy == "-" else f"-P {chain} {policy}"
+            )
+        command = f"/usr/sbin/iptables -t {table} -S"
+        files |= bundles.ran_on_host(command, "\n".join(listed) + "\n", f"rules-{table}")
+    evidence = read_evidence(packed(tmp_path, files))
+
+    (expected,) = evidence_in(saved, Family.IPV4).of(Family.IPV4)
+    (actual,) = evidence.of(Family.IPV4)
+    wanted = {k: v for k, v in lines_of(expected).items() if k[0] in ("nat", "filter")}
+    assert wanted == lines_of(actual)
+    assert {"raw", "mangle", "security"} == actual.unshown.tables
+    assert [gap.what for gap in evidence.gaps] == ["tables raw, mangle and security"]
 
 
 def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) -> None:
