@@ -91,7 +91,7 @@ class NodeTables:
             lines += [f"*{name}", *(f":{chain} - [0:0]" for chain in told)]
             lines += [line for chain in told for line in table.of_chain(chain)]
             lines.append("COMMIT")
-        return parse_lines(lines, range(1, len(lines) + 1), family)
+        return parse_lines(lines, range(len(lines)), family)
 
 
 def _as_lines(ruleset: Ruleset) -> dict[str, quick.TableLines]:

@@ -331,9 +331,7 @@ def test_an_end_that_does_not_exist_says_what_would_be_right(
     ],
 )
 def test_what_the_node_itself_gets_is_explained_by_the_service_that_has_the_address(
-    spec: Object,
-    allowed: bool,
-    code: str,  # noqa: FBT001
+    spec: Object, *, allowed: bool, code: str
 ) -> None:
     """The address is the node's own, and no rule translates packets to it."""
     cluster = Cluster.from_objects([*NODES, service(**spec), endpoint_slice(*ON_BOTH)])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from nptables.effects.rules.closure import Entry, Graph, Key
+from nptables.effects.rules.closure import Entry, Graph
 from nptables.effects.rules.lines import without_comment
 from nptables.iptables.protocols import protocol_name
 from nptables.tracing.services import NODE_PORT, Services
