@@ -122,7 +122,8 @@ def test_what_is_no_network_is_not_read(text: str) -> None:
     [
         # Stored is the time between two packets in units of 1/scale s; printed in the largest
         # unit, from seconds down to days, in which a whole number of packets comes of it.
-        ("1/second", 10_000, "1/sec"), ("60/minute", 10_000, "1/sec"), ("1/minute", 10_000, "1/min"),
+        ("1/second", 10_000, "1/sec"),
+        ("60/minute", 10_000, "1/sec"), ("1/minute", 10_000, "1/min"),
         ("3/hour", 10_000, "3/hour"), ("24/day", 10_000, "1/hour"), ("1/day", 10_000, "1/day"),
         ("10/s", 10_000, "10/sec"), ("5", 10_000, "5/sec"), ("7/min", 10_000, "7/min"),
         # 600,000 // 61 = 9836: of a second that leaves 164, more than the one packet in it.
