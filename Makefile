@@ -6,11 +6,21 @@ BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
 
-.PHONY: test coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
+.PHONY: test quick coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Lint, types, and tests that need neither root, a network, a browser nor much time: a minute of one core, so
+# about half a minute on two. Tracing, effects, the kernel, the laboratory and the agent are in `make test`.
+QUICK := tests/model tests/iptables tests/translation tests/checks tests/rendering tests/evidence tests/graphs \
+	tests/conformance/test_named.py tests/cli/test_all_nodes.py tests/cli/test_check.py \
+	tests/cli/test_effects.py tests/cli/test_help.py tests/cli/test_ignoring.py \
+	tests/cli/test_markdown.py tests/cli/test_render.py tests/cli/test_rule.py \
+	tests/cli/test_settings.py tests/test_contributing.py tests/test_examples.py tests/test_imports.py
+quick: lint
+	NPTABLES_EXAMPLES=10 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
 
 # By itself: before Python 3.12 counting lines makes the tests take more than twice as long.
 coverage: prepare
@@ -41,7 +51,8 @@ lint: prepare
 	$(BIN)/mypy --strict nptables
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml
 
 prepare:
 	@PYTHON='$(PYTHON)' scripts/prepare $(VENV)

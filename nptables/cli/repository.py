@@ -44,7 +44,7 @@ def settings_options(command: Command) -> Command:
         is_eager=True,
         expose_value=False,
         callback=_without,
-        help="Read no .nptables.yaml and no [tool.nptables] in pyproject.toml.",
+        help="Do not read .nptables.yaml, or [tool.nptables] in pyproject.toml.",
     )(command)
     return click.option(
         "--settings",
@@ -53,7 +53,7 @@ def settings_options(command: Command) -> Command:
         is_eager=True,
         expose_value=False,
         callback=_with,
-        help="Settings to use instead of those found upward from the working directory.",
+        help="Use these settings instead of those in the working directory or a folder above it.",
     )(command)
 
 

@@ -97,11 +97,11 @@ def matrix_page(found: Reach, wrong: Sequence[Contradiction] = (), *, judged: bo
                  judged=judged)  # fmt: skip
 
 
-def graph_page(graph: Graph) -> str:
+def graph_page(graph: Graph, *, down: bool = False) -> str:
     """One graph, with its content in words below."""
     style = _source("page.css") + STYLE
     return _render(
-        "graph.html", graph=graph, svg=svg_element(graph), style=style,
+        "graph.html", graph=graph, svg=svg_element(graph, down=down), style=style,
         policy=_policy("", style),
     )  # fmt: skip
 

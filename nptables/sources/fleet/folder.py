@@ -161,7 +161,7 @@ def snapshot_files(path: Path) -> dict[str, Path]:
     for file in sorted(folder.iterdir()):
         if file.name.startswith("."):
             continue
-        if file.is_file() or (file.is_dir() and is_bundle_folder(str(file))):
+        if file.is_file() or is_bundle_folder(str(file)):
             found.setdefault(_node_name(file.name), file)
     return found
 
