@@ -12,8 +12,8 @@ PYTEST_ARGS ?= -n auto --dist worksteal
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Lint, types, and the tests that need neither root, a network, a browser nor much time. What they leave
-# out (tracing, effects, the kernel, the laboratory, the agent) is in `make test`.
+# Lint, types, and tests that need neither root, a network, a browser nor much time: a minute of one core, so
+# about half a minute on two. Tracing, effects, the kernel, the laboratory and the agent are in `make test`.
 QUICK := tests/model tests/iptables tests/translation tests/checks tests/rendering tests/evidence tests/graphs \
 	tests/conformance/test_named.py tests/cli/test_all_nodes.py tests/cli/test_check.py \
 	tests/cli/test_effects.py tests/cli/test_help.py tests/cli/test_ignoring.py \

@@ -190,16 +190,20 @@ def test_the_action_annotates_compares_and_fails(project: Path, tmp_path: Path) 
     assert "### nptables check" in comment
     assert "30081 on node1 and node2, from anywhere: was left to the node itself" in comment
     assert runner.outputs.read_text() == "exit-code=1\n"
-    assert runner.check(files="clash.yaml", fail="false").returncode == 0
 
     sarif = runner.check(files="clash.yaml", output="sarif", sarif_file="out.sarif", fail="false")
     assert (sarif.returncode, sarif.stdout) == (0, "")
     assert json.loads((project / "out.sarif").read_text())["version"] == "2.1.0"
     assert runner.outputs.read_text() == "sarif-file=out.sarif\nexit-code=1\n"
 
+    # The settings of the repository count where no input says otherwise.
+    (project / ".nptables.yaml").write_text("select: [NPT101]\n")
+    assert runner.check(files="clash.yaml").returncode == 0
+
     hostile = '$(touch pwned)`touch pwned`"; touch pwned; #'
     runner.check(**dict.fromkeys(("severity", "settings", "baseline", "output", "fail"), hostile))
-    runner.check(files=f"{hostile}\n--help\n-\n--live", base=hostile)
-    runner.check(files="web.yaml", base="--output=pwned")
+    runner.check(files=f"{hostile}\n--help\n-\n--live", base="--output=pwned")
     assert not (project / "pwned").exists()
-    assert git(project, "status", "--porcelain") == "M web.yaml\n?? clash.yaml\n?? out.sarif"
+    assert git(project, "status", "--porcelain") == (
+        "M web.yaml\n?? .nptables.yaml\n?? clash.yaml\n?? out.sarif"
+    )

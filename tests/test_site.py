@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+from nptables.checks import CODES
+from nptables.checks.reports import help_uri
 from nptables.cli.app import COMMANDS
 from tests.support.documentation import DOCS, ROOT
 from tests.support.scenarios import FIXTURES
@@ -112,6 +114,15 @@ def test_every_link_within_the_site_leads_somewhere(pages: dict[Path, Page]) -> 
                 dead.append((path.name, link))
 
     assert dead == []
+
+
+def test_the_links_of_sarif_lead_to_the_paragraph_of_each_check(
+    pages: dict[Path, Page], site: Path
+) -> None:
+    for code in CODES.values():
+        path, _, place = help_uri(code, str(site)).partition("#")
+
+        assert place in pages[Path(path)].places
 
 
 def test_no_page_loads_anything_from_another_host(pages: dict[Path, Page]) -> None:

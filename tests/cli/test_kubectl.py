@@ -446,6 +446,25 @@ def test_what_is_shown_is_of_the_namespace_that_is_meant(
 
 
 @pytest.mark.usefixtures("current")
+@pytest.mark.parametrize(
+    ("options", "endpoint"),
+    [
+        ([], "10.244.1.6"),
+        (["--context", "shop"], "10.244.1.5"),
+        (["--context", "shop", "-n", "default"], "10.244.1.6"),
+    ],
+    ids=" ".join,
+)
+def test_a_name_without_a_namespace_is_in_the_one_that_is_meant(
+    options: list[str], endpoint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["graph", "svc/web", "--node", "node1", "-o", "dot", *options]) == 0
+    assert endpoint in capfd.readouterr().out
+    assert main(["trace", "--node", "node1", "--from", "outside", "--to", "svc/web", *options]) == 0
+    assert endpoint in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("current")
 def test_a_report_shows_the_services_of_a_namespace(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "-o", "-", "-n", "shop"]) == 0
     page = capfd.readouterr().out
