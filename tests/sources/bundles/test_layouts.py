@@ -274,10 +274,10 @@ def test_logs_of_several_nodes_count_where_they_agree(tmp_path: Path) -> None:
     torn = read_evidence(packed(tmp_path, files))
 
     (one,) = agreed.processes or ()
-    assert ("iptables", "v1.29.0") == (one.mode, one.version)
+    assert (one.mode, one.version) == ("iptables", "v1.29.0")
     assert "other" not in agreed.aliases
     (one,) = torn.processes or ()
-    assert ("iptables", "") == (one.mode, one.version)
+    assert (one.mode, one.version) == ("iptables", "")
 
 
 def test_a_contradiction_between_dump_and_listing_is_said(tmp_path: Path) -> None:
