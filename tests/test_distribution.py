@@ -18,6 +18,7 @@ from tests.support.documentation import ROOT
 pytest.importorskip("hatchling")
 SOURCES = (
     "nptables",
+    "deploy/collect-daemonset.yaml",
     "deploy/snapshot.sh",
     "pyproject.toml",
     "README.md",
@@ -88,8 +89,9 @@ def test_a_wheel_alone_makes_the_command(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.stdout == f"nptables, version {nptables.__version__}\n"
-    script = target / "nptables" / "sources" / "fleet" / "snapshot.sh"
-    assert script.read_bytes() == (ROOT / "deploy" / "snapshot.sh").read_bytes()
+    for name in ("collect-daemonset.yaml", "snapshot.sh"):
+        inside = target / "nptables" / "sources" / "fleet" / name
+        assert inside.read_bytes() == (ROOT / "deploy" / name).read_bytes()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

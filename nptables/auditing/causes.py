@@ -10,6 +10,7 @@ import attrs
 from nptables.auditing import quick
 from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.noticing import Noticed
+from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.times import in_words
 from nptables.auditing.verdicts import NodeCause
@@ -134,7 +135,9 @@ def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
 
 
 def _fits(found: Found, other: Expected) -> bool:
-    return quick.fits(found.lines, other)
+    """Whether a node has other rules than those that were expected, in whatever state it may be."""
+    in_its_state, _ = settled(other, found.lines)
+    return quick.fits(found.lines, in_its_state)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:

@@ -21,7 +21,6 @@ from nptables.translation.fixed import filter_chains, nat_chains
 from nptables.translation.owned import ownership
 from nptables.translation.service_port import SharedChain
 
-
 _POLICIES = frozenset({"-", "ACCEPT", "DROP", "QUEUE", "RETURN"})
 
 
@@ -51,7 +50,7 @@ class TableLines:
     @cached_property
     def following(self) -> dict[str, str]:
         """For each rule the one behind it; of equal ones for the last."""
-        return dict(zip(self.rules, [*self.rules[1:], ""], strict=True))
+        return dict(pairwise([*self.rules, ""]))
 
     @cached_property
     def usual(self) -> bool:
@@ -201,7 +200,7 @@ def _fits(
         for chain_name, lines in fixed.items()
     ):
         return False
-    # No rule too many is in any chain that is kube-proxy's alone, and none in one that is not there.
+    # No rule too many is in a chain that is kube-proxy's alone, and none in one that is not there.
     here = table.by_chain
     if not here.keys() <= table.names or any(
         len(here.get(name, ())) != len(fixed[name]) for name in fixed.keys() - joint

@@ -347,6 +347,4 @@ class Sharing:
             if len(self._found) >= _MOST_KEPT:
                 del self._found[next(iter(self._found))]
             shared = self._found[key] = Shared(self._cluster, context, self._moving)
-        return Expected(
-            shared, node, context, shared.alike(context), shared.own_rules(context)
-        )
+        return Expected(shared, node, context, shared.alike(context), shared.own_rules(context))
