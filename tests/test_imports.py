@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -85,3 +86,11 @@ def test_the_pure_packages_import_no_third_party_package_but_attrs() -> None:
 
     assert len(pure) > 10
     assert third_party <= {"attr", "attrs"}
+
+
+def test_the_text_of_the_package_says_what_every_public_name_is_for() -> None:
+    """It is what `help(nptables)` begins with, so it has to fit on one screen."""
+    text = nptables.__doc__ or ""
+
+    assert [name for name in nptables.__all__ if not re.search(rf"`{name}[`.]", text)] == []
+    assert len(text.splitlines()) < 30

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 import nptables
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_AS_PLUGIN = "kubectl nptables"
 
 # Command name and one line of help; the command is nptables.cli.commands.NAME.command.
 COMMANDS = {
@@ -28,6 +35,7 @@ COMMANDS = {
     "snapshot": "Put all that this node has into one file.",
     "run": "Keep this node in sync with its cluster.",
     "status": "Ask the agent that runs on this node.",
+    "completion": "Print a script that lets a shell complete commands and names.",
 }
 
 
@@ -38,12 +46,27 @@ class LazyGroup(click.Group):
         """The names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of that name, or None."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None; its examples start with what the user typed."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"nptables.cli.commands.{cmd_name}").command
+        program = ctx.info_name
+        if program == _AS_PLUGIN and command.help is not None:
+            command.help = re.sub(r"(?m)^(\s*)nptables ", rf"\1{program} ", command.help)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands, without importing any of them."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only to complete
+
+        return [
+            CompletionItem(name, help=words)
+            for name, words in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any of them."""

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from nptables.cli.completion import FILE, nodes
 from nptables.cli.manifests import read_manifests
-from nptables.cli.options import find_configuration
+from nptables.cli.options import bare_node_name, find_configuration
 from nptables.cli.versions import by_version, version_option
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.reachability import Configs
@@ -61,6 +62,8 @@ nodes_option = click.option(
     "patterns",
     multiple=True,
     metavar="NAME",
+    callback=lambda _context, _option, values: tuple(map(bare_node_name, values)),
+    shell_complete=nodes,
     help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated. Where "
     "there is no Node object, any name.",
 )
@@ -72,6 +75,7 @@ def cluster_wide_options(command: Command) -> Command:
     return click.option(
         "--config",
         "config_path",
+        type=FILE,
         metavar="FILE",
         help="The KubeProxyConfiguration of the nodes.",
     )(command)

@@ -11,6 +11,7 @@ import click
 from nptables.checks.reports import workflow_command
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.effects import Effects, NodeState, compare_effects
 from nptables.effects.telling.words import sentence, sentences, summary
 from nptables.errors import KernelError
@@ -92,6 +93,7 @@ def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
 
 def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str) -> int:
     """Print what packets notice of several differences, each with where its objects stand."""
+    parts = [(_shown(each), place) for each, place in parts]
     found = Effects.joined(tuple(each for each, _ in parts))
     if output == "json":
         print_json(found.to_json())
@@ -103,6 +105,19 @@ def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str)
             click.echo(text)
     say_summary([found])
     return 1 if found or found.unknown else 0
+
+
+def _shown(found: Effects) -> Effects:
+    """The effects on the Services of the namespace that -n names, or all without it."""
+    namespace = None if asks_for_all_namespaces() else asked_namespace()
+    if namespace is None:
+        return found
+    start = f"{namespace}/"
+    return attrs.evolve(
+        found,
+        effects=tuple(each for each in found.effects if each.service.startswith(start)),
+        unknown=tuple(each for each in found.unknown if each.service.startswith(start)),
+    )
 
 
 def annotate(found: Effects, place: PlaceOf) -> None:

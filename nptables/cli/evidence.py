@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
-from nptables.cli.output import say, say_all
+from nptables.cli.completion import FILE
+from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
@@ -46,7 +47,9 @@ class Named:
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
-            found = read_evidence(self.path, family)
+            node = click.get_current_context().params.get("node_name") or ""
+            with yaml_progress() as progress:
+                found = read_evidence(self.path, family, node=node, progress=progress)
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 
@@ -111,12 +114,14 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
             click.option(
                 "--live", is_flag=True, help=f"{what} what this node has now (needs root)."
             ),
-            click.option(formerly, "snapshot", metavar="FILE", hidden=True),
+            click.option(formerly, "snapshot", type=FILE, metavar="FILE", hidden=True),
             click.option(
                 "--snapshot",
+                type=FILE,
                 metavar="FILE",
                 help=f"{what} what a node has: what `nptables snapshot` or iptables-save printed "
-                "there, what `iptables -nvL` lists, or a part of it; '-' for standard input.",
+                "there, what `iptables -nvL` lists, or a part of it; or a bundle: a sos report, a "
+                "log collection of EKS or Rancher, a support bundle; '-' for standard input.",
             ),
         ):
             decorated = option(decorated)

@@ -9,12 +9,15 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
-from nptables.cli.manifests import SETTINGS, read_manifests
+from nptables.cli.completion import FILE, contexts, nodes
+from nptables.cli.manifests import read_manifests
 from nptables.cli.output import say
+from nptables.cli.settings import keep
 from nptables.cli.versions import config_for, read_for, version_option
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.naming import node_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
@@ -22,6 +25,7 @@ from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import parse_ip
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
+from nptables.tracing.ends import KINDS
 from nptables.translation import Translation, translate
 from nptables.translation.explanation.difference import Explanation, explain_difference
 from nptables.translation.signs import changed_facts, shown_facts
@@ -58,21 +62,17 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
-def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Keep an option of the reading, so that commands need not pass it on."""
-    context.meta.setdefault(SETTINGS, {})[option.name] = value
-
-
 def manifest_options(command: Command) -> Command:
     """FILE arguments, `-f`, `--lenient`, and how manifests are read."""
     return _apply(
         [
-            click.argument("files", nargs=-1, metavar="[FILE]..."),
+            click.argument("files", nargs=-1, metavar="[FILE]...", type=FILE),
             click.option(
                 "-f",
                 "--filename",
                 "more_files",
                 multiple=True,
+                type=FILE,
                 metavar="FILE",
                 help="A manifest: YAML or JSON, a folder with manifests, kustomizations or charts, "
                 "or '-' for standard input. The same as an argument.",
@@ -87,7 +87,7 @@ def manifest_options(command: Command) -> Command:
                 "no_preview",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Refuse Services that were never applied instead of making up their "
                 "addresses and ports.",
             ),
@@ -97,7 +97,7 @@ def manifest_options(command: Command) -> Command:
                 multiple=True,
                 metavar="CIDR",
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Where made-up cluster IPs come from, for each family. "
                 "[default: 10.96.0.0/12, fd00:10:96::/112]",
             ),
@@ -107,7 +107,7 @@ def manifest_options(command: Command) -> Command:
                 show_default=True,
                 metavar="FIRST-LAST",
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Where made-up node ports come from.",
             ),
             click.option(
@@ -115,7 +115,7 @@ def manifest_options(command: Command) -> Command:
                 multiple=True,
                 metavar="GLOB",
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Leave out of folders what this matches; hidden files and what .gitignore "
                 "names are left out anyway. May be repeated.",
             ),
@@ -124,7 +124,7 @@ def manifest_options(command: Command) -> Command:
                 "no_render",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Start no kustomize, kubectl or helm for kustomizations and charts.",
             ),
             click.option(
@@ -133,21 +133,23 @@ def manifest_options(command: Command) -> Command:
                 type=click.Path(exists=True, dir_okay=False),
                 metavar="FILE",
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Values for charts in folders, over those of the chart. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
+                type=FILE,
                 metavar="FILE",
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Read the cluster that this file names instead of manifests.",
             ),
             click.option(
                 "--context",
                 metavar="NAME",
+                shell_complete=contexts,
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="The context in the kubeconfig; alone, in the one that kubectl would use.",
             ),
             click.option(
@@ -155,7 +157,7 @@ def manifest_options(command: Command) -> Command:
                 "--verbose",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
+                callback=keep,
                 help="Also say which objects were passed over.",
             ),
         ],
@@ -163,20 +165,40 @@ def manifest_options(command: Command) -> Command:
     )
 
 
+def node_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """The name of a node, also where it is written as `kubectl get nodes -o name` does it."""
+    return None if value is None else bare_node_name(value)
+
+
+def bare_node_name(text: str) -> str:
+    """A node's name without the `node/` that may stand before it; no such name has a slash."""
+    kind, _, name = text.partition("/")
+    return name if name and KINDS.get(kind) == "node" else text
+
+
 def node_options(command: Command) -> Command:
     """`--node`, `--config`, `--facts`, `--kube-proxy-version`."""
     return _apply(
         [
-            click.option("--node", "node_name", metavar="NAME", help="The node to make rules for."),
+            click.option(
+                "--node",
+                "node_name",
+                metavar="NAME",
+                callback=node_name,
+                shell_complete=nodes,
+                help="The node to make rules for.",
+            ),
             click.option(
                 "--config",
                 "config_path",
+                type=FILE,
                 metavar="FILE",
                 help="The KubeProxyConfiguration of the node.",
             ),
             click.option(
                 "--facts",
                 "facts_path",
+                type=FILE,
                 metavar="FILE",
                 help="What only the node knows, as `nptables facts` writes it.",
             ),
@@ -297,7 +319,7 @@ def inputs_of(
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    known = evidence.node if evidence is not None and evidence.node in loaded.cluster.nodes else ""
+    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
     node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
     runs = "" if kube_proxy is None else kube_proxy.version
@@ -331,12 +353,20 @@ def read_facts(path: str | None) -> NodeFacts | None:
     return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts
 
 
-def parse_service_key(text: str) -> tuple[str, str]:
-    """Namespace and name in `NS/NAME`; a bare name is in the namespace default."""
-    namespace, slash, name = text.rpartition("/")
-    if not name or "/" in namespace or (slash and not namespace):
-        raise InvalidInput([Problem(f'"{text}" is not a Service', hint="write NAMESPACE/NAME")])
-    return namespace or "default", name
+def parse_service_key(text: str, namespace: str = "default") -> tuple[str, str]:
+    """Namespace and name in `NS/NAME`, `svc/NAME` or `svc/NS/NAME`.
+
+    A bare name is in `namespace`. `svc`, `service` and `services` are the kind, as for kubectl, and
+    no namespaces. Raises InvalidInput for what names no Service.
+    """
+    kind, _, rest = text.partition("/")
+    named = rest if rest and KINDS.get(kind) == "svc" else text
+    given, slash, name = named.rpartition("/")
+    if not name or "/" in given or (slash and not given):
+        raise InvalidInput(
+            [Problem(f'"{text}" is not a Service', hint="write NAMESPACE/NAME or svc/NAME")]
+        )
+    return given or namespace, name
 
 
 def mention_other_family(inputs: Inputs) -> None:

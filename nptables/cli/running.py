@@ -38,14 +38,15 @@ INTERRUPTED = 130
 _REPORTED = ("click", "kubernetes", "attrs", "PyYAML")
 
 
-def run(arguments: Sequence[str], signals: Signals) -> int:
+def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -> int:
     """Run one command and turn whatever it raises into words and an exit code.
 
-    `signals` is for commands that are stopped by signals on purpose.
+    `signals` is for commands that are stopped by signals on purpose; `program` is how usage texts
+    call us.
     """
     with guarded_streams():
         try:
-            code = _answer(arguments, signals)
+            code = _answer(arguments, signals, program)
             sys.stdout.flush()
         except OutputLost as error:
             click.echo(f"error: standard output cannot be written: {error}", err=True)
@@ -53,9 +54,9 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
         return code
 
 
-def _answer(arguments: Sequence[str], signals: Signals) -> int:
+def _answer(arguments: Sequence[str], signals: Signals, program: str) -> int:
     try:
-        return _invoke(list(arguments), signals)
+        return _invoke(list(arguments), signals, program)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
@@ -95,11 +96,11 @@ def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> No
             click.echo(line)
 
 
-def _invoke(arguments: list[str], signals: Signals) -> int:
+def _invoke(arguments: list[str], signals: Signals, program: str) -> int:
     if "_NPTABLES_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="nptables")
     try:
-        with cli.make_context("nptables", arguments, obj=signals) as context:
+        with cli.make_context(program, arguments, obj=signals) as context:
             result = cli.invoke(context)
     except click.exceptions.Exit as stopped:
         return stopped.exit_code

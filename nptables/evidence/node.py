@@ -92,8 +92,9 @@ class Evidence:
     and their `backend` is known where there are two. What is None or not there was not looked at,
     and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
     what the form cannot say. `unread` are tables that a packet meets and that are not among the
-    rulesets. `node` is the name that the node gives itself, `taken` when it was looked at
-    (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save` prints.
+    rulesets. `node` is the name that the node gives itself, `aliases` are others that it goes by,
+    `taken` is when it was looked at (RFC 3339). `sysctls` are by their path below /proc/sys.
+    `ipset` is what `ipset save` prints.
     `native` are objects of `nft -j list ruleset`: the tables that are not iptables' own, and what
     stands in those without being iptables'. `recent_limit` is how many addresses a list can hold
     (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many there are of all
@@ -105,6 +106,7 @@ class Evidence:
     rulesets: tuple[Ruleset, ...] = ()
     unread: tuple[Unread, ...] = ()
     node: str = ""
+    aliases: tuple[str, ...] = ()
     taken: str = ""
     facts: NodeFacts | None = None
     sysctls: Mapping[str, str] | None = None

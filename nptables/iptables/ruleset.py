@@ -155,10 +155,11 @@ class Ruleset:
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
         """The ruleset in a text that `iptables-save` or `ip6tables-save` printed.
 
-        `to_save` gives the same text back. Raises SaveSyntaxError, which names the line.
+        `to_save` gives the same text back. Raises SaveSyntaxError, which names the line, and
+        TypeError for what is no family.
         """
         lines, numbers = logical_lines(text)
-        return parse_lines(lines, numbers, family)
+        return parse_lines(lines, numbers, Family.checked(family))
 
     def to_save(self) -> str:
         """The text that `iptables-save` prints for these tables.

@@ -17,6 +17,8 @@ from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
+from nptables.sources.bundled import bundled
+from nptables.sources.bundles import is_bundle_folder
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
@@ -40,7 +42,8 @@ class Loaded:
     `lenient` says whether the problems were got over. Where some of the input is no text of
     objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
     `name` is that of the set where a tree holds several, `templates` are the files of objects
-    that were left out because another program has to fill them in first.
+    that were left out because another program has to fill them in first. `taken` is when a bundle
+    had the objects from the server, in RFC 3339, or empty.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -52,6 +55,7 @@ class Loaded:
     lenient: bool = False
     name: str = ""
     templates: tuple[str, ...] = ()
+    taken: str = ""
     _cluster: Cluster = attrs.field(factory=Cluster, repr=False)
     _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
 
@@ -98,8 +102,9 @@ def load(
     """The cluster that files describe.
 
     Args:
-        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`), or
-            `-` for standard input.
+        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`),
+            bundles that a collector of logs made, or `-` for standard input. Objects of a bundle
+            are read as with `lenient`: a server has had them.
         lenient: For objects as an API server stores them; what cannot be used is left out.
         preview: Make up what a server would give to objects that were never applied. Without,
             every such gap is a problem.
@@ -166,7 +171,8 @@ def _load(
     notes: list[str] = []
     names: list[str] = []
     kept = 0
-    for found in read_inputs(*paths):
+    found_there, others = bundled(paths, progress)
+    for found in read_inputs(*others):
         if isinstance(found, Problem):
             problems.append(found)
             names.append(found.file or "")
@@ -178,10 +184,18 @@ def _load(
         notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
+    names += found_there.files
+    problems += found_there.problems
+    items += [Item(document.value, document) for document in found_there.documents]
     if not problems and (empty := nothing_in(items, names)) is not None:
         problems.append(empty)
         items = []
-    return finished(items, problems, notes, options, files=names, with_places=kept <= KEPT_TEXT)
+    kept += found_there.size
+    loaded = finished(
+        items, problems, notes, found_there.options(options), files=names,
+        with_places=kept <= KEPT_TEXT, namespaces=found_there.namespaces,
+    )  # fmt: skip
+    return attrs.evolve(loaded, taken=found_there.taken)
 
 
 def finished(
@@ -196,12 +210,14 @@ def finished(
     elsewhere: tuple[Workload, ...] = (),
     lacking: str = "",
     scattered: bool = False,
+    namespaces: frozenset[str] | None = None,
     is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
     """What comes of objects; `is_template` tells mistakes that another program's work would mend.
 
     `elsewhere` are the workloads of the other sets of a tree, `lacking` says what of it was not
-    read, `scattered` that nothing but the tree holds its files together.
+    read, `scattered` that nothing but the tree holds its files together. `namespaces` are those of
+    which there may be Services, None for all.
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
@@ -236,6 +252,7 @@ def finished(
             place=partial(_place_in, places),
             elsewhere=elsewhere,
             scattered=scattered,
+            namespaces=namespaces,
             lacking=lacking or ("an object of it is a template" if templates else ""),
         ),
         places=places,
@@ -264,11 +281,16 @@ def _place_in(
 
 
 def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart."""
+    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart.
+
+    A folder that is a bundle is none: it holds the objects of one cluster.
+    """
     text = os.fspath(path)
     try:
         named = pathlib.Path(text)
-        return bool(text) and (named.name in HEADS or named.is_dir())
+        return bool(text) and (
+            named.name in HEADS or (named.is_dir() and not is_bundle_folder(text))
+        )
     except ValueError:  # a NUL character in the name
         return False
 

@@ -17,7 +17,7 @@ from nptables.cli.effects import (
     say_effects,
     say_summary,
 )
-from nptables.cli.manifests import say_what_is_unknown
+from nptables.cli.manifests import NO_INPUT, names_a_cluster, say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
     each_family,
@@ -94,6 +94,7 @@ def command(
 
     Run it as root on the node. Both address families unless -4 or -6 is given.
     """
+    _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
         raise click.UsageError("-o goes with --dry-run")
     if effects and (not dry_run or output == "restore"):
@@ -191,6 +192,15 @@ def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> Non
     unread = dict.fromkeys(str(n) for n in notices if n.code == UNREAD)
     say_all(unread, kind="warning")
     say_what_is_unknown([inputs.cluster])
+
+
+def _refuse_unnamed_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> None:
+    """What changes a node comes from nowhere that has not been named."""
+    if not names_a_cluster(files, more_files):
+        raise click.UsageError(
+            f"{NO_INPUT}, or a cluster with --kubeconfig or --context: apply changes this node, "
+            "so it does not take the current context by itself"
+        )
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:

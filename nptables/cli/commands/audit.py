@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nptables.auditing import GRACE, Options
+from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
 from nptables.cli.manifests import names_a_cluster, read_manifests
@@ -43,6 +44,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 @click.option(
     "--config",
     "config_path",
+    type=FILE,
     metavar="FILE",
     help="The KubeProxyConfiguration of nodes whose snapshots do not show theirs.",
 )

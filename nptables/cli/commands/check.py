@@ -23,6 +23,8 @@ from nptables.checks import (
 from nptables.checks.finding import fits
 from nptables.checks.observed import observed
 from nptables.checks.reports import github_lines, problem_findings, to_sarif
+from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
+from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
@@ -82,6 +84,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @click.option(
     "--conntrack",
     "connections_path",
+    type=FILE,
     metavar="FILE",
     help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
 )
@@ -109,6 +112,10 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     show_default=True,
     help="Leave out what is less than this.",
 )
+@namespace_option(
+    "Only findings about this namespace, and about nodes.  [default: that of the context, if any]"
+)
+@all_namespaces_option("Findings about all namespaces.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
 def command(
     *,
@@ -200,7 +207,7 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
             yield _Judged(name, loaded.has_services, problems=loaded.problems)
             continue
         say_what_was_read(loaded)
-        found = arranged(_findings(loaded, besides, options))
+        found = _shown(arranged(_findings(loaded, besides, options)), loaded)
         named = tuple(attrs.evolve(finding, set=name) for finding in found)
         yield _Judged(name, loaded.has_services, named)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
@@ -208,6 +215,14 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
         say("nothing was checked")
     elif not wrong and not any(one.has_services for one in sets.judged):
         say("there is no Service in the input, so none was checked")
+
+
+def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
+    """The findings about the namespace that is meant, and those about what is in none."""
+    namespace = shown_namespace(loaded.cluster)
+    if namespace is None:
+        return findings
+    return [finding for finding in findings if finding.namespace in ("", namespace)]
 
 
 # What is looked at: nodes by what their versions of kube-proxy read in the configuration.

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 import nptables
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.output import say
 from nptables.errors import printable
 from nptables.sources.fleet.collecting import (
@@ -42,8 +43,16 @@ _INTERRUPTED = 130
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder; one that is there already is completed.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="Where the cluster is, as for kubectl.")
-@click.option("--context", "context_name", metavar="NAME", help="The context in the kubeconfig.")
+@click.option(
+    "--kubeconfig", type=FILE, metavar="FILE", help="Where the cluster is, as for kubectl."
+)
+@click.option(
+    "--context",
+    "context_name",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context in the kubeconfig.",
+)
 @click.option("--nodes", default="", metavar="SELECTOR", help="Only Nodes with these labels.")
 @click.option(
     "-n",
@@ -122,6 +131,7 @@ def command(
 
     if image and not daemonset:
         raise click.UsageError("--image needs --with-daemonset")
+    say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
     asked = Asked(
         nodes,
         namespace,

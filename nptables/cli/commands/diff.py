@@ -11,6 +11,7 @@ import click
 
 from nptables.checks import wrong_in_shared_chains
 from nptables.checks.reports import workflow_command
+from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.effects import (
     PlaceOf,
     effects_option,
@@ -35,6 +36,7 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
 from nptables.errors import InvalidInput, printable
@@ -64,6 +66,8 @@ _HINT = "--effects says which"
     help="What another version of kube-proxy would change on the node, habit by habit.",
 )
 @effects_option
+@namespace_option("With --effects: only those of this namespace's Services.")
+@all_namespaces_option("With --effects: those of all namespaces, which is the default.")
 @click.option(
     "-o",
     "--output",
@@ -90,6 +94,8 @@ def command(
     """
     if effects and output == "restore":
         raise click.UsageError("--effects is for text, json and github")
+    if asked_namespace() and not effects:
+        raise click.UsageError("-n goes with --effects: rules are compared whole")
     if to_version is not None:
         if node_has:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")

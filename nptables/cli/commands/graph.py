@@ -6,6 +6,13 @@ from typing import Any
 
 import click
 
+from nptables.cli.clusters import (
+    named_ends,
+    namespace_of_names,
+    namespace_option,
+    with_pods,
+)
+from nptables.cli.completion import services
 from nptables.cli.options import (
     family_options,
     manifest_options,
@@ -19,17 +26,18 @@ from nptables.family import Family
 from nptables.graphs import Graph, service_graph, to_dot, to_mermaid, to_svg, way_graph
 from nptables.reachability import across
 from nptables.tracing import family_between
-from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.ends import DESTINATIONS, SOURCES, pods_named
 from nptables.translation.explanation.decision import has_rules, skip_reason
 
 _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 
 
 @click.command("graph")
-@click.argument("service")
+@click.argument("service", shell_complete=services)
 @manifest_options
 @node_options
 @family_options("the first that the Service has")
+@namespace_option("The namespace of a Service or a Pod that is named without one.")
 @click.option(
     "--trace",
     "ends",
@@ -62,8 +70,8 @@ def command(
       --trace outside nodeport:30080
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a picture is of one family")
-    key = parse_service_key(service)
     inputs = read_inputs(**options, family=family)
+    key = parse_service_key(service, namespace_of_names())
     drawn = inputs.cluster.services.get(key)
     if drawn is None:
         known = ", ".join("/".join(each) for each in sorted(inputs.cluster.services)[:10])
@@ -71,10 +79,10 @@ def command(
             [Problem(f"there is no Service {'/'.join(key)}", hint=f"there are: {known or 'none'}")]
         )
     if ends:
+        ends = named_ends(*ends)
+        cluster = with_pods(inputs.loaded, pods_named(*ends)).cluster
         family = family or family_between(*ends) or next(iter(drawn.cluster_ips), Family.IPV4)
-        (cell,) = across(
-            inputs.cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family
-        )
+        (cell,) = across(cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family)
         graph = way_graph(cell.trace)
     else:
         family = family or next(iter(drawn.cluster_ips), Family.IPV4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.clusters import namespace_of_names, namespace_option
 from nptables.cli.options import parse_service_key
 from nptables.cli.output import print_json
 from nptables.errors import InvalidInput, Problem
@@ -17,7 +18,8 @@ from nptables.translation.selection import endpoint_text
 
 
 @click.command("name")
-@click.argument("service", metavar="NS/SERVICE[:PORT]")
+@click.argument("service", metavar="SERVICE[:PORT]")
+@namespace_option("The namespace of a Service that is named without one; else `default`.")
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS, case_sensitive=False),
@@ -65,7 +67,7 @@ _MEANINGS = (
 
 def _service_port(text: str, protocol: str) -> ServicePortName:
     service, _, port = text.partition(":")
-    namespace, name = parse_service_key(service)
+    namespace, name = parse_service_key(service, namespace_of_names())
     for part in (namespace, name, port):
         if part and not names.is_label(part):
             raise InvalidInput([Problem(f'"{part}" is not a valid name', hint=names.LABEL_HINT)])

@@ -8,10 +8,21 @@ from typing import Any
 import click
 
 from nptables.cli.cluster_wide import cluster_wide_options, nodes_option, read_cluster_wide
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_of_names,
+    namespace_option,
+    services_in,
+    shown_namespace,
+    with_pods,
+)
+from nptables.cli.completion import FILE, senders
+from nptables.cli.completion import services as complete_services
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.errors import printable
 from nptables.family import Family
+from nptables.model import Cluster
 from nptables.reachability import (
     Cell,
     Contradiction,
@@ -23,7 +34,7 @@ from nptables.reachability import (
 )
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import read_document
-from nptables.tracing.ends import SOURCES
+from nptables.tracing.ends import SOURCES, named_source, pods_named
 from nptables.tracing.telling.words import WIDTH, table_lines
 
 _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yellow"}
@@ -38,15 +49,25 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
     "services",
     multiple=True,
     metavar="NS/NAME",
+    shell_complete=complete_services,
     help="Only this Service; may be repeated.  [default: all]",
 )
+@namespace_option("Only the Services of this namespace.  [default: that of the context, if any]")
+@all_namespaces_option("The Services of all namespaces.")
 @click.option(
-    "--from", "source", default="outside", show_default=True, metavar="SRC", help=f"{SOURCES}."
+    "--from",
+    "source",
+    default="outside",
+    show_default=True,
+    metavar="SRC",
+    shell_complete=senders,
+    help=f"The sender: {SOURCES}.",
 )
 @nodes_option
 @click.option(
     "--expect",
     "expect_path",
+    type=FILE,
     metavar="FILE",
     help="What has to hold (YAML or JSON): exit 1 where it does not, and say why.",
 )
@@ -78,10 +99,12 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     expected = None if expect_path is None else read_document(expect_path, Expectation.listed)
     whole = read_cluster_wide(**options)
+    source = named_source(source, namespace_of_names())
+    cluster = with_pods(whole.loaded, pods_named(source, "")).cluster
     found = reach(
-        whole.cluster,
+        cluster,
         config=whole.configs,
-        services=[parse_service_key(text) for text in services] or None,
+        services=_asked(services, cluster),
         nodes=whole.nodes(patterns),
         source=source,
         families=tuple(Family) if family is None else (family,),
@@ -89,6 +112,15 @@ def command(
     wrong = [] if expected is None else list(contradictions(expected, found))
     _print(found, wrong, output, judged=expected is not None)
     return 1 if wrong else 0
+
+
+def _asked(services: Sequence[str], cluster: Cluster) -> list[tuple[str, str]] | None:
+    """The Services that are named, else those of the namespace that is shown; None for all."""
+    if services:
+        namespace = namespace_of_names()
+        return [parse_service_key(text, namespace) for text in services]
+    shown = shown_namespace(cluster)
+    return None if shown is None else services_in(shown, cluster)
 
 
 def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: bool) -> None:

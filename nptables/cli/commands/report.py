@@ -15,6 +15,13 @@ from nptables.cli.cluster_wide import (
     nodes_option,
     read_cluster_wide,
 )
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_option,
+    services_in,
+    shown_namespace,
+)
+from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
@@ -31,6 +38,8 @@ from nptables.sources.fleet.reading import Collection, missing_in
 @manifest_options
 @cluster_wide_options
 @nodes_option
+@namespace_option("Only the Services of this namespace.  [default: that of the context, if any]")
+@all_namespaces_option("The Services of all namespaces.")
 @click.option(
     "--snapshots",
     "folder",
@@ -42,6 +51,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
 @click.option(
     "--audit",
     "audit_path",
+    type=FILE,
     metavar="FILE",
     help="What `nptables audit -o json` printed: its causes are shown too.",
 )
@@ -49,6 +59,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     "-o",
     "--output",
     default="report.html",
+    type=FILE,
     show_default=True,
     metavar="FILE",
     help="Where the page goes; '-' is standard output.",
@@ -76,8 +87,15 @@ def command(
     whole = read_cluster_wide(**options)
     if folder is not None:
         audit = _audit_of_folder(folder, whole, options["config_path"])
-    found = reach(whole.cluster, config=whole.configs, nodes=whole.nodes(patterns))
-    page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
+    namespace = shown_namespace(whole.cluster)
+    services = None if namespace is None else services_in(namespace, whole.cluster)
+    found = reach(
+        whole.cluster, config=whole.configs, services=services, nodes=whole.nodes(patterns)
+    )
+    findings = [f for f in _findings(whole) if namespace is None or f.namespace in ("", namespace)]
+    page = report_page(
+        whole.cluster, whole.configs, found, findings, services=services, audit=audit
+    )
     if output == "-":
         click.echo(page, nl=False)
         return 0

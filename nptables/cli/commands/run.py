@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.options import family_options, find_configuration
 from nptables.cli.output import say_all
 from nptables.cli.versions import asked, read_for, told_here, version_option
@@ -55,17 +56,24 @@ class Duration(_Seconds):
 @click.option(
     "--config",
     "config_path",
+    type=FILE,
     metavar="FILE",
     help="The KubeProxyConfiguration; read again on SIGHUP.",
 )
 @version_option
 @click.option(
     "--kubeconfig",
+    type=FILE,
     metavar="FILE",
     help="How to reach the API server; without it clientConnection.kubeconfig, then the Pod's "
     "service account, then what kubectl would use.",
 )
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@click.option(
+    "--context",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context of the kubeconfig.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["sync", "observe"]),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.completion import FILE
 from nptables.cli.files import written
 from nptables.cli.output import say_all
 from nptables.errors import BackendUnavailable
@@ -26,6 +27,7 @@ def _read_yaml(text: str) -> Any:
     "-o",
     "--output",
     default="-",
+    type=FILE,
     show_default=True,
     metavar="FILE",
     help="Where to; compressed where the name ends in .gz. '-' is standard output.",

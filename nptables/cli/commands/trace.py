@@ -9,9 +9,12 @@ import attrs
 import click
 
 from nptables.cli.cluster_wide import cluster_wide_of
+from nptables.cli.clusters import named_ends, namespace_option, with_pods
+from nptables.cli.completion import FILE, receivers, senders
 from nptables.cli.evidence import Named, evidence_options, families_of, in_file
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
+    bare_node_name,
     family_options,
     find_configuration,
     inputs_of,
@@ -44,7 +47,11 @@ from nptables.tracing import (
     read_sets,
     trace,
 )
-from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.ends import (
+    DESTINATIONS,
+    SOURCES,
+    pods_named,
+)
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
@@ -70,8 +77,23 @@ Rulesets = tuple[Ruleset, ...]
 @node_options
 @node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
-@click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
-@click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
+@namespace_option("The namespace of a Service or a Pod that is named without one.")
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    metavar="SRC",
+    shell_complete=senders,
+    help=f"The sender: {SOURCES}.",
+)
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="DST",
+    shell_complete=receivers,
+    help=f"The destination: {DESTINATIONS}.",
+)
 @evidence_options("Follow it in", formerly="--save")
 @click.option(
     "--other",
@@ -84,6 +106,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "--sets",
     "sets_path",
+    type=FILE,
     metavar="FILE",
     help="With --snapshot or --live: what `ipset save` prints on the node, for rules that match "
     "sets, where the snapshot does not have it.",
@@ -91,6 +114,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "--conntrack",
     "connections_path",
+    type=FILE,
     metavar="FILE",
     help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
     "are mentioned. --live looks by itself, and a snapshot has them.",
@@ -124,17 +148,15 @@ def command(
     nptables trace --snapshot n2.txt --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
-    if not (node_has or names_a_cluster(options["files"], options["more_files"])):
-        raise click.UsageError(
-            "no rules: name a FILE or a cluster with --kubeconfig, or give --snapshot FILE or "
-            "--live"
-        )
     if sets_path is not None and not node_has:
         raise click.UsageError(
             "--sets goes with --snapshot or --live: rules for Services have no sets"
         )
     family = options["family"] or family_between(source, destination)
-    loaded = _manifests(options)
+    loaded = _manifests(node_has, options)
+    source, destination = named_ends(source, destination)
+    if loaded is not None:
+        loaded = with_pods(loaded, pods_named(source, destination))
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
@@ -206,10 +228,13 @@ def _sets(path: str | None, evidence: Evidence | None) -> Sets:
     return sets
 
 
-def _manifests(options: dict[str, Any]) -> Loaded | None:
-    """The cluster that the command line names, if it names one."""
+def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
+    """The cluster, if the command line names one: what a node has is enough by itself."""
     files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
-    return read_manifests(files, more, lenient=lenient) if names_a_cluster(files, more) else None
+    if node_has and not names_a_cluster(files, more):
+        return None
+    nothing = "no rules: name a FILE, or give --snapshot FILE or --live"
+    return read_manifests(files, more, lenient=lenient, nothing=nothing)
 
 
 def _on_each_node(
@@ -256,6 +281,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     found = {}
     for text in texts:
         name, _, path = text.partition("=")
+        name = bare_node_name(name)
         nodes = {} if setting.cluster is None else setting.cluster.nodes
         if not path or name not in nodes or name == setting.node.name:
             known = ", ".join(sorted(nodes.keys() - {setting.node.name})) or "none"

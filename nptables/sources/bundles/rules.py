@@ -1,0 +1,244 @@
+"""The rules of a node in a bundle: each family from the best form that there is of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from nptables.errors import InvalidInput, Problem, printable
+from nptables.evidence import Evidence, Form, Gap
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.sources.bundles.finding import Bundle, Piece
+from nptables.sources.bundles.layouts import Holds
+from nptables.sources.text.files import decode
+
+ReadText = Callable[[str, Family | None], Evidence]
+_TITLE = re.compile(r"^Chain (\S+) \(")
+_HEADINGS = re.compile(r"^(?:num +)?(?: *pkts +bytes )?target +prot +opt ")
+# What eks-log-collector.sh puts behind a listing.
+_TOTAL = re.compile(r"^=======\s+Total Number of Rules: *(\d+)\s*\Z", re.MULTILINE)
+_NFT_TABLE = re.compile(r"^table (ip6?) (\S+) \{", re.MULTILINE)
+_ORDER = (Form.SAVED, Form.LISTING, Form.FRAGMENT)
+_NAMED = 4
+
+
+@attrs.frozen
+class Rules:
+    """The rulesets of a node, and what is not known of them; `written` is when, as seconds."""
+
+    form: Form = Form.SAVED
+    rulesets: tuple[Ruleset, ...] = ()
+    native: tuple[Mapping[str, Any], ...] | None = None
+    gaps: tuple[Gap, ...] = ()
+    written: float | None = None
+
+
+def rules_of(bundle: Bundle, read: ReadText) -> Rules:
+    """The rules of both families in a bundle that has those of one node."""
+    return _Rules(bundle, read).found()
+
+
+@attrs.define
+class _Rules:
+    bundle: Bundle
+    read: ReadText
+    gaps: list[Gap] = attrs.field(factory=list)
+    forms: list[Form] = attrs.field(factory=list)
+    written: float | None = None
+
+    def found(self) -> Rules:
+        """The rules: dumps before listings, and these before what nft prints of them."""
+        dumps, listings = self.bundle.of(Holds.DUMP), self.bundle.of(Holds.LISTING)
+        found: dict[Family, list[Ruleset]] = {}
+        for piece in dumps:
+            self._add(piece, self._evidence(piece), found)
+        for family in Family:
+            mine = [piece for piece in listings if _family(piece) is family]
+            if not mine:
+                continue
+            if family in found:
+                self._compare(found[family], mine, family)
+            else:
+                self._add(mine[0], self._listed(mine, family), found)
+        native = self._native(found)
+        rulesets = tuple(r for family in Family for r in found.get(family, ()))
+        form = max(self.forms, key=_place) if self.forms else Form.SAVED
+        return Rules(form, rulesets, native, tuple(self.gaps), self.written)
+
+    def _add(
+        self, piece: Piece, evidence: Evidence | None, found: dict[Family, list[Ruleset]]
+    ) -> None:
+        """Keep the rulesets of families and backends that are not there yet."""
+        if evidence is None:
+            return
+        added = False
+        for ruleset in evidence.rulesets:
+            here = found.setdefault(ruleset.family, [])
+            same = [r for r in here if r.backend == ruleset.backend or not ruleset.backend]
+            if ruleset.tables and not same and len(here) < 2:
+                here.append(ruleset)
+                added = True
+        for family in [family for family, rulesets in found.items() if not rulesets]:
+            del found[family]
+        if added:
+            self.forms.append(evidence.form)
+            self.gaps += evidence.gaps
+            self.written = self.written or piece.modified
+
+    def _evidence(self, piece: Piece, text: str | None = None) -> Evidence | None:
+        """What a member shows, None where it shows nothing; why, is a gap."""
+        what = f"{piece.part.holds.value} ({printable(piece.name.rpartition('/')[2], 80)})"
+        if text is None:
+            text = self._text(piece)
+        if not text.strip():
+            self.gaps.append(Gap(what, "it is empty: the collector could not run it, most likely"))
+            return None
+        try:
+            return self.read(text, _family(piece))
+        except InvalidInput as error:
+            self.gaps.append(Gap(what, printable(error.problems[0].message, 300)))
+            return None
+
+    def _text(self, piece: Piece) -> str:
+        source = decode(piece.name, piece.data)
+        if isinstance(source, Problem):
+            where = f" in line {source.line}" if source.line else ""
+            name = printable(piece.name.rpartition("/")[2], 80)
+            self.gaps.append(Gap(name, f"{source.message}{where}, and it is left out"))
+            return ""
+        return source.text
+
+    def _listed(self, pieces: list[Piece], family: Family) -> Evidence | None:
+        """The listings of all tables of a family, put together as one text."""
+        parts, counts = [], {}
+        program = "iptables" if family is Family.IPV4 else "ip6tables"
+        for table, piece in _by_table(pieces).items():
+            text = self._text(piece)
+            total = _TOTAL.search(text)
+            if total is not None:
+                text = text[: total.start()]
+                counts[table] = int(total[1])
+            if _TITLE.search(text) or "\nChain " in text:
+                named = f" -t {table}" if table else ""
+                parts.append(f"$ {program}{named} -nvL\n{text}\n")
+            elif text.strip():
+                line = printable(text.strip().splitlines()[0], 200)
+                self.gaps.append(Gap(f"the listing of {table or 'rules'} ({program})", line))
+        if not parts:
+            return None
+        evidence = self._evidence(pieces[0], "".join(parts))
+        if evidence is None or not counts:
+            return evidence
+        return attrs.evolve(
+            evidence, rulesets=tuple(self._counted(r, counts) for r in evidence.rulesets)
+        )
+
+    def _counted(self, ruleset: Ruleset, counts: Mapping[str, int]) -> Ruleset:
+        """The ruleset; a table of which fewer rules are there than were counted is open."""
+        short = set()
+        for name, count in counts.items():
+            table = ruleset.tables.get(name)
+            here = 0 if table is None else sum(map(len, table.chains.values()))
+            if table is not None and here != count:
+                self.gaps.append(
+                    Gap(
+                        f"all rules of table {name}", f"{here} are listed, and {count} were counted"
+                    )
+                )
+                short.add(name)
+        if not short:
+            return ruleset
+        unshown = attrs.evolve(ruleset.unshown, open=ruleset.unshown.open | short)
+        return attrs.evolve(ruleset, unshown=unshown)
+
+    def _compare(self, rulesets: list[Ruleset], listings: list[Piece], family: Family) -> None:
+        """Say where a listing has other chains, or another number of rules, than the dump."""
+        for table, piece in _by_table(listings).items():
+            text = _TOTAL.sub("", piece.data.decode("utf-8", "replace"))
+            listed = _counts(text)
+            saved = [
+                {name: len(lines) for name, lines in r.tables[table].chains.items()}
+                for r in rulesets
+                if table in r.tables
+            ]
+            if not listed or not saved or listed in saved:
+                continue
+            other = saved[0]
+            names = [n for n in {**listed, **other} if listed.get(n) != other.get(n)]
+            shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+            self.gaps.append(
+                Gap(
+                    f"table {table} of {family.value}",
+                    f"the listing beside the dump has other rules in {shown}; the dump is followed",
+                )
+            )
+
+    def _native(self, found: dict[Family, list[Ruleset]]) -> tuple[Mapping[str, Any], ...] | None:
+        """What nft shows: tables that are not iptables', and rules where nothing else has them."""
+        native: list[Mapping[str, Any]] | None = None
+        for piece in self.bundle.of(Holds.NFT):
+            text = self._text(piece)
+            if not text.strip():
+                continue
+            try:
+                evidence = self.read(text, None)
+            except InvalidInput as error:
+                if not found:
+                    name = printable(piece.name.rpartition("/")[2], 80)
+                    self.gaps.append(Gap(name, printable(error.problems[0].message, 300)))
+                continue
+            if evidence.native is not None:
+                native = [*(native or []), *evidence.native]
+            missing = [r for r in evidence.rulesets if r.family not in found]
+            self._add(piece, attrs.evolve(evidence, rulesets=tuple(missing)), found)
+        self._close(found)
+        return None if native is None else tuple(native)
+
+    def _close(self, found: dict[Family, list[Ruleset]]) -> None:
+        """Take tables that nft does not list for tables that are not there."""
+        texts = [piece.data.decode("utf-8", "replace") for piece in self.bundle.of(Holds.NFT)]
+        there = {pair for text in texts for pair in _NFT_TABLE.findall(text)}
+        for family, name in ((Family.IPV4, "ip"), (Family.IPV6, "ip6")):
+            tables = {table for of, table in there if of == name}
+            for number, ruleset in enumerate(found.get(family, [])):
+                if ruleset.backend != "legacy" and set(ruleset.tables) <= tables:
+                    unshown = attrs.evolve(
+                        ruleset.unshown, tables=ruleset.unshown.tables & frozenset(tables)
+                    )
+                    found[family][number] = attrs.evolve(ruleset, unshown=unshown)
+
+
+def _place(form: Form) -> int:
+    return _ORDER.index(form) if form in _ORDER else len(_ORDER) - 1
+
+
+def _family(piece: Piece) -> Family | None:
+    six = piece.told.get("six")
+    return None if six is None else Family.IPV6 if six else Family.IPV4
+
+
+def _by_table(pieces: list[Piece]) -> dict[str, Piece]:
+    """The first listing of each table."""
+    found: dict[str, Piece] = {}
+    for piece in pieces:
+        found.setdefault(piece.told.get("table") or piece.part.table, piece)
+    return found
+
+
+def _counts(text: str) -> Counter[str]:
+    """How many rules each chain of a listing has."""
+    found: Counter[str] = Counter()
+    chain = ""
+    for line in text.splitlines():
+        title = _TITLE.match(line)
+        if title is not None:
+            chain = title[1]
+            found[chain] = 0
+        elif chain and line.strip() and not _HEADINGS.match(line) and not line.startswith("#"):
+            found[chain] += 1
+    return found
