@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -256,3 +257,35 @@ def test_a_report_with_snapshots_shows_the_causes_of_the_audit(
     capfd.readouterr()
     assert main([*asked, "--audit", str(cluster)]) == 2
     assert "exclude each other" in capfd.readouterr().err
+
+
+def test_the_page_shows_the_causes_and_needs_nothing_else(run: Run, folder: Path) -> None:
+    """One file without a request, a script or a name that is taken for markup."""
+    code, page, _ = run("--snapshots", folder, "--workers", 1, "-o", "html")
+
+    assert code == 1
+    assert page.startswith("<!doctype html>")
+    assert "default-src &#39;none&#39;" in page
+    assert "4 of 6 nodes do what the cluster says; 2 differ" in page
+    headings = re.findall(r"<h3>(.*?)</h3>", page)
+    assert [re.findall("NPT6[0-9]+ [a-z-]+", heading) for heading in headings] == [
+        ["NPT609 damaged-chain"],
+        ["NPT604 other-configuration"],
+    ]
+    assert "for example" not in page
+    assert "by the cluster it reaches" in page
+    assert not re.search(r"<script|\b(src|href)=|url\(|@import", page)
+
+
+def test_names_in_a_page_are_text(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Files may be named by somebody who wants to run a script in the reader's browser."""
+    cluster = tmp_path / "cluster.json"
+    cluster.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": FLEET.objects}))
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    (dumps / "<img src=x onerror=alert(1)>.txt").write_text("nothing")
+
+    _, page, _ = run(cluster, "--lenient", "--snapshots", dumps, "--workers", 1, "-o", "html")
+
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "<img" not in page

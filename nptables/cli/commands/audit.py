@@ -74,7 +74,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    type=click.Choice(["text", "json", "sarif", "github", "html"]),
     default="text",
     show_default=True,
 )

@@ -57,7 +57,7 @@ class Report:
 
 
 def print_report(report: Report, output: str) -> None:
-    """Print a report as text, json, sarif or github."""
+    """Print a report as text, json, sarif, github or html."""
     if output == "json":
         print_json(report.to_json())
     elif output == "sarif":
@@ -65,6 +65,13 @@ def print_report(report: Report, output: str) -> None:
     elif output == "github":
         for line in github_lines(report.findings()):
             click.echo(line)
+    elif output == "html":
+        # It imports Jinja2, which nobody else here needs.
+        from nptables.reporting import audit_of, audit_page  # noqa: PLC0415
+
+        said = _healthy(summary(report.results))
+        page = audit_page(audit_of(report.to_json()), said, whole=report.whole)
+        click.echo(page, nl=False)
     else:
         for line in _lines(report):
             click.echo(line)
