@@ -277,7 +277,7 @@ def test_the_page_shows_the_causes_and_needs_nothing_else(run: Run, folder: Path
     assert not re.search(r"<script|\b(src|href)=|url\(|@import", page)
 
 
-def test_names_in_a_page_are_text(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_names_in_a_page_are_text(run: Run, tmp_path: Path) -> None:
     """Files may be named by somebody who wants to run a script in the reader's browser."""
     cluster = tmp_path / "cluster.json"
     cluster.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": FLEET.objects}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from nptables.auditing import GRACE, Options
@@ -17,6 +15,7 @@ from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
+from nptables.sources.fleet.places import Place, folder_at
 from nptables.sources.fleet.reading import Collection, missing_in, read_collection
 
 _INTERRUPTED = 130
@@ -37,9 +36,10 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     "folder",
     required=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
-    "snapshot, or what iptables-save printed.",
+    "snapshot, or what iptables-save printed. Also a URL that fsspec knows, as in "
+    "s3://bucket/fleet.",
 )
 @click.option(
     "--config",
@@ -80,7 +80,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 )
 def command(
     *,
-    folder: Path,
+    folder: str,
     files: tuple[str, ...],
     more_files: tuple[str, ...],
     lenient: bool,
@@ -95,20 +95,19 @@ def command(
     Each node is compared with what its own kube-proxy should have programmed, in its version and
     configuration. The cluster is the one that `collect` found, or that of the FILEs.
     """
-    if not folder.is_dir():
-        raise InvalidInput([Problem("there is no such folder", file=str(folder))])
+    place = folder_at(folder)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
-        missing = missing_in(folder, loaded.cluster)
+        missing = missing_in(place, loaded.cluster)
         found = Collection(loaded.cluster, (), loaded.proxy_config, missing)
         watched = False
     else:
-        found, watched = _collected(folder), True
+        found, watched = _collected(place), True
     configuration = found.configuration
     if config_path is not None:
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
-    results, whole = judge_folder(found, options, folder, workers, dask=dask_address)
+    results, whole = judge_folder(found, options, place, workers, dask=dask_address)
     print_report(Report.of(results, whole=whole), output)
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")
@@ -116,7 +115,7 @@ def command(
     return 0 if all(result.verdict.healthy for result in results) else 1
 
 
-def _collected(folder: Path) -> Collection:
+def _collected(folder: Place) -> Collection:
     found = read_collection(folder)
     if found is None:
         raise InvalidInput(

@@ -31,6 +31,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
+from nptables.sources.fleet.places import Place, folder_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 
@@ -44,7 +45,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     "--snapshots",
     "folder",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(),
     help="What the nodes have, as `nptables audit` takes it: they are judged, and the page shows "
     "the causes.",
 )
@@ -66,7 +67,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
 )
 def command(
     *,
-    folder: Path | None,
+    folder: str | None,
     audit_path: str | None,
     patterns: tuple[str, ...],
     output: str,
@@ -86,7 +87,7 @@ def command(
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
-        audit = _audit_of_folder(folder, whole, options["config_path"])
+        audit = _audit_of_folder(folder_at(folder), whole, options["config_path"])
     namespace = shown_namespace(whole.cluster)
     services = None if namespace is None else services_in(namespace, whole.cluster)
     found = reach(
@@ -114,7 +115,7 @@ def _audit(document: Any) -> Audit:
     return audit_of(document)
 
 
-def _audit_of_folder(folder: Path, whole: ClusterWide, config_path: str | None) -> Audit:
+def _audit_of_folder(folder: Place, whole: ClusterWide, config_path: str | None) -> Audit:
     """What an audit of the nodes in a folder finds. Raises KeyboardInterrupt where it was ended."""
     cluster, in_manifests = whole.cluster, whole.loaded.proxy_config
     found = Collection(cluster, (), in_manifests, missing_in(folder, cluster))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,9 +15,10 @@ from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
 from nptables.model import Cluster
 from nptables.model.objects import Key
 from nptables.sources.evidence import evidence_in
-from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
+from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
+from nptables.sources.fleet.places import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
-from nptables.sources.text.files import read_unpacked
+from nptables.sources.text.files import unpacked
 
 
 @attrs.frozen
@@ -35,12 +35,12 @@ class Collection:
     missing: Mapping[str, str]
 
 
-def read_collection(path: Path) -> Collection | None:
+def read_collection(path: Place) -> Collection | None:
     """What is in a folder of `collect`; None for a folder without the objects of a cluster.
 
     Raises InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     if not folder.holds_cluster:
         return None
     items, changes = folder.objects()
@@ -50,21 +50,21 @@ def read_collection(path: Path) -> Collection | None:
     return Collection(cluster, movements, configuration, missing_in(path, cluster))
 
 
-def missing_in(path: Path, cluster: Cluster) -> Mapping[str, str]:
+def missing_in(path: Place, cluster: Cluster) -> Mapping[str, str]:
     """The nodes that a folder has no snapshot of, and why.
 
     They are those that `collect` was asked for, and in another folder those of the cluster. Raises
     InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     records = folder.records()
+    there = snapshot_files(path)
     if not records:
-        there = snapshot_files(path)
         return {n: "there is no snapshot of it" for n in cluster.nodes if n not in there}
     return {
         name: record.why or "it was not read"
         for name, record in records.items()
-        if record.state != READ or not folder.node_path(name).is_file()
+        if record.state != READ or name not in there
     }
 
 
@@ -80,14 +80,23 @@ def movements_of(changes: Iterable[Change]) -> list[Movement]:
     return found
 
 
-def read_snapshot(path: Path) -> Snapshot | Evidence:
+def read_snapshot(place: Place) -> Snapshot | Evidence:
     """What a file has of a node; a snapshot with its tables as text. Raises InvalidInput."""
-    text = read_unpacked(path).text
+    try:
+        return snapshot_of(str(place), place.read_bytes())
+    except OSError as error:
+        problem = Problem(f"cannot be read: {error.strerror or error}", file=str(place))
+        raise InvalidInput([problem]) from None
+
+
+def snapshot_of(name: str, content: bytes) -> Snapshot | Evidence:
+    """What a file of that name with that content has of a node. Raises InvalidInput."""
+    text = unpacked(name, content).text
     if text.startswith("{"):
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            problem = Problem("is no snapshot, or it is cut off", file=str(path))
+            problem = Problem("is no snapshot, or it is cut off", file=name)
             raise InvalidInput([problem]) from None
         if is_snapshot(document):
             return snapshot_in(document)

@@ -7,10 +7,10 @@ of a worker that dies to the others.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ import nptables
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import MissingPackage, NptablesError, printable
 from nptables.model import Cluster
+from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.working import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.
 _AHEAD = 3
 _PATIENCE = "15s"
+# How often a node is handed out whose result was lost.
+_TRIES = 3
 
 
 @attrs.frozen
@@ -59,20 +62,41 @@ def judge_on_dask(
         threads = _threads(client)
         left = iter(files)
         ahead = list(islice(left, threads * _AHEAD))
-        seen = not ahead or all(client.run(_sees, str(ahead[0][1])).values())
+        seen = not ahead or all(client.run(_sees, _for_workers(ahead[0][1], seen=True)).values())
         task = _Task(uuid.uuid4().hex, nptables.__version__, cluster, options)
-        (sent,) = client.scatter([task], broadcast=True, hash=False)
+        sent = _scattered(client, task)
+        handed: dict[str, tuple[File, int]] = {}
 
-        def submit(file: File) -> Any:
-            name, path = file
-            content = str(path.resolve()) if seen else path.read_bytes()
-            return client.submit(_judge, sent, name, content, pure=False)
+        def submit(file: File, tries: int = _TRIES) -> Any:
+            nonlocal sent
+            if sent.status != "finished":
+                # All workers that had it are gone, and others have come.
+                sent = _scattered(client, task)
+            name, place = file
+            given = (name, _for_workers(place, seen=seen))
+            future = client.submit(_judge, sent, given, pure=False)
+            handed[future.key] = file, tries
+            return future
 
-        waiting = as_completed(list(map(submit, ahead)), loop=client.loop)
+        waiting = as_completed([submit(file) for file in ahead], loop=client.loop)
         for future in waiting:
-            yield _result(future)
-            for file in islice(left, 1):
-                waiting.add(submit(file))
+            file, tries = handed.pop(future.key)
+            result = _result(future, may_be_lost=tries > 1)
+            if result is None:
+                waiting.add(submit(file, tries - 1))
+                continue
+            yield result
+            for following in islice(left, 1):
+                waiting.add(submit(following))
+
+
+def _scattered(client: Any, task: _Task) -> Any:
+    """What every worker needs, sent to each once."""
+    try:
+        (sent,) = client.scatter([task], broadcast=True, hash=False)
+    except Exception as error:
+        raise _lost(error) from error
+    return sent
 
 
 def _threads(client: Any) -> int:
@@ -95,15 +119,35 @@ def _refuse_other(version: object, worker: str, wanted: str) -> None:
         )
 
 
-def _result(future: Any) -> NodeResult:
+def _for_workers(place: Place | bytes, *, seen: bool) -> Place | bytes:
+    """A place as workers know it; what is in it where they do not see it."""
+    if not seen and not isinstance(place, bytes):
+        # What cannot be read here is for a worker to say.
+        with suppress(OSError, NptablesError):
+            return place.read_bytes()
+    return place.resolve() if isinstance(place, Path) else place
+
+
+def _result(future: Any, *, may_be_lost: bool) -> NodeResult | None:
+    """The result; None where a worker took it along when it died, and it may be judged again.
+
+    Raises NptablesError.
+    """
     try:
         found: NodeResult = future.result()
     except NptablesError:
         raise
     except Exception as error:
-        text = printable(str(error)) or type(error).__name__
-        raise NptablesError(f"the Dask cluster lost the work: {text}") from error
+        # Done, but gone before it was fetched: of such work the scheduler knows nothing any more.
+        if may_be_lost and future.status in ("cancelled", "lost"):
+            return None
+        raise _lost(error) from error
     return found
+
+
+def _lost(error: Exception) -> NptablesError:
+    text = printable(str(error)) or type(error).__name__
+    return NptablesError(f"the Dask cluster lost the work: {text}")
 
 
 # What follows runs on the workers.
@@ -116,11 +160,15 @@ def _version() -> str:
     return nptables.__version__
 
 
-def _sees(path: str) -> bool:
-    return Path(path).is_file()
+def _sees(place: Place | bytes) -> bool:
+    try:
+        return isinstance(place, bytes) or place.is_file()
+    except NptablesError:
+        # It is a URL, and here is no driver or no credentials for it.
+        return False
 
 
-def _judge(task: _Task, name: str, content: str | bytes) -> NodeResult:
+def _judge(task: _Task, file: File) -> NodeResult:
     # One that has come since the others were asked is asked here.
     _refuse_other(nptables.__version__, "that came later", task.version)
     with _lock:
@@ -128,9 +176,4 @@ def _judge(task: _Task, name: str, content: str | bytes) -> NodeResult:
         if judge is None:
             _judges.clear()
             judge = _judges[task.token] = Judge(task.cluster, task.options)
-    if isinstance(content, str):
-        return judge_file(judge, (name, Path(content)))
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return judge_file(judge, (name, Path(file.name)))
+    return judge_file(judge, file)

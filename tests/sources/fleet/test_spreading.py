@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from nptables.auditing import Options
@@ -85,12 +86,16 @@ def dask_cluster(
 def test_a_dask_cluster_prints_byte_for_byte_what_one_machine_does(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Two worker processes give the output of this one."""
-    command = ["audit", "--snapshots", str(folder), "-o", "json"]
+    """Two worker processes give the output of this one: by a path, a URL, and what is sent."""
+    fsspec.filesystem("memory").put(str(folder), "/of-this-process", recursive=True)
+    command = ["audit", "-o", "json", "--snapshots"]
     with dask_cluster(tmp_path, 2) as (address, _):
-        spread = main([*command, "--dask", address]), capfd.readouterr().out
-    alone = main([*command, "--workers", "1"]), capfd.readouterr().out
-    assert alone == spread
+        spread = [
+            (main([*command, place, "--dask", address]), capfd.readouterr().out)
+            for place in (str(folder), folder.as_uri(), "memory://of-this-process")
+        ]
+    alone = main([*command, str(folder), "--workers", "1"]), capfd.readouterr().out
+    assert [alone] * 3 == spread
 
 
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(folder: Path, tmp_path: Path) -> None:
