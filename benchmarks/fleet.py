@@ -241,10 +241,11 @@ def _one_node(fleet: Fleet, path: Path, found: Collection, but: set[int]) -> Non
 
 
 def _memory() -> float:
-    """What this process and its workers have now, in MB; pages that they share count in each."""
+    """What this process and its workers have now, in MB; what they share counts once."""
     processes = ["self", *(str(each.pid) for each in multiprocessing.active_children())]
-    pages = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in processes]
-    return sum(pages) * resource.getpagesize() / 2**20
+    rolled_up = (Path(f"/proc/{each}/smaps_rollup").read_text() for each in processes)
+    lines = [line.split() for text in rolled_up for line in text.splitlines()]
+    return sum(int(words[1]) for words in lines if words[0] == "Pss:") / 1024
 
 
 def _largest() -> float:
