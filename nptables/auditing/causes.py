@@ -17,7 +17,7 @@ from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
 from nptables.evidence import Evidence
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of, seems_stopped
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
@@ -218,11 +218,10 @@ def _old(case: Case, old: Mapping[str, Mapping[Family, Kind]]) -> NodeCause:
     """Why rules are those of an earlier state of the cluster."""
     services = tuple(sorted(old))
     example = _example(case.found)
-    proxies = case.evidence.processes
     since, whole = _since(case, services)
     after = f" since {in_words(since)}" if since is not None else ""
     count = _counted(old)
-    if proxies is not None and kube_proxy_of(case.evidence) is None:
+    if seems_stopped(case.evidence):
         text = f"no kube-proxy runs, and nothing that changed{after} is there: {count}"
         return NodeCause(codes.STOPPED, text, "", services, example)
     behind = [found.family for found in case.found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nptables.auditing import GRACE, Options
+from nptables.checks.codes import OTHER_CONFIGURATION
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
@@ -108,7 +109,10 @@ def command(
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
     results, whole = judge_folder(found, options, place, workers, dask=dask_address)
-    print_report(Report.of(results, whole=whole), output)
+    report = Report.of(results, whole=whole)
+    print_report(report, output)
+    if configuration is None and any(c.code is OTHER_CONFIGURATION for c in report.causes):
+        say("what snapshots do not show of kube-proxy's configuration, --config can tell")
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")
         return _INTERRUPTED
