@@ -24,6 +24,7 @@ extensions = [
 ]
 exclude_patterns = ["_extensions", "_static", "files"]
 highlight_language = "none"
+smartquotes = False
 html_theme = "furo"
 html_title = f"nptables {version}"
 html_static_path = ["_static"]

@@ -20,6 +20,7 @@ SOURCES = (
     "nptables",
     "deploy/collect-daemonset.yaml",
     "deploy/snapshot.sh",
+    "docs/checks.md",
     "pyproject.toml",
     "README.md",
     "CHANGELOG.md",

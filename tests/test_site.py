@@ -131,6 +131,8 @@ def test_the_reference_has_every_command(site: Path) -> None:
     text = words_of(site / "reference" / "commands.html")
 
     assert [name for name in COMMANDS if f"nptables {name} [OPTIONS]" not in text] == []
+    assert "nptables graph default/web web.yaml --node node2 > web.svg" in text
+    assert "--trace FROM TO" in text
 
 
 def test_the_tutorial_is_about_the_cluster_that_was_observed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def _section(name: str, command: click.Command, group: click.Context) -> str:
 def _paragraphs(text: str) -> list[str]:
     """The paragraphs of a help text; examples are code."""
     found = []
-    for paragraph in text.split("\n\n"):
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
         words = paragraph.removeprefix("\b").strip()
         if EXAMPLE.match(words):
             found.append(f"```sh\n{words}\n```")

@@ -29,6 +29,7 @@ COMMANDS = {
     "graph": "Draw a Service, or the way of a packet.",
     "report": "Write a page about a cluster, to look at.",
     "check": "Find mistakes in manifests, and on this node.",
+    "rule": "Say what a check means.",
     "collect": "Read every node of a cluster into a folder.",
     "audit": "Say which nodes of a cluster do what it says, and why others do not.",
     "facts": "Print what only this node knows.",

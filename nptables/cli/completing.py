@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 
 import click
-from click.shell_completion import ShellComplete, get_completion_class
+from click.shell_completion import ShellComplete, get_completion_class, shell_complete
 
 from nptables.cli.app import cli
+from nptables.cli.running import COMPLETION
 
-VARIABLE = "_NPTABLES_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
+_PROGRAM = "nptables"
 # How kubectl, by Cobra, tells the shell what to do (cobra.ShellCompDirective).
 _FILES, _NO_FILES, _FOLDERS = 0, 4, 16
 
@@ -22,7 +23,18 @@ def script(shell: str) -> str:
     if found is None:
         raise click.UsageError(f"there is no completion for {shell}")
     # That of bash would start bash to ask for its version.
-    return ShellComplete.source(found(cli, {}, "nptables", VARIABLE))
+    return ShellComplete.source(found(cli, {}, _PROGRAM, COMPLETION))
+
+
+def answer(instruction: str) -> int:
+    """Answer the script of a shell, which has the command line in variables of its own.
+
+    Nothing is said of what goes wrong: whoever reads it is in the middle of a line.
+    """
+    try:
+        return shell_complete(cli, {}, _PROGRAM, COMPLETION, instruction)
+    except Exception:  # noqa: BLE001 - the shell offers nothing then
+        return 1
 
 
 def print_for_kubectl(words: Sequence[str]) -> None:
@@ -31,7 +43,7 @@ def print_for_kubectl(words: Sequence[str]) -> None:
     Each on a line of its own, with a tab before what it means; at the end what the shell is to do.
     """
     *before, incomplete = words or ("",)
-    found = ShellComplete(cli, {}, "nptables", VARIABLE).get_completions(before, incomplete)
+    found = ShellComplete(cli, {}, _PROGRAM, COMPLETION).get_completions(before, incomplete)
     kinds = {item.type for item in found}
     for item in found:
         if item.type == "plain":

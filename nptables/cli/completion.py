@@ -167,8 +167,10 @@ def _files(context: click.Context) -> list[str]:
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     at = os.environ.get("COMP_CWORD", "")
     after = words[int(at) + 1 :] if at.isdecimal() else []
+    # Where the value of an option is completed, click has not given out the arguments.
+    loose = [word for word in context.args if Path(word).exists()]
     named = [word for word in after if word.endswith(_MANIFESTS) or Path(word).is_dir()]
-    return [path for path in dict.fromkeys((*before, *named)) if path != "-"]
+    return [path for path in dict.fromkeys((*before, *loose, *named)) if path != "-"]
 
 
 def _in_files(context: click.Context) -> list[Cluster]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from nptables.cli.bundles import mention_limits
 from nptables.cli.clusters import is_current_there, read_cluster
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.cli.settings import asked_cluster, setting
@@ -40,6 +41,7 @@ def read_manifests(
     if not loaded.usable:
         raise InvalidInput(loaded.problems)
     say_what_was_read(loaded)
+    mention_limits(loaded)
     return loaded
 
 

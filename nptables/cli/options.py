@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
+from nptables.cli.bundles import mention_times
 from nptables.cli.completion import FILE, contexts, nodes
 from nptables.cli.manifests import read_manifests
 from nptables.cli.output import say
@@ -314,6 +315,8 @@ def inputs_of(
     counts where nobody has said otherwise.
     """
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    if evidence is not None:
+        mention_times(loaded, evidence)
     found = find_configuration(config_path, loaded.proxy_config, kube_proxy)
     facts = read_facts(facts_path)
     if evidence is not None and evidence.facts is not None:

@@ -17,6 +17,8 @@ from nptables.iptables.tables import TARGETS
 
 _FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
 _NAMED = 6
+# What is said of tables that a form is not about.
+NOTHING_OF_THEM = "has nothing of them"
 _WORDS = re.compile(r"\w")
 # Fewer digits than tell the step of a probability: `%f`, up to iptables 1.4.11.
 _ROUNDED = re.compile(r" probability 0\.\d{1,9}(?!\d)")
@@ -30,13 +32,14 @@ def from_rules(text: str, family: Family | None = None) -> Evidence | None:
     pasted = read_pasted(text, home_of, family)
     if pasted is None or not any(ruleset.tables for ruleset in pasted.rulesets):
         return None
-    gaps = dict.fromkeys(_gaps(pasted))
+    gaps = dict.fromkeys(gaps_of(pasted))
     if pasted.kind is Kind.LISTING and _ROUNDED.search(text):
         gaps[Gap("exact probabilities", "they are printed with six digits")] = None
     return Evidence(_FORMS[pasted.kind], pasted.rulesets, gaps=tuple(gaps))
 
 
-def _gaps(pasted: Pasted) -> Iterator[Gap]:
+def gaps_of(pasted: Pasted) -> Iterator[Gap]:
+    """What rules that were pasted do not show."""
     for ruleset in pasted.rulesets:
         whose = f" of {ruleset.family.value}" if len(pasted.rulesets) > 1 else ""
         if ruleset.backend and len(pasted.rulesets) > 1:
@@ -68,7 +71,7 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
                     "rules lead there, and their own rules are not shown",
                 )
     if unshown.tables:
-        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
+        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} {NOTHING_OF_THEM}")
     if unshown.interfaces:
         yield Gap(
             f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",

@@ -11,6 +11,8 @@ import attrs
 # The match that a reader writes for words that it does not understand: nobody knows whether it
 # holds. No extension of iptables has this name.
 UNREAD_MATCH = "unread"
+# The target that a reader writes for one whose values are not shown.
+UNREAD_TARGET = "unread"
 
 
 @attrs.frozen

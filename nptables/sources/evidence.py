@@ -17,6 +17,7 @@ from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.naming import is_called
+from nptables.evidence.nftables import from_nft_document, from_nft_text
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
@@ -47,8 +48,8 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         _OBJECTS,
     ),
     (
-        re.compile(r"^\s*table (?:ip|ip6|inet|arp|bridge|netdev) \S+ \{", re.MULTILINE),
-        "what `nft list ruleset` prints",
+        re.compile(r"^\s*.*\bcounter packets \d+ bytes \d+\b", re.MULTILINE),
+        "a part of what `nft list ruleset` prints, without the lines that begin with `chain`",
         "",
     ),
     (
@@ -159,7 +160,7 @@ def evidence_in(text: str, family: Family | None = None) -> Evidence:
     raise _refusal(text)
 
 
-def _json(text: str, _family: Family | None) -> Evidence | None:
+def _json(text: str, family: Family | None) -> Evidence | None:
     """What a JSON document tells."""
     if not text.lstrip("\ufeff \t\r\n").startswith("{"):
         return None
@@ -168,7 +169,7 @@ def _json(text: str, _family: Family | None) -> Evidence | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) and "nftables" in value:
-        raise _wrong("is what `nft -j list ruleset` prints, which is not followed")
+        return from_nft_document(value, family)
     if isinstance(value, dict) and "apiVersion" in value:
         raise _wrong(
             "is an object of a cluster, and no evidence of a node",
@@ -198,7 +199,9 @@ def _rules(text: str, family: Family | None) -> Evidence | None:
         ]) from None  # fmt: skip
 
 
-_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _marked, _rules)
+_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (
+    _json, _marked, _rules, from_nft_text,
+)  # fmt: skip
 
 
 def _refusal(text: str) -> InvalidInput:

@@ -289,3 +289,17 @@ def test_names_in_a_page_are_text(run: Run, tmp_path: Path) -> None:
 
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "<img" not in page
+
+
+def test_where_nobody_tells_the_configuration_the_option_is_named(run: Run, tmp_path: Path) -> None:
+    """Not of each node its own is wrong then, but what was expected of all."""
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    for number in range(FLEET.nodes):
+        made.write_node(f"node{number}", to_document(FLEET.evidence(number, processes=None)))
+
+    code, _, err = run("--snapshots", tmp_path, "--workers", 1)
+
+    assert code == 1
+    assert "all nodes differ in it: name the configuration of kube-proxy with --config" in err

@@ -429,7 +429,7 @@ def test_a_list_that_is_forbidden_says_what_is_missing(
         (["--context", "shop", "-A"], {"default", "shop"}),
         (["-n", "shop", "-A"], {"default", "shop"}),
     ],
-    ids=" ".join,
+    ids=lambda words: " ".join(sorted(words)) if isinstance(words, set) else " ".join(words),
 )
 def test_what_is_shown_is_of_the_namespace_that_is_meant(
     options: list[str], expected: set[str], capfd: pytest.CaptureFixture[str]

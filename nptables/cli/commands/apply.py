@@ -17,6 +17,7 @@ from nptables.cli.effects import (
     say_effects,
     say_summary,
 )
+from nptables.cli.forms.form import Noticed
 from nptables.cli.manifests import NO_INPUT, names_a_cluster, say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
@@ -124,7 +125,7 @@ def command(
         say_all(change.warnings, kind="warning")
     if dry_run and effects:
         noticed = [of_change(change, inputs) for change in changes.values()]
-        return print_effects(noticed, output, lambda _: None)
+        return print_effects([Noticed(each, lambda _: None) for each in noticed], output)
     if dry_run:
         return _print(changes, output)
     if seconds is not None:

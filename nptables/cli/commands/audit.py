@@ -9,15 +9,23 @@ from nptables.checks.codes import OTHER_CONFIGURATION
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
+from nptables.cli.forms import forms_of
+from nptables.cli.forms.sarif import docs_url_option
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
-from nptables.sources.fleet.places import Place, folder_at
-from nptables.sources.fleet.reading import Collection, missing_in, read_collection
+from nptables.sources.fleet.places import Place, place_at
+from nptables.sources.fleet.reading import (
+    Collection,
+    bundles_with_objects,
+    missing_in,
+    read_collection,
+)
 
 _INTERRUPTED = 130
 
@@ -31,6 +39,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 
 
 @click.command("audit")
+@settings_options
 @manifest_options
 @click.option(
     "--snapshots",
@@ -39,8 +48,8 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     metavar="DIR",
     type=click.Path(),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
-    "snapshot, or what iptables-save printed. Also a URL that fsspec knows, as in "
-    "s3://bucket/fleet.",
+    "snapshot, or what iptables-save printed; or with bundles of any names, such as sos reports. "
+    "Also a URL that fsspec knows, as in s3://bucket/fleet.",
 )
 @click.option(
     "--config",
@@ -72,10 +81,11 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     help="With FILEs: a Service that changed so shortly before a node was read is never held "
     "against it.",
 )
+@docs_url_option
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "sarif", "github", "html"]),
+    type=click.Choice(["text", "json", "html", *forms_of("findings")]),
     default="text",
     show_default=True,
 )
@@ -94,9 +104,12 @@ def command(
     """Judge every node of a cluster by what packets notice; exit 1 if any is not right.
 
     Each node is compared with what its own kube-proxy should have programmed, in its version and
-    configuration. The cluster is the one that `collect` found, or that of the FILEs.
+    configuration. The cluster is the one that `collect` found, or that of the FILEs, or of a bundle
+    among the snapshots.
     """
-    place = folder_at(folder)
+    place = place_at(folder)
+    if not names_a_cluster(files, more_files):
+        files = bundles_with_objects(place)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
         missing = missing_in(place, loaded.cluster)
@@ -111,8 +124,8 @@ def command(
     results, whole = judge_folder(found, options, place, workers, dask=dask_address)
     report = Report.of(results, whole=whole)
     print_report(report, output)
-    if configuration is None and any(c.code is OTHER_CONFIGURATION for c in report.causes):
-        say("what snapshots do not show of kube-proxy's configuration, --config can tell")
+    if configuration is None and report.is_on_all(OTHER_CONFIGURATION):
+        say("all nodes differ in it: name the configuration of kube-proxy with --config")
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")
         return _INTERRUPTED

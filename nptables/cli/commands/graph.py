@@ -21,6 +21,7 @@ from nptables.cli.options import (
     read_inputs,
     refuse_both_families,
 )
+from nptables.cli.repository import settings_options
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import Graph, service_graph, to_dot, to_mermaid, to_svg, way_graph
@@ -34,6 +35,7 @@ _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 
 @click.command("graph")
 @click.argument("service", shell_complete=services)
+@settings_options
 @manifest_options
 @node_options
 @family_options("the first that the Service has")

@@ -20,6 +20,7 @@ from nptables.cli.completion import FILE, senders
 from nptables.cli.completion import services as complete_services
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
+from nptables.cli.repository import settings_options
 from nptables.errors import printable
 from nptables.family import Family
 from nptables.model import Cluster
@@ -41,6 +42,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 
 
 @click.command("reach")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @family_options("both, where Services have both")

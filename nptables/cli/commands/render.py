@@ -29,6 +29,7 @@ from nptables.cli.options import (
     refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
+from nptables.cli.repository import settings_options
 from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
@@ -41,6 +42,7 @@ Key = tuple[str, str]
 
 
 @click.command("render")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option

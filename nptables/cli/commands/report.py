@@ -26,16 +26,18 @@ from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked
 from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
-from nptables.sources.fleet.places import Place, folder_at
+from nptables.sources.fleet.places import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
@@ -87,7 +89,7 @@ def command(
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
-        audit = _audit_of_folder(folder_at(folder), whole, options["config_path"])
+        audit = _audit_of_folder(place_at(folder), whole, options["config_path"])
     namespace = shown_namespace(whole.cluster)
     services = None if namespace is None else services_in(namespace, whole.cluster)
     found = reach(

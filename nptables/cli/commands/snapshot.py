@@ -6,9 +6,11 @@ import json
 import sys
 from typing import Any
 
+import attrs
 import click
 
 from nptables.cli.completion import FILE
+from nptables.cli.evidence import Named
 from nptables.cli.files import written
 from nptables.cli.output import say_all
 from nptables.errors import BackendUnavailable
@@ -40,7 +42,16 @@ def _read_yaml(text: str) -> Any:
     metavar="SECONDS",
     help="How long to wait for other programs that change the tables.",
 )
-def command(*, output: str, wait: float) -> int:
+@click.option(
+    "--from",
+    "source",
+    metavar="BUNDLE",
+    help="Not of this node: what a bundle, a dump or a listing holds, as --snapshot takes it.",
+)
+@click.option(
+    "--node", "node_name", metavar="NAME", help="With --from: the node, where there are several."
+)
+def command(*, output: str, wait: float, source: str | None, node_name: str | None) -> int:
     """Put all that this node has into one file, for questions that are asked later or elsewhere.
 
     That is the tables of both backends and families, sets, native nft tables, addresses, routes,
@@ -50,10 +61,12 @@ def command(*, output: str, wait: float) -> int:
 
     \b
     sudo nptables snapshot -o node1.json.gz
+    nptables snapshot --from sosreport-node1.tar.xz -o node1.json.gz
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    if source is None and node_name is not None:
+        raise click.UsageError("--node goes with --from: without it this node is looked at")
     with written(output) as write:
-        found = look_around(wait=wait, read_yaml=_read_yaml)
-        say_all(found.rest.gaps, kind="warning")
+        found = _found(source, wait)
         # The few large texts in it make this as fast as one string, and half as large.
         for piece in json.JSONEncoder(indent=1).iterencode(to_document(found)):
             write(piece)
@@ -62,6 +75,16 @@ def command(*, output: str, wait: float) -> int:
             raise BackendUnavailable("nothing of this node could be read")
     sys.stdout.flush()
     return 0
+
+
+def _found(source: str | None, wait: float) -> Snapshot:
+    """What this node has, or the one that a file or a bundle is of, and what is not known of it."""
+    if source is None:
+        found = look_around(wait=wait, read_yaml=_read_yaml)
+        say_all(found.rest.gaps, kind="warning")
+        return found
+    evidence = Named(source).read()
+    return Snapshot(evidence.rulesets, attrs.evolve(evidence, rulesets=()))
 
 
 def _is_useful(found: Snapshot) -> bool:

@@ -25,6 +25,7 @@ from nptables.cli.options import (
     refuse_both_families,
 )
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
@@ -73,6 +74,7 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option

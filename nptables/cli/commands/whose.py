@@ -7,11 +7,13 @@ import click
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import folded, print_json, say
+from nptables.cli.repository import settings_options
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
 @click.command("whose")
 @click.argument("chain")
+@settings_options
 @manifest_options
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def command(

@@ -401,6 +401,12 @@ def read_words(rest: str, target: str, family: Family) -> Words:
     )
 
 
+def read_one(rest: str, position: int, family: Family) -> tuple[str, int] | None:
+    """The match at a position, empty where its values are not understood, and where it ends."""
+    found = _piece(rest, position, "", family)
+    return None if found is None else ("" if found[0] == "unread" else found[1], found[2])
+
+
 def unread_match(words: str) -> str:
     """The match that stands for words that nobody understands."""
     return f"-m {UNREAD_MATCH} --words {always_quoted(words)}"

@@ -11,6 +11,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form, Gap
+from nptables.evidence.rules import NOTHING_OF_THEM
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.bundles.finding import Bundle, Piece
@@ -204,13 +205,16 @@ class _Rules:
         texts = [piece.data.decode("utf-8", "replace") for piece in self.bundle.of(Holds.NFT)]
         there = {pair for text in texts for pair in _NFT_TABLE.findall(text)}
         for family, name in ((Family.IPV4, "ip"), (Family.IPV6, "ip6")):
-            tables = {table for of, table in there if of == name}
-            for number, ruleset in enumerate(found.get(family, [])):
-                if ruleset.backend != "legacy" and set(ruleset.tables) <= tables:
-                    unshown = attrs.evolve(
-                        ruleset.unshown, tables=ruleset.unshown.tables & frozenset(tables)
-                    )
-                    found[family][number] = attrs.evolve(ruleset, unshown=unshown)
+            tables = frozenset(table for of, table in there if of == name)
+            rulesets = found.get(family, [])
+            for number, ruleset in enumerate(rulesets):
+                used = {t.name for t in ruleset.tables.values() if any(t.chains.values())}
+                if used and used <= tables and ruleset.backend != "legacy":
+                    unshown = ruleset.unshown
+                    unshown = attrs.evolve(unshown, tables=unshown.tables & tables)
+                    rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
+        if not any(r.unshown.tables for rulesets in found.values() for r in rulesets):
+            self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
 
 
 def _place(form: Form) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, Problem
+from nptables.sources.bundles import is_bundle_folder
 from nptables.sources.fleet.places import Place, files_in
 
 KIND = "NptablesCollection"
@@ -156,9 +157,12 @@ class Folder(Collected):
 def snapshot_files(path: Place) -> dict[str, Place]:
     """The files with snapshots in a folder, by the names of their nodes.
 
-    In a folder of `collect` they are those of its nodes, in any other all files: each is named
-    after its node, whatever follows the name. Raises InvalidInput.
+    In a folder of `collect` they are those of its nodes, in any other all files, and folders of
+    this machine that are bundles: each is named after its node, whatever follows the name. What is
+    a bundle itself is the only one. Raises InvalidInput.
     """
+    if path.is_file() or (isinstance(path, Path) and is_bundle_folder(str(path))):
+        return {path.name: path}
     inner = path / _NODES
     found: dict[str, Place] = {}
     for file in files_in(inner if inner.is_dir() else path):

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, MissingPackage, Problem, printable
+from nptables.sources.bundles import is_bundle_folder
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
@@ -85,17 +86,16 @@ def place_of(text: str) -> Place:
     return Remote(text) if _URL.match(text) else Path(text)
 
 
-def folder_at(text: str) -> Place:
-    """The folder that somebody has written. Raises InvalidInput where it is none."""
+def place_at(text: str) -> Place:
+    """The place that somebody has written. Raises InvalidInput where nothing is there."""
     place = place_of(text)
-    if not place.is_dir():
-        why = "is no folder" if place.is_file() else "there is no such folder"
-        raise InvalidInput([Problem(why, file=str(place))])
+    if not place.is_dir() and not place.is_file():
+        raise InvalidInput([Problem("there is no such folder", file=str(place))])
     return place
 
 
 def files_in(folder: Place) -> list[Place]:
-    """The files in a folder, by name. Raises InvalidInput."""
+    """The files in a folder, and its bundles that are folders, by name. Raises InvalidInput."""
     try:
         found: list[Place] = [
             *(folder.files() if isinstance(folder, Remote) else _local_files(folder))
@@ -107,4 +107,8 @@ def files_in(folder: Place) -> list[Place]:
 
 
 def _local_files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.is_file()]
+    return [
+        file
+        for file in folder.iterdir()
+        if file.is_file() or (not file.name.startswith(".") and is_bundle_folder(str(file)))
+    ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,11 +16,13 @@ from nptables.evidence import Evidence
 from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
 from nptables.model import Cluster
 from nptables.model.objects import Key
-from nptables.sources.evidence import evidence_in
+from nptables.sources.bundles import contents_of
+from nptables.sources.bundles.layouts import Holds
+from nptables.sources.evidence import evidence_in, read_all_evidence
 from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
 from nptables.sources.fleet.places import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
-from nptables.sources.text.files import unpacked
+from nptables.sources.text.files import read_unpacked
 
 
 @attrs.frozen
@@ -48,6 +52,25 @@ def read_collection(path: Place) -> Collection | None:
     cluster = Cluster.from_objects(items, lenient=True)
     movements = tuple(movements_of(changes))
     return Collection(cluster, movements, configuration, missing_in(path, cluster))
+
+
+def bundles_with_objects(path: Place) -> tuple[str, ...]:
+    """The bundles in a folder, or the one that it is, that hold the objects of a cluster.
+
+    None of them is looked for in what `collect` made, and behind a URL.
+    """
+    if not isinstance(path, Path) or Collected(path).holds_cluster:
+        return ()
+    found = []
+    for file in snapshot_files(path).values():
+        try:
+            contents = contents_of(str(file))
+        except InvalidInput:
+            # What is wrong with it is said of it as a snapshot.
+            continue
+        if contents is not None and any(b.of(Holds.OBJECTS) for b in contents.bundles):
+            found.append(str(file))
+    return tuple(found)
 
 
 def missing_in(path: Place, cluster: Cluster) -> Mapping[str, str]:
@@ -80,23 +103,30 @@ def movements_of(changes: Iterable[Change]) -> list[Movement]:
     return found
 
 
-def read_snapshot(place: Place) -> Snapshot | Evidence:
+def read_snapshots(place: Place | bytes) -> list[tuple[str, Snapshot | Evidence]]:
+    """What a file, or a bundle, has of nodes, each with the name that a bundle has for it.
+
+    `place` is where it is, or what is in it. Raises InvalidInput.
+    """
+    if not isinstance(place, Path):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(place if isinstance(place, bytes) else place.read_bytes())
+            file.flush()
+            return read_snapshots(Path(file.name))
+    found = read_all_evidence(place)
+    if found is None:
+        return [("", read_snapshot(place))]
+    return [(evidence.node, evidence) for evidence in found]
+
+
+def read_snapshot(path: Path) -> Snapshot | Evidence:
     """What a file has of a node; a snapshot with its tables as text. Raises InvalidInput."""
-    try:
-        return snapshot_of(str(place), place.read_bytes())
-    except OSError as error:
-        problem = Problem(f"cannot be read: {error.strerror or error}", file=str(place))
-        raise InvalidInput([problem]) from None
-
-
-def snapshot_of(name: str, content: bytes) -> Snapshot | Evidence:
-    """What a file of that name with that content has of a node. Raises InvalidInput."""
-    text = unpacked(name, content).text
+    text = read_unpacked(path).text
     if text.startswith("{"):
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            problem = Problem("is no snapshot, or it is cut off", file=name)
+            problem = Problem("is no snapshot, or it is cut off", file=str(path))
             raise InvalidInput([problem]) from None
         if is_snapshot(document):
             return snapshot_in(document)

@@ -85,7 +85,7 @@ def judge_on_dask(
             if result is None:
                 waiting.add(submit(file, tries - 1))
                 continue
-            yield result
+            yield from result
             for following in islice(left, 1):
                 waiting.add(submit(following))
 
@@ -121,20 +121,20 @@ def _refuse_other(version: object, worker: str, wanted: str) -> None:
 
 def _for_workers(place: Place | bytes, *, seen: bool) -> Place | bytes:
     """A place as workers know it; what is in it where they do not see it."""
-    if not seen and not isinstance(place, bytes):
+    if not seen and not isinstance(place, bytes) and not place.is_dir():
         # What cannot be read here is for a worker to say.
         with suppress(OSError, NptablesError):
             return place.read_bytes()
     return place.resolve() if isinstance(place, Path) else place
 
 
-def _result(future: Any, *, may_be_lost: bool) -> NodeResult | None:
-    """The result; None where a worker took it along when it died, and it may be judged again.
+def _result(future: Any, *, may_be_lost: bool) -> list[NodeResult] | None:
+    """The results; None where a worker took it along when it died, and it may be judged again.
 
     Raises NptablesError.
     """
     try:
-        found: NodeResult = future.result()
+        found: list[NodeResult] = future.result()
     except NptablesError:
         raise
     except Exception as error:
@@ -162,13 +162,13 @@ def _version() -> str:
 
 def _sees(place: Place | bytes) -> bool:
     try:
-        return isinstance(place, bytes) or place.is_file()
+        return isinstance(place, bytes) or place.is_file() or place.is_dir()
     except NptablesError:
         # It is a URL, and here is no driver or no credentials for it.
         return False
 
 
-def _judge(task: _Task, file: File) -> NodeResult:
+def _judge(task: _Task, file: File) -> list[NodeResult]:
     # One that has come since the others were asked is asked here.
     _refuse_other(nptables.__version__, "that came later", task.version)
     with _lock:

@@ -43,7 +43,15 @@ def take(
 
     def run(*command: str, given: bytes = b"") -> Finished:
         left = max(0.1, end - clock())
-        return execute(connection, pod.container, command, seconds=left, given=given, clock=clock)
+        return execute(
+            connection,
+            pod.container,
+            command,
+            seconds=left,
+            whole=seconds,
+            given=given,
+            clock=clock,
+        )
 
     # As an argument it would be part of a URL, which few servers take so long. Without the last
     # line a shell that is not told of the end of its input would wait for it.

@@ -73,14 +73,8 @@ def read_unpacked(path: str | os.PathLike[str], most: int = MOST_BYTES) -> Input
     `most` is how many bytes it may have unpacked. Raises InvalidInput.
     """
     name, data = _bytes(os.fspath(path))
-    if isinstance(data, Problem):
-        raise InvalidInput([data])
-    return unpacked(name, data, most)
-
-
-def unpacked(name: str, content: bytes, most: int = MOST_BYTES) -> Input:
-    """As `read_unpacked`, of what is in a file of that name. Raises InvalidInput."""
-    data = _unpacked(name, content, most) if content.startswith(_GZIP) else content
+    if not isinstance(data, Problem) and data.startswith(_GZIP):
+        data = _unpacked(name, data, most)
     found = data if isinstance(data, Problem) else decode(name, data)
     if isinstance(found, Problem):
         raise InvalidInput([found])

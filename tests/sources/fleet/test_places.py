@@ -71,7 +71,7 @@ def test_files_named_after_nodes_may_be_behind_a_url(
         ("s3://bucket/fleet", "error: s3://bucket/fleet: cannot be read: Install s3fs to"),
         ("gopher://old/fleet", "error: gopher://old/fleet: cannot be read: Protocol not known"),
         ("memory://nothing/here", "error: memory://nothing/here: there is no such folder"),
-        ("memory://bucket/fleet/manifest.json", "manifest.json: is no folder"),
+        ("memory://bucket/fleet/manifest.json", "manifest.json: holds no objects of a cluster"),
         ("/nowhere/at/all", "error: /nowhere/at/all: there is no such folder"),
     ],
 )

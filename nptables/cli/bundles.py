@@ -1,0 +1,45 @@
+"""What is said of bundles: what their objects do not have, and when each half was taken."""
+
+from __future__ import annotations
+
+from nptables.auditing.times import changed, in_words, seconds_of
+from nptables.cli.output import say
+from nptables.evidence import Evidence
+from nptables.sources import Loaded
+
+_NAMED = 6
+# Halves that were taken so shortly after one another need no words.
+_NEAR = 5.0
+
+
+def mention_limits(loaded: Loaded) -> None:
+    """Say of which namespaces the objects of bundles are, and when they were taken."""
+    backing = loaded.cluster.backing
+    if backing is not None and backing.namespaces is not None:
+        names = sorted(backing.namespaces)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        shown = ", ".join(names[:_NAMED]) + more
+        say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+    if loaded.taken:
+        say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
+
+
+def mention_times(loaded: Loaded, evidence: Evidence) -> None:
+    """Say that objects and rules are of two times, and which Services changed in between."""
+    objects = seconds_of(loaded.taken) if loaded.taken else None
+    rules = seconds_of(evidence.taken) if evidence.taken else None
+    if objects is None or rules is None or abs(objects - rules) < _NEAR:
+        return
+    text = f"the objects are from {in_words(objects)}, the rules from {in_words(rules)}"
+    if rules > objects:
+        say(f"{text}: what changed in between is in the rules alone")
+        return
+    later = ["/".join(key) for key, time in changed(loaded.cluster).items() if time >= rules]
+    if not later:
+        say(f"{text}: as far as the objects tell, nothing changed in between")
+        return
+    shown = ", ".join(sorted(later)[:_NAMED]) + (", ..." if len(later) > _NAMED else "")
+    say(
+        f"{text}: what changed in between ({shown}) may be different for that alone",
+        kind="warning",
+    )
