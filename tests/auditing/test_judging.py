@@ -17,6 +17,7 @@ from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.snapshot import Snapshot, TableText, snapshot_in, to_document
+from nptables.sources.evidence import evidence_in
 from tests.support.fleets import CONFIG, ILLNESSES, NOW, Fleet, edited, ill_nodes, lived, snapshots
 
 FLEET = Fleet(nodes=30, services=20)
@@ -184,6 +185,7 @@ def test_a_node_whose_services_another_program_handles_is_unknown() -> None:
     ("evidence", "why"),
     [
         (Evidence(Form.SNAPSHOT), "it has no tables"),
+        (evidence_in(""), "it is empty"),
         (
             Evidence(Form.FRAGMENT, tuple(FLEET.rules(3))),
             "it holds a part of the rules only",

@@ -141,6 +141,8 @@ def test_cut_off_garbage_and_missing_snapshots_are_unreadable_and_nothing_else(
     assert [cause["nodes"] for cause in document["causes"]] == [
         ["node0", "node1", "node2", "node3"]
     ]
+    assert "its Pod does not run (1)" in document["causes"][0]["message"]
+    assert "is compressed with gzip, and cut off or damaged (1)" in document["causes"][0]["message"]
 
 
 def test_files_named_after_nodes_are_judged_against_manifests(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ of a worker that dies to the others.
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ import attrs
 
 import nptables
 from nptables.auditing import Judge, NodeResult, Options
-from nptables.errors import MissingPackage, NptablesError, printable
+from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem, printable
 from nptables.model import Cluster
 from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.working import File, judge_file
@@ -27,6 +28,7 @@ from nptables.sources.fleet.working import File, judge_file
 # Files that wait for each thread of a worker: it never waits for the next one.
 _AHEAD = 3
 _PATIENCE = "15s"
+_ADDRESS = re.compile(r"(?:(tcp|tls|ucx|ws|wss)://)?(?:\[[0-9a-fA-F:.%]+\]|[^\s/:]+):[0-9]+/?")
 # How often a node is handed out whose result was lost.
 _TRIES = 3
 
@@ -47,13 +49,15 @@ def judge_on_dask(
     """Judge the nodes whose snapshots are in files by the workers of a scheduler.
 
     `address` is as `dask scheduler` prints it, such as `tcp://10.0.0.5:8786`. Raises MissingPackage
-    without the `distributed` package, and NptablesError where the scheduler cannot be reached or
-    has no worker, and where a worker has another version of nptables.
+    without the `distributed` package, InvalidInput for what is no address, and NptablesError where
+    the scheduler cannot be reached or has no worker, and where a worker has another version of
+    nptables.
     """
     try:
         from distributed import Client, as_completed  # noqa: PLC0415 - heavy, and an extra
     except ImportError as error:
         raise MissingPackage("distributed", extra="fleet", purpose="use a Dask cluster") from error
+    _check(address)
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -88,6 +92,21 @@ def judge_on_dask(
             yield from result
             for following in islice(left, 1):
                 waiting.add(submit(following))
+
+
+def _check(address: str) -> None:
+    """Raise for an address that Dask stumbles over for half a minute."""
+    from distributed.security import Security  # noqa: PLC0415 - an extra
+
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        wrong = f'"{printable(address)}" is no address of a Dask scheduler'
+        raise InvalidInput([Problem(wrong, hint="write tcp://HOST:PORT, as the scheduler does")])
+    certificates = Security().get_connection_args("client").get("ssl_context")
+    if found[1] in ("tls", "wss") and certificates is None:
+        raise NptablesError(
+            f"{found[1]}:// needs certificates: name them in Dask's settings (distributed.comm.tls)"
+        )
 
 
 def _scattered(client: Any, task: _Task) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 from nptables.auditing import Options
 from nptables.cli import main
-from nptables.errors import NptablesError
+from nptables.errors import InvalidInput, NptablesError
 from nptables.evidence.snapshot import to_document
 from nptables.sources.fleet.folder import Folder, snapshot_files
 from nptables.sources.fleet.spreading import judge_on_dask
@@ -132,6 +132,24 @@ def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
         pytest.raises(NptablesError, match="has no worker"),
     ):
         list(judge_on_dask(address, FLEET.cluster, Options(), snapshot_files(folder).items()))
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("nonsense", InvalidInput, '"nonsense" is no address of a Dask scheduler'),
+        ("", InvalidInput, '"" is no address of a Dask scheduler'),
+        ("http://10.0.0.5:8786", InvalidInput, "is no address"),
+        ("tls://127.0.0.1:1", NptablesError, "tls:// needs certificates"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(
+    address: str, error: type[Exception], said: str
+) -> None:
+    """Dask itself would hang on these for half a minute, and end with a traceback."""
+    with pytest.raises(error) as raised:
+        list(judge_on_dask(address, FLEET.cluster, Options(), []))
+    assert said in str(raised.value)
 
 
 def test_snapshots_that_workers_do_not_see_are_sent(
