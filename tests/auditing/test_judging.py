@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
 from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, quick
+from nptables.auditing.differing import Differing
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.snapshot import Snapshot, TableText, snapshot_in, to_document
@@ -143,10 +144,35 @@ def test_chains_too_many_twice_or_not_declared_are_noticed(*, counted: bool) -> 
     assert not _fits(text.replace(declared, f"{declared}\n{declared}"), expected)
     assert not _fits(text.replace(f"{declared}\n", ""), expected)
     assert not _fits(text.replace(":KUBE-MARK-MASQ - [0:0]\n", ""), expected)
+    assert not _fits(text.replace(declared, f"{declared}\n*filter"), expected)
+    # Behind the end of a table, as where a line was lost.
+    assert not _fits(text.replace("COMMIT", f"COMMIT\n{other}", 1), expected)
     # A rule in a chain that is not declared.
     mark = "[0:0] " if counted else ""
     strange = f"{mark}-A KUBE-SVC-AAAAAAAAAAAAAAAA -j DROP\nCOMMIT"
     assert not _fits(text.replace("COMMIT", strange, 1), expected)
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_what_passes_unparsed_is_no_difference_to_the_comparison_of_rules(
+    data: st.DataObject,
+) -> None:
+    """However lines are lost, doubled and moved: what does not parse never passes."""
+    text, expected = _texts_and_expected(3, counted=data.draw(st.booleans()))
+    lines = text.split("\n")
+    place = st.integers(0, len(lines) - 4)
+    for how in data.draw(st.lists(st.sampled_from(["lost", "doubled", "moved"]), max_size=2)):
+        first, other, count = data.draw(place), data.draw(place), data.draw(st.integers(1, 3))
+        block = lines[first : first + count]
+        if how != "doubled":
+            del lines[first : first + count]
+        if how != "lost":
+            lines[other:other] = block
+    changed = "\n".join(lines)
+    if _fits(changed, expected):
+        current = Ruleset.from_save(changed, family=Family.IPV4)
+        assert not Differing.between(current, expected.translation)
 
 
 def test_a_line_break_in_a_comment_of_others_is_for_the_parser() -> None:
