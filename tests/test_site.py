@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
+from nptables.checks import CODES
+from nptables.checks.reports import help_uri
 from nptables.cli.app import COMMANDS
 from tests.support.documentation import DOCS, ROOT
 from tests.support.scenarios import FIXTURES
@@ -114,6 +116,15 @@ def test_every_link_within_the_site_leads_somewhere(pages: dict[Path, Page]) -> 
     assert dead == []
 
 
+def test_the_links_of_sarif_lead_to_the_paragraph_of_each_check(
+    pages: dict[Path, Page], site: Path
+) -> None:
+    for code in CODES.values():
+        path, _, place = help_uri(code, str(site)).partition("#")
+
+        assert place in pages[Path(path)].places
+
+
 def test_no_page_loads_anything_from_another_host(pages: dict[Path, Page]) -> None:
     loads = {load for page in pages.values() for load in page.loads}
 
@@ -171,7 +182,7 @@ def test_the_tutorial_prints_what_each_claim_says(line: str, site: Path) -> None
 def test_the_tutorial_has_its_graphs(site: Path) -> None:
     text = (site / "tutorial.html").read_text()
 
-    assert text.count('<svg xmlns="http://www.w3.org/2000/svg" class="npt-graph"') == 3
+    assert text.count('<svg xmlns="http://www.w3.org/2000/svg" class="npt-graph"') == 2
 
 
 # What stands on a page, and what the build says of it.

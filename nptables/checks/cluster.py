@@ -12,7 +12,7 @@ from nptables.checks.finding import Code, Finding, arranged, listed
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.model.backing import Place
-from nptables.model.service import DEFAULT_AFFINITY_SECONDS, zero_network
+from nptables.model.service import zero_network
 from nptables.translation.assembly import find_claims
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
@@ -114,7 +114,7 @@ def _affinity(service: Service) -> Iterator[Finding]:
     seconds = service.session_affinity_seconds
     text = f"sessionAffinity ClientIP remembers 100 clients for each endpoint, for {seconds} s"
     yield _of(service, codes.AFFINITY_MEMORY, text, "spec", "sessionAffinity")
-    if seconds < _SHORT_SECONDS or seconds > 8 * DEFAULT_AFFINITY_SECONDS:
+    if seconds < _SHORT_SECONDS:
         yield _of(
             service,
             codes.AFFINITY_TIMEOUT,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from nptables.auditing.times import changed, in_words, seconds_of
 from nptables.cli.output import say
 from nptables.evidence import Evidence
+from nptables.iptables import Ruleset
+from nptables.model import Cluster
 from nptables.sources import Loaded
+from nptables.translation.explanation.grouping import without_services
 
 _NAMED = 6
 # Halves that were taken so shortly after one another need no words.
@@ -19,9 +22,34 @@ def mention_limits(loaded: Loaded) -> None:
         names = sorted(backing.namespaces)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         shown = ", ".join(names[:_NAMED]) + more
-        say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+        if names:
+            say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+        else:
+            say("the bundle has no Services: nothing is known of any", kind="warning")
     if loaded.taken:
         say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
+
+
+def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
+    """The rules of a node without those of Services of which the objects of a bundle know nothing.
+
+    A bundle may have some namespaces only: the rules of others may well be right.
+    """
+    there = None if cluster.backing is None else cluster.backing.namespaces
+    if there is None:
+        return current
+    known, left_out = without_services(
+        current, lambda service: service.partition("/")[0] not in there
+    )
+    if left_out:
+        names = sorted(left_out)
+        shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        say(
+            f"the rules of {len(names)} Services of namespaces that the objects do not have are "
+            f"left out: {shown}",
+            kind="warning",
+        )
+    return known
 
 
 def mention_times(loaded: Loaded, evidence: Evidence) -> None:

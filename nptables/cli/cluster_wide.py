@@ -64,8 +64,8 @@ nodes_option = click.option(
     metavar="NAME",
     callback=lambda _context, _option, values: tuple(map(bare_node_name, values)),
     shell_complete=nodes,
-    help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated. Where "
-    "there is no Node object, any name.",
+    help="Only this node, or the nodes that match a pattern such as 'edge-*'; may be repeated. "
+    "Without any Node object every name is accepted.",
 )
 
 
@@ -77,7 +77,7 @@ def cluster_wide_options(command: Command) -> Command:
         "config_path",
         type=FILE,
         metavar="FILE",
-        help="The KubeProxyConfiguration of the nodes.",
+        help="The KubeProxyConfiguration of the nodes' kube-proxies.",
     )(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from nptables.checks import CODES, Code
 from nptables.checks.finding import fits
@@ -30,6 +31,19 @@ def listed_codes(
     for word in words:
         codes_meant(word)
     return words
+
+
+def complete_codes(
+    context: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem[str]]:
+    """The codes that a word is the beginning of, with their names."""
+    return [
+        CompletionItem(code.code, help=code.name)
+        for code in CODES.values()
+        if code.code.startswith(incomplete.upper())
+    ]
 
 
 def _suggestion(word: str) -> str:

@@ -43,7 +43,10 @@ def print_for_kubectl(words: Sequence[str]) -> None:
     Each on a line of its own, with a tab before what it means; at the end what the shell is to do.
     """
     *before, incomplete = words or ("",)
-    found = ShellComplete(cli, {}, _PROGRAM, COMPLETION).get_completions(before, incomplete)
+    try:
+        found = ShellComplete(cli, {}, _PROGRAM, COMPLETION).get_completions(before, incomplete)
+    except Exception:  # noqa: BLE001 - kubectl offers nothing then
+        found = []
     kinds = {item.type for item in found}
     for item in found:
         if item.type == "plain":

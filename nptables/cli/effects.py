@@ -33,8 +33,8 @@ def effects_option(command: Command) -> Command:
     return click.option(
         "--effects",
         is_flag=True,
-        help="Say what packets notice instead of which rules differ: whose fare differently, and "
-        "how.",
+        help="Report whose packets are treated differently, and how, instead of which rules "
+        "differ.",
     )(command)
 
 
@@ -62,7 +62,7 @@ def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
         inputs.config,
         sets={} if evidence.ipset is None else read_sets(evidence.ipset),
         unread=unread[0] if unread else "",
-        # Whoever read the kernel left no table out; of a dump nobody knows.
+        # A reading of the kernel leaves no table out; a dump may.
         unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
     )
     after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)

@@ -19,6 +19,8 @@ from nptables.translation.explanation.unknown import unknown_endpoints
 
 _STANDARD_INPUT = "-"
 NO_INPUT = "no input: name a FILE, or '-' for standard input"
+# For these parameters `-` is standard output.
+_WRITTEN = ("output", "write_baseline")
 _MOST_PREVIEWS = 20
 
 
@@ -82,7 +84,7 @@ def is_verbose() -> bool:
 def _is_taken() -> bool:
     """Whether another option reads standard input."""
     found = click.get_current_context().params
-    return any(value == _STANDARD_INPUT for name, value in found.items() if name != "output")
+    return any(value == _STANDARD_INPUT for name, value in found.items() if name not in _WRITTEN)
 
 
 def say_what_was_read(loaded: Loaded) -> None:

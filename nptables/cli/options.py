@@ -81,7 +81,8 @@ def manifest_options(command: Command) -> Command:
             click.option(
                 "--lenient",
                 is_flag=True,
-                help="Read objects as an API server stores them: leave out what cannot be used.",
+                help="Accept objects as an API server stores them: what cannot be used is left out "
+                "with a warning.",
             ),
             click.option(
                 "--no-preview",
@@ -89,7 +90,7 @@ def manifest_options(command: Command) -> Command:
                 is_flag=True,
                 expose_value=False,
                 callback=keep,
-                help="Refuse Services that were never applied instead of making up their "
+                help="Refuse Services that were never applied, instead of inventing their "
                 "addresses and ports.",
             ),
             click.option(
@@ -99,7 +100,7 @@ def manifest_options(command: Command) -> Command:
                 metavar="CIDR",
                 expose_value=False,
                 callback=keep,
-                help="Where made-up cluster IPs come from, for each family. "
+                help="The range of invented cluster IPs; may be given once for each family. "
                 "[default: 10.96.0.0/12, fd00:10:96::/112]",
             ),
             click.option(
@@ -109,7 +110,7 @@ def manifest_options(command: Command) -> Command:
                 metavar="FIRST-LAST",
                 expose_value=False,
                 callback=keep,
-                help="Where made-up node ports come from.",
+                help="The range of invented node ports.",
             ),
             click.option(
                 "--exclude",
@@ -117,8 +118,8 @@ def manifest_options(command: Command) -> Command:
                 metavar="GLOB",
                 expose_value=False,
                 callback=keep,
-                help="Leave out of folders what this matches; hidden files and what .gitignore "
-                "names are left out anyway. May be repeated.",
+                help="Skip files in folders that match this glob. Hidden files and those in "
+                ".gitignore are always skipped. May be repeated.",
             ),
             click.option(
                 "--no-render",
@@ -126,7 +127,7 @@ def manifest_options(command: Command) -> Command:
                 is_flag=True,
                 expose_value=False,
                 callback=keep,
-                help="Start no kustomize, kubectl or helm for kustomizations and charts.",
+                help="Do not run kustomize, kubectl or helm to render kustomizations and charts.",
             ),
             click.option(
                 "--values",
@@ -135,7 +136,8 @@ def manifest_options(command: Command) -> Command:
                 metavar="FILE",
                 expose_value=False,
                 callback=keep,
-                help="Values for charts in folders, over those of the chart. May be repeated.",
+                help="A values file for charts in folders, which overrides the chart's own "
+                "values. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
@@ -143,7 +145,7 @@ def manifest_options(command: Command) -> Command:
                 metavar="FILE",
                 expose_value=False,
                 callback=keep,
-                help="Read the cluster that this file names instead of manifests.",
+                help="Read a cluster instead of FILEs: the current context of this kubeconfig.",
             ),
             click.option(
                 "--context",
@@ -151,7 +153,8 @@ def manifest_options(command: Command) -> Command:
                 shell_complete=contexts,
                 expose_value=False,
                 callback=keep,
-                help="The context in the kubeconfig; alone, in the one that kubectl would use.",
+                help="Read the cluster of this context. Without --kubeconfig the context is in "
+                "the kubeconfig that kubectl uses.",
             ),
             click.option(
                 "-v",
@@ -159,7 +162,7 @@ def manifest_options(command: Command) -> Command:
                 is_flag=True,
                 expose_value=False,
                 callback=keep,
-                help="Also say which objects were passed over.",
+                help="Also list the files and objects that were skipped.",
             ),
         ],
         command,
@@ -187,21 +190,21 @@ def node_options(command: Command) -> Command:
                 metavar="NAME",
                 callback=node_name,
                 shell_complete=nodes,
-                help="The node to make rules for.",
+                help="The node whose rules are meant.",
             ),
             click.option(
                 "--config",
                 "config_path",
                 type=FILE,
                 metavar="FILE",
-                help="The KubeProxyConfiguration of the node.",
+                help="The KubeProxyConfiguration of the node's kube-proxy.",
             ),
             click.option(
                 "--facts",
                 "facts_path",
                 type=FILE,
                 metavar="FILE",
-                help="What only the node knows, as `nptables facts` writes it.",
+                help="Facts that only the node knows, as `nptables facts` prints them.",
             ),
             version_option,
         ],
@@ -231,7 +234,7 @@ def node_address_option(command: Command) -> Command:
         metavar="ADDRESS",
         expose_value=False,
         callback=_addresses,
-        help="An address of the node, where nothing else says it; may be repeated.",
+        help="An address of the node that no other input gives. May be repeated.",
     )(command)
 
 
@@ -251,8 +254,10 @@ def family_options(neither: str) -> Callable[[Command], Command]:
 
         return _apply(
             [
-                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
-                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
+                click.option("-4", "ipv4", is_flag=True, help="Use IPv4."),
+                click.option(
+                    "-6", "ipv6", is_flag=True, help=f"Use IPv6. Without -4 and -6: {neither}."
+                ),
             ],
             cast("Command", with_family),
         )

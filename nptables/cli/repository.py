@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from nptables.checks.silencing import IgnoreRule, exact_code
+from nptables.cli.completion import FILE
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.errors import Path as Field
@@ -43,15 +44,16 @@ def settings_options(command: Command) -> Command:
         is_eager=True,
         expose_value=False,
         callback=_without,
-        help="Read no .nptables.yaml and no [tool.nptables] in pyproject.toml.",
+        help="Do not read .nptables.yaml, or [tool.nptables] in pyproject.toml.",
     )(command)
     return click.option(
         "--settings",
+        type=FILE,
         metavar="FILE",
         is_eager=True,
         expose_value=False,
         callback=_with,
-        help="Settings to use instead of those found upward from the working directory.",
+        help="Use these settings instead of those in the working directory or a folder above it.",
     )(command)
 
 

@@ -19,7 +19,7 @@ def is_called(evidence: Evidence, name: str) -> bool:
 
 
 def node_of(evidence: Evidence, nodes: Mapping[str, Node]) -> str:
-    """The name of the Node that was looked at, or an empty string where nothing tells.
+    """The name of the Node that was looked at, or an empty string if unknown.
 
     It is the one with a name that the node gives itself, else the only one with the same name
     before the first dot, else the only one with an address that is on one of its interfaces.

@@ -17,13 +17,15 @@ from nptables.iptables.nftables.tables import NftText, is_nft_text, read_tables
 from nptables.iptables.pasted import Kind, Pasted
 
 _NAMED = 6
-# Chains of those who put one comment into each of their rules at most, and ask for nothing that
-# nft prints in part: their sources are named in `handlers`. Felix writes up to two.
+# Chains of those who ask for nothing that nft prints in part, and how many of the matches that
+# they put into a rule print nothing: comments, and with endpoints a bare `-m tcp`. Their sources
+# are named in `handlers`.
 _WRITERS = (
-    ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
+    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
     ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
 )  # fmt: skip
 _PORTAL = re.compile(r"KUBE-(?:SVC|SVL|XLB)-[A-Z2-7]{16}")
+_FIREWALL = re.compile(r"KUBE-FW-[A-Z2-7]{16}")
 _ENDPOINT = re.compile(r"KUBE-SEP-[A-Z2-7]{16}")
 
 
@@ -42,7 +44,9 @@ def from_nft_document(value: Mapping[str, Any], family: Family | None = None) ->
 
 
 def _evidence(found: NftText, family: Family | None) -> Evidence | None:
-    listing = read_listing(found, Habits(home_of, _comments, _may_share, _always), family)
+    listing = read_listing(
+        found, Habits(home_of, _comments, _may_share, _always, _is_targetless), family
+    )
     if listing is None:
         return None
     is_open = any(ruleset.unshown.open for ruleset in listing.rulesets)
@@ -70,6 +74,11 @@ def _may_share(chain: str, target: str) -> bool:
 def _always(chain: str) -> frozenset[str]:
     """Matches that hold for every packet: nfacct counts, and endpoints' chains note the client."""
     return frozenset({"nfacct", "recent"} if _ENDPOINT.fullmatch(chain) else {"nfacct"})
+
+
+def _is_targetless(chain: str) -> bool:
+    """kube-proxy's chains for source ranges end with a rule that is a comment and nothing else."""
+    return _FIREWALL.fullmatch(chain) is not None
 
 
 def _gaps(listing: NftListing) -> Iterator[Gap]:

@@ -71,12 +71,17 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
                     "rules lead there, and their own rules are not shown",
                 )
     if unshown.tables:
-        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} {NOTHING_OF_THEM}")
+        yield tables_not_shown(unshown.tables, form, whose)
     if unshown.interfaces:
         yield Gap(
             f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
             "a listing without -v does not show them",
         )
+
+
+def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
+    """That a form has nothing of some tables."""
+    return Gap(f"{_tables(tables)}{whose}", f"this {form} {NOTHING_OF_THEM}")
 
 
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:

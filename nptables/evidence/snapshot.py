@@ -35,7 +35,7 @@ _FIELDS = (
 class TableText:
     """The tables of one backend and family, as its save program printed them.
 
-    `unread` are chains by table that are there and whose rules nobody knows, `unshown` is what else
+    `unread` are chains by table that are there and whose rules are unknown, `unshown` is what else
     is not known of them.
     """
 
@@ -138,11 +138,11 @@ def _table_document(table: TableText | Ruleset) -> dict[str, Any]:
     }
     if table.unread:
         written["unread"] = {name: list(chains) for name, chains in table.unread.items()}
-    if table.unshown:
+    if table.unshown != EVERYTHING_SHOWN:
         written["unshown"] = {
-            key: sorted(names)
-            for key, names in attrs.asdict(table.unshown, recurse=False).items()
-            if names
+            key: value if isinstance(value, bool) else sorted(value)
+            for key, value in attrs.asdict(table.unshown, recurse=False).items()
+            if value
         }
     return written
 
@@ -280,11 +280,13 @@ def _form(raw: Object, reader: Reader) -> Form:
 
 def _unshown_in(raw: Object, path: Path, reader: Reader) -> Unshown:
     inner = reader.mapping(raw, "unshown", path)
-    names = (
-        frozenset(text for _, text in reader.texts(inner, key, (*path, "unshown")))
-        for key in ("tables", "open", "interfaces")
-    )
-    return Unshown(*names)
+    inside = (*path, "unshown")
+
+    def names(key: str) -> frozenset[str]:
+        return frozenset(text for _, text in reader.texts(inner, key, inside))
+
+    comments = reader.boolean(inner, "comments", inside, default=False)
+    return Unshown(names("tables"), names("open"), names("interfaces"), comments)
 
 
 def _if_given(raw: Object, key: str, found: Found) -> Found | None:

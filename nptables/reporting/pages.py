@@ -109,11 +109,11 @@ def audit_page(audit: Audit, said: str, *, whole: bool = True) -> str:
     )  # fmt: skip
 
 
-def graph_page(graph: Graph) -> str:
+def graph_page(graph: Graph, *, down: bool = False) -> str:
     """One graph, with its content in words below."""
     style = _source("page.css") + STYLE
     return _render(
-        "graph.html", graph=graph, svg=svg_element(graph), style=style,
+        "graph.html", graph=graph, svg=svg_element(graph, down=down), style=style,
         policy=_policy("", style),
     )  # fmt: skip
 

@@ -45,10 +45,9 @@ class Bundled:
     @property
     def namespaces(self) -> frozenset[str] | None:
         """The namespaces whose Services are there, None where there may be any."""
-        told = [one.namespaces for one in self.found if one.namespaces is not None]
-        if self.plain or not told or len(told) < len(self.found):
+        if self.plain or not self.found:
             return None
-        return frozenset().union(*told)
+        return frozenset().union(*(one.namespaces for one in self.found))
 
     def options(self, options: Options) -> Options:
         """How the objects are read: as a server stores them, where one has had them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -26,6 +26,7 @@ from nptables.sources.archives.budget import Progress
 from nptables.sources.bundles import contents_of, evidences_of
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
+from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
 _EMPTY = (
@@ -129,7 +130,7 @@ def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:
 
 
 def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
-    """The node that is meant of those in a bundle. Raises InvalidInput where nothing tells."""
+    """The node that is meant of those in a bundle. Raises InvalidInput if it is ambiguous."""
     if len(found) == 1:
         return found[0]
     called = [one for one in found if node and is_called(one, node)]
@@ -153,11 +154,35 @@ def evidence_in(text: str, family: Family | None = None) -> Evidence:
         return Evidence(
             Form.SAVED, (Ruleset(family or Family.IPV4, {}),), gaps=(Gap("the text", _EMPTY),)
         )
+    text, redaction = followed(text)
+    text = with_open_rules(text)
     for read in _FORMS:
         found = read(text, family)
         if found is not None:
-            return found
+            return attrs.evolve(found, gaps=(*found.gaps, *_redacted(redaction)))
     raise _refusal(text)
+
+
+def _redacted(redaction: Redaction) -> Iterator[Gap]:
+    """What a program took out of the evidence, each said once."""
+    if redaction.first is not None:
+        token, address = redaction.first
+        yield Gap(
+            _counted(redaction.followed, "address", "addresses", "replaced"),
+            f"each token is followed as an address of its own: {token} is {address}; "
+            "what networks they are in is not known",
+        )
+    if redaction.hidden:
+        yield Gap(
+            _counted(redaction.hidden, "value", "values", "taken out of the text"),
+            "what depends on them is open",
+        )
+    if redaction.is_of_sos:
+        yield Gap("the true names and addresses", "`sos clean` has put others in their place")
+
+
+def _counted(number: int, one: str, many: str, what: str) -> str:
+    return f"{number} {one if number == 1 else many} that {'was' if number == 1 else 'were'} {what}"
 
 
 def _json(text: str, family: Family | None) -> Evidence | None:

@@ -33,17 +33,17 @@ HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml
 
 @attrs.frozen
 class Loaded:
-    """What was read, and what is to be said about the reading.
+    """What was read, and the problems that were found.
 
-    `problems` is everything that is wrong, with file, line and column. `previews` is what was
-    made up for objects that were never applied. `ignored` counts objects that decide no rule, by
-    kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
+    `problems` are all mistakes, with file, line and column. `previews` are the values that were
+    made up for objects that were never applied. `ignored` counts the objects that decide no rule,
+    by kind. `notes` are hints for the user. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
-    `lenient` says whether the problems were got over. Where some of the input is no text of
-    objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
-    `name` is that of the set where a tree holds several, `templates` are the files of objects
-    that were left out because another program has to fill them in first. `taken` is when a bundle
-    had the objects from the server, in RFC 3339, or empty.
+    `lenient` says whether there is a cluster in spite of the problems. It is False, even after a
+    lenient reading, if the input was missing or could not be parsed. `name` is the name of the set
+    if a tree has several. `templates` are the files of objects that were left out because another
+    program has to fill them in first. `taken` is when a bundle got the objects from the server, in
+    RFC 3339, or empty.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -66,7 +66,7 @@ class Loaded:
 
     @property
     def usable(self) -> bool:
-        """Whether there is a cluster: nothing is wrong, or a lenient reading got over it."""
+        """Whether there is a cluster: without problems, or in spite of them (`lenient`)."""
         return self.lenient or not self.problems
 
     @property
@@ -106,19 +106,19 @@ def load(
             bundles that a collector of logs made, or `-` for standard input. Objects of a bundle
             are read as with `lenient`: a server has had them.
         lenient: For objects as an API server stores them; what cannot be used is left out.
-        preview: Make up what a server would give to objects that were never applied. Without,
-            every such gap is a problem.
+        preview: Make up the values that a server would assign to objects that were never applied.
+            If false, each missing value is a problem.
         service_cidrs: The ranges of made-up cluster IPs, at most one of each family.
         node_port_range: The range of made-up node ports, such as `30000-32767`.
         progress: Called now and then while a large YAML file is read, with its name, the
             characters read so far and those there are.
 
     Returns:
-        The cluster and all that is to be said about it. Wrong manifests raise nothing: their
-        problems are listed.
+        The cluster, with all problems and notes. Mistakes in manifests are listed there; they
+        raise nothing.
 
     Raises:
-        InvalidInput: For ranges that are none.
+        InvalidInput: For invalid ranges.
     """
     options = Options(
         lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)

@@ -255,7 +255,7 @@ class _Ends:
         return found
 
     def _pod(self, text: str, family: Family) -> tuple[str, str]:
-        """The address of a Pod, and the node it is on (empty where nobody says)."""
+        """The address of a Pod, and the node it is on (empty if unknown)."""
         key = _split_key(text)
         wanted = "/".join(key)
         for endpoint, endpoint_family in self._endpoints():

@@ -21,6 +21,11 @@ BEHIND = FIXTURES / "cases" / "behind"
 OBJECTS = list(yaml.safe_load_all((BEHIND / "cluster.yaml").read_text()))
 NODE = Node({"IPV4": (BEHIND / "dump.txt").read_text()})
 NAMED = ["--node", "node-a"]
+CONFIGURATION = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+clusterCIDR: 10.244.0.0/16
+"""
 
 
 @pytest.fixture
@@ -111,8 +116,8 @@ def test_the_node_is_known_by_its_hostname(
     assert "the objects are from 2026-11-29 12:00:00Z, the rules from 2026-11-29 12:20:00Z" in err
 
 
-def test_what_changed_between_the_halves_is_named(
-    tmp_path: Path, node: Path, capsys: pytest.CaptureFixture[str]
+def test_what_changed_between_the_halves_is_named_and_held_against_nobody(
+    tmp_path: Path, node: Path, cluster: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the objects are the later half, they tell what changed since the rules."""
     changed = json.loads(json.dumps(OBJECTS))
@@ -126,8 +131,18 @@ def test_what_changed_between_the_halves_is_named(
     path.write_bytes(PACKINGS["tar.gz"](files))
 
     _, _, err = answer(capsys, "diff", path, "--snapshot", node)
-
     assert "what changed in between (web/api) may be different for that alone" in err
+
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIGURATION)
+    setting = ["--kube-proxy-version", "1.29", "--config", config]
+    verdicts = [
+        audited(capsys, objects, "--snapshots", node.parent, *setting)["nodes"][0]
+        for objects in (cluster, path)
+    ]
+    found = [(verdict["name"], verdict["verdict"]) for verdict in verdicts]
+    expected = [("node-a", "differs"), ("node-a", "ok")]
+    assert expected == found
 
 
 def test_a_bundle_becomes_a_snapshot(
@@ -203,7 +218,12 @@ def test_services_of_namespaces_that_a_bundle_lacks_are_not_held_against_a_node(
     path = tmp_path / "part.tar.gz"
     path.write_bytes(PACKINGS["tar.gz"](bundles.must_gather([*others, service])))
 
-    found = audited(capsys, path, "--snapshots", node.parent, "--kube-proxy-version", "1.29")
+    version = ["--kube-proxy-version", "1.29"]
+    found = audited(capsys, path, "--snapshots", node.parent, *version)
+    code, out, err = answer(capsys, "diff", path, "--snapshot", node, *version)
+    assert code == 0, out
+    assert "left out: web/api, web/blog, web/shop" in err
+    assert "NPT5" not in answer(capsys, "check", path, "--snapshot", node, *NAMED, *version)[1]
 
     verdicts = {one["name"]: one["verdict"] for one in found["nodes"]}
     assert verdicts["node-a"] != "differs", found["causes"]

@@ -30,6 +30,7 @@ from nptables.reachability import Expectation
 from nptables.sources.evidence import read_evidence
 from nptables.sources.fleet.folder import Folder
 from nptables.testing.plugin import assert_reaches
+from tests.support import bundles
 from tests.support.documentation import (
     PAGES,
     ROOT,
@@ -117,10 +118,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     programs = folder / "bin"
     programs.mkdir()
     (folder / "created.yaml").write_text(CREATED)
+    (folder / "baseline.json").write_text('{"findings": []}')
     script(programs / "nptables", f'exec {sys.executable} -m nptables "$@"')
     script(
         programs / "kubectl",
-        f'case "$1" in get) cat {folder}/answer.json;; create) cat {folder}/created.yaml;; esac',
+        f'case "$1" in get) cat {folder}/answer.json;; create) cat {folder}/created.yaml;;\n'
+        'nptables) shift; exec nptables "$@" </dev/null;; esac',
     )
     script(programs / "iptables-save", f"cat {folder}/dump")
     shutil.copy(ROOT / "fixtures" / "cases" / "udp-stale" / "conntrack.txt", folder)
@@ -138,12 +141,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _collected(folder, objects)
     shutil.copy(folder / "dump", folder / "paste.txt")
     (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
+    _gathered(folder, objects)
     with ExecServer() as server:
         server.put(*objects)
         server.add_pod("node1", prints(node_text("node1", (folder / "dump").read_text())))
         (folder / ".kube").mkdir()
         server.kubeconfig(folder / ".kube" / "config")
         yield folder
+
+
+def _gathered(folder: Path, objects: list[dict[str, Any]]) -> None:
+    """What collectors of logs make of the cluster, and of node1."""
+    node = bundles.rancher(bundles.Node({"IPV4": (folder / "dump").read_text()}))
+    node = {name: data.replace(b"ip-10-0-0-7", b"node1") for name, data in node.items()}
+    report = bundles.PACKINGS["tar.xz"](node)
+    cluster = bundles.PACKINGS["tar.gz"](bundles.must_gather(objects))
+    (folder / "bundles").mkdir()
+    for place in (folder, folder / "bundles"):
+        (place / "sosreport-node1.tar.xz").write_bytes(report)
+        (place / "must-gather.tar.gz").write_bytes(cluster)
 
 
 def _collected(folder: Path, objects: list[dict[str, Any]]) -> None:

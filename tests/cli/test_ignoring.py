@@ -208,6 +208,17 @@ def test_a_finding_of_the_baseline_that_is_mended_is_said(
     assert codes(json.loads((tmp_path / "old.json").read_text())["findings"]) == ["NPT102"]
 
 
+def test_what_a_namespace_leaves_out_is_not_called_gone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = web(tmp_path)
+    main(["check", file, "--write-baseline", "old.json"])
+    capfd.readouterr()
+
+    assert main(["check", file, "--baseline", "old.json", "-n", "other"]) == 0
+    assert "gone" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     "text",
     ["[]", '{"findings": 3}', '{"findings": [3]}', '{"findings": [{"code": "NPT102"}]}', "{"],

@@ -128,10 +128,12 @@ def test_usage_and_examples_say_what_the_user_typed(capfd: pytest.CaptureFixture
     assert usage.startswith("Usage: kubectl nptables trace [OPTIONS] [FILE]...\n")
     assert "Try 'kubectl nptables trace --help' for help." in usage
 
-    script = "from nptables.cli import main; main(['graph', '-h'], program='kubectl nptables')"
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
-    assert b"\n  kubectl nptables graph default/web" in shown
-    assert b"\n  nptables" not in shown
+    assert main(["graph", "--help"], program="kubectl nptables") == 0
+    shown = capfd.readouterr().out
+    assert "\n  kubectl nptables graph default/web" in shown
+    assert "\n  nptables" not in shown
+    assert main(["graph", "--help"]) == 0
+    assert "\n  nptables graph default/web" in capfd.readouterr().out
 
 
 def test_a_flag_before_the_name_of_the_plugin_is_refused_by_kubectl_itself(
@@ -441,6 +443,25 @@ def test_what_is_shown_is_of_the_namespace_that_is_meant(
     assert main(["reach", "-o", "json", *options]) == 0
     rows = json.loads(capfd.readouterr().out)["rows"]
     assert expected == {row["service"].partition("/")[0] for row in rows}
+
+
+@pytest.mark.usefixtures("current")
+@pytest.mark.parametrize(
+    ("options", "endpoint"),
+    [
+        ([], "10.244.1.6"),
+        (["--context", "shop"], "10.244.1.5"),
+        (["--context", "shop", "-n", "default"], "10.244.1.6"),
+    ],
+    ids=" ".join,
+)
+def test_a_name_without_a_namespace_is_in_the_one_that_is_meant(
+    options: list[str], endpoint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["graph", "svc/web", "--node", "node1", "-o", "dot", *options]) == 0
+    assert endpoint in capfd.readouterr().out
+    assert main(["trace", "--node", "node1", "--from", "outside", "--to", "svc/web", *options]) == 0
+    assert endpoint in capfd.readouterr().out
 
 
 @pytest.mark.usefixtures("current")

@@ -42,6 +42,16 @@ KINDS = {
 }
 CLUSTER_SCOPED = ("nodes", "namespaces")
 IN_NAMESPACE = re.compile(r"/api/v1/namespaces/([a-z0-9-]+)/pods(?:/([a-z0-9.-]+))?")
+# The lists of a namespace that `kubectl cluster-info dump` asks for besides Pods, and their logs.
+DUMPED = re.compile(
+    r"/(api/v1|apis/apps/v1)/namespaces/([a-z0-9-]+)/"
+    r"(services|events|replicationcontrollers|daemonsets|deployments|replicasets)"
+)
+LOGS = re.compile(r"/api/v1/namespaces/[a-z0-9-]+/pods/[a-z0-9.-]+/log")
+_DUMPED_KINDS = {
+    "events": "Event", "replicationcontrollers": "ReplicationController",
+    "daemonsets": "DaemonSet", "deployments": "Deployment", "replicasets": "ReplicaSet",
+}  # fmt: skip
 EVENTS = re.compile(r"/apis/events\.k8s\.io/v1/namespaces/([a-z0-9-]+)/events")
 PLURALS = {kind: plural for plural, (kind, _, _) in KINDS.items()}
 
@@ -404,6 +414,10 @@ class ApiServer:
             return _status(
                 fault.status, f"injected {fault.status}", "Injected", retry=fault.retry_after
             )
+        if (dumped := DUMPED.fullmatch(request.path)) and request.method == "GET":
+            return self._dumped(dumped[1], dumped[2], dumped[3])
+        if LOGS.fullmatch(request.path):
+            return web.Response(text='{"level": "info"}\n}{ no JSON\n')
         if not plural:
             return _status(404, "the server could not find the requested resource", "NotFound")
         if (within := IN_NAMESPACE.fullmatch(request.path)) is not None:
@@ -439,6 +453,18 @@ class ApiServer:
             if obj["metadata"]["name"] == name:
                 return _json(obj)
         return _status(404, f'pods "{name}" not found', "NotFound")
+
+    def _dumped(self, version: str, namespace: str, plural: str) -> web.Response:
+        """A list of one namespace, empty for kinds that no test needs; its items have no kind."""
+        with self._lock:
+            found = [
+                _without_kind(obj)
+                for (of, _), obj in self._objects.get(plural, {}).items()
+                if of == namespace
+            ]
+        kind = _DUMPED_KINDS.get(plural) or KINDS[plural][0]
+        group = version.removeprefix("apis/").removeprefix("api/")
+        return _json({"kind": f"{kind}List", "apiVersion": group, "metadata": {}, "items": found})
 
     def _list(self, plural: str, query: dict[str, str]) -> web.Response:
         kind, version, _ = KINDS[plural]

@@ -137,6 +137,12 @@ apiVersion: v1
 kind: Node
 metadata: {name: worker-2}
 status: {addresses: [{type: InternalIP, address: 192.168.0.14}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: default}
+spec: {nodeName: node2, containers: [{name: client, image: busybox}]}
+status: {phase: Running, podIP: 10.233.65.9, podIPs: [{ip: 10.233.65.9}]}
 """
 
 

@@ -50,7 +50,11 @@ from nptables.translation.explanation.decision import UNREAD
 @node_options
 @family_options("both")
 @backend_options
-@click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only print what would change; exit 1 if anything would.",
+)
 @effects_option
 @click.option(
     "-o",
@@ -58,25 +62,25 @@ from nptables.translation.explanation.decision import UNREAD
     type=click.Choice(["text", "json", "restore"]),
     default="text",
     show_default=True,
-    help="How --dry-run prints it.",
+    help="The format of what --dry-run prints.",
 )
 @click.option(
     "--confirm",
     "seconds",
     type=click.FloatRange(1, 86400),
     metavar="SECONDS",
-    help="Take the changes back, sysctls included, after this time unless Enter is pressed here "
-    "or `nptables confirm` runs in another shell.",
+    help="Roll the changes back after this time, sysctls included, unless you press Enter here or "
+    "run `nptables confirm` in another shell.",
 )
-@click.option("--no-verify", is_flag=True, help="Do not read the tables back afterwards.")
-@click.option("--no-prepare", is_flag=True, help="Leave sysctls and nfacct counters as they are.")
+@click.option("--no-verify", is_flag=True, help="Do not read the tables back to verify them.")
+@click.option("--no-prepare", is_flag=True, help="Do not set sysctls or create nfacct counters.")
 @click.option(
     "--no-blind",
     is_flag=True,
-    help="End with exit code 4 where others change nft tables faster than they can be read, "
-    "instead of writing all that is ours without having read it. So do --dry-run and --confirm.",
+    help="If other programs change the nft tables faster than they can be read, exit 4 instead of "
+    "rewriting all our rules unread. --dry-run and --confirm imply it.",
 )
-@click.option("--force", is_flag=True, help="Apply although another proxy is here.")
+@click.option("--force", is_flag=True, help="Apply although another proxy runs here.")
 def command(
     *,
     backend: str,
@@ -91,9 +95,10 @@ def command(
     force: bool,
     **options: Any,
 ) -> int:
-    """Program this node's iptables as kube-proxy would, and touch nobody else's rules.
+    """Write the rules that kube-proxy would write to this node's tables, and touch no others.
 
-    Run it as root on the node. Both address families unless -4 or -6 is given.
+    Run it as root on the node. Both address families are written unless -4 or -6 is given. The
+    cluster has to be named: by FILE, --kubeconfig or --context.
     """
     _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:

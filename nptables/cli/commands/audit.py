@@ -56,14 +56,14 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     "config_path",
     type=FILE,
     metavar="FILE",
-    help="The KubeProxyConfiguration of nodes whose snapshots do not show theirs.",
+    help="The KubeProxyConfiguration of the nodes whose snapshots do not contain theirs.",
 )
 @version_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many processes judge nodes.  [default: as many as there are processors]",
+    help="The number of processes.  [default: one for each processor]",
 )
 @click.option(
     "--dask",
@@ -78,8 +78,8 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     show_default=True,
     metavar="DURATION",
     callback=_seconds,
-    help="With FILEs: a Service that changed so shortly before a node was read is never held "
-    "against it.",
+    help="With FILEs: ignore differences of a Service that changed less than this before the node "
+    "was read.",
 )
 @docs_url_option
 @click.option(
@@ -101,11 +101,11 @@ def command(
     grace: float,
     output: str,
 ) -> int:
-    """Judge every node of a cluster by what packets notice; exit 1 if any is not right.
+    """Find the nodes of a cluster whose rules treat packets wrongly; exit 1 if there are any.
 
     Each node is compared with what its own kube-proxy should have programmed, in its version and
-    configuration. The cluster is the one that `collect` found, or that of the FILEs, or of a bundle
-    among the snapshots.
+    with its configuration. The cluster's objects are those that `collect` saved, those of FILEs, or
+    those of a bundle among the snapshots.
     """
     place = place_at(folder)
     if not names_a_cluster(files, more_files):

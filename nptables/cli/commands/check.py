@@ -24,8 +24,9 @@ from nptables.checks.finding import listed
 from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
-from nptables.cli.codes import listed_codes
+from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
@@ -67,13 +68,13 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 @node_options
 @node_address_option
 @family_options("both")
-@evidence_options("Also look at")
+@evidence_options("Also check")
 @click.option(
     "--conntrack",
     "connections_path",
     type=FILE,
     metavar="FILE",
-    help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
+    help="Also check a node's UDP connections: the output of `conntrack -L` there, or '-'.",
 )
 @click.option(
     "-o",
@@ -90,34 +91,43 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
     multiple=True,
     metavar="CODE",
     callback=listed_codes,
-    help="Only these codes, or all that begin so, such as NPT1.",
+    shell_complete=complete_codes,
+    help="Only report this code, or all codes that begin so, such as NPT1.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="CODE", callback=listed_codes, help="All but these codes."
+    "--ignore",
+    multiple=True,
+    metavar="CODE",
+    callback=listed_codes,
+    shell_complete=complete_codes,
+    help="Do not report this code, or codes that begin so.",
 )
 @click.option(
     "--severity",
     type=click.Choice(["info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Leave out what is less than this.",
+    help="Only report findings at least this severe.",
 )
 @click.option("--show-ignored", is_flag=True, help="Also list the findings that are ignored.")
 @click.option(
     "--baseline",
+    type=FILE,
     metavar="FILE",
-    help="Let the findings in this file pass, which `check -o json` or --write-baseline wrote.",
+    help="Do not fail for the findings in this file, which `check -o json` or --write-baseline "
+    "wrote.",
 )
 @click.option(
     "--write-baseline",
+    type=FILE,
     metavar="FILE",
-    help="Write what is found to a file for --baseline, and exit 0.",
+    help="Write the findings to a file for --baseline, and exit 0.",
 )
 @namespace_option(
     "Only findings about this namespace, and about nodes.  [default: that of the context, if any]"
 )
 @all_namespaces_option("Findings about all namespaces.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
 def command(
     *,
     node_has: Named,
@@ -132,10 +142,10 @@ def command(
     exit_zero: bool,
     **options: Any,
 ) -> int:
-    """Find mistakes in manifests, and with --live or --snapshot on a node; exit 1 if there are any.
+    """Find mistakes in manifests or in a cluster, and on a node; exit 1 if there are any.
 
-    Without --node every Node in the input is looked at. `nptables rule CODE` says what a code
-    means.
+    --live and --snapshot also check the rules of a node. Without --node every Node in the input is
+    checked. `nptables rule CODE` says what a code means.
     """
     known = None
     if baseline is not None:
@@ -316,12 +326,14 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
+    evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
     tables = [node_has.serving(evidence, family, strict=False) for family in families]
     inputs = with_shown_facts(inputs, tables, evidence.form.value)
     desired = [inputs.translate(current.family) for current in tables]
     plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     absent = dict.fromkeys(
         name
         for plan in plans

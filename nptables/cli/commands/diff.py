@@ -10,6 +10,7 @@ import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
+from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
@@ -58,12 +59,12 @@ _HINT = "--effects says which"
 @manifest_options
 @node_options
 @node_address_option
-@family_options("both, with --snapshot those that it has")
+@family_options("both, or with --snapshot those in it")
 @evidence_options("Compare with")
 @click.option(
     "--to-version",
     metavar="VERSION",
-    help="What another version of kube-proxy would change on the node, habit by habit.",
+    help="Show what this version of kube-proxy would change on the node, and why.",
 )
 @click.option(
     "--all-nodes",
@@ -79,8 +80,9 @@ _HINT = "--effects says which"
     type=click.Choice(["text", "json", "restore", *forms_of("plans")]),
     default="text",
     show_default=True,
-    help="text: a unified diff by Service. json: the plan. restore: for iptables-restore "
-    "--noflush. github: annotations for a workflow. markdown: a comment on a pull request.",
+    help="text: a unified diff, grouped by Service. json: the changes as data. restore: input for "
+    "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
+    "request.",
 )
 def command(
     *,
@@ -91,12 +93,11 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Compare what a node has with what the cluster says; exit 1 if they differ.
+    """Compare the rules of a node with those that its cluster asks for; exit 1 if they differ.
 
-    With --snapshot what any node has, with --live this node. Without either, two FILEs (or
-    directories): what would change on a node when the first becomes the second. With --to-version
-    and one cluster: what an upgrade of kube-proxy would change. With --effects not which rules
-    differ but what packets notice.
+    --snapshot compares the node in that file, --live this node. Without either, give two FILEs or
+    folders: shown is what changes on a node when the second replaces the first. With --to-version
+    shown is what an upgrade of kube-proxy changes.
     """
     if effects and output == "restore":
         raise click.UsageError("--effects is for text, json and github, and for markdown")
@@ -158,6 +159,7 @@ def _against(
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
     current = [node_has.serving(evidence, family) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value)
+    current = [known_part(each, inputs.cluster) for each in current]
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
         _warn_of_missing_tables(plan, evidence)

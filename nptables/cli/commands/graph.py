@@ -38,15 +38,16 @@ _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 @settings_options
 @manifest_options
 @node_options
-@family_options("the first that the Service has")
+@family_options("the first family of the Service")
 @namespace_option("The namespace of a Service or a Pod that is named without one.")
 @click.option(
     "--trace",
     "ends",
     nargs=2,
     metavar="FROM TO",
-    help=f"Draw the way of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
+    help=f"Draw the path of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
 )
+@click.option("--down", is_flag=True, help="Draw from top to bottom instead of left to right.")
 @click.option(
     "-o",
     "--output",
@@ -59,12 +60,14 @@ def command(
     service: str,
     ends: tuple[str, str] | None,
     family: Family | None,
+    down: bool,
     output: str,
     **options: Any,
 ) -> int:
-    """Draw SERVICE (NAMESPACE/NAME) as a node has it: frontends, chains, endpoints and shares.
+    """Draw the rules of SERVICE on a node: frontends, chains, endpoints and their shares.
 
-    With --trace the way of one packet, on that node and on those that it passes.
+    SERVICE is NAMESPACE/NAME or svc/NAME. With --trace the path of one packet is drawn, through
+    that node and every other node on the way.
 
     \b
     nptables graph default/web web.yaml --node node2 > web.svg
@@ -91,13 +94,13 @@ def command(
         if not has_rules(drawn, family):
             raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(drawn, family)}")])
         graph = service_graph(inputs.translate(family), key)
-    click.echo(_written(graph, output), nl=False)
+    click.echo(_written(graph, output, down=down), nl=False)
     return 0
 
 
-def _written(graph: Graph, output: str) -> str:
+def _written(graph: Graph, output: str, *, down: bool) -> str:
     if output == "html":
         from nptables.reporting import graph_page  # noqa: PLC0415 - needs Jinja2
 
-        return graph_page(graph)
-    return _WRITERS[output](graph)
+        return graph_page(graph, down=down)
+    return _WRITERS[output](graph, down=down)

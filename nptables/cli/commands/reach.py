@@ -18,6 +18,8 @@ from nptables.cli.clusters import (
 )
 from nptables.cli.completion import FILE, senders
 from nptables.cli.completion import services as complete_services
+from nptables.cli.forms import print_lines
+from nptables.cli.forms.markdown import cut, text
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.cli.repository import settings_options
@@ -45,7 +47,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 @settings_options
 @manifest_options
 @cluster_wide_options
-@family_options("both, where Services have both")
+@family_options("both, for Services that have both")
 @click.option(
     "--service",
     "services",
@@ -71,7 +73,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
     "expect_path",
     type=FILE,
     metavar="FILE",
-    help="What has to hold (YAML or JSON): exit 1 where it does not, and say why.",
+    help="A file (YAML or JSON) that says what has to hold: exit 1 if it does not, and say why.",
 )
 @click.option(
     "-o",
@@ -90,10 +92,10 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Say which nodes answer where, and why the others do not.
+    """Show which nodes answer at which addresses of Services, and why the others do not.
 
-    Every node port, external IP and load-balancer IP is asked on every node, as `trace` would do
-    it. Nodes that fare alike are told of together. Exit 1 where --expect FILE is contradicted.
+    A packet to every node port, external IP and load-balancer IP is traced on every node. Nodes
+    with the same result share a line. Exit 1 if something in --expect FILE does not hold.
 
     \b
     nptables reach web.yaml --service default/web
@@ -133,8 +135,7 @@ def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: boo
         print_json(document)
         return
     if output == "markdown":
-        for line in markdown_lines(found, wrong, judged=judged):
-            click.echo(line)
+        print_lines(cut([line] for line in markdown_lines(found, wrong, judged=judged)))
         return
     if output == "html":
         from nptables.reporting import matrix_page  # noqa: PLC0415 - needs Jinja2
@@ -187,7 +188,7 @@ def markdown_lines(
         )
         yield ""
         for each in wrong:
-            yield f"- {markdown(str(each))}"
+            yield f"- {text(str(each))}"
         if wrong:
             yield ""
     yield "| Service | to | nodes | outcome | why |"
@@ -198,12 +199,4 @@ def markdown_lines(
             if cell.fare.fares is not Fares.ANSWERS and cell.reasons:
                 why = cell.reasons[0].text
             cells = (str(row.name), row.to, nodes_text(cell.nodes), cell.fare.text, why)
-            yield "| " + " | ".join(markdown(text) for text in cells) + " |"
-
-
-_MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|#~$"} | {"@": "&#64;"})
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return printable(text, 1000).translate(_MARKDOWN)
+            yield "| " + " | ".join(map(text, cells)) + " |"

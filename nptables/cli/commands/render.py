@@ -46,15 +46,15 @@ Key = tuple[str, str]
 @manifest_options
 @node_options
 @node_address_option
-@family_options("IPv4, with --snapshot that of the dump")
+@family_options("IPv4, or with --snapshot the family of the dump")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["save", "restore", "json"]),
     default="save",
     show_default=True,
-    help="save: as iptables-save prints a node that had no rules before. restore: our chains "
-    "only, for iptables-restore --noflush. json: parsed, with what each rule came from.",
+    help="save: what iptables-save would print on the node. restore: kube-proxy's chains only, for "
+    "iptables-restore --noflush. json: every rule parsed, with the object that it comes from.",
 )
 @click.option(
     "--service",
@@ -64,16 +64,18 @@ Key = tuple[str, str]
 )
 @namespace_option("Only the rules of this namespace's Services, and the rules that lead to them.")
 @all_namespaces_option("The rules of all namespaces, which is the default.")
-@click.option("--explain", is_flag=True, help="Put the reasons above each Service's rules.")
-@evidence_options("With -o restore: insert the jumps that are missing in")
+@click.option(
+    "--explain", is_flag=True, help="Explain each Service's rules in comments above them."
+)
+@evidence_options("With -o restore: insert the jumps that are missing from")
 def command(
     *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
 ) -> int:
     """Print the iptables rules that kube-proxy would program on a node.
 
-    FILE is a manifest (YAML or JSON, '-' for standard input) with the Services,
-    EndpointSlices and Nodes of the cluster, such as `kubectl get
-    svc,endpointslices,nodes -A -o json` gives.
+    FILE is a manifest (YAML or JSON, '-' for standard input) with the Services, EndpointSlices and
+    Nodes of the cluster, as `kubectl get svc,endpointslices,nodes -A -o json` prints them. Without
+    FILE the cluster of the current context is read.
     """
     refuse_both_families("the rules of one family are printed at a time; render once for each")
     if node_has and output != "restore":

@@ -56,7 +56,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     "audit_path",
     type=FILE,
     metavar="FILE",
-    help="What `nptables audit -o json` printed: its causes are shown too.",
+    help="The output of `nptables audit -o json`: the page shows its causes too.",
 )
 @click.option(
     "-o",
@@ -65,7 +65,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where the page goes; '-' is standard output.",
+    help="The file to write; '-' is standard output.",
 )
 def command(
     *,
@@ -75,9 +75,9 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Write one page about a cluster: who answers on which node, each Service, and what is wrong.
+    """Write one HTML page about a cluster: which nodes answer, every Service, and what is wrong.
 
-    The page needs nothing else: it opens from disk, asks nobody for anything, and can be printed.
+    The page is one file that loads nothing else: open it from disk, mail it, or print it.
 
     \b
     nptables report manifests/ -o report.html

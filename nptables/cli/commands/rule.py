@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from nptables.checks import CODES, Code
-from nptables.cli.codes import codes_meant
+from nptables.cli.codes import codes_meant, complete_codes
 from nptables.cli.output import folded, print_json
 from nptables.sources.checks_page import paragraphs
 
 
 @click.command("rule")
-@click.argument("word", required=False, metavar="[CODE]")
+@click.argument("word", required=False, metavar="[CODE]", shell_complete=complete_codes)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def command(*, word: str | None, output: str) -> None:
     """Say what a check looks for, what happens because of it, and what to do.

@@ -32,7 +32,7 @@ def _read_yaml(text: str) -> Any:
     type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where to; compressed where the name ends in .gz. '-' is standard output.",
+    help="The file to write, compressed if its name ends in .gz; '-' is standard output.",
 )
 @click.option(
     "--wait",
@@ -40,24 +40,28 @@ def _read_yaml(text: str) -> Any:
     default=5,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for other programs that change the tables.",
+    help="How long to wait while other programs change the tables.",
 )
 @click.option(
     "--from",
     "source",
+    type=FILE,
     metavar="BUNDLE",
-    help="Not of this node: what a bundle, a dump or a listing holds, as --snapshot takes it.",
+    help="Not this node, but what a bundle, a dump or a listing holds, as --snapshot takes it.",
 )
 @click.option(
-    "--node", "node_name", metavar="NAME", help="With --from: the node, where there are several."
+    "--node",
+    "node_name",
+    metavar="NAME",
+    help="With --from: the node, if there are several.",
 )
 def command(*, output: str, wait: float, source: str | None, node_name: str | None) -> int:
-    """Put all that this node has into one file, for questions that are asked later or elsewhere.
+    """Save the tables, addresses and settings of this node to one file, to analyse elsewhere.
 
-    That is the tables of both backends and families, sets, native nft tables, addresses, routes,
-    settings, UDP connections, and the kube-proxy that runs. No token, kubeconfig or environment
-    gets in; names and addresses do. What cannot be read, as for an ordinary user, is named on
-    standard error and in the file. docs/snapshot.md has more.
+    The file holds the tables of both backends and families, sets, native nft tables, addresses,
+    routes, settings, UDP connections, and the kube-proxy that runs. It holds names and addresses,
+    but no token, kubeconfig or environment variable. What cannot be read, for want of root for
+    example, is named on standard error and in the file. See docs/snapshot.md.
 
     \b
     sudo nptables snapshot -o node1.json.gz

@@ -102,26 +102,26 @@ Rulesets = tuple[Ruleset, ...]
     "others",
     multiple=True,
     metavar="NODE=DUMP",
-    help="What another node has, as --snapshot takes it, where the packet may pass it; may be "
-    "repeated.",
+    help="The real rules of another node that the packet may pass, in a file as for --snapshot. "
+    "May be repeated.",
 )
 @click.option(
     "--sets",
     "sets_path",
     type=FILE,
     metavar="FILE",
-    help="With --snapshot or --live: what `ipset save` prints on the node, for rules that match "
-    "sets, where the snapshot does not have it.",
+    help="With --snapshot or --live: the output of `ipset save` on the node, for rules that match "
+    "sets, if the snapshot lacks it.",
 )
 @click.option(
     "--conntrack",
     "connections_path",
     type=FILE,
     metavar="FILE",
-    help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
-    "are mentioned. --live looks by itself, and a snapshot has them.",
+    help="The output of `conntrack -L` on the node, or '-': UDP connections that still use an old "
+    "endpoint are mentioned. --live and snapshots have it already.",
 )
-@click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
+@click.option("--path", is_flag=True, help="Show every rule on the path, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -139,11 +139,10 @@ def command(
 ) -> int:
     """Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
-    The rules are those that FILEs make for the node, or with --snapshot those of a dump, or with
-    --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
-    the words of the cluster, and the packet is followed to other nodes, whose rules are taken to
-    be those that the cluster makes for them unless --other gives a dump. Where FILEs have several
-    Nodes and nothing says which is meant, the packet is followed on each of them.
+    The rules are those that kube-proxy makes from FILEs or from the cluster, unless --snapshot or
+    --live says what the node really has. With FILEs or a cluster the answer names Services and
+    policies, and the packet is followed to other nodes: there kube-proxy's rules are assumed,
+    unless --other gives the real ones. Without --node the packet is followed on every node.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
@@ -290,7 +289,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        named = Named(path)
+        named = Named(path, node=name)
         evidence = named.read(setting.family)
         families_of(evidence, setting.family, path)
         node = nodes[name]
@@ -304,7 +303,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
 class _Followed:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
-    Of `unknown_tables` nobody knows what is in them.
+    The contents of `unknown_tables` are unknown.
     """
 
     rules: Rules
@@ -323,7 +322,7 @@ def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
     rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
     return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)

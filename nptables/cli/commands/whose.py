@@ -21,8 +21,8 @@ def command(
 ) -> int:
     """Say which Service, port and endpoint the CHAIN belongs to.
 
-    The names of chains are hashes, so the Services have to be at hand: FILE is a manifest
-    (YAML or JSON, '-' for standard input).
+    A chain's name is a hash, so the Services are needed to look it up: in FILE, or without FILE in
+    the cluster of the current context.
     """
     cluster = read_manifests(files, more_files, lenient=lenient).cluster
     found = [owner for owner in chain_owners(cluster) if owner.chain == chain]

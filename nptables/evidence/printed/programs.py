@@ -14,10 +14,11 @@ _AUX = re.compile(
     r"^\S+ +(\d+) +[\d.]+ +[\d.]+ +\d+ +\d+ +\S+ +\S+ +\S+(?: \d\d)? +\d+:\d\d(?::\d\d)? +(.*)$"
 )
 _TREE = re.compile(r"^[\s|]*\\_ +")
-# The first line of a log says the version, a later one the mode; klog of several ages.
-_VERSION = re.compile(r'(?:"Version info" version="|\] Version: )(v\d[^"\s]{0,60})')
+# The first line of a log says the version, a later one the mode; klog of several ages, which
+# docker has kept as JSON.
+_VERSION = re.compile(r'(?:"Version info\\?" version=\\?"|\] Version: )(v\d[^"\s\\]{0,60})')
 _MODE = re.compile(r"\bUsing (iptables|ipvs|nftables) [Pp]roxier\b")
-_OVERRIDE = re.compile(r'FLAG: --hostname-override="([^"\s]{1,253})"')
+_OVERRIDE = re.compile(r'FLAG: --hostname-override=\\?"([^"\s\\]{1,253})\\?"')
 _LISTED = re.compile(r"^Name: (\S+)$", re.MULTILINE)
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nptables.iptables.nftables.rules import UNNAMED
 from nptables.iptables.nftables.tables import NftChain, NftTable, NftText
 
 # What stands for an expression that has no text here. No statement of nft begins so.
@@ -110,7 +111,7 @@ def _written(kind: str, inner: Any) -> str:
         case "xt":
             if not isinstance(inner, Mapping):
                 # Up to nftables 1.0.5 they have no names.
-                return f"{_NO_TEXT} xt"
+                return UNNAMED
             return f'xt {inner["type"]} "{inner["name"]}"'
         case "limit":
             return _limit(inner)

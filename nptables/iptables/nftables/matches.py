@@ -78,8 +78,8 @@ def _address_range(m: re.Match[str], parts: Parts) -> None:
 
 
 def _protocol(m: re.Match[str], parts: Parts) -> None:
-    if "-p" in parts.base:
-        # `--icmp-type any` is printed so, and what is not any as well.
+    if "-p" in parts.base and m[2] in ("icmp", "icmpv6", "ipv6-icmp"):
+        # So `--icmp-type any` is printed, and what is not any as well.
         raise Unsettled(m[0])
     parts.protocol(m[2], negated=_negated(m[1]))
     parts.told = True

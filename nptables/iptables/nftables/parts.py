@@ -7,7 +7,7 @@ import attrs
 from nptables.family import Family
 from nptables.iptables.protocols import c_number, protocol_name
 from nptables.iptables.spelling import normal_form
-from nptables.iptables.unshown import UNREAD_TARGET
+from nptables.iptables.unshown import HOLDS_MATCH, UNREAD_MATCH, UNREAD_TARGET
 from nptables.iptables.values import Unsettled
 from nptables.iptables.words import always_quoted, bare
 
@@ -83,7 +83,12 @@ class Parts:
     def not_read(self, words: str) -> None:
         """Words of a match that nobody understands, or whose values are not printed."""
         self.unread.append(words)
-        self.matches.append(Match("unread", {"--words": f"--words {always_quoted(words)}"}))
+        self.matches.append(Match(UNREAD_MATCH, {"--words": f"--words {always_quoted(words)}"}))
+
+    def holds(self, words: str) -> None:
+        """A match whose values are not printed, and that holds for every packet."""
+        self.unread.append(words)
+        self.matches.append(Match(HOLDS_MATCH, {"--words": f"--words {always_quoted(words)}"}))
 
     def jump(self, text: str) -> None:
         """The target with its options. What logs may stand beside another one, and is dropped."""

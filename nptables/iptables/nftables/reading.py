@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables.dumps import NFT
-from nptables.iptables.families import family_of_lines
 from nptables.iptables.nftables.rules import (
     NO_TARGET,
     NOTHING_PRINTED,
@@ -27,6 +27,8 @@ from nptables.iptables.tables import TARGETS
 from nptables.iptables.unshown import UNREAD_TARGET, Unshown
 
 _FAMILIES: Mapping[str, Family] = {"ip": Family.IPV4, "ip6": Family.IPV6}
+_COUNTER = re.compile(r"\bcounter\b")
+_UNFINISHED = re.compile(r"counter(?: packets(?: \d+(?: bytes(?: \d+)?)?)?)?$|\b(?:jump|goto|to)$")
 CUT_OFF = "the line is cut off"
 BROKEN = "the line may be the rest of the one before it"
 
@@ -38,13 +40,15 @@ class Habits:
     `comments` is how many comments the writer of a rule that is in a chain and leads to a target
     puts into it at most, None where nobody knows; whoever is known asks for nothing that nft prints
     in part, but for a share of packets, and `shares` says whether the rule may be for one. `always`
-    are matches that hold for every packet in a chain.
+    are matches that hold for every packet in a chain. `targetless` are chains with rules that have
+    no target.
     """
 
     homes: Homes
     comments: Callable[[str, str], int | None]
     shares: Callable[[str, str], bool]
     always: Callable[[str], frozenset[str]]
+    targetless: Callable[[str], bool]
 
 
 @attrs.frozen
@@ -73,6 +77,7 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     if not found.tables:
         return None
     tables = [table for table in found.tables if not _is_native(table)]
+    found.no_modules = found.no_modules or (not found.exact and _lacks_target(tables, habits))
     unread: Counter[str] = Counter()
     guessed: list[int] = []
     read: dict[Family, list[tuple[Table, bool]]] = {}
@@ -94,6 +99,20 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
         tuple(guessed),
         tuple(found.strays),
     )  # fmt: skip
+
+
+def _lacks_target(tables: Sequence[NftTable], habits: Habits) -> bool:
+    """Whether a rule has nothing behind its counter: up to 1.0.5 nft drops what it has no module for.
+
+    Of matches that it drops there is no trace, then. Marking chains of kube-proxy show it.
+    """
+    return any(
+        _has_counter(raw) and not acts(raw) and " log" not in raw
+        for table in tables
+        for chain in table.chains
+        if not habits.targetless(chain.name)
+        for _, raw in chain.rules
+    )
 
 
 def _is_native(table: NftTable) -> bool:
@@ -210,7 +229,9 @@ def _rules(
         if not found.exact:
             last = position == len(joined) - 1
             share = habits.shares(chain.name, target)
-            if not known:
+            if found.no_modules:
+                doubts.append(NOTHING_PRINTED)
+            elif not known:
                 doubts += [NOTHING_PRINTED] * (empty[position] > 0 or stripped)
             elif share and chain.whole and table.whole and not stripped:
                 # Who writes shares asks the last rule of a chain for none.
@@ -219,8 +240,10 @@ def _rules(
                 doubts += [NOTHING_PRINTED] * (empty[position] > 0 or stripped)
             else:
                 doubts += [NOTHING_PRINTED] * (empty[position] > (comments or 0))
+        if found.width and not habits.targetless(chain.name):
+            # Even where nft shows matches it may print nothing of a target, as 1.0.6 does of IPv6's.
             doubts.append(NO_TARGET)
-        if not doubts and not known and found.exact:
+        if plain[position].target and not known and doubts in ([], [NO_TARGET]):
             rules.append((number, plain[position]))
             continue
         rule = read_rule(
@@ -252,14 +275,11 @@ def _is_broken(first: str, second: str) -> bool:
     """Whether two lines are one: the first has a counter and no target, or neither of them."""
     if not _has_counter(first):
         return not acts(first)
-    return not _has_counter(second) and first.rstrip().endswith(_UNFINISHED)
+    return not _has_counter(second) and _UNFINISHED.search(first.rstrip()) is not None
 
 
 def _has_counter(text: str) -> bool:
-    return " counter" in f" {text}"
-
-
-_UNFINISHED = (*"0123456789", "counter", "packets", "bytes", "jump", "goto", " to")
+    return _COUNTER.search(text) is not None
 
 
 def _indent(raw: str) -> int:
@@ -303,4 +323,6 @@ def _ruleset(family: Family, tables: Sequence[tuple[Table, bool]], *, whole: boo
         if not complete:
             opened.add(table.name)
     missing = frozenset() if whole else frozenset(BUILT_IN_CHAINS.keys() - found.keys())
-    return Ruleset(family, found, backend=NFT, unshown=Unshown(missing, frozenset(opened)))
+    return Ruleset(
+        family, found, backend=NFT, unshown=Unshown(missing, frozenset(opened), comments=True)
+    )

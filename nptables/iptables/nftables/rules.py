@@ -28,6 +28,8 @@ _ACTS = re.compile(
 _XT_TARGET = re.compile(r'xt target "?([A-Za-z0-9_-]+)"?(?=\s|$)')
 _XT_MATCH = re.compile(r'(?:# ?xt_|xt match "?)([A-Za-z0-9_-]+)"?(?=\s|$)')
 
+# What stands for a match or target of iptables without its name.
+UNNAMED = "xt, unnamed"
 NOTHING_PRINTED = "a statement of which nft prints nothing"
 NO_TARGET = "a target of which nft prints nothing, if there is one"
 
@@ -53,7 +55,8 @@ def empty_statements(text: str, indent: int) -> int:
     """
     body = text.expandtabs(8).rstrip()
     leading = max(len(body) - len(body.lstrip()) - indent, 0)
-    plain = _QUOTED.sub('""', _HANDLE.sub("", body).strip())
+    # Behind the counter stands the target alone.
+    plain = _QUOTED.sub('""', _HANDLE.sub("", body).strip()).partition("counter")[0]
     return leading + sum(len(found) - 1 for found in _SPACES.findall(plain))
 
 
@@ -97,7 +100,7 @@ def read_rule(
     for doubt in doubts:
         if doubt != NO_TARGET:
             parts.not_read(doubt)
-        elif not parts.target:
+        elif not parts.target and not parts.logs:
             parts.hidden_target(doubt)
     target = parts.target or parts.logs
     return NftRule(
@@ -134,10 +137,13 @@ def _piece(words: str, position: int, parts: Parts, *, acting: bool) -> int | No
             except (Unsettled, ValueError, KeyError):
                 _unsettled(found[0], parts, is_target=is_target)
             return found.end()
+    if words.startswith(UNNAMED, position):
+        _unsettled(UNNAMED, parts, is_target=acting)
+        return position + len(UNNAMED)
     for pattern, is_target in ((_XT_TARGET, True), (_XT_MATCH, acting)):
         if (named := pattern.match(words, position)) is not None:
             if not is_target and named[1] in parts.always:
-                parts.unread.append(named[0])
+                parts.holds(named[0])
             else:
                 _unsettled(named[0], parts, is_target=is_target)
             return named.end()

@@ -84,6 +84,9 @@ def _translation(m: re.Match[str], parts: Parts) -> None:
 
 def _masquerade(m: re.Match[str], parts: Parts) -> None:
     ports = [f"--to-ports {values.nat_ports(m[1])}"] if m[1] else []
+    if not m[2].strip() and not parts.exact:
+        # `MASQUERADE_xlate` up to 1.8.7 forgets `--random-fully`.
+        parts.holds("masquerade (with its flags)")
     parts.jump(" ".join(["-j MASQUERADE", *ports, *_flags(m[2])]))
 
 
@@ -196,8 +199,7 @@ def _hidden(m: re.Match[str], parts: Parts) -> None:
     name = m[1]
     if name not in _PLAIN:
         raise Unsettled(m[0])
-    if name not in EFFECTLESS:
-        parts.unread.append(m[0])
+    parts.holds(m[0])
     parts.jump(f"-j {name}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,6 @@ from nptables.sources.archives import (
     Member,
     Refused,
     archive_members,
-    is_archive,
 )
 from nptables.sources.archives.budget import Progress
 from nptables.sources.bundles.layouts import LAYOUTS, Holds, Layout, Part, patterns
@@ -34,6 +34,8 @@ _MOST_NAMES = 200_000
 # Objects of a cluster say so; manifests in a repository that is arranged alike do not.
 _STORED = re.compile(rb"\b(?:resourceVersion|creationTimestamp|uid)\b|kind[\"']?: *[\"']?\w*List\b")
 _HEAD = 1 << 16
+# Every sos report has them; they lead to other members, or to nothing that is needed.
+_USUAL = frozenset({"links", "pipes"})
 LIMITS = Limits()
 
 
@@ -91,43 +93,19 @@ class Contents:
     damage: str = ""
 
 
-def contents_of(path: str, progress: Progress | None = None) -> Contents | None:
-    """What an archive, or a folder that is a bundle, holds; None for any other file or folder.
-
-    Raises InvalidInput for an archive that is in no layout, that goes beyond a limit or that cannot
-    be read.
-    """
-    if path == STDIN:
-        return _read(path, progress) if is_archive(path) else None
-    try:
-        about = Path(path).stat()
-        is_folder = Path(path).is_dir()
-    except (OSError, ValueError):
-        return None
-    if is_folder:
-        return _read(path, progress) if is_bundle_folder(path) else None
-    if not is_archive(path):
-        return None
-    return _of_file(os.path.realpath(path), path, about.st_mtime_ns, about.st_size, progress)
-
-
-@functools.lru_cache(maxsize=4)
-def _known(real: str, modified: int, size: int) -> list[Contents]:
-    """Where the contents of a file are kept: one may be named as FILE and with --snapshot."""
-    del real, modified, size
-    return []
-
-
-def _of_file(real: str, path: str, modified: int, size: int, progress: Progress | None) -> Contents:
-    known = _known(real, modified, size)
-    if not known:
-        known.append(_read(path, progress))
-    return attrs.evolve(known[0], path=path)
-
-
 def is_bundle_folder(path: str) -> bool:
     """Whether a folder is arranged as a bundle, as far as the names of its files tell."""
-    every = list(islice(_names_in(path), _MOST_NAMES))
+    try:
+        about = Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISDIR(about.st_mode) and _is_bundle(path, about.st_ino, about.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _is_bundle(path: str, _inode: int, _modified: int) -> bool:
+    """As `is_bundle_folder`, of which every command asks several times."""
+    every = islice(_names_in(path), _MOST_NAMES)
     names = [name for name in every if _wanted(name)]
     return any(
         layout.name != "must-gather" or _holds_stored(path, root, names)
@@ -155,7 +133,12 @@ def _holds_stored(path: str, root: str, names: list[str]) -> bool:
     return False
 
 
-def _read(path: str, progress: Progress | None) -> Contents:
+def read_contents(path: str, progress: Progress | None = None) -> Contents:
+    """What an archive, or the folder of a bundle, holds; `-` is standard input.
+
+    Raises InvalidInput for an archive that is in no layout, that goes beyond a limit or that cannot
+    be read.
+    """
     name = STDIN_NAME if path == STDIN else path
     budget = Budget(name, limits=LIMITS, progress=progress)
     kept: dict[str, tuple[Member, bytes]] = {}
@@ -185,6 +168,8 @@ def _read(path: str, progress: Progress | None) -> Contents:
 
 def _notes(budget: Budget) -> Iterator[str]:
     for reason, count in sorted(budget.skipped.items()):
+        if reason in _USUAL:
+            continue
         yield f"{count:,} {reason} in it were not looked at"
     for name in budget.damaged:
         yield f"{printable(name)} in it is cut off or damaged, and what is behind that is missing"

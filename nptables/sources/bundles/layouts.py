@@ -18,6 +18,7 @@ class Holds(Enum):
     DUMP = "what iptables-save printed"
     LISTING = "what iptables -L printed"
     NFT = "what nft list ruleset printed"
+    LEGACY_NAMES = "which legacy tables there are"
     OUTPUT = "what a command printed"
     COMMAND = "which command that was"
     ADDRESSES = "interfaces"
@@ -85,6 +86,12 @@ _AGAIN = r"(?:\.\d+)?"
 _SOS = r"sos_commands/(?:firewall_tables|networking)/"
 _LOG = r"(?:[^/]*/)?[^/]*kube-proxy[^/]*"
 
+CLUSTER_INFO = _layout(
+    "kubectl cluster-info dump",
+    (rf"nodes\.{_TEXT}", rf"{_NS}/services\.{_TEXT}", rf"{_NS}/pods\.{_TEXT}"),
+    _part(rf"(?P<kinds>nodes)\.{_TEXT}", Holds.OBJECTS),
+    _part(rf"{_NS}/(?P<kinds>{_CORE}|endpointslices|configmaps)\.{_TEXT}", Holds.OBJECTS),
+)
 LAYOUTS: tuple[Layout, ...] = (
     _layout(
         "sos report",
@@ -96,6 +103,7 @@ LAYOUTS: tuple[Layout, ...] = (
             Holds.LISTING,
         ),
         _part(rf"{_SOS}nft_(?:-a_)?list_ruleset{_AGAIN}", Holds.NFT),
+        _part(r"proc/(?:\d+/)?net/ip(?P<six>6?)_tables_names", Holds.LEGACY_NAMES),
         _part(rf"sos_commands/networking/ip_-d_address{_AGAIN}", Holds.ADDRESSES),
         _part(rf"sos_commands/networking/ip_address{_AGAIN}", Holds.ADDRESSES),
         _part(rf"sos_commands/networking/ip_-o_addr{_AGAIN}", Holds.ADDRESSES),
@@ -121,7 +129,7 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"var/log/(?:pods|containers)/" + _LOG, Holds.LOG),
         _part(
             r"sos_commands/(?:kubernetes|openshift)/(?:[^/]+/)*(?:kubectl|oc)_[^/]*get_-o_json_"
-            rf"--namespace_[^/]+_(?P<kinds>{_CORE}|endpointslices){_AGAIN}",
+            rf"--namespace_{_NS}_(?P<kinds>{_CORE}|endpointslices){_AGAIN}",
             Holds.OBJECTS,
         ),
     ),
@@ -167,7 +175,6 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"systeminfo/ps", Holds.PROCESSES),
         _part(r"systeminfo/date", Holds.DATE),
         _part(r"(?:k8s|rke|rke2|k3s|kubeadm)/(?:containerlogs|podlogs)/" + _LOG, Holds.LOG),
-        _part(r"(?:k8s|rke|rke2|k3s|kubeadm)/kubectl/(?P<kinds>nodes)\.json", Holds.OBJECTS),
     ),
     _layout(
         "must-gather",
@@ -203,12 +210,7 @@ LAYOUTS: tuple[Layout, ...] = (
         _part(r"host-collectors/(?:[^/]+/)*[^/]*(?:tables|ruleset)[^/]*", Holds.OUTPUT),
         _part(r"[^/]+/(?P<node>[^/]+)/(?:[^/]+/)*[^/]*(?:tables|nft)[^/]*", Holds.OUTPUT),
     ),
-    _layout(
-        "kubectl cluster-info dump",
-        (rf"nodes\.{_TEXT}", rf"{_NS}/services\.{_TEXT}", rf"{_NS}/pods\.{_TEXT}"),
-        _part(rf"(?P<kinds>nodes)\.{_TEXT}", Holds.OBJECTS),
-        _part(rf"{_NS}/(?P<kinds>{_CORE}|endpointslices|configmaps)\.{_TEXT}", Holds.OBJECTS),
-    ),
+    CLUSTER_INFO,
 )
 
 

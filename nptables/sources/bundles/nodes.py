@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Gap, Process
+from nptables.evidence.kubeproxy import NAME as KUBE_PROXY
+from nptables.evidence.kubeproxy import override_of
 from nptables.evidence.printed import (
     NODE_SETTINGS,
     date_shown,
@@ -87,7 +89,8 @@ class _OneNode:
         """All of it."""
         rules = rules_of(self.bundle, self.read)
         settings = self._settings()
-        names = self._names(settings)
+        processes = self._processes()
+        names = self._names(settings, processes or ())
         kept = {k: v for k, v in settings.items() if NODE_SETTINGS.fullmatch(k)}
         count = kept.pop(_COUNT, "")
         flows = self._flows()
@@ -103,7 +106,7 @@ class _OneNode:
             native=rules.native,
             flows=flows,
             connections=int(count) if count.isdecimal() else None,
-            processes=self._processes(),
+            processes=processes,
             versions=self._versions(),
             gaps=tuple(dict.fromkeys((*rules.gaps, *self.gaps))),
         )
@@ -122,7 +125,7 @@ class _OneNode:
             (s for _, text in self._texts(Holds.SETTINGS) if (s := settings_shown(text))), {}
         )
 
-    def _names(self, settings: Mapping[str, str]) -> list[str]:
+    def _names(self, settings: Mapping[str, str], processes: Iterable[Process]) -> list[str]:
         """The names that the node gives itself, the one that it goes by first."""
         found = [piece.told["node"] for piece in self.bundle.pieces if piece.told.get("node")]
         shorter = []
@@ -134,6 +137,7 @@ class _OneNode:
                 found.append(name)
         found += [kernel_shown(text)[0] for _, text in self._texts(Holds.KERNEL)]
         found += [host_named(settings.get(_HOSTNAME, "")), *shorter]
+        found += [host_named(override_of(p)) for p in processes if p.name == KUBE_PROXY]
         return [name for name in dict.fromkeys(found) if name]
 
     def _taken(self, rules: Rules) -> str:
@@ -186,15 +190,15 @@ class _OneNode:
         configurations = (parse_config(text) for _, text in self._texts(Holds.CONFIGURATION))
         configured = next(filter(None, configurations), None)
         found = [self._told(process, logged, configured) for process in shown]
-        if not any(p.name == "kube-proxy" for p in found) and (logged or configured):
-            found.append(self._told(logged or Process("kube-proxy"), None, configured))
+        if not any(p.name == KUBE_PROXY for p in found) and (logged or configured):
+            found.append(self._told(logged or Process(KUBE_PROXY), None, configured))
         return tuple(found) or None
 
     def _told(
         self, process: Process, logged: Process | None, configured: Mapping[str, Any] | None
     ) -> Process:
         """A process with what its log and its configuration say of it."""
-        if process.name != "kube-proxy":
+        if process.name != KUBE_PROXY:
             return process
         return attrs.evolve(
             process,

@@ -24,13 +24,13 @@ class Objects:
     """What bundles hold of a cluster.
 
     `taken` is when they were read, in RFC 3339, or empty. `namespaces` are those whose Services are
-    there, None where nothing tells that there are others, `size` how many bytes of text.
+    there: of others nothing is known. `size` is how many bytes of text there are.
     """
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...] = ()
     taken: str = ""
-    namespaces: frozenset[str] | None = None
+    namespaces: frozenset[str] = frozenset()
     size: int = 0
 
 
@@ -107,9 +107,10 @@ def _name(item: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _namespaces(pieces: list[Piece]) -> frozenset[str] | None:
-    told = {piece.told["ns"] for piece in pieces if piece.told.get("ns")}
-    return frozenset(told) or None
+def _namespaces(pieces: list[Piece]) -> frozenset[str]:
+    """The namespaces of which there is a list of Services, or a Service."""
+    services = [piece for piece in pieces if piece.told["kinds"] == "services"]
+    return frozenset(piece.told["ns"] for piece in services if piece.told.get("ns"))
 
 
 def _taken(contents: Contents) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form, Gap
-from nptables.evidence.rules import NOTHING_OF_THEM
+from nptables.evidence.rules import NOTHING_OF_THEM, tables_not_shown
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.bundles.finding import Bundle, Piece
@@ -23,7 +23,6 @@ _TITLE = re.compile(r"^Chain (\S+) \(")
 _HEADINGS = re.compile(r"^(?:num +)?(?: *pkts +bytes )?target +prot +opt ")
 # What eks-log-collector.sh puts behind a listing.
 _TOTAL = re.compile(r"^=======\s+Total Number of Rules: *(\d+)\s*\Z", re.MULTILINE)
-_NFT_TABLE = re.compile(r"^table (ip6?) (\S+) \{", re.MULTILINE)
 _ORDER = (Form.SAVED, Form.LISTING, Form.FRAGMENT)
 _NAMED = 4
 
@@ -67,21 +66,38 @@ class _Rules:
             else:
                 self._add(mine[0], self._listed(mine, family), found)
         native = self._native(found)
-        rulesets = tuple(r for family in Family for r in found.get(family, ()))
         form = max(self.forms, key=_place) if self.forms else Form.SAVED
-        return Rules(form, rulesets, native, tuple(self.gaps), self.written)
+        rulesets = tuple(r for family in Family for r in found.get(family, ()))
+        gaps = (*self._not_shown(rulesets, form), *self.gaps)
+        return Rules(form, rulesets, native, gaps, self.written)
+
+    def _not_shown(self, rulesets: tuple[Ruleset, ...], form: Form) -> Iterator[Gap]:
+        """What is still unknown of tables once all forms are put together."""
+        self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
+        unknown = {ruleset.unshown.tables for ruleset in rulesets}
+        for ruleset in rulesets:
+            if ruleset.unshown.tables:
+                whose = f" of {ruleset.family.value}" if len(unknown) > 1 else ""
+                yield tables_not_shown(ruleset.unshown.tables, form.value, whose)
 
     def _add(
         self, piece: Piece, evidence: Evidence | None, found: dict[Family, list[Ruleset]]
     ) -> None:
-        """Keep the rulesets of families and backends that are not there yet."""
+        """Keep what is not there yet: of each family and backend the tables of the first."""
         if evidence is None:
             return
         added = False
         for ruleset in evidence.rulesets:
             here = found.setdefault(ruleset.family, [])
-            same = [r for r in here if r.backend == ruleset.backend or not ruleset.backend]
-            if ruleset.tables and not same and len(here) < 2:
+            alike = (
+                r.backend == ruleset.backend or not (r.backend and ruleset.backend) for r in here
+            )
+            number = next((n for n, same in enumerate(alike) if same), None)
+            if number is not None:
+                both = _completed(here[number], ruleset, ruleset.tables.keys())
+                added = added or both.tables.keys() != here[number].tables.keys()
+                here[number] = both
+            elif ruleset.tables and len(here) < 2:
                 here.append(ruleset)
                 added = True
         for family in [family for family, rulesets in found.items() if not rulesets]:
@@ -195,26 +211,72 @@ class _Rules:
                 continue
             if evidence.native is not None:
                 native = [*(native or []), *evidence.native]
-            missing = [r for r in evidence.rulesets if r.family not in found]
-            self._add(piece, attrs.evolve(evidence, rulesets=tuple(missing)), found)
-        self._close(found)
+            self._besides(piece, evidence, found)
+            if evidence.native is not None:
+                self._close(evidence, found)
         return None if native is None else tuple(native)
 
-    def _close(self, found: dict[Family, list[Ruleset]]) -> None:
-        """Take tables that nft does not list for tables that are not there."""
-        texts = [piece.data.decode("utf-8", "replace") for piece in self.bundle.of(Holds.NFT)]
-        there = {pair for text in texts for pair in _NFT_TABLE.findall(text)}
-        for family, name in ((Family.IPV4, "ip"), (Family.IPV6, "ip6")):
-            tables = frozenset(table for of, table in there if of == name)
-            rulesets = found.get(family, [])
+    def _besides(
+        self, piece: Piece, evidence: Evidence, found: dict[Family, list[Ruleset]]
+    ) -> None:
+        """Add tables of nft that nothing else shows, and those that are of another backend."""
+        taken = False
+        for ruleset in evidence.rulesets:
+            here = found.setdefault(ruleset.family, [])
+            fitting = next((n for n, r in enumerate(here) if _may_be_nft(r, ruleset)), None)
+            if fitting is not None:
+                both = _completed(here[fitting], ruleset, here[fitting].unshown.tables)
+                taken = taken or both.tables.keys() != here[fitting].tables.keys()
+                here[fitting] = both
+            elif ruleset.tables and len(here) < 2:
+                here[:] = [attrs.evolve(r, backend=r.backend or "legacy") for r in here]
+                here.append(ruleset)
+                taken = True
+        for family in [family for family, rulesets in found.items() if not rulesets]:
+            del found[family]
+        if taken:
+            self.forms.append(evidence.form)
+            self.gaps += evidence.gaps
+            self.written = self.written or piece.modified
+
+    def _close(self, nft: Evidence, found: dict[Family, list[Ruleset]]) -> None:
+        """Take tables for not there that neither nft shows nor the kernel names as legacy ones."""
+        names = {_family(p): self._text(p).split() for p in self.bundle.of(Holds.LEGACY_NAMES)}
+        for family, rulesets in found.items():
+            if family not in names:
+                continue
+            shown = (name for r in nft.rulesets if r.family is family for name in r.tables)
+            there = frozenset((*names[family], *shown))
             for number, ruleset in enumerate(rulesets):
-                used = {t.name for t in ruleset.tables.values() if any(t.chains.values())}
-                if used and used <= tables and ruleset.backend != "legacy":
-                    unshown = ruleset.unshown
-                    unshown = attrs.evolve(unshown, tables=unshown.tables & tables)
-                    rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
-        if not any(r.unshown.tables for rulesets in found.values() for r in rulesets):
-            self.gaps = [gap for gap in self.gaps if not gap.why.endswith(NOTHING_OF_THEM)]
+                unshown = attrs.evolve(ruleset.unshown, tables=ruleset.unshown.tables & there)
+                rulesets[number] = attrs.evolve(ruleset, unshown=unshown)
+
+
+def _may_be_nft(ruleset: Ruleset, nft: Ruleset) -> bool:
+    """Whether a ruleset is of the tables that nft shows: of tables in both the chains are alike."""
+    if ruleset.backend:
+        return ruleset.backend == nft.backend
+    used = {t.name: t for t in ruleset.tables.values() if any(t.chains.values())}
+    return all(
+        name in nft.tables and set(table.chains) == set(nft.tables[name].chains)
+        for name, table in used.items()
+    )
+
+
+def _completed(ruleset: Ruleset, other: Ruleset, wanted: Collection[str]) -> Ruleset:
+    """A ruleset with those of some tables that only another one has.
+
+    What neither knows of stays unknown.
+    """
+    added = {n: other.tables[n] for n in wanted if n in other.tables and n not in ruleset.tables}
+    unshown = attrs.evolve(
+        ruleset.unshown,
+        tables=(ruleset.unshown.tables & other.unshown.tables).difference(added),
+        open=ruleset.unshown.open | (other.unshown.open & added.keys()),
+        interfaces=ruleset.unshown.interfaces | (other.unshown.interfaces & added.keys()),
+    )
+    tables, backend = {**ruleset.tables, **added}, ruleset.backend or other.backend
+    return attrs.evolve(ruleset, tables=tables, unshown=unshown, backend=backend)
 
 
 def _place(form: Form) -> int:

@@ -228,3 +228,16 @@ def test_zstd_without_its_module_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         Refused, match=r"zstd, which this Python cannot read, .*nptables\[bundles\]"
     ):
         names(path)
+
+
+def test_progress_is_told_by_the_bytes_that_were_read(tmp_path: Path) -> None:
+    """Of the packed file: how much it unpacks to nobody knows before."""
+    path = written(tmp_path / "x", gzip.compress(as_tar({"a": os.urandom(20 * MIB)}), 1))
+    told: list[tuple[str, int, int]] = []
+    budget = Budget("x", progress=lambda *now: told.append(now))
+
+    list(archive_members(str(path), lambda _: False, budget))
+
+    assert len(told) == 2
+    assert all(total == path.stat().st_size for _, _, total in told)
+    assert sorted(told) == told

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +16,8 @@ from nptables import Family, InvalidInput, load
 from nptables.evidence import Form
 from nptables.sources import evidence_in, read_evidence
 from nptables.sources.bundles import contents_of
-from nptables.sources.bundles.layouts import LAYOUTS
+from nptables.sources.bundles.finding import read_contents
+from nptables.sources.bundles.layouts import LAYOUTS, Holds
 from nptables.sources.evidence import read_all_evidence
 from tests.support import bundles
 from tests.support.bundles import PACKINGS, Node, as_folder, as_tar
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 CASES = FIXTURES / "cases"
 SCENARIO = named_scenario("nodeport-dual-stack")
 NODE = Node(SCENARIO.dumps)
+PART = re.MULTILINE | re.DOTALL
 EMPTY = Node({})
 ARRANGED: Mapping[str, Callable[[], bundles.Files]] = {
     "sos report": lambda: bundles.sos(EMPTY),
@@ -92,7 +97,7 @@ def test_the_dumps_of_both_families_are_the_rules(
         (expected,) = evidence_in(NODE.dumps[family.name], family).of(family)
         (actual,) = evidence.of(family)
         assert lines_of(expected) == lines_of(actual)
-    assert {"ip-10-0-0-7", "ip-10-0-0-7.ec2.internal"} & {evidence.node, *evidence.aliases}
+    assert {"ip-10-0-0-7.ec2.internal", "node"} <= {evidence.node, *evidence.aliases}
     assert evidence.facts is not None
     assert evidence.facts.interfaces["eth0"][:1] == ("10.0.0.7/24",)
     assert [process.name for process in evidence.processes or ()] == ["kube-proxy"]
@@ -178,6 +183,31 @@ def test_what_a_host_collector_ran_is_known_by_its_output(tmp_path: Path) -> Non
     assert evidence.families == (Family.IPV4, Family.IPV6)
     assert evidence.node == "worker-2"
     assert {"lo", "eth0"} == set(evidence.facts.interfaces)
+
+
+def test_tables_that_were_printed_one_by_one_are_put_together(tmp_path: Path) -> None:
+    """Each by a command of its own; of tables that nobody asked for nothing is known."""
+    saved = NODE.dumps["IPV4"]
+    tables = {text.split("\n")[0][1:]: text for text in re.findall(r"^\*.*?^COMMIT$", saved, PART)}
+    files: bundles.Files = {}
+    for table in ("nat", "filter"):
+        listed = []
+        lines = tables[table].split("\n")[1:-1]
+        for line in lines:
+            chain, policy, *_ = line[1:].split() if line.startswith(":") else ("", "")
+            listed.append(
+                line if not chain else f"-N {chain}" if policy == "-" else f"-P {chain} {policy}"
+            )
+        command = f"/usr/sbin/iptables -t {table} -S"
+        files |= bundles.ran_on_host(command, "\n".join(listed) + "\n", f"rules-{table}")
+    evidence = read_evidence(packed(tmp_path, files))
+
+    (expected,) = evidence_in(saved, Family.IPV4).of(Family.IPV4)
+    (actual,) = evidence.of(Family.IPV4)
+    wanted = {k: v for k, v in lines_of(expected).items() if k[0] in ("nat", "filter")}
+    assert wanted == lines_of(actual)
+    assert {"raw", "mangle", "security"} == actual.unshown.tables
+    assert [gap.what for gap in evidence.gaps] == ["tables raw, mangle and security"]
 
 
 def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) -> None:
@@ -321,3 +351,33 @@ def test_a_kube_proxy_config_map_is_used_and_others_are_left(tmp_path: Path) -> 
 
     assert SCENARIO.config["hostnameOverride"] == loaded.proxy_config["hostnameOverride"]
     assert dict(loaded.ignored) == {}
+
+
+def test_memory_does_not_grow_with_what_is_not_needed(tmp_path: Path) -> None:
+    """64 MiB of logs around the rules of a report, packed: all but the rules is passed over."""
+    path = tmp_path / "report"
+    logs = {f"sosreport-x/var/log/messages-{n}": bytes(16 * 2**20) for n in range(4)}
+    files = {**dict(list(logs.items())[:2]), **bundles.eks(NODE), **dict(list(logs.items())[2:])}
+    path.write_bytes(PACKINGS["tar.xz"](files))
+
+    tracemalloc.start()
+    try:
+        contents = read_contents(str(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert [len(bundle.of(Holds.DUMP)) for bundle in contents.bundles] == [2]
+    assert peak < 8 * 2**20
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """Such as `--snapshot <(iptables-save)`: nobody looks into it before."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(NODE.dumps["IPV4"],))
+    writer.start()
+    evidence = read_evidence(pipe)
+    writer.join()
+
+    assert evidence.families == (Family.IPV4,)
