@@ -132,13 +132,17 @@ def _pods_on(
         yield pods
         return
     with daemon_set(around.connect, asked.namespace, asked.image, around.tell):
-        around.tell(f"waiting for Pods on {len(lacking(pods))} nodes")
+        around.tell(f"waiting for Pods on {_counted(lacking(pods))}")
         end = around.monotonic() + asked.patience
         while lacking(pods := seen()) and around.monotonic() < end:
             around.sleep(_GLANCE)
         if missing := lacking(pods):
-            around.tell(f"on {len(missing)} nodes no Pod runs after {asked.patience:g} seconds")
+            around.tell(f"on {_counted(missing)} no Pod runs after {asked.patience:g} seconds")
         yield pods
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} node{'s' * (len(names) != 1)}"
 
 
 def _collect(

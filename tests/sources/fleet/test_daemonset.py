@@ -140,7 +140,7 @@ def test_pods_that_do_not_start_are_waited_for_no_longer_than_was_said(
         assert server.daemon_sets == {}
     err = capfd.readouterr().err
     assert (code, nodes_in(tmp_path)) == (1, ["node0.json.gz", "node2.json.gz"])
-    assert "on 1 nodes no Pod runs after 1.5 seconds" in err
+    assert "on 1 node no Pod runs after 1.5 seconds" in err
     assert "node1: its Pod does not run (ErrImagePull)" in err
 
 
