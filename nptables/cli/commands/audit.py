@@ -6,6 +6,7 @@ import click
 
 from nptables.auditing import GRACE, Options
 from nptables.checks.codes import OTHER_CONFIGURATION
+from nptables.cli.bundles import mention_age
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
@@ -112,6 +113,7 @@ def command(
         files = bundles_with_objects(place)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
+        mention_age(loaded)
         missing = missing_in(place, loaded.cluster)
         found = Collection(loaded.cluster, (), loaded.proxy_config, missing)
         watched = False
