@@ -162,15 +162,17 @@ def snapshot_files(path: Place) -> dict[str, Place]:
     a bundle itself is the only one. Raises InvalidInput.
     """
     if path.is_file() or (isinstance(path, Path) and is_bundle_folder(str(path))):
-        return {path.name: path}
+        return {_node_name(path.name): path}
     inner = path / _NODES
     found: dict[str, Place] = {}
     for file in files_in(inner if inner.is_dir() else path):
-        if not file.name.startswith("."):
+        if not (file.name.startswith(".") or file.name.endswith(_CHECKSUMS)):
             found.setdefault(_node_name(file.name), file)
     return found
 
 
+# What collectors put beside their archives.
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512", ".asc", ".sig")
 _ENDINGS = (".gz", ".json", ".txt", ".save", ".dump", ".rules", ".iptables", ".snapshot", ".log")
 
 
