@@ -38,7 +38,7 @@ def test_what_nft_prints_of_each_scenario_is_read_as_its_dump(
         for family in FAMILIES:
             saved = Ruleset.from_save(netns.save(family), family=Family[family])
             (ruleset,) = found.of(Family[family])
-            assert "nft" == ruleset.backend
+            assert ruleset.backend == "nft"
             assert (frozenset(), frozenset()) == (ruleset.unshown.open, ruleset.unshown.tables)
             for table in saved.tables.values():
                 read = ruleset.tables[table.name]
@@ -68,8 +68,8 @@ def test_a_rule_of_nfts_own_beside_those_of_iptables_is_open(netns: Namespace) -
 
     (ruleset,) = found.of(Family.IPV4)
     first, second, third = ruleset.lines("filter", "INPUT")
-    assert "-A INPUT -i lo -j ACCEPT" == first
-    assert '-A INPUT -m unread --words "ip saddr @s" -j DROP' == second
+    assert first == "-A INPUT -i lo -j ACCEPT"
+    assert second == '-A INPUT -m unread --words "ip saddr @s" -j DROP'
     assert f"-j {UNREAD_TARGET} " in third
     assert found.native is not None
     assert {"family": "inet", "name": "other"} in [entry.get("table") for entry in found.native]

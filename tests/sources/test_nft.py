@@ -61,8 +61,8 @@ def test_shares_that_old_versions_do_not_print_are_open() -> None:
         for version in ("0.9.8", "1.0.6")
     )
     chain = next(c for c in new.tables["nat"].chains if c.startswith("KUBE-SVC-"))
-    assert 9 == sum("-m unread " in line for line in old.lines("nat", chain))
-    assert 9 == sum("--mode random" in line for line in new.lines("nat", chain))
+    assert sum("-m unread " in line for line in old.lines("nat", chain)) == 9
+    assert sum("--mode random" in line for line in new.lines("nat", chain)) == 9
 
 
 def test_recent_without_its_values_is_a_case_for_each_endpoint() -> None:
@@ -114,8 +114,8 @@ def test_chains_without_their_table_are_placed_by_their_names() -> None:
     lines = NODE.splitlines()
     first = next(i for i, line in enumerate(lines) if "chain KUBE-MARK-MASQ" in line)
     (rules,) = evidence_in("\n".join(lines[first : first + 3])).of(Family.IPV4)
-    assert ("-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",) == rules.lines(
-        "nat", "KUBE-MARK-MASQ"
+    assert rules.lines("nat", "KUBE-MARK-MASQ") == (
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
     )
 
 
@@ -123,7 +123,7 @@ def test_kube_proxys_own_table_tells_who_handles_services() -> None:
     text = (FIXTURES / "cases" / "paste-S" / "nftrules.txt").read_text()
     for paste in (text, text + NODE):
         found = handlers(evidence_in(paste))
-        assert [Handler.NFTABLES] == [each.who for each in found.others]
+        assert [each.who for each in found.others] == [Handler.NFTABLES]
     document = json.loads(printed("node", "1.1.3", "json"))
     document["nftables"].append({"table": {"family": "ip", "name": "kube-proxy", "handle": 9}})
     assert Handler.NFTABLES in [
@@ -138,8 +138,9 @@ def test_a_node_without_tables_is_one() -> None:
 
 def test_a_text_whose_modules_were_missing_is_open_as_a_whole() -> None:
     """Without the modules of iptables nft drops what they would print: targets show it."""
-    text = re.sub(r" +(?:meta mark set \w+ (?:x?or )?\w+|masquerade.*|dnat to .*)|fib daddr .*local|"
-                  r"meta random & \d+ < \d+ |xt match \w+ ", "", NODE)  # fmt: skip
+    targets = r" +(?:meta mark set \w+ (?:x?or )?\w+|masquerade.*|dnat to .*)"
+    matches = r"fib daddr .*local|meta random & \d+ < \d+ |xt match \w+ "
+    text = re.sub(f"{targets}|{matches}", "", NODE)
     (rules,) = evidence_in(text).of(Family.IPV4)
     assert rules.unshown.open
 

@@ -47,7 +47,7 @@ def test_a_token_is_followed_as_an_address_of_its_own(form: str) -> None:
     expected = [("endpoint", "241.0.0.1:80", "1/2"), ("endpoint", "241.0.0.2:80", "1/2")]
     assert [expected] == outcomes(obfuscated(DUMP, form))
     gaps = [str(gap) for gap in evidence_in(obfuscated(DUMP, form)).gaps]
-    assert 1 == sum(f"{form.format(1)} is 241.0.0.1" in gap for gap in gaps)
+    assert sum(f"{form.format(1)} is 241.0.0.1" in gap for gap in gaps) == 1
 
 
 def test_a_network_of_which_the_bits_are_not_known_is_open() -> None:
@@ -60,7 +60,7 @@ def test_a_network_of_which_the_bits_are_not_known_is_open() -> None:
 def test_what_is_hidden_is_open_and_said_once(hidden: str) -> None:
     for text in (DUMP, NFT):
         found = evidence_in(ADDRESS.sub(hidden, text))
-        assert 1 == sum("taken out of the text" in str(gap) for gap in found.gaps)
+        assert sum("taken out of the text" in str(gap) for gap in found.gaps) == 1
     for case in outcomes(ADDRESS.sub(hidden, DUMP)):
         assert all(verdict == "unknown" for verdict, _, _ in case)
 
@@ -76,7 +76,7 @@ def test_rules_of_nft_are_followed_too() -> None:
     (rules,) = evidence_in(obfuscated(NFT)).of(Family.IPV4)
     ends = [line for c, lines in rules.tables["nat"].chains.items() if "SEP" in c for line in lines]
     there = {found[0] for line in ends for found in ADDRESS.finditer(line)}
-    assert 10 == len(there)
+    assert len(there) == 10
     assert all(address.startswith("241.") for address in there)
     assert plain.rule_count() == rules.rule_count()
 

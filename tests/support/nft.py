@@ -6,9 +6,9 @@ import re
 from collections import Counter
 
 from nptables.family import Family
+from nptables.iptables.nftables.targets import EFFECTLESS
 from nptables.iptables.rule import Option, Rule, Target
 from nptables.iptables.spelling import normal_form
-from nptables.tracing.walking import actions
 
 # What stands for a match or a target of which not all is shown.
 _STANDING = ("unread", "holds")
@@ -32,17 +32,19 @@ def _matches(rule: Rule) -> Counter[object]:
         if match.name in ("recent", "statistic", "set", "policy"):
             found[match.name, tuple(options)] += 1
         elif match.name not in ("comment", *_STANDING):
+            key = "conntrack" if match.name == "state" else match.name
             for negated, name, value in options:
-                key = "conntrack" if match.name == "state" else match.name
                 if key == "multiport" and _LIST.fullmatch(value) and name != "--ports":
-                    key, name = str(rule.protocol and rule.protocol.value), name[:-1]
-                found[key, negated, name, value] += 1
+                    protocol = str(rule.protocol and rule.protocol.value)
+                    found[protocol, negated, name[:-1], value] += 1
+                else:
+                    found[key, negated, name, value] += 1
     return found
 
 
 def _target(rule: Rule) -> tuple[str, bool, tuple[tuple[str, str], ...]] | None:
     target = rule.target
-    if target is None or target.name in actions._WITHOUT_EFFECT:  # noqa: SLF001
+    if target is None or target.name in EFFECTLESS:
         return None
     options = tuple((option.name, option.value) for option in target.options)
     # Both names of it are printed in the same way.
