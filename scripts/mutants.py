@@ -4,196 +4,159 @@
 
 prints every change that no test noticed, and exits 1 if there is one that harmless.txt (in
 tests/mutants) does not explain. The tests that reach the changed line run, the quickest first, up
-to the first that fails; mutmut and cosmic-ray run the whole suite for each change, which takes
-hours here.
+to the first that fails, in a child of a process that has loaded everything; mutmut and cosmic-ray
+start Python and run the whole suite for each change, which takes hours here.
+
+What is found is kept in build/mutants: a second run tries again what has changed, and only that.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import os
-import random
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = (
-    "model", "iptables", "translation", "tracing", "checks", "rendering", "incremental", "evidence",
-)  # fmt: skip
-MODULES = ("inet.py", "family.py")
-GENERATED = {"nptables/model/schema/types.py"}
-TESTS = (
-    "tests/checks", "tests/conformance/test_named.py", "tests/conformance/test_habits.py",
-    "tests/incremental", "tests/iptables", "tests/model", "tests/rendering", "tests/tracing",
-    "tests/translation", "tests/test_inet.py",
-)  # fmt: skip
-HARMLESS = ROOT / "tests" / "mutants" / "harmless.txt"
-# Tests of one changed line, at most: the rest are of the same kind.
-MOST_TESTS = 1000
+sys.path.insert(0, str(ROOT))
+# What is random in tests beside properties is made shorter by this.
+os.environ["NPTABLES_EXAMPLES"] = "5"
 
-COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
-OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult,
-    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
-}  # fmt: skip
+from tests.mutants.changes import Mutant, harmless, mutants  # noqa: E402
+from tests.mutants.forking import OPTIONS, Ended, Loaded, freshly  # noqa: E402
+from tests.mutants.reach import CHOSEN, Reach, digest, test_files  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Noticing = Callable[..., str | None]
+
+KEPT = ROOT / "build" / "mutants"
+# Time of a processor for the tests of one change: the rest are slow ones of the same kind.
+ENOUGH = 12.0
+# What runs tests in vain: a loop without end.
+SLOWER = 5.0
+LOADING_TIME = 30.0
 
 
-class Mutant(NamedTuple):
-    """A change: the module, the line, and the expression before and after."""
+class Verdicts:
+    """What was found, in a file."""
 
-    path: str
-    line: int
-    before: str
-    after: str
-    number: int
+    def __init__(self, path: Path, reach: Reach) -> None:
+        self._path = path
+        self._reach = reach
+        self._known: dict[str, dict[str, Any]] = {}
+        self.read()
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.before} -> {self.after}"
+    def read(self) -> None:
+        """Take what the file says."""
+        if self._path.exists():
+            lines = map(json.loads, self._path.read_text().splitlines())
+            self._known = {known["mutant"]: known for known in lines}
 
+    def by(self, mutant: Mutant) -> str | None:
+        """What noticed the change when it was tried last."""
+        return self._known[str(mutant)]["by"]  # type: ignore[no-any-return]
 
-def expressions(tree: ast.Module) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
-    """Every expression that is evaluated when a program runs, with the place that holds it."""
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
-        for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns", "decorator_list", "type_params"):
-                continue
-            for index, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
-                if isinstance(item, ast.If) and "TYPE_CHECKING" in ast.unparse(item.test):
-                    continue
-                if isinstance(item, ast.AST) and not isinstance(item, ast.JoinedStr):
-                    pending.append(item)
-                if isinstance(item, ast.expr):
-                    yield node, name, index, item
+    def is_known(self, mutant: Mutant) -> bool:
+        """Whether it was ever tried."""
+        return str(mutant) in self._known
 
+    def untried(self, mutant: Mutant) -> list[str] | None:
+        """The tests to run, or None where nothing has changed since they ran."""
+        tests = self._affordable(mutant)
+        known = self._known.get(str(mutant))
+        if known is None:
+            return tests
+        same = known["module"] == digest(mutant.path)
+        if by := known["by"]:
+            if same and known["tests"] == _digests([by]):
+                return None
+            return sorted(tests, key=lambda test: test != by)
+        if not same:
+            return tests
+        now = _digests(tests)
+        return [t for t in tests if known["tests"].get(_file(t)) != now[_file(t)]] or None
 
-def changed(node: ast.expr) -> ast.expr | None:
-    """The expression with one thing the other way round, or None where there is none."""
-    new = copy.deepcopy(node)
-    match new:
-        case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
-            new.ops = [COMPARISONS[type(op)]()]
-        case ast.BoolOp(op=op):
-            new.op = ast.Or() if isinstance(op, ast.And) else ast.And()
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return operand
-        case ast.BinOp(op=op) if type(op) in OPERATORS:
-            new.op = OPERATORS[type(op)]()
-        case ast.Constant(value=bool() as value):
-            new.value = not value
-        case ast.Constant(value=int() as value):
-            new.value = value + 1
-        case ast.IfExp(body=body, orelse=other):
-            new.body, new.orelse = other, body
-        case _:
-            return None
-    return new
+    def _affordable(self, mutant: Mutant) -> list[str]:
+        tests = self._reach.tests(mutant)
+        times = accumulate(self._reach.times[test] for test in tests)
+        return [test for test, total in zip(tests, times, strict=True) if total < ENOUGH]
 
-
-def mutants() -> list[Mutant]:
-    """Every change there is."""
-    found = []
-    folders = [ROOT / "nptables" / name for name in PACKAGES]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
-    for path in (*files, *(ROOT / "nptables" / name for name in MODULES)):
-        name = path.relative_to(ROOT).as_posix()
-        if name not in GENERATED:
-            found += list(_of_file(name, path.read_text()))
-    return found
+    def note(self, mutant: Mutant, by: str | None) -> None:
+        """Keep what was found."""
+        known = {
+            "mutant": str(mutant), "by": by, "module": digest(mutant.path),
+            "tests": _digests([by] if by else self._affordable(mutant)),
+        }  # fmt: skip
+        self._known[str(mutant)] = known
+        with self._path.open("a") as file:
+            file.write(json.dumps(known) + "\n")
 
 
-def _of_file(name: str, source: str) -> Iterator[Mutant]:
-    for number, (_, _, _, node) in enumerate(expressions(ast.parse(source))):
-        new = changed(node)
-        if new is not None:
-            yield Mutant(name, node.lineno, ast.unparse(node), ast.unparse(new), number)
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
-def source_of(mutant: Mutant) -> str:
-    """The module with the change."""
-    tree = ast.parse((ROOT / mutant.path).read_text())
-    parent, field, index, node = list(expressions(tree))[mutant.number]
-    new = changed(node) or node
-    _put(parent, field, index, ast.copy_location(new, node))
-    return ast.unparse(ast.fix_missing_locations(tree))
+def _digests(tests: list[str]) -> dict[str, str]:
+    return {_file(test): digest(_file(test)) for test in tests if (ROOT / _file(test)).is_file()}
 
 
-def _put(parent: ast.AST, field: str, index: int | None, node: ast.expr) -> None:
-    if index is None:
-        setattr(parent, field, node)
-    else:
-        getattr(parent, field)[index] = node
+class Trial:
+    """Tries changes that have to be tried, until a time."""
 
+    def __init__(self, chosen: list[Mutant], reach: Reach, until: float) -> None:
+        self._reach = reach
+        self._until = until
+        self._verdicts = Verdicts(KEPT / "verdicts.jsonl", reach)
+        self._chosen = chosen
 
-class Reach:
-    """Which tests reach which line, quickest first."""
+    def run(self) -> Verdicts:
+        """Try them, and give what is known of all."""
+        if any(not mutant.loads for mutant, _ in self._pending()):
+            # In a child: this process stays without nptables, for those that are tried afresh.
+            child = os.fork()
+            if not child:
+                options = [*OPTIONS, "-k", CHOSEN, *test_files()]
+                os._exit(pytest.main(options, plugins=[Loaded(self._in_functions)]))
+            os.waitpid(child, 0)
+            self._verdicts.read()
+        for mutant, tests in self._pending():
+            self._try(mutant, tests, LOADING_TIME, freshly)
+        return self._verdicts
 
-    def __init__(self, folder: Path, tests: tuple[str, ...]) -> None:
-        report = folder / "times.json"
-        data = folder / "coverage"
-        plugin = "tests.mutants.times"
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", plugin, "--cov=nptables",
-             "--cov-context=test", "--cov-report=", "--cov-fail-under=0",
-             "-o", "pythonpath=.", "-k", "not moment", *tests],
-            cwd=ROOT, check=True,
-            env={**_environment(), "COVERAGE_FILE": str(data), "NPTABLES_TIMES": str(report)},
-        )  # fmt: skip
-        self._times: dict[str, float] = json.loads(report.read_text())
-        self._data = data
+    def _pending(self) -> list[tuple[Mutant, list[str]]]:
+        found = [(mutant, self._verdicts.untried(mutant)) for mutant in self._chosen]
+        return [(mutant, tests) for mutant, tests in found if tests is not None]
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """The tests to run, or all there are where the line runs at import alone."""
-        from coverage import CoverageData  # noqa: PLC0415
+    def _in_functions(self, loaded: Loaded) -> None:
+        pending = [(mutant, tests) for mutant, tests in self._pending() if not mutant.loads]
+        print(f"{len(pending)} changes to try in functions", flush=True)
+        for mutant, tests in pending:
+            self._try(mutant, tests, 10, loaded.noticing)
 
-        data = CoverageData(basename=str(self._data))
-        data.read()
-        reached = data.contexts_by_lineno(str(ROOT / mutant.path))
-        # A part of an expression may have no line event of its own: its statement has.
-        lines = range(mutant.line, max(0, mutant.line - 20), -1)
-        contexts = next((reached[line] for line in lines if any(reached.get(line, ()))), ())
-        names = {context.partition("|")[0] for context in contexts} & self._times.keys()
-        chosen = sorted(names or self._times, key=lambda name: self._times[name])
-        return chosen[:MOST_TESTS]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NPTABLES_EXAMPLES": "20"}
-
-
-def survives(mutant: Mutant, tests: list[str], overlay: Path) -> bool:
-    """Whether no test fails with the change."""
-    path = overlay / mutant.path
-    before = path.read_bytes()
-    path.unlink()
-    path.write_text(source_of(mutant))
-    words = overlay / "tests.txt"
-    words.write_text("\n".join(tests))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
-             "-o", f"pythonpath={overlay} {ROOT}", f"@{words}"],
-            cwd=ROOT, check=False, capture_output=True, timeout=300, env=_environment(),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        path.write_bytes(before)
-    return done.returncode == 0
+    def _try(self, mutant: Mutant, tests: list[str], base: float, noticing: Noticing) -> None:
+        if time.monotonic() > self._until:
+            return
+        seconds = base + SLOWER * sum(self._reach.times[test] for test in tests)
+        try:
+            by = noticing(mutant, tests, seconds=seconds) if tests else None
+        except Ended as ended:
+            by = str(ended)
+        # What was loaded with the line as it was may hide the change: it is tried afresh.
+        if by is None and noticing is not freshly and self._reach.loads(mutant):
+            return
+        self._verdicts.note(mutant, by)
+        if by is None and str(mutant) not in harmless():
+            print(f"alive: {mutant} (line {mutant.line}, {len(tests)} tests)", flush=True)
 
 
 def main() -> int:
@@ -201,41 +164,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--sample", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--only", choices=PACKAGES, help="one package, and its own tests")
+    parser.add_argument("--seconds", type=float, default=2 * 3600)
+    parser.add_argument("--only", default="", help="a package, or the beginning of a module's name")
     options = parser.parse_args()
     started = time.monotonic()
-    inside = f"nptables/{options.only or ''}"
-    tests = (f"tests/{options.only}",) if options.only else TESTS
-    every = [mutant for mutant in mutants() if mutant.path.startswith(inside)]
-    chosen = random.Random(options.seed).sample(every, min(options.sample, len(every)))
-    harmless = {
-        line.partition(" # ")[0].strip()
-        for line in HARMLESS.read_text().splitlines()
-        if line and not line.startswith("#")
-    }
-    found: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        reach = Reach(folder, tests)
-        overlay = folder / "overlay"
-        shutil.copytree(ROOT / "nptables", overlay / "nptables")
-        begun = time.monotonic()
-        for mutant in chosen:
-            if time.monotonic() - begun > options.seconds:
-                break
-            reaching = reach.tests(mutant)
-            alive = survives(mutant, reaching, overlay)
-            explained = str(mutant) in harmless
-            found["harmless" if alive and explained else "alive" if alive else "noticed"] += 1
-            if alive and not explained:
-                print(f"alive: {mutant} (line {mutant.line}, {len(reaching)} tests)", flush=True)
+    every = [m for m in mutants() if m.path.startswith(f"nptables/{options.only}")]
+    chosen = sorted(every, key=lambda mutant: mutant.rank(options.seed))[: options.sample]
+    verdicts = Trial(
+        chosen, Reach(KEPT, partial(print, flush=True)), started + options.seconds
+    ).run()
+    known = [mutant for mutant in chosen if verdicts.is_known(mutant)]
+    alive = [mutant for mutant in known if not verdicts.by(mutant)]
+    explained = [mutant for mutant in alive if str(mutant) in harmless()]
+    left = sorted(set(alive) - set(explained))
+    print(*(f"alive: {mutant} (line {mutant.line})" for mutant in left), sep="\n")
+    for package, count in sorted(Counter(m.path.split("/")[1] for m in known).items()):
+        those = [sum(m.path.split("/")[1] == package for m in found) for found in (explained, left)]
+        print(f"{package}: {count} tried, {those[0]} change nothing, {those[1]} alive")
     print(
-        f"seed {options.seed}, {found.total()} of {len(every)} changes in "
-        f"{time.monotonic() - started:.0f} s: {found['noticed']} noticed, {found['harmless']} "
-        f"change nothing, {found['alive']} alive"
+        f"seed {options.seed}, {len(known)} of {len(every)} changes in "
+        f"{time.monotonic() - started:.0f} s: {len(known) - len(alive)} noticed, "
+        f"{len(explained)} change nothing, {len(left)} alive"
     )
-    return 1 if found["alive"] else 0
+    return 1 if left else 0
 
 
 if __name__ == "__main__":

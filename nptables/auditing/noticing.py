@@ -22,7 +22,7 @@ _STEPS = (2, 12)
 class Noticed:
     """The Services whose packets fare otherwise, and one such packet in words.
 
-    `all_looked_at` tells that there are no others. `unsure` are Services of which nobody can say.
+    `all_looked_at` tells that there are no others. `unsure` are Services for which it is unknown.
     """
 
     services: tuple[str, ...] = ()
@@ -71,11 +71,10 @@ def effects_between(
 
     Those that come first are looked at first, and the others only where these notice nothing.
     """
-    for count in (*_STEPS, len(services)):
-        found = _between(before, after, services[:count], ground)
-        if found or count >= len(services):
-            return attrs.evolve(found, all_looked_at=count >= len(services))
-    return Noticed()
+    for count in (count for count in _STEPS if count < len(services)):
+        if found := _between(before, after, services[:count], ground):
+            return attrs.evolve(found, all_looked_at=False)
+    return _between(before, after, services, ground)
 
 
 def _between(before: Ruleset, after: Ruleset, services: Sequence[str], ground: Ground) -> Noticed:

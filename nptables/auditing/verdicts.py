@@ -17,7 +17,7 @@ class Verdict(Enum):
 
     `ok`: nothing that decides anything differs. `cosmetic`: rules are written differently, and
     packets notice nothing. `differs`: packets notice. `unknown`: rules of iptables are not what
-    handles Services there. `unreadable`: nobody can say.
+    handles Services there. `unreadable`: the node could not be read.
     """
 
     OK = "ok"

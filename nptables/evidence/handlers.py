@@ -233,7 +233,7 @@ def _without_others(sighting: Sighting, signs: Signs) -> Sighting:
 
 def _kube_proxies(signs: Signs) -> Iterator[Sighting | None]:
     """kube-proxy in its modes. One that runs has one mode; what is of another mode is left over."""
-    modes = {mode_of(process) for process in signs.runs("kube-proxy")}
+    modes = {mode_of(process) for process in signs.runs("kube-proxy")} - {""}
     for who, mode, seen in (
         (Handler.IPTABLES, "iptables", _of_iptables(signs)),
         (Handler.IPVS, "ipvs", _of_ipvs(signs)),

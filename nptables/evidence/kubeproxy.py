@@ -76,6 +76,12 @@ def configuration_of(process: Process) -> Mapping[str, Any] | None:
     return found
 
 
+def override_of(process: Process) -> str:
+    """The name of its Node that a kube-proxy was told, or an empty string."""
+    told = dict(_flags(process.arguments)).get(_OVERRIDE, "")
+    return told.strip().lower()
+
+
 def _flags(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The flags of a command line as pflag reads them; the last of one name counts."""
     words = iter(arguments)

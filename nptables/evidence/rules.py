@@ -17,6 +17,8 @@ from nptables.iptables.tables import TARGETS
 
 _FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
 _NAMED = 6
+# What is said of tables that a form is not about.
+NOTHING_OF_THEM = "has nothing of them"
 _WORDS = re.compile(r"\w")
 # Fewer digits than tell the step of a probability: `%f`, up to iptables 1.4.11.
 _ROUNDED = re.compile(r" probability 0\.\d{1,9}(?!\d)")
@@ -69,12 +71,17 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
                     "rules lead there, and their own rules are not shown",
                 )
     if unshown.tables:
-        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
+        yield tables_not_shown(unshown.tables, form, whose)
     if unshown.interfaces:
         yield Gap(
             f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
             "a listing without -v does not show them",
         )
+
+
+def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
+    """That a form has nothing of some tables."""
+    return Gap(f"{_tables(tables)}{whose}", f"this {form} {NOTHING_OF_THEM}")
 
 
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from nptables.evidence.kubeproxy import configuration_of
 from nptables.evidence.node import Evidence, Form, Process
 from nptables.iptables import Ruleset
 from nptables.translation import chains
@@ -177,9 +178,14 @@ def _tables(native: Iterable[Mapping[str, object]]) -> Iterator[str]:
 
 
 def mode_of(process: Process) -> str:
-    """The mode of a kube-proxy: what it says, else what it was told; iptables where it was not."""
+    """The mode of a kube-proxy: what it says, else what it was told; iptables where it was not.
+
+    An empty string where a file tells it that nobody has read.
+    """
     if process.mode:
         return process.mode
+    if configuration_of(process) is None:
+        return ""
     words = iter(process.arguments)
     for word in words:
         if word == _MODE_OPTION:

@@ -217,11 +217,11 @@ class Update:
                 in_place = (
                     in_place
                     and in_order([*new, *surplus(before, gone)], after, self.family)
-                    and not (new and name in self.draft.colliding)
+                    and not (after and self._moves(name, gains=bool(new)))
                 )
                 removed += gone
                 added += new
-            elif after and self._other_place(name):
+            elif after and self._moves(name, gains=False):
                 changed, in_place = True, False
         return LineChange(tuple(added), tuple(removed), in_place) if changed else None
 
@@ -231,10 +231,13 @@ class Update:
             return True
         return node_port_jumps(old) == node_port_jumps(new)
 
-    def _other_place(self, name: ServicePortName) -> bool:
-        """Whether a service port with the same lines now stands elsewhere among its rivals."""
-        old, new = self.draft.old_claims[name], self.draft.claims[name]
-        return old.precedence != new.precedence and name in self.draft.colliding
+    def _moves(self, name: ServicePortName, *, gains: bool) -> bool:
+        """Whether a service port with rivals gets new lines among theirs, or stands elsewhere."""
+        if name not in self.draft.colliding:
+            return False
+        return gains or (
+            self.draft.old_claims[name].precedence != self.draft.claims[name].precedence
+        )
 
     def _while_current(self, make: Callable[[], Translation]) -> Callable[[], Translation]:
         """Refuses once the state has moved on: what would be made is then something else."""

@@ -23,7 +23,8 @@ _ALIASES: Mapping[str, str] = {
     "mh": "mobility-header",
 }
 
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*", re.ASCII)
+# More digits than a number of 64 bits has are not read: they take long.
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]{0,19}", re.ASCII)
 
 
 def c_number(text: str, most: int = 2**32 - 1) -> int | None:
@@ -31,7 +32,7 @@ def c_number(text: str, most: int = 2**32 - 1) -> int | None:
 
     None also where it is larger than `most`. A sign or blanks are not taken.
     """
-    if len(text) > 22 or not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text):
         return None
     if text[:2] in ("0x", "0X"):
         value = int(text, 16)

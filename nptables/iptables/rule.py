@@ -292,12 +292,10 @@ class _Parser:
         spec = extension.known[name]
         if name in NEGATED_BEHIND:
             negated = self._negated_behind(negated=negated)
-        if spec.least == spec.most == 1:
-            values: tuple[str, ...] = (self._value(name),)
-        elif spec.least == spec.most:
-            values = tuple(self._value(name) for _ in range(spec.most))
+        if spec.words is None:
+            values = self._until_next_option(limit=1)
         else:
-            values = self._until_next_option(limit=spec.most)
+            values = tuple(self._value(name) for _ in range(spec.words))
         extension.options.append(Option(spec.name, values, negated))
 
     def _implied(self, name: str) -> _Extension | None:

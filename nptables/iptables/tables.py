@@ -29,21 +29,16 @@ class Quoting(enum.Enum):
 
 @attrs.frozen
 class OptionSpec:
-    """What follows an option: printed as `name`, with `least` to `most` words after it."""
+    """An option, printed as `name` with so many `words` after it; None means one or none."""
 
     name: str
-    least: int = 1
-    most: int = 1
+    words: int | None = 1
     quoting: Quoting = Quoting.BARE
 
 
 Options = Mapping[str, OptionSpec]
 
-_NOTES = {
-    "0": {"least": 0, "most": 0},
-    "2": {"least": 2, "most": 2},
-    "?": {"least": 0, "most": 1},
-}
+_WORDS = {"0": 0, "2": 2, "?": None}
 _QUOTING = {"s": Quoting.SAVE_STRING, "q": Quoting.ALWAYS}
 
 
@@ -55,9 +50,8 @@ def _read(text: str) -> Mapping[str, Options]:
         for word in words:
             names, _, note = word.partition(":")
             first, *others = names.split("|")
-            spec = OptionSpec(
-                first, **_NOTES.get(note, {}), quoting=_QUOTING.get(note, Quoting.BARE)
-            )
+            quoting = _QUOTING.get(note, Quoting.BARE)
+            spec = OptionSpec(first, _WORDS.get(note, 1), quoting)
             for spelling in (first, *others):
                 options[spelling] = spec
         extensions[name] = options

@@ -1,7 +1,7 @@
 """What the form in which rules were written down does not show of them.
 
 `iptables-save` prints everything. A listing is of one table, and without `-v` it has no interfaces;
-of a fragment nobody knows which rules were left away.
+of a fragment it is unknown which rules were left out.
 """
 
 from __future__ import annotations

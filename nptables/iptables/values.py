@@ -206,7 +206,7 @@ def mark_match(text: str) -> str:
 def listed(text: str, order: Sequence[str]) -> str:
     """A list of names, upper case, in the order and as often as they are printed: once."""
     names = [name.upper() for name in text.split(",")]
-    if not names or any(name not in order for name in names):
+    if any(name not in order for name in names):
         raise Unsettled(text)
     return ",".join(name for name in order if name in names)
 
@@ -250,9 +250,8 @@ def icmp_type(text: str, family: Family) -> str:
     if known is not None:
         return known
     kind, slash, code = text.partition("/")
-    if not slash:
-        return str(number(kind, 254 if family is Family.IPV4 else 255))
-    return f"{number(kind, 254 if family is Family.IPV4 else 255)}/{number(code, 255)}"
+    printed = str(number(kind, 254 if family is Family.IPV4 else 255))
+    return f"{printed}/{number(code, 255)}" if slash else printed
 
 
 _SECONDS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}

@@ -76,7 +76,6 @@ class Expectation:
             count = item.get(key, 0)
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 problems.append(Problem("is not a number of endpoints", path=(place, key)))
-                count = 0
             counts.append(count)
         if len(problems) > before:
             return None

@@ -16,11 +16,14 @@ import attrs
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.marked import from_marked, is_marked
+from nptables.evidence.naming import is_called
 from nptables.evidence.nftables import from_nft_document, from_nft_text
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.sources.archives.budget import Progress
+from nptables.sources.bundles import contents_of, evidences_of
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
 from nptables.sources.text.redaction import Redaction, followed, with_open_rules
@@ -81,19 +84,67 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 
 
-def read_evidence(path: str | os.PathLike[str], family: Family | None = None) -> Evidence:
+def read_evidence(
+    path: str | os.PathLike[str],
+    family: Family | None = None,
+    *,
+    node: str = "",
+    progress: Progress | None = None,
+) -> Evidence:
     """What a file tells of a node, whatever form it has; `-` is standard input.
 
-    It may be compressed with gzip. `family` is that of rules that do not tell theirs.
+    It may be compressed with gzip, and it may be a bundle: an archive, or a folder, that a
+    collector of logs made.
 
-    Raises InvalidInput for what is no evidence of a node, with the command that gives some.
+    Args:
+        path: The file, or the folder of a bundle.
+        family: That of rules that do not tell theirs.
+        node: The node that is meant, where a bundle has several.
+        progress: Called now and then while an archive is read, with its name, the bytes of it that
+            were read and those that there are.
+
+    Raises:
+        InvalidInput: For what is no evidence of a node, with the command that gives some.
     """
+    contents = contents_of(os.fspath(path), progress)
+    if contents is not None:
+        return _meant(evidences_of(contents, evidence_in), node, contents.path)
     source = read_unpacked(path)
     try:
         return evidence_in(source.text, family)
     except InvalidInput as error:
         problems = [attrs.evolve(p, file=p.file or source.name) for p in error.problems]
         raise InvalidInput(problems) from None
+
+
+def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:
+    """What a bundle tells of each of its nodes; None for what is no bundle.
+
+    The list is empty for a bundle of the cluster alone. Raises InvalidInput.
+    """
+    contents = contents_of(os.fspath(path))
+    if contents is None:
+        return None
+    has_nodes = any(bundle.nodes() for bundle in contents.bundles)
+    return evidences_of(contents, evidence_in) if has_nodes else []
+
+
+def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
+    """The node that is meant of those in a bundle. Raises InvalidInput if it is ambiguous."""
+    if len(found) == 1:
+        return found[0]
+    called = [one for one in found if node and is_called(one, node)]
+    if len(called) == 1:
+        return called[0]
+    names = [one.node or "one without a name" for one in found]
+    raise InvalidInput([
+        Problem(
+            f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
+            + (", ..." if len(names) > 8 else ""),
+            hint="say which is meant with --node",
+            file=path,
+        )
+    ])  # fmt: skip
 
 
 def evidence_in(text: str, family: Family | None = None) -> Evidence:

@@ -9,6 +9,7 @@ from typing import Any
 from nptables.errors import Problem
 from nptables.model.workloads import Workload, read_workloads
 from nptables.sources.assembly import Item, Options
+from nptables.sources.bundled import bundled
 from nptables.sources.loading import (
     KEPT_TEXT,
     Loaded,
@@ -40,7 +41,12 @@ def gather(
     plain: dict[str, list[Document]] = {}
     problems: list[Problem] = []
     notes: list[str] = []
-    for found in read_inputs(*(path for path in paths if path not in folders)):
+    found_there, others = bundled((p for p in paths if p not in folders), progress)
+    problems += found_there.problems
+    options = found_there.options(options)
+    for document in found_there.documents:
+        plain.setdefault(document.file, []).append(document)
+    for found in read_inputs(*others):
         if isinstance(found, Problem):
             problems.append(found)
             continue

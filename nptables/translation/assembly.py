@@ -167,10 +167,10 @@ def _node_port_notices(context: Context) -> list[Notice]:
 def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:
     """The rules that kube-proxy in iptables mode programs on a node, for one family.
 
-    Which version of kube-proxy that is says `config.version`, the newest unless another was asked
-    for. A pure function: equal input gives equal text, whatever the order of the objects. The
-    result is a Ruleset; `.warnings` says what is odd about the input, `.decisions` which
-    endpoints were chosen and why, `.origin(table, line)` what made a rule.
+    `config.version` is the version of kube-proxy, by default the newest. This is a pure function:
+    equal input gives equal text, whatever the order of the objects. The result is a Ruleset with
+    three further members: `.warnings` about the input, `.decisions` about which endpoints were
+    chosen and why, and `.origin(table, line)`, the object that a rule was made from.
     """
     with collector_paused():
         context = make_context(node, config, family)

@@ -100,7 +100,8 @@ class Context:
 
 
 def make_context(node: Node, config: ProxyConfig, family: Family) -> Context:
-    """The context of a node under a configuration."""
+    """The context of a node under a configuration. Raises TypeError for what is no family."""
+    family = Family.checked(family)
     networks = _node_port_networks(node, config, family)
     everywhere, looked_through = _reach(networks, config)
     liberal = config.conntrack.tcp_be_liberal or node.facts.tcp_be_liberal

@@ -94,7 +94,7 @@ def shown_facts(rules: Ruleset) -> ShownFacts:
 
 
 def with_shown_addresses(node: Node, rulesets: Iterable[Ruleset]) -> Node:
-    """A node of which nobody says what addresses it has, with those that its rules show."""
+    """A node whose addresses are unknown, with those that its rules show."""
     for rules in rulesets:
         shown = _Answering.of(rules).addresses
         if shown and not node.knows_addresses(rules.family):

@@ -124,6 +124,18 @@ def test_a_mistake_is_found(code: str, objects: list[dict[str, Any]], says: str)
     assert says in found([*NODES, *objects])[code]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "short"), [(1, True), (59, True), (60, False), (10800, False), (86400, False)]
+)
+def test_an_affinity_of_less_than_a_minute_is_short(seconds: int, *, short: bool) -> None:
+    remembers = service(
+        sessionAffinity="ClientIP",
+        sessionAffinityConfig={"clientIP": {"timeoutSeconds": seconds}},
+    )
+
+    assert short is ("NPT303" in found([*NODES, remembers]))
+
+
 def test_hints_that_are_ignored_are_found_with_the_reason() -> None:
     hinted = endpoint("10.244.1.5", "node1", hints={"forZones": [{"name": "a"}]})
     objects = [*nodes("node1", zone="a"), service(), endpoint_slice(hinted, ON_BOTH[1])]

@@ -83,3 +83,43 @@ def test_a_near_miss_is_named_if_and_only_if_one_edit_mends_it(
     else:
         assert near == bool(found & NEAR)
         assert found <= NEAR or found == {"NPT135"}
+
+
+def _elsewhere(kind: str = "Rollout", **changes: Any) -> list[dict[str, Any]]:
+    """A Service, and what has its label in another namespace."""
+    pods = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+    }
+    version = "batch/v1" if kind == "Job" else "argoproj.io/v1alpha1"
+    metadata = {"namespace": "store", "name": "web", **changes}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        },
+        {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": {"template": pods}},
+    ]
+
+
+def test_what_has_the_labels_in_another_namespace_is_meant_unless_it_cannot_be() -> None:
+    """Not what a hook makes, what ends by itself, or what another Service selects there."""
+
+    def names(objects: list[dict[str, Any]]) -> bool:
+        findings = check_cluster(load_objects(objects).cluster)
+        return "selector-other-namespace" in {finding.what.name for finding in findings}
+
+    service, workload = _elsewhere()
+    there = {**service, "metadata": {"namespace": "store", "name": "other"}}
+
+    assert names(_elsewhere())
+    assert not names(_elsewhere(annotations={"helm.sh/hook": "test"}))
+    assert not names(_elsewhere("Job"))
+    assert not names([service, workload, there])
+    # In the namespace that is taken for granted it may well be meant for the Service's own.
+    assert names(_elsewhere(namespace="default"))
+    service, workload = _elsewhere()
+    del workload["metadata"]["namespace"]
+    assert not names([service, workload])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_several_workers_print_the_same(run: Run, folder: Path) -> None:
     assert one == several
 
 
-@pytest.mark.parametrize("output", ["sarif", "github"])
+@pytest.mark.parametrize("output", ["sarif", "github", "markdown"])
 def test_other_programs_get_each_cause_on_each_node(run: Run, folder: Path, output: str) -> None:
     code, out, _ = run("--snapshots", folder, "--workers", 1, "-o", output)
 
@@ -95,6 +96,9 @@ def test_other_programs_get_each_cause_on_each_node(run: Run, folder: Path, outp
         assert [
             r["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for r in results
         ] == ["Node node4", "Node node2"]
+    elif output == "markdown":
+        rows = [line for line in out.splitlines() if "Node node" in line]
+        assert [re.search(r"NPT\d+", row)[0] for row in rows] == ["NPT609", "NPT604"]  # type: ignore[index]
     else:
         assert [line.partition("::")[2].split("=")[1][:6] for line in out.splitlines()] == [
             "NPT609",

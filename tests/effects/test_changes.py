@@ -380,3 +380,29 @@ def test_masquerade_all() -> None:
             "source kept before, now hidden"
         ),
     ]
+
+
+def test_services_of_the_same_form_are_told_by_their_own_ports() -> None:
+    """Both lose their endpoint for another; only the ports of the Pods tell them apart."""
+
+    def both(address: str) -> NodeState:
+        objects: list[dict[str, Any]] = []
+        for number, port in enumerate((8080, 9090)):
+            name = ("web", "api")[number]
+            objects += [
+                service(
+                    name, type="ClusterIP", clusterIP=f"10.96.0.{number + 1}", ports=[{"port": 80}]
+                ),
+                endpoint_slice(
+                    endpoint(address, "node1"), of=name, ports=[{"name": "", "port": port}]
+                ),
+            ]
+        return state(*objects)
+
+    assert said(both("10.244.1.6"), both("10.244.1.7")) == [
+        (
+            f"default/{name} cluster IP 10.96.0.{number}:80 on node2, from anywhere: "
+            f"reached 10.244.1.6:{port}, now 10.244.1.7:{port}"
+        )
+        for name, number, port in (("web", 1, 8080), ("api", 2, 9090))
+    ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.effects.pairs import compared, disagreement, packets, pairs, reported
 
-_PAIRS = 34
+# As many as of the examples of a property: fewer where time is short.
+_ALL = 34
+_PAIRS = max(3, _ALL * int(os.environ.get("NPTABLES_EXAMPLES", "50")) // 50)
 _PACKETS = 200
 
 
@@ -23,5 +27,6 @@ def test_two_traces_differ_exactly_where_an_effect_is_reported_and_the_fates_agr
             inside += bool(reported(effects, packet))
             assert disagreement(pair, effects, packet) == "", pair.how
     # Half of a property holds of its own where nothing is ever inside, or outside.
-    assert followed > 5_000
-    assert 0.1 < inside / followed < 0.9
+    if _PAIRS >= _ALL:
+        assert followed > 5_000
+        assert 0.1 < inside / followed < 0.9

@@ -42,6 +42,21 @@ def test_flags_are_read_as_the_fields_that_they_set(
     ProxyConfig.from_kube_proxy(found)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        # What strconv.ParseBool takes, in any case; anything else stays as it is, for the reader.
+        ("1", True), ("t", True), ("T", True), ("true", True), ("TRUE", True), ("True", True),
+        ("0", False), ("f", False), ("F", False), ("false", False), ("FALSE", False),
+        ("False", False), ("yes", "yes"), ("2", "2"),
+    ],
+)  # fmt: skip
+def test_a_switch_is_read_as_go_reads_it(text: str, value: object) -> None:
+    process = Process("kube-proxy", 1, (f"--masquerade-all={text}",))
+
+    assert configuration_of(process) == {**HEAD, "iptables": {"masqueradeAll": value}}
+
+
 def test_beside_a_file_only_the_name_of_the_node_counts() -> None:
     arguments = ("--config=/c", "--hostname-override=worker-1", "--cluster-cidr=10.0.0.0/8")
     process = Process("kube-proxy", 1, arguments, {**HEAD, "clusterCIDR": "10.244.0.0/16"})

@@ -24,7 +24,8 @@ from nptables.graphs import (
     to_svg,
     way_graph,
 )
-from nptables.graphs.layout import laid_out
+from nptables.graphs.graph import Drawing, edge_text
+from nptables.graphs.layout import beside, laid_out, text_width
 from tests.support.crowd import fleet, hostile
 from tests.support.requirements import browser, mermaid, requires
 
@@ -129,6 +130,20 @@ def test_svg_is_xml_whatever_the_names_are() -> None:
         assert len(graph.vertices) == len(re.findall("<g ", text))
 
 
+def test_svg_draws_apart_what_is_masqueraded_and_what_is_beside_the_name() -> None:
+    for graph in GRAPHS:
+        text = to_svg(graph)
+        lines = re.findall(r'<path( class="masqueraded")? d="', text)
+        boxes = re.findall(r'<g class="(\w+)( masquerades)?">', text)
+        firsts = re.findall(r'<text x="[0-9.]+" y="[0-9.]+"( class="more")?>', text)
+
+        assert [bool(line) for line in lines] == [edge.masquerades for edge in graph.edges]
+        assert sum(vertex.masquerades for vertex in graph.vertices) == sum(
+            bool(marked) for _, marked in boxes
+        )
+        assert len(graph.vertices) == len(firsts) - sum(map(bool, firsts))
+
+
 def test_graphviz_reads_the_dot_and_sees_the_same_vertices() -> None:
     requires("dot")
     for graph in GRAPHS:
@@ -175,9 +190,9 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(draw(words), vertices, edges)
 
 
-@given(graphs())
-def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
-    picture = laid_out(graph)
+@given(graphs(), st.booleans())
+def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph, down: bool) -> None:  # noqa: FBT001 - hypothesis passes it
+    picture = laid_out(graph, down=down)
 
     for number, one in enumerate(picture.boxes):
         assert one.x >= 0
@@ -194,6 +209,37 @@ def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
     assert len(graph.edges) == len(picture.lines)
 
 
+def test_a_picture_that_goes_down_has_what_arrows_lead_to_below() -> None:
+    graph = graph_of(fleet(2, 4), ("ns1", "web1"), "node2")
+    right, down = laid_out(graph), laid_out(graph, down=True)
+
+    for picture, along in ((right, 0), (down, 1)):
+        for line in picture.lines:
+            steps = [point[along] for point in line.points]
+            assert steps == sorted(steps)
+    assert down.width < right.width
+    assert all(beside(line)[0] + text_width(line.text) < down.width for line in down.lines)
+    assert to_mermaid(graph, down=True).startswith("flowchart TB\n")
+    assert "rankdir=TB;" in to_dot(graph, down=True)
+
+
+@given(graphs())
+def test_without_rings_every_line_leads_to_the_right(graph: Graph) -> None:
+    forward = attrs.evolve(graph, edges=tuple(e for e in graph.edges if e.tail < e.head))  # type: ignore[operator]
+    picture = laid_out(forward)
+    places = {box.vertex.key: box for box in picture.boxes if box.vertex is not None}
+
+    for edge in forward.edges:
+        tail, head = places[edge.tail], places[edge.head]
+        assert tail.x + tail.width < head.x
+    for edge, line in zip(forward.edges, picture.lines, strict=True):
+        (x, y), (x2, y2) = line.points[0], line.points[-1]
+        tail, head = places[edge.tail], places[edge.head]
+        assert (x, x2) == (tail.x + tail.width, head.x)
+        assert tail.y <= y <= tail.y + tail.height
+        assert head.y <= y2 <= head.y + head.height
+
+
 @given(graphs())
 def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
     assert not re.search(r"&(?!(?:lt|gt|amp|quot|#x27);)", to_svg(graph).partition("</style>")[2])
@@ -206,3 +252,54 @@ def test_every_text_is_escaped_in_every_language(graph: Graph) -> None:
 def test_equal_graphs_are_written_alike(write: object) -> None:
     assert callable(write)
     assert write(GRAPHS[0]) == write(attrs.evolve(GRAPHS[0]))
+
+
+def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
+    empty = laid_out(Graph("nothing", (), ()))
+    (margin,) = (box.x for box in laid_out(Graph("one", (Vertex(1, Kind.END, ("a",)),), ())).boxes)
+
+    assert (empty.boxes, empty.lines) == ((), ())
+    assert (empty.width, empty.height) == (margin, margin)
+
+
+@pytest.mark.parametrize(
+    ("edge", "text"),
+    [
+        (Edge(1, 2), ""),
+        (Edge(1, 2, "tcp"), "tcp"),
+        (Edge(1, 2, "", Fraction(1)), "all"),
+        (Edge(1, 2, "", Fraction(715827883, 1 << 31)), "1/3"),
+        (Edge(1, 2, "", Fraction(1, 101)), "0.99 %"),
+        (Edge(1, 2, "", Fraction(1, 100)), "1/100"),
+        (Edge(1, 2, "", Fraction(1, 1000)), "0.1 %"),
+        # Farther than 10^-8 from a third.
+        (Edge(1, 2, "", Fraction(33333331, 10**8)), "33.3 %"),
+        (Edge(1, 2, "seen", Fraction(1, 2), masquerades=True), "seen, 1/2, masqueraded"),
+        (Edge(1, 2, masquerades=True), "masqueraded"),
+    ],
+)
+def test_beside_an_edge_stand_its_label_its_share_and_what_is_done(edge: Edge, text: str) -> None:
+    assert edge_text(edge) == text
+
+
+def test_what_is_drawn_twice_is_there_once() -> None:
+    drawing = Drawing()
+    drawing.vertex(1, Kind.CHAIN, "a", "b")
+    drawing.vertex(1, Kind.CHAIN, "b", "c", masquerades=True)
+    drawing.vertex(1, Kind.CHAIN, "a")
+    drawing.vertex(2, Kind.END, "end")
+    drawing.edge(1, 2, "", Fraction(1, 4), masquerades=True)
+    drawing.edge(1, 2, "", Fraction(1, 2))
+    drawing.edge(1, 2, "other")
+
+    graph = drawing.graph("title")
+
+    assert graph.vertices == (
+        Vertex(1, Kind.CHAIN, ("a", "b", "c"), masquerades=True),
+        Vertex(2, Kind.END, ("end",)),
+    )
+    assert graph.edges == (
+        Edge(1, 2, "", Fraction(3, 4), masquerades=True),
+        Edge(1, 2, "other"),
+    )
+    assert graph.text == "title: a to end (3/4, masqueraded); a to end (other)"

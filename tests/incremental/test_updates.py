@@ -173,6 +173,29 @@ def test_the_younger_of_two_rivals_that_is_made_anew_with_an_older_date_takes_th
     assert rivals == ["default/other cluster IP", "default/one cluster IP"]
 
 
+def test_a_rival_that_is_made_anew_with_one_address_less_gives_its_place_up() -> None:
+    """Only lines go, but those that stay have to stand behind those of the older Service."""
+
+    def rival(name: str, number: int, date: str, *addresses: str) -> dict[str, Any]:
+        return service(
+            name, clusterIP=f"10.96.0.{number}", ports=[{"port": 80, "nodePort": 30000 + number}],
+            externalIPs=list(addresses), creationTimestamp=date,
+        )  # fmt: skip
+
+    following = Following(
+        rival("a", 6, "2026-01-01T00:00:00Z", "198.51.100.1", "198.51.100.2"),
+        rival("b", 7, "2026-01-02T00:00:00Z", "198.51.100.1"),
+        endpoint_slice(endpoint("10.244.1.6"), of="a"),
+        endpoint_slice(endpoint("10.244.1.7"), of="b"),
+    )
+
+    following.change(rival("a", 6, "2026-01-03T00:00:00Z", "198.51.100.1"))
+
+    lines = following.kernel.read().lines("nat", "KUBE-SERVICES")
+    for_both = [line for line in lines if "-d 198.51.100.1/32" in line]
+    assert [line.partition("default/")[2][0] for line in for_both] == ["b", "a"]
+
+
 def test_an_address_that_becomes_a_balancers_too_keeps_its_lines_in_their_order() -> None:
     def balanced(*addresses: str) -> dict[str, Any]:
         return service(

@@ -441,3 +441,115 @@ def test_the_json_names_every_change() -> None:
         "MY-ALL": {"removed": [NAT[3]], "added": [], "rewritten": False},
         "MY-MARK": {"removed": [], "added": ["-A MY-MARK -j X"], "rewritten": True},
     }
+
+
+def test_the_json_of_a_first_plan_and_of_the_last_hold_all_lines() -> None:
+    nothing, everything = ruleset(nat=[], filter=[]), ruleset(nat=NAT, filter=FILTER)
+    chains = {"MY-ALL": NAT[2:5], "MY-1": [NAT[5]], "MY-2": [NAT[6]], "MY-MARK": [NAT[7]]}
+    empty = {"SHARED": [], "MY-FILTER": []}
+    unchanged = {"change": {}, "kept": {}, "cosmetic": {}}
+
+    assert plan_of(nothing, everything).to_json() == {
+        "family": "IPv4",
+        "drift": True,
+        "tables": {
+            "nat": {
+                "create": chains, "delete": {}, "insertJumps": NAT[:2], "removeJumps": [],
+                **unchanged,
+            },
+            "filter": {
+                "create": empty, "delete": {}, "insertJumps": FILTER, "removeJumps": [],
+                **unchanged,
+            },
+        },
+    }  # fmt: skip
+    # The chain that has to exist belongs to others as well: it stays.
+    back = plan_of(everything, nothing).to_json()["tables"]
+    assert back["nat"]["delete"] == chains
+    assert back["nat"]["removeJumps"] == NAT[:2]
+    assert back["filter"]["delete"] == {"MY-FILTER": []}
+
+
+def test_the_json_says_what_is_kept_and_whose_comments_differ() -> None:
+    foreign = "-A POSTROUTING -j MY-2"
+    said = NAT[5].replace("-m tcp", "-m comment --comment web -m tcp")
+    gone = [line for line in NAT if "MY-2" not in line]
+
+    plan = plan_of(ruleset(nat=[*changed(NAT, NAT[5], said), foreign]), ruleset(nat=gone))
+
+    table = plan.to_json()["tables"]["nat"]
+    assert table["kept"] == {"MY-2": foreign}
+    assert table["cosmetic"] == {"MY-1": {"before": [said], "after": [NAT[5]]}}
+
+
+def test_the_report_says_of_each_chain_what_becomes_of_it() -> None:
+    first, second = "-A MY-9 -s 10.0.0.9/32 -j RETURN", "-A MY-9 -j ACCEPT"
+    said = NAT[5].replace("-m tcp", "-m comment --comment web -m tcp")
+    old = ruleset(
+        nat=[*NAT[:5], said, *NAT[6:], first, second, ":MY-7", ":MY-6", "-A POSTROUTING -j MY-6"]
+    )
+    new = ruleset(nat=[*NAT[:6], NAT[7], second, first, "-A MY-2 -j MY-8", "-A MY-8 -j RETURN"])
+
+    text = to_text(report_lines(plan_of(old, new), lambda _table, _line: ""))
+
+    assert text.splitlines() == [
+        "# rules that are always there",
+        "@@ nat MY-9 (other order) @@",
+        f"+{second}",
+        f"-{second}",
+        "@@ nat MY-2 @@",
+        f"-{NAT[6]}",
+        "+-A MY-2 -j MY-8",
+        "@@ nat MY-8 (new chain) @@",
+        "+-A MY-8 -j RETURN",
+        "@@ nat MY-7 (deleted chain) @@",
+        "-:MY-7 -",
+        "# nat MY-6 stays, because others use it: -A POSTROUTING -j MY-6",
+        "# 1 chain differs in comments only, which is no drift",
+    ]
+
+
+def test_what_two_plans_have_in_common_is_what_both_change() -> None:
+    """As drift is told from what the cluster changed: each kind of change once in both, or in one.
+
+    Of MY-2 the one rewrites the rule and the other deletes it: both change the chain.
+    """
+    now = ruleset(nat=["-A PREROUTING -j MY-ALL", "-A PREROUTING -j MY-ALL", *NAT[2:]])
+    rest = [line for line in NAT if "MY-2" not in line]
+    one = plan_of(now, ruleset(nat=changed(NAT, NAT[6], "-A MY-2 -j RETURN")))
+    other = plan_of(now, ruleset(nat=changed(rest, NAT[7], NAT[7], "-A MY-MARK -j RETURN")[:-1]))
+
+    both, back = one.in_common(other).tables["nat"], other.in_common(one).tables["nat"]
+
+    assert [change.chain for change in both.changes.values()] == ["MY-2"]
+    assert both.rewrite == ("MY-2",)
+    assert back.delete == ("MY-2",)
+    assert [insertion.line for insertion in both.insert] == [NAT[1]]
+    assert both.remove == (NAT[0],)
+
+
+def test_plans_for_other_tables_and_chains_have_nothing_in_common() -> None:
+    nothing = ruleset(nat=[], filter=[])
+    one = plan_of(nothing, ruleset(nat=NAT))
+    other = plan_of(nothing, ruleset(filter=FILTER))
+
+    assert one
+    assert other
+    assert not one.in_common(other)
+    assert not other.in_common(one)
+    assert one.in_common(one).to_json() == one.to_json()
+    assert other.in_common(other).to_json() == other.to_json()
+    gone = undo(other, ruleset(nat=[], filter=FILTER))
+    assert gone.tables["filter"].discard == ("SHARED",)
+    assert gone.in_common(gone).to_json() == gone.to_json()
+    assert not gone.in_common(one)
+
+
+def test_of_a_long_chain_with_many_equal_lines_only_what_moves_is_shown() -> None:
+    same = ["-A MY-9 -j RETURN"] * 250
+    old = ruleset(nat=[*NAT, *same, "-A MY-9 -j ACCEPT"])
+    new = ruleset(nat=[*NAT, "-A MY-9 -j MY-1", *same])
+
+    text = to_text(report_lines(plan_of(old, new), lambda _table, _line: "")).splitlines()
+
+    assert text[2:] == ["+-A MY-9 -j MY-1", "--A MY-9 -j ACCEPT"]

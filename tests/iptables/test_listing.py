@@ -229,3 +229,35 @@ def test_tables_one_behind_the_other_are_told_apart_by_their_chains() -> None:
     expected = ["filter", "nat", "mangle", "raw"]
     assert expected == [each.table.name for each in found]
     assert all(each.whole for each in found)
+
+
+@pytest.mark.parametrize(
+    ("printed", "steps"),
+    [
+        # A third in steps of 1/2^31 is 715827882.67, so 715827883, however it was rounded.
+        ("0.33333", 715827883),
+        ("0.333333", 715827883),
+        ("0.333333333", 715827883),
+        # Ten digits tell the step: 0.0227272727 * 2^31 = 48806446.5, and 2^31 / 44 = 48806446.55.
+        ("0.0227272727", 48806446),
+        ("0.022727273", 48806447),
+        ("0.33333333349", 715827883),
+        # Not one of several equals: as it stands, 0.33331 * 2^31 = 715777775.3.
+        ("0.33331", 715777775),
+        ("0.50000", 1 << 30),
+    ],
+)
+def test_a_rounded_probability_is_that_of_one_of_several_equals(printed: str, steps: int) -> None:
+    row = f"KUBE-SEP-A  all  --  0.0.0.0/0  0.0.0.0/0  statistic mode random probability {printed}"
+
+    line = read_row(row, "X", Columns(counters=False, interfaces=False), Family.IPV4)
+
+    assert f"--probability {steps / 2**31:.11f} " in str(line)
+
+
+def test_a_probability_that_was_cut_off_is_not_read() -> None:
+    row = "KUBE-SEP-A  all  --  0.0.0.0/0  0.0.0.0/0  statistic mode random probability 0.3333"
+
+    line = read_row(row, "X", Columns(counters=False, interfaces=False), Family.IPV4)
+
+    assert "--probability" not in str(line)

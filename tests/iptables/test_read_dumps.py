@@ -128,3 +128,11 @@ def test_an_error_in_the_second_dump_names_its_line_in_the_text() -> None:
         read_dumps(table("nat", NFT) + "*nat\n:X - [0:0]\n-A Y -j X\nCOMMIT\n")
 
     assert caught.value.line_number == 8
+
+
+def test_a_comment_before_a_table_is_not_its_name() -> None:
+    """The same table twice is two dumps."""
+    assert found("# mine\n" + table("nat") + table("nat")) == [("", ["nat"]), ("", ["nat"])]
+    assert found("# mine\n" + table("nat") + "# more\n" + table("filter")) == [
+        ("", ["nat", "filter"])
+    ]

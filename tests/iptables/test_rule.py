@@ -292,3 +292,15 @@ def test_half_a_megabyte_is_read_in_a_moment(line: str) -> None:
         pass
 
     assert time.process_time() - started < 5
+
+
+def test_an_option_whose_value_may_be_left_out_takes_one_word_or_none() -> None:
+    """`--rateest-bps1 [value]` in iptables-extensions(8)."""
+    rule = parse("-A X -m rateest --rateest-pps --rateest-lt --rateest-pps2 7 -j Y")
+
+    (match,) = rule.matches
+    assert [(option.name, option.values) for option in match.options] == [
+        ("--rateest-pps", ()), ("--rateest-lt", ()), ("--rateest-pps2", ("7",)),
+    ]  # fmt: skip
+    (of_two,) = parse("-A X -m rateest --rateest-pps2 7 8 -j Y").matches
+    assert of_two.options[0].values == ("7",)

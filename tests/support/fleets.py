@@ -276,7 +276,10 @@ class Fleet:
 
 
 def lived(rules: Ruleset, order: random.Random) -> Ruleset:
-    """The rules as a kernel gives them back: in no order, counted, beside those of a plugin."""
+    """The rules as iptables-save prints them: chains by name, counted, beside those of a plugin.
+
+    In the chains that Services share, they stand in no order.
+    """
     owner = ownership()
     tables = {}
     for name, table in rules.tables.items():
@@ -285,7 +288,7 @@ def lived(rules: Ruleset, order: random.Random) -> Ruleset:
             held[chain] = _shuffled(held[chain], order)
         built_in = [chain for chain in held if chain in table.policies]
         own = [chain for chain in held if chain not in table.policies]
-        order.shuffle(own)
+        own.sort()
         of_plugin = _PLUGIN[name] if rules.family is Family.IPV4 else {}
         content = {chain: held[chain] for chain in (*built_in, *own)}
         for chain, lines in of_plugin.items():

@@ -41,7 +41,7 @@ def _options(draw: st.DrawFn, known: Options) -> str:
         if draw(st.booleans()):
             parts.append("!")
         parts.append(name)
-        count = draw(st.integers(spec.least, spec.most))
+        count = draw(st.integers(0, 1)) if spec.words is None else spec.words
         for word in draw(st.lists(_WORD, min_size=count, max_size=count)):
             quoted = word.startswith("-") or draw(st.booleans())
             parts.append(words.save_string(word) if quoted else words.bare(word))

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nptables import Family, Ruleset
 from nptables.iptables.rule import Rule
+from nptables.tracing import matching, walking
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.limits import LIMIT_MATCHES
 from nptables.tracing.matching.memory import MEMORY_MATCHES
@@ -25,6 +28,7 @@ from tests.lab.walks.each.recording import Recording, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from tests.lab.walks.each.case import Case
 
@@ -144,6 +148,33 @@ def test_every_option_of_every_match_that_is_known_is_recorded_plain_and_negated
     names = {match for match, _, _ in found}
     every = {*HEADER_MATCHES, *TRACKING_MATCHES, *MEMORY_MATCHES, *LIMIT_MATCHES, *NEVER_IN_THE_WAY}
     assert every - names - set(NOT_RECORDED) == set()
+
+
+def test_every_option_that_the_tracer_names_is_in_a_recorded_rule() -> None:
+    """Whatever word of a rule decides something in the code, the kernel was asked about it."""
+    found = {
+        option.name
+        for _, rule in _matches()
+        for part in (*rule.matches, *([rule.target] if rule.target else []))
+        for option in part.options
+    }
+    sources = (path for folder in (matching, walking) for path in _modules(folder))
+    literals = {
+        node.value
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    named = {word for word in literals if re.fullmatch(r"--[a-z][a-z0-9-]+", word)}
+
+    assert len(named) > 50
+    # An older spelling, and the beginnings of words.
+    assert named - found == {"--hashlimit", "--packets", "--bytes"}
+    assert all(any(name.startswith(word) for name in found) for word in named - found)
+
+
+def _modules(package: ModuleType) -> Iterator[Path]:
+    yield from Path(str(package.__file__)).parent.glob("*.py")
 
 
 def test_every_target_that_is_known_is_recorded() -> None:

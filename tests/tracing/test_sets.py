@@ -13,13 +13,15 @@ from nptables.cli import main
 from nptables.family import Family
 from nptables.tracing import Packet, Verdict, read_sets
 from nptables.tracing.sets import Side
-from nptables.tracing.surroundings.addressing import Somewhere
+from nptables.tracing.sets.parts import RangePart
+from nptables.tracing.surroundings.addressing import Address, Somewhere, net, number
 from tests.support.scenarios import FIXTURES
 
 # Printed by ipset 7.17 on Linux, comments, counters and timeouts included.
 SAVED = FIXTURES / "ipset" / "node.save"
 SETS = read_sets(SAVED.read_text())
 POD = "10.244.1.5"
+OUTSIDE = Somewhere("a client", net("0.0.0.0/0"))
 
 
 def side(address: str, port: int | None = None, protocol: str = "tcp", interface: str = "") -> Side:
@@ -226,3 +228,16 @@ def test_sets_without_rules_that_could_match_them_are_a_mistake(files: dict[str,
     ends = ["--from", "outside", "--to", "nodeport:30080", "--node", "node1"]
 
     assert main(["trace", manifest, "--sets", files["sets"], *ends]) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "holds"),
+    [("10.0.0.3", False), ("10.0.0.4", True), ("10.0.0.5", True), ("10.0.0.6", True),
+     ("10.0.0.7", False), (OUTSIDE, None)],
+)  # fmt: skip
+def test_a_range_holds_its_ends_and_what_is_between(address: Address, holds: bool | None) -> None:  # noqa: FBT001
+    part = RangePart(number("10.0.0.4"), number("10.0.0.6"), 32)
+
+    assert holds is part.fits(Side(address, 80, "eth0", "tcp"))
+    # 4 is 0b100, 6 is 0b110: all but the last two bits are common.
+    assert part.length == 30

@@ -522,3 +522,19 @@ def test_tables_fit_80_columns_and_lose_nothing(rows: list[tuple[str, ...]]) -> 
     assert max(len(line) for line in lines) <= 80
     words = " ".join(lines).split()
     assert words == [word for row in table for cell in row for word in cell.split()]
+
+
+def test_a_column_stays_on_the_line_while_it_fits_and_no_longer() -> None:
+    """Two columns of 4 and 6 with the two blanks between them take 12, a third of 5 takes 19."""
+    table = [("abcd", "ef", "g"), ("h", "ijklmn", "opqrs")]
+
+    assert list(table_lines(table, 19)) == ["abcd  ef      g", "h     ijklmn  opqrs"]
+    assert list(table_lines(table, 18)) == ["abcd  ef", "      g", "h     ijklmn", "      opqrs"]
+    assert list(table_lines(table, 12)) == ["abcd  ef", "      g", "h     ijklmn", "      opqrs"]
+    assert list(table_lines([("ab", "c", "d"), ("e", "fghi", "jkl")], 11)) == [
+        "ab  c", "    d", "e   fghi", "    jkl",
+    ]  # fmt: skip
+    assert list(table_lines([("ab", "c", "d", "e"), ("f", "ghijk", "lm", "n")], 11)) == [
+        "ab  c", "    d   e", "f   ghijk", "    lm  n",
+    ]  # fmt: skip
+    assert list(table_lines([("a", "bcd ef gh")], 6)) == ["a", "   bcd", "   ef", "   gh"]

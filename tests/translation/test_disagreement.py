@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables import Family, ProxyConfig, Ruleset, load, translate
+from nptables import Cluster, Family, ProxyConfig, Ruleset, load, translate
 from nptables.iptables import read_dumps
 from nptables.translation.explanation.disagreement import Cause, Disagreement, disagreement
+from tests.support import clusters
 from tests.support.scenarios import FIXTURES, NAMED, named_scenario, random_scenarios
 from tests.support.versions import RECORDED, recordings
 
@@ -207,3 +208,45 @@ def test_exactly_those_services_differ_whose_endpoints_were_changed(
     found = disagreement(cluster, node, DEFAULTS, [Ruleset.from_save("\n".join([*lines, ""]))])
 
     assert changed == (set() if found is None else {str(port.name) for port in found.ports})
+
+
+def test_a_service_without_endpoints_here_says_nothing_of_the_nodes_name() -> None:
+    """The rules are those of node3: to it the endpoint on node1 is another's, as that on node2."""
+    local = {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"}
+    objects = [
+        clusters.node("node1"), clusters.node("node2"), clusters.node("node3"),
+        clusters.service("here", clusterIP="10.96.0.1",
+                         ports=[{"port": 80, "nodePort": 30001}], **local),
+        clusters.service("there", clusterIP="10.96.0.2",
+                         ports=[{"port": 80, "nodePort": 30002}], **local),
+        clusters.endpoint_slice(clusters.endpoint("10.244.1.1", "node1"), of="here"),
+        clusters.endpoint_slice(clusters.endpoint("10.244.2.2", "node2"), of="there"),
+    ]  # fmt: skip
+    cluster = Cluster.from_objects(objects)
+    rules = translate(cluster, cluster.node("node3"), DEFAULTS, Family.IPV4)
+
+    found = disagreement(cluster, cluster.node("node1"), DEFAULTS, [rules])
+
+    assert found is not None
+    assert found.cause is Cause.OTHER_NAME
+    assert [str(port.name) for port in found.ports] == ["default/here"]
+
+
+def test_a_node_port_that_no_rule_leads_to_is_a_difference() -> None:
+    """Only the rule in KUBE-NODEPORTS is missing; the cluster IP leads where it shall."""
+    objects = [
+        clusters.node("node1"), clusters.service(externalTrafficPolicy="Local"),
+        clusters.endpoint_slice(clusters.endpoint("10.244.1.1", "node1")),
+    ]  # fmt: skip
+    cluster = Cluster.from_objects(objects)
+    text = translate(cluster, cluster.node("node1"), DEFAULTS, Family.IPV4).to_save()
+    kept = [line for line in text.splitlines() if not line.startswith("-A KUBE-NODEPORTS")]
+    rules = Ruleset.from_save("\n".join(kept) + "\n")
+
+    found = disagreement(cluster, cluster.node("node1"), DEFAULTS, [rules])
+
+    assert len(kept) == len(text.splitlines()) - 1
+    assert found is not None
+    assert [(port.by_rules, port.by_cluster) for port in found.ports] == [
+        (frozenset(), frozenset({("10.244.1.1", 8080)}))
+    ]

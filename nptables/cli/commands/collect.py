@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import nptables
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.output import say
 from nptables.errors import printable
 from nptables.sources.fleet.collecting import AT_ONCE, SECONDS, Asked, Progress, Surroundings
@@ -31,18 +32,24 @@ _INTERRUPTED = 130
     required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder; one that is there already is completed.",
+    help="The folder to write; if it exists, what is missing is added.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="Where the cluster is, as for kubectl.")
-@click.option("--context", "context_name", metavar="NAME", help="The context in the kubeconfig.")
-@click.option("--nodes", default="", metavar="SELECTOR", help="Only Nodes with these labels.")
+@click.option("--kubeconfig", type=FILE, metavar="FILE", help="The kubeconfig, as for kubectl.")
+@click.option(
+    "--context",
+    "context_name",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context in the kubeconfig, as for kubectl.",
+)
+@click.option("--nodes", default="", metavar="SELECTOR", help="Only read Nodes with these labels.")
 @click.option(
     "-n",
     "--namespace",
     default=NAMESPACE,
     show_default=True,
     metavar="NAME",
-    help="Where the Pods are by which nodes are read.",
+    help="The namespace of the kube-proxy Pods.",
 )
 @click.option(
     "-l",
@@ -50,16 +57,19 @@ _INTERRUPTED = 130
     "selectors",
     multiple=True,
     metavar="SELECTOR",
-    help=f"The labels of these Pods; may be repeated.  [default: {' or '.join(SELECTORS)}]",
+    help="The labels of the kube-proxy Pods; may be repeated.  [default: "
+    f"{' or '.join(SELECTORS)}]",
 )
-@click.option("--container", default="", metavar="NAME", help="Their container.")
+@click.option(
+    "--container", default="", metavar="NAME", help="Their container, if there are several."
+)
 @click.option(
     "--at-once",
     type=click.IntRange(1, 64),
     default=AT_ONCE,
     show_default=True,
     metavar="N",
-    help="How many nodes are read at a time.",
+    help="How many nodes to read at the same time.",
 )
 @click.option(
     "--timeout",
@@ -82,15 +92,16 @@ def command(
     at_once: int,
     seconds: float,
 ) -> int:
-    """Read the objects of a cluster and every node's tables; exit 1 if a node cannot be read.
+    """Save a cluster's objects and every node's tables to a folder; exit 1 if a node is unreadable.
 
-    Nothing is installed or changed: nodes are read by running a script, or iptables-save alone, in
-    the Pods of kube-proxy. What is in DIR already is not fetched again, and nothing secret gets
-    into it. `nptables audit --snapshots DIR` judges what was found.
+    Nothing is installed or changed: in each kube-proxy Pod a script runs that only reads, or just
+    iptables-save. What is in DIR already is not read again, and no secret is saved. `nptables audit
+    --snapshots DIR` judges the result.
     """
     # It imports the kubernetes client, which is an extra.
     from nptables.sources.apiserver import Connection  # noqa: PLC0415
 
+    say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
     asked = Asked(nodes, namespace, selectors or SELECTORS, container, at_once, seconds)
     around = Surroundings(
         lambda: Connection(kubeconfig=kubeconfig, context=context_name),

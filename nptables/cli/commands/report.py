@@ -15,10 +15,18 @@ from nptables.cli.cluster_wide import (
     nodes_option,
     read_cluster_wide,
 )
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_option,
+    services_in,
+    shown_namespace,
+)
+from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked
 from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
@@ -28,9 +36,12 @@ from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
+@namespace_option("Only the Services of this namespace.  [default: that of the context, if any]")
+@all_namespaces_option("The Services of all namespaces.")
 @click.option(
     "--snapshots",
     "folder",
@@ -42,16 +53,18 @@ from nptables.sources.fleet.reading import Collection, missing_in
 @click.option(
     "--audit",
     "audit_path",
+    type=FILE,
     metavar="FILE",
-    help="What `nptables audit -o json` printed: its causes are shown too.",
+    help="The output of `nptables audit -o json`: the page shows its causes too.",
 )
 @click.option(
     "-o",
     "--output",
     default="report.html",
+    type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where the page goes; '-' is standard output.",
+    help="The file to write; '-' is standard output.",
 )
 def command(
     *,
@@ -61,9 +74,9 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Write one page about a cluster: who answers on which node, each Service, and what is wrong.
+    """Write one HTML page about a cluster: which nodes answer, every Service, and what is wrong.
 
-    The page needs nothing else: it opens from disk, asks nobody for anything, and can be printed.
+    The page is one file that loads nothing else: open it from disk, mail it, or print it.
 
     \b
     nptables report manifests/ -o report.html
@@ -76,8 +89,15 @@ def command(
     whole = read_cluster_wide(**options)
     if folder is not None:
         audit = _audit_of_folder(folder, whole, options["config_path"])
-    found = reach(whole.cluster, config=whole.configs, nodes=whole.nodes(patterns))
-    page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
+    namespace = shown_namespace(whole.cluster)
+    services = None if namespace is None else services_in(namespace, whole.cluster)
+    found = reach(
+        whole.cluster, config=whole.configs, services=services, nodes=whole.nodes(patterns)
+    )
+    findings = [f for f in _findings(whole) if namespace is None or f.namespace in ("", namespace)]
+    page = report_page(
+        whole.cluster, whole.configs, found, findings, services=services, audit=audit
+    )
     if output == "-":
         click.echo(page, nl=False)
         return 0

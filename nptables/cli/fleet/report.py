@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import click
 
-import nptables
 from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
 from nptables.checks.finding import Finding, Severity, listed
-from nptables.checks.reports import github_lines, to_sarif
+from nptables.cli.forms import FORMS, print_lines
+from nptables.cli.forms.form import Findings
 from nptables.cli.output import coloured, folded, print_json
 from nptables.errors import printable
 
@@ -57,14 +57,11 @@ class Report:
 
 
 def print_report(report: Report, output: str) -> None:
-    """Print a report as text, json, sarif or github."""
+    """Print a report as text or JSON, or in one of the forms for findings."""
     if output == "json":
         print_json(report.to_json())
-    elif output == "sarif":
-        print_json(to_sarif(report.findings(), nptables.__version__))
-    elif output == "github":
-        for line in github_lines(report.findings()):
-            click.echo(line)
+    elif (form := FORMS.get(output)) is not None and form.findings is not None:
+        print_lines(form.findings(Findings("nptables audit", report.findings())))
     else:
         for line in _lines(report):
             click.echo(line)

@@ -19,6 +19,8 @@ from nptables.tracing.telling.result import exact_text
 NODE_PORT = "nodePort"
 
 
+# Of many networks so many are named.
+_SHOWN = 4
 _PODS = {Who.POD, Who.OTHER_POD}
 _IN_ORDER = (Who.OUTSIDE, Who.OTHER_NODE, Who.POD, Who.OTHER_POD, Who.NODE)
 
@@ -77,7 +79,9 @@ class Sources:
 
 
 def _few(networks: Sequence[str]) -> Sequence[str]:
-    return networks if len(networks) < 6 else [*networks[:4], f"{len(networks) - 4} more networks"]
+    if len(networks) <= _SHOWN + 1:
+        return networks
+    return [*networks[:_SHOWN], f"{len(networks) - _SHOWN} more networks"]
 
 
 def in_a_row(texts: Sequence[str]) -> str:
@@ -100,7 +104,7 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
 class Effect:
     """A class of packets whose fate differs, and both fates.
 
-    `service` is `namespace/name`, empty where nobody says whose the frontend is; `port_name` and
+    `service` is `namespace/name`, empty if the Service of the frontend is unknown; `port_name` and
     `port` are those of the Service's port (None where not known), `kind` the field that makes the
     frontend (`clusterIP`, `externalIP`, `load-balancer IP`, `nodePort`, `health-check port`).
     `addresses` are the destination addresses that this is so for, and `at` the destination port.
@@ -235,11 +239,11 @@ def where(each: Reached) -> str:
 
 @attrs.frozen
 class Effects:
-    """All that packets notice of the difference between two states.
+    """Everything that packets notice of the difference between two states.
 
-    `unknown` are classes of packets of which nobody can say whether they notice anything. `same`
-    counts the frontends on whose way nothing is different, `cosmetic` those whose rules are
-    written differently and whose packets fare the same.
+    `unknown` are classes of packets for which it is unknown whether they notice anything. `same`
+    counts the frontends for which no rule on the way differs, `cosmetic` those whose rules differ
+    but whose packets have the same outcome.
     """
 
     effects: tuple[Effect, ...] = ()

@@ -127,7 +127,7 @@ def _options(words: list[str]) -> tuple[str, bool]:
     table, chain = "", False
     for position, word in enumerate(words):
         behind = words[position + 1] if position + 1 < len(words) else ""
-        if word in ("-t", "--table") or (re.fullmatch(r"-[a-zA-Z]*t", word) and behind.islower()):
+        if word == "--table" or (re.fullmatch(r"-[a-zA-Z]*t", word) and behind.islower()):
             table = behind
         elif word.startswith("--table="):
             table = word.partition("=")[2]

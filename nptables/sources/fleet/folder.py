@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, Problem
+from nptables.sources.bundles import is_bundle_folder
 
 KIND = "NptablesCollection"
 VERSION = 1
@@ -148,14 +149,19 @@ class Folder:
 def snapshot_files(path: Path) -> dict[str, Path]:
     """The files with snapshots in a folder, by the names of their nodes.
 
-    In a folder of `collect` they are those of its nodes, in any other all files: each is named
-    after its node, whatever follows the name.
+    In a folder of `collect` they are those of its nodes, in any other all files, and folders that
+    are bundles: each is named after its node, whatever follows the name. What is a bundle itself is
+    the only one.
     """
+    if path.is_file() or is_bundle_folder(str(path)):
+        return {path.name: path}
     inner = path / _NODES
     folder = inner if inner.is_dir() else path
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.is_file() and not file.name.startswith("."):
+        if file.name.startswith("."):
+            continue
+        if file.is_file() or is_bundle_folder(str(file)):
             found.setdefault(_node_name(file.name), file)
     return found
 

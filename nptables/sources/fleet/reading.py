@@ -15,7 +15,9 @@ from nptables.evidence import Evidence
 from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
 from nptables.model import Cluster
 from nptables.model.objects import Key
-from nptables.sources.evidence import evidence_in
+from nptables.sources.bundles import contents_of
+from nptables.sources.bundles.layouts import Holds
+from nptables.sources.evidence import evidence_in, read_all_evidence
 from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.text.files import read_unpacked
@@ -50,6 +52,25 @@ def read_collection(path: Path) -> Collection | None:
     return Collection(cluster, movements, configuration, missing_in(path, cluster))
 
 
+def bundles_with_objects(path: Path) -> tuple[str, ...]:
+    """The bundles in a folder, or the one that it is, that hold the objects of a cluster.
+
+    None of them is looked for in what `collect` made.
+    """
+    if Folder(path).holds_cluster:
+        return ()
+    found = []
+    for file in snapshot_files(path).values():
+        try:
+            contents = contents_of(str(file))
+        except InvalidInput:
+            # What is wrong with it is said of it as a snapshot.
+            continue
+        if contents is not None and any(b.of(Holds.OBJECTS) for b in contents.bundles):
+            found.append(str(file))
+    return tuple(found)
+
+
 def missing_in(path: Path, cluster: Cluster) -> Mapping[str, str]:
     """The nodes that a folder has no snapshot of, and why.
 
@@ -78,6 +99,17 @@ def movements_of(changes: Iterable[Change]) -> list[Movement]:
         value = None if change.gone else read.services.get(key) or read.slices.get(key)
         found.append(Movement(change.at, change.item.get("kind") == "Service", key, value))
     return found
+
+
+def read_snapshots(path: Path) -> list[tuple[str, Snapshot | Evidence]]:
+    """What a file, or a bundle, has of nodes, each with the name that a bundle has for it.
+
+    Raises InvalidInput.
+    """
+    found = read_all_evidence(path)
+    if found is None:
+        return [("", read_snapshot(path))]
+    return [(evidence.node, evidence) for evidence in found]
 
 
 def read_snapshot(path: Path) -> Snapshot | Evidence:

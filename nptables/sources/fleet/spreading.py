@@ -65,12 +65,12 @@ def judge_on_dask(
 
         def submit(file: File) -> Any:
             name, path = file
-            content = str(path.resolve()) if seen else path.read_bytes()
+            content = str(path.resolve()) if seen or path.is_dir() else path.read_bytes()
             return client.submit(_judge, sent, name, content, pure=False)
 
         waiting = as_completed(list(map(submit, ahead)), loop=client.loop)
         for future in waiting:
-            yield _result(future)
+            yield from _result(future)
             for file in islice(left, 1):
                 waiting.add(submit(file))
 
@@ -95,9 +95,9 @@ def _refuse_other(version: object, worker: str, wanted: str) -> None:
         )
 
 
-def _result(future: Any) -> NodeResult:
+def _result(future: Any) -> list[NodeResult]:
     try:
-        found: NodeResult = future.result()
+        found: list[NodeResult] = future.result()
     except NptablesError:
         raise
     except Exception as error:
@@ -117,10 +117,10 @@ def _version() -> str:
 
 
 def _sees(path: str) -> bool:
-    return Path(path).is_file()
+    return Path(path).exists()
 
 
-def _judge(task: _Task, name: str, content: str | bytes) -> NodeResult:
+def _judge(task: _Task, name: str, content: str | bytes) -> list[NodeResult]:
     # One that has come since the others were asked is asked here.
     _refuse_other(nptables.__version__, "that came later", task.version)
     with _lock:

@@ -16,7 +16,7 @@ from pathlib import Path
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, NptablesError
 from nptables.model import Cluster
-from nptables.sources.fleet.reading import read_snapshot
+from nptables.sources.fleet.reading import read_snapshots
 
 File = tuple[str, Path]
 # Files that wait for each worker: it never waits for the next one.
@@ -33,41 +33,47 @@ def judge_files(
     if workers == 1:
         judge = Judge(cluster, options)
         for file in files:
-            yield judge_file(judge, file)
+            yield from judge_file(judge, file)
         return
     # Forked, they share the cluster with this process instead of each having a copy.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
     pool = ProcessPoolExecutor(workers, context, _start, (cluster, options))
     try:
-        yield from _streamed(pool, _judge_there, files, workers * _AHEAD)
+        for results in _streamed(pool, _judge_there, files, workers * _AHEAD):
+            yield from results
     except BrokenProcessPool as error:
         raise NptablesError("a worker ended (most likely there was no memory left)") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def judge_file(judge: Judge, file: File) -> NodeResult:
-    """Judge one node; a file that cannot be read is a result too."""
+def judge_file(judge: Judge, file: File) -> list[NodeResult]:
+    """Judge the node of a file, or all in a bundle; a file that cannot be read is a result too.
+
+    A bundle of the cluster alone has no node, and no result.
+    """
     name, path = file
     try:
-        snapshot = read_snapshot(path)
+        found = read_snapshots(path)
     except InvalidInput as error:
-        return NodeResult.unreadable(name, str(error.problems[0].message))
+        return [NodeResult.unreadable(name, str(error.problems[0].message))]
     except NptablesError as error:
-        return NodeResult.unreadable(name, str(error))
-    return judge.judge(name, snapshot)
+        return [NodeResult.unreadable(name, str(error))]
+    return [judge.judge(called or name, snapshot) for called, snapshot in found]
 
 
 def _streamed(
     pool: Executor,
-    work: Callable[[File], NodeResult],
+    work: Callable[[File], list[NodeResult]],
     files: Iterable[File],
     ahead: int,
-) -> Iterator[NodeResult]:
+) -> Iterator[list[NodeResult]]:
     """The results as they come, with so much work handed out ahead."""
     left = iter(files)
-    waiting: set[Future[NodeResult]] = {pool.submit(work, file) for file in islice(left, ahead)}
+    waiting: set[Future[list[NodeResult]]] = {
+        pool.submit(work, file) for file in islice(left, ahead)
+    }
     while waiting:
         ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         waiting |= {pool.submit(work, file) for file in islice(left, len(ended))}
@@ -84,5 +90,5 @@ def _start(cluster: Cluster, options: Options) -> None:
     _judge[:] = [Judge(cluster, options)]
 
 
-def _judge_there(file: File) -> NodeResult:
+def _judge_there(file: File) -> list[NodeResult]:
     return judge_file(_judge[0], file)

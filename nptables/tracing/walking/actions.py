@@ -155,13 +155,14 @@ def _mark_change(target: Target) -> tuple[int, int]:
 
 def _connection_mark(target: Target) -> Action:
     save, restore = target.option("--save-mark"), target.option("--restore-mark")
+    shifted = _shift(target)
     if save is None and restore is None:
         clear, flip = _mark_change(target)
         return Action(
             Kind.CHANGE,
             change=_with_entry(
                 lambda state, _node: state._replace(
-                    connection_mark=(state.connection_mark & ~clear) ^ flip
+                    connection_mark=shifted((state.connection_mark & ~clear) ^ flip)
                 )
             ),
         )
@@ -169,21 +170,32 @@ def _connection_mark(target: Target) -> Action:
     packet, connection = target.option("--nfmask") or both, target.option("--ctmask") or both
     nfmask = number(packet.value) if packet is not None else FULL_MARK
     ctmask = number(connection.value) if connection is not None else FULL_MARK
-    if target.option("--left-shift-mark") or target.option("--right-shift-mark"):
-        raise ValueError("shifted marks")
     if save is not None:
 
         def saved(state: State, _node: Translator) -> State:
-            mark = (state.connection_mark & ~ctmask) ^ (state.mark & nfmask)
+            mark = (state.connection_mark & ~ctmask) ^ shifted(state.mark & nfmask)
             return state._replace(connection_mark=mark & FULL_MARK)
 
         return Action(Kind.CHANGE, change=_with_entry(saved))
 
     def restored(state: State, _node: Translator) -> State:
-        mark = (state.mark & ~nfmask) ^ (state.connection_mark & ctmask)
+        mark = (state.mark & ~nfmask) ^ shifted(state.connection_mark & ctmask)
         return state._replace(mark=mark & FULL_MARK)
 
     return Action(Kind.CHANGE, change=_with_entry(restored))
+
+
+def _shift(target: Target) -> Callable[[int], int]:
+    """How far CONNMARK moves the bits that it writes (`connmark_tg_shift` in xt_connmark.c)."""
+    for option in target.options:
+        if option.name in ("--left-shift-mark", "--right-shift-mark"):
+            bits = number(option.value)
+            if bits >= 32:
+                raise ValueError("more bits than a mark has")
+            if option.name == "--left-shift-mark":
+                return lambda mark: (mark << bits) & FULL_MARK
+            return lambda mark: mark >> bits
+    return lambda mark: mark
 
 
 def _with_entry(change: Change) -> Change:

@@ -151,9 +151,7 @@ def shared_by_strangers(speaker: Speaker, fitting: Sequence[Workload]) -> Iterat
         return
     for port in service.ports:
         having = [w for w in fitting if _declares(w, port.target_port, port.protocol)]
-        lacking = [
-            w for w in fitting if w not in having and w.labels[key] not in _names(having, key)
-        ]
+        lacking = [w for w in fitting if w.labels[key] not in _names(having, key)]
         if not having or not lacking:
             continue
         stranger = lacking[0]

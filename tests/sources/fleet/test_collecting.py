@@ -235,10 +235,18 @@ def test_a_collection_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> No
         command = [sys.executable, "-m", "nptables", "collect", "-o", str(out)]
         command += ["--kubeconfig", str(config)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_for(lambda: (out / "nodes" / "node0.json.gz").exists() and server.running == 1, 20)
+        manifest = out / "manifest.json"
+        wait_for(
+            lambda: (
+                manifest.exists()
+                and json.loads(manifest.read_text())["nodes"]["node0"]["state"] == "read"
+                and server.running == 1
+            ),
+            60,
+        )
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
-        before = json.loads((out / "manifest.json").read_text())["nodes"]
+        before = json.loads(manifest.read_text())["nodes"]
         assert before["node1"]["state"] == "waiting"
         server.delete("Service", "web-00001", "team-1")
         server.programs["kube-proxy-node1"] = prints(_text(1))

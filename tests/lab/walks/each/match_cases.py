@@ -307,10 +307,20 @@ def _open(family: Family) -> list[Case]:
         "-m limit --limit 1/s",
         "-m hashlimit --hashlimit-upto 1/s --hashlimit-mode srcip --hashlimit-name h",
         "-m hashlimit --hashlimit-above 1/s --hashlimit-mode srcip,dstport --hashlimit-name i",
+        "-m limit --limit 1/s --limit-burst 2",
+        *(
+            f"-m hashlimit {{}}--hashlimit{which} 1/s --hashlimit-burst 2 "
+            f"--hashlimit-mode dstip,srcport --hashlimit-name j"
+            for which in ("", "-upto", "-above")
+        ),
         "-m length {}--length 1:50",
         "-m conntrack {}--ctexpire 1:20",
         *OF_ENTRIES,
-        f"-m set {{}}--match-set hosts{family.value[-1]} src ! --update-counters --packets-gt 3",
+        *(
+            f"-m set {{}}--match-set hosts{family.value[-1]} src ! --update-counters {more}"
+            for more in ("--packets-gt 3", "! --packets-eq 0", "--bytes-lt 3", "! --bytes-eq 0")
+        ),
+        f"-m set {{}}--match-set hosts{family.value[-1]} src --return-nomatch",
     )
     found = [
         Case(f"open: {row.words}", [row], [(packet, "NEW")], open=True)

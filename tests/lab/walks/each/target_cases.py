@@ -73,6 +73,12 @@ def _of_marks(family: Family) -> list[Case]:
             "CONNMARK --save-mark", "CONNMARK --save-mark --nfmask 0x3 --ctmask 0x4003",
             "CONNMARK --restore-mark", "CONNMARK --restore-mark --nfmask 0x4003 --ctmask 0x1",
             "CONNMARK --save-mark --mask 0x1", "CONNMARK --restore-mark --mask 0x4001",
+            "CONNMARK --set-xmark 0x2/0x3 --left-shift-mark 1",
+            "CONNMARK --set-xmark 0x6/0x3 --right-shift-mark 2",
+            "CONNMARK --save-mark --left-shift-mark 13",
+            "CONNMARK --save-mark --nfmask 0x4003 --ctmask 0x3 --right-shift-mark 1",
+            "CONNMARK --restore-mark --nfmask 0x1 --ctmask 0x4001 --left-shift-mark 1",
+            "CONNMARK --restore-mark --right-shift-mark 14",
         )
     ]  # fmt: skip
 
