@@ -220,7 +220,8 @@ class _Ends:
             return bool(address.node)
         nodes = (self.node, *self.cluster.nodes.values())
         return address.startswith("127.") or any(
-            address in node.facts.addresses or address in (known for _, known in node.addresses)
+            address in (known for _, known in node.addresses)
+            or address in node.interface_addresses(family_of(address))
             for node in nodes
         )
 

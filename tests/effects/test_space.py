@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_network
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nptables.effects import Sources
 from nptables.effects.rules.lines import Reader
 from nptables.effects.senders.space import Space
+from nptables.effects.telling.result import _few
 from nptables.family import Family
 
 addresses = st.integers(0, 2**32 - 1)
@@ -18,6 +19,7 @@ spans = st.tuples(addresses, addresses).map(lambda pair: (min(pair), max(pair)))
 
 @given(st.lists(spans, max_size=8), st.lists(addresses, min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
+@example([(5 << 24, 9 << 24), (1 << 24, (5 << 24) - 1)], [2 << 24, 7 << 24, 20 << 24])
 def test_addresses_are_of_one_class_exactly_if_the_same_spans_hold_them(
     cuts: list[tuple[int, int]], probes: list[int]
 ) -> None:
@@ -80,3 +82,11 @@ def test_a_mask_with_gaps_and_single_bytes_leave_it_open_which_sources_are_told_
     assert "gaps" in reader.read("-A X -s 10.0.1.5/255.0.255.255 -j DROP").sources_open
     assert "u32" in reader.read('-A X -m u32 --u32 "0xc=0x1" -j DROP').sources_open
     assert reader.read("-A X -s 10.0.0.0/255.255.0.0 -j DROP").sources_open == ""
+
+
+def test_of_more_than_five_networks_four_are_named() -> None:
+    networks = [f"10.0.{number}.0/24" for number in range(7)]
+
+    assert list(_few(networks[:5])) == networks[:5]
+    assert list(_few(networks[:6])) == [*networks[:4], "2 more networks"]
+    assert list(_few(networks)) == [*networks[:4], "3 more networks"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nptables.family import Family
+from nptables.iptables.pasted import read_pasted
 from nptables.iptables.pasted.cleaning import Command, blocks, is_dressing
 
 V4, V6 = Family.IPV4, Family.IPV6
@@ -62,3 +63,15 @@ def test_other_lines_are_no_commands_that_print_rules(line: str) -> None:
 
     assert block.command == Command()
     assert block.lines == [line]
+
+
+def test_policies_stay_as_they_were_printed() -> None:
+    text = "# iptables -S\n-P INPUT DROP\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n-A INPUT -j MINE\n"
+
+    found = read_pasted(f"{text}-N MINE\n-A MINE -j ACCEPT\n", lambda _: "")
+
+    assert found is not None
+    (rules,) = found.rulesets
+    table = rules.tables["filter"]
+    assert table.policies == {"INPUT": "DROP", "FORWARD": "ACCEPT", "OUTPUT": "ACCEPT"}
+    assert table.chains["MINE"] == ("-A MINE -j ACCEPT",)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nptables.auditing import GRACE, Options
+from nptables.cli.bundles import mention_age
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
@@ -112,6 +113,7 @@ def command(
         files = bundles_with_objects(folder)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
+        mention_age(loaded)
         missing = missing_in(folder, loaded.cluster)
         found = Collection(loaded.cluster, (), loaded.proxy_config, missing)
         watched = False
