@@ -406,3 +406,19 @@ def test_services_of_the_same_form_are_told_by_their_own_ports() -> None:
         )
         for name, number, port in (("web", 1, 8080), ("api", 2, 9090))
     ]
+
+
+def test_what_is_dropped_at_the_nodes_own_address_concerns_its_node_ports() -> None:
+    """No text of the Service differs: only packets to 192.168.0.2 meet another rule."""
+    before = state(service(), ON_THE_OTHER)
+    mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n{}COMMIT\n*nat\n"
+    before = edited(before, ("*nat\n", mangle.format("")))
+    drop = "-A PREROUTING -d 192.168.0.2/32 -p tcp -j DROP\n"
+
+    after = edited(
+        before, (":PREROUTING ACCEPT [0:0]\nCOMMIT", f":PREROUTING ACCEPT [0:0]\n{drop}COMMIT")
+    )
+
+    found = said(before, after)
+    assert any(text.startswith("default/web node port 30080 on node2") for text in found)
+    assert all("now dropped" in text for text in found)
