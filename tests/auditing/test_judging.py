@@ -344,3 +344,51 @@ def test_the_backend_that_is_not_kube_proxys_may_hold_anything_but_services() ->
     twice = attrs.evolve(lived(rules[0], random.Random(1)), backend="legacy")
     found = _judged(3, FLEET.evidence(3, [*rules, twice]))
     assert [cause.code.code for cause in found.causes] == ["NPT607"]
+
+
+def test_an_example_says_whose_source_is_hidden() -> None:
+    """The node translates the source of all packets, the cluster's configuration does not."""
+    (cause,) = _judged(0, ILLNESSES["masqueradeAll"][1](FLEET, 0)).causes
+
+    here, cluster = cause.example.split(", by the cluster ")
+    assert here.endswith("or one of 3 more, its source hidden")
+    assert cluster.endswith("or one of 3 more")
+
+
+def test_a_node_in_none_of_the_states_is_held_to_the_last() -> None:
+    """The cluster had the first endpoint, then the second; the node has the third."""
+    states = [
+        Cluster.from_objects([FLEET.slice(0, Family.IPV4, first=first, count=1)], lenient=True)
+        for first in range(3)
+    ]
+    moved = [
+        Movement(float(number), service=False, key=key, value=found)
+        for number, state in enumerate(states[:2])
+        for key, found in state.slices.items()
+    ]
+    third = attrs.evolve(FLEET.cluster, slices={**FLEET.cluster.slices, **states[2].slices})
+
+    result = _judged(0, FLEET.evidence(0, FLEET.rules(0, third)), movements=moved)
+
+    (cause,) = result.causes
+    assert "here it reaches 10.0.0.2:8080" in cause.example
+    assert "by the cluster it reaches 10.0.0.1:8080" in cause.example
+    assert result.in_flight == 0
+    for number, state in enumerate(states[:2]):
+        cluster = attrs.evolve(FLEET.cluster, slices={**FLEET.cluster.slices, **state.slices})
+        found = _judged(0, FLEET.evidence(0, FLEET.rules(0, cluster)), movements=moved)
+        assert (found.verdict, found.in_flight) == (Verdict.OK, 1), number
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_facts_that_nobody_told_are_read_from_the_rules(*, as_text: bool) -> None:
+    """Without them the rules of a node with an old iptables would differ in every Service."""
+    told = FLEET.facts(0)
+    old = attrs.evolve(FLEET.node(0), facts=attrs.evolve(told, random_fully=False))
+    untold = attrs.evolve(told, random_fully=True, told=told.told - {"randomFully"})
+    evidence = FLEET.evidence(0, FLEET.rules(0, node=old), facts=untold)
+
+    assert _judged(0, _as_text(evidence) if as_text else evidence).verdict is Verdict.OK
+    # Who tells a fact is believed.
+    wrong = FLEET.evidence(0, FLEET.rules(0, node=old), facts=told)
+    assert _judged(0, wrong).verdict is not Verdict.OK
