@@ -138,7 +138,7 @@ def test_what_unpacks_to_more_than_anybody_means_is_refused(tmp_path: Path) -> N
         ),
         ((CASES / "paste-S" / "cluster.yaml").read_text(), "an object of a cluster"),
         (json.dumps({"apiVersion": "v1", "kind": "List", "items": []}), "an object of a cluster"),
-        (json.dumps({"a": 1}), "is JSON, and no snapshot"),
+        (json.dumps({"a": 1}), "is JSON, but not a snapshot"),
         ("create S hash:ip family inet\nadd S 10.1.1.1\n", "what `ipset save` prints"),
         (
             "udp      17 29 src=10.1.1.1 dst=10.96.0.10 sport=4 dport=53\n",

@@ -133,7 +133,7 @@ class _Channels(dict[int, bytes]):
         self._guard()
         self._left -= len(piece)
         if self._left < 0:
-            raise ApiServerError("it printed more than any tables can hold")
+            raise ApiServerError("its output is larger than any tables can be")
         self._pieces.setdefault(channel, []).append(piece)
 
     def all_of(self, channel: int) -> bytes:

@@ -211,8 +211,8 @@ def kubeconfig_of_proxy(
     if POD_VARIABLE in environment and token.exists():
         return None
     raise ApiServerError(
-        f"clientConnection.kubeconfig names {printable(path)}, which is not there: name "
-        "a kubeconfig with --kubeconfig"
+        f"clientConnection.kubeconfig names {printable(path)}, which does not exist: name a "
+        f"kubeconfig with --kubeconfig"
     )
 
 
@@ -247,10 +247,10 @@ def _translated(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise ApiServerError("it fell silent in the middle of an answer") from error
+        raise ApiServerError("it stopped sending in the middle of a response") from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
         # The last two are what urllib3 raises where close() pulled the rug away.
-        raise ApiServerError("the connection broke off in the middle of an answer") from error
+        raise ApiServerError("the connection broke off in the middle of a response") from error
 
 
 def _refused(answer: Any) -> ApiServerError:
