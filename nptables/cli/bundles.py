@@ -72,6 +72,6 @@ def mention_times(loaded: Loaded, evidence: Evidence) -> None:
         return
     shown = ", ".join(sorted(later)[:_NAMED]) + (", ..." if len(later) > _NAMED else "")
     say(
-        f"{text}: what changed in between ({shown}) may be different for that alone",
+        f"{text}: what changed in between ({shown}) may differ only for that reason",
         kind="warning",
     )

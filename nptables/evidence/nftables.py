@@ -23,8 +23,8 @@ _NAMED = 6
 # they put into a rule print nothing: comments, and with endpoints a bare `-m tcp`. Their sources
 # are named in `handlers`.
 _WRITERS = (
-    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
-    ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
+    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1),
+    ("ANTREA-", 1), ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
 )  # fmt: skip
 _PORTAL = re.compile(r"KUBE-(?:SVC|SVL|XLB)-[A-Z2-7]{16}")
 _FIREWALL = re.compile(r"KUBE-FW-[A-Z2-7]{16}")

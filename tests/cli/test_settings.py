@@ -124,7 +124,7 @@ def test_a_pyproject_file_that_cannot_be_read_is_said(
     (repository / "pyproject.toml").write_text("[tool.nptables\n")
 
     assert main(["check", "web.yaml"]) == 2
-    assert "error: pyproject.toml: is no TOML: " in capfd.readouterr().err
+    assert "error: pyproject.toml: is not valid TOML: " in capfd.readouterr().err
     assert main(["check", "web.yaml", "--no-settings"]) == 1
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from ipaddress import IPv4Network, ip_network
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from nptables.effects import Sources
 from nptables.effects.rules.lines import Reader
 from nptables.effects.senders.space import Space
 from nptables.effects.telling.result import _few
+from nptables.effects.telling.words import _listed, _number
 from nptables.family import Family
 
 addresses = st.integers(0, 2**32 - 1)
@@ -90,3 +93,25 @@ def test_of_more_than_five_networks_four_are_named() -> None:
     assert list(_few(networks[:5])) == networks[:5]
     assert list(_few(networks[:6])) == [*networks[:4], "2 more networks"]
     assert list(_few(networks)) == [*networks[:4], "3 more networks"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (Fraction(715827883, 1 << 31), "1/3"),
+        (Fraction(1, 2), "1/2"),
+        (Fraction(99, 100), "99/100"),
+        (Fraction(1, 101), "0.99 %"),
+        # Less than a millionth from a third, and more.
+        (Fraction(1, 3) + Fraction(9, 10**7), "1/3"),
+        (Fraction(1, 3) + Fraction(15, 10**7), "33.33 %"),
+    ],
+)
+def test_a_share_is_written_as_people_write_it(share: Fraction, text: str) -> None:
+    assert _number(share) == text
+
+
+def test_of_more_than_four_endpoints_the_first_four_are_named() -> None:
+    assert _listed(["a"]) == "a"
+    assert _listed(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert _listed(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d and 2 more"

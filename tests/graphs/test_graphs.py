@@ -303,3 +303,17 @@ def test_what_is_drawn_twice_is_there_once() -> None:
         Edge(1, 2, "other"),
     )
     assert graph.text == "title: a to end (3/4, masqueraded); a to end (other)"
+
+
+@given(graphs())
+def test_a_label_stands_at_the_last_part_of_its_line(graph: Graph) -> None:
+    picture = laid_out(graph)
+    found = re.findall(r'<text class="label" x="([-0-9.]+)" y="([-0-9.]+)">', to_svg(graph))
+    labelled = [line for line in picture.lines if line.text]
+
+    for (x, y), line in zip(found, labelled, strict=True):
+        (x1, y1), (x2, y2) = line.points[-2:]
+        assert float(x) >= min(x1, x2)
+        # Four above the line, which ends at y2 and comes from y1.
+        assert min(y1, y2) - 0.1 <= float(y) + 4 <= max(y1, y2) + 0.1
+        assert abs(float(y) + 4 - y2) <= abs(float(y) + 4 - y1) + 0.1

@@ -75,3 +75,31 @@ def test_policies_stay_as_they_were_printed() -> None:
     table = rules.tables["filter"]
     assert table.policies == {"INPUT": "DROP", "FORWARD": "ACCEPT", "OUTPUT": "ACCEPT"}
     assert table.chains["MINE"] == ("-A MINE -j ACCEPT",)
+
+
+@pytest.mark.parametrize(
+    ("chains", "table"),
+    [
+        (("INPUT", "FORWARD", "OUTPUT"), "filter"),
+        (("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"), "nat"),
+        (("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"), "mangle"),
+        # Both nat and mangle have it, raw has not: the first that people mean.
+        (("POSTROUTING",), "nat"),
+        # These two and no others are those of raw.
+        (("PREROUTING", "OUTPUT"), "raw"),
+        (("FORWARD",), "filter"),
+    ],
+)
+def test_the_table_of_a_listing_is_one_that_has_its_chains(
+    chains: tuple[str, ...], table: str
+) -> None:
+    """Nothing but the titles tells; the chains of each table are those of iptables(8)."""
+    text = "\n".join(
+        f"Chain {chain} (policy ACCEPT)\ntarget     prot opt source               destination\n"
+        for chain in chains
+    )
+
+    found = read_pasted(text, lambda _: "")
+
+    assert found is not None
+    assert [list(rules.tables) for rules in found.rulesets] == [[table]]

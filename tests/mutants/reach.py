@@ -27,7 +27,7 @@ TESTS = (
     "iptables", "model", "reachability", "rendering", "testing", "tracing", "translation",
 )  # fmt: skip
 # They go through the pure packages as well.
-ALSO = ("cli", "sources")
+ALSO = ("sources",)
 # Left out: what says how long something takes, which every change may do otherwise, and the slowest
 # of what quicker ones do as well.
 CHOSEN = (

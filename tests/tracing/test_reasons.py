@@ -363,3 +363,38 @@ def test_without_a_protocol_that_of_the_only_service_there_is_meant(
     packet = packet_between("outside", f"{address}:30053", node=place, cluster=cluster)
 
     assert packet.protocol.upper() == protocol
+
+
+def test_the_answer_names_the_service_and_where_its_only_endpoint_is() -> None:
+    one = ask([*NODES, service(), endpoint_slice(ON_BOTH[0])])
+    both = ask([*NODES, service(), endpoint_slice(*ON_BOTH)])
+    sees = "which sees the source an address of node2 instead of the sender's"
+
+    assert answer_line(one) == f"arrives: default/web:http at 10.244.1.5:8080 on node1, {sees}"
+    assert answer_line(both) == f"arrives: default/web:http, one of 2 endpoints, {sees}"
+
+
+def test_an_echo_has_no_port_to_name() -> None:
+    answer = ask([*NODES], destination="10.244.1.5/icmp")
+
+    assert answer_line(answer) == (
+        "arrives: 10.244.1.5 on node1, which sees the sender's own address "
+        "(a client outside the cluster)"
+    )
+
+
+def test_an_interface_that_the_node_surely_lacks_decides() -> None:
+    """Nothing leaves by wg9, so that nobody need ask which way the packet goes."""
+    cluster = Cluster.from_objects([*NODES])
+    lacking, unknown = (
+        cluster.node("node2", facts=facts)
+        for facts in ({"interfaces": {"lo": ["127.0.0.1/8"], "eth0": ["192.168.0.12/24"]}}, {})
+    )
+    rules = Ruleset.from_save(
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+        "-A FORWARD -o wg9 -j DROP\nCOMMIT\n"
+    )
+    packet = packet_between("outside", "10.244.1.5:80", node=lacking, cluster=cluster)
+
+    assert len(trace(rules, packet, lacking, cluster).distributions) == 1
+    assert len(trace(rules, packet, unknown, cluster).distributions) == 2

@@ -225,7 +225,7 @@ def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) ->
 
     assert [one.node for one in read_all_evidence(path) or ()] == ["n1", "n2"]
     assert read_evidence(path, node="n2.example.com").node == "n2"
-    assert "holds what 2 nodes have: n1, n2 (say which is meant with --node)" in refusal(
+    assert "holds what 2 nodes have: n1, n2 (choose one with --node)" in refusal(
         lambda: read_evidence(path)
     )
 
