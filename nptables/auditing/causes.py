@@ -12,7 +12,6 @@ from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.noticing import Noticed
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
-from nptables.auditing.times import in_words
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
@@ -23,6 +22,7 @@ from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.model.objects import Key
+from nptables.model.times import in_words
 from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.fixed import JUMPS

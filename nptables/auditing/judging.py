@@ -17,7 +17,6 @@ from nptables.auditing.noticing import Ground, notice
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
-from nptables.auditing.times import changed, seconds_of
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
@@ -31,6 +30,7 @@ from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
+from nptables.model.times import changed, seconds_of
 from nptables.translation.collector import collector_paused
 from nptables.translation.signs import shown_facts
 

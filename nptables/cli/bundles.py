@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nptables.auditing.times import changed, in_words, seconds_of
 from nptables.cli.output import say
 from nptables.evidence import Evidence
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
+from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import Loaded
 from nptables.translation.explanation.grouping import without_services
 

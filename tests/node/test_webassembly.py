@@ -1,4 +1,4 @@
-"""The pure packages in Pythons that are WebAssembly, which have no process, thread or IPv6 socket."""
+"""The pure packages in Pythons that are WebAssembly, with no process, thread or IPv6 socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.support.documentation import ROOT
 from tests.support.requirements import requires
 
-# The newest takes all; what differs in the others is the language, and few tests of each package show that.
+# What differs in the older ones is the language, and few tests of each package show that.
 TESTS = {"3.14": "all", "3.13": "few", "3.12": "few"}
 
 

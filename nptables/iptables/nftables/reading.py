@@ -169,7 +169,9 @@ def _tables(
     chains = [chain for chain in table.chains if not _is_own(table, chain)]
     texts = [raw for chain in chains for _, raw in chain.rules]
     whose = _FAMILIES.get(table.family) or family or _family_of(texts) or Family.IPV4
-    table.whole = table.whole and not _is_doubtful(found, chains, habits)
+    # A chain of nft's own at a hook decides before or behind those of iptables.
+    own = any(_is_own(table, chain) for chain in table.chains)
+    table.whole = table.whole and not own and not _is_doubtful(found, chains, habits)
     rules = {chain.name: _rules(found, table, chain, whose, habits) for chain in chains}
     open_ends = _cut(found, chains, rules)
     for name, each in rules.items():

@@ -5,11 +5,9 @@ Memory does not grow with the number of nodes: a worker holds one of them, and o
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
 
 from nptables.auditing import Judge, NodeResult, Options
@@ -35,6 +33,13 @@ def judge_files(
         for file in files:
             yield from judge_file(judge, file)
         return
+    # Python in WebAssembly has none of this, and other commands import this module.
+    import multiprocessing  # noqa: PLC0415
+    from concurrent.futures.process import (  # noqa: PLC0415
+        BrokenProcessPool,
+        ProcessPoolExecutor,
+    )
+
     # Forked, they share the cluster with this process instead of each having a copy.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
