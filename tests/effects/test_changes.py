@@ -451,7 +451,7 @@ def test_a_summary_counts_what_was_found(counts: tuple[int, int, int], text: str
 
 
 def test_without_a_cluster_the_comments_of_rules_give_the_names() -> None:
-    """Two dumps and nothing else: the Service is named by what kube-proxy wrote beside the rules."""
+    """Two dumps and nothing else: kube-proxy wrote the Service beside the rules."""
     dumps = [
         NodeState(Ruleset.from_save(found.rulesets[0].to_save()), found.node)
         for found in (state(service(), ON_THE_OTHER), state(service(), endpoint_slice(OTHER_FAR)))
