@@ -5,29 +5,40 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
-PYODIDES ?= 3.12 3.13 3.14
 
-.PHONY: test test-lowest test-newest upgrade demo bench format prepare lint wasm dist mutants clean
+.PHONY: test quick coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
-# In WebAssembly the newest Python alone, which is enough to see that nothing of the machine is needed;
-# `make wasm` takes all of them.
 test: lint
-	@scripts/wasm $(BIN) 3.14
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Lint, types, and tests that need neither root, a network, a browser nor much time: a minute of one core, so
+# about half a minute on two. Tracing, effects, the kernel, the laboratory and the agent are in `make test`.
+QUICK := tests/model tests/iptables tests/translation tests/checks tests/rendering tests/evidence tests/graphs \
+	tests/conformance/test_named.py tests/cli/test_all_nodes.py tests/cli/test_check.py \
+	tests/cli/test_effects.py tests/cli/test_help.py tests/cli/test_ignoring.py \
+	tests/cli/test_markdown.py tests/cli/test_render.py tests/cli/test_rule.py \
+	tests/cli/test_settings.py tests/test_contributing.py tests/test_examples.py tests/test_imports.py
+quick: lint
+	NPTABLES_EXAMPLES=10 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
+
+# By itself: before Python 3.12 counting lines makes the tests take more than twice as long.
+coverage: prepare
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
 
-# The pure packages where there are no processes, threads or IPv6 sockets.
+# The pure packages where there are no processes, threads or IPv6 sockets; `make test` has them too.
 wasm: prepare
-	@scripts/wasm $(BIN) $(PYODIDES)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/node
 
 dist: prepare
 	scripts/dist $(BIN)/python
 
 # The oldest and the newest versions that pyproject.toml allows (PRE=1: pre-releases too). Warnings
 # of packages are no errors here: those that this project can mend show in the locked run.
+# What runs in WebAssembly is locked by itself, and the same here.
 test-lowest test-newest: test-%: prepare
 	@PYTHON='$(PYTHON)' scripts/bounds $(BIN)/uv $* .venv-$*
-	.venv-$*/bin/python -m pytest $(PYTEST_ARGS) -W default
+	.venv-$*/bin/python -m pytest $(PYTEST_ARGS) -W default --ignore tests/node
 
 # The newest versions into the lock, and everything that could show that they do not fit.
 upgrade: prepare
@@ -40,13 +51,19 @@ lint: prepare
 	$(BIN)/mypy --strict nptables
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml
 
 prepare:
 	@PYTHON='$(PYTHON)' scripts/prepare $(VENV)
 
 demo:
 	@PYTHON='$(PYTHON)' scripts/demo $(DEMO_VENV)
+
+# The site, into build/site. Commands in the pages run meanwhile; a warning is an error.
+docs: prepare
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet \
+		--doctree-dir build/doctrees docs build/site
 
 bench: prepare
 	$(BIN)/python benchmarks/run.py

@@ -25,3 +25,10 @@ class Family(enum.Enum):
     def of(address: str) -> Family:
         """The family of an address or network in canonical text."""
         return Family.IPV6 if ":" in address else Family.IPV4
+
+    @staticmethod
+    def checked(value: object) -> Family:
+        """The value itself. Raises TypeError, which names the families, where it is none."""
+        if isinstance(value, Family):
+            return value
+        raise TypeError(f"{value!r} is not a family: use Family.IPV4 or Family.IPV6")

@@ -13,7 +13,7 @@ from pathlib import Path
 # Until nptables is published: the checkout that the lines are typed in.
 SOURCE = "."
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _LINE = re.compile(
     r"(?P<command>pip install|pipx install|uv tool install) "
     r"(?P<quote>'?)(?:nptables|\.)(?P<extras>\[[a-z,]+\])?(?P=quote)(?=[\s`]|$)"

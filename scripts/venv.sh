@@ -37,10 +37,11 @@ fresh_venv() {
     printf '%s\n' "$mark" >"$venv/.installed"
 }
 
+# With bytecode: uv leaves it to the first import, and where PYTHONDONTWRITEBYTECODE is set to every one.
 install_locked() {
     local venv=$1
     shift
-    if [ -x "$venv/bin/uv" ] && with_pips_index "$venv" "$venv/bin/uv" pip install --quiet \
+    if [ -x "$venv/bin/uv" ] && with_pips_index "$venv" "$venv/bin/uv" pip install --quiet --compile-bytecode \
         --python "$venv/bin/python" --require-hashes "$@"; then
         return
     fi

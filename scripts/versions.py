@@ -14,28 +14,30 @@ from nptables.model.kubeproxy.gates import GATES, Gate
 HEAD = f"""\
 # Every kube-proxy from {OLDEST} to {NEWEST}
 
-    nptables render cluster.json --node worker-1 --kube-proxy-version 1.30
-    nptables diff cluster.json --node worker-1 --kube-proxy-version 1.29 --to-version {NEWEST}
+```sh
+nptables render cluster.json --node worker-1 --kube-proxy-version 1.30
+nptables diff cluster.json --node worker-1 --kube-proxy-version 1.29 --to-version {NEWEST}
+```
 
 The rules of kube-proxy's iptables mode changed little from {OLDEST} to {NEWEST}. Every change is a
 named **habit** in one table (`nptables.model.kubeproxy.habits`), from which this page is made.
 Code that makes rules asks for a habit by its name. Patch releases make the same rules, so `1.30`,
-`v1.30.4` and `v1.30.4-eks-a18cd3a` are one version. One that is older than {OLDEST} or newer than
-{NEWEST} stands for the nearest, and a warning says so.
+`v1.30.4` and `v1.30.4-eks-a18cd3a` are one version. For a version older than {OLDEST} or newer than
+{NEWEST} the nearest known version is used, with a warning.
 
-Without `--kube-proxy-version` it is the version of a kube-proxy that runs on the node (with
-`--live`, `apply` and `run`; its metrics say it), else what the Node says
-(`status.nodeInfo.kubeletVersion`), else {NEWEST}. A note on standard error says which was taken
-and why. `run` takes the Node's when it first sees the Node, and stays with it until it is started
-again. `check` without `--node` looks at each Node with the Node's own version. From Python:
+Without `--kube-proxy-version` the version is taken from the first of these: the kube-proxy that
+runs on the node (with `--live`, `apply` and `run`; read from its metrics), the Node object
+(`status.nodeInfo.kubeletVersion`), {NEWEST}. A note on standard error says which was taken and why.
+`run` takes the Node's version when it first sees the Node, and keeps it until it is restarted.
+`check` without `--node` checks each Node with that Node's own version. From Python:
 `ProxyConfig.from_kube_proxy(doc, version="1.30")`; its `remarks`, and the `warnings` of the rules,
 have the warnings.
 
-A setting that the version does not know has no effect, and a warning says so. One that the version
-refuses is an error that says since when it works, or until when it worked.
+A setting that the version does not know has no effect, and gives a warning. A setting that the
+version refuses is an error, which names the first or the last version that accepts it.
 
-Where kube-proxy's own iptables-restore would refuse all rules (an endpoint of the wrong family from
-1.33 on, leading zeros in old versions), nptables leaves out what breaks it, and a warning says so.
+In some cases kube-proxy's own iptables-restore refuses all rules (an endpoint of the wrong family
+from 1.33 on, leading zeros in old versions). nptables leaves out what causes this, with a warning.
 """
 
 # Of releases after the newest that is known: what was read, and what it says.

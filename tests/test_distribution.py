@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -13,49 +12,10 @@ import pytest
 
 import nptables
 from scripts.install_lines import PAGES, SOURCE, with_source
-from tests.support.documentation import ROOT
+from tests.support.documentation import ROOT, TUTORIAL
+from tests.support.installing import built, copy_of_sources, environment_with
 
 pytest.importorskip("hatchling")
-SOURCES = (
-    "nptables",
-    "deploy/snapshot.sh",
-    "pyproject.toml",
-    "README.md",
-    "CHANGELOG.md",
-    "LICENSE",
-    ".gitignore",
-)
-
-
-def built(tree: Path, out: Path) -> dict[str, bytes]:
-    """Build both in a tree, and return the files by name."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", str(out), "-t", "sdist", "-t", "wheel"],
-        cwd=tree,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1767225600"},
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    return {path.name: path.read_bytes() for path in out.iterdir()}
-
-
-def copy_of_sources(folder: Path, mode: int) -> Path:
-    """A checkout with files of another time and mode."""
-    folder.mkdir()
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        else:
-            (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    for path in folder.rglob("*"):
-        os.utime(path, (mode, mode))
-        if path.is_file():
-            path.chmod(mode)
-    return folder
 
 
 def test_what_is_built_twice_is_the_same_and_the_sdist_builds_the_wheel(tmp_path: Path) -> None:
@@ -72,24 +32,56 @@ def test_what_is_built_twice_is_the_same_and_the_sdist_builds_the_wheel(tmp_path
     assert third == first
 
 
-def test_a_wheel_alone_makes_the_command(tmp_path: Path) -> None:
-    built(copy_of_sources(tmp_path / "one", 0o644), tmp_path / "out")
-    (wheel,) = (tmp_path / "out").glob("*.whl")
-    target = tmp_path / "installed"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
-    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=120)
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("distribution")
+    built(copy_of_sources(folder / "one", 0o644), folder / "out")
+    return folder / "out"
 
-    done = subprocess.run(
-        [str(target / "bin" / "nptables"), "--version"],
-        env={**os.environ, "PYTHONPATH": str(target)},
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
-    assert done.stdout == f"nptables, version {nptables.__version__}\n"
-    script = target / "nptables" / "sources" / "fleet" / "snapshot.sh"
-    assert script.read_bytes() == (ROOT / "deploy" / "snapshot.sh").read_bytes()
+
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_what_is_installed_alone_runs_with_what_it_declares_to_need(
+    kind: str, packages: Path, tmp_path: Path
+) -> None:
+    (package,) = packages.glob(kind)
+    programs = environment_with(package, tmp_path / "fresh")
+    shutil.copy(TUTORIAL, tmp_path / "web.yaml")
+
+    def run(*words: str, program: str = "nptables") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(programs / program), *words],
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
+
+    where = run("-c", "import nptables; print(nptables.__file__)", program="python").stdout
+    assert Path(where).is_relative_to(tmp_path / "fresh")
+    assert run("--version").stdout == f"nptables, version {nptables.__version__}\n"
+
+    rendered = run("render", "web.yaml", "--node", "node1")
+    assert rendered.returncode == 0
+    # The chain of the tutorial's Service, as `kube-proxy` names it.
+    assert "-A KUBE-NODEPORTS -p tcp -m comment --comment " in rendered.stdout
+    asked = ("--node", "node2", "--from", "outside", "--to", "nodeport:30080")
+    traced = run("trace", "web.yaml", *asked)
+    assert (traced.returncode, traced.stdout.splitlines()[0][:8]) == (0, "arrives:")
+    checked = run("check", "web.yaml")
+    assert (checked.returncode, checked.stdout) == (0, "")
+
+    # Files of other folders that are in the package.
+    assert run("rule", "NPT102").stdout.startswith("NPT102 local-policy-gap (warning")
+    inside = (tmp_path / "fresh").glob("lib/*/site-packages/nptables/sources")
+    (sources,) = inside
+    for name, origin in (
+        ("fleet/collect-daemonset.yaml", "deploy/collect-daemonset.yaml"),
+        ("fleet/snapshot.sh", "deploy/snapshot.sh"),
+        ("checks.md", "docs/checks.md"),
+    ):
+        assert (sources / name).read_bytes() == (ROOT / origin).read_bytes()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

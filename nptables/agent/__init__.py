@@ -8,7 +8,7 @@ What whoever runs it may expect:
 2. What the API server says reaches the kernel within minSyncPeriod plus one sync; many changes
    to one object before it cost one.
 3. Whatever fails is tried again with growing pauses, never in a tight loop; after a failure the
-   kernel is read first, because nobody knows what it holds.
+   kernel is read first, because its contents are unknown.
 4. What others break is repaired: flushed tables and missing jumps within the check period, any
    other difference at the next verification. It is reported with the lines it was about.
 5. It may be killed at any moment; the next start converges. A regular stop leaves the rules.

@@ -1,4 +1,4 @@
-"""Which version of kube-proxy the agent stands for, where nobody says: the one its Node says."""
+"""Which version of kube-proxy the agent stands for if none is given: that of its Node."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from nptables.auditing.noticing import Ground, Noticed, effects_between
+from nptables.auditing.quick import TableLines
 from nptables.auditing.sharing import Expected
 from nptables.auditing.tables import NodeTables
 from nptables.auditing.verdicts import NodeCause
@@ -22,11 +23,18 @@ _WORD = re.compile(r"[0-9a-f.:]*[0-9a-f]")
 
 
 def foreign_rules(
-    tables: NodeTables, index: int, expected: Expected, ground: Ground
+    tables: NodeTables,
+    index: int,
+    rest: Mapping[str, TableLines] | None,
+    expected: Expected,
+    ground: Ground,
 ) -> Iterator[NodeCause]:
-    """The rules in front without which packets to Services fare otherwise."""
+    """The rules in front without which packets to Services fare otherwise.
+
+    `rest` are the tables without the chains of service ports, where these are as expected.
+    """
     family = expected.shared.family
-    for table, line in _in_front(tables, index):
+    for table, line in _in_front(tables, index, rest):
         current = tables.ruleset(index)
         noticed = _noticed(current, table, line, _likeliest_first(line, expected), ground)
         if noticed:
@@ -34,15 +42,15 @@ def foreign_rules(
             yield NodeCause(codes.FOREIGN_RULE, text, text, noticed.services, noticed.example)
 
 
-def _in_front(tables: NodeTables, index: int) -> list[tuple[str, str]]:
+def _in_front(
+    tables: NodeTables, index: int, rest: Mapping[str, TableLines] | None
+) -> list[tuple[str, str]]:
     """Lines of built-in chains that end a packet's way before the first jump of ours."""
     found = []
-    texts = tables.text(index)
     for table, jumps in JUMPS.items():
         for chain in BUILT_IN_CHAINS[table]:
-            if texts is not None:
-                held = texts.get(table)
-                lines = [] if held is None else held.of_chain(chain)
+            if rest is not None:
+                lines = rest[table].by_chain.get(chain, []) if table in rest else []
             else:
                 lines = list(tables.ruleset(index).lines(table, chain))
             ours = [i for i, line in enumerate(lines) if line in jumps]

@@ -17,7 +17,6 @@ from nptables.auditing.noticing import Ground, notice
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
-from nptables.auditing.times import changed, seconds_of
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
@@ -25,11 +24,13 @@ from nptables.evidence import Evidence, Form
 from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.snapshot import Snapshot
+from nptables.evidence.naming import node_of
+from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
+from nptables.model.times import changed, seconds_of
 from nptables.translation.collector import collector_paused
 from nptables.translation.signs import shown_facts
 
@@ -83,11 +84,16 @@ class Judge:
         rest = snapshot.rest
         if rest.form in _FORMS:
             return NodeResult.unreadable(name, _FORMS[rest.form])
+        if rest.form is Form.SAVED and not any(
+            isinstance(t, TableText) or t.tables for t in snapshot.tables
+        ):
+            # A dump that failed leaves an empty file more often than a node has no table at all.
+            return NodeResult.unreadable(name, "it is empty")
         if not snapshot.tables:
             gaps = "; ".join(map(str, rest.gaps))
             return NodeResult.unreadable(name, f"it has no tables{f' ({gaps})' if gaps else ''}")
-        if name not in self.cluster.nodes and rest.node in self.cluster.nodes:
-            name = rest.node
+        if name not in self.cluster.nodes:
+            name = node_of(rest, self.cluster.nodes) or name
         node = self.cluster.node(name)
         config = self._config(node, rest)
         one = _OneNode(self, node, config, snapshot)
@@ -130,6 +136,14 @@ class Judge:
         """When Services were last changed."""
         return self._changed
 
+    def beyond(self, services: Iterable[str]) -> frozenset[str]:
+        """Those of some Services that are in namespaces of which the cluster's objects are not."""
+        backing = self.cluster.backing
+        if backing is None or backing.namespaces is None:
+            return frozenset()
+        there = backing.namespaces
+        return frozenset(name for name in services if name.partition("/")[0] not in there)
+
     def on_their_way(self, rest: Evidence) -> frozenset[str]:
         """The Services that changed about when a node was read: nothing is concluded of them."""
         if self.options.watched or not self._changed:
@@ -171,9 +185,10 @@ class _OneNode:
             if expected.shared.moving:
                 expected, moved = settled(expected, self._tables.lines(index))
                 self._in_flight |= moved
-            beside += foreign_rules(self._tables, index, expected, self._ground(expected))
             texts = self._tables.text(index)
-            if texts is not None and quick.fits(texts, expected):
+            rest = None if texts is None else quick.rest_of(texts, expected)
+            beside += foreign_rules(self._tables, index, rest, expected, self._ground(expected))
+            if rest is not None and quick.rest_fits(rest, expected):
                 fitting.append(family)
             else:
                 differing.append((index, expected))
@@ -202,6 +217,7 @@ class _OneNode:
         for index, expected in differing:
             desired = expected.translation
             seen = Differing.between(self._tables.ruleset(index), desired)
+            seen = seen.without(self._judge.beyond(seen.services))
             left = seen.without(on_their_way)
             self._in_flight |= seen.services.keys() - left.services.keys()
             cosmetic = cosmetic or bool(seen.plan.cosmetic)

@@ -22,7 +22,7 @@ _STEPS = (2, 12)
 class Noticed:
     """The Services whose packets fare otherwise, and one such packet in words.
 
-    `all_looked_at` tells that there are no others. `unsure` are Services of which nobody can say.
+    `all_looked_at` tells that there are no others. `unsure` are Services for which it is unknown.
     """
 
     services: tuple[str, ...] = ()

@@ -8,39 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import attrs
 
-from nptables.auditing.sharing import Chains, Expected
+from nptables.auditing.sharing import Expected
 from nptables.iptables.changes.likeness import in_order
 from nptables.iptables.ownership import Ownership
+from nptables.iptables.ruleset import chain_of
 from nptables.translation import chains
 from nptables.translation.fixed import filter_chains, nat_chains
 from nptables.translation.owned import ownership
-from nptables.translation.service_port import PortRules
+from nptables.translation.service_port import SharedChain
 
-_OURS = "-A KUBE-"
-_HASHED = (
-    chains.ENDPOINT_PREFIX,
-    chains.SERVICE_PREFIX,
-    chains.LOCAL_PREFIX,
-    chains.EXTERNAL_PREFIX,
-    chains.SOURCE_RANGES_PREFIX,
-)
+_POLICIES = frozenset({"-", "ACCEPT", "DROP", "QUEUE", "RETURN"})
 
 
 @attrs.frozen(slots=False)
 class TableLines:
-    """The lines of one table: its rules without counters, and the names of its chains."""
+    """The lines of one table as they stand there, and its chains as they are declared.
 
-    rules: list[str]
-    names: frozenset[str]
+    `counted` tells that counters stand before the rules.
+    """
+
+    lines: list[str]
+    chains: list[str]
+    counted: bool = False
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the chains."""
+        return frozenset(self.chains)
+
+    @cached_property
+    def rules(self) -> list[str]:
+        """The rules without counters."""
+        if not self.counted:
+            return self.lines
+        return [line[line.find("] ") + 2 :] for line in self.lines]
 
     @cached_property
     def following(self) -> dict[str, str]:
         """For each rule the one behind it; of equal ones for the last."""
-        return dict(zip(self.rules, [*self.rules[1:], ""], strict=True))
+        return dict(pairwise([*self.rules, ""]))
+
+    @cached_property
+    def usual(self) -> bool:
+        """Whether each line is a rule: one with a line break in its comment looks like several."""
+        return all(rule.startswith("-A ") and not rule.count('"') & 1 for rule in self.rules)
 
     def holds(self, lines: Sequence[str]) -> bool:
         """Whether some lines stand here one behind the other."""
@@ -49,30 +64,51 @@ class TableLines:
             return not lines
         return all(following.get(one) == other for one, other in pairwise(lines))
 
-    def holds_all(self, wanted: Chains) -> bool:
-        """Whether chains are here, each in its order; more may be in them."""
-        following = self.following
-        return (
-            list(map(following.get, wanted.before)) == wanted.behind
-            and wanted.single <= following.keys()
-            and wanted.names <= self.names
-        )
-
-    def of_chain(self, chain: str) -> list[str]:
-        """The rules of a chain that is not named after a hash."""
-        start = f"-A {chain} "
-        return [rule for rule in self.unhashed if rule.startswith(start)]
-
     @cached_property
-    def unhashed(self) -> list[str]:
-        """The rules of chains that are not of one service port: a small part of all."""
-        hashed = tuple(f"-A {prefix}" for prefix in _HASHED)
-        return [rule for rule in self.rules if not rule.startswith(hashed)]
+    def by_chain(self) -> dict[str, list[str]]:
+        """The rules of each chain that has some."""
+        found: dict[str, list[str]] = {}
+        for rule in self.rules:
+            found.setdefault(rule.split(" ", 2)[1], []).append(rule)
+        return found
 
-    @cached_property
-    def others(self) -> list[str]:
-        """The rules in chains that are not named as those of Kubernetes are."""
-        return [rule for rule in self.unhashed if not rule.startswith(_OURS)]
+    def without(self, held: Mapping[str, Sequence[str]]) -> TableLines | None:
+        """The rest of the table, where these chains are in it exactly so; None where they are not.
+
+        iptables-save prints the rules chain by chain, in the order in which it declares the chains:
+        so whole runs of lines are compared, and none of them is looked at by itself.
+        """
+        others = [place for place, name in enumerate(self.chains) if name not in held]
+        if len(self.chains) - len(others) != len(held):
+            return None
+        rest: list[str] = []
+        here = 0
+        for before, behind in pairwise((-1, *others, len(self.chains))):
+            run = self.chains[before + 1 : behind]
+            wanted = list(chain.from_iterable(map(held.__getitem__, run)))
+            if not wanted:
+                continue
+            start = self._place_of(wanted[0], here)
+            end = start + len(wanted)
+            if not self._are(start, end, wanted):
+                return None
+            rest += self.lines[here:start]
+            here = end
+        rest += self.lines[here:]
+        return TableLines(rest, [self.chains[place] for place in others], self.counted)
+
+    def _place_of(self, rule: str, first: int) -> int:
+        for place in range(first, len(self.lines)):
+            if self.lines[place].endswith(rule):
+                return place
+        return len(self.lines)
+
+    def _are(self, start: int, end: int, wanted: list[str]) -> bool:
+        found = self.lines[start:end]
+        if not self.counted:
+            return found == wanted
+        # Whatever else ends like a whole rule would have it in a comment, and end in a quote.
+        return len(found) == len(wanted) and all(map(str.endswith, found, wanted))
 
 
 def tables_in(text: str) -> dict[str, TableLines] | None:
@@ -80,53 +116,76 @@ def tables_in(text: str) -> dict[str, TableLines] | None:
     found: dict[str, TableLines] = {}
     if "\r" in text:
         return None
-    rest = text
-    while (start := _start(rest)) >= 0:
-        end = rest.find("\nCOMMIT", start)
-        if end < 0:
+    end = 0
+    while (start := _start(text, end)) >= 0:
+        between = end
+        end = text.find("\nCOMMIT", start)
+        first = text.find("\n", start)
+        table = _table(text, first, end) if end >= 0 else None
+        name = text[start + 1 : first]
+        if table is None or name in found or not _means_nothing(text[between:start]):
             return None
-        first, _, body = rest[start:end].partition("\n")
-        table = _table(body)
-        if table is None or first[1:] in found:
-            return None
-        found[first[1:]] = table
-        rest = rest[end + len("\nCOMMIT") :]
-    return found
+        found[name] = table
+        end += len("\nCOMMIT")
+    return found if _means_nothing(text[end:]) else None
 
 
-def _start(text: str) -> int:
-    if text.startswith("*"):
+def _start(text: str, end: int) -> int:
+    if end == 0 and text.startswith("*"):
         return 0
-    place = text.find("\n*")
+    place = text.find("\n*", end)
     return place + 1 if place >= 0 else -1
 
 
-def _table(body: str) -> TableLines | None:
-    lines = body.split("\n") if body else []
-    declared = next((i for i, line in enumerate(lines) if line[:1] != ":"), len(lines))
-    try:
-        names = frozenset([line[1 : line.index(" ")] for line in lines[:declared]])
-        rules = lines[declared:]
-        if rules and rules[0].startswith("["):
-            rules = [rule[rule.index("] ") + 2 :] for rule in rules]
-    except ValueError:
+def _means_nothing(text: str) -> bool:
+    """Whether what stands outside tables is comments alone."""
+    return all(not line or line.startswith("#") for line in text.split("\n"))
+
+
+def _table(text: str, start: int, end: int) -> TableLines | None:
+    """The table between two line breaks; the chains come first, as in `:NAME POLICY [0:0]`."""
+    # What is behind the last line break of a table begins as its first rule does.
+    last = text.rfind("\n", start, end)
+    rules = end if text.startswith(":", last + 1) else text.find(text[last : last + 2], start, end)
+    words = text[start + 2 : rules].replace("\n:", " ").split(" ") if rules > start else []
+    chains_here = words[::3]
+    if (
+        text[start + 1 : start + 2] != ":" * bool(words)
+        or len(words) != 3 * text.count("\n", start, rules)
+        or not _POLICIES.issuperset(words[1::3])
+        or len(set(chains_here)) != len(chains_here)
+    ):
         return None
-    table = TableLines(rules, names)
-    # A rule with a line break in its comment looks like several.
-    return None if any(rule.count('"') & 1 for rule in table.others) else table
+    lines = text[rules + 1 : end].split("\n") if rules < end else []
+    return TableLines(lines, chains_here, text[rules + 1 : rules + 2] == "[")
+
+
+def rest_of(
+    tables: Mapping[str, TableLines], expected: Expected
+) -> Mapping[str, TableLines] | None:
+    """The tables without the chains of service ports; None where these are not as expected."""
+    nat = tables["nat"].without(expected.chains) if "nat" in tables else None
+    if nat is None:
+        return None
+    rest = {**tables, "nat": nat}
+    return rest if all(table.usual for table in rest.values()) else None
 
 
 def fits(tables: Mapping[str, TableLines], expected: Expected) -> bool:
     """Whether tables hold exactly the expected rules, as far as these are kube-proxy's."""
+    rest = rest_of(tables, expected)
+    return rest is not None and rest_fits(rest, expected)
+
+
+def rest_fits(rest: Mapping[str, TableLines], expected: Expected) -> bool:
+    """Whether what `rest_of` left is as expected too."""
     owner = ownership(expected.context)
-    if not {"nat", "filter"} <= tables.keys():
+    if not {"nat", "filter"} <= rest.keys():
         return False
     fixed = {"nat": nat_chains(expected.context), "filter": filter_chains(expected.context)}
-    for (table, chain), lines in expected.shared_lines.items():
-        fixed[table][chain] = lines
-    return all(
-        _fits(tables[name], name, fixed[name], expected, owner) for name in ("nat", "filter")
-    )
+    for (table, chain_name), lines in expected.shared_lines.items():
+        fixed[table][chain_name] = lines
+    return all(_fits(rest[name], name, fixed[name], expected, owner) for name in ("nat", "filter"))
 
 
 def _fits(
@@ -137,47 +196,38 @@ def _fits(
     owner: Ownership,
 ) -> bool:
     joint = owner.joint.get(name, frozenset())
-    count = sum(len(lines) for chain, lines in fixed.items() if chain not in joint)
     strange = table.names - fixed.keys()
     if not fixed.keys() <= table.names:
         return False
-    if name == "nat":
-        own = Chains.of(expected.own.values())
-        common = expected.shared.common
-        if not (table.holds_all(common) and table.holds_all(own)):
-            return False
-        count += common.count + own.count
-        strange = strange - common.names - own.names
-    if any(owner.owns_chain(name, chain) for chain in strange):
+    if any(owner.owns_chain(name, chain_name) for chain_name in strange):
         return False
     if not all(
-        _fixed_chain_fits(table, (name, chain), lines, expected, owner)
-        for chain, lines in fixed.items()
+        _fixed_chain_fits(table, (name, chain_name), lines, expected, owner)
+        for chain_name, lines in fixed.items()
     ):
         return False
-    # No rule too many is in any chain that is kube-proxy's alone.
-    of_others = {n for n in strange if n.startswith("KUBE-")} | (joint & table.names)
-    ours = len(table.rules) - len(table.others)
-    if ours - sum(len(table.of_chain(chain)) for chain in of_others) != count:
+    # No rule too many is in a chain that is kube-proxy's alone, and none in one that is not there.
+    here = table.by_chain
+    if not here.keys() <= table.names or any(
+        len(here.get(name, ())) != len(fixed[name]) for name in fixed.keys() - joint
+    ):
         return False
-    return all(table.others.count(jump) == 1 for jump in owner.jumps[name])
+    return all(here.get(chain_of(jump), []).count(jump) == 1 for jump in owner.jumps[name])
 
 
 def _fixed_chain_fits(
     table: TableLines,
-    place: tuple[str, str],
+    place: SharedChain,
     lines: tuple[str, ...],
     expected: Expected,
     owner: Ownership,
 ) -> bool:
-    name, chain = place
-    if chain in owner.joint.get(name, ()):
-        return all(line in table.following for line in lines)
-    if chain not in owner.unordered.get(name, ()):
-        return table.holds(lines)
-    if table.holds(lines):
-        return True
-    found = table.of_chain(chain)
+    name, chain_name = place
+    found = table.by_chain.get(chain_name, [])
+    if chain_name in owner.joint.get(name, ()):
+        return set(found).issuperset(lines)
+    if chain_name not in owner.unordered.get(name, ()):
+        return found == list(lines)
     if len(found) != len(lines) or set(found) != set(lines):
         return False
     if expected.shared.collisions:
@@ -185,7 +235,7 @@ def _fixed_chain_fits(
     last = _last(lines)
     if set(found[len(found) - last :]) != set(lines[len(lines) - last :]):
         return False
-    return _ports_in_order(found, place, expected.ports.values())
+    return _in_order(found, expected.several.get(place, ()))
 
 
 def _last(lines: Sequence[str]) -> int:
@@ -194,15 +244,11 @@ def _last(lines: Sequence[str]) -> int:
     return sum(line.endswith(target) for line in lines)
 
 
-def _ports_in_order(
-    lines_here: Sequence[str], chain: tuple[str, str], ports: Iterable[PortRules]
-) -> bool:
-    """Whether the lines of each service port stand in their order; others may stand between."""
-    places = {line: place for place, line in enumerate(lines_here)}
-    for rules in ports:
-        lines = rules.shared.get(chain, ())
-        if len(lines) > 1:
-            found = [places[line] for line in lines]
-            if found != sorted(found):
-                return False
+def _in_order(here: Sequence[str], several: Iterable[tuple[str, ...]]) -> bool:
+    """Whether lines stand in their order; others may stand between."""
+    places = {line: place for place, line in enumerate(here)}
+    for lines in several:
+        found = [places[line] for line in lines]
+        if found != sorted(found):
+            return False
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 
 import attrs
 
@@ -37,35 +38,69 @@ from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedCha
 Known = list[PortEndpoint]
 # Where nodes tell their pods by their own podCIDR each has a context that no other shares.
 _MOST_KEPT = 12
+# A service port, the zone where it counts, and whether the node's address is in its source ranges.
+Variant = tuple[ServicePortName, str, bool]
 # A node's name that no endpoint carries.
 _NOBODY = "nobody.invalid"
 
 
-@attrs.frozen
-class Chains:
-    """The chains of some service ports, in the form in which many are looked for at once.
+@attrs.frozen(slots=False)
+class Alike:
+    """The rules of all service ports on nodes that are alike in zone and source ranges.
 
-    `before` are all lines but the last of each chain, `behind` the lines that follow them; `single`
-    are the lines of chains with one.
+    On a node that endpoints or hints name, some of them are others.
     """
 
-    names: frozenset[str]
-    before: list[str]
-    behind: list[str]
-    single: frozenset[str]
-    count: int
+    ports: Mapping[ServicePortName, PortRules]
 
-    @staticmethod
-    def of(ports: Iterable[PortRules]) -> Chains:
-        """The chains of these service ports."""
-        found = {chain: lines for rules in ports for chain, lines in rules.chains.items()}
-        before: list[str] = []
-        behind: list[str] = []
-        for lines in found.values():
-            before += lines[:-1]
-            behind += lines[1:]
-        single = frozenset(lines[0] for lines in found.values() if len(lines) == 1)
-        return Chains(frozenset(found), before, behind, single, sum(map(len, found.values())))
+    @cached_property
+    def chains(self) -> Mapping[str, tuple[str, ...]]:
+        """The chains of all service ports."""
+        return {
+            name: lines for rules in self.ports.values() for name, lines in rules.chains.items()
+        }
+
+    @cached_property
+    def shared_lines(self) -> Mapping[SharedChain, tuple[str, ...]]:
+        """The lines of the shared chains, but for the last ones of nat KUBE-SERVICES."""
+        return _shared_lines(self.ports.values())
+
+    @cached_property
+    def several(self) -> Mapping[SharedChain, Sequence[tuple[str, ...]]]:
+        """The lines of those service ports that have several in a shared chain."""
+        return _several(self.ports.values())
+
+
+def _side_by_side(variants: Mapping[Variant, PortRules]) -> dict[Variant, PortRules]:
+    """The same rules, with those of chains in memory as iptables-save prints them: by name.
+
+    They are compared with every node's in that order, and a processor that has to look for each of
+    them takes twice as long.
+    """
+    held = {name: lines for rules in variants.values() for name, lines in rules.chains.items()}
+    copies = iter("\n".join(chain.from_iterable(held[name] for name in sorted(held))).split("\n"))
+    moved = {name: tuple(islice(copies, len(held[name]))) for name in sorted(held)}
+    return {
+        key: attrs.evolve(rules, chains={name: moved[name] for name in rules.chains})
+        for key, rules in variants.items()
+    }
+
+
+def _shared_lines(ports: Iterable[PortRules]) -> dict[SharedChain, tuple[str, ...]]:
+    found: dict[SharedChain, list[str]] = {}
+    for rules in ports:
+        for place, lines in rules.shared.items():
+            found.setdefault(place, []).extend(lines)
+    return {place: tuple(lines) for place, lines in found.items()}
+
+
+def _several(ports: Iterable[PortRules]) -> dict[SharedChain, list[tuple[str, ...]]]:
+    found: dict[SharedChain, list[tuple[str, ...]]] = {}
+    for rules in ports:
+        for place, lines in rules.shared.items():
+            if len(lines) > 1:
+                found.setdefault(place, []).append(lines)
+    return found
 
 
 @attrs.frozen
@@ -90,8 +125,11 @@ class Shared:
             self.claims = {claim.name: claim for claim in find_claims(self.cluster, self.family)}
             self.known = {name: self._known(c, nobody) for name, c in self.claims.items()}
             self.comments = not is_large(sum(map(len, self.known.values())))
-            self._variants: dict[tuple[ServicePortName, str, bool], PortRules] = {}
+            self._variants: dict[Variant, PortRules] = {}
             self._ways = {name: self._way(claim, context) for name, claim in self.claims.items()}
+            for name in self.claims:
+                self._on(name, nobody)
+            self._variants = _side_by_side(self._variants)
             ports = {name: self._on(name, nobody) for name in self.claims}
         claims = list(self.claims.values())
         self.collisions = find_collisions(claims, self.family)
@@ -99,13 +137,29 @@ class Shared:
         self.moving = {key: self._port_states(moving[key], context) for key in moving}
         self.unsteady = {name for states in self.moving.values() for one in states for name in one}
         self._state_rules: dict[int, PortRules] = {}
-        self._own = [n for n, way in self._ways.items() if way and n not in self.unsteady]
-        own = {*self._own, *self.unsteady}
-        self.common = Chains.of(rules for name, rules in self.ports.items() if name not in own)
+        self._ranges = sorted({each for way in self._ways.values() for each in way.ranges})
+        self._by_zone = any(way.by_zone for way in self._ways.values())
+        self._alike: dict[tuple[object, ...], Alike] = {}
+        self._naming: dict[str, list[ServicePortName]] = {}
+        for name, way in self._ways.items():
+            for node in way.nodes if name not in self.unsteady else ():
+                self._naming.setdefault(node, []).append(name)
+
+    def alike(self, context: Context) -> Alike:
+        """The rules on nodes like this one."""
+        inside = [network_contains(each, context.node_address) for each in self._ranges]
+        key = (context.zone if self._by_zone else "", *inside)
+        found = self._alike.get(key)
+        if found is None:
+            if len(self._alike) >= _MOST_KEPT:
+                del self._alike[next(iter(self._alike))]
+            nobody = attrs.evolve(context, node_name=_NOBODY)
+            found = self._alike[key] = Alike({name: self._on(name, nobody) for name in self.ports})
+        return found
 
     def own_rules(self, context: Context) -> dict[ServicePortName, PortRules]:
-        """The rules of those service ports that depend on the node, and do not move."""
-        return {name: self._on(name, context) for name in self._own}
+        """The rules of those service ports that name the node, and do not move."""
+        return {name: self._on(name, context) for name in self._naming.get(context.node_name, ())}
 
     def _known(self, claim: Claim, context: Context) -> Known:
         return known_endpoints(self.cluster.slices_of(claim.service), claim.port, context)
@@ -132,15 +186,6 @@ class Shared:
             found = self._translated(state.claim, state.known, context)
             self._state_rules[id(state)] = found
         return found
-
-    @cached_property
-    def shared_lines(self) -> dict[SharedChain, tuple[str, ...]]:
-        """The lines of the shared chains, but for the last ones of nat KUBE-SERVICES."""
-        found: dict[SharedChain, list[str]] = {}
-        for rules in self.ports.values():
-            for chain, lines in rules.shared.items():
-                found.setdefault(chain, []).extend(lines)
-        return {chain: tuple(lines) for chain, lines in found.items()}
 
     def _translated(self, claim: Claim, known: Known, context: Context) -> PortRules:
         return translate_port(claim.service, claim.port, known, context, comments=self.comments)
@@ -211,13 +256,14 @@ def _way(service: Service, known: Known, slices: Iterable[EndpointSlice], contex
 class Expected:
     """The rules that one node should have, in one family.
 
-    `own` are those of the service ports that depend on the node, or moved; a name in
-    `nowhere` is not there. `claims` are those of Services that moved.
+    `alike` are those of nodes like it, `own` those of the service ports that name it, or moved; a
+    name in `nowhere` is not there. `claims` are those of Services that moved.
     """
 
     shared: Shared
     node: Node
     context: Context
+    alike: Alike
     own: Mapping[ServicePortName, PortRules]
     nowhere: frozenset[ServicePortName] = frozenset()
     claims: Mapping[ServicePortName, Claim] = attrs.field(factory=dict)
@@ -233,28 +279,41 @@ class Expected:
     @cached_property
     def ports(self) -> dict[ServicePortName, PortRules]:
         """The rules of all service ports."""
-        found = {**self.shared.ports, **self.own}
+        found = {**self.alike.ports, **self.own}
         for name in self.nowhere:
             found.pop(name, None)
         return found
 
     @cached_property
+    def chains(self) -> Mapping[str, tuple[str, ...]]:
+        """The chains of all service ports."""
+        found = dict(self.alike.chains)
+        for name in (*self.own, *self.nowhere):
+            for its in self.alike.ports[name].chains if name in self.alike.ports else ():
+                found.pop(its, None)
+        for rules in self.own.values():
+            found.update(rules.chains)
+        return found
+
+    @cached_property
     def shared_lines(self) -> dict[SharedChain, tuple[str, ...]]:
         """The lines of all shared chains, in some order of the service ports."""
-        base = self.shared.ports
-        if self.nowhere or any(
-            name not in base or base[name].shared != rules.shared
-            for name, rules in self.own.items()
-        ):
-            found: dict[SharedChain, list[str]] = {}
-            for rules in self.ports.values():
-                for chain, lines in rules.shared.items():
-                    found.setdefault(chain, []).extend(lines)
-            lines_of = {chain: tuple(lines) for chain, lines in found.items()}
-        else:
-            lines_of = dict(self.shared.shared_lines)
-        lines_of[NAT_SERVICES] = lines_of.get(NAT_SERVICES, ()) + node_port_jumps(self.context)
-        return lines_of
+        found = self.alike.shared_lines if self._as_alike else _shared_lines(self.ports.values())
+        last = node_port_jumps(self.context)
+        return {**found, NAT_SERVICES: found.get(NAT_SERVICES, ()) + last}
+
+    @cached_property
+    def several(self) -> Mapping[SharedChain, Sequence[tuple[str, ...]]]:
+        """The lines of those service ports that have several in a shared chain."""
+        return self.alike.several if self._as_alike else _several(self.ports.values())
+
+    @cached_property
+    def _as_alike(self) -> bool:
+        """Whether the shared chains are those of nodes like this one."""
+        base = self.alike.ports
+        return not self.nowhere and all(
+            name in base and base[name].shared == rules.shared for name, rules in self.own.items()
+        )
 
     @cached_property
     def translation(self) -> Translation:
@@ -283,9 +342,11 @@ class Sharing:
             interface_addresses=(),
             node_port_networks=(),
         )
-        shared = self._found.get(key)
+        shared = self._found.pop(key, None)
         if shared is None:
             if len(self._found) >= _MOST_KEPT:
                 del self._found[next(iter(self._found))]
-            shared = self._found[key] = Shared(self._cluster, context, self._moving)
-        return Expected(shared, node, context, shared.own_rules(context))
+            shared = Shared(self._cluster, context, self._moving)
+        # The one that was asked for longest ago stands first: no node may have its like any more.
+        self._found[key] = shared
+        return Expected(shared, node, context, shared.alike(context), shared.own_rules(context))

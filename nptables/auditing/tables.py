@@ -87,9 +87,11 @@ class NodeTables:
         lines: list[str] = []
         for name in _TELLING:
             table = texts[name]
+            if not table.usual:
+                return self.ruleset(index)
             told = [chain for chain in _TELLING_CHAINS if chain in table.names]
             lines += [f"*{name}", *(f":{chain} - [0:0]" for chain in told)]
-            lines += [line for chain in told for line in table.of_chain(chain)]
+            lines += [line for chain in told for line in table.by_chain.get(chain, ())]
             lines.append("COMMIT")
         return parse_lines(lines, range(len(lines)), family)
 
@@ -97,7 +99,7 @@ class NodeTables:
 def _as_lines(ruleset: Ruleset) -> dict[str, quick.TableLines]:
     return {
         name: quick.TableLines(
-            [line for lines in table.chains.values() for line in lines], frozenset(table.chains)
+            [line for lines in table.chains.values() for line in lines], list(table.chains)
         )
         for name, table in ruleset.tables.items()
     }

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import attrs
 
 from nptables.checks import codes, frontends
 from nptables.checks.causes import cause_findings, with_pods
 from nptables.checks.endpoints import endpoint_findings
 from nptables.checks.finding import Code, Finding, arranged, listed
-from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
+from nptables.model.backing import Place
 from nptables.model.service import zero_network
 from nptables.translation.assembly import find_claims
 from nptables.translation.context import make_context
@@ -22,7 +20,6 @@ from nptables.translation.explanation.decision import has_rules
 NODE_PORTS = (30000, 32767)
 _SHORT_SECONDS = 60
 
-Place = Callable[[str, str, str, Path], tuple[str, int | None, int | None] | None]
 Pods = Sequence[Mapping[str, Any]]
 
 
@@ -49,12 +46,7 @@ def check_cluster(
 
 
 def _placed(finding: Finding, place: Place | None) -> Finding:
-    if place is None or not finding.kind:
-        return finding
-    found = place(finding.kind, finding.namespace, finding.name, finding.path)
-    if found is None:
-        return finding
-    return attrs.evolve(finding, file=found[0], line=found[1], column=found[2])
+    return finding if place is None else finding.placed(place)
 
 
 def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> Iterator[Finding]:

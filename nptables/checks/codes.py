@@ -1,4 +1,8 @@
-"""Every code there is: none ever changes its meaning. docs/checks.md has a paragraph for each."""
+"""Every code there is: none ever changes its meaning.
+
+docs/checks.md has a paragraph for each, which ends with its effect and its remedy; `nptables rule`
+prints it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,11 @@ INVALID_INPUT = Code(
     "NPT001", "invalid-input", ERROR,
     "What was read with it was not checked.",
     "Mend the input, then check it again.",
+)  # fmt: skip
+IGNORE_UNCLEAR = Code(
+    "NPT002", "ignore-unclear", WARNING,
+    "This part of the annotation silences nothing.",
+    "Write nptables.io/ignore: \"NPT102=why it is meant; NPT205=why\", each code in full.",
 )  # fmt: skip
 NO_READY_ENDPOINT = Code(
     "NPT101", "no-ready-endpoint", ERROR,

@@ -96,7 +96,7 @@ def _about_port(
     yield from _strangers(known, cluster)
     external = service.external_policy_local and externally_reachable(service, port, family)
     hinted = any(e.zone_hints or e.node_hints for _, e in known)
-    # Where Pods will be that were never applied, nobody knows without Nodes.
+    # Without Nodes it is unknown where Pods will be that were never applied.
     placed = not backed(cluster, service).unplaced
     local = placed and (external or service.internal_policy_local)
     if local and usable and not any(endpoint.node_name for _, endpoint in usable):

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import Path, format_path, printable
+from nptables.model.backing import Place
 
 
 class Severity(enum.IntEnum):
@@ -36,13 +37,25 @@ class Code:
 
 
 @attrs.frozen
+class Silence:
+    """Why a finding is not reported: the reason that somebody gave, and where it is written.
+
+    `in_source` tells an annotation on the object from what is written elsewhere.
+    """
+
+    reason: str
+    by: str
+    in_source: bool = False
+
+
+@attrs.frozen
 class Finding:
     """One finding about one object: a Node, a Service or a workload; `path` is a field of it.
 
     `file`, `line` and `column` (from 1) are known where the object was read from text.
     `severity` is that of the code, unless this one is worse or does less harm. `fix` is what to
     write, where that is known; `related` is where the other side stands: object, file and line.
-    `set` is the set of a tree that it was found in.
+    `set` is the set of a tree that it was found in. `silence` says why it is not reported, if so.
     """
 
     what: Code
@@ -60,6 +73,7 @@ class Finding:
     fix: str = ""
     related: tuple[tuple[str, str, int | None], ...] = ()
     set: str = ""
+    silence: Silence | None = None
 
     @property
     def remedy(self) -> str:
@@ -72,6 +86,15 @@ class Finding:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind} {name}".strip()
 
+    def placed(self, place: Place) -> Finding:
+        """The finding with file and line of its object or field, where they are known."""
+        if not self.kind:
+            return self
+        found = place(self.kind, self.namespace, self.name, self.path)
+        if found is None:
+            return self
+        return attrs.evolve(self, file=found[0], line=found[1], column=found[2])
+
     def __str__(self) -> str:
         place = self.file or ""
         if place and self.line is not None:
@@ -82,7 +105,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data."""
-        return {
+        found: dict[str, Any] = {
             "code": self.what.code,
             "name": self.what.name,
             "severity": self.severity.word,
@@ -102,6 +125,9 @@ class Finding:
             ],
             "set": self.set,
         }
+        if self.silence is not None:
+            found["ignored"] = {"reason": self.silence.reason, "by": self.silence.by}
+        return found
 
 
 def listed(items: Iterable[str], most: int = 8) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nptables.checks.codes import CODES, INVALID_INPUT
-from nptables.checks.finding import Finding, Severity
+from nptables.checks.finding import Code, Finding, Severity, Silence
 from nptables.errors import Problem, printable
 
 _SARIF_LEVELS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
 _GITHUB_LEVELS = {Severity.INFO: "notice", Severity.WARNING: "warning", Severity.ERROR: "error"}
+# Where the documentation is published, such as https://HOST/nptables: nowhere yet. An address that
+# a team has published it at is given with --docs-url.
+DOCUMENTATION = ""
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -33,30 +36,66 @@ def problem_findings(problems: Iterable[Problem]) -> list[Finding]:
     ]
 
 
-def to_sarif(findings: Sequence[Finding], version: str) -> dict[str, Any]:
-    """The findings as a SARIF 2.1.0 log; `version` is that of nptables."""
+def to_sarif(
+    findings: Sequence[Finding],
+    version: str,
+    *,
+    paragraphs: Mapping[str, str] | None = None,
+    documentation: str = DOCUMENTATION,
+) -> dict[str, Any]:
+    """The findings as a SARIF 2.1.0 log.
+
+    Args:
+        findings: Those that are reported, and silenced ones, which become suppressed results.
+        version: That of nptables.
+        paragraphs: What the documentation says of each code, as Markdown.
+        documentation: The address of the documentation, for links to each check; empty for none.
+    """
     used = sorted({finding.what.code for finding in findings})
-    rules = [
-        {
-            "id": code,
-            "name": CODES[code].name,
-            "shortDescription": {"text": CODES[code].name.replace("-", " ")},
-            "fullDescription": {"text": CODES[code].effect},
-            "help": {"text": CODES[code].remedy},
-            "defaultConfiguration": {"level": _SARIF_LEVELS[CODES[code].severity]},
-        }
-        for code in used
-    ]
+    texts = paragraphs or {}
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
         "runs": [
             {
-                "tool": {"driver": {"name": "nptables", "version": version, "rules": rules}},
+                "tool": {
+                    "driver": {
+                        "name": "nptables",
+                        "version": version,
+                        "rules": [
+                            _sarif_rule(CODES[code], texts.get(code, ""), documentation)
+                            for code in used
+                        ],
+                    }
+                },
                 "results": [_sarif_result(finding, used) for finding in findings],
             }
         ],
     }
+
+
+def _sarif_rule(code: Code, paragraph: str, documentation: str) -> dict[str, Any]:
+    help_ = {"text": code.remedy}
+    if paragraph:
+        help_ = {"text": _without_marks(paragraph), "markdown": paragraph}
+    return {
+        "id": code.code,
+        "name": code.name,
+        "shortDescription": {"text": code.name.replace("-", " ")},
+        "fullDescription": {"text": code.effect},
+        "help": help_,
+        **({"helpUri": help_uri(code, documentation)} if documentation else {}),
+        "defaultConfiguration": {"level": _SARIF_LEVELS[code.severity]},
+    }
+
+
+def help_uri(code: Code, documentation: str) -> str:
+    """The address of a check's paragraph, by that of the documentation's first page."""
+    return f"{documentation.rstrip('/')}/checks.html#{code.code.lower()}-{code.name}"
+
+
+def _without_marks(paragraph: str) -> str:
+    return paragraph.replace("**", "").replace("*", "", 2)
 
 
 def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +124,13 @@ def _sarif_result(finding: Finding, used: Sequence[str]) -> dict[str, Any]:
         "message": {"text": f"{_said(finding)}. {finding.what.effect}"},
         "locations": [location],
         **({"relatedLocations": related} if related else {}),
+        **({"suppressions": [_suppression(finding.silence)]} if finding.silence else {}),
     }
+
+
+def _suppression(silence: Silence) -> dict[str, str]:
+    kind = "inSource" if silence.in_source else "external"
+    return {"kind": kind, "justification": f"{silence.reason} ({silence.by})"}
 
 
 def _said(finding: Finding) -> str:

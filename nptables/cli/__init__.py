@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from nptables.signals import Signals, Stopped
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line (that of the process by default); returns the exit code."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -> int:
+    """Run a command line (that of the process by default); returns the exit code.
+
+    `program` is what the user typed to start it.
+    """
     _open_standard_error()
     words = list(sys.argv[1:] if arguments is None else arguments)
     signals = Signals()
@@ -20,9 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             from nptables.cli.running import run  # noqa: PLC0415 - the package costs nothing
 
-            return run(words, signals)
+            return run(words, signals, program)
         except Stopped:
             return 0
+
+
+def kubectl() -> int:
+    """Run the command line of the process as the plugin of kubectl."""
+    return main(program="kubectl nptables")
+
+
+def kubectl_complete() -> int:
+    """Answer kubectl, which asks its plugins how to complete a command line."""
+    from nptables.cli.completing import print_for_kubectl  # noqa: PLC0415 - kubectl alone needs it
+
+    print_for_kubectl(sys.argv[1:])
+    return 0
 
 
 def _open_standard_error() -> None:
@@ -31,7 +47,8 @@ def _open_standard_error() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is this one. What is written to it is refused.
+            # open() returns the lowest free descriptor, which is `number`. Opened for reading, so
+            # that writing to it fails.
             os.open(os.devnull, os.O_RDONLY)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from nptables.cli.completion import FILE, nodes
 from nptables.cli.manifests import read_manifests
-from nptables.cli.options import find_configuration
+from nptables.cli.options import bare_node_name, find_configuration
 from nptables.cli.versions import by_version, version_option
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.reachability import Configs
@@ -61,8 +62,10 @@ nodes_option = click.option(
     "patterns",
     multiple=True,
     metavar="NAME",
-    help="Only this node, or those that a pattern such as 'edge-*' fits; may be repeated. Where "
-    "there is no Node object, any name.",
+    callback=lambda _context, _option, values: tuple(map(bare_node_name, values)),
+    shell_complete=nodes,
+    help="Only this node, or the nodes that match a pattern such as 'edge-*'; may be repeated. "
+    "Without any Node object every name is accepted.",
 )
 
 
@@ -72,8 +75,9 @@ def cluster_wide_options(command: Command) -> Command:
     return click.option(
         "--config",
         "config_path",
+        type=FILE,
         metavar="FILE",
-        help="The KubeProxyConfiguration of the nodes.",
+        help="The KubeProxyConfiguration of the nodes' kube-proxies.",
     )(command)
 
 

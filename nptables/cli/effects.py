@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from nptables.checks.reports import workflow_command
+from nptables.cli.forms import FORMS, print_lines
+from nptables.cli.forms.form import Noticed, sentences_of
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.effects import Effects, NodeState, compare_effects
-from nptables.effects.telling.words import sentence, sentences, summary
+from nptables.effects.telling.words import sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import acting, serving
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.outcome import carried_out
-from nptables.sources import Place
 from nptables.tracing import missing_tables, read_sets
 
 if TYPE_CHECKING:
     from nptables.kernel.whole_node import NodeChange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PlaceOf = Callable[[tuple[str, str]], Place | None]
 
 
 def effects_option(command: Command) -> Command:
@@ -33,8 +33,8 @@ def effects_option(command: Command) -> Command:
     return click.option(
         "--effects",
         is_flag=True,
-        help="Say what packets notice instead of which rules differ: whose fare differently, and "
-        "how.",
+        help="Report whose packets are treated differently, and how, instead of which rules "
+        "differ.",
     )(command)
 
 
@@ -62,7 +62,7 @@ def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
         inputs.config,
         sets={} if evidence.ipset is None else read_sets(evidence.ipset),
         unread=unread[0] if unread else "",
-        # Whoever read the kernel left no table out; of a dump nobody knows.
+        # A reading of the kernel leaves no table out; a dump may.
         unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
     )
     after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)
@@ -85,35 +85,32 @@ def of_change(change: NodeChange, inputs: Inputs) -> Effects:
     return of_plan(whole, inputs, evidence)
 
 
-def print_effects(parts: Iterable[Effects], output: str, place: PlaceOf) -> int:
-    """Print what packets notice, of both families as one; 1 where they do, or it is not known."""
-    return print_effects_of_sets([(each, place) for each in parts], output)
-
-
-def print_effects_of_sets(parts: Sequence[tuple[Effects, PlaceOf]], output: str) -> int:
-    """Print what packets notice of several differences, each with where its objects stand."""
-    found = Effects.joined(tuple(each for each, _ in parts))
+def print_effects(parts: Sequence[Noticed], output: str) -> int:
+    """Print what packets notice, of all parts as one; 1 where they do, or it is not known."""
+    parts = [attrs.evolve(part, effects=_shown(part.effects)) for part in parts]
+    found = Effects.joined(tuple(part.effects for part in parts))
+    form = FORMS.get(output)
     if output == "json":
         print_json(found.to_json())
-    elif output == "github":
-        for each, place in parts:
-            annotate(each, place)
+    elif form is not None and form.effects is not None:
+        print_lines(form.effects(parts))
     else:
-        for text in sentences((*found.effects, *found.unknown)):
-            click.echo(text)
+        print_lines(sentences_of(parts, lambda each: (*each.effects, *each.unknown)))
     say_summary([found])
     return 1 if found or found.unknown else 0
 
 
-def annotate(found: Effects, place: PlaceOf) -> None:
-    """Annotations for a workflow: an effect each, where the object stands that makes it."""
-    for level, listed in (("warning", found.effects), ("notice", found.unknown)):
-        for effect in listed:
-            namespace, _, name = effect.service.partition("/")
-            file, number, _ = place((namespace, name)) or (None, None, None)
-            text = sentence(effect)
-            title = "nptables effect"
-            click.echo(workflow_command(level, text, title=title, file=file, line=number))
+def _shown(found: Effects) -> Effects:
+    """The effects on the Services of the namespace that -n names, or all without it."""
+    namespace = None if asks_for_all_namespaces() else asked_namespace()
+    if namespace is None:
+        return found
+    start = f"{namespace}/"
+    return attrs.evolve(
+        found,
+        effects=tuple(each for each in found.effects if each.service.startswith(start)),
+        unknown=tuple(each for each in found.unknown if each.service.startswith(start)),
+    )
 
 
 def say_summary(parts: Iterable[Effects], *, hint: str = "") -> None:

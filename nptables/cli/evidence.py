@@ -9,14 +9,14 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
-from nptables.cli.output import say, say_all
+from nptables.cli.completion import FILE
+from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources import parse_config
-from nptables.sources.evidence import read_evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
@@ -28,12 +28,14 @@ _OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 class Named:
     """Where a command is to find what a node has: a file, this node, or nowhere.
 
-    `backend` says which tables are kube-proxy's: auto, legacy or nft.
+    `backend` says which tables are kube-proxy's: auto, legacy or nft. `node` is the one that is
+    meant where a bundle has several, if it is not that of `--node`.
     """
 
     path: str | None = None
     live: bool = False
     backend: str = "auto"
+    node: str = ""
 
     def __bool__(self) -> bool:
         return self.live or self.path is not None
@@ -46,7 +48,12 @@ class Named:
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
-            found = read_evidence(self.path, family)
+            # It knows every form that there is, which takes its time to import.
+            from nptables.sources.evidence import read_evidence  # noqa: PLC0415
+
+            node = self.node or click.get_current_context().params.get("node_name") or ""
+            with yaml_progress() as progress:
+                found = read_evidence(self.path, family, node=node, progress=progress)
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
 
@@ -106,17 +113,19 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
                 type=click.Choice(["auto", "legacy", "nft"]),
                 default="auto",
                 show_default=True,
-                help="With --snapshot or --live: which tables are kube-proxy's.",
+                help="With --snapshot or --live: the iptables backend that kube-proxy uses.",
             ),
             click.option(
-                "--live", is_flag=True, help=f"{what} what this node has now (needs root)."
+                "--live", is_flag=True, help=f"{what} what this node has now. Needs root."
             ),
-            click.option(formerly, "snapshot", metavar="FILE", hidden=True),
+            click.option(formerly, "snapshot", type=FILE, metavar="FILE", hidden=True),
             click.option(
                 "--snapshot",
+                type=FILE,
                 metavar="FILE",
-                help=f"{what} what a node has: what `nptables snapshot` or iptables-save printed "
-                "there, what `iptables -nvL` lists, or a part of it; '-' for standard input.",
+                help=f"{what} what a node has, in this file: the output of `nptables snapshot`, "
+                "iptables-save or `iptables -nvL`, or a part of it; or a bundle: a sos report, a "
+                "log collection of EKS or Rancher, a support bundle; '-' for standard input.",
             ),
         ):
             decorated = option(decorated)

@@ -3,60 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import click
 
+from nptables.cli.bundles import mention_limits
+from nptables.cli.clusters import is_current_there, read_cluster
 from nptables.cli.output import say, say_all, yaml_progress
+from nptables.cli.settings import asked_cluster, setting
+from nptables.cli.streams import piped_in
 from nptables.errors import InvalidInput
 from nptables.model import Cluster
-from nptables.sources import Loaded, Sets, load_objects, load_sets
+from nptables.sources import Loaded, Sets, load_sets
 from nptables.sources.slots import NODE_PORT_RANGE
 from nptables.translation.explanation.unknown import unknown_endpoints
 
-# Where the options of the reading are kept in the context of a command.
-SETTINGS = "nptables.manifests"
+_STANDARD_INPUT = "-"
+NO_INPUT = "no input: name a FILE, or '-' for standard input"
+# For these parameters `-` is standard output.
+_WRITTEN = ("output", "write_baseline")
 _MOST_PREVIEWS = 20
-
-
-def _settings() -> dict[str, Any]:
-    found: dict[str, Any] = click.get_current_context().meta.get(SETTINGS, {})
-    return found
 
 
 def names_a_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> bool:
     """Whether the command line says where the cluster is: in FILEs, or behind an API server."""
-    settings = _settings()
-    asked = settings.get("kubeconfig"), settings.get("context")
-    return bool(files or more_files) or asked != (None, None)
+    return bool(files or more_files or asked_cluster())
 
 
-def read_manifests(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Loaded:
+def read_manifests(
+    files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool, nothing: str = NO_INPUT
+) -> Loaded:
     """The manifests, or the cluster, of a command line; of a tree, the only set that it holds.
 
-    Raises InvalidInput with every problem unless `lenient`, which says them as warnings.
+    Raises InvalidInput with every problem unless `lenient`, which says them as warnings, and
+    UsageError with the words `nothing` where there is no input.
     """
-    sets = read_sets(files, more_files, lenient=lenient)
+    sets = read_sets(files, more_files, lenient=lenient, nothing=nothing)
     loaded = sets.only
     say_all((str(one) for one in sets.left_out), kind="warning")
     if not loaded.usable:
         raise InvalidInput(loaded.problems)
     say_what_was_read(loaded)
+    mention_limits(loaded)
     return loaded
 
 
-def read_sets(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool) -> Sets:
-    """What a command line names, set by set, and what was passed over said."""
-    settings = _settings()
+def read_sets(
+    files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool, nothing: str = NO_INPUT
+) -> Sets:
+    """What a command line names, set by set, and what was passed over said.
+
+    Where it names nothing that is what is piped in, else the cluster of the current context.
+    """
     paths = (*files, *more_files)
-    kubeconfig, context = settings.get("kubeconfig"), settings.get("context")
-    if kubeconfig is not None or context is not None:
-        if paths:
-            raise click.UsageError("a cluster and FILEs together: name one of the two")
-        return Sets((_read_cluster(kubeconfig, context),))
+    asked = asked_cluster()
+    if asked and paths:
+        raise click.UsageError("a cluster and FILEs together: name one of the two")
+    if not (asked or paths) and not _is_taken() and piped_in():
+        paths = (_STANDARD_INPUT,)
     if not paths:
-        raise click.UsageError("no input: name a FILE, or '-' for standard input")
-    sets = _read_files(paths, settings, lenient=lenient)
+        if not (asked or is_current_there()):
+            raise click.UsageError(
+                f"{nothing}; there is no kubeconfig either, so no cluster can be read"
+            )
+        return Sets((read_cluster(asked),))
+    sets = _read_files(paths, lenient=lenient)
     say_all((str(one) for one in sets.passed_over if one.grave), kind="warning")
     say_all(sets.notes, kind="note")
     if is_verbose():
@@ -68,7 +78,13 @@ def read_sets(files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: b
 
 def is_verbose() -> bool:
     """Whether the command line asks for more words."""
-    return bool(_settings().get("verbose"))
+    return bool(setting("verbose"))
+
+
+def _is_taken() -> bool:
+    """Whether another option reads standard input."""
+    found = click.get_current_context().params
+    return any(value == _STANDARD_INPUT for name, value in found.items() if name not in _WRITTEN)
 
 
 def say_what_was_read(loaded: Loaded) -> None:
@@ -102,22 +118,16 @@ def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
         say(f"the endpoints of {len(found)} Services are not known ({listed}; -v says why){why}")
 
 
-def _read_files(paths: tuple[str, ...], settings: dict[str, Any], *, lenient: bool) -> Sets:
+def _read_files(paths: tuple[str, ...], *, lenient: bool) -> Sets:
     with yaml_progress() as progress:
         return load_sets(
             *paths,
             lenient=lenient,
-            preview=not settings.get("no_preview"),
-            service_cidrs=settings.get("service_cidrs") or (),
-            node_port_range=settings.get("node_port_range") or NODE_PORT_RANGE,
-            exclude=settings.get("exclude") or (),
-            render=not settings.get("no_render"),
-            values=settings.get("values") or (),
+            preview=not setting("no_preview"),
+            service_cidrs=setting("service_cidrs") or (),
+            node_port_range=setting("node_port_range") or NODE_PORT_RANGE,
+            exclude=setting("exclude") or (),
+            render=not setting("no_render"),
+            values=setting("values") or (),
             progress=progress,
         )
-
-
-def _read_cluster(kubeconfig: str | None, context: str | None) -> Loaded:
-    from nptables.sources.cluster import fetch  # noqa: PLC0415 - only where a cluster is asked
-
-    return load_objects(fetch(kubeconfig=kubeconfig, context=context), lenient=True, listed=True)

@@ -17,6 +17,7 @@ from nptables.iptables.changes.report import ReportLine, report_lines
 from nptables.kernel import Applied
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.facts import gather
+from nptables.kernel.tables.choosing import BACKENDS
 from nptables.model import NodeFacts
 from nptables.translation.explanation.grouping import service_groups
 
@@ -24,8 +25,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
 
 BACKEND_HELP = (
-    "Which tables: auto takes what the kubelet or our rules are in; iptc is the legacy ones by "
-    "python-iptables."
+    "The iptables backend. auto: the one that holds the kubelet's rules or ours. iptc: the legacy "
+    "tables, by python-iptables."
 )
 
 
@@ -37,11 +38,11 @@ def backend_options(command: Command) -> Command:
         default=5,
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait for other programs that change the tables.",
+        help="How long to wait while other programs change the tables.",
     )(command)
     return click.option(
         "--backend",
-        type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+        type=click.Choice(BACKENDS),
         default="auto",
         show_default=True,
         help=BACKEND_HELP,

@@ -9,17 +9,22 @@ from typing import Any, TypeVar, cast
 import attrs
 import click
 
-from nptables.cli.manifests import SETTINGS, read_manifests
+from nptables.cli.bundles import mention_times
+from nptables.cli.completion import FILE, contexts, nodes
+from nptables.cli.manifests import read_manifests
 from nptables.cli.output import say
+from nptables.cli.settings import keep
 from nptables.cli.versions import config_for, read_for, version_option
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.naming import node_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import parse_ip
+from nptables.model.names import KINDS
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation, translate
@@ -58,21 +63,17 @@ def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> 
     return command
 
 
-def _setting(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Keep an option of the reading, so that commands need not pass it on."""
-    context.meta.setdefault(SETTINGS, {})[option.name] = value
-
-
 def manifest_options(command: Command) -> Command:
     """FILE arguments, `-f`, `--lenient`, and how manifests are read."""
     return _apply(
         [
-            click.argument("files", nargs=-1, metavar="[FILE]..."),
+            click.argument("files", nargs=-1, metavar="[FILE]...", type=FILE),
             click.option(
                 "-f",
                 "--filename",
                 "more_files",
                 multiple=True,
+                type=FILE,
                 metavar="FILE",
                 help="A manifest: YAML or JSON, a folder with manifests, kustomizations or charts, "
                 "or '-' for standard input. The same as an argument.",
@@ -80,15 +81,16 @@ def manifest_options(command: Command) -> Command:
             click.option(
                 "--lenient",
                 is_flag=True,
-                help="Read objects as an API server stores them: leave out what cannot be used.",
+                help="Accept objects as an API server stores them: what cannot be used is left out "
+                "with a warning.",
             ),
             click.option(
                 "--no-preview",
                 "no_preview",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
-                help="Refuse Services that were never applied instead of making up their "
+                callback=keep,
+                help="Refuse Services that were never applied, instead of inventing their "
                 "addresses and ports.",
             ),
             click.option(
@@ -97,8 +99,8 @@ def manifest_options(command: Command) -> Command:
                 multiple=True,
                 metavar="CIDR",
                 expose_value=False,
-                callback=_setting,
-                help="Where made-up cluster IPs come from, for each family. "
+                callback=keep,
+                help="The range of invented cluster IPs; may be given once for each family. "
                 "[default: 10.96.0.0/12, fd00:10:96::/112]",
             ),
             click.option(
@@ -107,25 +109,25 @@ def manifest_options(command: Command) -> Command:
                 show_default=True,
                 metavar="FIRST-LAST",
                 expose_value=False,
-                callback=_setting,
-                help="Where made-up node ports come from.",
+                callback=keep,
+                help="The range of invented node ports.",
             ),
             click.option(
                 "--exclude",
                 multiple=True,
                 metavar="GLOB",
                 expose_value=False,
-                callback=_setting,
-                help="Leave out of folders what this matches; hidden files and what .gitignore "
-                "names are left out anyway. May be repeated.",
+                callback=keep,
+                help="Skip files in folders that match this glob. Hidden files and those in "
+                ".gitignore are always skipped. May be repeated.",
             ),
             click.option(
                 "--no-render",
                 "no_render",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
-                help="Start no kustomize, kubectl or helm for kustomizations and charts.",
+                callback=keep,
+                help="Do not run kustomize, kubectl or helm to render kustomizations and charts.",
             ),
             click.option(
                 "--values",
@@ -133,52 +135,76 @@ def manifest_options(command: Command) -> Command:
                 type=click.Path(exists=True, dir_okay=False),
                 metavar="FILE",
                 expose_value=False,
-                callback=_setting,
-                help="Values for charts in folders, over those of the chart. May be repeated.",
+                callback=keep,
+                help="A values file for charts in folders, which overrides the chart's own "
+                "values. May be repeated.",
             ),
             click.option(
                 "--kubeconfig",
+                type=FILE,
                 metavar="FILE",
                 expose_value=False,
-                callback=_setting,
-                help="Read the cluster that this file names instead of manifests.",
+                callback=keep,
+                help="Read a cluster instead of FILEs: the current context of this kubeconfig.",
             ),
             click.option(
                 "--context",
                 metavar="NAME",
+                shell_complete=contexts,
                 expose_value=False,
-                callback=_setting,
-                help="The context in the kubeconfig; alone, in the one that kubectl would use.",
+                callback=keep,
+                help="Read the cluster of this context. Without --kubeconfig the context is in "
+                "the kubeconfig that kubectl uses.",
             ),
             click.option(
                 "-v",
                 "--verbose",
                 is_flag=True,
                 expose_value=False,
-                callback=_setting,
-                help="Also say which objects were passed over.",
+                callback=keep,
+                help="Also list the files and objects that were skipped.",
             ),
         ],
         command,
     )
 
 
+def node_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """The name of a node, also where it is written as `kubectl get nodes -o name` does it."""
+    return None if value is None else bare_node_name(value)
+
+
+def bare_node_name(text: str) -> str:
+    """A node's name without the `node/` that may stand before it; no such name has a slash."""
+    kind, _, name = text.partition("/")
+    return name if name and KINDS.get(kind) == "node" else text
+
+
 def node_options(command: Command) -> Command:
     """`--node`, `--config`, `--facts`, `--kube-proxy-version`."""
     return _apply(
         [
-            click.option("--node", "node_name", metavar="NAME", help="The node to make rules for."),
+            click.option(
+                "--node",
+                "node_name",
+                metavar="NAME",
+                callback=node_name,
+                shell_complete=nodes,
+                help="The node whose rules are meant.",
+            ),
             click.option(
                 "--config",
                 "config_path",
+                type=FILE,
                 metavar="FILE",
-                help="The KubeProxyConfiguration of the node.",
+                help="The KubeProxyConfiguration of the node's kube-proxy.",
             ),
             click.option(
                 "--facts",
                 "facts_path",
+                type=FILE,
                 metavar="FILE",
-                help="What only the node knows, as `nptables facts` writes it.",
+                help="Facts that only the node knows, as `nptables facts` prints them.",
             ),
             version_option,
         ],
@@ -208,7 +234,7 @@ def node_address_option(command: Command) -> Command:
         metavar="ADDRESS",
         expose_value=False,
         callback=_addresses,
-        help="An address of the node, where nothing else says it; may be repeated.",
+        help="An address of the node that no other input gives. May be repeated.",
     )(command)
 
 
@@ -228,8 +254,10 @@ def family_options(neither: str) -> Callable[[Command], Command]:
 
         return _apply(
             [
-                click.option("-4", "ipv4", is_flag=True, help="IPv4."),
-                click.option("-6", "ipv6", is_flag=True, help=f"IPv6. With neither: {neither}."),
+                click.option("-4", "ipv4", is_flag=True, help="Use IPv4."),
+                click.option(
+                    "-6", "ipv6", is_flag=True, help=f"Use IPv6. Without -4 and -6: {neither}."
+                ),
             ],
             cast("Command", with_family),
         )
@@ -292,12 +320,14 @@ def inputs_of(
     counts where nobody has said otherwise.
     """
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    if evidence is not None:
+        mention_times(loaded, evidence)
     found = find_configuration(config_path, loaded.proxy_config, kube_proxy)
     facts = read_facts(facts_path)
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    known = evidence.node if evidence is not None and evidence.node in loaded.cluster.nodes else ""
+    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
     node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
     runs = "" if kube_proxy is None else kube_proxy.version
@@ -331,12 +361,20 @@ def read_facts(path: str | None) -> NodeFacts | None:
     return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts
 
 
-def parse_service_key(text: str) -> tuple[str, str]:
-    """Namespace and name in `NS/NAME`; a bare name is in the namespace default."""
-    namespace, slash, name = text.rpartition("/")
-    if not name or "/" in namespace or (slash and not namespace):
-        raise InvalidInput([Problem(f'"{text}" is not a Service', hint="write NAMESPACE/NAME")])
-    return namespace or "default", name
+def parse_service_key(text: str, namespace: str = "default") -> tuple[str, str]:
+    """Namespace and name in `NS/NAME`, `svc/NAME` or `svc/NS/NAME`.
+
+    A bare name is in `namespace`. `svc`, `service` and `services` are the kind, as for kubectl, and
+    no namespaces. Raises InvalidInput for what names no Service.
+    """
+    kind, _, rest = text.partition("/")
+    named = rest if rest and KINDS.get(kind) == "svc" else text
+    given, slash, name = named.rpartition("/")
+    if not name or "/" in given or (slash and not given):
+        raise InvalidInput(
+            [Problem(f'"{text}" is not a Service', hint="write NAMESPACE/NAME or svc/NAME")]
+        )
+    return given or namespace, name
 
 
 def mention_other_family(inputs: Inputs) -> None:

@@ -9,11 +9,9 @@ interrupted. A reader who stops early (`| head -1`) does not change the code.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 import click
 
@@ -35,17 +33,24 @@ WRONG_INPUT = 2
 REFUSED = 3
 BUG = 70
 INTERRUPTED = 130
+# The script of a shell asks with it what to complete.
+COMPLETION = "_NPTABLES_COMPLETE"
 _REPORTED = ("click", "kubernetes", "attrs", "PyYAML")
 
 
-def run(arguments: Sequence[str], signals: Signals) -> int:
+def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -> int:
     """Run one command and turn whatever it raises into words and an exit code.
 
-    `signals` is for commands that are stopped by signals on purpose.
+    `signals` is for commands that are stopped by signals on purpose; `program` is how usage texts
+    call us.
     """
+    if COMPLETION in os.environ:
+        from nptables.cli.completing import answer  # noqa: PLC0415 - the shell alone needs it
+
+        return answer(os.environ[COMPLETION])
     with guarded_streams():
         try:
-            code = _answer(arguments, signals)
+            code = _answer(arguments, signals, program)
             sys.stdout.flush()
         except OutputLost as error:
             click.echo(f"error: standard output cannot be written: {error}", err=True)
@@ -53,9 +58,9 @@ def run(arguments: Sequence[str], signals: Signals) -> int:
         return code
 
 
-def _answer(arguments: Sequence[str], signals: Signals) -> int:
+def _answer(arguments: Sequence[str], signals: Signals, program: str) -> int:
     try:
-        return _invoke(list(arguments), signals)
+        return _invoke(list(arguments), signals, program)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
@@ -81,25 +86,25 @@ def _answer(arguments: Sequence[str], signals: Signals) -> int:
 def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> None:
     """The problems in the format that was asked for, where it is one for programs."""
     text = f" {' '.join(arguments)} "
-    asked = re.findall(r" (?:-o ?|--output[ =])(json|sarif|github)(?= )", text)
+    asked = re.findall(r" (?:-o ?|--output[ =])([a-z]+)(?= )", text)
     if asked == []:
         return
-    from nptables.checks import reports  # noqa: PLC0415 - only where something is wrong
-
     if asked[-1] == "json":
         print_json({"problems": [problem.to_dict() for problem in problems]})
-    elif asked[-1] == "sarif":
-        print_json(reports.to_sarif(reports.problem_findings(problems), nptables.__version__))
-    else:
-        for line in reports.github_lines(reports.problem_findings(problems)):
-            click.echo(line)
+        return
+    # Only where something is wrong: most commands print no findings.
+    from nptables.checks.reports import problem_findings  # noqa: PLC0415
+    from nptables.cli.forms import FORMS, print_lines  # noqa: PLC0415
+    from nptables.cli.forms.form import Findings  # noqa: PLC0415
+
+    form = FORMS.get(asked[-1])
+    if form is not None and form.findings is not None:
+        print_lines(form.findings(Findings("nptables", problem_findings(problems))))
 
 
-def _invoke(arguments: list[str], signals: Signals) -> int:
-    if "_NPTABLES_COMPLETE" in os.environ:
-        cli.main(arguments, prog_name="nptables")
+def _invoke(arguments: list[str], signals: Signals, program: str) -> int:
     try:
-        with cli.make_context("nptables", arguments, obj=signals) as context:
+        with cli.make_context(program, arguments, obj=signals) as context:
             result = cli.invoke(context)
     except click.exceptions.Exit as stopped:
         return stopped.exit_code
@@ -121,11 +126,15 @@ def _report_bug(error: Exception) -> int:
 
 def versions() -> str:
     """What a report of a bug has to name: nptables, Python, the system and the packages."""
+    import platform  # noqa: PLC0415 - for a report of a bug only
+
     own = f"nptables {nptables.__version__}, Python {platform.python_version()} ({sys.platform})"
     return ", ".join([own, *(f"{name} {_version(name)}" for name in _REPORTED)])
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - costs as much as all else of a small command
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -11,11 +11,57 @@ import contextlib
 import errno
 import io
 import os
+import select
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO, TypeVar
 
+import click
+
 T = TypeVar("T")
+
+
+# After so many seconds somebody who waits for standard input is told so.
+_PATIENCE = 3.0
+
+
+def piped_in(patience: float = _PATIENCE) -> bool:
+    """Whether there is text on standard input that somebody has piped in.
+
+    There is none on a terminal, on /dev/null or where it is closed, nor in a pipe that ends without
+    a byte: none of these makes anybody wait. A pipe that is open and silent may yet bring
+    objects, so this waits for its first byte or its end, and says so after `patience` seconds.
+    """
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    if stat.S_ISREG(mode):
+        return os.lseek(0, 0, os.SEEK_CUR) < os.fstat(0).st_size
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return False
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
+    if not waiting.poll(patience * 1000):
+        click.echo(
+            "note: waiting for objects on standard input; with `< /dev/null` the cluster of the "
+            "current context is read instead",
+            err=True,
+        )
+        waiting.poll()
+    return _unread_bytes() > 0
+
+
+def _unread_bytes() -> int:
+    """How many bytes can be read at once; none where whoever wrote has ended."""
+    # No other command needs them, and not every system has them.
+    import fcntl  # noqa: PLC0415
+    import struct  # noqa: PLC0415
+    import termios  # noqa: PLC0415
+
+    found: int = struct.unpack("i", fcntl.ioctl(0, termios.FIONREAD, b"\0" * 4))[0]
+    return found
 
 
 class OutputLost(Exception):

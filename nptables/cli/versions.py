@@ -23,9 +23,9 @@ version_option = click.option(
     metavar="VERSION",
     expose_value=False,
     callback=lambda context, _, value: context.meta.__setitem__(_ASKED, value),
-    help="Whose rules: 1.27 to "
-    f"{NEWEST}, also as v1.30.4.  [default: that of a kube-proxy that runs on this node, else what "
-    "the Node says, else the newest]",
+    help="The version of kube-proxy whose rules are made: 1.27 to "
+    f"{NEWEST}, also written as v1.30.4.  [default: the version of the kube-proxy that runs on the "
+    "node, if known, else the kubelet's version in the Node object, else the newest]",
 )
 
 

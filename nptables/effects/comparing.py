@@ -37,16 +37,16 @@ def compare_effects(
     config: ProxyConfig | None = None,
     sets: Sets | None = None,
 ) -> Effects:
-    """Which packets to Services fare differently in two states of a node, and how.
+    """Which packets to Services are treated differently in two states of a node, and how.
 
-    Each state is a NodeState, or the rules of the node alone: then `node`, and `cluster`, `config`
-    and `sets` where they are known, are those of both. The answer is exact for every source
-    address: `trace` (without a cluster) of the first packet of a connection to any frontend of a
-    Service tells two stories in the two states if and only if the packet lies in one of the
-    effects, or of the unknown. It is about packets that come by this node: what other nodes do to
-    them before or afterwards is not followed. See docs/effects.md.
+    Each state is a NodeState, or only the rules of the node. In the second case `node`, and
+    `cluster`, `config` and `sets` if given, apply to both states. The result is exact for every
+    source address: the `trace` (without a cluster) of the first packet of a connection to a
+    frontend of a Service differs between the two states if and only if the packet is in one of the
+    effects, or among the unknown. Only what happens on this node is compared, not what other nodes
+    do to the packet before or afterwards. See docs/effects.md.
 
-    Raises InvalidInput where rules are given without a node, or are of different families.
+    Raises InvalidInput if rules are given without a node, or are of different families.
 
     >>> compare_effects(yesterday, today, node).effects  # doctest: +SKIP
     ()

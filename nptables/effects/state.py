@@ -14,14 +14,14 @@ from nptables.tracing.walking.rulebook import Rules
 
 @attrs.frozen
 class NodeState:
-    """The rules of a node, and what is known around them.
+    """The rules of a node, and the facts that they depend on.
 
     `rules` are a ruleset, translated or read, or one for each of two backends. `cluster` and
-    `config` give Services their names and say where Pods are; they decide nothing. `sets` says by
-    name whether an ipset holds a packet, `unread` names a backend that was not read, and
-    `unknown_tables` the tables of which nobody knows what is in them: see `trace`. The rules are
-    `supposed` where the cluster makes them: one that is there for want of endpoints then tells
-    nothing unless all endpoints are known.
+    `config` give the names of Services and the places of Pods; they decide nothing. `sets` tells by
+    name whether an ipset contains a packet, `unread` names a backend that was not read, and
+    `unknown_tables` are tables whose contents are unknown: see `trace`. `supposed` rules were made
+    from a cluster: a rule that refuses because there are no endpoints then counts only if all
+    endpoints are known.
     """
 
     rules: Rules

@@ -86,25 +86,27 @@ class Bridge:
 
 @attrs.frozen
 class Evidence:
-    """What somebody has of a node.
+    """What is known of a node, in whatever form it was given.
 
     `rulesets` are the tables of each backend and family that was read: at most two of a family,
-    and their `backend` is known where there are two. What is None or not there was not looked at,
-    and nothing may be concluded from that; `gaps` says what of it was tried and why it failed, and
-    what the form cannot say. `unread` are tables that a packet meets and that are not among the
-    rulesets. `node` is the name that the node gives itself, `taken` when it was looked at
-    (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is what `ipset save` prints.
-    `native` are objects of `nft -j list ruleset`: the tables that are not iptables' own, and what
-    stands in those without being iptables'. `recent_limit` is how many addresses a list can hold
-    (`ip_list_tot`). `flows` are the node's UDP connections, `connections` how many there are of all
-    kinds. `processes` are programs that may handle Services, `versions` those of the kernel and of
-    tools, as they say it.
+    and with two their `backend` is known. A field that is None, or a table that is missing, was not
+    read, and nothing may be concluded from that. `gaps` says what failed and why, and what the form
+    cannot show. `unread` are tables that packets pass and that are not among the rulesets.
+
+    `node` is the node's own name for itself, `aliases` are other names of it, and `taken` is the
+    time of the reading (RFC 3339). `sysctls` are by their path below /proc/sys. `ipset` is the
+    output of `ipset save`. `native` are objects of `nft -j list ruleset`: the tables that are not
+    those of iptables, and native rules in those that are. `recent_limit` is how many addresses a
+    list can hold (`ip_list_tot`). `flows` are the node's UDP connections, `connections` is the
+    number of all connections. `processes` are programs that may handle Services, `versions` those
+    of the kernel and of tools.
     """
 
     form: Form
     rulesets: tuple[Ruleset, ...] = ()
     unread: tuple[Unread, ...] = ()
     node: str = ""
+    aliases: tuple[str, ...] = ()
     taken: str = ""
     facts: NodeFacts | None = None
     sysctls: Mapping[str, str] | None = None

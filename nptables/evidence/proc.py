@@ -22,7 +22,7 @@ _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{1,8}")
 _UP, _REJECT = 0x1, 0x200
 _LOCAL_ROUTE, _ANYCAST = 0x80000000, 0x100000
 _LOOPBACK = "lo"
-# Where an address stands that nobody can say the interface of.
+# Where an address is put whose interface is unknown.
 UNKNOWN = "(unknown)"
 
 Route = Mapping[str, Any]

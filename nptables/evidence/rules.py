@@ -17,6 +17,8 @@ from nptables.iptables.tables import TARGETS
 
 _FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
 _NAMED = 6
+# What is said of tables that a form is not about.
+NOTHING_OF_THEM = "has nothing of them"
 _WORDS = re.compile(r"\w")
 # Fewer digits than tell the step of a probability: `%f`, up to iptables 1.4.11.
 _ROUNDED = re.compile(r" probability 0\.\d{1,9}(?!\d)")
@@ -30,13 +32,14 @@ def from_rules(text: str, family: Family | None = None) -> Evidence | None:
     pasted = read_pasted(text, home_of, family)
     if pasted is None or not any(ruleset.tables for ruleset in pasted.rulesets):
         return None
-    gaps = dict.fromkeys(_gaps(pasted))
+    gaps = dict.fromkeys(gaps_of(pasted))
     if pasted.kind is Kind.LISTING and _ROUNDED.search(text):
         gaps[Gap("exact probabilities", "they are printed with six digits")] = None
     return Evidence(_FORMS[pasted.kind], pasted.rulesets, gaps=tuple(gaps))
 
 
-def _gaps(pasted: Pasted) -> Iterator[Gap]:
+def gaps_of(pasted: Pasted) -> Iterator[Gap]:
+    """What rules that were pasted do not show."""
     for ruleset in pasted.rulesets:
         whose = f" of {ruleset.family.value}" if len(pasted.rulesets) > 1 else ""
         if ruleset.backend and len(pasted.rulesets) > 1:
@@ -44,7 +47,7 @@ def _gaps(pasted: Pasted) -> Iterator[Gap]:
         yield from _unshown(ruleset, pasted.kind.value, whose)
     if pasted.guessed:
         lines = _names("line", [str(number) for number in pasted.guessed if number])
-        yield Gap(f"the table of {lines}", "nothing tells it, so the likeliest is taken")
+        yield Gap(f"the table of {lines}", "it is not given, so the most likely one is assumed")
     yield from _unread(pasted.unread)
     if strays := [stray for stray in pasted.strays if _WORDS.search(stray[1])]:
         lines = _names("line", [str(number) for number, _ in strays])
@@ -65,10 +68,10 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
             if missing := _missing(ruleset, table):
                 yield Gap(
                     f"{_names('chain', missing)} of {table}{whose}",
-                    "rules lead there, and their own rules are not shown",
+                    "rules jump there, but the rules in them are not shown",
                 )
     if unshown.tables:
-        yield Gap(f"{_tables(unshown.tables)}{whose}", f"this {form} has nothing of them")
+        yield tables_not_shown(unshown.tables, form, whose)
     if unshown.interfaces:
         yield Gap(
             f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
@@ -76,12 +79,17 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
         )
 
 
+def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
+    """That a form has nothing of some tables."""
+    return Gap(f"{_tables(tables)}{whose}", f"this {form} {NOTHING_OF_THEM}")
+
+
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
     """Words that nobody understands; where lines were cut off, broken comments are none of them."""
     words = [found for found in unread if found[1] != CUT_OFF]
     if len(words) < len(unread):
         words = [found for found in words if "/*" not in found[1]]
-        yield Gap("all that rules ask for", "the lines of the listing are cut off")
+        yield Gap("all conditions of rules", "the lines of the listing are cut off")
     for number, text in words[:_NAMED]:
         yield Gap(f'what "{printable(text, 60)}" in line {number} asks for', "it is not understood")
     if len(words) > _NAMED:

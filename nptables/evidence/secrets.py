@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(_WORDS, re.IGNORECASE)
 _FILE_NAME = re.compile(r"kubeconfig", re.IGNORECASE)
 # A secret within a value: an option of another program, a URL with a user, a bearer token.
 _SECRET_VALUE = re.compile(rf"(?:{_WORDS})[^=:]*[=:]|://[^/]*@|eyJ", re.IGNORECASE)
-# Of one letter nobody knows what it is, but for the verbosity.
+# It is unknown what an option of one letter is, except the verbosity.
 _ONE_LETTER = re.compile(r"-[^-v]")
 
 

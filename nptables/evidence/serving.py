@@ -14,7 +14,7 @@ from nptables.translation.owned import holds_service_chains
 # Chains in which the kubelet says which backend it uses.
 KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
 
-# What the problem is called that nothing tells which backend's tables are kube-proxy's.
+# What the problem is called that it is unknown which backend's tables are kube-proxy's.
 TWO_BACKENDS = "two-backends"
 
 
@@ -25,7 +25,7 @@ def serving(
 
     `backend` is `legacy` or `nft` where somebody has said which. Where neither has rules for
     Services it is the node's default. Not `strict`, the larger one is taken where both have.
-    Raises InvalidInput where there is none, and where nothing tells which it is.
+    Raises InvalidInput if there is none, and if it is ambiguous which it is.
     """
     rulesets = evidence.of(family)
     if backend != "auto":
@@ -67,7 +67,7 @@ def _of_default(rulesets: Sequence[Ruleset], evidence: Evidence) -> Ruleset | No
 
 
 def decide(rulesets: Sequence[Ruleset]) -> tuple[Ruleset, str] | None:
-    """Which backend's ruleset is the one for Services, and in words why; None where nothing tells.
+    """Which backend's ruleset is the one for Services, and in words why; None if unknown.
 
     It is the only one with rules for Services, else the one that holds a chain of the kubelet's,
     else the one with more rules. Two with rules for Services are too many to tell.
@@ -94,7 +94,7 @@ def _size(ruleset: Ruleset) -> int:
 
 
 def _of_backend(rulesets: tuple[Ruleset, ...], evidence: Evidence, backend: str) -> Ruleset:
-    """The ruleset of the backend that was asked for; one of which nobody knows will do."""
+    """The ruleset of the backend that was asked for; one of an unknown backend will do."""
     for ruleset in rulesets:
         if ruleset.backend == backend or (len(rulesets) == 1 and not ruleset.backend):
             return ruleset

@@ -13,6 +13,7 @@ from nptables.evidence.secrets import without_secret_fields, without_secrets
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.dumps import LEGACY, NFT
+from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
 from nptables.model import NodeFacts
 from nptables.model.node import FACT_KEYS
 from nptables.model.reading import Object, Reader, quoted
@@ -25,8 +26,8 @@ VERSION = 1
 
 _BACKENDS = (LEGACY, NFT)
 _FIELDS = (
-    "kind", "version", "node", "taken", "tables", "unreadTables", "facts", "sysctls", "ipset",
-    "nft", "bridges", "recent", "connections", "processes", "versions", "gaps",
+    "kind", "version", "form", "node", "aliases", "taken", "tables", "unreadTables", "facts",
+    "sysctls", "ipset", "nft", "bridges", "recent", "connections", "processes", "versions", "gaps",
 )  # fmt: skip
 
 
@@ -34,19 +35,21 @@ _FIELDS = (
 class TableText:
     """The tables of one backend and family, as its save program printed them.
 
-    `unread` are chains by table that are there and whose rules nobody knows.
+    `unread` are chains by table that are there and whose rules are unknown, `unshown` is what else
+    is not known of them.
     """
 
     backend: str
     family: Family
     text: str = attrs.field(repr=False)
     unread: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    unshown: Unshown = EVERYTHING_SHOWN
 
     @classmethod
     def of(cls, ruleset: Ruleset) -> TableText:
         """The text of a ruleset."""
         unread = {t.name: tuple(sorted(t.unread)) for t in ruleset.tables.values() if t.unread}
-        return cls(ruleset.backend, ruleset.family, ruleset.to_save(), unread)
+        return cls(ruleset.backend, ruleset.family, ruleset.to_save(), unread, ruleset.unshown)
 
     def ruleset(self) -> Ruleset:
         """The text parsed. Raises SaveSyntaxError."""
@@ -55,7 +58,7 @@ class TableText:
             name: attrs.evolve(table, unread=frozenset(self.unread.get(name, ())))
             for name, table in read.tables.items()
         }
-        return attrs.evolve(read, tables=tables, backend=self.backend)
+        return attrs.evolve(read, tables=tables, backend=self.backend, unshown=self.unshown)
 
 
 @attrs.frozen
@@ -95,7 +98,9 @@ def to_document(found: Snapshot | Evidence) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": KIND,
         "version": VERSION,
+        "form": None if rest.form is Form.SNAPSHOT else rest.form.value,
         "node": rest.node,
+        "aliases": list(rest.aliases) or None,
         "taken": rest.taken,
         "gaps": [{"what": gap.what, "why": gap.why} for gap in rest.gaps],
         "versions": _plain(rest.versions),
@@ -133,6 +138,12 @@ def _table_document(table: TableText | Ruleset) -> dict[str, Any]:
     }
     if table.unread:
         written["unread"] = {name: list(chains) for name, chains in table.unread.items()}
+    if table.unshown != EVERYTHING_SHOWN:
+        written["unshown"] = {
+            key: value if isinstance(value, bool) else sorted(value)
+            for key, value in attrs.asdict(table.unshown, recurse=False).items()
+            if value
+        }
     return written
 
 
@@ -229,7 +240,9 @@ def _read(value: object) -> tuple[Snapshot, list[Problem]]:
     reader = Reader("snapshot")
     if not isinstance(value, Mapping) or not is_snapshot(value):
         reader.problem(
-            (), "this is no snapshot", f'an object with "kind": "{KIND}", from `nptables snapshot`'
+            (),
+            "this is not a snapshot",
+            f'an object with "kind": "{KIND}", from `nptables snapshot`',
         )
         raise InvalidInput(reader.problems)
     return Snapshot(tuple(_tables(value, reader)), _rest(value, reader)), reader.problems
@@ -239,9 +252,10 @@ def _rest(raw: Object, reader: Reader) -> Evidence:
     recent = reader.mapping(raw, "recent")
     connections = reader.mapping(raw, "connections")
     return Evidence(
-        Form.SNAPSHOT,
+        _form(raw, reader),
         unread=tuple(_unread(raw, reader)),
         node=reader.text(raw, "node"),
+        aliases=tuple(text for _, text in reader.texts(raw, "aliases")),
         taken=reader.text(raw, "taken"),
         facts=_facts(raw, reader),
         sysctls=_texts(raw, "sysctls", reader),
@@ -256,6 +270,25 @@ def _rest(raw: Object, reader: Reader) -> Evidence:
         versions=_texts(raw, "versions", reader),
         gaps=(*_gaps(raw, reader), *_newer(raw, reader)),
     )
+
+
+def _form(raw: Object, reader: Reader) -> Form:
+    """The form that the rules had before somebody made a snapshot of them."""
+    if raw.get("form") is None:
+        return Form.SNAPSHOT
+    known = {form.value: form for form in Form}
+    return known.get(_choice(raw, "form", (), tuple(known), reader), Form.FRAGMENT)
+
+
+def _unshown_in(raw: Object, path: Path, reader: Reader) -> Unshown:
+    inner = reader.mapping(raw, "unshown", path)
+    inside = (*path, "unshown")
+
+    def names(key: str) -> frozenset[str]:
+        return frozenset(text for _, text in reader.texts(inner, key, inside))
+
+    comments = reader.boolean(inner, "comments", inside, default=False)
+    return Unshown(names("tables"), names("open"), names("interfaces"), comments)
 
 
 def _if_given(raw: Object, key: str, found: Found) -> Found | None:
@@ -299,7 +332,8 @@ def _tables(raw: Object, reader: Reader) -> Iterator[TableText]:
             name: tuple(t for _, t in reader.texts(reader.mapping(entry, "unread"), name, inner))
             for name in reader.mapping(entry, "unread", path)
         }
-        yield TableText(backend, family, reader.text(entry, "text", path), unread)
+        unshown = _unshown_in(entry, path, reader)
+        yield TableText(backend, family, reader.text(entry, "text", path), unread, unshown)
 
 
 def _unread(raw: Object, reader: Reader) -> Iterator[Unread]:

@@ -14,12 +14,12 @@ _SHAPES = {
 }
 
 
-def to_dot(graph: Graph) -> str:
-    """The graph as DOT; every text is quoted, so that none is taken for anything else."""
+def to_dot(graph: Graph, *, down: bool = False) -> str:
+    """The graph as DOT, from left to right or `down`; every text is quoted."""
     numbers = {vertex.key: f"n{number}" for number, vertex in enumerate(graph.vertices)}
     lines = [
         f"digraph {_quoted(graph.title)} {{",
-        "  rankdir=LR;",
+        f"  rankdir={'TB' if down else 'LR'};",
         '  node [fontname="monospace", fontsize=11];',
         '  edge [fontname="monospace", fontsize=9];',
     ]

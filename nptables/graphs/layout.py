@@ -1,7 +1,7 @@
-"""Where everything stands in a picture: layers from left to right, few crossings.
+"""Where everything stands in a picture: layers from left to right or from top to bottom.
 
 The layer of a vertex is the length of the longest way to it; within a layer the order follows the
-neighbours' (a few sweeps of medians), after Sugiyama, Tagawa and Toda (1981).
+neighbours' (a few sweeps of medians), for few crossings, after Sugiyama, Tagawa and Toda (1981).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ CHARACTER = 7.3
 LINE = 16.0
 _PADDING = 10.0
 _GAP = 14.0
+_GAP_BELOW = 52.0
 _LABEL_GAP = 46.0
 _MARGIN = 12.0
 _LONGEST = 64
@@ -38,7 +39,7 @@ class Box:
 
 @attrs.frozen
 class Line:
-    """An edge as a line through points from left to right; `text` is what is written beside it."""
+    """An edge as a line through points from layer to layer; `text` is what is written beside it."""
 
     edge: Edge
     points: tuple[tuple[float, float], ...]
@@ -47,12 +48,13 @@ class Line:
 
 @attrs.frozen
 class Layout:
-    """A picture: its size, its boxes and its lines."""
+    """A picture: its size, its boxes and its lines, and whether its layers go down."""
 
     width: float
     height: float
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
+    down: bool = False
 
 
 @attrs.frozen
@@ -63,13 +65,53 @@ class _Bend:
     layer: int
 
 
-def laid_out(graph: Graph) -> Layout:
-    """The places of everything in a graph."""
+def laid_out(graph: Graph, *, down: bool = False) -> Layout:
+    """The places of everything in a graph: from left to right, or `down` from top to bottom."""
     vertices = {vertex.key: vertex for vertex in graph.vertices}
     texts = {key: tuple(map(_shortened, vertex.lines)) for key, vertex in vertices.items()}
     labels = [_shortened(edge_text(edge)) for edge in graph.edges]
     layers, ways = _with_bends(graph, _layers(graph))
     layers = _ordered(ways, layers)
+    places = (
+        _placed_down(vertices, texts, layers)
+        if down
+        else _placed_right(vertices, texts, layers, ways, labels)
+    )
+    drawn = tuple(
+        Line(edge, tuple(_points([places[key] for key in way], down=down)), label)
+        for edge, way, label in zip(graph.edges, ways, labels, strict=True)
+    )
+    boxes = tuple(box for box in places.values() if box.vertex is not None)
+    rights = [box.x + box.width for box in places.values()]
+    if down:
+        rights += [beside(line)[0] + text_width(line.text) for line in drawn if line.text]
+    right = max(rights, default=0.0)
+    bottom = max((box.y + box.height for box in places.values()), default=_MARGIN)
+    return Layout(right + _MARGIN, bottom + _MARGIN, boxes, drawn, down)
+
+
+def beside(line: Line) -> tuple[float, float]:
+    """Where the text of a line begins in a picture that goes down.
+
+    That is beside the middle of the first part. Lines that begin at different layers and end at one
+    vertex have their first parts at different heights.
+    """
+    (x1, y1), (x2, y2) = line.points[:2]
+    return (x1 + x2) / 2 + 6, (y1 + y2) / 2 + 4
+
+
+def text_width(text: str) -> float:
+    """The width of a text beside a line, whose letters are smaller than those in boxes."""
+    return len(text) * CHARACTER * 0.86
+
+
+def _placed_right(
+    vertices: Mapping[Hashable, Vertex],
+    texts: Mapping[Hashable, tuple[str, ...]],
+    layers: Sequence[Sequence[Hashable]],
+    ways: Sequence[Sequence[Hashable]],
+    labels: Sequence[str],
+) -> dict[Hashable, Box]:
     heights = [sum(_height(texts.get(key)) + _GAP for key in layer) - _GAP for layer in layers]
     tallest = max(heights, default=0)
     places: dict[Hashable, Box] = {}
@@ -87,23 +129,47 @@ def laid_out(graph: Graph) -> Layout:
             for way, label in zip(ways, labels, strict=True)
             if any(key in layer for key in way[:-1][-1:])
         ]
-        x += widest + _LABEL_GAP + CHARACTER * 0.86 * max(map(len, arriving), default=0)
-    drawn = tuple(
-        Line(edge, tuple(_points([places[key] for key in way])), label)
-        for edge, way, label in zip(graph.edges, ways, labels, strict=True)
-    )
-    boxes = tuple(box for box in places.values() if box.vertex is not None)
-    right = max((box.x + box.width for box in boxes), default=0.0)
-    return Layout(right + _MARGIN, tallest + 2 * _MARGIN, boxes, drawn)
+        x += widest + _LABEL_GAP + max(map(text_width, arriving), default=0)
+    return places
 
 
-def _points(way: Sequence[Box]) -> Iterator[tuple[float, float]]:
+def _placed_down(
+    vertices: Mapping[Hashable, Vertex],
+    texts: Mapping[Hashable, tuple[str, ...]],
+    layers: Sequence[Sequence[Hashable]],
+) -> dict[Hashable, Box]:
+    sizes = {
+        key: (_width(texts[key]) if key in texts else LINE, _height(texts.get(key)))
+        for layer in layers
+        for key in layer
+    }
+    widths = [sum(sizes[key][0] + _GAP for key in layer) - _GAP for layer in layers]
+    widest = max(widths, default=0)
+    places: dict[Hashable, Box] = {}
+    y = _MARGIN
+    for number, layer in enumerate(layers):
+        tallest = max(sizes[key][1] for key in layer)
+        x = _MARGIN + (widest - widths[number]) / 2
+        for key in layer:
+            width, height = sizes[key]
+            # A line that passes the layer does so from its top to its bottom.
+            height = height if key in texts else tallest
+            places[key] = Box(vertices.get(key), texts.get(key, ()), x, y, width, height)
+            x += width + _GAP
+        y += tallest + _GAP_BELOW
+    return places
+
+
+def _points(way: Sequence[Box], *, down: bool) -> Iterator[tuple[float, float]]:
     for place, box in enumerate(way):
-        middle = box.y + box.height / 2
         if place:
-            yield box.x, middle
+            yield (box.x + box.width / 2, box.y) if down else (box.x, box.y + box.height / 2)
         if place < len(way) - 1:
-            yield box.x + box.width, middle
+            yield (
+                (box.x + box.width / 2, box.y + box.height)
+                if down
+                else (box.x + box.width, box.y + box.height / 2)
+            )
 
 
 def _with_bends(

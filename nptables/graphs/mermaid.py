@@ -18,10 +18,10 @@ _SHAPES = {
 _PLAIN = re.compile(r"[^A-Za-z0-9 .,:/()+%-]")
 
 
-def to_mermaid(graph: Graph) -> str:
-    """The graph as a flowchart from left to right; every text is quoted and escaped."""
+def to_mermaid(graph: Graph, *, down: bool = False) -> str:
+    """The graph as a flowchart, from left to right or down; every text is quoted and escaped."""
     numbers = {vertex.key: f"n{number}" for number, vertex in enumerate(graph.vertices)}
-    lines = ["flowchart LR"]
+    lines = [f"flowchart {'TB' if down else 'LR'}"]
     for vertex in graph.vertices:
         opening, closing = _SHAPES[vertex.kind]
         text = "<br>".join(_escaped(line) for line in vertex.lines)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from nptables.graphs.graph import Graph
-from nptables.graphs.layout import CHARACTER, LINE, Box, Layout, Line, laid_out
+from nptables.graphs.layout import LINE, Box, Layout, Line, beside, laid_out, text_width
 
 # Contrasts are at least 4.5 to 1 for text in both schemes.
 STYLE = """
@@ -28,18 +28,19 @@ paint-order:stroke}
 """.strip()
 
 
-def to_svg(graph: Graph) -> str:
-    """A document of its own."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{_element(graph, f"<style>{STYLE}</style>")}\n'
+def to_svg(graph: Graph, *, down: bool = False) -> str:
+    """A document of its own, from left to right or from top to bottom."""
+    element = _element(graph, f"<style>{STYLE}</style>", down=down)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{element}\n'
 
 
-def svg_element(graph: Graph) -> str:
+def svg_element(graph: Graph, *, down: bool = False) -> str:
     """An element for a page that has STYLE."""
-    return _element(graph, "")
+    return _element(graph, "", down=down)
 
 
-def _element(graph: Graph, style: str) -> str:
-    picture = laid_out(graph)
+def _element(graph: Graph, style: str, *, down: bool) -> str:
+    picture = laid_out(graph, down=down)
     size = f"{picture.width:.0f} {picture.height:.0f}"
     width, height = size.split()
     return (
@@ -52,12 +53,12 @@ def _element(graph: Graph, style: str) -> str:
 
 def _parts(picture: Layout) -> Iterator[str]:
     for line in picture.lines:
-        yield from _line(line)
+        yield from _line(line, down=picture.down)
     for box in picture.boxes:
         yield from _box(box)
     for line in picture.lines:
         if line.text:
-            yield _label(line)
+            yield _label_beside(line) if picture.down else _label(line)
 
 
 def _box(box: Box) -> Iterator[str]:
@@ -76,29 +77,40 @@ def _box(box: Box) -> Iterator[str]:
     yield "</g>"
 
 
-def _line(line: Line) -> Iterator[str]:
-    (x, y), *rest = line.points
-    path = [f"M{x:.1f} {y:.1f}"]
-    for number, (x2, y2) in enumerate(rest, 1):
+def _line(line: Line, *, down: bool) -> Iterator[str]:
+    """A line and its head; `a` runs with the layers of the picture, `b` across them."""
+
+    def at(a: float, b: float) -> str:
+        return f"{b:.1f} {a:.1f}" if down else f"{a:.1f} {b:.1f}"
+
+    (a, b), *rest = [(y, x) if down else (x, y) for x, y in line.points]
+    path = [f"M{at(a, b)}"]
+    for number, (a2, b2) in enumerate(rest, 1):
         last = number == len(rest)
         if number % 2 == 0:
-            path.append(f"L{x2:.1f} {y2:.1f}")
+            path.append(f"L{at(a2, b2)}")
         else:
-            end = x2 - 6 if last else x2
-            bend = max(16.0, abs(end - x) / 2)
-            path.append(f"C{x + bend:.1f} {y:.1f} {end - bend:.1f} {y2:.1f} {end:.1f} {y2:.1f}")
-        x, y = x2, y2
+            end = a2 - 6 if last else a2
+            bend = max(16.0, abs(end - a) / 2)
+            path.append(f"C{at(a + bend, b)} {at(end - bend, b2)} {at(end, b2)}")
+        a, b = a2, b2
     masqueraded = ' class="masqueraded"' if line.edge.masquerades else ""
     yield f'<path{masqueraded} d="{"".join(path)}"/>'
-    yield f'<path class="head" d="M{x - 6:.1f} {y - 4:.1f}l6 4l-6 4z"/>'
+    head = "l4 6l4-6z" if down else "l6 4l-6 4z"
+    yield f'<path class="head" d="M{at(a - 6, b - 4)}{head}"/>'
 
 
 def _label(line: Line) -> str:
     """Near the head, where lines from one tail have parted."""
     (x1, y1), (x2, y2) = line.points[-2:]
-    width = len(line.text) * CHARACTER * 0.86
+    width = text_width(line.text)
     x = max(x1 + 4, x2 - width - 10)
     # The line is level at its ends; a short label stands on its last, nearly level part.
     near = (x2 - 6 - x) / max(1.0, x2 - 6 - x1) < 0.45
     y = (y2 if near or abs(y2 - y1) < 1 else y1 + (y2 - y1) * 0.75) - 4
+    return f'<text class="label" x="{x:.1f}" y="{y:.1f}">{escape(line.text)}</text>'
+
+
+def _label_beside(line: Line) -> str:
+    x, y = beside(line)
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}">{escape(line.text)}</text>'

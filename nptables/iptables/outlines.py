@@ -87,7 +87,7 @@ def _is_usual(lines: list[str]) -> bool:
     names = {line[1 : line.find(" ")] for line in chains}
     shapes = {line[line.find(" ") :] for line in chains}
     return (
-        len(chains) + len(rules) == len(lines)
+        lines == chains + rules
         and len(names) == len(chains)
         and "" not in names
         and all(map(_REST_OF_CHAIN.fullmatch, shapes))

@@ -14,16 +14,15 @@ import attrs
 
 @attrs.frozen
 class Ownership:
-    """Which chains and rules belong to the maker of a ruleset.
+    """Which chains and rules belong to the program that made a ruleset.
 
-    `chains` are the names of its chains by table, `patterns` match (in full) the names of more
-    of them. `ensured` are chains that must exist but whose rules belong to others too, so that
-    they are never emptied, rewritten or deleted. `jumps` are the exact lines in built-in
-    chains, by table, in the order in which they stand at the top of their chain. In a chain of
-    `unordered` the order among lines of different service ports means nothing. A chain of
-    `lent` that is no longer wanted stays as it is while a rule of somebody else leads to it;
-    any other is emptied then. In a chain of `joint` the owner's lines must stand, and lines of
-    others may stand beside them.
+    All fields are by table. `chains` are names of owned chains, and `patterns` match (in full) the
+    names of more of them. `ensured` chains must exist, but their rules belong to others too, so
+    they are never emptied, rewritten or deleted. `jumps` are the exact lines in built-in chains, in
+    their order at the top of the chain. In `unordered` chains the order among lines of different
+    service ports means nothing. If a chain is no longer needed but a foreign rule leads to it, it
+    is emptied; `lent` chains are left as they are instead. In `joint` chains the owner's lines must
+    exist, and lines of others may be beside them.
     """
 
     chains: Mapping[str, frozenset[str]] = attrs.field(factory=dict)

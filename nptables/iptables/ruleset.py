@@ -67,7 +67,7 @@ class Table:
     `policies` names the built-in chains and their policies. `counters` and `line_counters` are
     by chain and hold only what is not zero counters and no counters. `order` is the chain of
     each rule line where the text did not have them chain by chain. `unread` are chains that are
-    there and whose rules nobody knows: tables that cannot be read whole have some.
+    there and whose rules are unknown: tables that cannot be read completely have some.
     """
 
     name: str
@@ -124,11 +124,11 @@ class Table:
 class Ruleset:
     """The tables of one address family.
 
-    `comments` are the comment and blank lines of a parsed dump with their line index; they say
-    nothing about rules and do not count when two rulesets are compared. `ownership` says which
-    chains and rules belong to whoever made the ruleset; nothing does in a parsed dump. `backend`
-    is `legacy` or `nft` where it is known whose tables they are, else empty. `unshown` is what the
-    form in which the rules were written down does not show: nothing where a save program did.
+    `comments` are the comment and blank lines of a parsed dump with their line index. They are not
+    part of a comparison of two rulesets. `ownership` says which chains and rules belong to the
+    program that made the ruleset; in a parsed dump it is empty. `backend` is `legacy`, `nft`, or
+    empty if unknown. `unshown` is what the form of the input does not show: nothing in the output
+    of a save program.
     """
 
     family: Family
@@ -155,10 +155,11 @@ class Ruleset:
     def from_save(text: str, *, family: Family = Family.IPV4) -> Ruleset:
         """The ruleset in a text that `iptables-save` or `ip6tables-save` printed.
 
-        `to_save` gives the same text back. Raises SaveSyntaxError, which names the line.
+        `to_save` gives the same text back. Raises SaveSyntaxError, which names the line, and
+        TypeError for what is no family.
         """
         lines, numbers = logical_lines(text)
-        return parse_lines(lines, numbers, family)
+        return parse_lines(lines, numbers, Family.checked(family))
 
     def to_save(self) -> str:
         """The text that `iptables-save` prints for these tables.
@@ -176,7 +177,7 @@ class Ruleset:
 
     @property
     def partial(self) -> bool:
-        """Whether there may be rules that nobody knows."""
+        """Whether there may be rules that are not in it."""
         return bool(self.unshown) or any(table.unread for table in self.tables.values())
 
     def lines(self, table: str, chain: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from nptables.model.conntrack import ConntrackConfig
 from nptables.model.endpointslice import Endpoint, EndpointSlice, SlicePort
 from nptables.model.metadata import Metadata
 from nptables.model.node import Node, NodeFacts
+from nptables.model.pod import Pod
 from nptables.model.service import Ingress, Service, ServicePort
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Metadata",
     "Node",
     "NodeFacts",
+    "Pod",
     "ProxyConfig",
     "Service",
     "ServicePort",

@@ -47,7 +47,7 @@ class Backing:
     said of the files that they are for one cluster: a tree brought them. `unplaced` are Services
     that are written without a namespace, so that whoever applies them decides; `hooks` are those
     that a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
-    namespace and name.
+    namespace and name. `namespaces` are those whose Services the input has, None for all.
     """
 
     listed: bool = False
@@ -60,6 +60,7 @@ class Backing:
     hooks: frozenset[Key] = frozenset()
     scaled: frozenset[tuple[str, str, str]] = frozenset()
     has_nodes: bool = False
+    namespaces: frozenset[str] | None = None
     place: Place = nowhere
 
     def lasting(self, namespace: str) -> tuple[Workload, ...]:

@@ -23,6 +23,7 @@ from nptables.model.kubeproxy.seeing import (
 from nptables.model.metadata import Metadata
 from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
 from nptables.model.objects import Key, ObjectReading
+from nptables.model.pod import Pod
 from nptables.model.reading import nearest, quoted
 from nptables.model.service import Service
 from nptables.model.unread import Unread
@@ -32,10 +33,11 @@ from nptables.model.unread import Unread
 class Cluster:
     """An immutable picture of a cluster.
 
-    `services` and `slices` are keyed by namespace and name, `nodes` by name. `problems` is what
-    a lenient reading left out, `unread` of which Services and Nodes that leaves something open.
-    `backing` is what manifests say of who stands behind the Services; without it the slices, and
-    what was left out, are all that there is to know.
+    `services` and `slices` are keyed by namespace and name, `nodes` by name. `problems` are the
+    reasons why a lenient reading left something out, and `unread` names the Services and Nodes
+    about which something is therefore unknown. `backing` is what manifests tell about the endpoints
+    of Services; without it, only the slices tell. `pods` are those whose objects were in the
+    input: no rule depends on them, but packets come from them.
     """
 
     services: Mapping[Key, Service] = attrs.field(factory=dict)
@@ -44,6 +46,7 @@ class Cluster:
     problems: tuple[Problem, ...] = ()
     unread: tuple[Unread, ...] = ()
     backing: Backing | None = attrs.field(default=None, eq=False, repr=False)
+    pods: Mapping[Key, Pod] = attrs.field(factory=dict, eq=False, repr=False)
 
     @classmethod
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002
@@ -65,6 +68,7 @@ class Cluster:
             reading.nodes,
             tuple(reading.problems),
             tuple(reading.unread),
+            pods=reading.pods,
         )
 
     def node(self, name: str | None = None, facts: object = None) -> Node:
@@ -107,9 +111,9 @@ class Cluster:
         return self._slices_by_service.get(service.key, ())
 
     def seen_by(self, habits: Habits) -> Cluster:
-        """The cluster as a kube-proxy with some habits sees it; kept, as it may be asked for often.
+        """The cluster as a kube-proxy with these habits sees it. The result is cached.
 
-        The newest sees everything as it is.
+        The newest kube-proxy sees everything.
         """
         if sees_everything(habits):
             return self

@@ -34,16 +34,16 @@ def _habits_of_version(config: ProxyConfig) -> frozenset[str]:
 
 @attrs.frozen
 class ProxyConfig:
-    """What a KubeProxyConfiguration says, with kube-proxy's defaults, and who reads it.
+    """A KubeProxyConfiguration with kube-proxy's defaults, and the kube-proxy that reads it.
 
-    `cluster_cidrs` has at most one network a family. `node_port_addresses` are networks, or
-    `("primary",)`, or empty for all addresses; those in `odd_zero_networks` hold everything and
-    are not written as 0.0.0.0/0 or ::/0. `bind_address` is an address or empty.
-    `masquerade_bit` is 0 to 31. Periods are seconds.
+    `cluster_cidrs` has at most one network for each family. `node_port_addresses` are networks, or
+    `("primary",)`, or empty for all addresses. `odd_zero_networks` are those of them that contain
+    all addresses but are not written as 0.0.0.0/0 or ::/0. `bind_address` is an address or empty.
+    `masquerade_bit` is 0 to 31. Periods are in seconds.
 
     `version` is the kube-proxy whose rules are made, `habits` the names of what it does, which
-    feature gates may change. `remarks` are sentences about settings without effect, and about a
-    version that is not known.
+    feature gates may change. `remarks` are sentences about settings without effect, and about an
+    unknown version.
     """
 
     cluster_cidrs: tuple[str, ...] = ()
@@ -88,13 +88,12 @@ class ProxyConfig:
     def from_kube_proxy(cls, doc: object, version: str | Version | None = None) -> ProxyConfig:
         """The configuration in a KubeProxyConfiguration (v1alpha1) given as a mapping.
 
-        `version` is the kube-proxy that reads it, such as `1.30` or `v1.30.4-eks-a18cd3a`, the
-        newest without one. One that is not known stands for the nearest, which `.remarks` says;
-        so it does of settings that the version does not know.
+        `version` is the kube-proxy that reads it, such as `1.30` or `v1.30.4-eks-a18cd3a`, by
+        default the newest. For an unknown version the nearest known one is used. `.remarks` reports
+        that, and settings that the version does not know.
 
-        Raises InvalidInput with every problem: a mode other than iptables, a field that might
-        change rules and that is not known here, a value out of range, a setting that the
-        version refuses.
+        Raises InvalidInput with every problem: a mode other than iptables, an unknown field that
+        may change rules, a value out of range, a setting that the version refuses.
         """
         reader = Reader(KIND, lenient=True)
         if not isinstance(doc, Mapping):
@@ -245,7 +244,7 @@ def _check_known(
         if key not in known and key not in accepted:
             reader.problem(
                 (*path, str(key)),
-                "is not a field known here, and might change rules",
+                "is an unknown field, which might change the rules",
                 nearest(str(key), known),
             )
 
@@ -296,7 +295,7 @@ def _node_port_addresses(
         if text == PRIMARY and known.PRIMARY_ADDRESSES.name not in habits:
             since = known.PRIMARY_ADDRESSES.since
             hint = "name networks, such as 192.168.0.0/16"
-            reader.problem(path, f"{PRIMARY} works from kube-proxy {since} on", hint)
+            reader.problem(path, f"{PRIMARY} needs kube-proxy {since} or later", hint)
     if any(text == PRIMARY for _, text in listed):
         if len(listed) > 1:
             reader.problem(("nodePortAddresses",), f"{PRIMARY} must stand alone")
@@ -338,7 +337,10 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
             remarks.append(unknown_to(f"featureGates[{name}]", gate.known, version))
         elif gate.is_locked(version):
             if not on:
-                hint = f"kube-proxy {version} has it always on, as every version from {gate.locked}"
+                hint = (
+                    f"kube-proxy {version} has it always on, like every version from "
+                    f"{gate.locked} on"
+                )
                 reader.problem(("featureGates", name), "cannot be switched off", hint)
         else:
             found[name] = on

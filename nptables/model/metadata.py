@@ -10,6 +10,8 @@ from nptables.model.reading import Object, Reader
 
 # Set by the EndpointSlice controller to the time of the change that it reacted to.
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
+# Which findings about the object are not to be reported, and why.
+IGNORE = "nptables.io/ignore"
 
 
 @attrs.frozen
@@ -17,7 +19,8 @@ class Metadata:
     """Name, labels and age of an object.
 
     `creation_timestamp` is RFC 3339 text or empty. `changed` is when it was last changed, as far as
-    it says so: RFC 3339 in UTC, or empty. What an object is does not depend on that.
+    it says so: RFC 3339 in UTC, or empty. `ignore` is what the annotation `nptables.io/ignore`
+    says, or empty. What an object is does not depend on those two.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Metadata:
     creation_timestamp: str = ""
     deletion_timestamp: str = ""
     changed: str = attrs.field(default="", eq=False, repr=False)
+    ignore: str = attrs.field(default="", eq=False, repr=False)
 
     @classmethod
     def read(cls, raw: Object, reader: Reader) -> Metadata:
@@ -38,7 +42,15 @@ class Metadata:
             creation_timestamp=reader.text(metadata, "creationTimestamp", ("metadata",)),
             deletion_timestamp=reader.text(metadata, "deletionTimestamp", ("metadata",)),
             changed=max(_times(metadata), default=""),
+            ignore=ignore_text(metadata),
         )
+
+
+def ignore_text(metadata: Object) -> str:
+    """The annotation `nptables.io/ignore` in metadata of any shape, or an empty string."""
+    annotations = metadata.get("annotations")
+    text = annotations.get(IGNORE) if isinstance(annotations, Mapping) else ""
+    return text if isinstance(text, str) else ""
 
 
 def _times(metadata: Object) -> Iterator[str]:

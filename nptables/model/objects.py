@@ -13,6 +13,7 @@ from nptables.model.clientmodels import from_client_model
 from nptables.model.endpointslice import EndpointSlice, read_endpoint_slice
 from nptables.model.kinds import is_list, read_kind, with_kind
 from nptables.model.node import Node, read_node
+from nptables.model.pod import Pod
 from nptables.model.reading import Object, Reader, quoted
 from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
@@ -40,6 +41,7 @@ class ObjectReading:
     slices: dict[Key, EndpointSlice] = attrs.field(factory=dict)
     nodes: dict[str, Node] = attrs.field(factory=dict)
     unread: list[Unread] = attrs.field(factory=list)
+    pods: dict[Key, Pod] = attrs.field(factory=dict)
 
     def read(self, raw: Any, index: int) -> None:
         """Read one object, or each of a list; `index` is its position in the input."""
@@ -62,10 +64,18 @@ class ObjectReading:
             self._keep(raw, index, kind, names.is_subdomain, self.slices, read_endpoint_slice)
         elif kind == "Node":
             self._read_node(raw, index)
+        elif kind == "Pod":
+            self.keep_pod(raw)
         if len(self.problems) > before:
             self.leave_out(raw)
         elif kind == "EndpointSlice":
             self.note_truncated(raw)
+
+    def keep_pod(self, raw: Any) -> None:
+        """Keep where a Pod is; of what is wrong with it nothing is said."""
+        found = Pod.read(raw)
+        if found is not None:
+            self.pods[found.namespace, found.name] = found
 
     def leave_out(self, raw: Any) -> None:
         """Note that an object, or a part of it, is not read."""
@@ -214,9 +224,9 @@ def reader_for(
 
 def _name_hint(metadata: Object) -> str:
     if metadata.get("generateName"):
-        return "generateName needs a server: write a name"
+        return "only an API server can use generateName: write a name"
     misplaced = [key for key in map(str, metadata) if key.lower() == "name"]
     if misplaced:
         return f"did you mean name instead of {printable(misplaced[0], 20)}?"
     unknown = [key for key in map(str, metadata) if key not in FIELDS["ObjectMeta"]]
-    return f"{quoted(unknown[0])} is no field of metadata: did you mean name?" if unknown else ""
+    return f"{quoted(unknown[0])} is not a field of metadata: did you mean name?" if unknown else ""

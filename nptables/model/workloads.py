@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import Path
+from nptables.model.metadata import ignore_text
 from nptables.model.reading import Object
 
 HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
@@ -68,6 +69,7 @@ class Workload:
     `labels` are those that its Pods carry, `own_labels` those of the object itself, `path` says
     where the Pod's metadata and spec stand in it. `replicas` is None where the nodes decide.
     `namespace_given` tells a namespace that is written from one that is taken for granted.
+    `ignore` is what the annotation `nptables.io/ignore` says, or empty.
     """
 
     kind: str
@@ -84,6 +86,7 @@ class Workload:
     hook: bool
     namespace_given: bool
     host_network: bool = False
+    ignore: str = ""
 
     @property
     def subject(self) -> str:
@@ -210,6 +213,7 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
         hook=made_by_hook(raw),
         namespace_given=bool(metadata.get("namespace")),
         host_network=pod_spec.get("hostNetwork") is True,
+        ignore=ignore_text(metadata),
     )
 
 

@@ -45,8 +45,10 @@ def reach(
     load-balancer IPs are asked; from elsewhere the cluster IPs too. Every cell is what `trace` says
     of the packet on that node, from the node's own rules.
 
-    Raises InvalidInput for a Service, a node or a source that is not there.
+    Raises InvalidInput for a Service, a node or a source that is not there, and TypeError for what
+    is no family.
     """
+    families = [Family.checked(family) for family in families]
     asked = _nodes(cluster, nodes)
     keys = _services(cluster, services)
     rows = {family: _rows(cluster, asked, config, keys, source, family) for family in families}

@@ -13,10 +13,8 @@ from nptables.translation.collector import collector_paused
 Document = dict[str, Any]
 
 
-def to_document(
-    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None = None
-) -> Document:
-    """Tables, chains and rules of `ruleset` (all of a translation, or the part of a Service).
+def to_document(ruleset: Ruleset, translation: Translation, *keys: tuple[str, str]) -> Document:
+    """Tables, chains and rules of `ruleset` (all of a translation, or the part of some Services).
 
     Every rule has its line, its parsed parts and what it came from.
     """
@@ -28,7 +26,7 @@ def to_document(
             "decisions": [
                 _decision(decision)
                 for decision in translation.decisions
-                if key in (None, decision.service.key)
+                if not keys or decision.service.key in keys
             ],
             "warnings": [
                 {"code": notice.code, "subject": notice.subject, "text": notice.text}

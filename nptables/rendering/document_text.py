@@ -23,10 +23,10 @@ from nptables.translation import Origin, Translation
 from nptables.translation.collector import collector_paused
 
 
-def to_json(ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None = None) -> str:
+def to_json(ruleset: Ruleset, translation: Translation, *keys: tuple[str, str]) -> str:
     """What `json.dumps(to_document(...), ensure_ascii=False)` gives, byte for byte."""
     with collector_paused():
-        around = _dumps(to_document(Ruleset(ruleset.family, {}), translation, key))
+        around = _dumps(to_document(Ruleset(ruleset.family, {}), translation, *keys))
         before, between, after = around.partition('"tables": [')
         writer = _Writer(translation)
         tables = ", ".join(writer.table(table) for table in ruleset.tables.values())

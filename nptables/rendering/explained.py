@@ -11,10 +11,8 @@ from nptables.iptables import Ruleset, Table
 from nptables.translation import Decision, ServicePortName, Translation
 
 
-def explained(
-    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None = None
-) -> Ruleset:
-    """`ruleset` (all of a translation, or the part of the Service `key`) with reasons.
+def explained(ruleset: Ruleset, translation: Translation, *keys: tuple[str, str]) -> Ruleset:
+    """`ruleset` (all of a translation, or the part of the Services `keys`) with reasons.
 
     Reasons are comment lines. The chains of each service port stand together, and above the
     first of its rules in each table stand the reasons. Services without rules come first.
@@ -23,7 +21,7 @@ def explained(
     owners = _owners(translation)
     comments: list[tuple[int, str]] = []
     for decision in translation.decisions:
-        if decision.skipped and key in (None, decision.service.key):
+        if decision.skipped and (not keys or decision.service.key in keys):
             comments.extend(_comment(len(comments), decision))
     tables = {name: _grouped(table, translation) for name, table in ruleset.tables.items()}
     index = len(comments)

@@ -1,4 +1,4 @@
-"""One Service's rules and what leads to them."""
+"""The rules of some Services and what leads to them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from nptables.iptables import Ruleset, Table
 from nptables.translation import Translation
 
 
-def narrowed_to(translation: Translation, key: tuple[str, str]) -> Ruleset:
-    """The rules of the Service of that namespace and name, and the rules around them.
+def narrowed_to(translation: Translation, *keys: tuple[str, str]) -> Ruleset:
+    """The rules of the Services of those namespaces and names, and the rules around them.
 
-    Kept are the lines that the Service made, the lines that lead packets to them, and the
+    Kept are the lines that the Services made, the lines that lead packets to them, and the
     chains that they jump to: so that every jump still finds its target.
     """
-    tables = {}
+    tables, wanted = {}, frozenset(keys)
     for name, table in translation.tables.items():
         own: set[str] = set()
         others: set[str] = set()
         for port, rules in translation.ports.items():
-            lines = own if (port.namespace, port.name) == key else others
+            lines = own if (port.namespace, port.name) in wanted else others
             for (shared_table, _), found in rules.shared.items():
                 if shared_table == name:
                     lines.update(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -48,7 +48,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["printable"] = lambda text: printable(str(text), 2000)
+    found.filters["printable"] = lambda text, most=2000: printable(str(text), most)
     return found
 
 
@@ -58,19 +58,21 @@ def report_page(
     found: Reach,
     findings: Sequence[Finding],
     *,
+    services: Collection[tuple[str, str]] | None = None,
     title: str = "Services and the nodes that answer for them",
     audit: Audit | None = None,
 ) -> str:
     """The report of a cluster: `found` is its matrix, `findings` what is wrong with it.
 
-    `configs` are as in `reach`. With an `audit` it is shown before the findings.
+    `configs` are as in `reach`. `services` are those that are shown, all by default. With an
+    `audit` it is shown before the findings.
     """
     drawn = len(cluster.services) <= _MOST_DRAWN
-    services = ServicesOf(cluster, configs, findings, drawn=drawn)
+    shown = ServicesOf(cluster, configs, findings, drawn=drawn)
     matrix = matrix_view(found)
     first_node = _first_nodes(cluster, matrix)
     nodes = {name: cluster.node(name) for name in found.nodes}
-    keys = sorted(cluster.services)
+    keys = sorted(cluster.services if services is None else services)
     views = []
     parts: list[dict[str, str]] = []
     rows_of: dict[tuple[str, str], list[RowView]] = {}
@@ -78,7 +80,7 @@ def report_page(
         rows_of.setdefault((row.row.name.namespace, row.row.name.name), []).append(row)
     for number, key in enumerate(keys):
         node = nodes[first_node.get(key, found.nodes[0])]
-        view = services.view(key, number, node)
+        view = shown.view(key, number, node)
         together = {view.key: _render("service.html", view=view)}
         together.update(_cell_parts(rows_of.get(key, ())))
         parts.append(together)
@@ -95,11 +97,23 @@ def matrix_page(found: Reach, wrong: Sequence[Contradiction] = (), *, judged: bo
                  judged=judged)  # fmt: skip
 
 
-def graph_page(graph: Graph) -> str:
+def audit_page(audit: Audit, said: str, *, whole: bool = True) -> str:
+    """What an audit found, the worst first; `said` is that in one sentence.
+
+    Without `whole` it was ended before all nodes were judged.
+    """
+    style = _source("page.css")
+    return _render(
+        "audit.html", title="Audit of the nodes", audit=audit, said=said, whole=whole, linked=False,
+        style=style, policy=_policy("", style),
+    )  # fmt: skip
+
+
+def graph_page(graph: Graph, *, down: bool = False) -> str:
     """One graph, with its content in words below."""
     style = _source("page.css") + STYLE
     return _render(
-        "graph.html", graph=graph, svg=svg_element(graph), style=style,
+        "graph.html", graph=graph, svg=svg_element(graph, down=down), style=style,
         policy=_policy("", style),
     )  # fmt: skip
 

@@ -140,6 +140,8 @@ class _Assembly:
         self._read_services()
         endpoints = self._checked("Endpoints")
         pods = self._checked("Pod")
+        for _, raw in pods:
+            self.reading.keep_pod(raw)
         makers = [
             m for kind in WORKLOADS for i, raw in self._checked(kind) for m in makers_of(i, raw)
         ]
@@ -161,6 +163,7 @@ class _Assembly:
                 tuple(reading.problems) if self.options.lenient else (),
                 tuple(reading.unread),
                 backing,
+                reading.pods,
             ),
             problems=[self._place(problem) for problem in reading.problems],
             previews=self.previews,

@@ -19,12 +19,30 @@ from nptables.sources.apiserver import (
 )
 
 PAGE_SIZE = 500
+_NOT_FOUND = 404
 _EXPIRED = 410
 # Whoever asks may want to know why a Service gets no rules, so nothing is left out.
 _EVERYTHING = tuple(
     attrs.evolve(resource, label_selector="", field_selector="")
     for resource in (NODES, SERVICES, ENDPOINT_SLICES)
 )
+
+
+def some_of(transport: Transport, path: str, most: int) -> list[dict[str, Any]]:
+    """The first objects of the collection at a path, all of one page. Raises ApiServerError."""
+    document = _document(transport.get(path, {"limit": str(most)}).read())
+    return [item for item in document.get("items") or () if isinstance(item, dict)]
+
+
+def fetch_pod(transport: Transport, namespace: str, name: str) -> Mapping[str, Any] | None:
+    """One Pod, or None where there is none of that name. Raises ApiServerError."""
+    try:
+        body = transport.get(f"/api/v1/namespaces/{namespace}/pods/{name}", {}).read()
+    except ApiServerError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+    return {"kind": "Pod", "apiVersion": "v1", **_object(body)}
 
 
 def fetch(
@@ -91,10 +109,17 @@ def _pages(transport: Transport, resource: Resource) -> RawList:
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
+    document = _object(body)
+    if not isinstance(document.get("items") or [], list):
+        raise ApiServerError("what it sent is not a list of objects")
+    return document
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ApiServerError("the list that it sent is not JSON") from error
-    if not isinstance(document, Mapping) or not isinstance(document.get("items") or [], list):
-        raise ApiServerError("what it sent is not a list of objects")
+        raise ApiServerError("what it sent is not JSON") from error
+    if not isinstance(document, Mapping):
+        raise ApiServerError("what it sent is not an object")
     return document

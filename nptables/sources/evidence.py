@@ -9,24 +9,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.marked import from_marked, is_marked
+from nptables.evidence.naming import is_called
+from nptables.evidence.nftables import from_nft_document, from_nft_text
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.sources.archives.budget import Progress
+from nptables.sources.bundles import contents_of, evidences_of
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
+from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
 _EMPTY = (
-    "it is empty, as where a node has no table of iptables at all, and as where iptables-save is "
-    "not run as root: it is taken for the former"
+    "it is empty: either the node has no iptables tables, or iptables-save did not run as root; "
+    "the former is assumed"
 )
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
@@ -44,8 +49,8 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         _OBJECTS,
     ),
     (
-        re.compile(r"^\s*table (?:ip|ip6|inet|arp|bridge|netdev) \S+ \{", re.MULTILINE),
-        "what `nft list ruleset` prints",
+        re.compile(r"^\s*.*\bcounter packets \d+ bytes \d+\b", re.MULTILINE),
+        "a part of what `nft list ruleset` prints, without the lines that begin with `chain`",
         "",
     ),
     (
@@ -79,19 +84,67 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 
 
-def read_evidence(path: str | os.PathLike[str], family: Family | None = None) -> Evidence:
+def read_evidence(
+    path: str | os.PathLike[str],
+    family: Family | None = None,
+    *,
+    node: str = "",
+    progress: Progress | None = None,
+) -> Evidence:
     """What a file tells of a node, whatever form it has; `-` is standard input.
 
-    It may be compressed with gzip. `family` is that of rules that do not tell theirs.
+    It may be compressed with gzip, and it may be a bundle: an archive, or a folder, that a
+    collector of logs made.
 
-    Raises InvalidInput for what is no evidence of a node, with the command that gives some.
+    Args:
+        path: The file, or the folder of a bundle.
+        family: That of rules that do not tell theirs.
+        node: The node that is meant, where a bundle has several.
+        progress: Called now and then while an archive is read, with its name, the bytes of it that
+            were read and those that there are.
+
+    Raises:
+        InvalidInput: For what is no evidence of a node, with the command that gives some.
     """
+    contents = contents_of(os.fspath(path), progress)
+    if contents is not None:
+        return _meant(evidences_of(contents, evidence_in), node, contents.path)
     source = read_unpacked(path)
     try:
         return evidence_in(source.text, family)
     except InvalidInput as error:
         problems = [attrs.evolve(p, file=p.file or source.name) for p in error.problems]
         raise InvalidInput(problems) from None
+
+
+def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:
+    """What a bundle tells of each of its nodes; None for what is no bundle.
+
+    The list is empty for a bundle of the cluster alone. Raises InvalidInput.
+    """
+    contents = contents_of(os.fspath(path))
+    if contents is None:
+        return None
+    has_nodes = any(bundle.nodes() for bundle in contents.bundles)
+    return evidences_of(contents, evidence_in) if has_nodes else []
+
+
+def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
+    """The node that is meant of those in a bundle. Raises InvalidInput if it is ambiguous."""
+    if len(found) == 1:
+        return found[0]
+    called = [one for one in found if node and is_called(one, node)]
+    if len(called) == 1:
+        return called[0]
+    names = [one.node or "one without a name" for one in found]
+    raise InvalidInput([
+        Problem(
+            f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
+            + (", ..." if len(names) > 8 else ""),
+            hint="choose one with --node",
+            file=path,
+        )
+    ])  # fmt: skip
 
 
 def evidence_in(text: str, family: Family | None = None) -> Evidence:
@@ -101,14 +154,38 @@ def evidence_in(text: str, family: Family | None = None) -> Evidence:
         return Evidence(
             Form.SAVED, (Ruleset(family or Family.IPV4, {}),), gaps=(Gap("the text", _EMPTY),)
         )
+    text, redaction = followed(text)
+    text = with_open_rules(text)
     for read in _FORMS:
         found = read(text, family)
         if found is not None:
-            return found
+            return attrs.evolve(found, gaps=(*found.gaps, *_redacted(redaction)))
     raise _refusal(text)
 
 
-def _json(text: str, _family: Family | None) -> Evidence | None:
+def _redacted(redaction: Redaction) -> Iterator[Gap]:
+    """What a program took out of the evidence, each said once."""
+    if redaction.first is not None:
+        token, address = redaction.first
+        yield Gap(
+            _counted(redaction.followed, "address", "addresses", "replaced"),
+            f"each token is followed as an address of its own: {token} is {address}; "
+            "what networks they are in is not known",
+        )
+    if redaction.hidden:
+        yield Gap(
+            _counted(redaction.hidden, "value", "values", "taken out of the text"),
+            "what depends on them is open",
+        )
+    if redaction.is_of_sos:
+        yield Gap("the true names and addresses", "`sos clean` has put others in their place")
+
+
+def _counted(number: int, one: str, many: str, what: str) -> str:
+    return f"{number} {one if number == 1 else many} that {'was' if number == 1 else 'were'} {what}"
+
+
+def _json(text: str, family: Family | None) -> Evidence | None:
     """What a JSON document tells."""
     if not text.lstrip("\ufeff \t\r\n").startswith("{"):
         return None
@@ -117,15 +194,15 @@ def _json(text: str, _family: Family | None) -> Evidence | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) and "nftables" in value:
-        raise _wrong("is what `nft -j list ruleset` prints, which is not followed")
+        return from_nft_document(value, family)
     if isinstance(value, dict) and "apiVersion" in value:
         raise _wrong(
-            "is an object of a cluster, and no evidence of a node",
+            "is an object of a cluster, not evidence from a node",
             "name it as a FILE, without an option before it",
         )
     if is_snapshot(value):
         return from_document(value)
-    raise _wrong("is JSON, and no snapshot of a node")
+    raise _wrong("is JSON, but not a snapshot of a node")
 
 
 def _marked(text: str, _family: Family | None) -> Evidence | None:
@@ -147,7 +224,9 @@ def _rules(text: str, family: Family | None) -> Evidence | None:
         ]) from None  # fmt: skip
 
 
-_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (_json, _marked, _rules)
+_FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (
+    _json, _marked, _rules, from_nft_text,
+)  # fmt: skip
 
 
 def _refusal(text: str) -> InvalidInput:
@@ -155,11 +234,11 @@ def _refusal(text: str) -> InvalidInput:
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):
-            return _wrong(f"is {what}, and no rules of a node", instead)
+            return _wrong(f"is {what}, not the rules of a node", instead)
     first = next(line.strip() for line in text.splitlines() if line.strip())
-    return _wrong(f'has no rule of iptables in it; it begins with "{printable(first, 80)}"')
+    return _wrong(f'contains no iptables rules; it begins with "{printable(first, 80)}"')
 
 
 def _wrong(message: str, instead: str = "") -> InvalidInput:
-    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"what is read: {_COMMAND}"
+    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"make it with {_COMMAND}"
     return InvalidInput([Problem(message, hint=hint)])

@@ -9,6 +9,7 @@ from typing import Any
 from nptables.errors import Problem
 from nptables.model.workloads import Workload, read_workloads
 from nptables.sources.assembly import Item, Options
+from nptables.sources.bundled import bundled
 from nptables.sources.loading import (
     KEPT_TEXT,
     Loaded,
@@ -40,7 +41,12 @@ def gather(
     plain: dict[str, list[Document]] = {}
     problems: list[Problem] = []
     notes: list[str] = []
-    for found in read_inputs(*(path for path in paths if path not in folders)):
+    found_there, others = bundled((p for p in paths if p not in folders), progress)
+    problems += found_there.problems
+    options = found_there.options(options)
+    for document in found_there.documents:
+        plain.setdefault(document.file, []).append(document)
+    for found in read_inputs(*others):
         if isinstance(found, Problem):
             problems.append(found)
             continue
@@ -137,7 +143,7 @@ def _templates_only(folders: list[str]) -> LeftOut:
 
 def _nothing(folders: list[str], passed_over: list[PassedOver]) -> Problem:
     count = len(passed_over)
-    said = "1 file was passed over" if count == 1 else f"{count} files were passed over"
+    said = "1 file was skipped" if count == 1 else f"{count} files were skipped"
     files = f": {said}" if count else ""
     return Problem(
         f"there is no Kubernetes object in it{files}",

@@ -17,6 +17,7 @@ from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
+from nptables.sources.bundled import bundled
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
@@ -31,16 +32,17 @@ HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml
 
 @attrs.frozen
 class Loaded:
-    """What was read, and what is to be said about the reading.
+    """What was read, and the problems that were found.
 
-    `problems` is everything that is wrong, with file, line and column. `previews` is what was
-    made up for objects that were never applied. `ignored` counts objects that decide no rule, by
-    kind. `notes` are hints for the reader. `proxy_config` is the KubeProxyConfiguration in the
+    `problems` are all mistakes, with file, line and column. `previews` are the values that were
+    made up for objects that were never applied. `ignored` counts the objects that decide no rule,
+    by kind. `notes` are hints for the user. `proxy_config` is the KubeProxyConfiguration in the
     input, as a mapping, or None. `pods` are the Pods in the input, for checks that need them.
-    `lenient` says whether the problems were got over. Where some of the input is no text of
-    objects, or there is none, nothing is: no leniency makes a cluster of what is missing.
-    `name` is that of the set where a tree holds several, `templates` are the files of objects
-    that were left out because another program has to fill them in first.
+    `lenient` says whether there is a cluster in spite of the problems. It is False, even after a
+    lenient reading, if the input was missing or could not be parsed. `name` is the name of the set
+    if a tree has several. `templates` are the files of objects that were left out because another
+    program has to fill them in first. `taken` is when a bundle got the objects from the server, in
+    RFC 3339, or empty.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -52,6 +54,7 @@ class Loaded:
     lenient: bool = False
     name: str = ""
     templates: tuple[str, ...] = ()
+    taken: str = ""
     _cluster: Cluster = attrs.field(factory=Cluster, repr=False)
     _places: Mapping[tuple[str, str, str], Item] = attrs.field(factory=dict, repr=False)
 
@@ -62,7 +65,7 @@ class Loaded:
 
     @property
     def usable(self) -> bool:
-        """Whether there is a cluster: nothing is wrong, or a lenient reading got over it."""
+        """Whether there is a cluster: without problems, or in spite of them (`lenient`)."""
         return self.lenient or not self.problems
 
     @property
@@ -98,22 +101,23 @@ def load(
     """The cluster that files describe.
 
     Args:
-        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`), or
-            `-` for standard input.
+        paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`),
+            bundles that a collector of logs made, or `-` for standard input. Objects of a bundle
+            are read as with `lenient`: a server has had them.
         lenient: For objects as an API server stores them; what cannot be used is left out.
-        preview: Make up what a server would give to objects that were never applied. Without,
-            every such gap is a problem.
+        preview: Make up the values that a server would assign to objects that were never applied.
+            If false, each missing value is a problem.
         service_cidrs: The ranges of made-up cluster IPs, at most one of each family.
         node_port_range: The range of made-up node ports, such as `30000-32767`.
         progress: Called now and then while a large YAML file is read, with its name, the
             characters read so far and those there are.
 
     Returns:
-        The cluster and all that is to be said about it. Wrong manifests raise nothing: their
-        problems are listed.
+        The cluster, with all problems and notes. Mistakes in manifests are listed there; they
+        raise nothing.
 
     Raises:
-        InvalidInput: For ranges that are none.
+        InvalidInput: For invalid ranges.
     """
     options = Options(
         lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
@@ -166,7 +170,8 @@ def _load(
     notes: list[str] = []
     names: list[str] = []
     kept = 0
-    for found in read_inputs(*paths):
+    found_there, others = bundled(paths, progress)
+    for found in read_inputs(*others):
         if isinstance(found, Problem):
             problems.append(found)
             names.append(found.file or "")
@@ -178,10 +183,18 @@ def _load(
         notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
         del found
+    names += found_there.files
+    problems += found_there.problems
+    items += [Item(document.value, document) for document in found_there.documents]
     if not problems and (empty := nothing_in(items, names)) is not None:
         problems.append(empty)
         items = []
-    return finished(items, problems, notes, options, files=names, with_places=kept <= KEPT_TEXT)
+    kept += found_there.size
+    loaded = finished(
+        items, problems, notes, found_there.options(options), files=names,
+        with_places=kept <= KEPT_TEXT, namespaces=found_there.namespaces,
+    )  # fmt: skip
+    return attrs.evolve(loaded, taken=found_there.taken)
 
 
 def finished(
@@ -196,12 +209,14 @@ def finished(
     elsewhere: tuple[Workload, ...] = (),
     lacking: str = "",
     scattered: bool = False,
+    namespaces: frozenset[str] | None = None,
     is_template: Callable[[Item, Problem], bool] | None = None,
 ) -> Loaded:
     """What comes of objects; `is_template` tells mistakes that another program's work would mend.
 
     `elsewhere` are the workloads of the other sets of a tree, `lacking` says what of it was not
-    read, `scattered` that nothing but the tree holds its files together.
+    read, `scattered` that nothing but the tree holds its files together. `namespaces` are those of
+    which there may be Services, None for all.
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
@@ -236,6 +251,7 @@ def finished(
             place=partial(_place_in, places),
             elsewhere=elsewhere,
             scattered=scattered,
+            namespaces=namespaces,
             lacking=lacking or ("an object of it is a template" if templates else ""),
         ),
         places=places,
@@ -264,13 +280,20 @@ def _place_in(
 
 
 def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart."""
+    """Whether a path is that of a folder, or of a file that heads one: a kustomization, a chart.
+
+    A folder that is a bundle is none: it holds the objects of one cluster.
+    """
     text = os.fspath(path)
     try:
         named = pathlib.Path(text)
-        return bool(text) and (named.name in HEADS or named.is_dir())
+        if not text or named.name in HEADS or not named.is_dir():
+            return bool(text) and named.name in HEADS
     except ValueError:  # a NUL character in the name
         return False
+    from nptables.sources.bundles import is_bundle_folder  # noqa: PLC0415 - for folders only
+
+    return not is_bundle_folder(text)
 
 
 def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:

@@ -1,14 +1,17 @@
 """The two ends of a conversation, as people name them.
 
 A source is an address, `outside` (a client outside the cluster), `node`, the name of a node, or
-`pod:NAMESPACE/NAME`. A destination is `ADDRESS:PORT`, `svc:NAMESPACE/NAME[:PORT]`,
-`nodeport:PORT`, `node:PORT`, `NODENAME:PORT` or `pod:NAMESPACE/NAME:PORT`, each with `/PROTOCOL`
-behind it where that is not TCP, or not what the Service says. A bare name is in the namespace
-`default`.
+`pod/NAME`. A destination is `ADDRESS:PORT`, `svc/NAME[:PORT]`, `nodeport:PORT`, `node:PORT`,
+`node/NAME:PORT`, `NODENAME:PORT` or `pod/NAME:PORT`, each with `/PROTOCOL` behind it where that is
+not TCP, or not what the Service says. The kinds have kubectl's other names too (`service`,
+`services`, `po`, `pods`, `no`, `nodes`), and may be written with a colon (`svc:NAMESPACE/NAME`).
+A name without a namespace is in the namespace `default`, unless `named_source` or
+`named_destination` puts it into another.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -19,16 +22,18 @@ from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
+from nptables.model.names import KINDS
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.surroundings.addressing import Address, Somewhere, family_of
 from nptables.tracing.surroundings.network import Network
 
-SOURCES = "an address, outside, node, a node's name, or pod:NAMESPACE/NAME"
+SOURCES = "an address, outside, node, node/NAME, or pod/NAME (pod/NAMESPACE/NAME)"
 DESTINATIONS = (
-    "ADDRESS:PORT, svc:NAMESPACE/NAME[:PORT], nodeport:PORT, node:PORT or pod:NAMESPACE/NAME:PORT, "
-    "with /UDP or /SCTP behind it where it is not TCP"
+    "ADDRESS:PORT, svc/NAME[:PORT] (svc/NAMESPACE/NAME), nodeport:PORT, node:PORT, node/NAME:PORT "
+    "or pod/NAME:PORT, followed by /UDP or /SCTP if it is not TCP"
 )
 _WITHOUT_PORTS = ("icmp", "ipv6-icmp")
+_KIND = re.compile(rf"(?:(svc|pod):|({'|'.join(KINDS)})/)(?=.)")
 
 
 def packet_between(
@@ -42,11 +47,55 @@ def packet_between(
     """The first packet from one end to the other, as the module's text names them.
 
     `node` is what `node` and `nodeport:` stand for. `family` decides where neither end is an
-    address; without it the packet is IPv4. Raises InvalidInput for an end that does not exist.
+    address; without it the packet is IPv4. Raises InvalidInput for an end that does not exist, and
+    TypeError for what is no family.
     """
-    asked = family_between(source, destination) or family or Family.IPV4
+    given = Family.IPV4 if family is None else Family.checked(family)
+    asked = family_between(source, destination) or given
     ends = _Ends(node, cluster or Cluster(), asked)
-    return ends.sent_by(source, ends.packet_to(destination))
+    return ends.sent_by(named_source(source), ends.packet_to(named_destination(destination)))
+
+
+def named_source(text: str, namespace: str = "default") -> str:
+    """A source whose name, where it has one, stands with its kind and its namespace.
+
+    A Pod without a namespace is put into `namespace`: `po/web-1` becomes `pod:default/web-1`, and
+    `no/worker-1` becomes `node/worker-1`. Other texts stay as they are.
+    """
+    kind, name = _of_kind(text)
+    if kind != "pod":
+        return f"node/{name}" if kind == "node" else text
+    return f"pod:{_qualified(name, namespace)}"
+
+
+def named_destination(text: str, namespace: str = "default") -> str:
+    """A destination whose name stands with its kind and its namespace, as for `named_source`."""
+    kind, rest = _of_kind(text)
+    if not kind:
+        return text
+    if kind == "node":
+        return f"node/{rest}"
+    rest, protocol = _protocol_behind(rest)
+    name, colon, port = rest.partition(":")
+    behind = f"/{protocol}" if protocol else ""
+    return f"{kind}:{_qualified(name, namespace)}{colon}{port}{behind}"
+
+
+def pods_named(source: str, destination: str) -> Iterator[tuple[str, str]]:
+    """Namespace and name of each Pod among two ends that are named as above."""
+    for kind, name in (_of_kind(source), _of_kind(_protocol_behind(destination)[0])):
+        if kind == "pod":
+            yield _split_key(name.partition(":")[0])
+
+
+def _of_kind(text: str) -> tuple[str, str]:
+    """The kind of an object that a text names, and the rest; the kind is empty for others."""
+    found = _KIND.match(text)
+    return ("", text) if found is None else (KINDS[found[1] or found[2]], text[found.end() :])
+
+
+def _qualified(name: str, namespace: str) -> str:
+    return name if "/" in name else f"{namespace}/{name}"
 
 
 def family_between(source: str, destination: str) -> Family | None:
@@ -61,6 +110,14 @@ def family_between(source: str, destination: str) -> Family | None:
 
 def _wrong(message: str, hint: str = "") -> NoReturn:
     raise InvalidInput([Problem(message, hint=hint)])
+
+
+def _protocol_behind(text: str) -> tuple[str, str]:
+    """A text without the protocol at its end, and the protocol."""
+    head, slash, tail = text.rpartition("/")
+    if slash and (name := protocol_name(tail)) is not None and not tail.isdigit():
+        return head, name
+    return text, ""
 
 
 def _split_key(text: str) -> tuple[str, str]:
@@ -82,9 +139,12 @@ class _Ends:
             return attrs.evolve(packet, origin=Origin.NODE, source_node=self.node.name)
         if text in self.cluster.nodes:
             return attrs.evolve(packet, origin=Origin.NODE, source_node=text)
+        if text.startswith("node/"):
+            name = self._node(text.removeprefix("node/")).name
+            return attrs.evolve(packet, origin=Origin.NODE, source_node=name)
         if text.startswith("pod:"):
-            pod = self._pod(text.removeprefix("pod:"), packet.family)
-            return attrs.evolve(packet, source=pod.address, source_node=pod.node_name)
+            pod, on = self._pod(text.removeprefix("pod:"), packet.family)
+            return attrs.evolve(packet, source=pod, source_node=on)
         address = parse_ip(text.strip("[]"))
         if address is None:
             _wrong(f'"{printable(text, 80)}" is not a source', SOURCES)
@@ -92,7 +152,7 @@ class _Ends:
 
     def packet_to(self, text: str) -> Packet:
         """The packet to a destination, without its source."""
-        end, protocol = self._protocol_behind(text)
+        end, protocol = _protocol_behind(text)
         kind, colon, rest = end.partition(":")
         if kind == "svc" and colon:
             return self._to_service(rest, protocol)
@@ -101,19 +161,20 @@ class _Ends:
         if kind == "pod" and colon:
             name, _, port = rest.rpartition(":")
             if not name:
-                _wrong(f"which port of pod {printable(rest, 80)}?", "pod:NAMESPACE/NAME:PORT")
-            return self._packet(self._pod(name, self.family).address, port, protocol)
+                _wrong(
+                    f"which port of pod {printable(rest, 80)}?", f"pod/{printable(rest, 80)}:PORT"
+                )
+            return self._packet(self._pod(name, self.family)[0], port, protocol)
         if kind == "node" and colon:
             return self._packet(self._address_of(self.node), rest, protocol)
+        if kind.startswith("node/"):
+            found = self._node(kind.removeprefix("node/"))
+            if not colon:
+                _wrong(f"which port of node {found.name}?", f"node/{found.name}:PORT")
+            return self._packet(self._address_of(found), rest, protocol)
         if kind in self.cluster.nodes and colon:
             return self._packet(self._address_of(self.cluster.nodes[kind]), rest, protocol)
         return self._to_address(end, protocol)
-
-    def _protocol_behind(self, text: str) -> tuple[str, str]:
-        head, slash, tail = text.rpartition("/")
-        if slash and (name := protocol_name(tail)) is not None and not tail.isdigit():
-            return head, name
-        return text, ""
 
     def _to_address(self, end: str, protocol: str) -> Packet:
         bare = parse_ip(end.strip("[]"))
@@ -178,19 +239,40 @@ class _Ends:
     def _to_node_port(self, text: str, protocol: str) -> Packet:
         return self._packet(self._address_of(self.node), text, protocol)
 
-    def _pod(self, text: str, family: Family) -> Endpoint:
-        wanted = "/".join(_split_key(text))
-        for endpoint, endpoint_family in self._pods():
+    def _node(self, name: str) -> Node:
+        if name == self.node.name:
+            return self.node
+        found = self.cluster.nodes.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.cluster.nodes)[:10])
+            _wrong(
+                f"there is no Node {printable(name, 80)}", f"there are: {known or 'none at all'}"
+            )
+        return found
+
+    def _pod(self, text: str, family: Family) -> tuple[str, str]:
+        """The address of a Pod, and the node it is on (empty if unknown)."""
+        key = _split_key(text)
+        wanted = "/".join(key)
+        for endpoint, endpoint_family in self._endpoints():
             if endpoint.target == wanted and endpoint_family is family:
-                return endpoint
-        known = sorted({e.target for e, f in self._pods() if e.target and f is family})
-        listed = ", ".join(known[:10]) or "none"
+                return endpoint.address, endpoint.node_name
+        pod = self.cluster.pods.get(key)
+        if pod is not None:
+            address = pod.address(family)
+            if address is None:
+                phase = f": it is {printable(pod.phase, 40)}" if pod.phase else ""
+                _wrong(f"Pod {printable(wanted, 120)} has no {family.value} address{phase}")
+            return address, pod.node_name
+        ends = {e.target for e, f in self._endpoints() if e.target and f is family}
+        there = {"/".join(k) for k, pod in self.cluster.pods.items() if pod.address(family)}
+        listed = ", ".join(sorted(ends | there)[:10]) or "none"
         _wrong(
-            f"no endpoint is the {family.value} pod {printable(wanted, 120)}",
-            f"give its address, or one of the pods behind Services: {listed}",
+            f"there is no Pod {printable(wanted, 120)} with an {family.value} address",
+            f"give its address, or name one that is known: {listed}",
         )
 
-    def _pods(self) -> Iterator[tuple[Endpoint, Family | None]]:
+    def _endpoints(self) -> Iterator[tuple[Endpoint, Family | None]]:
         for endpoint_slice in self.cluster.slices.values():
             for endpoint in endpoint_slice.endpoints:
                 yield endpoint, endpoint_slice.family

@@ -1,4 +1,4 @@
-"""Whose the two ends of a packet are, where nobody knows what addresses the node has."""
+"""Whether the two ends of a packet are the node's, if the node's addresses are unknown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Owners:
     def possible(self, packet: Packet) -> Iterator[tuple[Network, Flow]]:
         """The network of the node, once for each answer to which of a packet's ends it has.
 
-        It is asked about an end that nobody places: not who knows the node, and not its rules.
+        It is asked about an end of which neither the node's facts nor its rules show what it is.
         """
         found = [(self._home.network, Flow({World(): ONE}, None))]
         ends: list[tuple[Address | None, bool]] = [(packet.destination, True)]

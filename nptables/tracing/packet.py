@@ -44,15 +44,14 @@ def _protocol(value: str) -> str:
 class Packet:
     """The first packet of a connection.
 
-    `destination` is an address. `source` is an address, or None for one that the sender
-    chooses: a client outside the cluster, or the node itself for `origin` NODE. `origin` is
-    None where it follows from the source. `port` is None for protocols without ports,
-    `source_port` where any will do. `protocol` is a name or a number, in any case. `tracking`
-    is what connection tracking says: NEW for the first packet of a connection; nat is only
-    looked at for NEW. `in_interface` is where it comes in, None where that follows from the
-    routes or is not known.
+    `destination` is an address. `source` is an address, or None if the sender chooses it: a client
+    outside the cluster, or the node itself for `origin` NODE. `origin` is None if it follows from
+    the source. `port` is None for protocols without ports, `source_port` is None for any port.
+    `protocol` is a name in any case, or a number. `tracking` is the state in connection tracking:
+    NEW for the first packet of a connection. Only NEW packets pass nat. `in_interface` is the
+    interface by which it arrives, or None if that follows from the routes or is unknown.
 
-    Raises InvalidInput for an address, port or protocol that is none.
+    Raises InvalidInput for an invalid address, port or protocol.
     """
 
     destination: Address = attrs.field(converter=_address)

@@ -37,7 +37,7 @@ class Stop:
     """A node that can be followed: what it knows of the network, and its rules.
 
     `books` has the rules of each backend. `unread` is one whose tables hold rules that are not
-    among them, if there is such. `unknown_tables` names the tables of which nobody knows what is
+    among them, if there is such. `unknown_tables` names the tables of which it is unknown what is
     in them, whatever the rules say. The rules are `supposed` where they are those that the
     cluster makes, while those of other nodes are really there. `handling` is who handles Services
     there, `elsewhere` what that leaves to others than the rules.

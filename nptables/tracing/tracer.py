@@ -57,25 +57,34 @@ def trace(
 ) -> Trace:
     """What happens to the first packet of a connection, and why.
 
-    `ruleset` is what `node` has: translated, a parsed dump, or the live kernel's; or two of them,
-    as `read_dumps` gives them, where the node has the tables of two backends. `unread` names a
-    backend whose tables hold rules too and were not read: every answer then depends on them, as
-    it does where a dump says that it leaves the legacy tables out. `unknown_tables` names, by
-    node, the tables of which nobody knows what is in them, such as `missing_tables` finds of a
-    dump: what they do with the packet is left open, as it is where a dump says of a table that
-    it cannot be printed. The node's facts say which addresses and routes it has. With `cluster`
-    (and the kube-proxy `config` of its nodes) the reasons are given in its words, and where the
-    packet goes on to another node, or comes from one, that node is followed too: with the
-    ruleset that `others` has for it by name, else with what the cluster says. `sets` says by
-    name whether an ipset holds a packet, such as `read_sets` makes of what `ipset save` prints.
-    Whoever traces many packets of one family in one cluster under one `config` gives the same
-    mapping as `kept` each time: what is made for nodes on the way is kept there.
-    `evidence` is all that is known of `node`, by which it is decided who handles Services there;
-    without it the rules and the facts alone have to tell. Where that is not kube-proxy in mode
-    iptables, what becomes of a packet for a Service is unknown.
+    Args:
+        ruleset: The rules of `node`: translated, a parsed dump, or those of the live kernel. Two
+            of them, as `read_dumps` returns them, if the node has the tables of two backends.
+        packet: The packet, for example from `packet_between`.
+        node: The node where it arrives. Its facts say which addresses and routes it has.
+        cluster: Used to explain the answer. If the packet goes on to another node, or comes from
+            one, it is followed there too.
+        config: The kube-proxy configuration of the cluster's nodes.
+        others: The node and the rules of other nodes, by name. For nodes that are not in it the
+            cluster's rules are used.
+        sets: By name, whether an ipset contains a packet; `read_sets` makes it from the output of
+            `ipset save`.
+        unread: A backend that has rules which were not read. Every answer then depends on them, as
+            it does if a dump says that it leaves out the legacy tables.
+        unknown_tables: By node, tables whose contents are unknown, such as those that
+            `missing_tables` finds. What they do with the packet is a hypothesis.
+        kept: A mapping to share between traces of one family, cluster and `config`: what is made
+            for other nodes is cached there.
+        evidence: Everything known of `node`. It shows what handles Services there; without it only
+            the rules and the facts do. If that is not kube-proxy in mode iptables, the outcome of
+            a packet for a Service is unknown.
 
-    Raises InvalidInput where the packet is not of the ruleset's family, and for rulesets that are
-    neither one nor two of one family.
+    Returns:
+        The answer, with a distribution of outcomes for each hypothesis.
+
+    Raises:
+        InvalidInput: If the packet is not of the ruleset's family, or there are more than two
+            rulesets or none, or rulesets of two families.
 
     >>> trace(ruleset, Packet("192.168.0.12", 30080), node).arrives  # doctest: +SKIP
     True
@@ -362,7 +371,7 @@ class _Tracer:
         return bool(text)
 
     def _may_be_a_service(self, arrival: _Arrival) -> bool:
-        """Whether nothing tells that there is no Service where a packet goes."""
+        """Whether there may be a Service at the destination of a packet."""
         if self._cluster is not None:
             return False
         site = arrival.stop.network.place(arrival.state.destination).site

@@ -52,7 +52,7 @@ class Translation(Ruleset):
         notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
         notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
         notices += [
-            Notice(reason.code, "/".join(key), f"{reason}; its rules may be others")
+            Notice(reason.code, "/".join(key), f"{reason}; its rules may differ")
             for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
             if (reason := unknown_reason(self.cluster.services[key], self.cluster)) is not None
         ]
@@ -69,7 +69,7 @@ class Translation(Ruleset):
                     "node-name-carried-by-no-endpoint",
                     "",
                     f"no endpoint is on {self.context.node_name}, endpoints are on: {listed} "
-                    "(fine where it runs no Pod of these Services, else check the name)",
+                    "(expected if it runs no Pod of these Services; otherwise check the name)",
                 )
             )
         return tuple(notices)
@@ -149,8 +149,8 @@ def _left_out(problem: Problem, context: Context) -> Notice:
         return Notice(
             BREAKS_RESTORE,
             problem.subject,
-            f"{where}: it is left out here, and makes kube-proxy {context.version} itself fail to "
-            "program any rule",
+            f"{where}: nptables skips it, but kube-proxy {context.version} itself would fail to "
+            f"program any rule",
         )
     return Notice("left-out", problem.subject, f"{where}, so it is left out")
 
@@ -167,10 +167,10 @@ def _node_port_notices(context: Context) -> list[Notice]:
 def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:
     """The rules that kube-proxy in iptables mode programs on a node, for one family.
 
-    Which version of kube-proxy that is says `config.version`, the newest unless another was asked
-    for. A pure function: equal input gives equal text, whatever the order of the objects. The
-    result is a Ruleset; `.warnings` says what is odd about the input, `.decisions` which
-    endpoints were chosen and why, `.origin(table, line)` what made a rule.
+    `config.version` is the version of kube-proxy, by default the newest. This is a pure function:
+    equal input gives equal text, whatever the order of the objects. The result is a Ruleset with
+    three further members: `.warnings` about the input, `.decisions` about which endpoints were
+    chosen and why, and `.origin(table, line)`, the object that a rule was made from.
     """
     with collector_paused():
         context = make_context(node, config, family)

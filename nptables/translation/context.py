@@ -16,7 +16,7 @@ from nptables.model.service import Service, zero_network
 
 LOOPBACK_NETWORK = "127.0.0.0/8"
 # What to say where nodePortAddresses are given and a version of kube-proxy heeds none of them.
-NO_NETWORKS = "none that this version of kube-proxy looks at"
+NO_NETWORKS = "none that this version of kube-proxy reads"
 
 
 @attrs.frozen
@@ -100,7 +100,8 @@ class Context:
 
 
 def make_context(node: Node, config: ProxyConfig, family: Family) -> Context:
-    """The context of a node under a configuration."""
+    """The context of a node under a configuration. Raises TypeError for what is no family."""
+    family = Family.checked(family)
     networks = _node_port_networks(node, config, family)
     everywhere, looked_through = _reach(networks, config)
     liberal = config.conntrack.tcp_be_liberal or node.facts.tcp_be_liberal

@@ -10,10 +10,10 @@ from nptables.translation.owned import ownership as kube_proxy_ownership
 
 
 def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = None) -> Plan:
-    """What has to change in `current` so that it holds what `desired` has of its owner's.
+    """What has to change in `current` so that it has the owned chains and rules of `desired`.
 
-    Whose chains and rules are compared says `ownership`, else `desired`, which a translation
-    knows, else it is what kube-proxy owns on every node: two dumps can be compared as they are.
+    `ownership` says which chains and rules are compared. By default it is that of `desired` if that
+    was translated, else what kube-proxy owns on every node, so two dumps can be compared directly.
     Rules and policies of others are never in the plan. A falsy plan means no drift.
 
     Raises ValueError when the families differ.

@@ -15,6 +15,8 @@ import attrs
 
 from nptables.family import Family
 from nptables.iptables import Ruleset, Table
+from nptables.iptables.changes.shown import with_what_is_not_shown
+from nptables.iptables.unshown import HOLDS_MATCH, UNREAD_MATCH
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains, with_host_prefix
 from nptables.model.kubeproxy import habits as known
@@ -68,22 +70,31 @@ def changed_facts(before: NodeFacts, after: NodeFacts, config: ProxyConfig) -> l
     ]
 
 
+# The match, or what stands for it where its values are not shown.
+_COUNTED = re.compile(rf" -m (?:nfacct |{HOLDS_MATCH} --words \"xt match \\?\"?nfacct)")
+
+
 def shown_facts(rules: Ruleset) -> ShownFacts:
     """The facts that the rules of a node show, whoever made them."""
     forward = rules.lines("filter", chains.FORWARD)
     drops = [line for line in forward if "--ctstate INVALID" in line and "-j DROP" in line]
-    counted = any("-m nfacct " in x for x in (*drops, *rules.lines("nat", chains.NODEPORTS)))
-    masquerades = [x for x in rules.lines("nat", chains.POSTROUTING) if "-j MASQUERADE" in x]
+    hidden = any(f" -m {UNREAD_MATCH} " in line and "-j DROP" in line for line in forward)
+    counted = any(map(_COUNTED.search, (*drops, *rules.lines("nat", chains.NODEPORTS))))
+    masquerades = [
+        line
+        for line in rules.lines("nat", chains.POSTROUTING)
+        if "-j MASQUERADE" in line and f" -m {HOLDS_MATCH} " not in line
+    ]
     return ShownFacts(
         nfacct=counted if counted or drops else None,
-        tcp_be_liberal=not drops if forward else None,
+        tcp_be_liberal=not drops if forward and not hidden else None,
         random_fully=any("--random-fully" in x for x in masquerades) if masquerades else None,
         addresses=_Answering.of(rules).addresses,
     )
 
 
 def with_shown_addresses(node: Node, rulesets: Iterable[Ruleset]) -> Node:
-    """A node of which nobody says what addresses it has, with those that its rules show."""
+    """A node whose addresses are unknown, with those that its rules show."""
     for rules in rulesets:
         shown = _Answering.of(rules).addresses
         if shown and not node.knows_addresses(rules.family):
@@ -144,6 +155,8 @@ def suspicions(current: Ruleset, desired: Translation, node: Node) -> list[Suspi
     named. A field is listed where most of the node's rules that depend on it say otherwise, and
     where the kube-proxy of `desired` heeds it.
     """
+    if current.unshown.comments:
+        current = with_what_is_not_shown(current, desired)
     if chains.SERVICES not in current.tables.get("nat", _NOTHING).chains:
         return []
     return [

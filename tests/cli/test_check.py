@@ -256,7 +256,7 @@ spec:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--select=NPT999", 'no code "NPT999" (docs/checks.md has them all)'),
+        ("--select=NPT999", 'no code "NPT999" (`nptables rule` lists them all)'),
         ("--select=", 'no code ""'),
         ("--select=NPT101,", 'no code ""'),
         ("--ignore=NPT1O2", 'no code "NPT1O2" (did you mean NPT102?)'),

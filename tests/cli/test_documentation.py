@@ -6,6 +6,7 @@ Commands that change or read a node's tables run in tests/kernel/test_documentat
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 import os
 import shlex
@@ -18,25 +19,42 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 import pytest
+import yaml
 
-from nptables import Ruleset
+from nptables import Ruleset, load
 from nptables.cli import main
 from nptables.cli.app import cli
 from nptables.evidence import Evidence, Form
 from nptables.evidence.snapshot import to_document
+from nptables.reachability import Expectation
 from nptables.sources.evidence import read_evidence
 from nptables.sources.fleet.folder import Folder
-from tests.support.documentation import PAGES, ROOT, Command, commands, python_blocks, write_files
+from nptables.testing.plugin import assert_reaches
+from tests.support import bundles
+from tests.support.documentation import (
+    PAGES,
+    ROOT,
+    Block,
+    Command,
+    code,
+    commands,
+    lines_that_are_no_commands,
+    write_files,
+)
 from tests.support.executing import ExecServer, node_text, prints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["assert_reaches"]
+
 # Beginnings of the commands that no test can run, and why.
 NOT_RUN = {
-    "git clone ": "the address is to be filled in",
     "pip install .": "tests/test_distribution.py builds and installs the wheel",
     "pip install '.[": "it installs into the environment of the tests",
+    "pipx install ": "tests/test_distribution.py builds and installs the wheel",
+    "uv tool install ": "tests/test_distribution.py builds and installs the wheel",
+    "dask ": "it goes on until it is stopped: tests/sources/fleet has a cluster",
     "make demo": "it installs a virtual environment",
     "make bench": "it takes ten minutes",
     ".venv/bin/python benchmarks/": "it takes minutes",
@@ -74,6 +92,20 @@ def reason(command: Command) -> str:
     return next((why for start, why in NOT_RUN.items() if command.text.startswith(start)), "")
 
 
+# What is checked here, what the site's build runs (tests/test_site.py), and what is only shown.
+LANGUAGES = {
+    *("sh", "python", "yaml", "json"),
+    *("{nptables-run}", "{nptables-python}", "{nptables-commands}", "{eval-rst}"),
+    *("{literalinclude}", "{toctree}"),
+    "text",
+}
+
+
+def of_language(language: str) -> list[Block]:
+    """The blocks of a language, on all pages."""
+    return [block for page in PAGES for block in code(page) if block.language == language]
+
+
 RUN = [command for command in commands() if not reason(command) and not command.needs_root]
 
 
@@ -82,13 +114,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with every file that is named, and stand-ins for the programs of others."""
     folder = tmp_path_factory.mktemp("documentation")
     objects = write_files(folder)
+    shutil.copy(folder / "cluster.json", folder / "answer.json")
     programs = folder / "bin"
     programs.mkdir()
     (folder / "created.yaml").write_text(CREATED)
+    (folder / "baseline.json").write_text('{"findings": []}')
     script(programs / "nptables", f'exec {sys.executable} -m nptables "$@"')
     script(
         programs / "kubectl",
-        f'case "$1" in get) cat {folder}/cluster.json;; create) cat {folder}/created.yaml;; esac',
+        f'case "$1" in get) cat {folder}/answer.json;; create) cat {folder}/created.yaml;;\n'
+        'nptables) shift; exec nptables "$@" </dev/null;; esac',
     )
     script(programs / "iptables-save", f"cat {folder}/dump")
     shutil.copy(ROOT / "fixtures" / "cases" / "udp-stale" / "conntrack.txt", folder)
@@ -106,12 +141,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _collected(folder, objects)
     shutil.copy(folder / "dump", folder / "paste.txt")
     (folder / "worker-1.json.gz").write_bytes(gzip.compress(snapshot(folder / "dump")))
+    _gathered(folder, objects)
     with ExecServer() as server:
         server.put(*objects)
         server.add_pod("node1", prints(node_text("node1", (folder / "dump").read_text())))
         (folder / ".kube").mkdir()
         server.kubeconfig(folder / ".kube" / "config")
         yield folder
+
+
+def _gathered(folder: Path, objects: list[dict[str, Any]]) -> None:
+    """What collectors of logs make of the cluster, and of node1."""
+    node = bundles.rancher(bundles.Node({"IPV4": (folder / "dump").read_text()}))
+    node = {name: data.replace(b"ip-10-0-0-7", b"node1") for name, data in node.items()}
+    report = bundles.PACKINGS["tar.xz"](node)
+    cluster = bundles.PACKINGS["tar.gz"](bundles.must_gather(objects))
+    (folder / "bundles").mkdir()
+    for place in (folder, folder / "bundles"):
+        (place / "sosreport-node1.tar.xz").write_bytes(report)
+        (place / "must-gather.tar.gz").write_bytes(cluster)
 
 
 def _collected(folder: Path, objects: list[dict[str, Any]]) -> None:
@@ -142,9 +190,8 @@ def code_and_words(
     monkeypatch.setenv("HOME", str(files))
     monkeypatch.setenv("PATH", f"{files}/bin:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    if "|" not in text:
-        words = shlex.split(text.replace(" ~/", f" {files}/"), comments=True)
-        assert words[0] == "nptables"
+    words = shlex.split(text.replace(" ~/", f" {files}/"), comments=True)
+    if words[0] == "nptables" and not {"|", ">"} & set(words):
         return main(words[1:]), capfd.readouterr().err
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
@@ -209,13 +256,50 @@ def test_files_of_the_repository_that_commands_name_are_there() -> None:
     assert [word for word in named if not (ROOT / word).exists()] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=str)
-def test_a_python_program_runs_as_it_is_written(
-    page: Path, files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(files)
-    for program in python_blocks(page):
-        names: dict[str, Any] = {}
-        exec(compile(program, page.name, "exec"), names)
+def test_every_block_of_code_has_a_language_whose_test_is_below() -> None:
+    found = [block for page in PAGES for block in code(page)]
 
-        assert names["rules"].rule_count() > 0
+    assert {block.language for block in found} >= {"sh", "python", "yaml", "json"}
+    assert [block.place for block in found if block.language not in LANGUAGES] == []
+
+
+def test_every_line_of_a_block_of_commands_is_a_command() -> None:
+    assert lines_that_are_no_commands() == []
+
+
+@pytest.mark.parametrize("block", of_language("python"), ids=lambda block: block.place)
+def test_a_python_program_runs_alone_as_it_is_written(
+    block: Block, files: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """One of tests defines them: each is called with the fixtures that it names."""
+    monkeypatch.chdir(files)
+    names: dict[str, Any] = {}
+    exec(compile(block.text, block.place, "exec"), names)
+
+    for test in (each for name, each in names.items() if name.startswith("test_")):
+        wanted = inspect.signature(test).parameters
+        if "lab" not in wanted:  # tests/lab/test_laboratory.py has that fixture
+            test(**{name: request.getfixturevalue(name) for name in wanted})
+
+
+@pytest.mark.parametrize("block", of_language("yaml"), ids=lambda block: block.place)
+def test_a_yaml_document_is_what_it_seems_to_be(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "block.yaml"
+    path.write_text(block.text)
+    (document, *further) = yaml.safe_load_all(block.text)
+    if isinstance(document, list):
+        assert not further
+        assert Expectation.listed(document)
+    elif "jobs" in document:
+        schema = ["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+        done = subprocess.run(
+            [sys.executable, *schema, str(path)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+    else:
+        assert load(path).cluster
+
+
+@pytest.mark.parametrize("block", of_language("json"), ids=lambda block: block.place)
+def test_a_json_document_can_be_read(block: Block) -> None:
+    assert json.loads(block.text)

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from nptables.cli import main
+from tests.support.sarif import SARIF
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
 
 if TYPE_CHECKING:
@@ -134,34 +135,3 @@ def test_findings_come_as_json_sarif_and_annotations(
     jsonschema.validate(log, SARIF)
     main(["check", local, "-o", "github"])
     assert capsys.readouterr().out.startswith(f"::warning file={local}")
-
-
-# The part of the SARIF 2.1.0 schema that concerns us: required properties and their types.
-SARIF = {
-    "type": "object",
-    "required": ["version", "runs"],
-    "properties": {
-        "version": {"const": "2.1.0"},
-        "runs": {
-            "type": "array",
-            "items": {
-                "required": ["tool", "results"],
-                "properties": {
-                    "tool": {
-                        "required": ["driver"],
-                        "properties": {"driver": {"required": ["name", "rules"]}},
-                    },
-                    "results": {
-                        "items": {
-                            "required": ["ruleId", "level", "message"],
-                            "properties": {
-                                "level": {"enum": ["none", "note", "warning", "error"]},
-                                "message": {"required": ["text"]},
-                            },
-                        }
-                    },
-                },
-            },
-        },
-    },
-}

@@ -25,7 +25,7 @@ from nptables.graphs import (
     way_graph,
 )
 from nptables.graphs.graph import Drawing, edge_text
-from nptables.graphs.layout import laid_out
+from nptables.graphs.layout import beside, laid_out, text_width
 from tests.support.crowd import fleet, hostile
 from tests.support.requirements import browser, mermaid, requires
 
@@ -190,9 +190,9 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(draw(words), vertices, edges)
 
 
-@given(graphs())
-def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
-    picture = laid_out(graph)
+@given(graphs(), st.booleans())
+def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph, down: bool) -> None:  # noqa: FBT001 - hypothesis passes it
+    picture = laid_out(graph, down=down)
 
     for number, one in enumerate(picture.boxes):
         assert one.x >= 0
@@ -207,6 +207,20 @@ def test_no_two_boxes_overlap_and_every_line_is_drawn(graph: Graph) -> None:
             )
     assert len(graph.vertices) == len(picture.boxes)
     assert len(graph.edges) == len(picture.lines)
+
+
+def test_a_picture_that_goes_down_has_what_arrows_lead_to_below() -> None:
+    graph = graph_of(fleet(2, 4), ("ns1", "web1"), "node2")
+    right, down = laid_out(graph), laid_out(graph, down=True)
+
+    for picture, along in ((right, 0), (down, 1)):
+        for line in picture.lines:
+            steps = [point[along] for point in line.points]
+            assert steps == sorted(steps)
+    assert down.width < right.width
+    assert all(beside(line)[0] + text_width(line.text) < down.width for line in down.lines)
+    assert to_mermaid(graph, down=True).startswith("flowchart TB\n")
+    assert "rankdir=TB;" in to_dot(graph, down=True)
 
 
 @given(graphs())
@@ -245,7 +259,7 @@ def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
     (margin,) = (box.x for box in laid_out(Graph("one", (Vertex(1, Kind.END, ("a",)),), ())).boxes)
 
     assert (empty.boxes, empty.lines) == ((), ())
-    assert (empty.width, empty.height) == (margin, 2 * margin)
+    assert (empty.width, empty.height) == (margin, margin)
 
 
 @pytest.mark.parametrize(

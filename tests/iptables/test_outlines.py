@@ -31,6 +31,7 @@ TORN = {
     "a chain twice": PLAIN.replace(":KUBE-SVC-A - [0:0]\n", ":KUBE-SVC-A - [0:0]\n" * 2),
     "a table twice": PLAIN + PLAIN,
     "a rule of no chain": PLAIN.replace(":KUBE-SVC-A - [0:0]\n", ""),
+    "a rule before its chain": PLAIN.replace("*nat\n", "*nat\n[0:0] -A KUBE-SVC-A\n"),
     "no end": PLAIN.rpartition("COMMIT")[0],
     "half a rule": PLAIN.replace(" -A INPUT -s", " -I INPUT -s"),
     "half counters": PLAIN.replace("[0:0] -A INPUT", "[0: -A INPUT"),

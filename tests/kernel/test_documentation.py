@@ -75,4 +75,5 @@ def test_what_is_written_for_a_node_runs_in_its_order(
         ("checks.md", "nptables check web.yaml --node node2 --live"): 1,
         ("README.md", "sudo nptables snapshot -o worker-2.json.gz"): 0,
         ("snapshot.md", "sudo nptables snapshot -o node1.json.gz"): 0,
+        ("no-answer.md", "sudo nptables snapshot -o node2.json.gz"): 0,
     }

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.lab.laboratory.addresses import FAMILIES, HOSTS, NODE1, NODE2, SERVED
 from tests.lab.laboratory.lab import REFUSED, SILENCE, Question, answered
 from tests.lab.laboratory.probing import PROTOCOLS, Probe
 from tests.lab.laboratory.traffic import sctp
+from tests.support.documentation import DOCS, blocks
 from tests.support.netns import LOCK_WAIT, remove_orphans
 from tests.support.requirements import requires
 
@@ -42,6 +43,16 @@ def test_without_rules_hosts_see_each_other_as_they_are(lab: Laboratory) -> None
             Question("node1", POD1A.address, NOBODY_LISTENS): REFUSED,
         }
     )
+
+
+def test_the_example_of_its_page_holds(lab: Laboratory) -> None:
+    """docs/laboratory.md shows a test: it is called as pytest would call it."""
+    (program,) = blocks(DOCS / "laboratory.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(program, "laboratory.md", "exec"), names)
+
+    (test,) = (each for name, each in names.items() if name.startswith("test_"))
+    test(lab)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -10,8 +10,10 @@ import pytest
 from nptables.cli import main
 from nptables.errors import ApiServerError
 from nptables.sources import load_objects
-from nptables.sources.cluster import fetch
-from tests.support.apiserver import ApiServer
+from nptables.sources.apiserver import Connection
+from nptables.sources.apiserver.kubeconfig import Place
+from nptables.sources.cluster import fetch, fetch_pod
+from tests.support.apiserver import ApiServer, Fault
 from tests.support.objects import endpoint_slice, node, service
 from tests.support.scenarios import FIXTURES
 
@@ -166,3 +168,33 @@ def test_a_page_that_repeats_itself_ends() -> None:
 
     with pytest.raises(ApiServerError, match="again and again"):
         fetch(transport=replayed([page, page, page]))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (Place("prod", "https://10.0.0.1:6443"), "context prod (https://10.0.0.1:6443)"),
+        (Place("p", "https://h/x", "shop"), "context p (https://h/x, namespace shop)"),
+        (Place("p", "https://me:secret@h:1/k8s"), "context p (https://h:1/k8s)"),
+        (Place("", "https://10.96.0.1"), "this Pod's service account (https://10.96.0.1)"),
+    ],
+)
+def test_a_cluster_is_told_by_its_context_and_server_without_a_password(
+    place: Place, words: str
+) -> None:
+    assert str(place) == words
+
+
+def test_one_pod_is_fetched_by_its_name_and_may_not_be_there(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.put({"kind": "Pod", "metadata": {"name": "a", "namespace": "shop"}})
+        connection = Connection(kubeconfig=str(server.kubeconfig(tmp_path / "config")))
+
+        found = fetch_pod(connection, "shop", "a")
+
+        assert found is not None
+        assert (found["kind"], found["metadata"]["name"]) == ("Pod", "a")
+        assert fetch_pod(connection, "shop", "b") is None
+        server.fail(Fault(status=403))
+        with pytest.raises(ApiServerError, match="injected 403"):
+            fetch_pod(connection, "shop", "a")

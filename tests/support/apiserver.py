@@ -24,7 +24,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 JSON = dict[str, Any]
 Key = tuple[str, str]
@@ -37,7 +37,21 @@ KINDS = {
         "/apis/discovery.k8s.io/v1/endpointslices",
     ),
     "nodes": ("Node", "v1", "/api/v1/nodes"),
+    "pods": ("Pod", "v1", "/api/v1/pods"),
+    "namespaces": ("Namespace", "v1", "/api/v1/namespaces"),
 }
+CLUSTER_SCOPED = ("nodes", "namespaces")
+IN_NAMESPACE = re.compile(r"/api/v1/namespaces/([a-z0-9-]+)/pods(?:/([a-z0-9.-]+))?")
+# The lists of a namespace that `kubectl cluster-info dump` asks for besides Pods, and their logs.
+DUMPED = re.compile(
+    r"/(api/v1|apis/apps/v1)/namespaces/([a-z0-9-]+)/"
+    r"(services|events|replicationcontrollers|daemonsets|deployments|replicasets)"
+)
+LOGS = re.compile(r"/api/v1/namespaces/[a-z0-9-]+/pods/[a-z0-9.-]+/log")
+_DUMPED_KINDS = {
+    "events": "Event", "replicationcontrollers": "ReplicationController",
+    "daemonsets": "DaemonSet", "deployments": "Deployment", "replicasets": "ReplicaSet",
+}  # fmt: skip
 EVENTS = re.compile(r"/apis/events\.k8s\.io/v1/namespaces/([a-z0-9-]+)/events")
 PLURALS = {kind: plural for plural, (kind, _, _) in KINDS.items()}
 
@@ -149,13 +163,24 @@ class ApiServer:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
-    def kubeconfig(self, path: Path, *, token: str | None = None, authority: str = "") -> Path:
-        """Write a kubeconfig for this server; `authority` is the file of its CA."""
+    def kubeconfig(
+        self,
+        path: Path,
+        *,
+        token: str | None = None,
+        authority: str = "",
+        namespaces: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write a kubeconfig for this server; `authority` is the file of its CA.
+
+        Beside the context `test`, which is the current one, there is one of each name in
+        `namespaces`, with that namespace.
+        """
         user: JSON = {"token": self.token if token is None else token} if self.token else {}
         cluster: JSON = {"server": self.url}
         if authority:
             cluster["certificate-authority"] = authority
-        document = {
+        document: JSON = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
@@ -163,6 +188,9 @@ class ApiServer:
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         }
+        for name, namespace in (namespaces or {}).items():
+            context = {"cluster": "test", "user": "test", "namespace": namespace}
+            document["contexts"].append({"name": name, "context": context})
         path.write_text(json.dumps(document))
         return path
 
@@ -175,7 +203,7 @@ class ApiServer:
                 plural = PLURALS[given["kind"]]
                 obj = copy.deepcopy(given)
                 metadata = obj.setdefault("metadata", {})
-                if plural != "nodes":
+                if plural not in CLUSTER_SCOPED:
                     metadata.setdefault("namespace", "default")
                 self.version += 1
                 metadata["resourceVersion"] = str(self.version)
@@ -189,7 +217,7 @@ class ApiServer:
     def delete(self, kind: str, name: str, namespace: str = "default") -> None:
         """Delete an object."""
         plural = PLURALS[kind]
-        key = ("" if plural == "nodes" else namespace, name)
+        key = ("" if plural in CLUSTER_SCOPED else namespace, name)
         with self._lock:
             self.version += 1
             old = self._objects[plural].pop(key)
@@ -298,6 +326,7 @@ class ApiServer:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
         app.router.add_post("/{path:.*}", self._serve)
+        app.router.add_delete("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(
@@ -305,7 +334,7 @@ class ApiServer:
         )
         await site.start()
         assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self.port = site._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         assert self._runner is not None
@@ -354,6 +383,8 @@ class ApiServer:
         plural = next((p for p, (_, _, path) in KINDS.items() if request.path == path), "")
         events = EVENTS.fullmatch(request.path) if request.method == "POST" else None
         plural = "events" if events else plural
+        within = IN_NAMESPACE.fullmatch(request.path)
+        plural = "pods" if within else plural
         body = await request.json() if events else {}
         query = dict(request.query)
         watch = query.get("watch") in ("1", "true")
@@ -383,8 +414,14 @@ class ApiServer:
             return _status(
                 fault.status, f"injected {fault.status}", "Injected", retry=fault.retry_after
             )
+        if (dumped := DUMPED.fullmatch(request.path)) and request.method == "GET":
+            return self._dumped(dumped[1], dumped[2], dumped[3])
+        if LOGS.fullmatch(request.path):
+            return web.Response(text='{"level": "info"}\n}{ no JSON\n')
         if not plural:
             return _status(404, "the server could not find the requested resource", "NotFound")
+        if (within := IN_NAMESPACE.fullmatch(request.path)) is not None:
+            return self._pods(within[1], within[2])
         if plural == "events":
             return _created(noted.body, noted.path.split("/")[-2])
         if request.method != "GET":
@@ -405,6 +442,29 @@ class ApiServer:
                     fault.times -= 1
                     return fault
         return None
+
+    def _pods(self, namespace: str, name: str | None) -> web.Response:
+        """The Pods of a namespace, or the one of that name."""
+        with self._lock:
+            found = [o for (of, _), o in self._objects["pods"].items() if of == namespace]
+        if name is None:
+            return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
+        for obj in found:
+            if obj["metadata"]["name"] == name:
+                return _json(obj)
+        return _status(404, f'pods "{name}" not found', "NotFound")
+
+    def _dumped(self, version: str, namespace: str, plural: str) -> web.Response:
+        """A list of one namespace, empty for kinds that no test needs; its items have no kind."""
+        with self._lock:
+            found = [
+                _without_kind(obj)
+                for (of, _), obj in self._objects.get(plural, {}).items()
+                if of == namespace
+            ]
+        kind = _DUMPED_KINDS.get(plural) or KINDS[plural][0]
+        group = version.removeprefix("apis/").removeprefix("api/")
+        return _json({"kind": f"{kind}List", "apiVersion": group, "metadata": {}, "items": found})
 
     def _list(self, plural: str, query: dict[str, str]) -> web.Response:
         kind, version, _ = KINDS[plural]

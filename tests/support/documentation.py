@@ -5,27 +5,31 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import attrs
 import yaml
 
 from tests.support.scenarios import FIXTURES
 
 ROOT = FIXTURES.parent
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 TUTORIAL = FIXTURES / "tutorial" / "two-nodes.yaml"
 PROGRAMS = (
     *("nptables", "sudo", "kubectl", "iptables-save", "helm", "pip", "git", "make", "python"),
-    *(".venv/bin/python", "podman", "docker", "systemctl", "readlink"),
+    *("pipx", "uv", "dask", ".venv/bin/python", "podman", "docker", "systemctl", "readlink"),
 )
 # Commands that are for root on a node, with or without options.
 ROOTS = ("apply", "cleanup", "confirm", "snapshot")
 _COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{'|'.join(map(re.escape, PROGRAMS))}) ")
 
 
-@dataclass(frozen=True)
+_FENCE = re.compile(r"(?P<fence>`{3,})(?P<language>\S*)")
+
+
+@attrs.frozen
 class Command:
     """A command as it is written, without the comment behind it."""
 
@@ -36,9 +40,26 @@ class Command:
     def needs_root(self) -> bool:
         """Whether it reads or changes the tables of a node."""
         words = self.text.removeprefix("sudo ").split()
+        if words[1:2] == ["snapshot"] and "--from" in words:  # a bundle instead of this node
+            return False
         return words[:2] in (["nptables", name] for name in ROOTS) or (
             words[0] == "nptables" and "--live" in words
         )
+
+
+@attrs.frozen
+class Block:
+    """A block of code, and where its first line stands."""
+
+    language: str
+    text: str
+    page: Path
+    line: int
+
+    @property
+    def place(self) -> str:
+        """The page and the line, as people write it."""
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def commands() -> list[Command]:
@@ -46,44 +67,65 @@ def commands() -> list[Command]:
     return [command for page in PAGES for command in _commands(page)]
 
 
-def python_blocks(page: Path) -> list[str]:
-    """The fenced Python programs of a page."""
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language on a page."""
+    return [block.text for block in code(page) if block.language == language]
+
+
+def code(page: Path) -> list[Block]:
+    """Every block of code on a page: fenced ones by their language, indented ones as "indented"."""
+    found: list[Block] = []
+    fence = ""
+    lines: list[str] = []
+    before = ""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if fence and line.strip() == fence:
+            found[-1] = attrs.evolve(found[-1], text="".join(lines))
+            fence = ""
+        elif fence:
+            lines.append(f"{line}\n")
+        elif start := _FENCE.match(line):
+            fence, lines = start["fence"], []
+            found.append(Block(start["language"], "", page, number + 1))
+        elif line.startswith("    ") and not before.strip():
+            found.append(Block("indented", line, page, number))
+        before = line
+    assert not fence, f"{page.name} ends within a block"
+    return found
+
+
+def lines_that_are_no_commands() -> list[str]:
+    """What stands in a block of commands and begins with none of the programs that are known."""
+    return [line for page in PAGES for line in _read(page)[1]]
 
 
 def _commands(page: Path) -> list[Command]:
-    found = []
-    pending = ""
-    for number, line in _code_lines(page):
-        text = f"{pending}\n{line}" if pending else line
+    return _read(page)[0]
+
+
+def _read(page: Path) -> tuple[list[Command], list[str]]:
+    found, others = [], []
+    for block in (each for each in code(page) if each.language == "sh"):
         pending = ""
-        if not _COMMAND.match(f"{text} "):
-            continue
-        try:
-            shlex.split(text, comments=True)
-        except ValueError:  # a quote that is closed in a further line
-            pending = text
-            continue
-        found.append(Command(_without_comment(text), f"{page.name}:{number}"))
-    return found
+        for number, line in enumerate(block.text.splitlines(), block.line):
+            text = f"{pending}\n{line}" if pending else line
+            pending = ""
+            if not _COMMAND.match(f"{text} "):
+                others.append(f"{page.name}:{number}: {line}")
+                continue
+            try:
+                shlex.split(text, comments=True)
+            except ValueError:  # a quote that is closed in a further line
+                pending = text
+                continue
+            found.append(Command(_without_comment(text), f"{page.name}:{number}"))
+        if pending:
+            others.append(f"{page.name}:{block.line}: {pending}")
+    return found, others
 
 
 def _without_comment(text: str) -> str:
     return re.sub(r"\s+# [^'\"]*$", "", text)
-
-
-def _code_lines(page: Path) -> list[tuple[int, str]]:
-    """The lines of fenced blocks without a language, and of indented ones."""
-    found = []
-    fence: str | None = None
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        if line.startswith("```"):
-            fence = line[3:] if fence is None else None
-        elif fence in ("", "sh", "bash"):
-            found.append((number, line))
-        elif fence is None and line.startswith("    "):
-            found.append((number, line[4:]))
-    return found
 
 
 _MORE_NODES = """
@@ -97,6 +139,12 @@ apiVersion: v1
 kind: Node
 metadata: {name: worker-2}
 status: {addresses: [{type: InternalIP, address: 192.168.0.14}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: default}
+spec: {nodeName: node2, containers: [{name: client, image: busybox}]}
+status: {phase: Running, podIP: 10.233.65.9, podIPs: [{ip: 10.233.65.9}]}
 """
 
 

@@ -95,6 +95,13 @@ def _mermaid() -> str | None:
     return None if mermaid() else "Mermaid's parser (scripts/prepare installs it with npm)"
 
 
+def _webassembly() -> str | None:
+    if not shutil.which("node"):
+        return "the program node"
+    found = Path(__file__).parents[2] / ".venv-wasm" / ".installed"
+    return None if found.exists() else "Pyodide (scripts/prepare installs it with npm)"
+
+
 def _bridge_netfilter() -> str | None:
     setting = "net.bridge.bridge-nf-call-iptables"
     return _refusal(["sysctl", "-n", setting], "iptables for bridges (modprobe br_netfilter)")
@@ -138,4 +145,5 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "alternatives": _alternatives,
     "browser": _browser,
     "mermaid": _mermaid,
+    "webassembly": _webassembly,
 }

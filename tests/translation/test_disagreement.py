@@ -105,7 +105,7 @@ def test_the_rules_of_another_node_are_known_for_that() -> None:
     assert of_case("counters-local-udp", "node-a") is None
     assert found is not None
     assert found.fits == "node-a"
-    assert found.words.endswith(" (as rules for node-a they would be right)")
+    assert found.words.endswith(" (the rules would be right for node-a)")
 
 
 def test_where_some_service_is_wrong_kube_proxy_is_behind() -> None:

@@ -175,7 +175,7 @@ class Engine:
         """Count the rules anew; returns the UDP frontends before and after."""
         before, after = self.tally.take(update)
         if found is not None:
-            # Nobody knows what the kernel held but the kernel itself.
+            # Only the kernel itself knows what it held.
             return {**udp_frontends(found), **before}, self.tally.udp()
         return before, after
 

@@ -17,7 +17,8 @@ from nptables.cli.effects import (
     say_effects,
     say_summary,
 )
-from nptables.cli.manifests import say_what_is_unknown
+from nptables.cli.forms.form import Noticed
+from nptables.cli.manifests import NO_INPUT, names_a_cluster, say_what_is_unknown
 from nptables.cli.node import (
     backend_options,
     each_family,
@@ -49,7 +50,11 @@ from nptables.translation.explanation.decision import UNREAD
 @node_options
 @family_options("both")
 @backend_options
-@click.option("--dry-run", is_flag=True, help="Only print what would change; exit 1 if anything.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only print what would change; exit 1 if anything would.",
+)
 @effects_option
 @click.option(
     "-o",
@@ -57,25 +62,25 @@ from nptables.translation.explanation.decision import UNREAD
     type=click.Choice(["text", "json", "restore"]),
     default="text",
     show_default=True,
-    help="How --dry-run prints it.",
+    help="The format of what --dry-run prints.",
 )
 @click.option(
     "--confirm",
     "seconds",
     type=click.FloatRange(1, 86400),
     metavar="SECONDS",
-    help="Take the changes back, sysctls included, after this time unless Enter is pressed here "
-    "or `nptables confirm` runs in another shell.",
+    help="Roll the changes back after this time, sysctls included, unless you press Enter here or "
+    "run `nptables confirm` in another shell.",
 )
-@click.option("--no-verify", is_flag=True, help="Do not read the tables back afterwards.")
-@click.option("--no-prepare", is_flag=True, help="Leave sysctls and nfacct counters as they are.")
+@click.option("--no-verify", is_flag=True, help="Do not read the tables back to verify them.")
+@click.option("--no-prepare", is_flag=True, help="Do not set sysctls or create nfacct counters.")
 @click.option(
     "--no-blind",
     is_flag=True,
-    help="End with exit code 4 where others change nft tables faster than they can be read, "
-    "instead of writing all that is ours without having read it. So do --dry-run and --confirm.",
+    help="If other programs change the nft tables faster than they can be read, exit 4 instead of "
+    "rewriting all our rules unread. --dry-run and --confirm imply it.",
 )
-@click.option("--force", is_flag=True, help="Apply although another proxy is here.")
+@click.option("--force", is_flag=True, help="Apply although another proxy runs here.")
 def command(
     *,
     backend: str,
@@ -90,10 +95,12 @@ def command(
     force: bool,
     **options: Any,
 ) -> int:
-    """Program this node's iptables as kube-proxy would, and touch nobody else's rules.
+    """Write the rules that kube-proxy would write to this node's tables, and touch no others.
 
-    Run it as root on the node. Both address families unless -4 or -6 is given.
+    Run it as root on the node. Both address families are written unless -4 or -6 is given. The
+    cluster has to be named: by FILE, --kubeconfig or --context.
     """
+    _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
         raise click.UsageError("-o goes with --dry-run")
     if effects and (not dry_run or output == "restore"):
@@ -123,7 +130,7 @@ def command(
         say_all(change.warnings, kind="warning")
     if dry_run and effects:
         noticed = [of_change(change, inputs) for change in changes.values()]
-        return print_effects(noticed, output, lambda _: None)
+        return print_effects([Noticed(each, lambda _: None) for each in noticed], output)
     if dry_run:
         return _print(changes, output)
     if seconds is not None:
@@ -191,6 +198,15 @@ def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> Non
     unread = dict.fromkeys(str(n) for n in notices if n.code == UNREAD)
     say_all(unread, kind="warning")
     say_what_is_unknown([inputs.cluster])
+
+
+def _refuse_unnamed_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> None:
+    """What changes a node comes from nowhere that has not been named."""
+    if not names_a_cluster(files, more_files):
+        raise click.UsageError(
+            f"{NO_INPUT}, or a cluster with --kubeconfig or --context: apply changes this node, "
+            "so it does not take the current context by itself"
+        )
 
 
 def _refuse_beside_kube_proxy(*, force: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -9,9 +10,7 @@ from typing import Any
 import attrs
 import click
 
-import nptables
 from nptables.checks import (
-    CODES,
     Finding,
     Severity,
     arranged,
@@ -20,11 +19,21 @@ from nptables.checks import (
     check_node,
     chosen,
 )
-from nptables.checks.finding import fits
+from nptables.checks.baseline import Baseline, Entry, baseline_document
+from nptables.checks.finding import listed
 from nptables.checks.observed import observed
-from nptables.checks.reports import github_lines, problem_findings, to_sarif
+from nptables.checks.reports import problem_findings
+from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.cli.bundles import known_part
+from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
+from nptables.cli.codes import complete_codes, listed_codes
+from nptables.cli.completion import FILE
 from nptables.cli.effects import of_plan
 from nptables.cli.evidence import Named, evidence_options, families_of, is_part
+from nptables.cli.files import written
+from nptables.cli.forms import FORMS, forms_of, print_lines
+from nptables.cli.forms.form import Findings
+from nptables.cli.forms.sarif import docs_url_option
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
     Inputs,
@@ -38,78 +47,87 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
+from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
 from nptables.family import Family
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.model.reading import nearest, quoted
-from nptables.sources import Loaded, read_text
+from nptables.sources import Loaded, read_document, read_text
 from nptables.translation import translate
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.flows import listed_flows
-
-
-def _codes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[str]:  # noqa: ARG001
-    """The codes of an option that may be repeated, and may hold commas; each must mean one."""
-    words = [word.strip() for value in values for word in value.split(",")]
-    for word in words:
-        if not any(fits(code, word) for code in CODES.values()):
-            raise click.BadParameter(f"there is no code {quoted(word)} ({_meant(word)})")
-    return words
-
-
-def _meant(word: str) -> str:
-    """A hint at the code that has all characters but one in common, or at a name like it."""
-    for code in CODES:
-        same = sum(one == other for one, other in zip(word.upper(), code, strict=False))
-        if len(word) == len(code) == same + 1:
-            return f"did you mean {code}?"
-    names = [code.name for code in CODES.values()]
-    return nearest(word, names) or "docs/checks.md has them all"
-
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
 @click.command("check")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option
 @family_options("both")
-@evidence_options("Also look at")
+@evidence_options("Also check")
 @click.option(
     "--conntrack",
     "connections_path",
+    type=FILE,
     metavar="FILE",
-    help="Also look at a node's UDP connections: what `conntrack -L` prints there, or '-'.",
+    help="Also check a node's UDP connections: the output of `conntrack -L` there, or '-'.",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    type=click.Choice(["text", "json", *forms_of("findings")]),
     default="text",
     show_default=True,
+    help="sarif is for code scanning, github for the annotations of a workflow, markdown for a "
+    "comment on a pull request.",
 )
+@docs_url_option
 @click.option(
     "--select",
     multiple=True,
     metavar="CODE",
-    callback=_codes,
-    help="Only these codes, or all that begin so, such as NPT1.",
+    callback=listed_codes,
+    shell_complete=complete_codes,
+    help="Only report this code, or all codes that begin so, such as NPT1.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="CODE", callback=_codes, help="All but these codes."
+    "--ignore",
+    multiple=True,
+    metavar="CODE",
+    callback=listed_codes,
+    shell_complete=complete_codes,
+    help="Do not report this code, or codes that begin so.",
 )
 @click.option(
     "--severity",
     type=click.Choice(["info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Leave out what is less than this.",
+    help="Only report findings at least this severe.",
 )
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found.")
+@click.option("--show-ignored", is_flag=True, help="Also list the findings that are ignored.")
+@click.option(
+    "--baseline",
+    type=FILE,
+    metavar="FILE",
+    help="Do not fail for the findings in this file, which `check -o json` or --write-baseline "
+    "wrote.",
+)
+@click.option(
+    "--write-baseline",
+    type=FILE,
+    metavar="FILE",
+    help="Write the findings to a file for --baseline, and exit 0.",
+)
+@namespace_option(
+    "Only findings about this namespace, and about nodes.  [default: that of the context, if any]"
+)
+@all_namespaces_option("Findings about all namespaces.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
 def command(
     *,
     node_has: Named,
@@ -118,51 +136,95 @@ def command(
     select: list[str],
     ignore: list[str],
     severity: str,
+    show_ignored: bool,
+    baseline: str | None,
+    write_baseline: str | None,
     exit_zero: bool,
     **options: Any,
 ) -> int:
-    """Find mistakes in manifests, and with --live or --snapshot on a node; exit 1 if there are any.
+    """Find mistakes in manifests or in a cluster, and on a node; exit 1 if there are any.
 
-    Without --node every Node in the input is looked at. docs/checks.md has a paragraph for
-    each code.
+    --live and --snapshot also check the rules of a node. Without --node every Node in the input is
+    checked. `nptables rule CODE` says what a code means.
     """
+    known = None
+    if baseline is not None:
+        known = read_document(baseline, lambda value: Baseline.read(value, baseline))
     judged = list(_judged(_Besides(node_has, connections_path), options))
-    found = chosen(
-        [finding for one in judged for finding in one.findings],
-        select=select,
-        ignore=ignore,
-        severity=Severity[severity.upper()],
-    )
+    every = [finding for one in judged for finding in one.findings]
+    every = silenced_by_rules(every, ignore_rules())
+    gone: tuple[Entry, ...] = ()
+    if known is not None:
+        every, gone = known.applied(every)
+    chosen_ones = chosen(every, select=select, ignore=ignore, severity=Severity[severity.upper()])
+    found = [finding for finding in chosen_ones if finding.silence is None]
+    ignored = [finding for finding in chosen_ones if finding.silence is not None]
     problems = [problem for one in judged for problem in one.problems]
     # As where nothing can be read: what is wrong with the input is a finding in these formats.
     reported = [*(finding for one in judged for finding in one.wrong), *found]
-    if output == "json":
-        document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
-        if problems:
-            document["problems"] = [problem.to_dict() for problem in problems]
-        print_json(document)
-    elif output == "sarif":
-        print_json(to_sarif(reported, nptables.__version__))
-    elif output == "github":
-        for line in github_lines(reported):
-            click.echo(line)
-    elif found or any(one.has_services for one in judged):
-        _print(found, len(judged))
+    form = FORMS.get(output)
+    if form is not None and form.findings is not None:
+        print_lines(form.findings(Findings("nptables check", reported, ignored)))
+    elif output == "json":
+        _print_json(found, ignored, gone, problems)
+    elif found or ignored or any(one.has_services for one in judged):
+        _print(found, ignored, len(judged), show_ignored=show_ignored)
+    if not all(one.whole for one in judged):
+        gone = ()
+    if gone:
+        _say_gone(gone, baseline or "")
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
     if problems:
         return 2
+    if write_baseline is not None:
+        _write(write_baseline, [*found, *(f for f in ignored if known and known.has(f))])
+        return 0
     return 1 if found and not exit_zero else 0
+
+
+def _print_json(
+    found: Sequence[Finding],
+    ignored: Sequence[Finding],
+    gone: Sequence[Entry],
+    problems: Sequence[Problem],
+) -> None:
+    document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
+    if ignored:
+        document["ignored"] = [finding.to_json() for finding in ignored]
+    if gone:
+        document["gone"] = [entry.to_json() for entry in gone]
+    if problems:
+        document["problems"] = [problem.to_dict() for problem in problems]
+    print_json(document)
+
+
+def _write(path: str, findings: Sequence[Finding]) -> None:
+    with written(path) as write:
+        write(json.dumps(baseline_document(findings), indent=2, ensure_ascii=False) + "\n")
+    count = "1 finding is" if len(findings) == 1 else f"{len(findings)} findings are"
+    say(f"{count} written to {path}, and pass with --baseline {path}")
+
+
+def _say_gone(gone: Sequence[Entry], path: str) -> None:
+    """Say which findings of a baseline are mended: what is let pass should get less."""
+    what, there = ("1 finding", "is") if len(gone) == 1 else (f"{len(gone)} findings", "are")
+    named = listed(map(str, gone), _MOST_GONE)
+    say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
 
 
 @attrs.frozen
 class _Judged:
-    """The findings of one set, the worst first, or why it could not be judged."""
+    """The findings of one set, the worst first, or why it could not be judged.
+
+    `whole` is false where findings about other namespaces are left out.
+    """
 
     name: str
     has_services: bool
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
+    whole: bool = True
 
     @property
     def wrong(self) -> list[Finding]:
@@ -200,14 +262,25 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
             yield _Judged(name, loaded.has_services, problems=loaded.problems)
             continue
         say_what_was_read(loaded)
-        found = arranged(_findings(loaded, besides, options))
+        raw = _findings(loaded, besides, options)
+        every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
+        found = _shown(every, loaded)
         named = tuple(attrs.evolve(finding, set=name) for finding in found)
-        yield _Judged(name, loaded.has_services, named)
+        whole = len(every) == len(found)
+        yield _Judged(name, loaded.has_services, named, whole=whole)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
     if sets.left_out and not sets.judged:
         say("nothing was checked")
     elif not wrong and not any(one.has_services for one in sets.judged):
         say("there is no Service in the input, so none was checked")
+
+
+def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
+    """The findings about the namespace that is meant, and those about what is in none."""
+    namespace = shown_namespace(loaded.cluster)
+    if namespace is None:
+        return findings
+    return [finding for finding in findings if finding.namespace in ("", namespace)]
 
 
 # What is looked at: nodes by what their versions of kube-proxy read in the configuration.
@@ -253,12 +326,14 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
+    evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
     tables = [node_has.serving(evidence, family, strict=False) for family in families]
     inputs = with_shown_facts(inputs, tables, evidence.form.value)
     desired = [inputs.translate(current.family) for current in tables]
     plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     absent = dict.fromkeys(
         name
         for plan in plans
@@ -293,9 +368,12 @@ def _node_findings(
 
 # Of more findings with one code than this only the first are printed.
 _MOST_PRINTED = 20
+_MOST_GONE = 4
 
 
-def _print(findings: list[Finding], judged: int) -> None:
+def _print(
+    findings: Sequence[Finding], ignored: Sequence[Finding], judged: int, *, show_ignored: bool
+) -> None:
     shown = ""
     for (within, severity, what), group in groupby(findings, lambda f: (f.set, f.severity, f.what)):
         found = list(group)
@@ -320,6 +398,13 @@ def _print(findings: list[Finding], judged: int) -> None:
         click.echo(folded(printable(what.effect, 1000), indent="    ", further=""))
         if not all(finding.fix for finding in found):
             click.echo(folded(f"do: {printable(what.remedy, 1000)}", indent="    "))
+    for finding in ignored if show_ignored else ():
+        silence = finding.silence
+        why = "" if silence is None else f" ({silence.reason}; {silence.by})"
+        click.echo(f"ignored: {finding}{printable(why, 1200)}")
+    more = "" if not ignored else f", {len(ignored)} ignored"
+    if more and not show_ignored:
+        more += " (--show-ignored lists them)"
     if findings:
         counts = {
             severity: sum(finding.severity is severity for finding in findings)
@@ -327,7 +412,7 @@ def _print(findings: list[Finding], judged: int) -> None:
         }
         counted = [f"{count} {severity.word}" for severity, count in counts.items() if count]
         total = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-        click.echo(f"{total}: {', '.join(counted)}", err=True)
+        click.echo(f"{total}: {', '.join(counted)}{more}", err=True)
     else:
         sets = f" in {judged} sets" if judged > 1 else ""
-        click.echo(f"no findings{sets}", err=True)
+        click.echo(f"no findings{sets}{more}", err=True)

@@ -17,12 +17,15 @@ from nptables.translation.owned import cleanup_ownership
 @click.command("cleanup")
 @family_options("both")
 @backend_options
-@click.option("--dry-run", is_flag=True, help="Only print what would go; exit 1 if anything.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only print what would be removed; exit 1 if anything."
+)
 def command(*, family: Family | None, backend: str, wait: float, dry_run: bool) -> int:
-    """Remove every chain and jump of kube-proxy's or ours, and nothing else.
+    """Remove every chain and jump that kube-proxy or nptables made, and nothing else.
 
-    KUBE-FIREWALL, its jumps and the kubelet's chains stay. A chain that a rule of somebody else
-    leads to is emptied and named. Where both backends hold our rules, both are cleaned.
+    KUBE-FIREWALL, its jumps and the kubelet's chains stay. If another program's rule jumps to one
+    of our chains, the chain is emptied and kept, and named. If both backends hold our rules, both
+    are cleaned.
     """
     failed = False
     for _, changes in each_family(family, lambda each: _look(each, backend, wait)):

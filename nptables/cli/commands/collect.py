@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 import nptables
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.output import say
 from nptables.errors import printable
-from nptables.sources.fleet.collecting import AT_ONCE, SECONDS, Asked, Progress, Surroundings
+from nptables.sources.fleet.collecting import (
+    AT_ONCE,
+    NO_POD,
+    PATIENCE,
+    SECONDS,
+    Asked,
+    Progress,
+    Surroundings,
+)
 from nptables.sources.fleet.collecting import collect as collect_nodes
 from nptables.sources.fleet.folder import READ, Folder
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS
@@ -31,18 +41,24 @@ _INTERRUPTED = 130
     required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder; one that is there already is completed.",
+    help="The folder to write; if it exists, what is missing is added.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="Where the cluster is, as for kubectl.")
-@click.option("--context", "context_name", metavar="NAME", help="The context in the kubeconfig.")
-@click.option("--nodes", default="", metavar="SELECTOR", help="Only Nodes with these labels.")
+@click.option("--kubeconfig", type=FILE, metavar="FILE", help="The kubeconfig, as for kubectl.")
+@click.option(
+    "--context",
+    "context_name",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context in the kubeconfig, as for kubectl.",
+)
+@click.option("--nodes", default="", metavar="SELECTOR", help="Only read Nodes with these labels.")
 @click.option(
     "-n",
     "--namespace",
     default=NAMESPACE,
     show_default=True,
     metavar="NAME",
-    help="Where the Pods are by which nodes are read.",
+    help="The namespace of the kube-proxy Pods.",
 )
 @click.option(
     "-l",
@@ -50,16 +66,19 @@ _INTERRUPTED = 130
     "selectors",
     multiple=True,
     metavar="SELECTOR",
-    help=f"The labels of these Pods; may be repeated.  [default: {' or '.join(SELECTORS)}]",
+    help="The labels of the kube-proxy Pods; may be repeated.  [default: "
+    f"{' or '.join(SELECTORS)}]",
 )
-@click.option("--container", default="", metavar="NAME", help="Their container.")
+@click.option(
+    "--container", default="", metavar="NAME", help="Their container, if there are several."
+)
 @click.option(
     "--at-once",
     type=click.IntRange(1, 64),
     default=AT_ONCE,
     show_default=True,
     metavar="N",
-    help="How many nodes are read at a time.",
+    help="How many nodes to read at the same time.",
 )
 @click.option(
     "--timeout",
@@ -69,6 +88,23 @@ _INTERRUPTED = 130
     show_default=True,
     metavar="SECONDS",
     help="How long one node may take.",
+)
+@click.option(
+    "--with-daemonset",
+    "daemonset",
+    is_flag=True,
+    help="Where kube-proxy has no Pods (k3s): create the DaemonSet of "
+    "deploy/collect-daemonset.yaml, wait for its Pods, and delete it at the end.",
+)
+@click.option("--image", default="", metavar="IMAGE", help="The image of these Pods.")
+@click.option(
+    "--wait",
+    "patience",
+    type=click.FloatRange(min=0),
+    default=PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long these Pods may take to start.",
 )
 def command(
     *,
@@ -81,31 +117,51 @@ def command(
     container: str,
     at_once: int,
     seconds: float,
+    daemonset: bool,
+    image: str,
+    patience: float,
 ) -> int:
-    """Read the objects of a cluster and every node's tables; exit 1 if a node cannot be read.
+    """Save a cluster's objects and every node's tables to a folder; exit 1 if a node is unreadable.
 
-    Nothing is installed or changed: nodes are read by running a script, or iptables-save alone, in
-    the Pods of kube-proxy. What is in DIR already is not fetched again, and nothing secret gets
-    into it. `nptables audit --snapshots DIR` judges what was found.
+    Nothing is installed or changed without --with-daemonset: in each kube-proxy Pod a script runs
+    that only reads, or just iptables-save. What is in DIR already is not read again, and no secret
+    is saved. `nptables audit --snapshots DIR` judges the result.
     """
     # It imports the kubernetes client, which is an extra.
     from nptables.sources.apiserver import Connection  # noqa: PLC0415
 
-    asked = Asked(nodes, namespace, selectors or SELECTORS, container, at_once, seconds)
+    if image and not daemonset:
+        raise click.UsageError("--image needs --with-daemonset")
+    say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
+    asked = Asked(
+        nodes,
+        namespace,
+        selectors or SELECTORS,
+        container,
+        at_once,
+        seconds,
+        daemonset,
+        image,
+        patience,
+    )
     around = Surroundings(
         lambda: Connection(kubeconfig=kubeconfig, context=context_name),
         time.monotonic,
         time.time,
         random.random,
+        tell=say,
     )
     about = {"by": f"nptables {nptables.__version__}", "nodeSelector": nodes or None}
     counts = {True: 0, False: 0}
+    podless = 0
+    collecting = collect_nodes(Folder(folder), asked, around, about)
     try:
-        with _progress() as show:
-            for progress in collect_nodes(Folder(folder), asked, around, about):
+        with _terminated_as_interrupted(), closing(collecting), _progress() as show:
+            for progress in collecting:
                 read = progress.record.state == READ
                 counts[read] += 1
                 show(progress)
+                podless += progress.record.why == NO_POD
                 if not read:
                     say(f"{progress.node}: {progress.record.why}", kind="warning")
     except KeyboardInterrupt:
@@ -115,9 +171,21 @@ def command(
             kind="warning",
         )
         return _INTERRUPTED
+    if podless and not daemonset:
+        say("where kube-proxy has no Pods, --with-daemonset makes some for the time of the reading")
     missing = f", {counts[False]} could not be read" if counts[False] else ""
     say(f"{counts[True]} nodes are in {printable(str(folder))}{missing}")
     return 1 if counts[False] else 0
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a collection as Ctrl-C does: what it made in the cluster is deleted."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

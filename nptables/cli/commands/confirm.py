@@ -11,7 +11,7 @@ from nptables.kernel import confirming
 
 @click.command("confirm")
 def command() -> int:
-    """Keep the changes of an `nptables apply --confirm` that waits in another shell."""
+    """Keep the changes of the `nptables apply --confirm` that is waiting in another shell."""
     answer = confirming.confirm()
     if answer is None:
         raise InvalidInput([Problem("nothing waits to be confirmed here")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,24 +10,25 @@ import attrs
 import click
 
 from nptables.checks import wrong_in_shared_chains
-from nptables.checks.reports import workflow_command
+from nptables.cli.bundles import known_part
+from nptables.cli.clusters import all_namespaces_option, namespace_option
+from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
-    PlaceOf,
     effects_option,
     of_inputs,
     of_plan,
     print_effects,
-    print_effects_of_sets,
     say_summary,
 )
 from nptables.cli.evidence import Named, evidence_options, families_of
-from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
+from nptables.cli.forms import FORMS, forms_of, print_lines
+from nptables.cli.forms.form import Noticed, Planned
+from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import print_plan
 from nptables.cli.options import (
     Inputs,
     explained,
     family_options,
-    inputs_of,
     manifest_options,
     node_address_option,
     node_options,
@@ -35,67 +36,87 @@ from nptables.cli.options import (
     with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
+from nptables.cli.repository import settings_options
+from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
-from nptables.errors import InvalidInput, printable
+from nptables.effects.telling.words import nodes_in_words
+from nptables.errors import printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import handlers
 from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
-from nptables.iptables.changes.report import report_lines
-from nptables.sources import Loaded, Place, where_changed
+from nptables.sources import where_changed
 from nptables.translation import translate
-from nptables.translation.explanation.grouping import service_groups
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
 
 _HINT = "--effects says which"
 
 
 @click.command("diff")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option
-@family_options("both, with --snapshot those that it has")
+@family_options("both, or with --snapshot those in it")
 @evidence_options("Compare with")
 @click.option(
     "--to-version",
     metavar="VERSION",
-    help="What another version of kube-proxy would change on the node, habit by habit.",
+    help="Show what this version of kube-proxy would change on the node, and why.",
+)
+@click.option(
+    "--all-nodes",
+    is_flag=True,
+    help="With two FILEs: what changes on every Node in them; equal changes are shown once.",
 )
 @effects_option
+@namespace_option("With --effects: only those of this namespace's Services.")
+@all_namespaces_option("With --effects: those of all namespaces, which is the default.")
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", "restore", "github"]),
+    type=click.Choice(["text", "json", "restore", *forms_of("plans")]),
     default="text",
     show_default=True,
-    help="text: a unified diff by Service. json: the plan. restore: for iptables-restore "
-    "--noflush. github: annotations for a workflow.",
+    help="text: a unified diff, grouped by Service. json: the changes as data. restore: input for "
+    "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
+    "request.",
 )
 def command(
     *,
     node_has: Named,
     to_version: str | None,
+    all_nodes: bool,
     effects: bool,
     output: str,
     **options: Any,
 ) -> int:
-    """Compare what a node has with what the cluster says; exit 1 if they differ.
+    """Compare the rules of a node with those that its cluster asks for; exit 1 if they differ.
 
-    With --snapshot what any node has, with --live this node. Without either, two FILEs (or
-    directories): what would change on a node when the first becomes the second. With --to-version
-    and one cluster: what an upgrade of kube-proxy would change. With --effects not which rules
-    differ but what packets notice.
+    --snapshot compares the node in that file, --live this node. Without either, give two FILEs or
+    folders: shown is what changes on a node when the second replaces the first. With --to-version
+    shown is what an upgrade of kube-proxy changes.
     """
     if effects and output == "restore":
-        raise click.UsageError("--effects is for text, json and github")
+        raise click.UsageError("--effects is for text, json and github, and for markdown")
+    one = options["node_name"] is not None or options["facts_path"] is not None
+    if all_nodes and (node_has or to_version is not None or one):
+        raise click.UsageError(
+            "--all-nodes compares two FILEs: --node, --facts, --live, --snapshot and --to-version "
+            "are about one node"
+        )
+    if all_nodes and output == "restore":
+        raise click.UsageError("--all-nodes does not go with -o restore: a text is for one node")
+    if asked_namespace() and not effects:
+        raise click.UsageError("-n goes with --effects: rules are compared whole")
     if to_version is not None:
         if node_has:
             raise click.UsageError("--to-version goes with neither --live nor --snapshot")
         return _upgrade(to_version, output, options, effects=effects)
     if not node_has:
-        return _two_trees(output, options, effects=effects)
+        return _two_trees(output, options, effects=effects, all_nodes=all_nodes)
     inputs, compared, elsewhere = _against(node_has, options)
     if elsewhere:
         return _not_compared(elsewhere, output, effects=effects)
@@ -106,16 +127,10 @@ def command(
     say_all(filter(None, [found.version]), kind="note")
     say_all(filter(None, [found.configuration]), kind="warning")
 
-    def place(service: tuple[str, str]) -> Place | None:
-        return where_changed(service, inputs.loaded, None)
-
+    place = partial(where_changed, new=inputs.loaded)
     if effects:
-        return print_effects(noticed, output, place)
-    if output == "github":
-        for plan in plans:
-            _annotate(plan, place)
-    else:
-        _print(plans, output)
+        return print_effects([Noticed(each, place) for each in noticed], output)
+    _print_all([Planned(plan, place) for plan in plans], output)
     if any(plans):
         say_summary(noticed, hint=_HINT)
     return 1 if any(plans) else 0
@@ -126,8 +141,8 @@ def _not_compared(elsewhere: str, output: str, *, effects: bool) -> int:
     if output == "json":
         nothing = Effects((), 0, 0, ()).to_json() if effects else {"plans": []}
         print_json({**nothing, "handledElsewhere": elsewhere})
-    elif output == "github":
-        click.echo(workflow_command("warning", elsewhere, title="nptables"))
+    elif (form := FORMS.get(output)) is not None and form.warning is not None:
+        print_lines(form.warning(elsewhere))
     say(f"{elsewhere}; so nothing is compared", kind="warning")
     return 1
 
@@ -144,6 +159,7 @@ def _against(
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
     current = [node_has.serving(evidence, family) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value)
+    current = [known_part(each, inputs.cluster) for each in current]
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
         _warn_of_missing_tables(plan, evidence)
@@ -176,9 +192,8 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
     noticed = [_noticed(inputs, upgraded, family) for family in families]
     if effects:
         say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}")
-        return print_effects(
-            noticed, output, lambda service: where_changed(service, inputs.loaded, None)
-        )
+        place = partial(where_changed, new=inputs.loaded)
+        return print_effects([Noticed(each, place) for each in noticed], output)
     found = [
         change
         for family in families
@@ -193,13 +208,12 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
     elif output == "text":
         _print_habits(found, several=len(families) > 1)
     else:
-        for family in families:
-            before = inputs.translate(family)
-            plan = diff(before, translate(inputs.cluster, inputs.node, after, family))
-            if output == "restore":
-                click.echo(plan.to_restore(), nl=False)
-            else:
-                _annotate(plan, lambda service: where_changed(service, inputs.loaded, None))
+        made = [
+            diff(inputs.translate(family), translate(inputs.cluster, inputs.node, after, family))
+            for family in families
+        ]
+        place = partial(where_changed, new=inputs.loaded)
+        _print_all([Planned(plan, place) for plan in made], output)
     if found:
         say_summary(noticed, hint=_HINT)
     return 1 if found else 0
@@ -240,7 +254,7 @@ def _warn(plan: Plan, inputs: Inputs) -> None:
     say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
 
 
-def _two_trees(output: str, options: dict[str, Any], *, effects: bool) -> int:
+def _two_trees(output: str, options: dict[str, Any], *, effects: bool, all_nodes: bool) -> int:
     """What changes when one input becomes another; of trees, each set with its counterpart."""
     paths = (*options.pop("files"), *options.pop("more_files"))
     if len(paths) != 2:
@@ -248,99 +262,71 @@ def _two_trees(output: str, options: dict[str, Any], *, effects: bool) -> int:
             "name a node's dump with --snapshot, say --live, or give two FILEs to compare"
         )
     lenient = options.pop("lenient")
-    families = (options["family"],) if options["family"] else Family
-    found: list[tuple[str, Plan]] = []
-    noticed: list[tuple[Effects, PlaceOf]] = []
-    pairs = _pairs(paths, lenient=lenient)
+    families = (options["family"],) if options["family"] else tuple(Family)
+    planned: list[Planned] = []
+    noticed: list[Noticed] = []
+    pairs = pairs_of(paths, lenient=lenient)
     for name, old, new in pairs:
-        before, after = (_inputs(one, old if one is new else new, options) for one in (old, new))
-        plans = [diff(before.translate(each), after.translate(each)) for each in families]
-        found += [(name, plan) for plan in plans]
         place = partial(where_changed, new=new, old=old)
-        noticed += [(of_inputs(before, after, plan), place) for plan in plans]
-        if output == "github" and not effects:
-            for plan in plans:
-                _annotate(plan, place)
+        parts: list[Effects] = []
+        own: dict[str, tuple[str, ...]] = {}
+        alike = Alike()
+        for before, after in compared(old, new, options, all_nodes=all_nodes):
+            nodes = (before.node.name,) if all_nodes else ()
+            if all_nodes:
+                own[before.node.name] = tuple(address for _, address in before.node.addresses)
+            for each in families:
+                plan = diff(before.translate(each), after.translate(each))
+                alike.add(Planned(plan, place, name if len(pairs) > 1 else "", nodes))
+                # Of all nodes only where it is asked for: a line of summary is not worth the time.
+                if effects or not all_nodes:
+                    parts.append(of_inputs(before, after, plan))
+        planned += alike.parts
+        noticed.append(Noticed(Effects.joined(tuple(parts)), place, own))
     if effects:
-        return print_effects_of_sets(noticed, output)
-    if output == "json":
-        several = len(pairs) > 1
-        print_json(
-            {"plans": [{**({"set": n} if several else {}), **p.to_json()} for n, p in found]}
-        )
-    elif output != "github":
-        for name, _, _ in pairs:
-            plans = [plan for of, plan in found if of == name]
-            if len(pairs) > 1 and any(plans):
-                say(f"{printable(name)}:")
-            _print(plans, output)
-    if any(plan for _, plan in found):
-        say_summary((each for each, _ in noticed), hint=_HINT)
-    return 1 if any(plan for _, plan in found) else 0
+        return print_effects(noticed, output)
+    _print_all(planned, output)
+    differs = any(part.plan for part in planned)
+    if all_nodes and not differs:
+        say("nothing changes on any Node")
+    elif differs and not all_nodes:
+        say_summary((each.effects for each in noticed), hint=_HINT)
+    return 1 if differs else 0
 
 
-def _pairs(paths: tuple[str, ...], *, lenient: bool) -> list[tuple[str, Loaded, Loaded]]:
-    """The sets of two inputs by what they are called in each; one without counterpart is new."""
-    sides = [_by_name(path, lenient=lenient) for path in paths]
-    if all(len(side) == 1 for side in sides):
-        ((name, old),), ((_, new),) = (side.items() for side in sides)
-        return [(name, old, new)]
-    names = dict.fromkeys((*sides[0], *sides[1]))
-    return [(n, sides[0].get(n, Loaded()), sides[1].get(n, Loaded())) for n in names]
+def _print_all(parts: Sequence[Planned], output: str) -> None:
+    """Print how rules differ, each part under the set, the family and the nodes that it is of."""
+    form = FORMS.get(output)
+    if form is not None and form.plans is not None:
+        print_lines(form.plans(parts))
+    elif output == "json":
+        print_json({"plans": [_plan_json(part) for part in parts]})
+    elif output == "restore":
+        for part in parts:
+            click.echo(part.plan.to_restore(), nl=False)
+    else:
+        _print(parts)
 
 
-def _by_name(path: str, *, lenient: bool) -> dict[str, Loaded]:
-    sets = read_sets((path,), (), lenient=lenient)
-    say_all((str(one) for one in sets.left_out), kind="warning")
-    judged = sets.judged or sets.idle
-    problems = [*sets.problems, *(p for one in judged if not one.usable for p in one.problems)]
-    if problems or not judged:
-        raise InvalidInput(problems or sets.only.problems)
-    for loaded in judged:
-        say_what_was_read(loaded)
-    return {loaded.name.removeprefix(path).strip("/") or ".": loaded for loaded in judged}
+def _plan_json(part: Planned) -> dict[str, Any]:
+    about: dict[str, Any] = {"set": part.set} if part.set else {}
+    if part.nodes:
+        about["nodes"] = list(part.nodes)
+    return {**about, **part.plan.to_json()}
 
 
-def _inputs(loaded: Loaded, other: Loaded, options: dict[str, Any]) -> Inputs:
-    """An input for the node that was named, or the only one of it or its counterpart.
-
-    Both are for one kube-proxy, whichever of them tells its version.
-    """
-    node_name = options["node_name"]
-    if node_name is None and not loaded.cluster.nodes and len(other.cluster.nodes) == 1:
-        node_name = next(iter(other.cluster.nodes))
-    like = other.cluster.nodes.get(node_name or next(iter(loaded.cluster.nodes), ""))
-    return inputs_of(loaded, **{**options, "node_name": node_name}, like=like)
-
-
-def _print(plans: list[Plan], output: str) -> None:
-    if output == "json":
-        print_json({"plans": [plan.to_json() for plan in plans]})
-        return
-    for plan in plans:
-        if output == "restore":
-            click.echo(plan.to_restore(), nl=False)
-        else:
-            if len(plans) > 1 and (plan or plan.kept or plan.cosmetic):
-                say(f"{plan.family.value}:")
-            print_plan(plan)
-
-
-def _annotate(plan: Plan, place: Callable[[tuple[str, str]], Place | None]) -> None:
-    """One annotation for each Service: how many rules come and go, and what file it is about."""
-    counts: dict[str, dict[str, int]] = {}
-    group = ""
-    title = f"nptables {plan.family.value}"
-    for line in report_lines(plan, service_groups(plan.desired, plan.before)):
-        if line.kind == "heading":
-            group = line.text.removeprefix("# ")
-        elif line.kind in ("added", "removed"):
-            found = counts.setdefault(group, {"added": 0, "removed": 0})
-            found[line.kind] += 1
-        elif line.kind == "note":
-            click.echo(workflow_command("notice", line.text[2:], title=title))
-    for name, found in counts.items():
-        text = f"{name}: {found['added']} rules added, {found['removed']} removed"
-        namespace, _, service = name.partition("/")
-        file, number, _ = place((namespace, service)) or (None, None, None)
-        click.echo(workflow_command("warning", text, title=title, file=file, line=number))
+def _print(parts: Sequence[Planned]) -> None:
+    families = {part.plan.family for part in parts}
+    shown = ""
+    for part in parts:
+        plan = part.plan
+        if not (plan or plan.kept or plan.cosmetic):
+            continue
+        if part.set != shown:
+            shown = part.set
+            say(f"{printable(shown)}:")
+        if part.nodes:
+            say(f"{plan.family.value} on {nodes_in_words(part.nodes)}:")
+        elif len(families) > 1:
+            say(f"{plan.family.value}:")
+        print_plan(plan)

@@ -20,7 +20,7 @@ from nptables.kernel.node.facts import gather
 def command(*, output: str) -> int:
     """Print this node's facts: interfaces, routes, nfacct counters, kernel settings.
 
-    Save them to a file, and pass it with --facts to a dry run elsewhere.
+    Save them to a file and pass the file with --facts to other commands, on any machine.
     """
     facts = gather()
     if output == "json":

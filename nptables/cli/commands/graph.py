@@ -6,6 +6,13 @@ from typing import Any
 
 import click
 
+from nptables.cli.clusters import (
+    named_ends,
+    namespace_of_names,
+    namespace_option,
+    with_pods,
+)
+from nptables.cli.completion import services
 from nptables.cli.options import (
     family_options,
     manifest_options,
@@ -14,29 +21,33 @@ from nptables.cli.options import (
     read_inputs,
     refuse_both_families,
 )
+from nptables.cli.repository import settings_options
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import Graph, service_graph, to_dot, to_mermaid, to_svg, way_graph
 from nptables.reachability import across
 from nptables.tracing import family_between
-from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.ends import DESTINATIONS, SOURCES, pods_named
 from nptables.translation.explanation.decision import has_rules, skip_reason
 
 _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 
 
 @click.command("graph")
-@click.argument("service")
+@click.argument("service", shell_complete=services)
+@settings_options
 @manifest_options
 @node_options
-@family_options("the first that the Service has")
+@family_options("the first family of the Service")
+@namespace_option("The namespace of a Service or a Pod that is named without one.")
 @click.option(
     "--trace",
     "ends",
     nargs=2,
     metavar="FROM TO",
-    help=f"Draw the way of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
+    help=f"Draw the path of a packet instead. FROM is {SOURCES}; TO is {DESTINATIONS}.",
 )
+@click.option("--down", is_flag=True, help="Draw from top to bottom instead of left to right.")
 @click.option(
     "-o",
     "--output",
@@ -49,12 +60,14 @@ def command(
     service: str,
     ends: tuple[str, str] | None,
     family: Family | None,
+    down: bool,
     output: str,
     **options: Any,
 ) -> int:
-    """Draw SERVICE (NAMESPACE/NAME) as a node has it: frontends, chains, endpoints and shares.
+    """Draw the rules of SERVICE on a node: frontends, chains, endpoints and their shares.
 
-    With --trace the way of one packet, on that node and on those that it passes.
+    SERVICE is NAMESPACE/NAME or svc/NAME. With --trace the path of one packet is drawn, through
+    that node and every other node on the way.
 
     \b
     nptables graph default/web web.yaml --node node2 > web.svg
@@ -62,8 +75,8 @@ def command(
       --trace outside nodeport:30080
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a picture is of one family")
-    key = parse_service_key(service)
     inputs = read_inputs(**options, family=family)
+    key = parse_service_key(service, namespace_of_names())
     drawn = inputs.cluster.services.get(key)
     if drawn is None:
         known = ", ".join("/".join(each) for each in sorted(inputs.cluster.services)[:10])
@@ -71,23 +84,23 @@ def command(
             [Problem(f"there is no Service {'/'.join(key)}", hint=f"there are: {known or 'none'}")]
         )
     if ends:
+        ends = named_ends(*ends)
+        cluster = with_pods(inputs.loaded, pods_named(*ends)).cluster
         family = family or family_between(*ends) or next(iter(drawn.cluster_ips), Family.IPV4)
-        (cell,) = across(
-            inputs.cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family
-        )
+        (cell,) = across(cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family)
         graph = way_graph(cell.trace)
     else:
         family = family or next(iter(drawn.cluster_ips), Family.IPV4)
         if not has_rules(drawn, family):
             raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(drawn, family)}")])
         graph = service_graph(inputs.translate(family), key)
-    click.echo(_written(graph, output), nl=False)
+    click.echo(_written(graph, output, down=down), nl=False)
     return 0
 
 
-def _written(graph: Graph, output: str) -> str:
+def _written(graph: Graph, output: str, *, down: bool) -> str:
     if output == "html":
         from nptables.reporting import graph_page  # noqa: PLC0415 - needs Jinja2
 
-        return graph_page(graph)
-    return _WRITERS[output](graph)
+        return graph_page(graph, down=down)
+    return _WRITERS[output](graph, down=down)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nptables.cli.clusters import namespace_of_names, namespace_option
 from nptables.cli.options import parse_service_key
 from nptables.cli.output import print_json
 from nptables.errors import InvalidInput, Problem
@@ -17,26 +18,28 @@ from nptables.translation.selection import endpoint_text
 
 
 @click.command("name")
-@click.argument("service", metavar="NS/SERVICE[:PORT]")
+@click.argument("service", metavar="SERVICE[:PORT]")
+@namespace_option("The namespace of a Service named without one.  [default: default]")
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS, case_sensitive=False),
     default="TCP",
     show_default=True,
-    help="The protocol of the port; it is part of what is hashed.",
+    help="The protocol of the port, which is part of the chain's name.",
 )
 @click.option(
     "--endpoint",
     "endpoints",
     multiple=True,
     metavar="IP:PORT",
-    help="Also the chain of an endpoint.",
+    help="Also print the chain of this endpoint; may be repeated.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def command(*, service: str, protocol: str, endpoints: tuple[str, ...], output: str) -> None:
     """Print the names of the chains that kube-proxy makes for a service port.
 
-    PORT is the name of the port, not its number; a Service with one unnamed port has none.
+    SERVICE is NAMESPACE/NAME or svc/NAME. PORT is the name of the port, not its number; leave it
+    out if the port has no name. No cluster is asked.
     """
     name = _service_port(service, protocol)
     chains: dict[str, Any] = {
@@ -65,7 +68,7 @@ _MEANINGS = (
 
 def _service_port(text: str, protocol: str) -> ServicePortName:
     service, _, port = text.partition(":")
-    namespace, name = parse_service_key(service)
+    namespace, name = parse_service_key(service, namespace_of_names())
     for part in (namespace, name, port):
         if part and not names.is_label(part):
             raise InvalidInput([Problem(f'"{part}" is not a valid name', hint=names.LABEL_HINT)])

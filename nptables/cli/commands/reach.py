@@ -8,10 +8,24 @@ from typing import Any
 import click
 
 from nptables.cli.cluster_wide import cluster_wide_options, nodes_option, read_cluster_wide
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_of_names,
+    namespace_option,
+    services_in,
+    shown_namespace,
+    with_pods,
+)
+from nptables.cli.completion import FILE, senders
+from nptables.cli.completion import services as complete_services
+from nptables.cli.forms import print_lines
+from nptables.cli.forms.markdown import cut, text
 from nptables.cli.options import family_options, manifest_options, parse_service_key
 from nptables.cli.output import coloured, folded, print_json, say_all
+from nptables.cli.repository import settings_options
 from nptables.errors import printable
 from nptables.family import Family
+from nptables.model import Cluster
 from nptables.reachability import (
     Cell,
     Contradiction,
@@ -23,32 +37,43 @@ from nptables.reachability import (
 )
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import read_document
-from nptables.tracing.ends import SOURCES
+from nptables.tracing.ends import SOURCES, named_source, pods_named
 from nptables.tracing.telling.words import WIDTH, table_lines
 
 _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yellow"}
 
 
 @click.command("reach")
+@settings_options
 @manifest_options
 @cluster_wide_options
-@family_options("both, where Services have both")
+@family_options("both, for Services that have both")
 @click.option(
     "--service",
     "services",
     multiple=True,
     metavar="NS/NAME",
+    shell_complete=complete_services,
     help="Only this Service; may be repeated.  [default: all]",
 )
+@namespace_option("Only the Services of this namespace.  [default: that of the context, if any]")
+@all_namespaces_option("The Services of all namespaces.")
 @click.option(
-    "--from", "source", default="outside", show_default=True, metavar="SRC", help=f"{SOURCES}."
+    "--from",
+    "source",
+    default="outside",
+    show_default=True,
+    metavar="SRC",
+    shell_complete=senders,
+    help=f"The sender: {SOURCES}.",
 )
 @nodes_option
 @click.option(
     "--expect",
     "expect_path",
+    type=FILE,
     metavar="FILE",
-    help="What has to hold (YAML or JSON): exit 1 where it does not, and say why.",
+    help="A file (YAML or JSON) that says what has to hold: exit 1 if it does not, and say why.",
 )
 @click.option(
     "-o",
@@ -67,10 +92,10 @@ def command(
     output: str,
     **options: Any,
 ) -> int:
-    """Say which nodes answer where, and why the others do not.
+    """Show which nodes answer at which addresses of Services, and why the others do not.
 
-    Every node port, external IP and load-balancer IP is asked on every node, as `trace` would do
-    it. Nodes that fare alike are told of together. Exit 1 where --expect FILE is contradicted.
+    A packet to every node port, external IP and load-balancer IP is traced on every node. Nodes
+    with the same result share a line. Exit 1 if something in --expect FILE does not hold.
 
     \b
     nptables reach web.yaml --service default/web
@@ -78,10 +103,12 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     expected = None if expect_path is None else read_document(expect_path, Expectation.listed)
     whole = read_cluster_wide(**options)
+    source = named_source(source, namespace_of_names())
+    cluster = with_pods(whole.loaded, pods_named(source, "")).cluster
     found = reach(
-        whole.cluster,
+        cluster,
         config=whole.configs,
-        services=[parse_service_key(text) for text in services] or None,
+        services=_asked(services, cluster),
         nodes=whole.nodes(patterns),
         source=source,
         families=tuple(Family) if family is None else (family,),
@@ -89,6 +116,15 @@ def command(
     wrong = [] if expected is None else list(contradictions(expected, found))
     _print(found, wrong, output, judged=expected is not None)
     return 1 if wrong else 0
+
+
+def _asked(services: Sequence[str], cluster: Cluster) -> list[tuple[str, str]] | None:
+    """The Services that are named, else those of the namespace that is shown; None for all."""
+    if services:
+        namespace = namespace_of_names()
+        return [parse_service_key(text, namespace) for text in services]
+    shown = shown_namespace(cluster)
+    return None if shown is None else services_in(shown, cluster)
 
 
 def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: bool) -> None:
@@ -99,8 +135,7 @@ def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: boo
         print_json(document)
         return
     if output == "markdown":
-        for line in markdown_lines(found, wrong, judged=judged):
-            click.echo(line)
+        print_lines(cut([line] for line in markdown_lines(found, wrong, judged=judged)))
         return
     if output == "html":
         from nptables.reporting import matrix_page  # noqa: PLC0415 - needs Jinja2
@@ -153,7 +188,7 @@ def markdown_lines(
         )
         yield ""
         for each in wrong:
-            yield f"- {markdown(str(each))}"
+            yield f"- {text(str(each))}"
         if wrong:
             yield ""
     yield "| Service | to | nodes | outcome | why |"
@@ -164,12 +199,4 @@ def markdown_lines(
             if cell.fare.fares is not Fares.ANSWERS and cell.reasons:
                 why = cell.reasons[0].text
             cells = (str(row.name), row.to, nodes_text(cell.nodes), cell.fare.text, why)
-            yield "| " + " | ".join(markdown(text) for text in cells) + " |"
-
-
-_MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|#~$"} | {"@": "&#64;"})
-
-
-def markdown(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return printable(text, 1000).translate(_MARKDOWN)
+            yield "| " + " | ".join(map(text, cells)) + " |"

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_of_names,
+    namespace_option,
+    services_in,
+)
+from nptables.cli.completion import services as complete_services
 from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
@@ -21,6 +29,8 @@ from nptables.cli.options import (
     refuse_both_families,
 )
 from nptables.cli.output import print_json, print_rules, say, say_all
+from nptables.cli.repository import settings_options
+from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
@@ -28,43 +38,56 @@ from nptables.rendering import explained, narrowed_to, restore_text
 from nptables.translation import Translation
 from nptables.translation.explanation.decision import UNTOLD
 
+Key = tuple[str, str]
+
 
 @click.command("render")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option
-@family_options("IPv4, with --snapshot that of the dump")
+@family_options("IPv4, or with --snapshot the family of the dump")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["save", "restore", "json"]),
     default="save",
     show_default=True,
-    help="save: as iptables-save prints a node that had no rules before. restore: our chains "
-    "only, for iptables-restore --noflush. json: parsed, with what each rule came from.",
+    help="save: what iptables-save would print on the node. restore: kube-proxy's chains only, for "
+    "iptables-restore --noflush. json: every rule parsed, with the object that it comes from.",
 )
 @click.option(
-    "--service", metavar="NS/NAME", help="Only this Service's rules, and what leads to them."
+    "--service",
+    metavar="NS/NAME",
+    shell_complete=complete_services,
+    help="Only this Service's rules, and the rules that lead to them.",
 )
-@click.option("--explain", is_flag=True, help="Put the reasons above each Service's rules.")
-@evidence_options("With -o restore: insert the jumps that are missing in")
+@namespace_option("Only the rules of this namespace's Services, and the rules that lead to them.")
+@all_namespaces_option("The rules of all namespaces, which is the default.")
+@click.option(
+    "--explain", is_flag=True, help="Explain each Service's rules in comments above them."
+)
+@evidence_options("With -o restore: insert the jumps that are missing from")
 def command(
     *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
 ) -> int:
     """Print the iptables rules that kube-proxy would program on a node.
 
-    FILE is a manifest (YAML or JSON, '-' for standard input) with the Services,
-    EndpointSlices and Nodes of the cluster, such as `kubectl get
-    svc,endpointslices,nodes -A -o json` gives.
+    FILE is a manifest (YAML or JSON, '-' for standard input) with the Services, EndpointSlices and
+    Nodes of the cluster, as `kubectl get svc,endpointslices,nodes -A -o json` prints them. Without
+    FILE the cluster of the current context is read.
     """
     refuse_both_families("the rules of one family are printed at a time; render once for each")
     if node_has and output != "restore":
         raise click.UsageError("--snapshot and --live go with -o restore")
     if explain and output != "save":
         raise click.UsageError("--explain goes with -o save; json has the reasons anyway")
-    if service is not None and output == "restore":
+    narrowing = "--service" if service is not None else "-n" if asked_namespace() else ""
+    if asks_for_all_namespaces() and service is None:
+        narrowing = ""
+    if narrowing and output == "restore":
         raise click.UsageError(
-            "--service does not go with -o restore: restored, the shared chains would lose the "
+            f"{narrowing} does not go with -o restore: restored, the shared chains would lose the "
             "rules of every other Service"
         )
     current, evidence = None, None
@@ -74,50 +97,54 @@ def command(
         options["family"] = family
         current = node_has.serving(evidence, family)
     inputs = read_inputs(**options, evidence=evidence)
-    key = _service_key(service, inputs)
+    keys = _services(service, inputs) if narrowing else []
     translation = inputs.translate()
-    ruleset = translation if key is None else narrowed_to(translation, key)
+    ruleset = narrowed_to(translation, *keys) if keys else translation
     if output == "json":
-        _print_document(ruleset, translation, key)
+        _print_document(ruleset, translation, keys)
     elif output == "restore":
         print_rules(restore_text(translation, current))
     else:
-        print_rules((explained(ruleset, translation, key) if explain else ruleset).to_save())
-    _say_what_is_odd(translation, key, inputs)
+        print_rules((explained(ruleset, translation, *keys) if explain else ruleset).to_save())
+    _say_what_is_odd(translation, keys, inputs)
     return 0
 
 
-def _print_document(
-    ruleset: Ruleset, translation: Translation, key: tuple[str, str] | None
-) -> None:
+def _print_document(ruleset: Ruleset, translation: Translation, keys: Sequence[Key]) -> None:
     from nptables.rendering.document import to_document  # noqa: PLC0415 - parses rules
     from nptables.rendering.document_text import to_json  # noqa: PLC0415
 
     if sys.stdout.isatty():
-        print_json(to_document(ruleset, translation, key))
+        print_json(to_document(ruleset, translation, *keys))
     else:
-        sys.stdout.write(to_json(ruleset, translation, key) + "\n")
+        sys.stdout.write(to_json(ruleset, translation, *keys) + "\n")
 
 
-def _service_key(text: str | None, inputs: Inputs) -> tuple[str, str] | None:
+def _services(text: str | None, inputs: Inputs) -> list[Key]:
+    """The Service that was named, or those of the namespace. Raises InvalidInput for none."""
+    services = inputs.cluster.services
     if text is None:
-        return None
-    key = parse_service_key(text)
-    if key not in inputs.cluster.services:
-        known = ["/".join(known) for known in sorted(inputs.cluster.services)]
+        namespace = namespace_of_names()
+        if found := services_in(namespace, inputs.cluster):
+            return found
+        known = sorted({namespace for namespace, _ in services})
+        wrong = f"there is no Service in namespace {namespace}"
+        raise InvalidInput([Problem(wrong, hint=nearest(namespace, known))])
+    key = parse_service_key(text, namespace_of_names())
+    if key not in services:
+        known = ["/".join(known) for known in sorted(services)]
         raise InvalidInput(
             [Problem(f"there is no Service {'/'.join(key)}", hint=nearest("/".join(key), known))]
         )
-    return key
+    return [key]
 
 
-def _say_what_is_odd(translation: Translation, key: tuple[str, str] | None, inputs: Inputs) -> None:
+def _say_what_is_odd(translation: Translation, keys: Sequence[Key], inputs: Inputs) -> None:
     # What was wrong with the objects and the configuration was said when they were read.
     said_elsewhere = ("left-out", "configuration", UNTOLD)
     say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
-    if key is not None:
-        for decision in translation.decisions:
-            if decision.skipped and decision.service.key == key:
-                say(f"{decision.subject} {decision.reasons[0]}")
+    for decision in translation.decisions:
+        if decision.skipped and decision.service.key in keys:
+            say(f"{decision.subject} {decision.reasons[0]}")
     say_what_is_unknown([inputs.cluster])
     mention_other_family(inputs)

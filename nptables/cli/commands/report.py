@@ -15,55 +15,69 @@ from nptables.cli.cluster_wide import (
     nodes_option,
     read_cluster_wide,
 )
+from nptables.cli.clusters import (
+    all_namespaces_option,
+    namespace_option,
+    services_in,
+    shown_namespace,
+)
+from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked
 from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
+from nptables.sources.fleet.places import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
+@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
+@namespace_option("Only the Services of this namespace.  [default: that of the context, if any]")
+@all_namespaces_option("The Services of all namespaces.")
 @click.option(
     "--snapshots",
     "folder",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(),
     help="What the nodes have, as `nptables audit` takes it: they are judged, and the page shows "
     "the causes.",
 )
 @click.option(
     "--audit",
     "audit_path",
+    type=FILE,
     metavar="FILE",
-    help="What `nptables audit -o json` printed: its causes are shown too.",
+    help="The output of `nptables audit -o json`: the page shows its causes too.",
 )
 @click.option(
     "-o",
     "--output",
     default="report.html",
+    type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where the page goes; '-' is standard output.",
+    help="The file to write; '-' is standard output.",
 )
 def command(
     *,
-    folder: Path | None,
+    folder: str | None,
     audit_path: str | None,
     patterns: tuple[str, ...],
     output: str,
     **options: Any,
 ) -> int:
-    """Write one page about a cluster: who answers on which node, each Service, and what is wrong.
+    """Write one HTML page about a cluster: which nodes answer, every Service, and what is wrong.
 
-    The page needs nothing else: it opens from disk, asks nobody for anything, and can be printed.
+    The page is one file that loads nothing else: open it from disk, mail it, or print it.
 
     \b
     nptables report manifests/ -o report.html
@@ -75,9 +89,16 @@ def command(
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
-        audit = _audit_of_folder(folder, whole, options["config_path"])
-    found = reach(whole.cluster, config=whole.configs, nodes=whole.nodes(patterns))
-    page = report_page(whole.cluster, whole.configs, found, _findings(whole), audit=audit)
+        audit = _audit_of_folder(place_at(folder), whole, options["config_path"])
+    namespace = shown_namespace(whole.cluster)
+    services = None if namespace is None else services_in(namespace, whole.cluster)
+    found = reach(
+        whole.cluster, config=whole.configs, services=services, nodes=whole.nodes(patterns)
+    )
+    findings = [f for f in _findings(whole) if namespace is None or f.namespace in ("", namespace)]
+    page = report_page(
+        whole.cluster, whole.configs, found, findings, services=services, audit=audit
+    )
     if output == "-":
         click.echo(page, nl=False)
         return 0
@@ -96,7 +117,7 @@ def _audit(document: Any) -> Audit:
     return audit_of(document)
 
 
-def _audit_of_folder(folder: Path, whole: ClusterWide, config_path: str | None) -> Audit:
+def _audit_of_folder(folder: Place, whole: ClusterWide, config_path: str | None) -> Audit:
     """What an audit of the nodes in a folder finds. Raises KeyboardInterrupt where it was ended."""
     cluster, in_manifests = whole.cluster, whole.loaded.proxy_config
     found = Collection(cluster, (), in_manifests, missing_in(folder, cluster))

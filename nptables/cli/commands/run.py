@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nptables.cli.completion import FILE, contexts
 from nptables.cli.options import family_options, find_configuration
 from nptables.cli.output import say_all
 from nptables.cli.versions import asked, read_for, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.kernel.tables.choosing import BACKENDS
 from nptables.model import ProxyConfig, names
 from nptables.model.durations import parse_duration
 from nptables.model.kubeproxy import VERSIONS, Version
@@ -50,53 +52,61 @@ class Duration(_Seconds):
     "--node",
     "node_name",
     metavar="NAME",
-    help="The name of this node's Node object; hostnameOverride or the host's name without it.",
+    help="The name of this node's Node object.  [default: hostnameOverride, else the host's name]",
 )
 @click.option(
     "--config",
     "config_path",
+    type=FILE,
     metavar="FILE",
-    help="The KubeProxyConfiguration; read again on SIGHUP.",
+    help="The KubeProxyConfiguration. SIGHUP makes the agent read it again.",
 )
 @version_option
 @click.option(
     "--kubeconfig",
+    type=FILE,
     metavar="FILE",
-    help="How to reach the API server; without it clientConnection.kubeconfig, then the Pod's "
-    "service account, then what kubectl would use.",
+    help="The kubeconfig of the API server.  [default: clientConnection.kubeconfig, else the Pod's "
+    "service account, else that of kubectl]",
 )
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@click.option(
+    "--context",
+    metavar="NAME",
+    shell_complete=contexts,
+    help="The context of the kubeconfig.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["sync", "observe"]),
     default="sync",
     show_default=True,
-    help="observe: write nothing, listen nowhere, report rules that differ.",
+    help="sync: write the rules. observe: write nothing, open no port, report rules that differ.",
 )
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "legacy", "nft", "iptc"]),
+    type=click.Choice(BACKENDS),
     default="auto",
     show_default=True,
-    help="Which iptables to use.",
+    help="The iptables backend.",
 )
 @family_options("both")
 @click.option(
     "--check-period",
     type=Duration(),
-    help="How often to look for flushed tables and missing jumps.  [default: syncPeriod]",
+    help="How often to check for flushed tables and missing jumps.  [default: syncPeriod]",
 )
 @click.option(
     "--verify-period",
     type=Duration(),
     default="5m",
     show_default=True,
-    help="How often to compare the whole tables, and repair them.",
+    help="How often to compare the whole tables and repair them.",
 )
 @click.option(
     "--listen/--no-listen",
     default=None,
-    help="Serve health probes and metrics where the configuration says.  [default: in mode sync]",
+    help="Serve health probes and metrics at the addresses in the configuration.  [default: only "
+    "in mode sync]",
 )
 @click.option(
     "--prepare/--no-prepare",
@@ -104,21 +114,21 @@ class Duration(_Seconds):
     show_default=True,
     help="Set the sysctls, conntrack settings and counters that the configuration asks for.",
 )
-@click.option("--cleanup-on-exit", is_flag=True, help="Remove the rules when stopped.")
-@click.option("--force", is_flag=True, help="Run although another proxy is here.")
+@click.option("--cleanup-on-exit", is_flag=True, help="Remove the rules when the agent stops.")
+@click.option("--force", is_flag=True, help="Run although another proxy runs here.")
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
     default="/run/nptables",
     show_default=True,
-    help="Where the lock and the status socket are; one agent runs in each.",
+    help="The folder of the lock and the status socket. Only one agent can run in it.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
     show_default=True,
-    help="auto: text on a terminal, else one JSON object a line.",
+    help="auto: text on a terminal, else one JSON object per line.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every sync.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
@@ -144,7 +154,7 @@ def command(
     verbose: bool,
     quiet: bool,
 ) -> int:
-    """Keep this node's rules as the cluster wants them, until SIGTERM.
+    """Keep this node's rules in sync with the cluster until SIGTERM.
 
     The rules stay when the agent stops. Log lines go to standard error.
     """

@@ -6,8 +6,11 @@ import json
 import sys
 from typing import Any
 
+import attrs
 import click
 
+from nptables.cli.completion import FILE
+from nptables.cli.evidence import Named
 from nptables.cli.files import written
 from nptables.cli.output import say_all
 from nptables.errors import BackendUnavailable
@@ -26,9 +29,10 @@ def _read_yaml(text: str) -> Any:
     "-o",
     "--output",
     default="-",
+    type=FILE,
     show_default=True,
     metavar="FILE",
-    help="Where to; compressed where the name ends in .gz. '-' is standard output.",
+    help="The file to write, compressed if its name ends in .gz; '-' is standard output.",
 )
 @click.option(
     "--wait",
@@ -36,22 +40,37 @@ def _read_yaml(text: str) -> Any:
     default=5,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for other programs that change the tables.",
+    help="How long to wait while other programs change the tables.",
 )
-def command(*, output: str, wait: float) -> int:
-    """Put all that this node has into one file, for questions that are asked later or elsewhere.
+@click.option(
+    "--from",
+    "source",
+    type=FILE,
+    metavar="BUNDLE",
+    help="Not this node, but what a bundle, a dump or a listing holds, as --snapshot takes it.",
+)
+@click.option(
+    "--node",
+    "node_name",
+    metavar="NAME",
+    help="With --from: the node, if there are several.",
+)
+def command(*, output: str, wait: float, source: str | None, node_name: str | None) -> int:
+    """Save the tables, addresses and settings of this node to one file, to analyse elsewhere.
 
-    That is the tables of both backends and families, sets, native nft tables, addresses, routes,
-    settings, UDP connections, and the kube-proxy that runs. No token, kubeconfig or environment
-    gets in; names and addresses do. What cannot be read, as for an ordinary user, is named on
-    standard error and in the file. docs/snapshot.md has more.
+    The file holds the tables of both backends and families, sets, native nft tables, addresses,
+    routes, settings, UDP connections, and the kube-proxy that runs. It holds names and addresses,
+    but no token, kubeconfig or environment variable. What cannot be read, for want of root for
+    example, is named on standard error and in the file. See docs/snapshot.md.
 
     \b
     sudo nptables snapshot -o node1.json.gz
+    nptables snapshot --from sosreport-node1.tar.xz -o node1.json.gz
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
+    if source is None and node_name is not None:
+        raise click.UsageError("--node goes with --from: without it this node is looked at")
     with written(output) as write:
-        found = look_around(wait=wait, read_yaml=_read_yaml)
-        say_all(found.rest.gaps, kind="warning")
+        found = _found(source, wait)
         # The few large texts in it make this as fast as one string, and half as large.
         for piece in json.JSONEncoder(indent=1).iterencode(to_document(found)):
             write(piece)
@@ -60,6 +79,16 @@ def command(*, output: str, wait: float) -> int:
             raise BackendUnavailable("nothing of this node could be read")
     sys.stdout.flush()
     return 0
+
+
+def _found(source: str | None, wait: float) -> Snapshot:
+    """What this node has, or the one that a file or a bundle is of, and what is not known of it."""
+    if source is None:
+        found = look_around(wait=wait, read_yaml=_read_yaml)
+        say_all(found.rest.gaps, kind="warning")
+        return found
+    evidence = Named(source).read()
+    return Snapshot(evidence.rulesets, attrs.evolve(evidence, rulesets=()))
 
 
 def _is_useful(found: Snapshot) -> bool:

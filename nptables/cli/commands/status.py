@@ -16,15 +16,16 @@ from nptables.cli.output import folded, print_json, say
     type=click.Path(path_type=Path),
     default="/run/nptables",
     show_default=True,
-    help="Where the agent's socket is.",
+    help="The folder of the agent's socket.",
 )
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def command(*, run_dir: Path, output: str) -> int:
-    """Say how the running agent is; needs root.
+    """Show the state of the agent that runs on this node; needs root.
 
-    Exit 1 if it is not well or sees drift that it does not repair, 3 if none runs.
+    Exit 1 if it is unhealthy, not in sync, or sees drift that it does not repair; exit 3 if no
+    agent runs.
     """
     from nptables.agent.serving import ask_status  # noqa: PLC0415 - only this command needs it
 

@@ -9,9 +9,12 @@ import attrs
 import click
 
 from nptables.cli.cluster_wide import cluster_wide_of
+from nptables.cli.clusters import named_ends, namespace_option, with_pods
+from nptables.cli.completion import FILE, receivers, senders
 from nptables.cli.evidence import Named, evidence_options, families_of, in_file
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
+    bare_node_name,
     family_options,
     find_configuration,
     inputs_of,
@@ -22,6 +25,7 @@ from nptables.cli.options import (
     refuse_both_families,
 )
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
+from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, config_for
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
@@ -44,7 +48,11 @@ from nptables.tracing import (
     read_sets,
     trace,
 )
-from nptables.tracing.ends import DESTINATIONS, SOURCES
+from nptables.tracing.ends import (
+    DESTINATIONS,
+    SOURCES,
+    pods_named,
+)
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
@@ -66,36 +74,54 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
+@settings_options
 @manifest_options
 @node_options
 @node_address_option
 @family_options("that of the addresses or the dump, else IPv4")
-@click.option("--from", "source", required=True, metavar="SRC", help=f"The sender: {SOURCES}.")
-@click.option("--to", "destination", required=True, metavar="DST", help=f"{DESTINATIONS}.")
+@namespace_option("The namespace of a Service or a Pod that is named without one.")
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    metavar="SRC",
+    shell_complete=senders,
+    help=f"The sender: {SOURCES}.",
+)
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="DST",
+    shell_complete=receivers,
+    help=f"The destination: {DESTINATIONS}.",
+)
 @evidence_options("Follow it in", formerly="--save")
 @click.option(
     "--other",
     "others",
     multiple=True,
     metavar="NODE=DUMP",
-    help="What another node has, as --snapshot takes it, where the packet may pass it; may be "
-    "repeated.",
+    help="The real rules of another node that the packet may pass, in a file as for --snapshot. "
+    "May be repeated.",
 )
 @click.option(
     "--sets",
     "sets_path",
+    type=FILE,
     metavar="FILE",
-    help="With --snapshot or --live: what `ipset save` prints on the node, for rules that match "
-    "sets, where the snapshot does not have it.",
+    help="With --snapshot or --live: the output of `ipset save` on the node, for rules that match "
+    "sets, if the snapshot lacks it.",
 )
 @click.option(
     "--conntrack",
     "connections_path",
+    type=FILE,
     metavar="FILE",
-    help="What `conntrack -L` prints on the node, or '-': UDP connections that keep to an old way "
-    "are mentioned. --live looks by itself, and a snapshot has them.",
+    help="The output of `conntrack -L` on the node, or '-': UDP connections that still use an old "
+    "endpoint are mentioned. --live and snapshots have it already.",
 )
-@click.option("--path", is_flag=True, help="Show every rule on the way, as a tree.")
+@click.option("--path", is_flag=True, help="Show every rule on the path, as a tree.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -113,28 +139,25 @@ def command(
 ) -> int:
     """Say what happens to the first packet of a connection, and why; exit 1 if it does not arrive.
 
-    The rules are those that FILEs make for the node, or with --snapshot those of a dump, or with
-    --live those of this node. With FILEs, or a cluster by --kubeconfig, the reasons are given in
-    the words of the cluster, and the packet is followed to other nodes, whose rules are taken to
-    be those that the cluster makes for them unless --other gives a dump. Where FILEs have several
-    Nodes and nothing says which is meant, the packet is followed on each of them.
+    The rules are those that kube-proxy makes from FILEs or from the cluster, unless --snapshot or
+    --live says what the node really has. With FILEs or a cluster the answer names Services and
+    policies, and the packet is followed to other nodes: there kube-proxy's rules are assumed,
+    unless --other gives the real ones. Without --node the packet is followed on every node.
 
     \b
     nptables trace web.yaml --node node2 --from outside --to nodeport:30080
     nptables trace --snapshot n2.txt --from 10.1.2.3 --to 10.96.0.10:53/UDP
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
-    if not (node_has or names_a_cluster(options["files"], options["more_files"])):
-        raise click.UsageError(
-            "no rules: name a FILE or a cluster with --kubeconfig, or give --snapshot FILE or "
-            "--live"
-        )
     if sets_path is not None and not node_has:
         raise click.UsageError(
             "--sets goes with --snapshot or --live: rules for Services have no sets"
         )
     family = options["family"] or family_between(source, destination)
-    loaded = _manifests(options)
+    loaded = _manifests(node_has, options)
+    source, destination = named_ends(source, destination)
+    if loaded is not None:
+        loaded = with_pods(loaded, pods_named(source, destination))
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
@@ -206,10 +229,13 @@ def _sets(path: str | None, evidence: Evidence | None) -> Sets:
     return sets
 
 
-def _manifests(options: dict[str, Any]) -> Loaded | None:
-    """The cluster that the command line names, if it names one."""
+def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
+    """The cluster, if the command line names one: what a node has is enough by itself."""
     files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
-    return read_manifests(files, more, lenient=lenient) if names_a_cluster(files, more) else None
+    if node_has and not names_a_cluster(files, more):
+        return None
+    nothing = "no rules: name a FILE, or give --snapshot FILE or --live"
+    return read_manifests(files, more, lenient=lenient, nothing=nothing)
 
 
 def _on_each_node(
@@ -256,13 +282,14 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     found = {}
     for text in texts:
         name, _, path = text.partition("=")
+        name = bare_node_name(name)
         nodes = {} if setting.cluster is None else setting.cluster.nodes
         if not path or name not in nodes or name == setting.node.name:
             known = ", ".join(sorted(nodes.keys() - {setting.node.name})) or "none"
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        named = Named(path)
+        named = Named(path, node=name)
         evidence = named.read(setting.family)
         families_of(evidence, setting.family, path)
         node = nodes[name]
@@ -276,7 +303,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
 class _Followed:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
-    Of `unknown_tables` nobody knows what is in them.
+    The contents of `unknown_tables` are unknown.
     """
 
     rules: Rules
@@ -295,7 +322,7 @@ def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
     rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
-    # Whoever read the kernel left no table out; of a dump nobody knows.
+    # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
     return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)

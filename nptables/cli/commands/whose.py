@@ -7,11 +7,13 @@ import click
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import manifest_options
 from nptables.cli.output import folded, print_json, say
+from nptables.cli.repository import settings_options
 from nptables.translation.explanation.identity import chain_owners, is_fixed_chain
 
 
 @click.command("whose")
 @click.argument("chain")
+@settings_options
 @manifest_options
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def command(
@@ -19,8 +21,8 @@ def command(
 ) -> int:
     """Say which Service, port and endpoint the CHAIN belongs to.
 
-    The names of chains are hashes, so the Services have to be at hand: FILE is a manifest
-    (YAML or JSON, '-' for standard input).
+    A chain's name is a hash, so the Services are needed to look it up: in FILE, or without FILE in
+    the cluster of the current context.
     """
     cluster = read_manifests(files, more_files, lenient=lenient).cluster
     found = [owner for owner in chain_owners(cluster) if owner.chain == chain]

@@ -109,7 +109,7 @@ class Names:
         self._graphs = graphs
 
     def of(self, frontend: Frontend) -> Named:
-        """The name of a frontend; empty where nobody says."""
+        """The name of a frontend; empty if unknown."""
         for services in self._services:
             # Which address a node port is asked at makes no difference to its name.
             at = frontend.address or "0.0.0.0"  # noqa: S104 - nobody listens

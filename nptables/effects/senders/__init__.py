@@ -1,1 +1,1 @@
-"""Who sends: classes of source addresses that nothing tells apart, and who these are."""
+"""Who sends: classes of source addresses that no rule distinguishes, and what they are."""

@@ -1,4 +1,4 @@
-"""The source addresses that a packet may have, in classes that nothing tells apart.
+"""The source addresses that a packet may have, in classes that no rule distinguishes.
 
 Everything that looks at a source (a rule with a network, a route, the node's own addresses) is
 constant within a class, so that one address stands for all of it.

@@ -104,7 +104,7 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
 class Effect:
     """A class of packets whose fate differs, and both fates.
 
-    `service` is `namespace/name`, empty where nobody says whose the frontend is; `port_name` and
+    `service` is `namespace/name`, empty if the Service of the frontend is unknown; `port_name` and
     `port` are those of the Service's port (None where not known), `kind` the field that makes the
     frontend (`clusterIP`, `externalIP`, `load-balancer IP`, `nodePort`, `health-check port`).
     `addresses` are the destination addresses that this is so for, and `at` the destination port.
@@ -239,11 +239,11 @@ def where(each: Reached) -> str:
 
 @attrs.frozen
 class Effects:
-    """All that packets notice of the difference between two states.
+    """Everything that packets notice of the difference between two states.
 
-    `unknown` are classes of packets of which nobody can say whether they notice anything. `same`
-    counts the frontends on whose way nothing is different, `cosmetic` those whose rules are
-    written differently and whose packets fare the same.
+    `unknown` are classes of packets for which it is unknown whether they notice anything. `same`
+    counts the frontends for which no rule on the way differs, `cosmetic` those whose rules differ
+    but whose packets have the same outcome.
     """
 
     effects: tuple[Effect, ...] = ()

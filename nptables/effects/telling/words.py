@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from nptables.effects.following.fates import ENDS, Case, Fate, Reached
@@ -29,19 +30,60 @@ _REASONS = (
 )
 
 
-def sentence(effect: Effect) -> str:
-    """One effect: at which frontend, from where, what was, and what is now."""
-    return next(sentences([effect]))
+# The addresses of nodes, by their names.
+Addresses = Mapping[str, Collection[str]]
+NOBODYS: Addresses = {}
 
 
-def sentences(effects: Iterable[Effect]) -> Iterator[str]:
-    """Effects, each in a sentence; those that differ in who sends alone share one."""
-    found: dict[tuple[str, str], list[Sources]] = {}
+def sentences(effects: Iterable[Effect], own: Addresses = NOBODYS) -> Iterator[str]:
+    """Effects, each in a sentence.
+
+    Those that differ in who sends alone share one, and so do those of several nodes. Of a node that
+    has addresses in `own`, these are called its own, so that nodes differ in less.
+    """
+    found: dict[tuple[str, str, str], list[Sources]] = {}
     for effect in effects:
-        key = f"{_frontend(effect)} on {effect.node}, from ", _told(effect)
+        key = _frontend(effect), effect.node, _told(effect)
         found.setdefault(key, []).append(effect.sources)
-    for (start, told), those in found.items():
-        yield printable(f"{start}{_from(those)}{told}", 2000)
+    nodes: dict[tuple[str, str, str], list[str]] = {}
+    for (frontend, node, told), those in found.items():
+        texts = [_of_own(each, own.get(node, ())) for each in (frontend, _from(those), told)]
+        nodes.setdefault((texts[0], texts[1], texts[2]), []).append(node)
+    for (frontend, sources, told), named in nodes.items():
+        yield _sentence(frontend, named, sources, told)
+
+
+def same_on_nodes(
+    effects: Iterable[Effect], own: Addresses = NOBODYS
+) -> Iterator[tuple[Effect, str]]:
+    """The effects, each once, with its sentence for all nodes that it is the same on."""
+    found: dict[tuple[str, str, str], tuple[Effect, dict[str, None]]] = {}
+    for effect in effects:
+        texts = [
+            _of_own(each, own.get(effect.node, ()))
+            for each in (_frontend(effect), str(effect.sources), _told(effect))
+        ]
+        _, nodes = found.setdefault((texts[0], texts[1], texts[2]), (effect, {}))
+        nodes[effect.node] = None
+    for (frontend, sources, told), (effect, nodes) in found.items():
+        yield effect, _sentence(frontend, list(nodes), sources, told)
+
+
+def _of_own(text: str, addresses: Collection[str]) -> str:
+    for address in addresses:
+        text = re.sub(rf"(?<![\w.:]){re.escape(address)}(?![\w]|\.\d)", "its own address", text)
+    return text
+
+
+def nodes_in_words(nodes: Sequence[str]) -> str:
+    """The names of nodes; of many the first, and how many there are."""
+    if len(nodes) <= _LISTED:
+        return in_a_row(nodes)
+    return f"{len(nodes)} nodes ({_listed(list(nodes))})"
+
+
+def _sentence(frontend: str, nodes: Sequence[str], sources: str, told: str) -> str:
+    return printable(f"{frontend} on {nodes_in_words(nodes)}, from {sources}{told}", 2000)
 
 
 def _from(those: Sequence[Sources]) -> str:

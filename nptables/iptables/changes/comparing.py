@@ -17,6 +17,7 @@ from nptables.iptables.changes.likeness import (
     target_of,
 )
 from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.changes.shown import with_what_is_not_shown
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
 from nptables.iptables.spelling import normal_form
@@ -29,11 +30,13 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
     """What has to change in `current` so that it holds what `desired` has of its owner's.
 
     `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
-    which a translation has. Rules and policies of others are never in the plan. An empty (falsy)
-    plan means no drift. A chain of the owner's whose rules nobody knows is written anew.
+    which a translation has. What the form of one of them does not show (`Unshown.comments`) counts
+    as in the other, where everything that it shows is equal. Rules and policies of others are never
+    in the plan. An empty (falsy) plan means no drift. A chain of the owner's whose rules are
+    unknown is rewritten.
 
     Raises IncompleteRuleset where `current` lacks a table that is there and could not be printed,
-    and ValueError when nobody says whose rules are meant, or the families differ.
+    and ValueError if it is not given whose rules are meant, or the families differ.
     """
     owner = desired.ownership if ownership is None else ownership
     if not owner.tables:
@@ -42,13 +45,18 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
     if current.family is not desired.family:
         raise ValueError(f"cannot compare {current.family.value} with {desired.family.value} rules")
     names = dict.fromkeys((*desired.tables, *owner.tables))
+    found, wanted = current, desired
+    if current.unshown.comments:
+        found = with_what_is_not_shown(current, desired)
+    elif desired.unshown.comments:
+        wanted = with_what_is_not_shown(desired, current)
     missing = [t for t in current.remarks.unreadable if t in names and t not in current.tables]
     if missing:
         raise IncompleteRuleset(missing)
     tables = {}
     for name in names:
         plan = _compare_table(
-            current.tables.get(name), desired.tables.get(name), name, owner, current.family
+            found.tables.get(name), wanted.tables.get(name), name, owner, current.family
         )
         if plan or plan.kept or plan.cosmetic:
             tables[name] = plan

@@ -101,11 +101,11 @@ class TablePlan:
 
 @attrs.frozen(slots=False)
 class Plan:
-    """What turns the owned part of `before` into that of `desired`, and touches nothing else.
+    """The changes that turn the owned part of `before` into that of `desired`, and nothing else.
 
-    A plan is falsy when there is nothing to do, which is when there is no drift: differences in
-    spelling are none, differences in comments only are in the `cosmetic` of its tables, and what
-    has to stay because others use it is in `kept`.
+    A plan is falsy if there is nothing to do, that is, no drift. Differences in spelling do not
+    count. Chains that differ only in comments are in `cosmetic`, and chains that have to stay
+    because others use them are in `kept`.
     """
 
     family: Family

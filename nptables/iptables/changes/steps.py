@@ -214,7 +214,7 @@ def _deletions(table: TablePlan, piece: int | None, unread: frozenset[str]) -> I
     if piece is None or len(gone) <= piece:
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
         return
-    # Nobody knows which of these lead to which, and the kernel deletes none that is led to.
+    # It is unknown which of these lead to which, and the kernel deletes none that is led to.
     yield from emptied(table.table, [chain for chain in gone if chain in unread], piece)
     for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))

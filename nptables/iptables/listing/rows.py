@@ -51,7 +51,7 @@ class Columns:
 class Row:
     """One rule of a listing as the line that `iptables-save` prints for it.
 
-    `target` is what it jumps to, empty for nothing. `unread` are words that nobody understands;
+    `target` is what it jumps to, empty for nothing. `unread` are words that are not understood;
     the line has an unknown match for them. `behind` is what stands behind the columns, and
     `silent` tells that the words of a target are not there that it always prints.
     """
@@ -76,7 +76,7 @@ def family_of_row(line: str) -> Family | None:
 def read_row(line: str, chain: str, columns: Columns, family: Family, more: str = "") -> Row | None:
     """The rule that a row says, None where it is no row.
 
-    `more` is text behind it that belongs to it and that nobody understands.
+    `more` is text behind it that belongs to it and is not understood.
     """
     fields = _fields(line, columns)
     if fields is None:
@@ -192,7 +192,7 @@ def _is_plain(word: str) -> bool:
 
 
 def is_broken_row(text: str) -> bool:
-    """Whether a line that is no row has its columns: then a rule stood there that nobody knows."""
+    """Whether a line that is no row has its columns: then it was a rule, which is unknown."""
     words = text.split()
     return sum(map(_is_plain, words)) > 1 or "--" in words
 
@@ -223,7 +223,7 @@ def _network(option: str, word: str, family: Family) -> str | None:
 
 
 def _protocol(word: str) -> list[str] | None:
-    """A protocol column as an option, None for a name that nobody knows."""
+    """A protocol column as an option, None for an unknown name."""
     sign = "! " if word.startswith("!") else ""
     word = word.lstrip("!")
     if word in ("all", "0") and not sign:

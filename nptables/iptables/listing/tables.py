@@ -40,8 +40,8 @@ _FEW = 4
 class Listed:
     """A table of a listing, under the name that it was asked for by, or that its chains tell.
 
-    The name is empty where nothing tells. `whole` says that nothing of the table is missing,
-    `interfaces` that interfaces are shown. `unread` are words that nobody understands, each with
+    The name is empty if unknown. `whole` says that nothing of the table is missing,
+    `interfaces` that interfaces are shown. `unread` are words that are not understood, each with
     the number of its line, `strays` lines that are no rules.
     """
 
@@ -134,7 +134,7 @@ def _is_cut(chains: Sequence[_Chain]) -> int:
     """The length at which the lines of a listing were cut off, 0 where they were not.
 
     A comment that does not end, a title that does not, a target without the words that it always
-    has, or words at the end of the longest row that nobody understands, show it. It is so of a
+    has, or words at the end of the longest row that are not understood, show it. It is so of a
     long listing without any words behind the columns, too.
     """
     rows = [(line, row) for chain in chains for _, line, row in chain.rows if row is not None]
@@ -150,7 +150,7 @@ def _is_cut(chains: Sequence[_Chain]) -> int:
 
 
 def _ends_unread(row: Row) -> bool:
-    """Whether the last word of a row is one that nobody understands."""
+    """Whether the last word of a row is not understood."""
     last = row.behind.split()[-1:]
     unread = bool(row.unread and last) and row.unread[-1].split()[-1:] == last
     return unread and row.target not in _NOT_READ
@@ -191,7 +191,7 @@ def _rows(
     """The rules of a chain, lines in it that are none, and lines behind it.
 
     What stands on a line of its own belongs to the rule before it: a long line that was broken.
-    A blank line ends a chain. Where its title is lost, rules behind it are of nobody knows which.
+    A blank line ends a chain. If its title is lost, the chain of the rules behind it is unknown.
     """
     found: list[tuple[int, str, Row, list[str]]] = []
     strays: list[tuple[int, str]] = []

@@ -2,7 +2,7 @@
 
 Each entry names what the `print` function of an extension writes, in the versions of iptables from
 1.4 to 1.8. A function gives the text of a match or of a target's options, and may raise
-Unsettled: then the words are kept as they are, and nobody knows whether they hold.
+Unsettled: then the words are kept as they are, and it is unknown whether they hold.
 """
 
 from __future__ import annotations
@@ -376,7 +376,7 @@ _TARGETS = {
 class Words:
     """What stands behind the columns: matches and the target's options, as a rule has them.
 
-    What nobody understands is a match of its own (`UNREAD_MATCH`) among the others, and `unread`
+    What cannot be understood is a match of its own (`UNREAD_MATCH`) among the others, and `unread`
     has it. `told` tells that there were words of the target, even if they say what is usual.
     """
 
@@ -401,8 +401,14 @@ def read_words(rest: str, target: str, family: Family) -> Words:
     )
 
 
+def read_one(rest: str, position: int, family: Family) -> tuple[str, int] | None:
+    """The match at a position, empty where its values are not understood, and where it ends."""
+    found = _piece(rest, position, "", family)
+    return None if found is None else ("" if found[0] == "unread" else found[1], found[2])
+
+
 def unread_match(words: str) -> str:
-    """The match that stands for words that nobody understands."""
+    """The match that stands for words that cannot be understood."""
     return f"-m {UNREAD_MATCH} --words {always_quoted(words)}"
 
 

@@ -59,6 +59,13 @@ class Block:
         return "\n".join([*self.lines, ""])
 
 
+def undressed(raw: str) -> str:
+    """A line without marks of a quotation, fences and the quotes of an editor."""
+    line = raw.replace("\u00a0", " ").replace("\u201c", '"').replace("\u201d", '"')
+    line = _QUOTE.sub("", line)
+    return "" if _FENCE.match(line) else line.rstrip("\r\n")
+
+
 def is_dressing(line: str) -> bool:
     """Whether a line is not as a program prints it: quoted, indented, a command, an omission."""
     clean = _clean(line)
@@ -72,9 +79,7 @@ def is_dressing(line: str) -> bool:
 
 def _clean(raw: str) -> str:
     """A line without what others put before it, blanks included; a fence is nothing."""
-    line = raw.replace("\u00a0", " ").replace("\u201c", '"').replace("\u201d", '"')
-    line = _QUOTE.sub("", line)
-    return "" if _FENCE.match(line) else _GREP.sub("", line).rstrip("\r")
+    return _GREP.sub("", undressed(raw)).rstrip("\r")
 
 
 def blocks(text: str) -> Iterator[Block]:

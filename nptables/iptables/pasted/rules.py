@@ -1,7 +1,7 @@
 """Rules without, or with only some of, the lines of tables and chains around them.
 
 What `iptables -S` prints of a whole table is whole, and so is a table of a dump from its first line
-to COMMIT. Of everything else nobody knows which rules were left away.
+to COMMIT. Of everything else it is unknown which rules were left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BUILT_IN = frozenset(name for names in BUILT_IN_CHAINS.values() for name in nam
 
 @attrs.define
 class Section:
-    """Lines of one table, or of nobody knows which: `table` is empty then.
+    """Lines of one table, or of an unknown one: `table` is empty then.
 
     `policies` has the declared chains with their policies, empty for those that others made.
     `begun` and `ended` tell that the lines of a dump around a table are there.

@@ -46,7 +46,7 @@ def _iptables_chains(family: Family, run: Runner) -> tuple[str, ...]:
 
 
 def _nft_chains(run: Runner) -> list[dict[str, Any]] | None:
-    """All chains as nft lists them, without rules; None where nobody can be asked.
+    """All chains as nft lists them, without rules; None if there is no program to ask.
 
     Tables are listed with all their rules, which may take for ever while others commit.
     """

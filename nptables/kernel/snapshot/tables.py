@@ -104,7 +104,7 @@ def _called(reader: RestoreBackend) -> str:
 
 
 def _hidden(family: Family, proc: Path = Path("/proc/net")) -> str:
-    """Why nobody can tell which legacy tables there are, or an empty string."""
+    """Why it is unknown which legacy tables there are, or an empty string."""
     try:
         (proc / _LISTS[family]).read_bytes()
     except PermissionError:

@@ -259,7 +259,7 @@ def _as_rule(line: str) -> str:
 
 
 def _as_far_as_read(plan: Plan, current: Ruleset) -> Plan:
-    """The plan without what it would write anew only because nobody knows what is there."""
+    """The plan without what it would rewrite only because the present rules are unknown."""
     unread = {name: table.unread for name, table in current.tables.items() if table.unread}
     if not unread:
         return plan

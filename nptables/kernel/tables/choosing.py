@@ -1,7 +1,13 @@
-"""Which backend a node uses; see `choose`."""
+"""Which backend a node uses; see `choose`.
+
+A new backend is a module beside this one with a class that does what `Backend` says, and an entry
+in `_BY_NAME` below; the command line takes its name from there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -21,8 +27,6 @@ from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, DISTURBED, Patience, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, classify, command, legacy_tables, stem
 from nptables.translation.owned import ever_owned, holds_service_chains
-
-BACKENDS = ("auto", "legacy", "nft", "iptc")
 
 # How long the program may take that lists one chain, beside its wait for the lock.
 _SECONDS = 60.0
@@ -62,13 +66,8 @@ def choose(
     is none, or not the one that is wanted, and KernelBusy where one of them cannot be read now.
     """
     patience = patience or Patience(disturbed=max(DISTURBED, wait))
-    if wanted == "iptc":
-        return _libiptc(family, wait, run)
-    if wanted in KINDS:
-        kind: Kind = "legacy" if wanted == "legacy" else "nft"
-        backend = RestoreBackend(kind, family, wait, run, patience)
-        current, starved = _read(backend, blind=blind)
-        return Choice(backend, current, "it was asked for", starved)
+    if wanted in _BY_NAME:
+        return _BY_NAME[wanted](_Asked(family, wait, run, patience, blind))
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
     held, failures = read_both(family, wait, run, patience, blind=blind)
@@ -142,7 +141,7 @@ def read_both(
             else:
                 held[kind] = _read(backend, blind=blind)
         except KernelBusy:
-            # Nobody knows what it holds: taking the other would have both hold rules.
+            # Its contents are unknown: with the other one, both might hold rules.
             raise
         except KernelError as error:
             failures.append(error)
@@ -172,11 +171,28 @@ def _system_default(family: Family, run: Runner, among: list[Kind]) -> Kind:
     return among[0]
 
 
-def _libiptc(family: Family, wait: float, run: Runner) -> Choice:
+@attrs.frozen
+class _Asked:
+    """How a backend is asked for by its name; see `choose`."""
+
+    family: Family
+    wait: float
+    run: Runner
+    patience: Patience
+    blind: bool
+
+
+def _restoring(kind: Kind, asked: _Asked) -> Choice:
+    backend = RestoreBackend(kind, asked.family, asked.wait, asked.run, asked.patience)
+    current, starved = _read(backend, blind=asked.blind)
+    return Choice(backend, current, "it was asked for", starved)
+
+
+def _libiptc(asked: _Asked) -> Choice:
     from nptables.kernel.tables.libiptc import LibiptcBackend  # noqa: PLC0415 (an extra)
 
     try:
-        auto = choose(family, "auto", wait=wait, run=run)
+        auto = choose(asked.family, "auto", wait=asked.wait, run=asked.run)
     except AmbiguousBackend:
         auto = None
     if auto is not None and auto.backend.name == "nft" and not _prefers_nothing(auto):
@@ -184,10 +200,17 @@ def _libiptc(family: Family, wait: float, run: Runner) -> Choice:
             "python-iptables changes the legacy tables only, and this node uses nft "
             f"({auto.reason}): use --backend nft"
         )
-    backend = LibiptcBackend.load(family, wait=wait, run=run)
+    backend = LibiptcBackend.load(asked.family, wait=asked.wait, run=asked.run)
     return Choice(backend, backend.read(), "it was asked for")
 
 
 def _prefers_nothing(choice: Choice) -> bool:
     """Whether a backend was chosen only for want of any sign."""
     return choice.reason == "it is the system's default"
+
+
+_BY_NAME: Mapping[str, Callable[[_Asked], Choice]] = {
+    **{kind: partial(_restoring, kind) for kind in KINDS},
+    "iptc": _libiptc,
+}
+BACKENDS = ("auto", *_BY_NAME)

@@ -8,6 +8,7 @@ retries without pause. It is imported only when a connection is made.
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
 from nptables.sources.apiserver.executing import Container, Finished, execute
+from nptables.sources.apiserver.kubeconfig import Place
 from nptables.sources.apiserver.listing import list_cluster, list_pages
 from nptables.sources.apiserver.recorder import Announcement, Recorder, Regarding
 from nptables.sources.apiserver.reflector import Reflector, Settings
@@ -37,6 +38,7 @@ __all__ = [
     "Event",
     "Finished",
     "Listed",
+    "Place",
     "Recorder",
     "Reflector",
     "Regarding",

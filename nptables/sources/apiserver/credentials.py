@@ -30,13 +30,12 @@ from kubernetes.config.dateutil import parse_rfc3339
 from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
 from kubernetes.config.kube_config import (
-    ENV_KUBECONFIG_PATH_SEPARATOR,
-    KUBE_CONFIG_DEFAULT_LOCATION,
     KubeConfigLoader,
     KubeConfigMerger,
 )
 
 from nptables.errors import ApiServerError, printable
+from nptables.sources.apiserver.kubeconfig import Place, default_location, files_of
 from nptables.sources.apiserver.transport import reason_of
 
 # How long an exec plugin may take.
@@ -50,6 +49,7 @@ _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 class Access:
     """A cluster's address and the credentials for it; `configuration` is the client's.
 
+    `place` says which cluster that is.
     One thread uses one Access. Raises ApiServerError for what cannot be used; a plugin that fails
     does so only when the credentials are asked for, since it may work a moment later.
     """
@@ -62,6 +62,7 @@ class Access:
         plugin_seconds: float = PLUGIN_SECONDS,
     ) -> None:
         self.configuration: Any = Configuration()
+        self.place = Place()
         self._plugin: Plugin | None = None
         self._seconds = plugin_seconds
         self._credentials: Credentials | None = None
@@ -122,22 +123,28 @@ class Access:
                         f"the service account of this Pod ({folder}): {words_of(error)}"
                     ) from error
             else:
+                self.place = Place(server=self.configuration.host)
                 return
-        self._load_kubeconfig(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION, context)
+        self._load_kubeconfig(kubeconfig or default_location(), context)
 
     def _load_kubeconfig(self, files: str, context: str | None) -> None:
         config = KubeConfigMerger(files).config
         if config is None:
             raise _unusable(f"there is no kubeconfig: {printable(files)}")
-        chosen = config["contexts"].get_with_name(context or config["current-context"])["context"]
+        name = _context_name(config, context, files)
+        chosen = config["contexts"].get_with_name(name)["context"]
         cluster = config["clusters"].get_with_name(chosen["cluster"])["cluster"]
         user = _user(config, chosen)
         if user is not None and "exec" in user and not {"token", "tokenFile"} & user.value.keys():
             folder = Path(cluster.path).absolute().parent
             self._plugin = Plugin(user["exec"], cluster, folder)
             del user.value["exec"]
-        KubeConfigLoader(config, active_context=context, config_base_path=None).load_and_set(
+        KubeConfigLoader(config, active_context=name, config_base_path=None).load_and_set(
             self.configuration
+        )
+        namespace = chosen.safe_get("namespace")
+        self.place = Place(
+            name, str(self.configuration.host), namespace if isinstance(namespace, str) else ""
         )
 
 
@@ -150,7 +157,9 @@ class Credentials:
         self.key_file: str | None = None
         certificate, key = (_text(status, f"client{part}Data") for part in ("Certificate", "Key"))
         if bool(certificate) != bool(key):
-            raise ValueError("it gave a client certificate without its key, or the reverse")
+            raise ValueError(
+                "it gave a client certificate without its key, or a key without its certificate"
+            )
         if not self.token and not certificate:
             raise ValueError("it gave neither a token nor a client certificate")
         self._expires = _time(_text(status, "expirationTimestamp"))
@@ -207,7 +216,7 @@ class Plugin:
                 said = f"it did not end within {seconds:g} s"
             elif isinstance(error, AttributeError) and os.isatty(1):
                 # On a terminal the client has no copy of the plugin's words, and stumbles.
-                said = "see what it says above"
+                said = "see its messages above"
             else:
                 said = words_of(error).removeprefix("exec: ")
             raise ApiServerError(f"the credential plugin {self._name} failed: {said}") from error
@@ -232,8 +241,24 @@ def _unusable(reason: str) -> ApiServerError:
 
 def _default_files() -> list[str]:
     """The kubeconfigs that kubectl would read and that are there."""
-    paths = KUBE_CONFIG_DEFAULT_LOCATION.split(ENV_KUBECONFIG_PATH_SEPARATOR)
-    return [path for path in paths if path and Path(path).expanduser().exists()]
+    return [path for path in files_of(default_location()) if Path(path).exists()]
+
+
+def _context_name(config: Any, asked: str | None, files: str) -> str:
+    """The context that was asked for, else the current one. Raises ApiServerError for none."""
+    name = asked or config.safe_get("current-context")
+    listed = config.safe_get("contexts")
+    known = [str(each.safe_get("name")) for each in listed] if listed is not None else []
+    there = f"; there are: {printable(', '.join(known))}" if known else ""
+    if not name:
+        raise _unusable(
+            f"{printable(files)} has no current context: choose one with --context{there}"
+        )
+    if asked and asked not in known:
+        raise _unusable(
+            f'there is no context "{printable(asked, 80)}" in {printable(files)}{there}'
+        )
+    return str(name)
 
 
 def _user(config: Any, chosen: Any) -> Any:
@@ -255,7 +280,7 @@ def _time(text: str) -> datetime | None:
         return parse_rfc3339(text) if text else None
     except Exception as error:
         # Which one depends on the client's version.
-        raise ValueError(f"its expirationTimestamp is no time: {text}") from error
+        raise ValueError(f"its expirationTimestamp is not a time: {text}") from error
 
 
 def _time_limit(seconds: float) -> list[str]:

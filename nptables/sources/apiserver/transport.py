@@ -14,6 +14,7 @@ from nptables.errors import ApiServerError, MissingPackage, printable
 
 if TYPE_CHECKING:
     from nptables.sources.apiserver.credentials import Access
+    from nptables.sources.apiserver.kubeconfig import Place
 
 # Seconds to wait for a connection, and for the next byte of a list.
 CONNECT_TIMEOUT = 10.0
@@ -22,7 +23,7 @@ READ_TIMEOUT = 60.0
 LONGEST_WISH = 3600.0
 _ERROR_BODY = 65536
 # What every Pod has that may talk to the API server.
-_POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
+POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -60,8 +61,10 @@ class Connection:
     """A connection to the API server that a kubeconfig, or the Pod's service account, names.
 
     Without a kubeconfig the service account counts inside a Pod, else KUBECONFIG and
-    ~/.kube/config, as for kubectl. One thread uses one Connection. Raises MissingPackage
-    without the `kubernetes` package and ApiServerError for an unusable configuration.
+    ~/.kube/config, as for kubectl. One thread uses one Connection. With `patience` no step of a
+    request (a credential plugin, connecting, a read) takes longer than so many seconds. Raises
+    MissingPackage without the `kubernetes` package and ApiServerError for an unusable
+    configuration.
     """
 
     def __init__(
@@ -70,13 +73,20 @@ class Connection:
         kubeconfig: str | None = None,
         context: str | None = None,
         user_agent: str = "nptables",
+        patience: float | None = None,
     ) -> None:
+        self._patience = patience
         self._kubeconfig = kubeconfig or None
         self._context = context
         self._user_agent = user_agent
         self._access: Access | None = None
         self._client: Any = None
         self._open()
+
+    @property
+    def place(self) -> Place:
+        """Which cluster this is a connection to."""
+        return (self._access or self._open()).place
 
     def get(
         self, path: str, query: Mapping[str, str], *, read_timeout: float = READ_TIMEOUT
@@ -90,6 +100,10 @@ class Connection:
         """Create an object. Raises ApiServerError for every answer but a 2xx, and for none."""
         body = json.dumps(document).encode()
         _Answer(self._ask("POST", path, READ_TIMEOUT, body)).read()
+
+    def delete(self, path: str) -> None:
+        """Delete an object. Raises ApiServerError for every answer but a 2xx, and for none."""
+        _Answer(self._ask("DELETE", path, READ_TIMEOUT)).read()
 
     def stream(self, path: str, seconds: float) -> Any:
         """The kubernetes client's own stream of a websocket, with bytes on its channels.
@@ -134,7 +148,10 @@ class Connection:
                 f"{self._client.configuration.host.rstrip('/')}{path}",
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
+                timeout=urllib3.Timeout(
+                    connect=self._patience or CONNECT_TIMEOUT,
+                    read=self._patience or read_timeout,
+                ),
                 preload_content=False,
                 # Only the loop decides when to ask again, and nobody sends us elsewhere.
                 retries=False,
@@ -156,10 +173,17 @@ class Connection:
     def _open(self) -> Access:
         try:
             # It imports the client: heavy, and an extra.
-            from nptables.sources.apiserver.credentials import Access  # noqa: PLC0415
+            from nptables.sources.apiserver.credentials import (  # noqa: PLC0415
+                PLUGIN_SECONDS,
+                Access,
+            )
         except ImportError as error:
             raise MissingPackage("kubernetes", extra="cluster", purpose="ask a cluster") from error
-        self._access = Access(kubeconfig=self._kubeconfig, context=self._context)
+        self._access = Access(
+            kubeconfig=self._kubeconfig,
+            context=self._context,
+            plugin_seconds=self._patience or PLUGIN_SECONDS,
+        )
         return self._access
 
     def _connect(self, access: Access) -> None:
@@ -184,11 +208,11 @@ def kubeconfig_of_proxy(
     """
     if not path or Path(path).exists():
         return path or None
-    if _POD_VARIABLE in environment and token.exists():
+    if POD_VARIABLE in environment and token.exists():
         return None
     raise ApiServerError(
-        f"clientConnection.kubeconfig names {printable(path)}, which is not there: name "
-        "a kubeconfig with --kubeconfig"
+        f"clientConnection.kubeconfig names {printable(path)}, which does not exist: name a "
+        f"kubeconfig with --kubeconfig"
     )
 
 
@@ -223,10 +247,10 @@ def _translated(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise ApiServerError("it fell silent in the middle of an answer") from error
+        raise ApiServerError("it stopped sending in the middle of a response") from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
         # The last two are what urllib3 raises where close() pulled the rug away.
-        raise ApiServerError("the connection broke off in the middle of an answer") from error
+        raise ApiServerError("the connection broke off in the middle of a response") from error
 
 
 def _refused(answer: Any) -> ApiServerError:

@@ -12,6 +12,7 @@ from typing import Any
 from nptables.family import Family
 from nptables.model import Node, Service, ServicePort, addresses
 from nptables.model.endpointslice import SERVICE_NAME_LABEL
+from nptables.model.pod import pod_ips
 from nptables.model.validation.service import TRAFFIC_DISTRIBUTIONS
 
 Object = Mapping[str, Any]
@@ -22,13 +23,13 @@ _PortKey = tuple[tuple[str, str, int], ...]
 def has_address(pod: Object) -> bool:
     """Whether a Pod has an address and has not come to its end."""
     status = pod.get("status") or {}
-    return bool(_pod_ips(status)) and status.get("phase") not in ("Succeeded", "Failed")
+    return bool(pod_ips(status)) and status.get("phase") not in ("Succeeded", "Failed")
 
 
 def is_never_applied(pod: Object) -> bool:
     """Whether no cluster has said anything of a Pod yet."""
     status = pod.get("status") or {}
-    return not _pod_ips(status) and not status.get("phase")
+    return not pod_ips(status) and not status.get("phase")
 
 
 def slices_from_pods(
@@ -67,17 +68,11 @@ def slices_from_pods(
     return found
 
 
-def _pod_ips(status: Object) -> list[str]:
-    listed = [str(item.get("ip") or "") for item in status.get("podIPs") or () if item]
-    texts = [text for text in listed if text] or [str(status.get("podIP") or "")]
-    return [text for text in texts if text]
-
-
 def _endpoint(
     service: Service, pod: Object, family: Family, nodes: Mapping[str, Node]
 ) -> Object | None:
     metadata, status = pod["metadata"], pod.get("status") or {}
-    parsed = (addresses.parse_ip_sloppy(text) for text in _pod_ips(status))
+    parsed = (addresses.parse_ip_sloppy(text) for text in pod_ips(status))
     ips = [text for text in parsed if text is not None and Family.of(text) is family]
     if not ips:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from nptables.evidence import Evidence
 from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
 from nptables.model import Cluster
 from nptables.model.objects import Key
-from nptables.sources.evidence import evidence_in
-from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
+from nptables.sources.bundles import contents_of
+from nptables.sources.bundles.layouts import Holds
+from nptables.sources.evidence import evidence_in, read_all_evidence
+from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
+from nptables.sources.fleet.places import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.text.files import read_unpacked
 
@@ -35,12 +39,12 @@ class Collection:
     missing: Mapping[str, str]
 
 
-def read_collection(path: Path) -> Collection | None:
+def read_collection(path: Place) -> Collection | None:
     """What is in a folder of `collect`; None for a folder without the objects of a cluster.
 
     Raises InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     if not folder.holds_cluster:
         return None
     items, changes = folder.objects()
@@ -50,21 +54,40 @@ def read_collection(path: Path) -> Collection | None:
     return Collection(cluster, movements, configuration, missing_in(path, cluster))
 
 
-def missing_in(path: Path, cluster: Cluster) -> Mapping[str, str]:
+def bundles_with_objects(path: Place) -> tuple[str, ...]:
+    """The bundles in a folder, or the one that it is, that hold the objects of a cluster.
+
+    None of them is looked for in what `collect` made, and behind a URL.
+    """
+    if not isinstance(path, Path) or Collected(path).holds_cluster:
+        return ()
+    found = []
+    for file in snapshot_files(path).values():
+        try:
+            contents = contents_of(str(file))
+        except InvalidInput:
+            # What is wrong with it is said of it as a snapshot.
+            continue
+        if contents is not None and any(b.of(Holds.OBJECTS) for b in contents.bundles):
+            found.append(str(file))
+    return tuple(found)
+
+
+def missing_in(path: Place, cluster: Cluster) -> Mapping[str, str]:
     """The nodes that a folder has no snapshot of, and why.
 
     They are those that `collect` was asked for, and in another folder those of the cluster. Raises
     InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     records = folder.records()
+    there = snapshot_files(path)
     if not records:
-        there = snapshot_files(path)
         return {n: "there is no snapshot of it" for n in cluster.nodes if n not in there}
     return {
         name: record.why or "it was not read"
         for name, record in records.items()
-        if record.state != READ or not folder.node_path(name).is_file()
+        if record.state != READ or name not in there
     }
 
 
@@ -78,6 +101,22 @@ def movements_of(changes: Iterable[Change]) -> list[Movement]:
         value = None if change.gone else read.services.get(key) or read.slices.get(key)
         found.append(Movement(change.at, change.item.get("kind") == "Service", key, value))
     return found
+
+
+def read_snapshots(place: Place | bytes) -> list[tuple[str, Snapshot | Evidence]]:
+    """What a file, or a bundle, has of nodes, each with the name that a bundle has for it.
+
+    `place` is where it is, or what is in it. Raises InvalidInput.
+    """
+    if not isinstance(place, Path):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(place if isinstance(place, bytes) else place.read_bytes())
+            file.flush()
+            return read_snapshots(Path(file.name))
+    found = read_all_evidence(place)
+    if found is None:
+        return [("", read_snapshot(place))]
+    return [(evidence.node, evidence) for evidence in found]
 
 
 def read_snapshot(path: Path) -> Snapshot | Evidence:

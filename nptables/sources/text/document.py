@@ -11,6 +11,7 @@ from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
 from nptables.sources.text.parsed import Locate
+from nptables.sources.text.redaction import followed
 from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
@@ -43,6 +44,7 @@ def parse_text(
     What stands before a mistake in the text is read all the same, so that one run finds as
     much as it can.
     """
+    source = attrs.evolve(source, text=followed(source.text)[0])
     is_json = looks_like_json(source.name, source.text)
     if is_json:
         parsed, problems = parse_json(source.text)

@@ -1,4 +1,4 @@
-"""Whether a rule matches a packet: yes, no, with a probability, or a question nobody can answer."""
+"""Whether a rule matches a packet: yes, no, with a probability, or it is unknown."""
 
 from nptables.tracing.matching.answers import Answer, Ask, Condition, Setting
 from nptables.tracing.matching.compiling import compile_conditions

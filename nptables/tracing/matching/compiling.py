@@ -57,7 +57,7 @@ def compile_conditions(
 
 
 def opaque_conditions(rule: Rule, where: str, why: str = "") -> tuple[Condition, ...]:
-    """The conditions of a rule whose values nobody understands: one question."""
+    """The conditions of a rule whose values cannot be understood: one question."""
     place, position = where.rsplit(" ", 1)
     why = f" ({why})" if why else ""
     text = f"the match of rule {int(position) + 1} of {place}, which cannot be read{why},"

@@ -174,7 +174,7 @@ def connection_mark_conditions(match: Match) -> Iterator[Condition]:
 
 
 def entry_first(match: Match, unknown: Condition) -> Condition:
-    """A match that nobody can answer, where the entry may do so.
+    """A match whose answer is unknown, unless the entry shows it.
 
     `helper` and `connlabel` say no of a packet without an entry, and their negation yes;
     `connbytes` and `cluster` say no either way.

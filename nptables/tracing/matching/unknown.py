@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from nptables.iptables.rule import Match, Option
-from nptables.iptables.unshown import UNREAD_MATCH
+from nptables.iptables.unshown import HOLDS_MATCH, UNREAD_MATCH
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.state import State
 
-# They match whatever comes: a comment is for readers, nfacct counts.
-NEVER_IN_THE_WAY = frozenset({"comment", "nfacct"})
+# They match whatever comes: a comment is for readers, nfacct counts, and of one that a reader
+# writes for such a match only the values are not shown.
+NEVER_IN_THE_WAY = frozenset({"comment", "nfacct", HOLDS_MATCH})
 
 
 def unknown_condition(key: str, text: str) -> Condition:

@@ -1,7 +1,7 @@
 """Where addresses are, as one node sees it: its own, those of its pods, and what lies beyond.
 
 Interfaces and routes come from the node's facts. What these do not say comes from the addresses
-and podCIDRs of the Node objects and from the node names of endpoints; what nobody says stays open.
+and podCIDRs of the Node objects and from the node names of endpoints; everything else is unknown.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Network:
         return None if interface is None or not those else interface in those
 
     def may_be_own(self, address: Address) -> bool:
-        """Whether nothing tells if an address is one of the node's own.
+        """Whether it is unknown if an address is one of the node's own.
 
         `is_local` takes such an address for somebody else's: who follows a packet to it, or from
         it, asks first, and goes on with `with_own` where it is the node's.
@@ -358,11 +358,14 @@ class Network:
     def _endpoint_nodes(self) -> Mapping[str, str]:
         if self._node_of_address is None:
             found: dict[str, str] = {}
-            slices = self._cluster.slices.values() if self._cluster is not None else ()
-            for endpoint_slice in slices:
+            cluster = self._cluster or Cluster()
+            for endpoint_slice in cluster.slices.values():
                 for endpoint in endpoint_slice.endpoints:
                     if endpoint.node_name:
                         found.setdefault(endpoint.address, endpoint.node_name)
+            for pod in cluster.pods.values():
+                for address in pod.addresses if pod.node_name else ():
+                    found.setdefault(address, pod.node_name)
             self._node_of_address = found
         return self._node_of_address
 

@@ -23,16 +23,15 @@ from nptables.translation.explanation.disagreement import Disagreement
 class Verdict(enum.Enum):
     """What becomes of a packet; the value is a stable code.
 
-    ENDPOINT: a pod of a Service has it, or whoever else a rule sends it to where no Service is
-    known at its destination. WRONG_ENDPOINT: a rule sends it to somebody who is no endpoint of the
-    Service that it asks for. POD: the pod that was asked for by its own address.
-    HOST_ENDPOINT: an endpoint of a Service in the node's own network. SENT_TO_NODE: it is on
-    its way to an endpoint on another node, whose rules are not known. NODE: the node itself,
-    and nobody is known to listen there. LEAVES: it leaves the node with the destination that
-    it came with. ONE_WAY: an endpoint has it, but its answer goes past the node that translated
-    the destination, and the sender does not recognise it. REFUSED: the sender is told. DROPPED:
-    the sender is told nothing. UNKNOWN: it cannot be followed further. STAYS: it never leaves
-    its sender.
+    ENDPOINT: it reaches an endpoint of the Service, or, if no Service is known at its destination,
+    the address that a rule sends it to. WRONG_ENDPOINT: a rule sends it to an address that is no
+    endpoint of its Service. POD: it reaches the pod whose own address was the destination.
+    HOST_ENDPOINT: it reaches an endpoint in the node's own network. SENT_TO_NODE: it is on its way
+    to an endpoint on another node, whose rules are unknown. NODE: it reaches the node itself, where
+    no listener is known. LEAVES: it leaves the node with its original destination. ONE_WAY: it
+    reaches an endpoint, but the answer does not pass the node that translated the destination, so
+    the sender cannot match it. REFUSED: the sender gets an error. DROPPED: the sender gets no
+    answer. UNKNOWN: it cannot be followed further. STAYS: it never leaves its sender.
     """
 
     ENDPOINT = "endpoint"
@@ -183,12 +182,12 @@ class Distribution:
 class Trace:
     """The answer for one packet.
 
-    `distributions` has one for each hypothesis, the one in which no condition holds first;
-    `exhaustive` is False where there were so many conditions that each was looked at alone.
-    `reasons` say why, as far as the cluster is known; `notes` what is not known of the node, and
-    `assumptions` what the answer takes for granted of other nodes. `handling` is who handles
-    Services on the node, as far as anything shows it. `disagreement` is where the node's rules and
-    the cluster differ, over all service ports, where they do on the packet's way.
+    `distributions` has one for each hypothesis, beginning with the one in which no condition holds.
+    `exhaustive` is False if there were so many conditions that each was examined by itself.
+    `reasons` explain the outcome as far as the cluster is known, `notes` say what is unknown about
+    the node, and `assumptions` what is assumed about other nodes. `handling` is what handles
+    Services on the node, as far as the input shows it. `disagreement` is the difference between the
+    node's rules and the cluster over all service ports, if they differ on the packet's way.
     """
 
     packet: Packet

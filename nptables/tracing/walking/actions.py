@@ -9,6 +9,7 @@ import attrs
 
 from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
+from nptables.iptables.unshown import UNREAD_TARGET
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
 from nptables.tracing.state import TEMPLATE, State
 from nptables.tracing.surroundings.addressing import with_port
@@ -97,6 +98,9 @@ def compile_action(rule: Rule, *, is_chain: Callable[[str], bool]) -> Action:
     if target.goto:
         return Action(Kind.GOTO, chain=target.name)
     name = target.name
+    if name == UNREAD_TARGET and not is_chain(name):
+        words = " ".join(option.value for option in target.options)
+        return Action(Kind.UNKNOWN, text=f'given to "{words}", which does not show what it does')
     simple = {"ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "RETURN": Kind.RETURN}.get(name)
     if simple is not None:
         return Action(simple)

@@ -1,4 +1,4 @@
-"""What is sure of a packet where nobody knows which of two backends the kernel asks first.
+"""What is certain about a packet if it is unknown which of two backends comes first.
 
 At one hook the kernel calls the chains of a priority in the reverse order of their registration:
 `nf_hook_entries_grow` in net/netfilter/core.c puts a new one before its equals. A legacy table

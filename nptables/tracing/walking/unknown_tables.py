@@ -1,4 +1,4 @@
-"""Tables of which nobody knows what is in them: left out of a dump, or not to be printed."""
+"""Tables whose contents are unknown: left out of a dump, or not to be printed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def through_unknown(
         decided, passed = split(flow.weights, question, fresh=fresh)
         if decided:
             trail = Trail(flow.trail, step)
-            # Of what is not shown nobody knows in which table it is.
+            # It is unknown in which table the rules are that are not shown.
             where = None if book.ruleset.unshown.open else step
             ended.append(Ended(End.UNKNOWN, state, Flow(decided, trail), where, may))
         if passed:

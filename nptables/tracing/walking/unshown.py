@@ -58,7 +58,7 @@ def interfaces(label: str, place: str) -> tuple[Hashable, str, str, str]:
 class Usual:
     """What a chain does that is not shown and whose name says it.
 
-    It sets marks, has the packet dropped, or translates it, and nobody knows to what.
+    It sets marks, has the packet dropped, or translates it, and it is unknown to what.
     """
 
     mark: int = 0
@@ -123,7 +123,7 @@ def divided(
 def unreached(ruleset: Ruleset, table: str) -> Mapping[str, tuple[str, ...]]:
     """By hook, the chains of an open table that no rule leads to and that a packet may come to.
 
-    Of many only those that look at the destination, since nothing tells the others apart.
+    Of many only those that look at the destination, since nothing distinguishes the others.
     """
     found = ruleset.tables[table]
     built_in = frozenset(BUILT_IN_CHAINS.get(table, ()))

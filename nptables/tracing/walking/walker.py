@@ -126,7 +126,7 @@ class Walker:
         return unknown or book.is_unprintable(table)
 
     def _unknown(self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows) -> Flows:
-        """What is left of the flows after tables of which nobody knows what is in them."""
+        """What is left of the flows after tables whose contents are unknown."""
         for book in books:
             flows, ended = through_unknown(
                 book, self._terrain.place, hook, table, flows, self._questions

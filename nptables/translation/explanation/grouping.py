@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import attrs
+
 from nptables.iptables.changes.report import chain_or_target
 from nptables.iptables.ruleset import Ruleset
 from nptables.translation.assembly import Translation
@@ -46,6 +48,36 @@ def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
         return owner_of(chain) or owner_of(target)
 
     return group_of
+
+
+def without_services(
+    ruleset: Ruleset, is_left_out: Callable[[str], bool]
+) -> tuple[Ruleset, frozenset[str]]:
+    """The ruleset without the rules and chains of some Services, and which these were.
+
+    `is_left_out` is asked with `namespace/name`.
+    """
+    group_of = service_groups(ruleset)
+    left_out: set[str] = set()
+
+    def belongs(table: str, line: str) -> bool:
+        service = group_of(table, line)
+        if not service or not is_left_out(service):
+            return False
+        left_out.add(service)
+        return True
+
+    tables = {}
+    for name, table in ruleset.tables.items():
+        chains = {
+            chain: tuple(line for line in lines if not belongs(name, line))
+            for chain, lines in table.chains.items()
+            if not (_HASHED.fullmatch(chain) and belongs(name, f"-A {chain}"))
+        }
+        tables[name] = attrs.evolve(table, chains=chains, line_counters={}, order=())
+    if not left_out:
+        return ruleset, frozenset()
+    return attrs.evolve(ruleset, tables=tables, comments=()), frozenset(left_out)
 
 
 def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:

@@ -1,0 +1,77 @@
+"""What is said of bundles: what their objects do not have, and when each half was taken."""
+
+from __future__ import annotations
+
+from nptables.cli.output import say
+from nptables.evidence import Evidence
+from nptables.iptables import Ruleset
+from nptables.model import Cluster
+from nptables.model.times import changed, in_words, seconds_of
+from nptables.sources import Loaded
+from nptables.translation.explanation.grouping import without_services
+
+_NAMED = 6
+# Halves that were taken so shortly after one another need no words.
+_NEAR = 5.0
+
+
+def mention_limits(loaded: Loaded) -> None:
+    """Say of which namespaces the objects of bundles are."""
+    backing = loaded.cluster.backing
+    if backing is not None and backing.namespaces is not None:
+        names = sorted(backing.namespaces)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        shown = ", ".join(names[:_NAMED]) + more
+        if names:
+            say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+        else:
+            say("the bundle has no Services: nothing is known of any", kind="warning")
+
+
+def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
+    """The rules of a node without those of Services of which the objects of a bundle know nothing.
+
+    A bundle may have some namespaces only: the rules of others may well be right.
+    """
+    there = None if cluster.backing is None else cluster.backing.namespaces
+    if there is None:
+        return current
+    known, left_out = without_services(
+        current, lambda service: service.partition("/")[0] not in there
+    )
+    if left_out:
+        names = sorted(left_out)
+        shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        say(
+            f"the rules of {len(names)} Services of namespaces that the objects do not have are "
+            f"left out: {shown}",
+            kind="warning",
+        )
+    return known
+
+
+def mention_age(loaded: Loaded) -> None:
+    """Say when the objects of bundles were taken, to whoever looks at rules of many times."""
+    if taken := seconds_of(loaded.taken) if loaded.taken else None:
+        say(f"the objects are from {in_words(taken)}: later changes are in the rules alone")
+
+
+def mention_times(loaded: Loaded, evidence: Evidence) -> None:
+    """Say that objects and rules are of two times, and which Services changed in between."""
+    objects = seconds_of(loaded.taken) if loaded.taken else None
+    rules = seconds_of(evidence.taken) if evidence.taken else None
+    if objects is None or rules is None or abs(objects - rules) < _NEAR:
+        return
+    text = f"the objects are from {in_words(objects)}, the rules from {in_words(rules)}"
+    if rules > objects:
+        say(f"{text}: what changed in between is in the rules alone")
+        return
+    later = ["/".join(key) for key, time in changed(loaded.cluster).items() if time >= rules]
+    if not later:
+        say(f"{text}: as far as the objects tell, nothing changed in between")
+        return
+    shown = ", ".join(sorted(later)[:_NAMED]) + (", ..." if len(later) > _NAMED else "")
+    say(
+        f"{text}: what changed in between ({shown}) may differ only for that reason",
+        kind="warning",
+    )

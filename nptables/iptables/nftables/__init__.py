@@ -1,0 +1,1 @@
+"""What `nft list` prints of the tables of iptables, back to the lines of `iptables-save`."""

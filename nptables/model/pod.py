@@ -1,0 +1,63 @@
+"""A Pod, as far as it matters for packets: its addresses, and the node it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from nptables.family import Family
+from nptables.model.addresses import parse_ip_sloppy
+
+_ENDED = ("Succeeded", "Failed")
+
+
+@attrs.frozen
+class Pod:
+    """A Pod with its addresses (status.podIPs) and its node (spec.nodeName, empty where none).
+
+    `phase` is that of its status. One that has ended has no address any more.
+    """
+
+    namespace: str
+    name: str
+    addresses: tuple[str, ...] = ()
+    node_name: str = ""
+    phase: str = ""
+
+    @classmethod
+    def read(cls, raw: object) -> Pod | None:
+        """The Pod in a mapping as `kubectl get -o json` gives it; None for what is not one."""
+        metadata = _mapping(raw, "metadata")
+        name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
+        if not isinstance(name, str) or not name or not isinstance(namespace, str):
+            return None
+        status = _mapping(raw, "status")
+        phase = str(status.get("phase") or "")
+        found = (parse_ip_sloppy(text) for text in pod_ips(status))
+        addresses = () if phase in _ENDED else tuple(ip for ip in found if ip is not None)
+        node_name = str(_mapping(raw, "spec").get("nodeName") or "")
+        return cls(namespace, name, tuple(dict.fromkeys(addresses)), node_name, phase)
+
+    def address(self, family: Family) -> str | None:
+        """Its address of a family, or None."""
+        return next((ip for ip in self.addresses if Family.of(ip) is family), None)
+
+
+def pod_ips(status: Mapping[str, Any]) -> list[str]:
+    """The addresses in the status of a Pod, as they are written; podIP where podIPs has none."""
+    alone = str(status.get("podIP") or "")
+    return list(_listed(status)) or ([alone] if alone else [])
+
+
+def _listed(status: Mapping[str, Any]) -> Iterator[str]:
+    listed = status.get("podIPs")
+    for item in listed if isinstance(listed, list | tuple) else ():
+        if isinstance(item, Mapping) and (text := str(item.get("ip") or "")):
+            yield text
+
+
+def _mapping(raw: object, key: str) -> Mapping[str, Any]:
+    found = raw.get(key) if isinstance(raw, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,13 @@
+"""No cluster of whoever runs the tests is read by a command that names none."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no kubeconfig, and no Pod around us."""
+    monkeypatch.setenv("HOME", "/nowhere")
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
