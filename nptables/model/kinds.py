@@ -88,7 +88,7 @@ def read_kind(raw: Any) -> str | Problem:
         return _misnamed("", "kind", f"{version} has no kind {quoted(kind)}", nearest(kind, known))
     meant = version.lower() if "/" in version else CORE
     if meant in _KINDS and version not in _KINDS:
-        return _misnamed(kind, "apiVersion", f"{quoted(version)} is no version", meant)
+        return _misnamed(kind, "apiVersion", f"{quoted(version)} is not an API version", meant)
     return ""
 
 
@@ -146,8 +146,8 @@ def _without_version(kind: str, version: Any) -> Problem:
         hint = f"write apiVersion: {VERSIONS.get(bare, CORE)}"
         return _misnamed(kind, "", "has no apiVersion", hint)
     if meant := nearest(kind, known):
-        return _misnamed("", "kind", f"{quoted(kind)} is no kind", meant)
-    return _misnamed(kind, "", "has no apiVersion", "every kind belongs to one, such as v1")
+        return _misnamed("", "kind", f"{quoted(kind)} is not a kind", meant)
+    return _misnamed(kind, "", "has no apiVersion", "every kind has an apiVersion, such as v1")
 
 
 def _misnamed(kind: str, field: str, message: str, hint: str) -> Problem:

@@ -30,8 +30,8 @@ from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
 _EMPTY = (
-    "it is empty, as where a node has no table of iptables at all, and as where iptables-save is "
-    "not run as root: it is taken for the former"
+    "it is empty: either the node has no iptables tables, or iptables-save did not run as root; "
+    "the former is assumed"
 )
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
@@ -141,7 +141,7 @@ def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
         Problem(
             f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
             + (", ..." if len(names) > 8 else ""),
-            hint="say which is meant with --node",
+            hint="choose one with --node",
             file=path,
         )
     ])  # fmt: skip
@@ -197,12 +197,12 @@ def _json(text: str, family: Family | None) -> Evidence | None:
         return from_nft_document(value, family)
     if isinstance(value, dict) and "apiVersion" in value:
         raise _wrong(
-            "is an object of a cluster, and no evidence of a node",
+            "is an object of a cluster, not evidence from a node",
             "name it as a FILE, without an option before it",
         )
     if is_snapshot(value):
         return from_document(value)
-    raise _wrong("is JSON, and no snapshot of a node")
+    raise _wrong("is JSON, but not a snapshot of a node")
 
 
 def _marked(text: str, _family: Family | None) -> Evidence | None:
@@ -234,11 +234,11 @@ def _refusal(text: str) -> InvalidInput:
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):
-            return _wrong(f"is {what}, and no rules of a node", instead)
+            return _wrong(f"is {what}, not the rules of a node", instead)
     first = next(line.strip() for line in text.splitlines() if line.strip())
-    return _wrong(f'has no rule of iptables in it; it begins with "{printable(first, 80)}"')
+    return _wrong(f'contains no iptables rules; it begins with "{printable(first, 80)}"')
 
 
 def _wrong(message: str, instead: str = "") -> InvalidInput:
-    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"what is read: {_COMMAND}"
+    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"make it with {_COMMAND}"
     return InvalidInput([Problem(message, hint=hint)])

@@ -226,7 +226,7 @@ class _Gaps:
             return False
         missing = "lacks nodePorts" if path[-1] == "ports" else "is not set"
         self.problems.append(
-            self._problem(path, f"{missing}, and nothing is to be made up", f"write {wanted}")
+            self._problem(path, f"{missing}, and no value may be invented", f"write {wanted}")
         )
         return True
 

@@ -51,7 +51,7 @@ def test_nothing_is_made_up_where_previews_are_refused(
 
     out, err = capfd.readouterr()
     assert out == ""
-    assert "spec.clusterIP: is not set, and nothing is to be made up" in err
+    assert "spec.clusterIP: is not set, and no value may be invented" in err
 
 
 def test_a_range_that_is_none_is_a_wrong_command_line(

@@ -379,8 +379,8 @@ def test_a_kubeconfig_without_a_current_context_asks_for_one(
 
     assert errors(capfd) == [
         (
-            f"error: the API server: the cluster configuration cannot be used: {path} names no "
-            "current context: name one with --context; there are: test"
+            f"error: the API server: the cluster configuration cannot be used: {path} has no "
+            f"current context: choose one with --context; there are: test"
         )
     ]
 

@@ -156,7 +156,7 @@ def test_where_another_proxy_handles_services_nothing_is_compared_and_nothing_fa
 ) -> None:
     empty = attrs.evolve(Ruleset(Family.IPV4, {}), backend="nft")
     snapshot = written(empty, native=(NFTABLES,))
-    who = "Services on node1 are by all signs handled by kube-proxy in mode nftables"
+    who = "Services on node1 are probably handled by kube-proxy in mode nftables"
 
     assert main(["diff", TUTORIAL, "--snapshot", snapshot]) == 1
     out, err = capfd.readouterr()

@@ -129,7 +129,7 @@ def test_the_configuration_is_read_for_the_version_of_the_node(
     code, out, err = run(capfd, *words, "--kube-proxy-version", "1.33")
     assert (code, out) == (2, "")
     assert "config.yaml:4" in err
-    assert "as every version from 1.33" in err
+    assert "like every version from 1.33" in err
     code, out, err = run(capfd, *words, "--kube-proxy-version", "1.28")
     assert code == 0
     assert "warning: conntrack.tcpBeLiberal has no effect" in err

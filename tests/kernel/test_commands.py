@@ -134,7 +134,7 @@ def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web:
         "ns/web1 node port 127.0.0.1:30001 on node1, from this node: was left to the node itself, "
         "now sent to 2 endpoints, source hidden\n"
     ) in dry.stdout
-    assert "now not known (the input does not tell its endpoints" in dry.stdout
+    assert "now not known (its endpoints are unknown" in dry.stdout
     assert [node.netns.save(family) for family in FAMILIES.values()] == before
 
     done = node.apply(web, "--confirm", "1", check=False)
@@ -611,7 +611,7 @@ def test_what_a_node_was_found_to_differ_in_is_the_code_although_nobody_reads_it
     assert "internal error" not in done.stderr
 
 
-ELSEWHERE = "the node's rules look made with another configuration, one with "
+ELSEWHERE = "the node's rules seem to come from another configuration, with "
 
 
 def test_a_dump_right_after_apply_shows_no_drift_on_any_machine(
@@ -642,7 +642,7 @@ def test_a_live_comparison_names_the_configuration_that_the_node_was_made_with(
 
     assert (without.returncode, given.returncode) == (1, 0)
     fields = "iptables.masqueradeBit: 5, iptables.masqueradeAll: true"
-    assert f"warning: {ELSEWHERE}{fields}: give the node's own with --config\n" in without.stderr
+    assert f"warning: {ELSEWHERE}{fields}: pass the node's own with --config\n" in without.stderr
     assert ELSEWHERE not in given.stderr
 
 

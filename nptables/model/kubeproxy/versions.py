@@ -58,8 +58,8 @@ def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
         return meant, []
     extreme = "older than" if asked < OLDEST else "newer than"
     remark = (
-        f"kube-proxy {asked} is {extreme} every version whose rules are known here: "
-        f"those of {meant} are made, the nearest"
+        f"kube-proxy {asked} is {extreme} every version that nptables knows: the rules of {meant}, "
+        f"the nearest, are used"
     )
     return meant, [remark]
 

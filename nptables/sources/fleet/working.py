@@ -9,14 +9,14 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
-from pathlib import Path
 
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, NptablesError
 from nptables.model import Cluster
+from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.reading import read_snapshots
 
-File = tuple[str, Path]
+File = tuple[str, Place | bytes]
 # Files that wait for each worker: it never waits for the next one.
 _AHEAD = 2
 
@@ -58,9 +58,9 @@ def judge_file(judge: Judge, file: File) -> list[NodeResult]:
 
     A bundle of the cluster alone has no node, and no result.
     """
-    name, path = file
+    name, place = file
     try:
-        found = read_snapshots(path)
+        found = read_snapshots(place)
     except InvalidInput as error:
         return [NodeResult.unreadable(name, str(error.problems[0].message))]
     except NptablesError as error:

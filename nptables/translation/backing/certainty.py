@@ -41,14 +41,14 @@ class Backed:
 class _Unknown(enum.StrEnum):
     """Why nothing can be said, in words that follow the name of the Service."""
 
-    NO_WORKLOAD = "the input has no workload that could stand behind it"
-    NO_SELECTOR = "it has no selector, so that its endpoints are made by somebody else"
-    HOOK = "a hook makes it, and what stands behind it comes and goes"
-    UNPLACED = "whether {0} is in its namespace is decided by whoever applies them"
+    NO_WORKLOAD = "no workload in the input could provide its Pods"
+    NO_SELECTOR = "it has no selector, so something outside the input creates its endpoints"
+    HOOK = "a hook creates it, so its Pods may exist only for a while"
+    UNPLACED = "whether {0} is in its namespace depends on how the manifests are applied"
     ELSEWHERE = "{0} in another set of the tree has the labels that it selects"
     DAEMON = "{0} has a Pod on each node, and the input names no node"
-    SCALED = "something else decides how many Pods {0} has"
-    NO_PODS = "the Pods of {0} cannot be told from what is written"
+    SCALED = "the number of Pods of {0} is set elsewhere"
+    NO_PODS = "the Pods of {0} cannot be derived from its manifest"
     RUN_TIME = "{0} may be put on its Pods while they run"
 
 

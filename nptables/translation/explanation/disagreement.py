@@ -96,7 +96,7 @@ class Disagreement:
     @property
     def words(self) -> str:
         """The likeliest cause in words."""
-        fits = f" (as rules for {self.fits} they would be right)" if self.fits else ""
+        fits = f" (the rules would be right for {self.fits})" if self.fits else ""
         return self.cause.words(self.node) + fits
 
     def __str__(self) -> str:

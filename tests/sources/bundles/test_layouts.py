@@ -225,7 +225,7 @@ def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) ->
 
     assert [one.node for one in read_all_evidence(path) or ()] == ["n1", "n2"]
     assert read_evidence(path, node="n2.example.com").node == "n2"
-    assert "holds what 2 nodes have: n1, n2 (say which is meant with --node)" in refusal(
+    assert "holds what 2 nodes have: n1, n2 (choose one with --node)" in refusal(
         lambda: read_evidence(path)
     )
 
@@ -261,6 +261,23 @@ def test_an_empty_dump_is_not_taken_for_empty_tables(tmp_path: Path) -> None:
     assert "in which no rules can be read" in refusal(
         lambda: read_evidence(packed(tmp_path, files))
     )
+
+
+def test_logs_of_several_nodes_count_where_they_agree(tmp_path: Path) -> None:
+    """A server of Rancher's keeps those of all: none may give its node's name to this one."""
+    files = bundles.rancher(NODE)
+    del files["./systeminfo/ps"]
+    other = bundles.LOG + 'I1129 flags.go] FLAG: --hostname-override="other"\n'
+    files["./rke2/podlogs/kube-system-kube-proxy-other"] = other.encode()
+    agreed = read_evidence(packed(tmp_path, files))
+    files["./rke2/podlogs/kube-system-kube-proxy-third"] = other.replace("v1.29", "v1.28").encode()
+    torn = read_evidence(packed(tmp_path, files))
+
+    (one,) = agreed.processes or ()
+    assert (one.mode, one.version) == ("iptables", "v1.29.0")
+    assert "other" not in agreed.aliases
+    (one,) = torn.processes or ()
+    assert (one.mode, one.version) == ("iptables", "")
 
 
 def test_a_contradiction_between_dump_and_listing_is_said(tmp_path: Path) -> None:
