@@ -145,7 +145,7 @@ class Reports:
             )
         for notice in outcome.notices:
             self._log.repeating(
-                "the cluster says something odd",
+                "a likely mistake in the cluster",
                 about=f"notice {notice.code} {notice.subject}",
                 notice=str(notice),
             )

@@ -151,7 +151,7 @@ def _notice_others(settings: Settings, log: Log) -> None:
         log.info("another proxy handles Services on this node", found=message)
         return
     raise AnotherProxy(
-        f"{message}: take it away first, or go on with --force", found=found.others[0].who.words
+        f"{message}: remove it first, or go on with --force", found=found.others[0].who.words
     )
 
 
@@ -320,7 +320,7 @@ class _Running:
 
     def _use(self, config: ProxyConfig) -> None:
         for remark in config.remarks:
-            self._log.warning("the configuration is not heeded as a whole", remark=remark)
+            self._log.warning("parts of the configuration have no effect", remark=remark)
         self._config = config
         self._agent.reconfigure(config)
 

@@ -99,11 +99,11 @@ def _listen(path: Path) -> socket.socket:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         owner = path.parent.lstat()
         if not stat.S_ISDIR(owner.st_mode) or owner.st_uid != os.geteuid():
-            raise BackendUnavailable(f"{path.parent} is not a folder of ours")
+            raise BackendUnavailable(f"{path.parent} is not a folder that belongs to this user")
         with contextlib.suppress(OSError), _connect(path):
             raise KernelBusy(
                 "an earlier apply still waits to be confirmed: run `nptables confirm`, or wait "
-                "until it is taken back"
+                "until it is rolled back"
             )
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -155,7 +155,7 @@ def contradictions(expectations: Sequence[Expectation], found: Reach) -> Iterato
     for each in expectations:
         about = [row for row in found.rows if each.is_about(row)]
         if not about:
-            yield Contradiction(each, "", (), "nothing that was looked at is it", "")
+            yield Contradiction(each, "", (), "it matches nothing that was examined", "")
         elif not any(each.covers(node) for node in found.nodes):
             yield Contradiction(each, "", each.nodes, "there is no such node", "")
         for row in about:

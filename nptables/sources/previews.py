@@ -34,7 +34,7 @@ class Preview:
     def __str__(self) -> str:
         verb = "are" if self.field.endswith(" Pods") else "is"
         subject = f"{self.kind} {self.namespace}/{self.name}"
-        return printable(f"{subject}: {self.field} {verb} made up: {self.value}", 1000)
+        return printable(f"{subject}: {self.field} {verb} invented: {self.value}", 1000)
 
     def to_dict(self) -> dict[str, str]:
         """The preview as JSON has it."""

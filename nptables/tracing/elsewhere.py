@@ -6,7 +6,7 @@ import attrs
 
 from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
 
-_LEFT = "what becomes of a packet that no rule translates"
+_LEFT = "what happens to a packet that no rule translates"
 
 
 @attrs.frozen
@@ -41,12 +41,12 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     others = handling.others
     if any(not each.who.behind_rules for each in others):
         text = (
-            f"{handling.sentence(node)}, and not by these rules: where a packet for one goes does "
-            f"not stand in them ({asking(others, node)})"
+            f"{handling.sentence(node)}, not by these rules, which do not show where a packet for "
+            f"one goes ({asking(others, node)})"
         )
         return Elsewhere(before=text)
     if others:
-        text = f"{handling.sentence(node)}: {_LEFT} does not stand in the rules"
+        text = f"{handling.sentence(node)}: {_LEFT} is not in the rules"
         return Elsewhere(behind=f"{text} ({asking(others, node)})")
     notes = tuple(
         f"{each.who.words} may handle Services on {node} too ({each.seen})"
@@ -59,15 +59,15 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     ]
     if maybe:
         whom = " or ".join(f"{each.who.words} ({each.seen})" for each in maybe)
-        text = f"Services on {node} may be handled by {whom}: {_LEFT} does not stand in the rules"
+        text = f"Services on {node} may be handled by {whom}: {_LEFT} is not in the rules"
         return Elsewhere(behind=f"{text} ({asking(maybe, node)})", notes=notes)
     nobody = handling.of(Handler.NOBODY)
     if nobody is None or nobody.certainty is not Certainty.POSSIBLE:
         return Elsewhere(notes=notes)
     text = (
         f"nothing here shows who handles Services on {node}: {nobody.seen}; kube-proxy in mode "
-        f"nftables, and others, have no rules in table nat of iptables (`nft list tables` on "
-        f"{node} tells, and which programs run there)"
+        "nftables and some other proxies have no rules in the nat table of iptables (`nft list "
+        f"tables` on {node} and the programs that run there tell)"
     )
     if is_of_a_cluster(nobody):
         return Elsewhere(behind=text)

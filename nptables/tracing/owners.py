@@ -64,7 +64,7 @@ class Owners:
         if not isinstance(address, Somewhere) or address.node != self._node:
             return address
         self.notes[
-            f"an address that no rule names stands for those of {self._node}, which nothing tells"
+            f"the addresses of {self._node} are unknown: one that no rule names stands for them"
         ] = None
         named = {
             host
@@ -91,7 +91,7 @@ class Owners:
         condition is told first.
         """
         node = self._node
-        own, other = f"{address} is an address of {node}", f"{address} is no address of {node}"
+        own, other = f"{address} is an address of {node}", f"{address} is not an address of {node}"
         self.conditions.update(dict.fromkeys((own, other)))
         yes, no = (other, own) if likely else (own, other)
         key = ("own address", node, address)
