@@ -196,8 +196,14 @@ def test_the_action_annotates_compares_and_fails(project: Path, tmp_path: Path) 
     assert json.loads((project / "out.sarif").read_text())["version"] == "2.1.0"
     assert runner.outputs.read_text() == "sarif-file=out.sarif\nexit-code=1\n"
 
+    # The settings of the repository count where no input says otherwise.
+    (project / ".nptables.yaml").write_text("select: [NPT101]\n")
+    assert runner.check(files="clash.yaml").returncode == 0
+
     hostile = '$(touch pwned)`touch pwned`"; touch pwned; #'
     runner.check(**dict.fromkeys(("severity", "settings", "baseline", "output", "fail"), hostile))
     runner.check(files=f"{hostile}\n--help\n-\n--live", base="--output=pwned")
     assert not (project / "pwned").exists()
-    assert git(project, "status", "--porcelain") == "M web.yaml\n?? clash.yaml\n?? out.sarif"
+    assert git(project, "status", "--porcelain") == (
+        "M web.yaml\n?? .nptables.yaml\n?? clash.yaml\n?? out.sarif"
+    )

@@ -10,18 +10,19 @@ import attrs
 from nptables.auditing import quick
 from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.noticing import Noticed
+from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
-from nptables.auditing.times import in_words
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
 from nptables.evidence import Evidence
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of, seems_stopped
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.model.objects import Key
+from nptables.model.times import in_words
 from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.fixed import JUMPS
@@ -134,7 +135,9 @@ def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
 
 
 def _fits(found: Found, other: Expected) -> bool:
-    return quick.fits(found.lines, other)
+    """Whether a node has other rules than those that were expected, in whatever state it may be."""
+    in_its_state, _ = settled(other, found.lines)
+    return quick.fits(found.lines, in_its_state)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:
@@ -215,11 +218,10 @@ def _old(case: Case, old: Mapping[str, Mapping[Family, Kind]]) -> NodeCause:
     """Why rules are those of an earlier state of the cluster."""
     services = tuple(sorted(old))
     example = _example(case.found)
-    proxies = case.evidence.processes
     since, whole = _since(case, services)
     after = f" since {in_words(since)}" if since is not None else ""
     count = _counted(old)
-    if proxies is not None and kube_proxy_of(case.evidence) is None:
+    if seems_stopped(case.evidence):
         text = f"no kube-proxy runs, and nothing that changed{after} is there: {count}"
         return NodeCause(codes.STOPPED, text, "", services, example)
     behind = [found.family for found in case.found]

@@ -17,7 +17,6 @@ from nptables.auditing.noticing import Ground, notice
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
-from nptables.auditing.times import changed, seconds_of
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
@@ -26,11 +25,12 @@ from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.evidence.naming import node_of
-from nptables.evidence.snapshot import Snapshot
+from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
+from nptables.model.times import changed, seconds_of
 from nptables.translation.collector import collector_paused
 from nptables.translation.signs import shown_facts
 
@@ -84,6 +84,11 @@ class Judge:
         rest = snapshot.rest
         if rest.form in _FORMS:
             return NodeResult.unreadable(name, _FORMS[rest.form])
+        if rest.form is Form.SAVED and not any(
+            isinstance(t, TableText) or t.tables for t in snapshot.tables
+        ):
+            # A dump that failed leaves an empty file more often than a node has no table at all.
+            return NodeResult.unreadable(name, "it is empty")
         if not snapshot.tables:
             gaps = "; ".join(map(str, rest.gaps))
             return NodeResult.unreadable(name, f"it has no tables{f' ({gaps})' if gaps else ''}")

@@ -93,7 +93,7 @@ class NodeTables:
             lines += [f"*{name}", *(f":{chain} - [0:0]" for chain in told)]
             lines += [line for chain in told for line in table.by_chain.get(chain, ())]
             lines.append("COMMIT")
-        return parse_lines(lines, range(1, len(lines) + 1), family)
+        return parse_lines(lines, range(len(lines)), family)
 
 
 def _as_lines(ruleset: Ruleset) -> dict[str, quick.TableLines]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nptables.auditing.times import changed, in_words, seconds_of
 from nptables.cli.output import say
 from nptables.evidence import Evidence
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
+from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import Loaded
 from nptables.translation.explanation.grouping import without_services
 
@@ -16,7 +16,7 @@ _NEAR = 5.0
 
 
 def mention_limits(loaded: Loaded) -> None:
-    """Say of which namespaces the objects of bundles are, and when they were taken."""
+    """Say of which namespaces the objects of bundles are."""
     backing = loaded.cluster.backing
     if backing is not None and backing.namespaces is not None:
         names = sorted(backing.namespaces)
@@ -26,8 +26,6 @@ def mention_limits(loaded: Loaded) -> None:
             say(f"the objects are those of the namespaces {shown} only")
         else:
             say("the bundle has no Services", kind="warning")
-    if loaded.taken:
-        say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
 
 
 def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
@@ -50,6 +48,12 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
             kind="warning",
         )
     return known
+
+
+def mention_age(loaded: Loaded) -> None:
+    """Say when the objects of bundles were taken, to whoever looks at rules of many times."""
+    if taken := seconds_of(loaded.taken) if loaded.taken else None:
+        say(f"the objects are from {in_words(taken)}: later changes are in the rules alone")
 
 
 def mention_times(loaded: Loaded, evidence: Evidence) -> None:

@@ -24,9 +24,9 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import parse_ip
+from nptables.model.names import KINDS
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
-from nptables.tracing.ends import KINDS
 from nptables.translation import Translation, translate
 from nptables.translation.explanation.difference import Explanation, explain_difference
 from nptables.translation.signs import changed_facts, shown_facts

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nptables.checks.silencing import IgnoreRule, exact_code
 from nptables.cli.completion import FILE
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.errors import Path as Field
 from nptables.model.reading import nearest, quoted
 from nptables.sources.settings_file import SettingsFile, find_settings, read_settings
+
+if TYPE_CHECKING:
+    from nptables.checks.silencing import IgnoreRule
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -187,6 +189,8 @@ def _rules(file: SettingsFile, problems: list[Problem]) -> Iterator[IgnoreRule]:
     if not isinstance(listed, list):
         problems.append(file.problem((_IGNORE,), "is not a list of rules"))
         return
+    from nptables.checks.silencing import IgnoreRule, exact_code  # noqa: PLC0415 - for these alone
+
     for position, raw in enumerate(listed):
         field = (_IGNORE, position)
         if not isinstance(raw, Mapping) or not all(isinstance(v, str) for v in raw.values()):
@@ -201,6 +205,8 @@ def _rules(file: SettingsFile, problems: list[Problem]) -> Iterator[IgnoreRule]:
 
 
 def _wrong_in_rule(file: SettingsFile, raw: Mapping[Any, str], field: Field) -> Iterator[Problem]:
+    from nptables.checks.silencing import exact_code  # noqa: PLC0415
+
     for key in raw:
         if key not in _RULE_KEYS:
             hint = nearest(str(key), _RULE_KEYS)

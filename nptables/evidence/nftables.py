@@ -11,6 +11,8 @@ from nptables.evidence.homes import home_of
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.evidence.rules import gaps_of
 from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.dumps import NFT
 from nptables.iptables.nftables.documents import read_document
 from nptables.iptables.nftables.reading import Habits, NftListing, read_listing
 from nptables.iptables.nftables.tables import NftText, is_nft_text, read_tables
@@ -21,8 +23,8 @@ _NAMED = 6
 # they put into a rule print nothing: comments, and with endpoints a bare `-m tcp`. Their sources
 # are named in `handlers`.
 _WRITERS = (
-    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
-    ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
+    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1),
+    ("ANTREA-", 1), ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
 )  # fmt: skip
 _PORTAL = re.compile(r"KUBE-(?:SVC|SVL|XLB)-[A-Z2-7]{16}")
 _FIREWALL = re.compile(r"KUBE-FW-[A-Z2-7]{16}")
@@ -40,7 +42,8 @@ def from_nft_text(text: str, family: Family | None = None) -> Evidence | None:
 def from_nft_document(value: Mapping[str, Any], family: Family | None = None) -> Evidence:
     """The tables that `nft -j list` printed."""
     found = _evidence(read_document(value), family)
-    return found or Evidence(Form.LISTING, native=())
+    nothing = Ruleset(family or Family.IPV4, {}, backend=NFT)
+    return found or Evidence(Form.LISTING, (nothing,), native=())
 
 
 def _evidence(found: NftText, family: Family | None) -> Evidence | None:
@@ -86,8 +89,9 @@ def _gaps(listing: NftListing) -> Iterator[Gap]:
     yield from gaps_of(
         Pasted(kind, listing.rulesets, guessed=listing.guessed, strays=listing.strays)
     )
-    if listing.rulesets:
-        yield Gap("comments of rules", "nft does not print them")
+    if not any(ruleset.tables for ruleset in listing.rulesets):
+        return
+    yield Gap("comments of rules", "nft does not print them")
     if not listing.exact:
         yield Gap(
             "conditions of which nothing is printed",

@@ -20,6 +20,8 @@ class AuditCause:
     nodes: tuple[str, ...]
     services: tuple[str, ...]
     effects: tuple[str, ...] = ()
+    name: str = ""
+    severity: str = ""
 
 
 @attrs.frozen
@@ -51,6 +53,8 @@ def audit_of(document: Mapping[str, Any]) -> Audit:
             _texts(cause.get("nodes")),
             _texts(cause.get("services")),
             tuple(_effects(cause)),
+            str(cause.get("name") or ""),
+            str(cause.get("severity") or ""),
         )
         for cause in causes
     ]

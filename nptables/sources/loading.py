@@ -18,7 +18,6 @@ from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.bundled import bundled
-from nptables.sources.bundles import is_bundle_folder
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
@@ -288,11 +287,13 @@ def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
     text = os.fspath(path)
     try:
         named = pathlib.Path(text)
-        return bool(text) and (
-            named.name in HEADS or (named.is_dir() and not is_bundle_folder(text))
-        )
+        if not text or named.name in HEADS or not named.is_dir():
+            return bool(text) and named.name in HEADS
     except ValueError:  # a NUL character in the name
         return False
+    from nptables.sources.bundles import is_bundle_folder  # noqa: PLC0415 - for folders only
+
+    return not is_bundle_folder(text)
 
 
 def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:

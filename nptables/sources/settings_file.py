@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +86,8 @@ def _of_project(path: Path, *, found: bool) -> SettingsFile | None:
     if found and "nptables" not in text:
         # Most are of projects that have nothing to do with it, in whatever state.
         return None
+    import tomllib  # noqa: PLC0415 - for those alone that have
+
     try:
         values: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

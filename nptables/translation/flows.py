@@ -67,6 +67,8 @@ def _frontend_of(
     return None
 
 
+# The first is how conntrack prints it, in /proc the family stands before.
+_UDP = re.compile(r"(?:ipv[46] +\d+ +)?udp ")
 _WAYS = re.compile(r"\bsrc=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
 
 
@@ -77,9 +79,8 @@ def listed_flows(listing: str, family: Family) -> list[Flow]:
     """
     found = []
     for line in listing.splitlines():
-        words = line.split()
         ways = _WAYS.findall(line)
-        if "udp" not in words[:3] or len(ways) != 2:
+        if not _UDP.match(line) or len(ways) != 2:
             continue
         (source, destination, source_port, port), (back, _, back_port, _) = ways
         addresses = [parse_ip_sloppy(text) for text in (source, destination, back)]

@@ -194,6 +194,7 @@ def test_a_folder_of_bundles_is_audited(
     (plain / "node-a.txt").write_text(NODE.dumps["IPV4"])
     version = ["--kube-proxy-version", "1.29"]
     expected = audited(capsys, BEHIND / "cluster.yaml", "--lenient", "--snapshots", plain, *version)
+    (node.parent / "a.tar.xz.sha256").write_text("0123  a.tar.xz\n")
 
     found = audited(capsys, cluster, "--snapshots", node.parent, *version)
     cluster.rename(node.parent / "cluster.tar.gz")

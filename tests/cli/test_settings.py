@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from nptables.cli import main
 from nptables.cli.app import COMMANDS, cli
@@ -17,6 +20,7 @@ from tests.cli.test_ignoring import web
 if TYPE_CHECKING:
     from pathlib import Path
 
+KEYS = st.sampled_from([*SETTABLE, "ignore", "code", "reason", "service", "NPT102", "kubeconfig"])
 # Commands that change a node or a file on it, ask a cluster's nodes, or run until they are stopped.
 NEVER_READ = ("apply", "confirm", "cleanup", "run", "snapshot", "collect", "facts", "status")
 
@@ -253,3 +257,26 @@ def test_files_are_named_from_the_folder_of_the_settings(
 
     assert main(["check", "../web.yaml"]) == 0
     assert "2 ignored" in capfd.readouterr().err
+
+
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6))
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, PLAIN), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings_of_hypothesis(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.one_of(KEYS, PLAIN), VALUES, max_size=4))
+def test_whatever_stands_in_settings_is_taken_or_refused(
+    repository: Path, values: dict[object, object]
+) -> None:
+    """70 would be a bug of ours, with a traceback behind it."""
+    (repository / ".nptables.yaml").write_text(yaml.safe_dump(values, allow_unicode=True))
+
+    assert main(["check", "web.yaml", "-o", "json"]) in (0, 1, 2)

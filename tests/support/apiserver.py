@@ -326,6 +326,7 @@ class ApiServer:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
         app.router.add_post("/{path:.*}", self._serve)
+        app.router.add_delete("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(

@@ -302,3 +302,16 @@ def test_any_rules_have_an_answer_and_only_one_certainty_for_each_program(lines:
         assert len({each.who for each in found.sightings}) == len(found.sightings)
         assert all(each.signs for each in found.sightings)
         assert bool(found.instead("n")) is (found.by_iptables is False)
+
+
+def test_the_chains_of_service_ports_are_told_and_no_others() -> None:
+    """KUBE-FW-MINE has not the sixteen characters of a hash: it is somebody else's."""
+    text = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n"
+        ":KUBE-SVC-ABCDEFGHIJKLMNOP - [0:0]\n:KUBE-FW-MINE - [0:0]\n"
+        "-A PREROUTING -j KUBE-SERVICES\n-A KUBE-SERVICES -j KUBE-NODEPORTS\nCOMMIT\n"
+    )
+
+    (found,) = handlers(Evidence(Form.SAVED, (Ruleset.from_save(text),))).sightings
+
+    assert found.signs == ("chain nat KUBE-SVC-ABCDEFGHIJKLMNOP",)

@@ -32,6 +32,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
+from nptables.sources.fleet.places import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 
@@ -46,7 +47,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     "--snapshots",
     "folder",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(),
     help="What the nodes have, as `nptables audit` takes it: they are judged, and the page shows "
     "the causes.",
 )
@@ -68,7 +69,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
 )
 def command(
     *,
-    folder: Path | None,
+    folder: str | None,
     audit_path: str | None,
     patterns: tuple[str, ...],
     output: str,
@@ -88,7 +89,7 @@ def command(
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
-        audit = _audit_of_folder(folder, whole, options["config_path"])
+        audit = _audit_of_folder(place_at(folder), whole, options["config_path"])
     namespace = shown_namespace(whole.cluster)
     services = None if namespace is None else services_in(namespace, whole.cluster)
     found = reach(
@@ -116,7 +117,7 @@ def _audit(document: Any) -> Audit:
     return audit_of(document)
 
 
-def _audit_of_folder(folder: Path, whole: ClusterWide, config_path: str | None) -> Audit:
+def _audit_of_folder(folder: Place, whole: ClusterWide, config_path: str | None) -> Audit:
     """What an audit of the nodes in a folder finds. Raises KeyboardInterrupt where it was ended."""
     cluster, in_manifests = whole.cluster, whole.loaded.proxy_config
     found = Collection(cluster, (), in_manifests, missing_in(folder, cluster))

@@ -254,8 +254,7 @@ def _time(seconds: int) -> str:
 def _shares(was: dict[str, Fraction], now: dict[str, Fraction]) -> str:
     moved = [text for text in now if was[text] != now[text]]
     texts = [f"{text} from {_number(was[text])} to {_number(now[text])}" for text in moved]
-    more = [f"{len(texts) - _LISTED} more"] if len(texts) > _LISTED else []
-    return in_a_row([*texts[:_LISTED], *more])
+    return _listed(texts)
 
 
 def _listed(texts: list[str]) -> str:

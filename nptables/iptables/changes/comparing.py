@@ -32,8 +32,8 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
     `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
     which a translation has. What the form of one of them does not show (`Unshown.comments`) counts
     as in the other, where everything that it shows is equal. Rules and policies of others are never
-    in the plan. An empty (falsy) plan means no drift. A chain of the owner's whose rules are unknown
-    is rewritten.
+    in the plan. An empty (falsy) plan means no drift. A chain of the owner's whose rules are
+    unknown is rewritten.
 
     Raises IncompleteRuleset where `current` lacks a table that is there and could not be printed,
     and ValueError if it is not given whose rules are meant, or the families differ.

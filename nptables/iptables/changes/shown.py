@@ -24,7 +24,7 @@ _BASE = ("source", "destination", "in_interface", "out_interface", "protocol", "
 
 
 def with_what_is_not_shown(shown: Ruleset, other: Ruleset) -> Ruleset:
-    """A ruleset with each rule that may be one of the other's, by all that it shows, as that one."""
+    """A ruleset with each rule that may be one of the other's, by what it shows, as that one."""
     tables = {
         name: _table(table, other.tables[name], shown.family) if name in other.tables else table
         for name, table in shown.tables.items()

@@ -33,8 +33,8 @@ class Parts:
 
     `unread` are words that nobody understands or whose values are not printed; a match, or the
     target, stands for each. `told` says that the protocol has words of its own,
-    `exact` that nft shows what it has no words for (from nftables 1.0.6 and iptables 1.8.8 on). Matches in
-    `always` hold for every packet, whatever their values are.
+    `exact` that nft shows what it has no words for (from nftables 1.0.6 and iptables 1.8.8 on).
+    Matches in `always` hold for every packet, whatever their values are.
     """
 
     family: Family

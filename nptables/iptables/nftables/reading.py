@@ -29,8 +29,11 @@ from nptables.iptables.unshown import UNREAD_TARGET, Unshown
 _FAMILIES: Mapping[str, Family] = {"ip": Family.IPV4, "ip6": Family.IPV6}
 _COUNTER = re.compile(r"\bcounter\b")
 _UNFINISHED = re.compile(r"counter(?: packets(?: \d+(?: bytes(?: \d+)?)?)?)?$|\b(?:jump|goto|to)$")
+_TARGET = re.compile(r"\b(?:jump|goto) (\S+)")
+_TWO_TABS = 16
+# More rules than this that may ask for more than is printed are not asked about one by one.
+_MOST_DOUBTS = 6
 CUT_OFF = "the line is cut off"
-BROKEN = "the line may be the rest of the one before it"
 
 
 @attrs.frozen
@@ -86,8 +89,9 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
             read.setdefault(whose, []).append((part, whole))
     whole = found.all_tables or (len(found.tables) > 1 and all(t.whole for t in found.tables))
     whole = whole and not found.partly
-    if not read and whole:
-        read[family or Family.IPV4] = []
+    if not read:
+        # Whoever else handles packets there is known by the names of its tables.
+        read = {each: [] for each in _families(found, family)}
     return NftListing(
         tuple(
             _ruleset(whose, read[whose], whole=whole) for whose in Family if whose in read
@@ -101,10 +105,19 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     )  # fmt: skip
 
 
-def _lacks_target(tables: Sequence[NftTable], habits: Habits) -> bool:
-    """Whether a rule has nothing behind its counter: up to 1.0.5 nft drops what it has no module for.
+def _families(found: NftText, family: Family | None) -> Iterator[Family]:
+    """The families that tables are of which are not those of iptables."""
+    names = {table.family for table in found.tables}
+    both = not names & _FAMILIES.keys()
+    for name, each in _FAMILIES.items():
+        if name in names or (both and family in (None, each)):
+            yield each
 
-    Of matches that it drops there is no trace, then. Marking chains of kube-proxy show it.
+
+def _lacks_target(tables: Sequence[NftTable], habits: Habits) -> bool:
+    """Whether a rule has nothing behind its counter, as where nft lacks the modules of iptables.
+
+    Versions up to 1.0.5 leave no trace of matches then. Marking chains of kube-proxy show it.
     """
     return any(
         _has_counter(raw) and not acts(raw) and " log" not in raw
@@ -156,10 +169,13 @@ def _tables(
     chains = [chain for chain in table.chains if not _is_own(table, chain)]
     texts = [raw for chain in chains for _, raw in chain.rules]
     whose = _FAMILIES.get(table.family) or family or _family_of(texts) or Family.IPV4
+    # A chain of nft's own at a hook decides before or behind those of iptables.
+    own = any(_is_own(table, chain) for chain in table.chains)
+    table.whole = table.whole and not own and not _is_doubtful(found, chains, habits)
     rules = {chain.name: _rules(found, table, chain, whose, habits) for chain in chains}
     open_ends = _cut(found, chains, rules)
     for name, each in rules.items():
-        for position, (number, rule) in enumerate(each):
+        for position, (number, _) in enumerate(each):
             if number in open_ends:
                 text = dict(_texts(chains, name))[number]
                 again = read_rule(text, name, whose, doubts=(CUT_OFF, NO_TARGET))
@@ -172,7 +188,7 @@ def _tables(
         for chain in chains
         if chain.base is not None and _is_built_in(table, chain.name)
     }
-    whole = table.whole and not open_ends and not found.partly and not _leads_out(table, rules)
+    whole = table.whole and not open_ends and not found.partly and not _leads_out(rules)
     if table.name:
         if whole and lines:
             for name in BUILT_IN_CHAINS[table.name]:
@@ -186,6 +202,28 @@ def _tables(
     for piece in pieces(section, habits.homes, partly=True):
         guessed += piece.guessed
         yield whose, piece.table, False
+
+
+def _is_doubtful(found: NftText, chains: Sequence[NftChain], habits: Habits) -> bool:
+    """Whether so much of a table may not be printed that it counts as shown in part.
+
+    One question about all of it is better than one about each rule, which nobody could answer.
+    """
+    if any(broken for chain in chains for _, _, broken in _joined(chain.rules)):
+        return True
+    if found.exact:
+        return False
+    texts = [raw for chain in chains for _, raw in chain.rules]
+    if found.no_modules or not any(_indent(raw) for raw in texts):
+        return True
+    unknown = 0
+    for chain in chains:
+        indent = _indent_of(chain)
+        for _, raw in chain.rules:
+            target = _TARGET.search(raw)
+            writer = habits.comments(chain.name, target[1] if target else "")
+            unknown += writer is None and empty_statements(raw, indent) > 0
+    return unknown > _MOST_DOUBTS
 
 
 def _is_built_in(table: NftTable, chain: str) -> bool:
@@ -212,36 +250,25 @@ def _rules(
 ) -> list[tuple[int, NftRule]]:
     """The rules of a chain, each with the number of its line."""
     joined = _joined(chain.rules)
-    indents = [_indent(raw) for _, raw, _ in joined]
-    indent = 16 if indents and min(indents) >= 16 else min(indents, default=0)
-    stripped = bool(indents) and max(indents) == 0
+    indent = _indent_of(chain)
     always = habits.always(chain.name)
     plain = [
         read_rule(raw, chain.name, family, exact=found.exact, always=always) for _, raw, _ in joined
     ]
     empty = [empty_statements(raw, indent) for _, raw, _ in joined]
     rules = []
-    for position, (number, raw, broken) in enumerate(joined):
+    for position, (number, raw, _) in enumerate(joined):
         target = plain[position].target
         comments = habits.comments(chain.name, target)
         known = comments is not None and not found.no_modules
-        doubts = [BROKEN] * broken
-        if not found.exact:
-            last = position == len(joined) - 1
+        doubts: list[str] = []
+        if not found.exact and table.whole:
             share = habits.shares(chain.name, target)
-            if found.no_modules:
-                doubts.append(NOTHING_PRINTED)
-            elif not known:
-                doubts += [NOTHING_PRINTED] * (empty[position] > 0 or stripped)
-            elif share and chain.whole and table.whole and not stripped:
-                # Who writes shares asks the last rule of a chain for none.
-                doubts += [NOTHING_PRINTED] * (empty[position] > empty[-1] and not last)
-            elif share:
-                doubts += [NOTHING_PRINTED] * (empty[position] > 0 or stripped)
-            else:
-                doubts += [NOTHING_PRINTED] * (empty[position] > (comments or 0))
+            # Who writes shares asks the last rule of a chain for none.
+            least = empty[-1] if share else comments or 0
+            doubts += [NOTHING_PRINTED] * (empty[position] > least)
         if found.width and not habits.targetless(chain.name):
-            # Even where nft shows matches it may print nothing of a target, as 1.0.6 does of IPv6's.
+            # nft may print nothing of a target all the same, as 1.0.6 does of those of IPv6.
             doubts.append(NO_TARGET)
         if plain[position].target and not known and doubts in ([], [NO_TARGET]):
             rules.append((number, plain[position]))
@@ -257,6 +284,11 @@ def _rules(
         )
         rules.append((number, rule))
     return rules
+
+
+def _indent_of(chain: NftChain) -> int:
+    """How far the rules of a chain are indented: two tabs, or what the least has."""
+    return min(_TWO_TABS, *(_indent(raw) for _, raw in chain.rules)) if chain.rules else 0
 
 
 def _joined(rules: Sequence[tuple[int, str]]) -> list[tuple[int, str, bool]]:
@@ -303,7 +335,7 @@ def _cut(
     return frozenset(longest) if is_cut else frozenset()
 
 
-def _leads_out(table: NftTable, rules: Mapping[str, Sequence[tuple[int, NftRule]]]) -> bool:
+def _leads_out(rules: Mapping[str, Sequence[tuple[int, NftRule]]]) -> bool:
     """Whether a rule leads to a chain that is not there."""
     targets = {rule.target for each in rules.values() for _, rule in each}
     return bool(targets - rules.keys() - TARGETS.keys() - {"", UNREAD_TARGET})
@@ -314,13 +346,10 @@ def _ruleset(family: Family, tables: Sequence[tuple[Table, bool]], *, whole: boo
     found: dict[str, Table] = {}
     opened = set()
     for table, complete in tables:
-        here = found.get(table.name)
-        if here is not None and here != table:
-            chains = {**here.chains, **table.chains}
-            table = Table(table.name, chains, {**here.policies, **table.policies})
-            complete = False
-        found[table.name] = table
-        if not complete:
+        here = found.get(table.name, table)
+        both = {**here.chains, **table.chains}
+        found[table.name] = Table(table.name, both, {**here.policies, **table.policies})
+        if not complete or here != table:
             opened.add(table.name)
     missing = frozenset() if whole else frozenset(BUILT_IN_CHAINS.keys() - found.keys())
     return Ruleset(

@@ -73,8 +73,8 @@ def read_rule(
     """The rule that a line of a chain says.
 
     `doubts` are conditions that it may have besides; `NO_TARGET` says that a target may be missing.
-    `known_writer` tells that whoever wrote it asks for nothing that nft prints in part, `exact` that
-    nft shows of everything else at least that it is there. Matches in `always` hold for every
+    `known_writer` tells that whoever wrote it asks for nothing that nft prints in part, `exact`
+    that nft shows of everything else at least that it is there. Matches in `always` hold for every
     packet, whatever their values are.
     """
     parts = Parts(family, known_writer, exact, always)
@@ -137,6 +137,11 @@ def _piece(words: str, position: int, parts: Parts, *, acting: bool) -> int | No
             except (Unsettled, ValueError, KeyError):
                 _unsettled(found[0], parts, is_target=is_target)
             return found.end()
+    return _compatible(words, position, parts, acting=acting)
+
+
+def _compatible(words: str, position: int, parts: Parts, *, acting: bool) -> int | None:
+    """The same for what nft has no words for and shows as something of iptables."""
     if words.startswith(UNNAMED, position):
         _unsettled(UNNAMED, parts, is_target=acting)
         return position + len(UNNAMED)

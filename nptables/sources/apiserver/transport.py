@@ -101,6 +101,10 @@ class Connection:
         body = json.dumps(document).encode()
         _Answer(self._ask("POST", path, READ_TIMEOUT, body)).read()
 
+    def delete(self, path: str) -> None:
+        """Delete an object. Raises ApiServerError for every answer but a 2xx, and for none."""
+        _Answer(self._ask("DELETE", path, READ_TIMEOUT)).read()
+
     def stream(self, path: str, seconds: float) -> Any:
         """The kubernetes client's own stream of a websocket, with bytes on its channels.
 

@@ -222,7 +222,9 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
 
 def _no_node_port(outcome: Outcome, services: Services) -> Iterator[Reason]:
     """That no Service has a node port, with those that come close, where it looks like one."""
-    wanted = outcome.port or 0
+    wanted = outcome.port
+    if wanted is None:
+        return
     known = sorted(services.node_ports(), key=lambda found: (abs(found[0] - wanted), found))
     if wanted not in _USUAL and not (known and abs(known[0][0] - wanted) <= _CLOSE):
         return

@@ -263,6 +263,23 @@ def test_an_empty_dump_is_not_taken_for_empty_tables(tmp_path: Path) -> None:
     )
 
 
+def test_logs_of_several_nodes_count_where_they_agree(tmp_path: Path) -> None:
+    """A server of Rancher's keeps those of all: none may give its node's name to this one."""
+    files = bundles.rancher(NODE)
+    del files["./systeminfo/ps"]
+    other = bundles.LOG + 'I1129 flags.go] FLAG: --hostname-override="other"\n'
+    files["./rke2/podlogs/kube-system-kube-proxy-other"] = other.encode()
+    agreed = read_evidence(packed(tmp_path, files))
+    files["./rke2/podlogs/kube-system-kube-proxy-third"] = other.replace("v1.29", "v1.28").encode()
+    torn = read_evidence(packed(tmp_path, files))
+
+    (one,) = agreed.processes or ()
+    assert (one.mode, one.version) == ("iptables", "v1.29.0")
+    assert "other" not in agreed.aliases
+    (one,) = torn.processes or ()
+    assert (one.mode, one.version) == ("iptables", "")
+
+
 def test_a_contradiction_between_dump_and_listing_is_said(tmp_path: Path) -> None:
     """The dump is followed."""
     listing = "Chain PREROUTING (policy ACCEPT 0 packets, 0 bytes)\n pkts bytes target prot opt\n"
