@@ -1,4 +1,4 @@
-"""Turning what the agent does into log lines, metrics, and words for the service manager."""
+"""The log lines, metrics and service manager messages about what the agent does."""
 
 from __future__ import annotations
 

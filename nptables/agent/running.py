@@ -142,7 +142,7 @@ def _notice_kube_proxy(settings: Settings, log: Log) -> None:
 
 
 def _notice_others(settings: Settings, log: Log) -> None:
-    """Programs that handle Services in another way than kube-proxy in mode iptables."""
+    """Programs other than kube-proxy in mode iptables that handle Services."""
     found = find_handlers()
     message = found.instead("this node")
     if not message:
@@ -394,7 +394,7 @@ class _Running:
             self._ports.follow(self._agent.picture, self._config)
 
     def _not_alone(self, found: str) -> None:
-        """A kube-proxy that was there at the start was allowed, and said, then."""
+        """A kube-proxy that ran at the start was allowed and reported then."""
         if not self._observe and not self._settings.force:
             self._log.repeating(
                 "another proxy runs on this node, and the two undo each other's work: stop one",

@@ -50,7 +50,7 @@ def read_manifests(
 def read_sets(
     files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool, nothing: str = NO_INPUT
 ) -> Sets:
-    """What a command line names, set by set, and what was passed over said.
+    """What a command line names, set by set; notes report what was skipped.
 
     Where it names nothing that is what is piped in, else the cluster of the current context.
     """
@@ -88,7 +88,7 @@ def _is_taken() -> bool:
 
 
 def say_what_was_read(loaded: Loaded) -> None:
-    """Say what is odd about one input, and what was made up for it."""
+    """Report likely mistakes in one input, and the values that were invented for it."""
     say_all(loaded.problems, kind="warning")
     if len(loaded.previews) > _MOST_PREVIEWS and loaded.name and not is_verbose():
         say(

@@ -1,4 +1,4 @@
-"""Taking changes back unless somebody confirms them in time.
+"""Rolling changes back unless they are confirmed in time.
 
 A guard process is started before anything is changed. It is a session leader of its own, so that it
 outlives the terminal and a kill of the command; it holds in memory what it needs to take the

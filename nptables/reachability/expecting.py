@@ -22,7 +22,7 @@ _SOURCES = ("kept", "rewritten", "either")
 
 @attrs.frozen
 class Expectation:
-    """What somebody relies on: packets to a Service fare so on some nodes.
+    """An expectation: what happens to packets to a Service on some nodes.
 
     `service` is NAMESPACE/NAME; `port` the name or number of a port, or empty for all. `to` is a
     kind (nodePort, externalIP, load-balancer IP, clusterIP), or empty for all that are looked at.

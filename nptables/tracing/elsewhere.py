@@ -1,4 +1,4 @@
-"""What rules do not decide, because somebody else handles Services on a node."""
+"""What the rules of a node do not decide, because another program handles its Services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEFT = "what happens to a packet that no rule translates"
 
 @attrs.frozen
 class Elsewhere:
-    """Who else decides about packets for Services on a node, and what is said of that.
+    """Which other program decides about packets for Services on a node, in words.
 
     `before` is what is said where they get the packets that the rules would translate, `behind`
     where they get those that no rule translates; each is empty where that is not so.
@@ -24,7 +24,7 @@ class Elsewhere:
     notes: tuple[str, ...] = ()
 
     def text(self, *, translated: bool, ended: bool, of_service: bool) -> str:
-        """Why it is not known what becomes of a packet for a Service; empty where the rules tell.
+        """Why the fate of a packet for a Service is unknown; empty where the rules decide it.
 
         `translated` tells that a rule translated it, `ended` that one stopped it, `of_service`
         that it is known to be for a Service.
@@ -37,7 +37,7 @@ class Elsewhere:
 
 
 def elsewhere(handling: Handling, node: str) -> Elsewhere:
-    """What others than the rules of a node decide."""
+    """What other programs decide on a node."""
     others = handling.others
     if any(not each.who.behind_rules for each in others):
         text = (

@@ -19,9 +19,9 @@ _HOST = re.compile(r" -[sd] ([0-9a-fA-F.:]+)/(?:32|128)(?= )")
 
 
 class Owners:
-    """What is open about the addresses of a node, and what is asked about them.
+    """What is unknown about the addresses of a node, and the questions about them.
 
-    `conditions` are the answers in words, `notes` what stands for what is not known.
+    `conditions` are the answers in words, `notes` the assumptions about unknown addresses.
     """
 
     def __init__(self, home: Stop, questions: Questions) -> None:
@@ -57,7 +57,7 @@ class Owners:
         yield from found
 
     def standing_in(self, address: Address) -> Address:
-        """The address; one that stands for all of the node's is none that a rule names.
+        """The address; a placeholder for the node's addresses is not one that a rule names.
 
         A rule for one host is about another host, or about an address of the node that is known.
         """

@@ -378,7 +378,7 @@ class _Tracer:
         return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
 
     def _unless_unread(self, arrival: _Arrival) -> Flow:
-        """The possibilities in which tables that nobody read leave the packet as it is."""
+        """The possibilities in which unread tables leave the packet as it is."""
         unread, node = arrival.stop.unread, arrival.stop.network.node.name
         if not unread:
             return arrival.flow
