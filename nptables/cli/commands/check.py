@@ -326,6 +326,7 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    inputs = inputs.comparable
     known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
     evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
