@@ -1,4 +1,4 @@
-"""The one queue of the agent: anybody may put, also from a signal handler."""
+"""The one queue of the agent: anything may put, also a signal handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turning what the agent does into log lines, metrics, and words for the service manager."""
+"""The log lines, metrics and service manager messages about what the agent does."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Reports:
             )
         for notice in outcome.notices:
             self._log.repeating(
-                "the cluster says something odd",
+                "a likely mistake in the cluster",
                 about=f"notice {notice.code} {notice.subject}",
                 notice=str(notice),
             )

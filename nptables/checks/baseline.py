@@ -1,4 +1,4 @@
-"""A baseline: findings that were there when somebody began to look, and are let pass.
+"""A baseline: known findings, which no longer fail a check.
 
 It is what `check -o json` prints, or `--write-baseline` writes. Findings are the same whatever line
 they stand in: code, object, field and set of a tree tell them apart. Where several have all of that

@@ -32,7 +32,7 @@ LOCAL_POLICY_GAP = Code(
 )  # fmt: skip
 NODE_NAME_MISMATCH = Code(
     "NPT103", "node-name-mismatch", ERROR,
-    "No node takes these endpoints for its own, so a Local policy finds none anywhere.",
+    "These endpoints are local to no Node, so a Local policy finds no endpoint on any node.",
     "Give kubelet and kube-proxy the same node name (hostnameOverride).",
 )  # fmt: skip
 SLICE_PORT_MISMATCH = Code(

@@ -23,9 +23,9 @@ def mention_limits(loaded: Loaded) -> None:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         shown = ", ".join(names[:_NAMED]) + more
         if names:
-            say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+            say(f"the objects are those of the namespaces {shown} only")
         else:
-            say("the bundle has no Services: nothing is known of any", kind="warning")
+            say("the bundle has no Services", kind="warning")
 
 
 def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:

@@ -85,7 +85,7 @@ def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
 
 
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
-    """Words that nobody understands; where lines were cut off, broken comments are none of them."""
+    """Words that are not understood; where lines were cut off, without broken comments."""
     words = [found for found in unread if found[1] != CUT_OFF]
     if len(words) < len(unread):
         words = [found for found in words if "/*" not in found[1]]

@@ -1,4 +1,4 @@
-"""A translation that is put together when somebody looks into it."""
+"""A translation that is assembled when it is first read."""
 
 from __future__ import annotations
 

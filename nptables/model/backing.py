@@ -1,4 +1,4 @@
-"""What an input says of who may stand behind its Services, besides EndpointSlices."""
+"""What an input says about the endpoints of its Services, besides EndpointSlices."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Operated:
 class Backing:
     """Workloads of an input, and whether its list of endpoints is the whole of them.
 
-    `listed` is true where the input has the EndpointSlices of a cluster: then a Service without
-    any has none. `elsewhere` are workloads that were found beside the input, in other sets of a
-    tree, and `lacking` says what was not read that may hold more. `scattered` tells that nobody
-    said of the files that they are for one cluster: a tree brought them. `unplaced` are Services
-    that are written without a namespace, so that whoever applies them decides; `hooks` are those
-    that a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
-    namespace and name. `namespaces` are those whose Services the input has, None for all.
+    `listed` is true where the input has the EndpointSlices of a cluster: then a Service without any
+    has none. `elsewhere` are workloads that were found beside the input, in other sets of a tree,
+    and `lacking` says what was not read that may hold more. `scattered` tells that the files come
+    from a tree and may be for several clusters. `unplaced` are Services that are written without a
+    namespace, which is decided when they are applied; `hooks` are those that a hook makes.
+    `scaled` are workloads whose replicas something else decides, as kind, namespace and name.
+    `namespaces` are those whose Services the input has, None for all.
     """
 
     listed: bool = False

@@ -52,10 +52,10 @@ class Cluster:
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002
         """A cluster from objects as `kubectl get -o json` gives them, or client models.
 
-        Lists are opened, kinds that do not decide rules are passed over. Raises InvalidInput
-        with `.problems`, all of them at once. With `lenient`, for objects as an API server
-        stores them, what kube-proxy would repair is repaired, what cannot be used is left out
-        and listed in `.problems`.
+        Lists are opened, kinds that do not decide rules are skipped. Raises InvalidInput with
+        `.problems`, all of them at once. With `lenient`, for objects as an API server stores them,
+        what kube-proxy would repair is repaired, what cannot be used is left out and listed in
+        `.problems`.
         """
         reading = ObjectReading(lenient)
         for index, raw in enumerate(objects):

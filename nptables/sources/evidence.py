@@ -1,4 +1,4 @@
-"""What somebody has of a node, from a file: a snapshot, a dump, a part of one, a listing.
+"""Evidence from a node, from a file: a snapshot, a dump, a part of one, a listing.
 
 Each form is recognised by what it is, not by the name of the file. `_FORMS` has one reader for
 each; the first that knows the text has it.
@@ -230,7 +230,7 @@ _FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (
 
 
 def _refusal(text: str) -> InvalidInput:
-    """What a text is that has no evidence of a node in it, and what has."""
+    """What a text without evidence from a node is, and what to use instead."""
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):

@@ -95,7 +95,7 @@ def test_an_expectation_of_nothing_that_is_there_does_not_hold(
 
     assert main(["reach", local, "--expect", str(path)]) == 1
     err = " ".join(capsys.readouterr().err.split())
-    assert "nothing that was looked at is it" in err
+    assert "it matches nothing that was examined" in err
     assert "there is no such node" in err
 
 

@@ -435,8 +435,8 @@ def test_what_is_dropped_at_the_nodes_own_address_concerns_its_node_ports() -> N
         ((2, 0, 0), "2 effects"),
         ((0, 1, 0), f"packets notice nothing, 1 frontend has {WRITTEN}"),
         ((0, 2, 0), f"packets notice nothing, 2 frontends have {WRITTEN}"),
-        ((0, 0, 1), "no effect that is known of, 1 class of packets of which it cannot be known"),
-        ((1, 0, 2), "1 effect, 2 classes of packets of which it cannot be known"),
+        ((0, 0, 1), "no known effect, 1 class of packets whose effect is unknown"),
+        ((1, 0, 2), "1 effect, 2 classes of packets whose effect is unknown"),
     ],
 )  # fmt: skip
 def test_a_summary_counts_what_was_found(counts: tuple[int, int, int], text: str) -> None:

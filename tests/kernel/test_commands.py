@@ -360,7 +360,7 @@ def test_what_is_not_confirmed_is_taken_back(node: Node, web: Path, base: str) -
     done = node.apply(web, "--confirm", "1", check=False)
 
     assert done.returncode == 1
-    assert "not confirmed: the changes were taken back" in done.stderr
+    assert "not confirmed: the changes were rolled back" in done.stderr
     assert not differences(base, saved(node))
 
 

@@ -84,8 +84,8 @@ def test_a_live_trace_follows_the_rules_of_both_backends(node1: Namespace) -> No
     assert (arrives.returncode, arrives.stderr) == (0, "")
     assert (dropped.returncode, dropped.stderr) == (1, "")
     assert dropped.stdout.startswith(
-        f"does not arrive: DROP: {other} filter FORWARD on node1 has a rule that asks for nothing: "
-        f"it ends every packet: -A FORWARD -j DROP\n"
+        f"does not arrive: DROP: {other} filter FORWARD on node1 has a rule without conditions: it "
+        "ends every packet: -A FORWARD -j DROP\n"
     )
 
 

@@ -136,7 +136,7 @@ def test_the_nft_table_of_kube_proxy_tells_its_mode() -> None:
     assert [o.verdict.value for o in answer.outcomes] == ["unknown"]
     assert answer.reasons[0].text.startswith(
         "Services on n are probably handled by kube-proxy in mode nftables (nft table ip "
-        "kube-proxy), and not by these rules"
+        "kube-proxy), not by these rules"
     )
 
 

@@ -29,7 +29,7 @@ HIDDEN_TOO = "what is not shown of the rules of node-a decides about the packet"
 
 
 def comes_to(chain: str, table: str = "nat") -> str:
-    return f"the packet comes to chain {chain} of {table}, which no rule that is shown leads to"
+    return f"the packet comes to chain {chain} of {table}, to which no shown rule jumps"
 
 
 def asked(

@@ -343,10 +343,13 @@ def _node_findings(
     part = is_part(evidence)
     why = "" if absent or part else str(explained(plans, inputs))
     if part:
-        say("a part of the rules is there: they are not compared with the cluster", kind="warning")
+        say(
+            "only a part of the rules is there, so they are not compared with the cluster",
+            kind="warning",
+        )
     elif absent:
         whose = f"the {evidence.form.value}"
-        say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
+        say(f"{whose} has no table {', '.join(absent)}: it is not checked", kind="warning")
     for plan, made in zip(plans, desired, strict=True):
         rulesets = evidence.of(plan.family)
         behind = None

@@ -85,7 +85,7 @@ def command(
     nptables report cluster.json --snapshots fleet/ -o report.html
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if folder is not None and audit_path is not None:
-        raise click.UsageError("--snapshots and --audit exclude each other")
+        raise click.UsageError("--snapshots and --audit cannot be used together")
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:

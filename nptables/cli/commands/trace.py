@@ -150,9 +150,7 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
     if sets_path is not None and not node_has:
-        raise click.UsageError(
-            "--sets goes with --snapshot or --live: rules for Services have no sets"
-        )
+        raise click.UsageError("--sets needs --snapshot or --live: rules for Services have no sets")
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(node_has, options)
     source, destination = named_ends(source, destination)
@@ -234,7 +232,7 @@ def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
     files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
     if node_has and not names_a_cluster(files, more):
         return None
-    nothing = "no rules: name a FILE, or give --snapshot FILE or --live"
+    nothing = "there are no rules: name a FILE, or use --snapshot FILE or --live"
     return read_manifests(files, more, lenient=lenient, nothing=nothing)
 
 
@@ -277,7 +275,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
-            "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
+            "--other needs FILEs or --kubeconfig: they say which addresses are on which node"
         )
     found = {}
     for text in texts:

@@ -49,7 +49,7 @@ class _Unknown(enum.StrEnum):
     DAEMON = "{0} has a Pod on each node, and the input names no node"
     SCALED = "the number of Pods of {0} is set elsewhere"
     NO_PODS = "the Pods of {0} cannot be derived from its manifest"
-    RUN_TIME = "{0} may be put on its Pods while they run"
+    RUN_TIME = "{0} may be added to its Pods at runtime"
 
 
 # Causes that another set of the tree cannot take away: a copy is not the set itself.
