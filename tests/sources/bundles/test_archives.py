@@ -117,7 +117,7 @@ def test_what_leads_out_of_an_archive_is_passed_over(tmp_path: Path) -> None:
 
     assert [member.name for member in members] == ["fine.txt"]
     assert dict(budget.skipped) == {
-        "devices": 2, "files whose names lead out of it": 3, "links": 2, "pipes": 1,
+        "devices": 2, "files whose paths lead outside it": 3, "links": 2, "pipes": 1,
     }  # fmt: skip
 
 

@@ -225,7 +225,7 @@ def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) ->
 
     assert [one.node for one in read_all_evidence(path) or ()] == ["n1", "n2"]
     assert read_evidence(path, node="n2.example.com").node == "n2"
-    assert "holds what 2 nodes have: n1, n2 (choose one with --node)" in refusal(
+    assert "contains the state of 2 nodes: n1, n2 (choose one with --node)" in refusal(
         lambda: read_evidence(path)
     )
 
@@ -312,7 +312,7 @@ def test_an_archive_in_no_layout_names_those_that_are_known(tmp_path: Path) -> N
     path = packed(tmp_path, {"a/b.txt": b"x"})
 
     said = refusal(lambda: read_evidence(path))
-    assert "is an archive, and none that is known by what is in it" in said
+    assert "is an archive of an unknown kind" in said
     assert "sos report, EKS log collection" in said
     assert not load(path).usable
 
@@ -324,7 +324,7 @@ def test_each_half_says_where_the_other_belongs(tmp_path: Path) -> None:
 
     node = packed(tmp_path, bundles.eks(NODE))
     assert [problem.hint.partition(";")[0] for problem in load(node).problems] == [
-        "give it with --snapshot"
+        "pass it with --snapshot"
     ]
 
 
@@ -336,7 +336,7 @@ def test_a_broken_off_archive_has_rules_and_no_objects(tmp_path: Path) -> None:
 
     evidence: Evidence = read_evidence(path)
     assert any("it breaks off" in gap.why for gap in evidence.gaps)
-    assert "what is missing nobody knows" in str(load(path).problems[0])
+    assert "what is missing is unknown" in str(load(path).problems[0])
 
 
 def test_a_folder_of_manifests_that_is_arranged_alike_is_no_bundle(tmp_path: Path) -> None:
