@@ -231,7 +231,7 @@ def test_zstd_without_its_module_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_progress_is_told_by_the_bytes_that_were_read(tmp_path: Path) -> None:
-    """Of the packed file: how much it unpacks to nobody knows before."""
+    """Of the packed file: its unpacked size is unknown before."""
     path = written(tmp_path / "x", gzip.compress(as_tar({"a": os.urandom(20 * MIB)}), 1))
     told: list[tuple[str, int, int]] = []
     budget = Budget("x", progress=lambda *now: told.append(now))

@@ -126,7 +126,7 @@ def test_a_worker_with_another_version_of_nptables_is_refused(folder: Path, tmp_
 def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
     tmp_path: Path, folder: Path
 ) -> None:
-    """Nobody waits for workers that nobody starts."""
+    """Workers that are never started are not waited for."""
     with (
         dask_cluster(tmp_path, 0) as (address, _),
         pytest.raises(NptablesError, match="has no worker"),
