@@ -73,7 +73,7 @@ class Reports:
                 self._log.info("watching again", resource=name)
             self.watches[name] = ""
             return
-        # A watch that merely broke off is everyday life until it cannot be had again.
+        # A watch that breaks off is normal, unless it cannot be opened again.
         say = self._log.debug if not self.watches.get(name, "never") else self._log.warning
         self.watches[name] = event.reason
         self._metrics.watch_failed(name, event.status)

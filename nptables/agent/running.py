@@ -176,7 +176,7 @@ class _Running:
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
         self._manager = ServiceManager()
-        # A program that takes long ends in time, so to wait for one is no sign of a hang.
+        # A slow program ends in time, so waiting for one is not a hang.
         self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
         self._addresses = Addresses(
             lambda: node_facts.interfaces(self._programs),

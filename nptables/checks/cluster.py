@@ -74,7 +74,7 @@ def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> I
     for problem in cluster.problems:
         yield Finding(
             codes.LEFT_OUT,
-            f"{problem.field}: {problem.message}" if problem.field else problem.message,
+            problem.message,
             problem.kind,
             problem.namespace,
             problem.name,

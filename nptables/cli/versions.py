@@ -73,7 +73,7 @@ def by_version(
 ) -> list[tuple[ProxyConfig, list[Node]]]:
     """The nodes by the version that they have, each with the configuration as that reads it."""
     if not nodes:
-        # No rules are made, so nobody has to hear which version they would be of.
+        # No rules are made, so their version is not reported.
         return [(config_for(found, [], version=asked() or str(NEWEST)), [])]
     groups: dict[Version | None, list[Node]] = {}
     for node in nodes:

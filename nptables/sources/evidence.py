@@ -139,7 +139,7 @@ def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
     names = [one.node or "one without a name" for one in found]
     raise InvalidInput([
         Problem(
-            f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
+            f"contains the state of {len(found)} nodes: {', '.join(names[:8])}"
             + (", ..." if len(names) > 8 else ""),
             hint="choose one with --node",
             file=path,
@@ -169,13 +169,13 @@ def _redacted(redaction: Redaction) -> Iterator[Gap]:
         token, address = redaction.first
         yield Gap(
             _counted(redaction.followed, "address", "addresses", "replaced"),
-            f"each token is followed as an address of its own: {token} is {address}; "
-            "what networks they are in is not known",
+            f"each token is treated as an address of its own: {token} is {address}; their "
+            "networks are unknown",
         )
     if redaction.hidden:
         yield Gap(
             _counted(redaction.hidden, "value", "values", "taken out of the text"),
-            "what depends on them is open",
+            "what depends on them is unknown",
         )
     if redaction.is_of_sos:
         yield Gap("the true names and addresses", "`sos clean` has put others in their place")

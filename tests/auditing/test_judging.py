@@ -1,4 +1,4 @@
-"""Nodes of made fleets: the ill ones are found with the right cause, and nobody else is accused."""
+"""Nodes of made fleets: the faulty ones are found with the right cause, and no others."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_a_listing_of_connections_shows_one_to_a_dead_endpoint(
     for node in ((), ("--node", "node-a")):
         (found,) = findings(capsys, cluster, "--conntrack", listing, *node)
         assert (found["code"], found["message"]) == (
-            "NPT514", f"{said}, which is no endpoint any more",
+            "NPT514", f"{said}, which is not an endpoint any more",
         )  # fmt: skip
     assert codes(capsys, cluster) == []
 

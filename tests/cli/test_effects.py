@@ -96,7 +96,7 @@ def test_the_same_input_twice_has_no_effect(
 def test_what_depends_on_endpoints_that_no_input_tells_is_not_known(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A rule that refuses for want of endpoints says nothing where nobody listed any."""
+    """A rule that refuses for want of endpoints proves nothing where endpoints were not listed."""
     for name, port in (("old", 30080), ("new", 30081)):
         objects = [node("node2"), service(ports=[{"port": 80, "nodePort": port}])]
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))

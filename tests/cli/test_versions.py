@@ -234,7 +234,7 @@ def test_a_dump_of_another_version_is_told_from_drift(
 def test_two_inputs_are_compared_for_one_kube_proxy(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One without the Node is no newer: 1.36 would heed the hints for nodes, 1.30 does not."""
+    """Without the Node it is not newer: 1.36 would use the hints for nodes, 1.30 does not."""
     here, web, slices = objects("v1.30.4")
     for number, each in enumerate(slices["endpoints"], 1):
         each["hints"] = {"forNodes": [{"name": f"node{number}"}]}

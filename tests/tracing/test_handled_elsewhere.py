@@ -305,7 +305,7 @@ def test_any_rules_have_an_answer_and_only_one_certainty_for_each_program(lines:
 
 
 def test_the_chains_of_service_ports_are_told_and_no_others() -> None:
-    """KUBE-FW-MINE has not the sixteen characters of a hash: it is somebody else's."""
+    """KUBE-FW-MINE lacks the sixteen characters of a hash: it belongs to another program."""
     text = (
         "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n"
         ":KUBE-SVC-ABCDEFGHIJKLMNOP - [0:0]\n:KUBE-FW-MINE - [0:0]\n"

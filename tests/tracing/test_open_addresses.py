@@ -1,4 +1,4 @@
-"""A dump alone: what nobody says of the node's addresses is asked about, and not guessed."""
+"""A dump alone: unknown addresses of the node are asked about, and not guessed."""
 
 from __future__ import annotations
 

@@ -113,7 +113,9 @@ def command(
 
 def _audit(document: Any) -> Audit:
     if not isinstance(document, dict):
-        raise InvalidInput([Problem("is no audit", hint="what `nptables audit -o json` prints")])
+        raise InvalidInput(
+            [Problem("is not an audit", hint="what `nptables audit -o json` prints")]
+        )
     return audit_of(document)
 
 

@@ -272,7 +272,7 @@ def _read(
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     node = Cluster().node(options["node_name"] or override or known or "this-node", facts)
-    # Without a cluster no rules are made, so nobody has to hear which version they would be of.
+    # Without a cluster no rules are made, so their version is not reported.
     config = config_for(found, [], version=asked() or str(NEWEST))
     return _Setting(None, node, config, family)
 

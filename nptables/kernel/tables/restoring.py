@@ -53,7 +53,7 @@ _LONGEST_READING = 1800.0
 # Seconds for reading while others commit, unless the caller has more patience: four times what
 # 120,000 chains take on a quiet node.
 DISTURBED = 10.0
-# A reading that nobody disturbs ends all the same, however long it takes.
+# An undisturbed reading ends by itself, however long it takes.
 _ONCE_STARVED = 1.0
 # How often to read tables that others write at the same time.
 _MOST_READS = 8

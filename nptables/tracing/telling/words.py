@@ -17,7 +17,7 @@ from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
 
 WIDTH = 80
-# More commands than this help nobody.
+# More commands than this do not help.
 _CHECKS = 3
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 

@@ -34,12 +34,12 @@ _HOOKS_OF = {
 
 def not_shown(label: str, place: str) -> tuple[Hashable, str, str, str]:
     """The question whether what is not shown matters: key, yes, no, and what follows from yes."""
-    what = f"what is not shown of the {label} rules of {place}".replace("  ", " ")
+    rule = f"{label} rule of {place} that is not shown".lstrip()
     return (
         ("not shown", place, label),
-        f"{what} decides about the packet",
-        f"{what} does not decide about the packet",
-        f"{what} may decide about the packet",
+        f"a {rule} decides about the packet",
+        f"no {rule} decides about the packet",
+        f"a {rule} may decide about the packet",
     )
 
 
