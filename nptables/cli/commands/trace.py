@@ -75,7 +75,6 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -126,6 +125,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@settings_options
 def command(
     *,
     source: str,
