@@ -1,4 +1,4 @@
-"""What is no family is refused in words, wherever a program may hand one over."""
+"""A value that is not a family is refused in words, wherever a family can be passed."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _configuration(case: Case) -> Iterator[NodeCause]:
             seen.setdefault(suspicion.field, {})[suspicion.value] = None
     for field, values in seen.items():
         about = f"{field}: {' and '.join(values)}"
-        yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules look made with {about}", about)
+        yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules seem to come from {about}", about)
 
 
 def _other_name(case: Case) -> Iterator[NodeCause]:
@@ -163,7 +163,7 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
     for found in case.found:
         seen = disagreement(case.cluster, case.node, case.config, [found.current])
         if seen is not None and seen.fits:
-            names.setdefault(seen.fits, f": as rules for {seen.fits} they would be right")
+            names.setdefault(seen.fits, f": they would be right for {seen.fits}")
     names.setdefault(_NOBODY, "")
     names.pop(case.node.name, None)
     for name, whose in names.items():
@@ -175,7 +175,7 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
             said = (
                 f" (the node calls itself {called})" if called not in ("", case.node.name) else ""
             )
-            message = f"kube-proxy takes the node for another one{whose}{said}"
+            message = f"kube-proxy uses the name of another node{whose}{said}"
             yield _cause(case, codes.OTHER_NODE_NAME, message)
             return
 
@@ -200,7 +200,7 @@ def _by_service(case: Case) -> Iterator[NodeCause]:
     fixed = [place for found in case.found for place in found.differing.fixed]
     if damaged or fixed:
         what = listed([*fixed, *(_chains_of(case, s) for s in damaged)], _NAMED)
-        text = f"no state of the cluster gives these rules: {what}"
+        text = f"no state of the cluster explains these rules: {what}"
         yield NodeCause(codes.DAMAGED, text, "", tuple(damaged), _example(case.found))
     old = {service: by for service, by in kinds.items() if service not in damaged}
     if old:

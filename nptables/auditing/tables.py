@@ -13,7 +13,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import parse_lines
 from nptables.translation import chains
 
-# Rules of these chains show facts that nobody has told.
+# Rules of these chains show facts that were not given.
 _TELLING = ("nat", "filter")
 _TELLING_CHAINS = (chains.FORWARD, chains.NODEPORTS, chains.POSTROUTING, chains.SERVICES)
 

@@ -103,7 +103,7 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
         @functools.wraps(command)
         def with_named(*, snapshot: str | None, live: bool, backend: str, **options: Any) -> Any:
             if live and snapshot is not None:
-                raise click.UsageError("--live and --snapshot exclude each other")
+                raise click.UsageError("--live and --snapshot cannot be used together")
             return command(node_has=Named(snapshot, live, backend), **options)
 
         decorated = cast("Command", with_named)

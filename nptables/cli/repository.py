@@ -86,13 +86,13 @@ def _apply(context: click.Context) -> None:
     named = context.meta[_NAMED]
     if context.meta[_OFF]:
         if named is not None:
-            raise click.UsageError("--settings and --no-settings exclude each other")
+            raise click.UsageError("--settings and --no-settings cannot be used together")
         return
     file = find_settings(Path.cwd()) if named is None else read_settings(Path(named))
     if file is not None:
         context.default_map, context.meta[_RULES] = _judged(file, context)
         if context.default_map or context.meta[_RULES]:
-            say(f"settings are read from {file.name} (--no-settings goes without)")
+            say(f"settings are read from {file.name} (--no-settings ignores them)")
 
 
 def _judged(
@@ -134,7 +134,7 @@ def _refused(file: SettingsFile, key: Any) -> Problem | None:
         return file.problem((key,), "is set on the command line only", hint)
     shown = str(key)
     field: Field = (key,) if isinstance(key, str) else ()
-    return file.problem(field, f"there is no setting {quoted(shown)}", nearest(shown, known))
+    return file.problem(field, f"unknown setting {quoted(shown)}", nearest(shown, known))
 
 
 def _is_an_option(key: Any) -> bool:
@@ -174,9 +174,9 @@ def _misfit(
             return file.problem((key,), "is not true or false")
     elif parameter.multiple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            return file.problem((key,), "is not a list of texts")
+            return file.problem((key,), "is not a list of strings")
     elif not isinstance(value, str):
-        return file.problem((key,), "is not a text", f'write it in quotes: {key}: "..."')
+        return file.problem((key,), "is not a string", f'write it in quotes: {key}: "..."')
     try:
         parameter.process_value(context, value)
     except click.BadParameter as error:
@@ -194,7 +194,7 @@ def _rules(file: SettingsFile, problems: list[Problem]) -> Iterator[IgnoreRule]:
     for position, raw in enumerate(listed):
         field = (_IGNORE, position)
         if not isinstance(raw, Mapping) or not all(isinstance(v, str) for v in raw.values()):
-            hint = "it has a code, a reason and, if not for all, a service"
+            hint = "it needs a code and a reason, and may have a service"
             problems.append(file.problem(field, "is not a rule", hint))
             continue
         wrong = list(_wrong_in_rule(file, raw, field))
@@ -210,7 +210,7 @@ def _wrong_in_rule(file: SettingsFile, raw: Mapping[Any, str], field: Field) -> 
     for key in raw:
         if key not in _RULE_KEYS:
             hint = nearest(str(key), _RULE_KEYS)
-            yield file.problem((*field, str(key)), "is nothing that a rule has", hint)
+            yield file.problem((*field, str(key)), "unknown field", hint)
     word = raw.get("code", "")
     if exact_code(word) is None:
         hint = "`nptables rule` lists them all"

@@ -152,7 +152,7 @@ class Handling:
 
     @property
     def by_iptables(self) -> bool | None:
-        """Whether the rules of iptables are what handles Services; None where that is open."""
+        """Whether the rules of iptables are what handles Services; None where that is unknown."""
         iptables = any(each.who is Handler.IPTABLES for each in self.acting)
         if not self.acting:
             return None

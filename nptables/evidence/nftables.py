@@ -94,7 +94,7 @@ def _gaps(listing: NftListing) -> Iterator[Gap]:
     yield Gap("comments of rules", "nft does not print them")
     if not listing.exact:
         yield Gap(
-            "conditions of which nothing is printed",
+            "conditions that are not printed",
             "nft up to 1.0.5, and iptables up to 1.8.7, print nothing for some, such as the shares "
             "of endpoints: iptables-save prints all",
         )
@@ -102,8 +102,8 @@ def _gaps(listing: NftListing) -> Iterator[Gap]:
     for text, count in words[:_NAMED]:
         where = "one rule" if count == 1 else f"{count} rules"
         yield Gap(
-            f"what `{printable(text, 60)}` of {where} asks for or does",
-            "nft does not print it, or not so that it is understood",
+            f"the meaning of `{printable(text, 60)}` in {where}",
+            "nft does not print it, or prints it in an unknown form",
         )
     if len(words) > _NAMED:
         yield Gap(f"{len(words) - _NAMED} more such words", "they are not understood")

@@ -74,7 +74,7 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
         yield tables_not_shown(unshown.tables, form, whose)
     if unshown.interfaces:
         yield Gap(
-            f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
+            f"interfaces in rules of {_tables(unshown.interfaces)}{whose}",
             "a listing without -v does not show them",
         )
 
@@ -85,13 +85,15 @@ def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
 
 
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
-    """Words that nobody understands; where lines were cut off, broken comments are none of them."""
+    """Words that are not understood; where lines were cut off, without broken comments."""
     words = [found for found in unread if found[1] != CUT_OFF]
     if len(words) < len(unread):
         words = [found for found in words if "/*" not in found[1]]
         yield Gap("all conditions of rules", "the lines of the listing are cut off")
     for number, text in words[:_NAMED]:
-        yield Gap(f'what "{printable(text, 60)}" in line {number} asks for', "it is not understood")
+        yield Gap(
+            f'the meaning of "{printable(text, 60)}" in line {number}', "it is not understood"
+        )
     if len(words) > _NAMED:
         yield Gap(f"{len(words) - _NAMED} more such words", "they are not understood")
 

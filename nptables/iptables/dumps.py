@@ -187,7 +187,7 @@ def _tables(lines: Iterable[str]) -> Iterator[_Table]:
             table.backend = NFT
             table.family = _family(warned[1])
             table.ended = complete
-        elif line.startswith("*") and not table.name:
+        elif line.startswith("*"):
             table.name = line[1:]
         elif line == "COMMIT":
             complete = True

@@ -325,7 +325,7 @@ def _hostname(doc: Object, reader: Reader) -> str:
 
 
 def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> dict[str, bool]:
-    """The gates that are set and that the version heeds."""
+    """The gates that are set and that the version uses."""
     given = reader.mapping(doc, "featureGates")
     found = {}
     for name in given:

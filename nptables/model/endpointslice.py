@@ -120,8 +120,8 @@ def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
 def read_endpoints(items: Sequence[Any], family: Family, reader: Reader) -> tuple[Endpoint, ...]:
     """The endpoints of a slice of `family`; those that cannot be used are left out.
 
-    A large cluster has a hundred thousand of them, so the usual shape is read without a
-    detour and everything else by `_read_endpoint`, which knows what to say.
+    A large cluster has a hundred thousand of them, so the usual shape has a fast path;
+    `_read_endpoint` reads everything else and reports its mistakes.
     """
     found = []
     ipv4 = family is Family.IPV4

@@ -1,4 +1,4 @@
-"""Which objects are read, and how one that is meant to be but is misnamed is told apart."""
+"""Which objects are read, and how a misspelt kind or version of one is recognised."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_kind(raw: Any) -> str | Problem:
     """The kind of an object that is read, an empty string for one that is not, or the mistake.
 
     Kinds of other API groups are never a mistake, whatever their names: `Service` of
-    `serving.knative.dev/v1` is none of ours.
+    `serving.knative.dev/v1` is not one of them.
     """
     if not isinstance(raw, Mapping):
         return Problem(f"must be a Kubernetes object, not {described(raw)}")

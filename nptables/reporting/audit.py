@@ -41,7 +41,7 @@ def audit_of(document: Mapping[str, Any]) -> Audit:
     nodes, causes = document.get("nodes"), document.get("causes")
     if not isinstance(nodes, Sequence) or not isinstance(causes, Sequence):
         hint = 'as `nptables audit -o json` prints it: {"nodes": [...], "causes": [...]}'
-        raise InvalidInput([Problem("is no audit", hint=hint)])
+        raise InvalidInput([Problem("is not an audit", hint=hint)])
     verdicts: dict[str, list[str]] = {}
     for node in nodes:
         verdicts.setdefault(str(node["verdict"]), []).append(str(node["name"]))

@@ -1,4 +1,4 @@
-"""What somebody has of a node, from a file: a snapshot, a dump, a part of one, a listing.
+"""Evidence from a node, from a file: a snapshot, a dump, a part of one, a listing.
 
 Each form is recognised by what it is, not by the name of the file. `_FORMS` has one reader for
 each; the first that knows the text has it.
@@ -139,7 +139,7 @@ def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
     names = [one.node or "one without a name" for one in found]
     raise InvalidInput([
         Problem(
-            f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
+            f"contains the state of {len(found)} nodes: {', '.join(names[:8])}"
             + (", ..." if len(names) > 8 else ""),
             hint="choose one with --node",
             file=path,
@@ -169,13 +169,13 @@ def _redacted(redaction: Redaction) -> Iterator[Gap]:
         token, address = redaction.first
         yield Gap(
             _counted(redaction.followed, "address", "addresses", "replaced"),
-            f"each token is followed as an address of its own: {token} is {address}; "
-            "what networks they are in is not known",
+            f"each token is treated as an address of its own: {token} is {address}; their "
+            "networks are unknown",
         )
     if redaction.hidden:
         yield Gap(
             _counted(redaction.hidden, "value", "values", "taken out of the text"),
-            "what depends on them is open",
+            "what depends on them is unknown",
         )
     if redaction.is_of_sos:
         yield Gap("the true names and addresses", "`sos clean` has put others in their place")
@@ -230,7 +230,7 @@ _FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (
 
 
 def _refusal(text: str) -> InvalidInput:
-    """What a text is that has no evidence of a node in it, and what has."""
+    """What a text without evidence from a node is, and what to use instead."""
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):

@@ -23,7 +23,7 @@ Object = Mapping[str, Any]
 
 @attrs.frozen
 class Preview:
-    """One value that was made up: for which field, or how many Pods of a workload."""
+    """One value that was invented: for which field, or how many Pods of a workload."""
 
     kind: str
     namespace: str
@@ -34,7 +34,7 @@ class Preview:
     def __str__(self) -> str:
         verb = "are" if self.field.endswith(" Pods") else "is"
         subject = f"{self.kind} {self.namespace}/{self.name}"
-        return printable(f"{subject}: {self.field} {verb} made up: {self.value}", 1000)
+        return printable(f"{subject}: {self.field} {verb} invented: {self.value}", 1000)
 
     def to_dict(self) -> dict[str, str]:
         """The preview as JSON has it."""
@@ -61,7 +61,7 @@ class ServicePreviews:
         self._slots = Slots(self.ranges)
 
     def reserve(self, services: Iterable[Object]) -> None:
-        """Keep every value that is given from being made up for another Service."""
+        """Keep every value that is given from being invented for another Service."""
         for service in services:
             spec = service.get("spec")
             if not isinstance(spec, Mapping):

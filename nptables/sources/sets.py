@@ -59,7 +59,7 @@ class Sets:
         return Problem(first.reason, file=first.name)
 
     def words(self) -> tuple[str, ...]:
-        """What is to be said of the reading, without what was passed over."""
+        """What is to be said of the reading, without what was skipped."""
         grave = [str(one) for one in self.passed_over if one.grave]
         return (*(str(one) for one in self.left_out), *grave, *self.notes)
 

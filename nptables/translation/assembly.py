@@ -48,7 +48,7 @@ class Translation(Ruleset):
 
     @cached_property
     def warnings(self) -> tuple[Notice, ...]:
-        """What is odd about the input: what was left out, collisions, an unknown node name."""
+        """Likely mistakes in the input: what was left out, collisions, an unknown node name."""
         notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
         notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
         notices += [
@@ -156,7 +156,7 @@ def _left_out(problem: Problem, context: Context) -> Notice:
 
 
 def _node_port_notices(context: Context) -> list[Notice]:
-    """What is odd about the addresses that node ports answer on."""
+    """Likely mistakes in the addresses that node ports answer on."""
     if context.all_addresses or context.node_port_addresses:
         return []
     networks = ", ".join(context.node_port_networks) or NO_NETWORKS

@@ -1,4 +1,4 @@
-"""Nodes of made fleets: the ill ones are found with the right cause, and nobody else is accused."""
+"""Nodes of made fleets: the faulty ones are found with the right cause, and no others."""
 
 from __future__ import annotations
 
@@ -392,3 +392,18 @@ def test_facts_that_nobody_told_are_read_from_the_rules(*, as_text: bool) -> Non
     # Who tells a fact is believed.
     wrong = FLEET.evidence(0, FLEET.rules(0, node=old), facts=told)
     assert _judged(0, wrong).verdict is not Verdict.OK
+
+
+def test_a_rule_stands_in_front_of_nothing_where_the_jumps_are_missing() -> None:
+    """Not the rule that drops is to blame, but that nothing leads to the chains behind it."""
+    drop = "-A FORWARD -p tcp -m tcp --dport 8080 -j DROP"
+
+    def edit(content: dict[str, tuple[str, ...]]) -> None:
+        content["FORWARD"] = (drop,)
+
+    evidence = FLEET.evidence(0, edited(FLEET.rules(0), "filter", edit))
+
+    assert "NPT605" in {
+        c.code.code for c in _judged(0, ILLNESSES["foreign rule"][1](FLEET, 0)).causes
+    }
+    assert "NPT605" not in {c.code.code for c in _judged(0, evidence).causes}

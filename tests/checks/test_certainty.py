@@ -50,7 +50,7 @@ def workload(kind: str = "Rollout", labels: Object | None = None, **spec: Any) -
 
 
 def judged(*objects: Object, **options: Any) -> tuple[set[str], int]:
-    """Return the codes that are found, and how many Services have endpoints nobody knows."""
+    """Return the codes that are found, and how many Services have unknown endpoints."""
     cluster = load_objects(objects, **options).cluster
     codes = {finding.what.code for finding in check_cluster(cluster)}
     return codes, len(unknown_endpoints(cluster))

@@ -1,4 +1,4 @@
-"""What is checked of a node that somebody else looked at."""
+"""What is checked in evidence that was taken on another machine."""
 
 from __future__ import annotations
 

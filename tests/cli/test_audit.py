@@ -261,7 +261,7 @@ def test_a_report_with_snapshots_shows_the_causes_of_the_audit(
     assert "NPT601" not in text
     capfd.readouterr()
     assert main([*asked, "--audit", str(cluster)]) == 2
-    assert "exclude each other" in capfd.readouterr().err
+    assert "cannot be used together" in capfd.readouterr().err
 
 
 def test_the_page_shows_the_causes_and_needs_nothing_else(run: Run, folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_what_changed_between_the_halves_is_named_and_held_against_nobody(
     path.write_bytes(PACKINGS["tar.gz"](files))
 
     _, _, err = answer(capsys, "diff", path, "--snapshot", node)
-    assert "what changed in between (web/api)may differ only for that reason" in err
+    assert "what changed in between (web/api) may differ only for that reason" in err
 
     config = tmp_path / "config.yaml"
     config.write_text(CONFIGURATION)

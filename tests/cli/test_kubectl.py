@@ -566,8 +566,8 @@ def test_a_namespace_without_services_is_mentioned(
     ("arguments", "words"),
     [
         (["check", "-n", "Shop!"], "is not the name of a namespace"),
-        (["render", "-n", "shop", "-o", "restore"], "-n does not go with -o restore"),
-        (["diff", "a", "b", "-n", "shop"], "-n goes with --effects"),
+        (["render", "-n", "shop", "-o", "restore"], "-n cannot be used with -o restore"),
+        (["diff", "a", "b", "-n", "shop"], "-n works only with --effects"),
     ],
 )
 def test_a_namespace_that_cannot_be_is_a_wrong_command_line(

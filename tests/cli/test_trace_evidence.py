@@ -46,7 +46,7 @@ def hypotheses(
 
 
 def not_at_hand(table: str, what: str) -> str:
-    return f"table {table} of node-a, whose rules are not at hand, {what}"
+    return f"table {table} of node-a, whose rules are unknown, {what}"
 
 
 def passes(table: str) -> str:
@@ -129,7 +129,7 @@ def test_without_nat_no_reason_says_that_nothing_translates(
 
     shown = capsys.readouterr().out
     assert shown.startswith(f"not known: {not_at_hand('nat', 'may translate the packet')}\n")
-    assert "whether a rule translates 10.96.20.20:80 is open without table nat" in shown
+    assert "without table nat it is unknown whether a rule translates 10.96.20.20:80" in shown
     assert "no rule" not in shown
 
 
@@ -184,8 +184,8 @@ def test_what_is_assumed_of_another_node_is_said(capsys: pytest.CaptureFixture[s
 
     captured = capsys.readouterr()
     assert captured.out.splitlines()[0].endswith(
-        "; taken for granted: node-b has the rules that the cluster makes for it, and nothing else "
-        "there stops the packet or its answer"
+        "; assumed: node-b has the rules that the cluster makes for it, and nothing else there "
+        "stops the packet or its answer"
     )
     assert "--other NODE=DUMP" in captured.err
 

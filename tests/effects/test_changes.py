@@ -435,8 +435,8 @@ def test_what_is_dropped_at_the_nodes_own_address_concerns_its_node_ports() -> N
         ((2, 0, 0), "2 effects"),
         ((0, 1, 0), f"packets notice nothing, 1 frontend has {WRITTEN}"),
         ((0, 2, 0), f"packets notice nothing, 2 frontends have {WRITTEN}"),
-        ((0, 0, 1), "no effect that is known of, 1 class of packets of which it cannot be known"),
-        ((1, 0, 2), "1 effect, 2 classes of packets of which it cannot be known"),
+        ((0, 0, 1), "no known effect, 1 class of packets whose effect is unknown"),
+        ((1, 0, 2), "1 effect, 2 classes of packets whose effect is unknown"),
     ],
 )  # fmt: skip
 def test_a_summary_counts_what_was_found(counts: tuple[int, int, int], text: str) -> None:
@@ -451,7 +451,7 @@ def test_a_summary_counts_what_was_found(counts: tuple[int, int, int], text: str
 
 
 def test_without_a_cluster_the_comments_of_rules_give_the_names() -> None:
-    """Two dumps and nothing else: the Service is named by what kube-proxy wrote beside the rules."""
+    """Two dumps and nothing else: kube-proxy wrote the Service beside the rules."""
     dumps = [
         NodeState(Ruleset.from_save(found.rulesets[0].to_save()), found.node)
         for found in (state(service(), ON_THE_OTHER), state(service(), endpoint_slice(OTHER_FAR)))
@@ -461,3 +461,29 @@ def test_without_a_cluster_the_comments_of_rules_give_the_names() -> None:
 
     named = {(e.service, e.kind) for e in effects if not e.addresses or e.addresses != ("",)}
     assert {service for service, _ in named} == {"default/web"}
+
+
+def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -> None:
+    """All Pods listen at 8080; of those of api another port is dropped."""
+    objects: list[dict[str, Any]] = []
+    for number, (name, port) in enumerate((("web", 8080), ("api", 8080)), 1):
+        objects += [
+            service(
+                name, type="ClusterIP", clusterIP=f"10.96.0.{number}",
+                ports=[{"port": 80, "targetPort": port}],
+            ),
+            endpoint_slice(
+                endpoint(f"10.244.1.{number}", "node1"), of=name, ports=[{"name": "", "port": port}]
+            ),
+        ]  # fmt: skip
+    before = state(*objects)
+    dropped = "".join(
+        f"-A FORWARD -d 10.244.1.{number}/32 -p tcp -m tcp --dport {port} -j DROP\n"
+        for number, port in ((1, 8080), (2, 9090))
+    )
+    after = edited(before, ("-A FORWARD -m conntrack", f"{dropped}-A FORWARD -m conntrack"))
+
+    found = said(before, after)
+
+    assert any(text.startswith("default/web cluster IP 10.96.0.1:80") for text in found)
+    assert not any("default/api" in text for text in found)

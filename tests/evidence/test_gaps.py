@@ -30,7 +30,8 @@ def test_of_more_than_six_the_first_are_named() -> None:
     assert _names("line", letters) == "lines a, b, c, d, e, f and 2 more"
 
 
-ROW = "KUBE-SVC-A  tcp  --  0.0.0.0/0            10.96.0.10           /* default/web:http */ tcp dpt:80"
+COLUMNS = "KUBE-SVC-A  tcp  --  0.0.0.0/0            10.96.0.10           "
+ROW = f"{COLUMNS}/* default/web:http */ tcp dpt:80"
 
 
 @pytest.mark.parametrize(

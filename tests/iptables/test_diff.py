@@ -505,7 +505,7 @@ def test_the_report_says_of_each_chain_what_becomes_of_it() -> None:
         "@@ nat MY-7 (deleted chain) @@",
         "-:MY-7 -",
         "# nat MY-6 stays, because others use it: -A POSTROUTING -j MY-6",
-        "# 1 chain differs in comments only, which is no drift",
+        "# 1 chain differs in comments only, which is not drift",
     ]
 
 

@@ -8,6 +8,7 @@ from nptables.family import Family
 from nptables.iptables.values import (
     Unsettled,
     dscp,
+    icmp_type,
     nat_ports,
     network,
     port_range,
@@ -148,3 +149,25 @@ def test_a_unit_that_would_change_can_be_refused() -> None:
     assert rate("2/sec", 10_000, keep_unit=True) == "2/sec"
     with pytest.raises(Unsettled):
         rate("60/minute", 10_000, keep_unit=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "printed"),
+    [
+        ("8", Family.IPV4, "8"), ("254", Family.IPV4, "254"), ("3/1", Family.IPV4, "3/1"),
+        ("3/255", Family.IPV4, "3/255"), ("255", Family.IPV6, "255"), ("128", Family.IPV6, "128"),
+        ("echo-request", Family.IPV4, "8"), ("echo-request", Family.IPV6, "128"),
+    ],
+)  # fmt: skip
+def test_an_icmp_type_is_printed_by_number(text: str, family: Family, printed: str) -> None:
+    assert icmp_type(text, family) == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    # 255 means any type to IPv4.
+    [("255", Family.IPV4), ("256", Family.IPV6), ("3/256", Family.IPV4), ("x", Family.IPV4)],
+)
+def test_what_is_no_icmp_type_is_not_read(text: str, family: Family) -> None:
+    with pytest.raises(Unsettled):
+        icmp_type(text, family)

@@ -80,7 +80,7 @@ def test_cleanup_removes_all_that_is_ours_and_nothing_else_twice_in_a_row(
     first = node.nptables("cleanup")
     second = node.nptables("cleanup")
 
-    assert second.stderr.count("nothing of ours is here") == 2
+    assert second.stderr.count("there is nothing to remove") == 2
     assert "chains deleted" in first.stderr
     held = node.read()
     assert ours(held) == [
@@ -122,7 +122,7 @@ def test_diff_and_dry_run_change_nothing_and_exit_1(node: Node, web: Path) -> No
 
 
 def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web: Path) -> None:
-    """The node has no address but loopback's, and nobody says which endpoints web2 has."""
+    """The node has only loopback addresses, and the endpoints of web2 are unknown."""
     before = [node.netns.save(family) for family in FAMILIES.values()]
 
     live = node.nptables("diff", web, "--live", "--effects", check=False)
@@ -360,7 +360,7 @@ def test_what_is_not_confirmed_is_taken_back(node: Node, web: Path, base: str) -
     done = node.apply(web, "--confirm", "1", check=False)
 
     assert done.returncode == 1
-    assert "not confirmed: the changes were taken back" in done.stderr
+    assert "not confirmed: the changes were rolled back" in done.stderr
     assert not differences(base, saved(node))
 
 

@@ -74,3 +74,14 @@ def test_a_wrong_type_is_told_with_what_would_be_right(
     ((_, said, meant),) = pod(**fields)
 
     assert (said, meant) == (message, hint)
+
+
+def test_beside_a_mistake_only_what_is_no_time_is_told() -> None:
+    def told(time: object) -> list[str]:
+        metadata = {"name": "a", "creationTimestamp": time, "wrong": 1}
+        spec = {"ports": [{"port": 80}]}
+        return [path for path, _, _ in problems("Service", metadata=metadata, spec=spec)]
+
+    assert told("2026-01-31T12:00:00Z") == ["metadata.wrong"]
+    assert told("2026-01-31") == ["metadata.creationTimestamp", "metadata.wrong"]
+    assert told(5) == ["metadata.creationTimestamp", "metadata.wrong"]

@@ -66,7 +66,7 @@ def test_shares_that_old_versions_do_not_print_are_open() -> None:
 
 
 def test_recent_without_its_values_is_a_case_for_each_endpoint() -> None:
-    """Each endpoint for who was seen there; where nobody was, one of both."""
+    """Each endpoint for the clients seen there; for others, one of both."""
     both = {("endpoint", "10.233.64.5:80"), ("endpoint", "10.233.65.7:80")}
     found = evidence_in(printed("nodeport-affinity-10s", "1.1.3"))
     cases = outcomes(found, "nodeport-affinity-10s", "nodeport:30080")

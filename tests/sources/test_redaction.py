@@ -1,4 +1,4 @@
-"""Values that a program took out of evidence and objects before somebody passed them on."""
+"""Values that a program redacted in evidence and objects before they were shared."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ class ApiServer:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await self._runner.cleanup()
-        # Connections whose handshake failed, or whose peer is just leaving, are nobody's: cut them.
+        # Cut connections whose handshake failed, or whose peer is just leaving.
         for transport in list(self._loop._transports.values()):  # type: ignore[union-attr]
             transport.abort()
         # A transport is closed only in the turn of the loop after the one that asked for it.

@@ -136,7 +136,7 @@ def test_the_nft_table_of_kube_proxy_tells_its_mode() -> None:
     assert [o.verdict.value for o in answer.outcomes] == ["unknown"]
     assert answer.reasons[0].text.startswith(
         "Services on n are probably handled by kube-proxy in mode nftables (nft table ip "
-        "kube-proxy), and not by these rules"
+        "kube-proxy), not by these rules"
     )
 
 
@@ -305,7 +305,7 @@ def test_any_rules_have_an_answer_and_only_one_certainty_for_each_program(lines:
 
 
 def test_the_chains_of_service_ports_are_told_and_no_others() -> None:
-    """KUBE-FW-MINE has not the sixteen characters of a hash: it is somebody else's."""
+    """KUBE-FW-MINE lacks the sixteen characters of a hash: it belongs to another program."""
     text = (
         "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n"
         ":KUBE-SVC-ABCDEFGHIJKLMNOP - [0:0]\n:KUBE-FW-MINE - [0:0]\n"

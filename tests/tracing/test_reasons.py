@@ -184,8 +184,8 @@ def test_a_node_port_on_an_address_left_out_says_so() -> None:
     reason = first_reason([*NODES, service(), endpoint_slice(*ON_BOTH)], config=config)
 
     assert reason == (
-        "192.168.0.12:30080 on node2 is no node port of default/web:http here: nodePortAddresses "
-        "has only 10.0.0.0/8"
+        "192.168.0.12:30080 on node2 is not a node port of default/web:http here: "
+        "nodePortAddresses has only 10.0.0.0/8"
     )
 
 

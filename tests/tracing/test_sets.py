@@ -108,7 +108,7 @@ def test_what_a_trace_cannot_know_of_a_packet_stays_open() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("Name: blocked\nType: hash:ip\n", 1, "is no line of a saved set"),
+        ("Name: blocked\nType: hash:ip\n", 1, "is not a line of `ipset save`"),
         ("create a hash:ip\nadd b 10.0.0.1\n", 2, "set b is not created"),
         ("create a hash:ip\nadd a 10.0.0.300\n", 2, '"10.0.0.300" is not an entry of a hash:ip'),
         ("create a hash:ip\nadd a 2001:db8::1\n", 2, "is not an entry"),

@@ -37,7 +37,6 @@ from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
-@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
@@ -67,6 +66,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     metavar="FILE",
     help="The file to write; '-' is standard output.",
 )
+@settings_options
 def command(
     *,
     folder: str | None,
@@ -85,7 +85,7 @@ def command(
     nptables report cluster.json --snapshots fleet/ -o report.html
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if folder is not None and audit_path is not None:
-        raise click.UsageError("--snapshots and --audit exclude each other")
+        raise click.UsageError("--snapshots and --audit cannot be used together")
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
@@ -113,7 +113,9 @@ def command(
 
 def _audit(document: Any) -> Audit:
     if not isinstance(document, dict):
-        raise InvalidInput([Problem("is no audit", hint="what `nptables audit -o json` prints")])
+        raise InvalidInput(
+            [Problem("is not an audit", hint="what `nptables audit -o json` prints")]
+        )
     return audit_of(document)
 
 

@@ -68,7 +68,7 @@ def command(*, output: str, wait: float, source: str | None, node_name: str | No
     nptables snapshot --from sosreport-node1.tar.xz -o node1.json.gz
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if source is None and node_name is not None:
-        raise click.UsageError("--node goes with --from: without it this node is looked at")
+        raise click.UsageError("--node needs --from: without it, this node is read")
     with written(output) as write:
         found = _found(source, wait)
         # The few large texts in it make this as fast as one string, and half as large.

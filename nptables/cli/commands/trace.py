@@ -27,7 +27,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
 from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, config_for
-from nptables.errors import printable
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
@@ -39,6 +39,7 @@ from nptables.model.kubeproxy import NEWEST
 from nptables.reachability import Cell, across
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
+from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
     Outcome,
     Trace,
@@ -74,7 +75,6 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -125,6 +125,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@settings_options
 def command(
     *,
     source: str,
@@ -150,9 +151,7 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
     if sets_path is not None and not node_has:
-        raise click.UsageError(
-            "--sets goes with --snapshot or --live: rules for Services have no sets"
-        )
+        raise click.UsageError("--sets needs --snapshot or --live: rules for Services have no sets")
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(node_has, options)
     source, destination = named_ends(source, destination)
@@ -180,6 +179,11 @@ def command(
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
+    if evidence is not None and is_made_up(packet.destination):
+        hint = "give the address as the node's rules have it, or a node port"
+        raise InvalidInput(
+            [Problem(f"{destination}: its address is hidden in the objects", hint=hint)]
+        )
     answer = trace(
         followed.rules,
         packet,
@@ -234,7 +238,7 @@ def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
     files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
     if node_has and not names_a_cluster(files, more):
         return None
-    nothing = "no rules: name a FILE, or give --snapshot FILE or --live"
+    nothing = "there are no rules: name a FILE, or use --snapshot FILE or --live"
     return read_manifests(files, more, lenient=lenient, nothing=nothing)
 
 
@@ -268,7 +272,7 @@ def _read(
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     node = Cluster().node(options["node_name"] or override or known or "this-node", facts)
-    # Without a cluster no rules are made, so nobody has to hear which version they would be of.
+    # Without a cluster no rules are made, so their version is not reported.
     config = config_for(found, [], version=asked() or str(NEWEST))
     return _Setting(None, node, config, family)
 
@@ -277,7 +281,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
-            "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
+            "--other needs FILEs or --kubeconfig: they say which addresses are on which node"
         )
     found = {}
     for text in texts:

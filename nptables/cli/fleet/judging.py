@@ -53,7 +53,7 @@ def judge_folder(
 
 
 def _without_snapshot(found: Collection, judged: Iterable[str]) -> list[NodeResult]:
-    """The nodes that nobody could read, or tried to."""
+    """The nodes that were not read."""
     known = set(judged)
     return [NodeResult.unreadable(n, why) for n, why in found.missing.items() if n not in known]
 

@@ -69,7 +69,7 @@ def report_lines(
         )
     if count := len(plan.cosmetic):
         chains = "chain differs" if count == 1 else "chains differ"
-        yield ReportLine("note", f"# {count} {chains} in comments only, which is no drift")
+        yield ReportLine("note", f"# {count} {chains} in comments only, which is not drift")
 
 
 def to_text(lines: Iterable[ReportLine]) -> str:

@@ -3,7 +3,7 @@
 Each table commits by itself. A Service that gains its first endpoint wants nat first (or its
 packets would be refused no longer and not yet be translated), one that gains source ranges or
 loses its endpoints wants filter first. So: filter with old and new rules, then nat, then filter
-as it shall be, then the deletions, since a refused deletion takes its whole table back. Empty
+in its final state, then the deletions, since a refused deletion takes its whole table back. Empty
 steps fall away.
 """
 
@@ -146,7 +146,7 @@ def _only_new(table: TablePlan) -> Step:
             remove += change.removed
         else:
             fill[change.chain] = change.after
-    return Step(table.table, "filter as it shall be", fill, (), (*remove, *table.remove))
+    return Step(table.table, "filter in its final state", fill, (), (*remove, *table.remove))
 
 
 def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
@@ -176,7 +176,7 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
     insert += _jumps(table)
     yield Step(
         table.table,
-        f"{table.table} as it shall be",
+        f"{table.table} in its final state",
         fill,
         tuple(insert),
         (*remove, *table.remove),

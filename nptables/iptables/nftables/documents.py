@@ -19,7 +19,7 @@ _KINDS = ("metainfo", "table", "chain", "rule")
 
 
 def read_document(value: Mapping[str, Any]) -> NftText:
-    """The tables of a document; what is no object of nft is passed over."""
+    """The tables of a document; what is no object of nft is skipped."""
     entries = value.get("nftables")
     found = NftText(all_tables=True)
     tables: dict[tuple[str, str], NftTable] = {}

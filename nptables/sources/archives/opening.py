@@ -188,7 +188,7 @@ class _Looking:
         """The name without empty parts; None where it leads out of the archive."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-            self.budget.skipped["files whose names lead out of it"] += 1
+            self.budget.skipped["files whose paths lead outside it"] += 1
             return None
         return "/".join(parts)
 

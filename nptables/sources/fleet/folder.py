@@ -73,7 +73,7 @@ class Collected:
         document = read_json(path)
         items, told = document.get("items"), document.get("changes", [])
         if not isinstance(items, list) or not isinstance(told, list):
-            raise InvalidInput([Problem("is no list of objects", file=str(path))])
+            raise InvalidInput([Problem("is not a list of objects", file=str(path))])
         changes = [_change(entry) for entry in told if isinstance(entry, Mapping)]
         return items, [*changes, *self._journal()]
 

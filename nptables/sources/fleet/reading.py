@@ -126,7 +126,7 @@ def read_snapshot(path: Path) -> Snapshot | Evidence:
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            problem = Problem("is no snapshot, or it is cut off", file=str(path))
+            problem = Problem("is not a snapshot, or is cut off", file=str(path))
             raise InvalidInput([problem]) from None
         if is_snapshot(document):
             return snapshot_in(document)

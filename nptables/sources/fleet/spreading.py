@@ -100,7 +100,7 @@ def _check(address: str) -> None:
 
     found = _ADDRESS.fullmatch(address)
     if found is None:
-        wrong = f'"{printable(address)}" is no address of a Dask scheduler'
+        wrong = f'"{printable(address)}" is not the address of a Dask scheduler'
         raise InvalidInput([Problem(wrong, hint="write tcp://HOST:PORT, as the scheduler does")])
     certificates = Security().get_connection_args("client").get("ssl_context")
     if found[1] in ("tls", "wss") and certificates is None:

@@ -64,10 +64,10 @@ def take(
     else:
         text = done.output.decode("utf-8", "replace")
         if not is_marked(text):
-            raise ApiServerError("what came is not what the script prints")
+            raise ApiServerError("its output is not that of the script")
         found = evidence_in(text)
         if (cut := [gap for gap in found.gaps if gap.what == "the end of the text"]) != []:
-            raise ApiServerError(f"what came is not whole: {cut[0].why}")
+            raise ApiServerError(f"its output is incomplete: {cut[0].why}")
         if not found.rulesets and not found.unread:
             gaps = "; ".join(map(str, found.gaps))
             raise ApiServerError(f"it shows no tables{f': {gaps}' if gaps else ''}")
@@ -128,7 +128,7 @@ def _tables(run: Run, name: str, family: Family, gaps: list[Gap]) -> Ruleset | N
     try:
         return Ruleset.from_save(text, family=family)
     except SaveSyntaxError as error:
-        raise ApiServerError(f"{name} printed what is no ruleset: {error}") from error
+        raise ApiServerError(f"{name} did not print a ruleset: {error}") from error
 
 
 def _text(run: Run, command: Sequence[str], gaps: list[Gap]) -> str | None:

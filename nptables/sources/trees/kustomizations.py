@@ -31,7 +31,7 @@ _NOISE = re.compile(
     r"accumulating resources(?: from '[^']*')?: |accumulation err='|"
     r"'[^']*' must resolve to a file': |recursed accumulation of path '[^']*': |\"$"
 )
-# What a kustomization needs of a program that is not there: nobody's mistake.
+# What a kustomization needs of a program that is not installed: not a mistake.
 _LIMITS = re.compile(
     r"plugin|--enable-helm|enable-alpha|enable-exec|helm|security; file .* is not in or below|"
     r"no such file or directory|did not finish within|cannot be started"

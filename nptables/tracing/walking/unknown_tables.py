@@ -14,7 +14,7 @@ UNKNOWN_TABLE = "its rules are not known"
 # What rules of a table may do to a packet: "it stops the packet", "it may stop the packet".
 _DOES = {"filter": ("stops", "stop"), "nat": ("translates", "translate")}
 _DOES_ANYTHING = ("changes or stops", "change or stop")
-_NOT_THERE = "whose rules are not at hand"
+_NOT_THERE = "whose rules are unknown"
 
 
 def through_unknown(

@@ -244,7 +244,7 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
 
 
 def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
-    """What is odd about the endpoints that there are, where the input holds what makes them."""
+    """Likely mistakes in the endpoints, where the input contains the workloads behind them."""
     service, backing = decision.service, decision.cluster.backing
     standing = backed(decision.cluster, service)
     if backing is None or backing.listed or standing.unread:

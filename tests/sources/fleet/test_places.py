@@ -91,8 +91,7 @@ def test_without_fsspec_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     assert main(["audit", "--snapshots", "s3://bucket/fleet"]) == 3
     assert capfd.readouterr().err == (
-        "error: to read from a URL, the package fsspec is needed: the extra fleet of nptables has "
-        "it\n"
+        "error: the package fsspec is needed to read from a URL: install nptables[fleet]\n"
     )
 
 

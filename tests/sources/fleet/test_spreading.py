@@ -126,7 +126,7 @@ def test_a_worker_with_another_version_of_nptables_is_refused(folder: Path, tmp_
 def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
     tmp_path: Path, folder: Path
 ) -> None:
-    """Nobody waits for workers that nobody starts."""
+    """Workers that are never started are not waited for."""
     with (
         dask_cluster(tmp_path, 0) as (address, _),
         pytest.raises(NptablesError, match="has no worker"),
@@ -137,8 +137,8 @@ def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
 @pytest.mark.parametrize(
     ("address", "error", "said"),
     [
-        ("nonsense", InvalidInput, '"nonsense" is no address of a Dask scheduler'),
-        ("", InvalidInput, '"" is no address of a Dask scheduler'),
+        ("nonsense", InvalidInput, '"nonsense" is not the address of a Dask scheduler'),
+        ("", InvalidInput, '"" is not the address of a Dask scheduler'),
         ("http://10.0.0.5:8786", InvalidInput, "is no address"),
         ("tls://127.0.0.1:1", NptablesError, "tls:// needs certificates"),
     ],

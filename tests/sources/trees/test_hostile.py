@@ -110,7 +110,7 @@ def test_a_name_with_a_line_break_or_no_text_at_all_stays_on_one_line(
     assert main(["check", str(tree), "-v"]) == 0
 
     lines = capfdbinary.readouterr().err.decode().splitlines()
-    assert sum("passed over: " in line for line in lines) == 2
+    assert sum("skipped: " in line for line in lines) == 2
     assert not any(line.startswith("error:") for line in lines)
 
 
