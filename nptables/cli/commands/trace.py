@@ -178,14 +178,7 @@ def command(
         say_all(followed.unseen, kind="warning")
     here = {setting.node.name: followed} if followed is not None else {}
     there = _others(others, setting)
-    packet = packet_between(
-        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
-    )
-    if evidence is not None and is_made_up(packet.destination):
-        hint = "give the address as the node's rules have it, or a node port"
-        raise InvalidInput(
-            [Problem(f"{destination}: its address is hidden in the objects", hint=hint)]
-        )
+    packet = _packet(source, destination, setting, evidence)
     kept: dict[str, object] = {}
     followed = followed or _made(setting, packet, kept)
     answer = trace(
@@ -221,6 +214,19 @@ class _Setting:
     node: Node
     config: ProxyConfig
     family: Family
+
+
+def _packet(source: str, destination: str, setting: _Setting, evidence: Evidence | None) -> Packet:
+    """The packet that is meant. Raises InvalidInput."""
+    packet = packet_between(
+        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
+    )
+    if evidence is not None and is_made_up(packet.destination):
+        # The node's rules have the real address, which none of them names as the Service's.
+        hint = "give the address as the node's rules have it, or a node port"
+        problem = Problem(f"{destination}: its address is hidden in the objects", hint=hint)
+        raise InvalidInput([problem])
+    return packet
 
 
 def _sets(path: str | None, evidence: Evidence | None) -> Sets:
