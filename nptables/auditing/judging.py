@@ -59,7 +59,7 @@ class Judge:
     """Judges nodes of one cluster, one after the other; what they share is made once."""
 
     def __init__(self, cluster: Cluster, options: Options | None = None) -> None:
-        self.cluster = cluster
+        self.cluster = cluster = cluster.comparable
         self.options = options or Options()
         self._sharing = Sharing(cluster, states_of(cluster, self.options.movements))
         self._changed = changed(cluster)
@@ -139,10 +139,9 @@ class Judge:
     def beyond(self, services: Iterable[str]) -> frozenset[str]:
         """Those of some Services that are in namespaces of which the cluster's objects are not."""
         backing = self.cluster.backing
-        if backing is None or backing.namespaces is None:
+        if backing is None:
             return frozenset()
-        there = backing.namespaces
-        return frozenset(name for name in services if name.partition("/")[0] not in there)
+        return frozenset(name for name in services if not backing.knows(name))
 
     def on_their_way(self, rest: Evidence) -> frozenset[str]:
         """The Services that changed about when a node was read: nothing is concluded of them."""

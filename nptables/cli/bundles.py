@@ -33,18 +33,16 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
 
     A bundle may have some namespaces only: the rules of others may well be right.
     """
-    there = None if cluster.backing is None else cluster.backing.namespaces
-    if there is None:
+    backing = cluster.backing
+    if backing is None or (backing.namespaces is None and not backing.hidden):
         return current
-    known, left_out = without_services(
-        current, lambda service: service.partition("/")[0] not in there
-    )
+    known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
         names = sorted(left_out)
         shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         say(
-            f"the rules of {len(names)} Services of namespaces that the objects do not have are "
-            f"left out: {shown}",
+            f"the rules of {'a Service' if len(names) == 1 else f'{len(names)} Services'} are left "
+            f"out, which the objects do not have or whose addresses they hide: {shown}",
             kind="warning",
         )
     return known

@@ -52,6 +52,12 @@ class Inputs:
         """The cluster that was read."""
         return self.loaded.cluster
 
+    @property
+    def comparable(self) -> Inputs:
+        """The same without the Services of which addresses are hidden."""
+        cluster = self.cluster.comparable
+        return attrs.evolve(self, loaded=attrs.evolve(self.loaded, cluster=cluster))
+
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""
         return translate(self.cluster, self.node, self.config, family or self.family)

@@ -138,6 +138,15 @@ class Cluster:
     def _seen(self) -> dict[Habits, Cluster]:
         return {}
 
+    @property
+    def comparable(self) -> Cluster:
+        """The cluster without the Services of which the input hides what decides their rules."""
+        hidden = frozenset() if self.backing is None else self.backing.hidden
+        if not hidden:
+            return self
+        services = {key: found for key, found in self.services.items() if key not in hidden}
+        return attrs.evolve(self, services=services)
+
     def unread_about(self, service: Service) -> tuple[Unread, ...]:
         """What was left out that may hold endpoints of a Service: empty where all is known."""
         if not self.unread:

@@ -78,7 +78,7 @@ def test_check_needs_nothing_of_unix() -> None:
     assert "internal error" not in done.stderr
 
 
-def test_effects_need_nothing_of_unix(dump: Path) -> None:
+def test_effects_need_nothing_of_unix() -> None:
     done = run("diff", TUTORIAL, TUTORIAL, "--node", "node1", "--effects", "-o", "json")
 
     assert done.returncode == 0, done.stderr

@@ -464,9 +464,9 @@ def test_without_a_cluster_the_comments_of_rules_give_the_names() -> None:
 
 
 def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -> None:
-    """The Pods of web listen at 8080, those of api at 9090, and only 8080 is dropped."""
+    """All Pods listen at 8080; of those of api another port is dropped."""
     objects: list[dict[str, Any]] = []
-    for number, (name, port) in enumerate((("web", 8080), ("api", 9090)), 1):
+    for number, (name, port) in enumerate((("web", 8080), ("api", 8080)), 1):
         objects += [
             service(
                 name, type="ClusterIP", clusterIP=f"10.96.0.{number}",
@@ -478,8 +478,8 @@ def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -
         ]  # fmt: skip
     before = state(*objects)
     dropped = "".join(
-        f"-A FORWARD -d 10.244.1.{number}/32 -p tcp -m tcp --dport 8080 -j DROP\n"
-        for number in (1, 2)
+        f"-A FORWARD -d 10.244.1.{number}/32 -p tcp -m tcp --dport {port} -j DROP\n"
+        for number, port in ((1, 8080), (2, 9090))
     )
     after = edited(before, ("-A FORWARD -m conntrack", f"{dropped}-A FORWARD -m conntrack"))
 

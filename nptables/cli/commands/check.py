@@ -63,7 +63,6 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 
 
 @click.command("check")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -128,6 +127,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 )
 @all_namespaces_option("Findings about all namespaces.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
+@settings_options
 def command(
     *,
     node_has: Named,
@@ -326,6 +326,7 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    inputs = inputs.comparable
     known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
     evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)

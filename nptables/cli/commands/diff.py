@@ -55,7 +55,6 @@ _HINT = "--effects says which"
 
 
 @click.command("diff")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -84,6 +83,7 @@ _HINT = "--effects says which"
     "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
     "request.",
 )
+@settings_options
 def command(
     *,
     node_has: Named,
@@ -156,7 +156,7 @@ def _against(
     """
     evidence = node_has.read_whole(options["family"])
     families = families_of(evidence, options["family"], node_has.path)
-    inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
+    inputs = read_inputs(**options, live=node_has.live, evidence=evidence).comparable
     current = [node_has.serving(evidence, family) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     current = [known_part(each, inputs.cluster) for each in current]

@@ -27,7 +27,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
 from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, config_for
-from nptables.errors import printable
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
@@ -39,6 +39,7 @@ from nptables.model.kubeproxy import NEWEST
 from nptables.reachability import Cell, across
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
+from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
     Outcome,
     Trace,
@@ -74,7 +75,6 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -125,6 +125,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@settings_options
 def command(
     *,
     source: str,
@@ -178,6 +179,11 @@ def command(
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
+    if evidence is not None and is_made_up(packet.destination):
+        hint = "give the address as the node's rules have it, or a node port"
+        raise InvalidInput(
+            [Problem(f"{destination}: its address is hidden in the objects", hint=hint)]
+        )
     answer = trace(
         followed.rules,
         packet,

@@ -43,6 +43,7 @@ class _Unknown(enum.StrEnum):
 
     NO_WORKLOAD = "no workload in the input could provide its Pods"
     NO_SELECTOR = "it has no selector, so something outside the input creates its endpoints"
+    HIDDEN = "addresses are hidden in the input"
     HOOK = "a hook creates it, so its Pods may exist only for a while"
     UNPLACED = "whether {0} is in its namespace depends on how the manifests are applied"
     ELSEWHERE = "{0} in another set of the tree has the labels that it selects"
@@ -87,6 +88,8 @@ def _backed(cluster: Cluster, service: Service) -> Backed:
     if unread := cluster.unread_about(service):
         return Backed(unread)
     backing = cluster.backing
+    if backing is not None and service.key in backing.hidden:
+        return Backed(unknown=_Unknown.HIDDEN)
     if backing is None or backing.listed:
         return Backed()
     if service.key in backing.hooks and not cluster.slices_of(service):
