@@ -1,4 +1,4 @@
-"""What is said of bundles: what their objects do not have, and when each half was taken."""
+"""Notes about bundles: which objects they lack, and when objects and rules were taken."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def _write(path: str, findings: Sequence[Finding]) -> None:
 
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
-    """Say which findings of a baseline are mended: what is let pass should get less."""
+    """Say which findings of a baseline are fixed, so that they can be removed from it."""
     what, there = ("1 finding", "is") if len(gone) == 1 else (f"{len(gone)} findings", "are")
     named = listed(map(str, gone), _MOST_GONE)
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
