@@ -259,7 +259,7 @@ def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
     (margin,) = (box.x for box in laid_out(Graph("one", (Vertex(1, Kind.END, ("a",)),), ())).boxes)
 
     assert (empty.boxes, empty.lines) == ((), ())
-    assert (empty.width, empty.height) == (margin, margin)
+    assert (empty.width, empty.height) == (margin, 2 * margin)
 
 
 @pytest.mark.parametrize(
