@@ -1,4 +1,4 @@
-"""What is said of bundles: what their objects do not have, and when each half was taken."""
+"""Notes about bundles: which objects they lack, and when objects and rules were taken."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
         names = sorted(left_out)
         shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         say(
-            f"the rules of {'a Service' if len(names) == 1 else f'{len(names)} Services'} are left "
-            f"out, which the objects do not have or whose addresses they hide: {shown}",
+            f"the objects lack {'1 Service' if len(names) == 1 else f'{len(names)} Services'} that "
+            f"the node has rules for, or hide addresses; these rules are left out: {shown}",
             kind="warning",
         )
     return known

@@ -13,6 +13,7 @@ import attrs
 import click
 
 from nptables.cli.completion import namespaces
+from nptables.cli.memory import kept_to_the_end
 from nptables.cli.output import say
 from nptables.cli.settings import (
     AskedCluster,
@@ -129,7 +130,8 @@ def read_cluster(asked: AskedCluster) -> Loaded:
         objects = fetch(transport=connection)
     except ApiServerError as error:
         raise _explained(error, connection) from error
-    return load_objects(objects, lenient=True, listed=True)
+    with kept_to_the_end():
+        return load_objects(objects, lenient=True, listed=True)
 
 
 def with_pods(loaded: Loaded, wanted: Iterable[tuple[str, str]]) -> Loaded:

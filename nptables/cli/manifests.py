@@ -8,6 +8,7 @@ import click
 
 from nptables.cli.bundles import mention_limits
 from nptables.cli.clusters import is_current_there, read_cluster
+from nptables.cli.memory import kept_to_the_end
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.cli.settings import asked_cluster, setting
 from nptables.cli.streams import piped_in
@@ -122,7 +123,7 @@ def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
 
 
 def _read_files(paths: tuple[str, ...], *, lenient: bool) -> Sets:
-    with yaml_progress() as progress:
+    with yaml_progress() as progress, kept_to_the_end():
         return load_sets(
             *paths,
             lenient=lenient,

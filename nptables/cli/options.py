@@ -12,6 +12,7 @@ import click
 from nptables.cli.bundles import mention_times
 from nptables.cli.completion import FILE, contexts, nodes
 from nptables.cli.manifests import read_manifests
+from nptables.cli.memory import kept_to_the_end
 from nptables.cli.output import say
 from nptables.cli.settings import keep
 from nptables.cli.versions import config_for, read_for, version_option
@@ -60,7 +61,8 @@ class Inputs:
 
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""
-        return translate(self.cluster, self.node, self.config, family or self.family)
+        with kept_to_the_end():
+            return translate(self.cluster, self.node, self.config, family or self.family)
 
 
 def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> Command:

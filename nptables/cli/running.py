@@ -1,4 +1,4 @@
-"""From what a command raises to what the user reads and the shell gets.
+"""The message and the exit code for what a command raises.
 
 Exit codes: 0 done, nothing to report; 1 there is a difference, a finding, or the packet does
 not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused, and
@@ -8,6 +8,7 @@ interrupted. A reader who stops early (`| head -1`) does not change the code.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -48,6 +49,8 @@ def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -
         from nptables.cli.completing import answer  # noqa: PLC0415 - the shell alone needs it
 
         return answer(os.environ[COMPLETION])
+    # What an earlier command of the same process kept to its end.
+    gc.unfreeze()
     with guarded_streams():
         try:
             code = _answer(arguments, signals, program)

@@ -1,4 +1,4 @@
-"""Which version of kube-proxy rules are made for: what the command line says, else a good guess."""
+"""The version of kube-proxy whose rules are made: by the command line, else the likeliest."""
 
 from __future__ import annotations
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import attrs
 
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service, ServicePort
+from nptables.tracing.packet import Packet
 from nptables.tracing.surroundings.addressing import Address, number
 from nptables.translation import Decision, ServicePortName, Translation
 from nptables.translation.assembly import has_comments, translate_some
@@ -64,7 +65,11 @@ class Services:
         self.cluster = cluster
         self.family = family
         self._frontends: dict[tuple[str, str, int], list[Frontend]] = {}
+        # By the port that kube-proxy opens for the health checks of load balancers.
+        self._health_checks: dict[int, list[Service]] = {}
         for service in cluster.services.values():
+            if service.health_check_port:
+                self._health_checks.setdefault(service.health_check_port, []).append(service)
             for frontend, its_port in _frontends(service, family):
                 key = (frontend.address, frontend.port.protocol, its_port)
                 self._frontends.setdefault(key, []).append(frontend)
@@ -104,9 +109,24 @@ class Services:
 
     def rules_met(self, met: Sequence[Frontend], node: Node, config: ProxyConfig) -> Translation:
         """The rules of a node for the Services that a packet may meet: see `translate_some`."""
-        services = {frontend.key: frontend.service for frontend in met}
+        return self._rules_of((frontend.service for frontend in met), node, config)
+
+    def rules_for(self, packet: Packet, node: Node, config: ProxyConfig) -> Translation:
+        """The rules of a node as far as a packet can tell them from all rules of the node.
+
+        All of them where the packet has no single address, or no port that is known.
+        """
+        port = packet.port
+        if not isinstance(packet.destination, str) or port is None:
+            return self._rules_of(self.cluster.services.values(), node, config)
+        services = [f.service for f in self.met(packet.destination, port, packet.protocol)]
+        return self._rules_of([*services, *self._health_checks.get(port, ())], node, config)
+
+    def _rules_of(
+        self, services: Iterable[Service], node: Node, config: ProxyConfig
+    ) -> Translation:
         return translate_some(
-            self.cluster, node, config, self.family, services.values(), comments=self.comments
+            self.cluster, node, config, self.family, services, comments=self.comments
         )
 
     def _places_behind(self, frontend: Frontend) -> Iterator[tuple[Address, int | None]]:

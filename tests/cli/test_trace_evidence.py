@@ -225,3 +225,23 @@ def test_the_dump_of_another_node_needs_a_cluster(capsys: pytest.CaptureFixture[
 
     assert trace("--save", dump, "--other", f"node-b={dump}", to="10.96.20.20:80") == 2
     assert "which addresses are on which node" in capsys.readouterr().err
+
+
+def test_a_hidden_address_of_a_service_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rules have it, and nothing tells which one it is there."""
+    manifest = (FIXTURES.parent / "docs" / "files" / "one-pod.yaml").read_text()
+    assert (
+        main(["render", str(FIXTURES.parent / "docs/files/one-pod.yaml"), "--node", "node1"]) == 0
+    )
+    dump, objects = tmp_path / "dump.txt", tmp_path / "objects.yaml"
+    dump.write_text(capsys.readouterr().out)
+    objects.write_text(manifest.replace("clusterIP: 10.233.39.47", 'clusterIP: "***HIDDEN***"'))
+
+    by_name = trace(objects, "--save", dump, to="svc:default/nodeport-service", node="node1")
+    said = capsys.readouterr().err
+    by_port = trace(objects, "--save", dump, to="nodeport:30080", node="node1")
+
+    assert (by_name, by_port) == (2, 0)
+    assert "svc:default/nodeport-service: its address is hidden in the objects" in said

@@ -191,7 +191,7 @@ def _apply(
 
 
 def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> None:
-    """Name the Services of which not all endpoints are known: their rules lack them."""
+    """Name the Services whose endpoints are not all known: their rules lack some."""
     notices = [
         notice for change in changes for notice in getattr(change.plan.desired, "warnings", ())
     ]
@@ -201,7 +201,7 @@ def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> Non
 
 
 def _refuse_unnamed_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> None:
-    """What changes a node comes from nowhere that has not been named."""
+    """Refuse a cluster that the command line does not name."""
     if not names_a_cluster(files, more_files):
         raise click.UsageError(
             f"{NO_INPUT}, or a cluster with --kubeconfig or --context: apply changes this node, "

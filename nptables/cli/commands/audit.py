@@ -40,7 +40,6 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 
 
 @click.command("audit")
-@settings_options
 @manifest_options
 @click.option(
     "--snapshots",
@@ -90,6 +89,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
     default="text",
     show_default=True,
 )
+@settings_options
 def command(
     *,
     folder: str,

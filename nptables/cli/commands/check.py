@@ -63,7 +63,6 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 
 
 @click.command("check")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -128,6 +127,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 )
 @all_namespaces_option("Findings about all namespaces.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
+@settings_options
 def command(
     *,
     node_has: Named,
@@ -207,7 +207,7 @@ def _write(path: str, findings: Sequence[Finding]) -> None:
 
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
-    """Say which findings of a baseline are mended: what is let pass should get less."""
+    """Say which findings of a baseline are fixed, so that they can be removed from it."""
     what, there = ("1 finding", "is") if len(gone) == 1 else (f"{len(gone)} findings", "are")
     named = listed(map(str, gone), _MOST_GONE)
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")

@@ -55,7 +55,6 @@ _HINT = "--effects says which"
 
 
 @click.command("diff")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -84,6 +83,7 @@ _HINT = "--effects says which"
     "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
     "request.",
 )
+@settings_options
 def command(
     *,
     node_has: Named,

@@ -44,7 +44,6 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 
 
 @click.command("reach")
-@settings_options
 @manifest_options
 @cluster_wide_options
 @family_options("both, for Services that have both")
@@ -82,6 +81,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
     default="table",
     show_default=True,
 )
+@settings_options
 def command(
     *,
     services: tuple[str, ...],

@@ -42,7 +42,6 @@ Key = tuple[str, str]
 
 
 @click.command("render")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -68,6 +67,7 @@ Key = tuple[str, str]
     "--explain", is_flag=True, help="Explain each Service's rules in comments above them."
 )
 @evidence_options("With -o restore: insert the jumps that are missing from")
+@settings_options
 def command(
     *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
 ) -> int:

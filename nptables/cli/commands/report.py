@@ -37,7 +37,6 @@ from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
-@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
@@ -67,6 +66,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     metavar="FILE",
     help="The file to write; '-' is standard output.",
 )
+@settings_options
 def command(
     *,
     folder: str | None,

@@ -82,7 +82,7 @@ def command(*, output: str, wait: float, source: str | None, node_name: str | No
 
 
 def _found(source: str | None, wait: float) -> Snapshot:
-    """What this node has, or the one that a file or a bundle is of, and what is not known of it."""
+    """The evidence of this node, or of the one in a file or a bundle, and what is unknown."""
     if source is None:
         found = look_around(wait=wait, read_yaml=_read_yaml)
         say_all(found.rest.gaps, kind="warning")

@@ -42,6 +42,7 @@ from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
     Outcome,
+    Packet,
     Trace,
     family_between,
     missing_tables,
@@ -54,6 +55,7 @@ from nptables.tracing.ends import (
     SOURCES,
     pods_named,
 )
+from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.remembered import with_connections
 from nptables.tracing.telling.words import (
@@ -67,7 +69,6 @@ from nptables.tracing.telling.words import (
     tree_lines,
 )
 from nptables.tracing.walking.rulebook import Rules
-from nptables.translation import translate
 from nptables.translation.flows import Flow, listed_flows
 from nptables.translation.signs import with_shown_addresses
 
@@ -75,7 +76,6 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -126,6 +126,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@settings_options
 def command(
     *,
     source: str,
@@ -169,21 +170,17 @@ def command(
         family, *_ = families_of(evidence, family, node_has.path)
     setting = _read(loaded, node_has, evidence, **{**options, "family": family or Family.IPV4})
     sets = _sets(sets_path, evidence)
-    followed = _followed(setting, node_has, evidence)
+    followed = None
     if evidence is not None:
+        followed = _followed_in(evidence, setting.family, node_has)
         rulesets = evidence.of(setting.family)
         setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
-    say_all(followed.unseen, kind="warning")
-    here = {setting.node.name: followed} if evidence is not None else {}
+        say_all(followed.unseen, kind="warning")
+    here = {setting.node.name: followed} if followed is not None else {}
     there = _others(others, setting)
-    packet = packet_between(
-        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
-    )
-    if evidence is not None and is_made_up(packet.destination):
-        hint = "give the address as the node's rules have it, or a node port"
-        raise InvalidInput(
-            [Problem(f"{destination}: its address is hidden in the objects", hint=hint)]
-        )
+    packet = _packet(source, destination, setting, evidence)
+    kept: dict[str, object] = {}
+    followed = followed or _made(setting, packet, kept)
     answer = trace(
         followed.rules,
         packet,
@@ -193,6 +190,7 @@ def command(
         others={name: (node, found.rules) for name, (node, found) in there.items()},
         sets=sets,
         unread=followed.unread,
+        kept=kept,
         evidence=evidence,
         unknown_tables={
             **{name: found.unknown_tables for name, found in here.items()},
@@ -216,6 +214,19 @@ class _Setting:
     node: Node
     config: ProxyConfig
     family: Family
+
+
+def _packet(source: str, destination: str, setting: _Setting, evidence: Evidence | None) -> Packet:
+    """The packet that is meant. Raises InvalidInput."""
+    packet = packet_between(
+        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
+    )
+    if evidence is not None and is_made_up(packet.destination):
+        # The node's rules have the real address, which none of them names as the Service's.
+        hint = "give the address as the node's rules have it, or a node port"
+        problem = Problem(f"{destination}: its address is hidden in the objects", hint=hint)
+        raise InvalidInput([problem])
+    return packet
 
 
 def _sets(path: str | None, evidence: Evidence | None) -> Sets:
@@ -316,11 +327,11 @@ class _Followed:
     unknown_tables: frozenset[str] = frozenset()
 
 
-def _followed(setting: _Setting, node_has: Named, evidence: Evidence | None) -> _Followed:
-    if evidence is not None:
-        return _followed_in(evidence, setting.family, node_has)
-    cluster = setting.cluster or Cluster()
-    return _Followed(translate(cluster, setting.node, setting.config, setting.family))
+def _made(setting: _Setting, packet: Packet, kept: dict[str, object]) -> _Followed:
+    """The rules that the cluster makes for the node, as far as the packet can meet them."""
+    cluster = (setting.cluster or Cluster()).seen_by(setting.config.habits)
+    services = services_of(kept, cluster, setting.family)
+    return _Followed(services.rules_for(packet, setting.node, setting.config))
 
 
 def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:

@@ -1,4 +1,4 @@
-"""The commits that carry out a plan, in an order in which no packet meets a worse state.
+"""The commits that apply a plan, in an order in which no packet meets a worse state.
 
 Each table commits by itself. A Service that gains its first endpoint wants nat first (or its
 packets would be refused no longer and not yet be translated), one that gains source ranges or
@@ -136,7 +136,7 @@ def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
 
 
 def _only_new(table: TablePlan) -> Step:
-    """The filter table after nat: what is no longer wanted goes."""
+    """The filter table after nat: unwanted rules are removed."""
     fill: dict[str, tuple[str, ...]] = {}
     remove: list[str] = []
     for change in table.changes.values():
@@ -184,7 +184,7 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
 
 
 def _at_the_top(lines: tuple[str, ...]) -> list[Insertion]:
-    """Insertions that leave lines at the top in their order: the last goes first."""
+    """Insertions at the top, last line first, so that the lines end up in their order."""
     return [Insertion(line) for line in reversed(lines)]
 
 
@@ -227,11 +227,11 @@ def emptied(table: str, chains: list[str], piece: int | None) -> Iterator[Step]:
 
 
 def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The chains so ordered that each stands behind those of them that it leads to.
+    """The chains, each after those that it jumps to.
 
-    Otherwise they stand in no order of names: iptables-nft-save sorts what it finds with a
-    quicksort that takes the first chain as its pivot, so chains created from A to Z cost it the
-    square of their number and a level of its stack each. The ends of our names are hashes.
+    Otherwise they are not sorted by name: iptables-nft-save sorts what it finds with a quicksort
+    that takes the first chain as its pivot, so chains created from A to Z cost it the square of
+    their number and a level of its stack each. The ends of our names are hashes.
     """
     leads = {
         chain: {target for line in lines if (target := target_of(line)) in chains}

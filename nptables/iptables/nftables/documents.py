@@ -1,7 +1,7 @@
 """What `nft -j list` prints, as the text that `nft list` prints of the same tables.
 
-The expressions of libnftables-json(5) that stand in rules of iptables are written as text; of
-everything else nobody knows what it asks for.
+The expressions of libnftables-json(5) that stand in rules of iptables are written as text;
+everything else is not understood.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS = ("metainfo", "table", "chain", "rule")
 
 
 def read_document(value: Mapping[str, Any]) -> NftText:
-    """The tables of a document; what is no object of nft is skipped."""
+    """The tables of a document; objects of other kinds are skipped."""
     entries = value.get("nftables")
     found = NftText(all_tables=True)
     tables: dict[tuple[str, str], NftTable] = {}

@@ -41,10 +41,10 @@ class Habits:
     """What is known of those who write rules, by the names of chains.
 
     `comments` is how many comments the writer of a rule that is in a chain and leads to a target
-    puts into it at most, None where nobody knows; whoever is known asks for nothing that nft prints
-    in part, but for a share of packets, and `shares` says whether the rule may be for one. `always`
-    are matches that hold for every packet in a chain. `targetless` are chains with rules that have
-    no target.
+    puts into it at most, None where that is unknown; whoever is known asks for nothing that nft
+    prints in part, but for a share of packets, and `shares` says whether the rule may be for one.
+    `always` are matches that hold for every packet in a chain. `targetless` are chains with rules
+    that have no target.
     """
 
     homes: Homes
@@ -207,7 +207,7 @@ def _tables(
 def _is_doubtful(found: NftText, chains: Sequence[NftChain], habits: Habits) -> bool:
     """Whether so much of a table may not be printed that it counts as shown in part.
 
-    One question about all of it is better than one about each rule, which nobody could answer.
+    One question about all of it is better than one about each rule, which has no answer.
     """
     if any(broken for chain in chains for _, _, broken in _joined(chain.rules)):
         return True

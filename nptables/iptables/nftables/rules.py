@@ -38,7 +38,7 @@ NO_TARGET = "a target of which nft prints nothing, if there is one"
 class NftRule:
     """A rule that was read.
 
-    `unread` are words that nobody understands, or whose values are not printed. `target` is the
+    `unread` are words that are not understood, or whose values are not printed. `target` is the
     chain or target, empty for none. `counted` tells that there is a counter, as iptables makes one.
     """
 
@@ -114,7 +114,7 @@ def acts(text: str) -> bool:
 
 
 def _not_read(words: str, parts: Parts, *, acting: bool) -> None:
-    """Words that nobody understands: a target behind the counter, or where they say so."""
+    """Words that are not understood: a target behind the counter, or where they say so."""
     if not words:
         return
     if acting or _ACTS.match(words):

@@ -228,5 +228,5 @@ class _Reader:
             self.found.all_tables = True
 
     def end(self) -> None:
-        """What is not closed is not whole."""
+        """Tables and chains that are not closed are incomplete."""
         self._close_table(whole=False)

@@ -36,6 +36,7 @@ _HIDDEN = re.compile(rf"(?<![\w*]){HIDDEN}(?![\w*])")
 _FULL = {"4": "/32", "6": "/128"}
 _MOST = 2**24
 _OF_SOS = re.compile(r"\bobfuscated(?:domain|word|user)\d+|\b53:4f:53(?::[0-9a-f]{2}){3}\b")
+_PARTS_OF_SOS = ("obfuscated", "53:4f:53:")
 
 
 @attrs.frozen
@@ -58,7 +59,8 @@ class Redaction:
 
 def followed(text: str) -> tuple[str, Redaction]:
     """The text with an address for each token that stands for one, and what was found."""
-    is_of_sos = _OF_SOS.search(text) is not None
+    # The expression alone would look at each place of a text where a word begins.
+    is_of_sos = any(part in text for part in _PARTS_OF_SOS) and _OF_SOS.search(text) is not None
     if "***" not in text and "x-ipv" not in text and "xx" not in text and "x-mac" not in text:
         return text, Redaction(is_of_sos=is_of_sos)
     tokens: dict[str, str] = {}
