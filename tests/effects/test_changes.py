@@ -487,3 +487,22 @@ def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -
 
     assert any(text.startswith("default/web cluster IP 10.96.0.1:80") for text in found)
     assert not any("default/api" in text for text in found)
+
+
+@pytest.mark.parametrize("length", [2, 70, 250])
+def test_a_drop_behind_many_chains_is_an_effect_or_unknown(length: int) -> None:
+    """The last of chains that call one another drops now; nobody follows as many as 70."""
+    before = state(service(), ON_THE_OTHER)
+    first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
+    chains = "".join(f":C{n} - [0:0]\n" for n in range(length))
+    jumps = "".join(f"-A C{n} -j C{n + 1}\n" for n in range(length - 1))
+
+    def ending(target: str) -> NodeState:
+        last = f"-A C{length - 1} -j {target}\n"
+        declared = (":KUBE-FORWARD - [0:0]\n", f"{chains}:KUBE-FORWARD - [0:0]\n")
+        return edited(before, declared, (first, f"-A FORWARD -j C0\n{jumps}{last}{first}"))
+
+    found = compare_effects(ending("RETURN"), ending("DROP"))
+
+    assert found.cosmetic == 0
+    assert found.effects if length < 60 else found.unknown

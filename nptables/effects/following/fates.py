@@ -21,6 +21,7 @@ from nptables.tracing.surroundings import Net
 from nptables.tracing.telling.hypotheses import combinations, in_words
 from nptables.tracing.telling.way import comment_of
 from nptables.tracing.tracer import follow
+from nptables.tracing.walking.walker import TOO_DEEP, TOO_MANY
 
 # Of these it makes no difference how far they came, and with which addresses.
 ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
@@ -59,6 +60,11 @@ class Fate:
         """Whether nothing of it is unknown."""
         return all(each.verdict is not Verdict.UNKNOWN for each, _ in self.reached)
 
+    @property
+    def followed(self) -> bool:
+        """Whether all rules on the way were looked at: others may differ if not."""
+        return not any(each.text in (TOO_DEEP, TOO_MANY) for each, _ in self.reached)
+
 
 @attrs.frozen
 class Case:
@@ -70,8 +76,8 @@ class Case:
 
     @property
     def differs(self) -> bool:
-        """Whether the fates are not the same."""
-        return self.before != self.after
+        """Whether the fates are not the same, or nobody followed them to their ends."""
+        return self.before != self.after or not self.before.followed
 
     @property
     def known(self) -> bool:
@@ -115,7 +121,7 @@ def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
     differing = (
         Case(((),) if whole else _generic(in_words(answers, questions), packet), *pair)
         for pair, answers in _usual_first(cases)
-        if pair[0] != pair[1]
+        if pair[0] != pair[1] or not pair[0].followed
     )
     return Compared(tuple(differing), exhaustive)
 

@@ -48,6 +48,8 @@ MOST_STATES = 1024
 MOST_WORLDS = 4096
 MOST_STEPS = 400_000
 DEEPEST = 60
+TOO_DEEP = f"more than {DEEPEST} chains call one another"
+TOO_MANY = f"more than {MOST_STEPS} rules: not followed further"
 _MANY_STATES = 32
 
 
@@ -217,7 +219,7 @@ class Walker:
         elif call.chain in call.chains[:-1]:
             problem = f"chain {call.chain} is reached from within itself: a loop"
         elif len(call.chains) > DEEPEST:
-            problem = f"more than {DEEPEST} chains call one another"
+            problem = TOO_DEEP
         if compiled is None or problem:
             self._give_up(flows, call, problem)
             return {}
@@ -226,7 +228,7 @@ class Walker:
             if not flows:
                 break
             if self._budget.left <= 0:
-                self._give_up(flows, call, f"more than {MOST_STEPS} rules: not followed further")
+                self._give_up(flows, call, TOO_MANY)
                 return returned
             self._budget.left -= len(flows)
             rule = compiled.rule(position)
