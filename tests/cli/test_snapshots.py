@@ -132,8 +132,8 @@ def test_check_finds_in_a_snapshot_what_it_finds_on_this_node(
         "NPT501": "the IPv4 policy of filter FORWARD is DROP in the legacy tables",
         "NPT503": "the legacy tables hold rules too: filter FORWARD",
         "NPT505": "net.ipv4.ip_forward is 0",
-        "NPT514": "UDP from 10.244.1.9:24111 to 10.96.0.10:53 goes to 10.244.1.4:53, which is no "
-        "endpoint any more",
+        "NPT514": "UDP from 10.244.1.9:24111 to 10.96.0.10:53 goes to 10.244.1.4:53, which "
+        "is not an endpoint any more",
         "NPT516": f"the lists {name} hold 20 addresses and can hold no more",
     }
 

@@ -150,8 +150,8 @@ def test_a_connection_to_a_dead_endpoint_is_found_live_and_mentioned_by_a_trace(
     done = nptables(netns, "trace", DNS, "--node", "node-a", "--live", *ends)
 
     assert only == (
-        "UDP from 10.244.1.9:24111 to 10.96.0.10:53 goes to 10.244.1.4:53, which is no endpoint "
-        "any more"
+        "UDP from 10.244.1.9:24111 to 10.96.0.10:53 goes to 10.244.1.4:53, which is not an "
+        "endpoint any more"
     )
     assert "1 connection to 10.96.0.10:53 that the node remembers (conntrack) goes to" in (
         done.stderr

@@ -1,4 +1,4 @@
-"""What a server would have given is made up: the same each time, and never what is taken."""
+"""What a server would have given is invented: the same each time, and never what is taken."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
     [
         ("nonsense", InvalidInput, '"nonsense" is not the address of a Dask scheduler'),
         ("", InvalidInput, '"" is not the address of a Dask scheduler'),
-        ("http://10.0.0.5:8786", InvalidInput, "is no address"),
+        ("http://10.0.0.5:8786", InvalidInput, "is not the address"),
         ("tls://127.0.0.1:1", NptablesError, "tls:// needs certificates"),
     ],
 )

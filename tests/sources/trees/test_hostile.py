@@ -29,7 +29,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def reasons(folder: Path) -> dict[str, str]:
-    """What is said of each file that was passed over, and that the Service was read."""
+    """What is said of each file that was skipped, and that the Service was read."""
     sets = load_sets(folder)
     (judged,) = sets.judged
     assert list(judged.cluster.services) == [("shop", "web")]
