@@ -47,8 +47,8 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
             node = endpoint["nodeName"]
             if not (
                 endpoint.__class__ is dict
-                and endpoint.keys() <= _FIELDS
-                and conditions.keys() <= _CONDITIONS
+                and _FIELDS.issuperset(endpoint)
+                and _CONDITIONS.issuperset(conditions)
                 and _FLAGS.issuperset(map(type, conditions.values()))
                 and addresses.__class__ is list
                 and endpoint.get("zone", "").__class__ is str
@@ -61,7 +61,7 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
             if "targetRef" in endpoint:
                 target = endpoint["targetRef"]
                 if not (
-                    target.keys() <= _REFERENCE and _TEXTS.issuperset(map(type, target.values()))
+                    _REFERENCE.issuperset(target) and _TEXTS.issuperset(map(type, target.values()))
                 ):
                     return None
                 name = target["name"]
