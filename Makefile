@@ -68,7 +68,8 @@ docs: prepare
 bench: prepare
 	$(BIN)/python benchmarks/run.py
 
-# Random changes to single expressions that no test notices: SAMPLE of them, by SEED.
+# Random changes to single expressions that no test notices: SAMPLE of them, by SEED. What is found
+# is kept in build/mutants, so that it can be stopped and goes on where it was.
 SAMPLE ?= 100
 SEED ?= 1
 mutants: prepare

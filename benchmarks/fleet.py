@@ -1,13 +1,15 @@
 """How fast a fleet is judged, and whether everybody is judged rightly.
 
     python benchmarks/fleet.py                       # 200 nodes, 1,000 Services of 10, 15 nodes ill
-    python benchmarks/fleet.py --services 10000 --nodes 6 --healthy --workers 1
-    python benchmarks/fleet.py --nodes 5000 --healthy
+    python benchmarks/fleet.py --changes 20          # so many endpoints a second change meanwhile
     python benchmarks/fleet.py --broken 30           # so many percent cut off, garbage or missing
+    python benchmarks/fleet.py --services 10000 --nodes 6 --healthy --workers 1
+    python benchmarks/fleet.py --nodes 5000 --homes 200 --healthy
 
 It makes a folder as `nptables collect` does, judges it as `nptables audit` does, and prints nodes a
 second, memory, and every node that is judged otherwise than it was made. To make a node takes about
-a second: with `--folder` a fleet is made once.
+a second: with `--folder` a fleet is made once. With `--homes` the endpoints are on so many nodes,
+and the others have the tables of one like them, under names and addresses of their own.
 """
 
 from __future__ import annotations
@@ -15,22 +17,31 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import multiprocessing
 import random
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import attrs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from nptables import Cluster
 from nptables.auditing import Judge, NodeResult, Options, group_causes, summary
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
-from nptables.sources.fleet.folder import Folder, snapshot_files
-from nptables.sources.fleet.reading import read_snapshot
+from nptables.sources.fleet.folder import Change, Folder, snapshot_files
+from nptables.sources.fleet.reading import Collection, read_collection, read_snapshot
 from nptables.sources.fleet.working import judge_files
-from tests.support.fleets import CONFIG, ILLNESSES, Fleet, ill_nodes
+from tests.support.fleets import CONFIG, ILLNESSES, NOW, VERSIONS, ZONES, Fleet, ill_nodes
+
+# So many nodes are read at once, each in so many seconds; kube-proxy is behind by so many at most.
+AT_ONCE, SECONDS, LATEST = 8, 2.0, 1.0
 
 
 def main() -> int:
@@ -40,22 +51,29 @@ def main() -> int:
     parser.add_argument("--services", type=int, default=1000)
     parser.add_argument("--endpoints", type=int, default=10)
     parser.add_argument("--dual", type=int, default=20, help="every so-many-th has both families")
+    parser.add_argument("--homes", type=int, default=0, metavar="N", help="endpoints are on these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--healthy", action="store_true", help="nobody is ill")
     parser.add_argument("--broken", type=int, default=0, metavar="PERCENT")
+    parser.add_argument("--changes", type=int, default=0, metavar="N", help="so many a second")
     parser.add_argument("--folder", type=Path, help="where the fleet is made, or is already")
     options = parser.parse_args()
-    fleet = Fleet(options.nodes, options.services, options.endpoints, options.dual, recent=20)
+    fleet = Fleet(
+        options.nodes, options.services, options.endpoints, options.dual, recent=20,
+        homes=options.homes,
+    )  # fmt: skip
     ill = {} if options.healthy else ill_nodes(fleet)
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
-        broken = _make(fleet, ill, folder, options.broken)
-        wrong = _judge(fleet, ill, broken, folder, options.workers)
-        _one_node(fleet, folder, set(ill) | broken)
+        broken = _make(fleet, ill, folder, options.broken, options.changes)
+        found = read_collection(folder)
+        assert found is not None
+        wrong = _judge(fleet, ill, broken, folder, found, options.workers)
+        _one_node(fleet, folder, found, set(ill) | broken)
     return 1 if wrong else 0
 
 
-def _make(fleet: Fleet, ill: dict[int, str], path: Path, percent: int) -> set[int]:
+def _make(fleet: Fleet, ill: dict[int, str], path: Path, percent: int, changes: int) -> set[int]:
     """Write the folder; returns the nodes whose files are broken or missing."""
     folder = Folder(path)
     chance = random.Random(7)
@@ -66,17 +84,83 @@ def _make(fleet: Fleet, ill: dict[int, str], path: Path, percent: int) -> set[in
     began = time.monotonic()
     folder.write_objects(fleet.objects)
     families = tuple(Family) if fleet.dual <= fleet.services else (Family.IPV4,)
-    for number in range(fleet.nodes):
+    shapes: dict[int, bytes] = {}
+    for number, at in _moments(fleet, folder, changes):
         if number in ill:
-            evidence = ILLNESSES[ill[number]][1](fleet, number)
+            evidence = ILLNESSES[ill[number]][1](at, number)
+        elif fleet.homes and number >= fleet.homes:
+            _write_alike(at, number, families, folder, shapes)
+            continue
         else:
-            evidence = fleet.evidence(number, fleet.rules(number, families=families))
+            evidence = at.evidence(number, at.rules(number, families=families))
         name = fleet.name(number)
         folder.write_node(name, to_document(evidence))
         if number in broken:
             _break(folder.node_path(name), chance)
-    print(f"made in {time.monotonic() - began:.0f} s")
+    folder.settle()
+    print(f"made in {time.monotonic() - began:.0f} s", flush=True)
     return broken
+
+
+def _moments(fleet: Fleet, folder: Folder, a_second: int) -> Iterator[tuple[int, Fleet]]:
+    """The nodes, each with the cluster that its kube-proxy knew when it was read.
+
+    What changes meanwhile is written down as the watches of `collect` do.
+    """
+    chance = random.Random(9)
+    began = NOW.timestamp()
+    read = {
+        number: max(0.0, SECONDS * (number // AT_ONCE + 1) - chance.uniform(0, LATEST))
+        for number in range(fleet.nodes)
+    }
+    cluster, passed, count = fleet.cluster, 0.0, 0
+    for number in sorted(read, key=read.__getitem__):
+        while a_second and passed + 1 / a_second <= read[number]:
+            passed += 1 / a_second
+            item = _changed(fleet, count, chance)
+            folder.add_change(Change(began + passed, gone=False, item=item))
+            cluster = _with(cluster, item)
+            count += 1
+        yield number, fleet.at(cluster) if count else fleet
+
+
+def _changed(fleet: Fleet, count: int, chance: random.Random) -> dict[str, Any]:
+    """A Service's endpoints, or now and then its node port, as they never were before."""
+    number = chance.randrange(fleet.services)
+    if count % 25 == 24:
+        service = fleet.service(number)
+        service["spec"]["ports"][0]["nodePort"] = 20000 + fleet.services + count
+        return service
+    first, size = chance.randrange(20), chance.randrange(1, fleet.endpoints)
+    return fleet.slice(number, Family.IPV4, first=first, count=size)
+
+
+def _with(cluster: Cluster, item: dict[str, Any]) -> Cluster:
+    read = Cluster.from_objects([item], lenient=True)
+    return attrs.evolve(
+        cluster,
+        services={**cluster.services, **read.services},
+        slices={**cluster.slices, **read.slices},
+    )
+
+
+def _write_alike(
+    fleet: Fleet,
+    number: int,
+    families: tuple[Family, ...],
+    folder: Folder,
+    shapes: dict[int, bytes],
+) -> None:
+    """Write a node without endpoints: its tables are those of every other one like it."""
+    shape = number % (len(VERSIONS) * ZONES)
+    if shape not in shapes:
+        evidence = fleet.evidence(number, fleet.rules(number, families=families))
+        tables = json.dumps(to_document(evidence)["tables"])
+        shapes[shape] = gzip.compress(f"{tables[1:]}}}".encode(), 6, mtime=0)
+    head = json.dumps(to_document(fleet.evidence(number, [])))
+    assert head.endswith('"tables": []}')
+    packed = gzip.compress(head.removesuffix("]}").encode(), 6, mtime=0)
+    folder.node_path(fleet.name(number)).write_bytes(packed + shapes[shape])
 
 
 def _break(path: Path, chance: random.Random) -> None:
@@ -97,22 +181,26 @@ def _break(path: Path, chance: random.Random) -> None:
 
 
 def _judge(
-    fleet: Fleet, ill: dict[int, str], broken: set[int], path: Path, workers: int
+    fleet: Fleet,
+    ill: dict[int, str],
+    broken: set[int],
+    path: Path,
+    found: Collection,
+    workers: int,
 ) -> list[str]:
-    before = _memory()
+    files = snapshot_files(path)
+    options = Options(CONFIG, movements=found.movements, watched=True)
     began = time.monotonic()
     results: list[NodeResult] = []
-    files = snapshot_files(path)
-    halfway = 0.0
-    for result in judge_files(fleet.cluster, Options(CONFIG, watched=True), files.items(), workers):
+    memory: list[str] = []
+    for result in judge_files(found.cluster, options, files.items(), workers):
         results.append(result)
-        if len(results) == len(files) // 2:
-            halfway = _memory()
+        if len(results) in (len(files) // 10, len(files) // 2, len(files)):
+            memory.append(f"{_memory():.0f} MB after {len(results)} nodes")
     took = time.monotonic() - began
     print(
         f"{len(results)} nodes in {took:.1f} s ({len(results) / took:.1f} nodes/s) by {workers} "
-        f"workers; peak of this process {before:.0f} MB before, {halfway:.0f} MB halfway, "
-        f"{_memory():.0f} MB at the end; largest worker {_memory(resource.RUSAGE_CHILDREN):.0f} MB"
+        f"workers; all processes together had {', '.join(memory)}"
     )
     print(json.dumps(summary(results)))
     wrong = []
@@ -134,9 +222,9 @@ def _judge(
     return wrong
 
 
-def _one_node(fleet: Fleet, path: Path, but: set[int]) -> None:
+def _one_node(fleet: Fleet, path: Path, found: Collection, but: set[int]) -> None:
     """Seconds of processor for a further node that is right, on one core."""
-    judge = Judge(fleet.cluster, Options(CONFIG, watched=True))
+    judge = Judge(found.cluster, Options(CONFIG, movements=found.movements, watched=True))
     times: dict[str, list[float]] = {"read": [], "judge": []}
     for number in [n for n in range(fleet.nodes) if n not in but][:33]:
         began = time.process_time()
@@ -145,14 +233,25 @@ def _one_node(fleet: Fleet, path: Path, but: set[int]) -> None:
         judge.judge(fleet.name(number), snapshot)
         times["read"].append(read - began)
         times["judge"].append(time.process_time() - read)
-    for what, found in times.items():
+    for what, seconds in times.items():
         # The first of each version makes what the others share.
-        later = sorted(found[3:] or found)
+        later = sorted(seconds[3:] or seconds)
         print(f"{what}: median {later[len(later) // 2] * 1000:.0f} ms a node")
+    print(f"largest process: {_largest():.0f} MB")
 
 
-def _memory(whose: int = resource.RUSAGE_SELF) -> float:
-    return resource.getrusage(whose).ru_maxrss / 1024
+def _memory() -> float:
+    """What this process and its workers have now, in MB; what they share counts once."""
+    processes = ["self", *(str(each.pid) for each in multiprocessing.active_children())]
+    rolled_up = (Path(f"/proc/{each}/smaps_rollup").read_text() for each in processes)
+    lines = [line.split() for text in rolled_up for line in text.splitlines()]
+    return sum(int(words[1]) for words in lines if words[0] == "Pss:") / 1024
+
+
+def _largest() -> float:
+    """The most that this process or a worker ever had, in MB."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(each).ru_maxrss for each in whose) / 1024
 
 
 if __name__ == "__main__":

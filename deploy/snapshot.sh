@@ -349,7 +349,7 @@ configuration() {
     case $(head -c 1048576 "$path") in
     *kubeproxy.config.k8s.io*) ;;
     *)
-        gap 'the configuration of kube-proxy' 'it is no KubeProxyConfiguration'
+        gap 'the configuration of kube-proxy' 'it is not a KubeProxyConfiguration'
         return
         ;;
     esac

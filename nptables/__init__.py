@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nptables.lazily import imported_on_use
+
 if TYPE_CHECKING:
     from nptables.auditing import audit, group_causes
     from nptables.effects import Effects, NodeState, compare_effects
@@ -68,7 +70,6 @@ __all__ = [  # noqa: RUF022 - in the order of use, as the text above has them
     "Problem",
 ]
 
-# Each name is imported when it is first used: whoever wants one does not wait for all.
 _MODULES = {
     "load": "nptables.sources",
     "Loaded": "nptables.sources",
@@ -97,15 +98,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """A public name, imported on its first use."""
-    if name in _MODULES:
-        from importlib import import_module  # noqa: PLC0415 - needed for these names only
-
-        found: object = getattr(import_module(_MODULES[name]), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = imported_on_use(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

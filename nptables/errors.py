@@ -141,9 +141,8 @@ class IncompleteRuleset(NptablesError):
         self.tables = tuple(tables)
         names = " and ".join(map(printable, tables))
         super().__init__(
-            f"the dump has no {names} table, because a native nft rule in it is nothing that "
-            f"iptables-save can print: what stands there is unknown (`nft list ruleset` on the "
-            "node shows it)"
+            f"the dump has no {names} table: iptables-save cannot print it because it holds a "
+            f"native nft rule, so its rules are unknown (`nft list ruleset` on the node shows them)"
         )
 
 
@@ -163,9 +162,7 @@ class MissingPackage(NptablesError):
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         self.package = package
-        super().__init__(
-            f"to {purpose}, the package {package} is needed: the extra {extra} of nptables has it"
-        )
+        super().__init__(f"the package {package} is needed to {purpose}: install nptables[{extra}]")
 
 
 class ApiServerError(NptablesError):

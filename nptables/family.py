@@ -31,4 +31,4 @@ class Family(enum.Enum):
         """The value itself. Raises TypeError, which names the families, where it is none."""
         if isinstance(value, Family):
             return value
-        raise TypeError(f"{value!r} is no family: use Family.IPV4 or Family.IPV6")
+        raise TypeError(f"{value!r} is not a family: use Family.IPV4 or Family.IPV6")

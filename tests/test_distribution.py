@@ -77,6 +77,7 @@ def test_what_is_installed_alone_runs_with_what_it_declares_to_need(
     inside = (tmp_path / "fresh").glob("lib/*/site-packages/nptables/sources")
     (sources,) = inside
     for name, origin in (
+        ("fleet/collect-daemonset.yaml", "deploy/collect-daemonset.yaml"),
         ("fleet/snapshot.sh", "deploy/snapshot.sh"),
         ("checks.md", "docs/checks.md"),
     ):

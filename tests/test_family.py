@@ -1,4 +1,4 @@
-"""What is no family is refused in words, wherever a program may hand one over."""
+"""A value that is not a family is refused in words, wherever a family can be passed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("wrong", ["IPv4", "ipv6", 4, True])
 def test_what_is_no_family_is_refused_with_the_names_of_both(name: str, wrong: object) -> None:
-    with pytest.raises(TypeError, match=r"is no family: use Family\.IPV4 or Family\.IPV6"):
+    with pytest.raises(TypeError, match=r"is not a family: use Family\.IPV4 or Family\.IPV6"):
         CALLS[name](wrong)
 
 

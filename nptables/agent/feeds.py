@@ -47,7 +47,7 @@ class Feeds:
         self._start(reflector.run, reflector.interrupt, f"watch {resource.name}")
 
     def follow_addresses(self) -> None:
-        """Say when the node's addresses change. Raises OSError where netlink is not to be had."""
+        """Say when the node's addresses change. Raises OSError without netlink."""
         watch = AddressWatch()
         self._start(
             lambda: watch.run(lambda: self._put(AddressesChanged())), watch.close, "netlink"

@@ -1,4 +1,4 @@
-"""The one queue of the agent: anybody may put, also from a signal handler."""
+"""The one queue of the agent: anything may put, also a signal handler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Inbox(Generic[Item]):
     def put(self, item: Item) -> None:
         """Add an item."""
         self._items.append((self._clock(), item))
-        # One ring is enough for whatever is there; whoever hears it takes all.
+        # One signal is enough for all items: the reader takes all of them.
         if self._bell.empty():
             self._bell.put(None)
 

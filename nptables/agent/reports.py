@@ -1,4 +1,4 @@
-"""Turning what the agent does into log lines, metrics, and words for the service manager."""
+"""The log lines, metrics and service manager messages about what the agent does."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Reports:
                 self._log.info("watching again", resource=name)
             self.watches[name] = ""
             return
-        # A watch that merely broke off is everyday life until it cannot be had again.
+        # A watch that breaks off is normal, unless it cannot be opened again.
         say = self._log.debug if not self.watches.get(name, "never") else self._log.warning
         self.watches[name] = event.reason
         self._metrics.watch_failed(name, event.status)
@@ -145,7 +145,7 @@ class Reports:
             )
         for notice in outcome.notices:
             self._log.repeating(
-                "the cluster says something odd",
+                "a likely mistake in the cluster",
                 about=f"notice {notice.code} {notice.subject}",
                 notice=str(notice),
             )

@@ -142,7 +142,7 @@ def _notice_kube_proxy(settings: Settings, log: Log) -> None:
 
 
 def _notice_others(settings: Settings, log: Log) -> None:
-    """Programs that handle Services in another way than kube-proxy in mode iptables."""
+    """Programs other than kube-proxy in mode iptables that handle Services."""
     found = find_handlers()
     message = found.instead("this node")
     if not message:
@@ -151,7 +151,7 @@ def _notice_others(settings: Settings, log: Log) -> None:
         log.info("another proxy handles Services on this node", found=message)
         return
     raise AnotherProxy(
-        f"{message}: take it away first, or go on with --force", found=found.others[0].who.words
+        f"{message}: remove it first, or go on with --force", found=found.others[0].who.words
     )
 
 
@@ -176,7 +176,7 @@ class _Running:
         self._observe = settings.options.observe
         self._inbox: Inbox[_Item] = Inbox(time.monotonic)
         self._manager = ServiceManager()
-        # A program that takes long ends in time, so to wait for one is no sign of a hang.
+        # A slow program ends in time, so waiting for one is not a hang.
         self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
         self._addresses = Addresses(
             lambda: node_facts.interfaces(self._programs),
@@ -320,7 +320,7 @@ class _Running:
 
     def _use(self, config: ProxyConfig) -> None:
         for remark in config.remarks:
-            self._log.warning("the configuration is not heeded as a whole", remark=remark)
+            self._log.warning("parts of the configuration have no effect", remark=remark)
         self._config = config
         self._agent.reconfigure(config)
 
@@ -394,7 +394,7 @@ class _Running:
             self._ports.follow(self._agent.picture, self._config)
 
     def _not_alone(self, found: str) -> None:
-        """A kube-proxy that was there at the start was allowed, and said, then."""
+        """A kube-proxy that ran at the start was allowed and reported then."""
         if not self._observe and not self._settings.force:
             self._log.repeating(
                 "another proxy runs on this node, and the two undo each other's work: stop one",

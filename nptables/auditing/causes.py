@@ -10,18 +10,19 @@ import attrs
 from nptables.auditing import quick
 from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.noticing import Noticed
+from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
-from nptables.auditing.times import in_words
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code, listed
 from nptables.evidence import Evidence
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of, seems_stopped
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.model.objects import Key
+from nptables.model.times import in_words
 from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.fixed import JUMPS
@@ -134,7 +135,9 @@ def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
 
 
 def _fits(found: Found, other: Expected) -> bool:
-    return quick.fits(found.lines, other)
+    """Whether a node has other rules than those that were expected, in whatever state it may be."""
+    in_its_state, _ = settled(other, found.lines)
+    return quick.fits(found.lines, in_its_state)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:
@@ -144,7 +147,7 @@ def _configuration(case: Case) -> Iterator[NodeCause]:
             seen.setdefault(suspicion.field, {})[suspicion.value] = None
     for field, values in seen.items():
         about = f"{field}: {' and '.join(values)}"
-        yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules look made with {about}", about)
+        yield _cause(case, codes.OTHER_CONFIGURATION, f"its rules seem to come from {about}", about)
 
 
 def _other_name(case: Case) -> Iterator[NodeCause]:
@@ -160,7 +163,7 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
     for found in case.found:
         seen = disagreement(case.cluster, case.node, case.config, [found.current])
         if seen is not None and seen.fits:
-            names.setdefault(seen.fits, f": as rules for {seen.fits} they would be right")
+            names.setdefault(seen.fits, f": they would be right for {seen.fits}")
     names.setdefault(_NOBODY, "")
     names.pop(case.node.name, None)
     for name, whose in names.items():
@@ -172,7 +175,7 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
             said = (
                 f" (the node calls itself {called})" if called not in ("", case.node.name) else ""
             )
-            message = f"kube-proxy takes the node for another one{whose}{said}"
+            message = f"kube-proxy uses the name of another node{whose}{said}"
             yield _cause(case, codes.OTHER_NODE_NAME, message)
             return
 
@@ -197,7 +200,7 @@ def _by_service(case: Case) -> Iterator[NodeCause]:
     fixed = [place for found in case.found for place in found.differing.fixed]
     if damaged or fixed:
         what = listed([*fixed, *(_chains_of(case, s) for s in damaged)], _NAMED)
-        text = f"no state of the cluster gives these rules: {what}"
+        text = f"no state of the cluster explains these rules: {what}"
         yield NodeCause(codes.DAMAGED, text, "", tuple(damaged), _example(case.found))
     old = {service: by for service, by in kinds.items() if service not in damaged}
     if old:
@@ -215,11 +218,10 @@ def _old(case: Case, old: Mapping[str, Mapping[Family, Kind]]) -> NodeCause:
     """Why rules are those of an earlier state of the cluster."""
     services = tuple(sorted(old))
     example = _example(case.found)
-    proxies = case.evidence.processes
     since, whole = _since(case, services)
     after = f" since {in_words(since)}" if since is not None else ""
     count = _counted(old)
-    if proxies is not None and kube_proxy_of(case.evidence) is None:
+    if seems_stopped(case.evidence):
         text = f"no kube-proxy runs, and nothing that changed{after} is there: {count}"
         return NodeCause(codes.STOPPED, text, "", services, example)
     behind = [found.family for found in case.found]

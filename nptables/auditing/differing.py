@@ -149,7 +149,7 @@ def _places(desired: Translation, name: str, table: TablePlan) -> Iterator[tuple
         nameless = [line for line in lines if not service_of(line)]
         yield from ((chain, service) for service in named)
         hashed = chain.startswith((chains.ENDPOINT_PREFIX, *_CHOOSING, chains.EXTERNAL_PREFIX))
-        # A chain that is no longer wanted and names nobody goes with whoever led to it.
+        # An unwanted chain that names no Service is removed with the rule that led to it.
         if (not named and not (hashed and change.after is None)) or (nameless and not hashed):
             yield chain, ""
     for insertion in table.insert:

@@ -17,7 +17,6 @@ from nptables.auditing.noticing import Ground, notice
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
-from nptables.auditing.times import changed, seconds_of
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
@@ -26,11 +25,12 @@ from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.evidence.naming import node_of
-from nptables.evidence.snapshot import Snapshot
+from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
+from nptables.model.times import changed, seconds_of
 from nptables.translation.collector import collector_paused
 from nptables.translation.signs import shown_facts
 
@@ -59,7 +59,7 @@ class Judge:
     """Judges nodes of one cluster, one after the other; what they share is made once."""
 
     def __init__(self, cluster: Cluster, options: Options | None = None) -> None:
-        self.cluster = cluster
+        self.cluster = cluster = cluster.comparable
         self.options = options or Options()
         self._sharing = Sharing(cluster, states_of(cluster, self.options.movements))
         self._changed = changed(cluster)
@@ -84,6 +84,11 @@ class Judge:
         rest = snapshot.rest
         if rest.form in _FORMS:
             return NodeResult.unreadable(name, _FORMS[rest.form])
+        if rest.form is Form.SAVED and not any(
+            isinstance(t, TableText) or t.tables for t in snapshot.tables
+        ):
+            # A dump that failed leaves an empty file more often than a node has no table at all.
+            return NodeResult.unreadable(name, "it is empty")
         if not snapshot.tables:
             gaps = "; ".join(map(str, rest.gaps))
             return NodeResult.unreadable(name, f"it has no tables{f' ({gaps})' if gaps else ''}")
@@ -134,10 +139,9 @@ class Judge:
     def beyond(self, services: Iterable[str]) -> frozenset[str]:
         """Those of some Services that are in namespaces of which the cluster's objects are not."""
         backing = self.cluster.backing
-        if backing is None or backing.namespaces is None:
+        if backing is None:
             return frozenset()
-        there = backing.namespaces
-        return frozenset(name for name in services if name.partition("/")[0] not in there)
+        return frozenset(name for name in services if not backing.knows(name))
 
     def on_their_way(self, rest: Evidence) -> frozenset[str]:
         """The Services that changed about when a node was read: nothing is concluded of them."""

@@ -50,7 +50,7 @@ class TableLines:
     @cached_property
     def following(self) -> dict[str, str]:
         """For each rule the one behind it; of equal ones for the last."""
-        return dict(zip(self.rules, [*self.rules[1:], ""], strict=True))
+        return dict(pairwise([*self.rules, ""]))
 
     @cached_property
     def usual(self) -> bool:
@@ -118,15 +118,16 @@ def tables_in(text: str) -> dict[str, TableLines] | None:
         return None
     end = 0
     while (start := _start(text, end)) >= 0:
+        between = end
         end = text.find("\nCOMMIT", start)
-        if end < 0:
-            return None
         first = text.find("\n", start)
-        table = _table(text, first, end)
-        if table is None or text[start + 1 : first] in found:
+        table = _table(text, first, end) if end >= 0 else None
+        name = text[start + 1 : first]
+        if table is None or name in found or not _means_nothing(text[between:start]):
             return None
-        found[text[start + 1 : first]] = table
-    return found
+        found[name] = table
+        end += len("\nCOMMIT")
+    return found if _means_nothing(text[end:]) else None
 
 
 def _start(text: str, end: int) -> int:
@@ -134,6 +135,11 @@ def _start(text: str, end: int) -> int:
         return 0
     place = text.find("\n*", end)
     return place + 1 if place >= 0 else -1
+
+
+def _means_nothing(text: str) -> bool:
+    """Whether what stands outside tables is comments alone."""
+    return all(not line or line.startswith("#") for line in text.split("\n"))
 
 
 def _table(text: str, start: int, end: int) -> TableLines | None:
@@ -145,7 +151,7 @@ def _table(text: str, start: int, end: int) -> TableLines | None:
     chains_here = words[::3]
     if (
         text[start + 1 : start + 2] != ":" * bool(words)
-        or len(words) % 3
+        or len(words) != 3 * text.count("\n", start, rules)
         or not _POLICIES.issuperset(words[1::3])
         or len(set(chains_here)) != len(chains_here)
     ):
@@ -200,7 +206,7 @@ def _fits(
         for chain_name, lines in fixed.items()
     ):
         return False
-    # No rule too many is in any chain that is kube-proxy's alone, and none in one that is not there.
+    # No rule too many is in a chain that is kube-proxy's alone, and none in one that is not there.
     here = table.by_chain
     if not here.keys() <= table.names or any(
         len(here.get(name, ())) != len(fixed[name]) for name in fixed.keys() - joint

@@ -44,7 +44,7 @@ def _chosen(
 
     A Service that is in none of its states there is not chosen for one without any rule.
     """
-    best, most = None, -1
+    sizes: dict[int, int] = {}
     every = {name for one in made for name in one}
     for place, rules in enumerate(made):
         size = 0
@@ -56,9 +56,9 @@ def _chosen(
             size += sum(map(len, each.chains.values()))
             fits = fits and "nat" in tables and all(map(tables["nat"].holds, each.chains.values()))
         absent = every - rules.keys()
-        if fits and not any(_mentions(tables, made, name) for name in absent) and size > most:
-            best, most = place, size
-    return best
+        if fits and not any(_mentions(tables, made, name) for name in absent):
+            sizes[place] = size
+    return max(sizes, key=sizes.__getitem__, default=None)
 
 
 def _mentions(

@@ -342,9 +342,11 @@ class Sharing:
             interface_addresses=(),
             node_port_networks=(),
         )
-        shared = self._found.get(key)
+        shared = self._found.pop(key, None)
         if shared is None:
             if len(self._found) >= _MOST_KEPT:
                 del self._found[next(iter(self._found))]
-            shared = self._found[key] = Shared(self._cluster, context, self._moving)
+            shared = Shared(self._cluster, context, self._moving)
+        # The one that was asked for longest ago stands first: no node may have its like any more.
+        self._found[key] = shared
         return Expected(shared, node, context, shared.alike(context), shared.own_rules(context))

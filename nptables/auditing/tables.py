@@ -13,7 +13,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import parse_lines
 from nptables.translation import chains
 
-# Rules of these chains show facts that nobody has told.
+# Rules of these chains show facts that were not given.
 _TELLING = ("nat", "filter")
 _TELLING_CHAINS = (chains.FORWARD, chains.NODEPORTS, chains.POSTROUTING, chains.SERVICES)
 
@@ -93,7 +93,7 @@ class NodeTables:
             lines += [f"*{name}", *(f":{chain} - [0:0]" for chain in told)]
             lines += [line for chain in told for line in table.by_chain.get(chain, ())]
             lines.append("COMMIT")
-        return parse_lines(lines, range(1, len(lines) + 1), family)
+        return parse_lines(lines, range(len(lines)), family)
 
 
 def _as_lines(ruleset: Ruleset) -> dict[str, quick.TableLines]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
@@ -115,7 +116,7 @@ def group_causes(results: Iterable[NodeResult]) -> tuple[Cause, ...]:
     """The causes of all nodes, equal ones as one, the worst first.
 
     Worse is what breaks traffic, then what hits more nodes. The message is that of the first node
-    by name.
+    by name; where nodes cannot be judged for several reasons, it counts them.
     """
     found: dict[tuple[str, str], list[tuple[str, NodeCause]]] = {}
     for result in sorted(results, key=lambda each: each.name):
@@ -132,9 +133,19 @@ def _cause(together: list[tuple[str, NodeCause]]) -> Cause:
     services = dict.fromkeys(s for _, cause in together for s in cause.services)
     example = next((cause.example for _, cause in together if cause.example), "")
     nodes = dict.fromkeys(name for name, _ in together)
-    return Cause(
-        first.code, first.about, tuple(nodes), tuple(sorted(services)), first.message, example
-    )
+    message = first.message
+    if first.code is NODE_UNREADABLE:
+        message = _reasons(cause.message for _, cause in together)
+    return Cause(first.code, first.about, tuple(nodes), tuple(sorted(services)), message, example)
+
+
+def _reasons(messages: Iterable[str]) -> str:
+    """Why nodes cannot be judged: one message whole, several by how many nodes have their like."""
+    each = list(messages)
+    kinds = Counter(message.partition(":")[0] for message in each)
+    if len(kinds) == 1:
+        return each[0]
+    return "; ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
 
 
 def summary(results: Iterable[NodeResult]) -> Mapping[str, int]:

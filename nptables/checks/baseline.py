@@ -1,4 +1,4 @@
-"""A baseline: findings that were there when somebody began to look, and are let pass.
+"""A baseline: known findings, which no longer fail a check.
 
 It is what `check -o json` prints, or `--write-baseline` writes. Findings are the same whatever line
 they stand in: code, object, field and set of a tree tell them apart. Where several have all of that
@@ -55,7 +55,7 @@ class Baseline:
         if not isinstance(listed, list):
             raise InvalidInput([
                 Problem(
-                    "is no baseline",
+                    "is not a baseline",
                     hint="write one with nptables check --write-baseline",
                     file=name,
                 )
@@ -144,7 +144,7 @@ def _entry(value: Any, position: int, name: str) -> Entry:
         path = ("findings", position)
         hint = f"it has at least {', '.join(_NEEDED)}"
         raise InvalidInput(
-            [Problem("is no finding of `check -o json`", hint, path=path, file=name)]
+            [Problem("is not a finding of `check -o json`", hint, path=path, file=name)]
         )
     return Entry(
         tuple(texts[key] for key in _KEYS), texts["message"], severities[texts["severity"]]

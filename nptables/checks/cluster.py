@@ -74,7 +74,7 @@ def _findings(cluster: Cluster, config: ProxyConfig, nodes: Sequence[Node]) -> I
     for problem in cluster.problems:
         yield Finding(
             codes.LEFT_OUT,
-            f"{problem.field}: {problem.message}" if problem.field else problem.message,
+            problem.message,
             problem.kind,
             problem.namespace,
             problem.name,
@@ -123,7 +123,7 @@ def _affinity(service: Service) -> Iterator[Finding]:
             "sessionAffinityConfig",
         )
     if len(service.ports) > 1:
-        text = f"affinity of {len(service.ports)} ports, each by itself"
+        text = f"affinity is kept for each of the {len(service.ports)} ports separately"
         yield _of(service, codes.AFFINITY_PER_PORT, text, "spec", "sessionAffinity")
     udp = [port.name or str(port.port) for port in service.ports if port.protocol == "UDP"]
     if udp:

@@ -32,7 +32,7 @@ LOCAL_POLICY_GAP = Code(
 )  # fmt: skip
 NODE_NAME_MISMATCH = Code(
     "NPT103", "node-name-mismatch", ERROR,
-    "No node takes these endpoints for its own, so a Local policy finds none anywhere.",
+    "These endpoints are local to no Node, so a Local policy finds no endpoint on any node.",
     "Give kubelet and kube-proxy the same node name (hostnameOverride).",
 )  # fmt: skip
 SLICE_PORT_MISMATCH = Code(
@@ -52,7 +52,7 @@ TARGET_PORT_UNKNOWN = Code(
 )  # fmt: skip
 ENDPOINTS_UNREAD = Code(
     "NPT107", "endpoints-unread", WARNING,
-    "Whether the Service has endpoints, and where, is not known, so nothing is said of it.",
+    "Whether the Service has endpoints, and where, is unknown, so it is not checked.",
     "Give what was left out in a form that can be read.",
 )  # fmt: skip
 ENDPOINTS_TRUNCATED = Code(
@@ -63,7 +63,7 @@ ENDPOINTS_TRUNCATED = Code(
 NO_NODE_NAME = Code(
     "NPT109", "no-node-name", ERROR,
     "Every node drops the packets: no endpoint says which node it is on, so none is local.",
-    "Give the endpoints nodeName (whoever writes the EndpointSlice does), or use Cluster.",
+    "Give the endpoints nodeName (whatever writes the EndpointSlice sets it), or use Cluster.",
 )  # fmt: skip
 SELECTOR_SLIP = Code(
     "NPT130", "selector-slip", ERROR,
@@ -102,7 +102,7 @@ PODS_OF_OPERATOR = Code(
 )  # fmt: skip
 NO_REPLICAS = Code(
     "NPT137", "no-replicas", WARNING,
-    "Connections are refused on every node until somebody scales the workload up.",
+    "Connections are refused on every node until the workload is scaled up.",
     "Set replicas to 1 or more, or leave it to an autoscaler.",
 )  # fmt: skip
 TARGET_PORT_DIFFERS = Code(
@@ -172,7 +172,7 @@ HEALTH_CHECK_PORT_TAKEN = Code(
 EXTERNAL_IP_OF_NODE = Code(
     "NPT207", "external-ip-of-node", WARNING,
     "What listens at that port of the node itself is no longer reached: the Service takes it.",
-    "Use an address that is no node's, or a port that nothing on the node uses.",
+    "Use an address that no node has, or a port that nothing on the node uses.",
 )  # fmt: skip
 HINTS_IGNORED = Code(
     "NPT301", "hints-ignored", WARNING,
@@ -341,7 +341,7 @@ OTHER_NODE_NAME = Code(
 )  # fmt: skip
 OTHER_CONFIGURATION = Code(
     "NPT604", "other-configuration", WARNING,
-    "The node treats packets to all Services otherwise than the other nodes.",
+    "The node treats packets to all Services differently from the other nodes.",
     "Compare its configuration with that of the other nodes, then restart its kube-proxy.",
 )  # fmt: skip
 FOREIGN_RULE = Code(
@@ -356,8 +356,8 @@ FLUSHED = Code(
 )  # fmt: skip
 LEFTOVERS = Code(
     "NPT607", "leftovers-of-another-mode", ERROR,
-    "Rules that nobody keeps any more still take packets to Services, before or after those that "
-    "are kept.",
+    "Rules that nothing updates any more still match packets to Services, before or after the "
+    "current rules.",
     "Run `kube-proxy --cleanup` on the node with its kube-proxy stopped, or restart the node.",
 )  # fmt: skip
 OTHER_VERSION = Code(
@@ -367,8 +367,8 @@ OTHER_VERSION = Code(
 )  # fmt: skip
 DAMAGED = Code(
     "NPT609", "damaged-chain", ERROR,
-    "No state of the cluster gives these rules: somebody changed them, or kube-proxy failed half "
-    "way.",
+    "No state of the cluster explains these rules: somebody changed them, or kube-proxy failed "
+    "half way.",
     "Restart kube-proxy: it writes all rules anew. `nptables apply` does so too.",
 )  # fmt: skip
 MISSED = Code(

@@ -38,8 +38,8 @@ def check_connections(
     return [
         Finding(
             codes.STALE_CONNECTION,
-            f"UDP from {listed(clients, _MOST_LISTED)} to {to} goes to {answers}, which is no "
-            f"endpoint any more",
+            f"UDP from {listed(clients, _MOST_LISTED)} to {to} goes to {answers}, which is not an "
+            "endpoint any more",
             "Node" if node else "",
             "",
             node,

@@ -1,4 +1,4 @@
-"""From what somebody has of a node to what is checked of it."""
+"""From the evidence of a node to the findings about it."""
 
 from __future__ import annotations
 

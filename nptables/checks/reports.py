@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nptables.checks.codes import CODES, INVALID_INPUT
+from nptables.checks.codes import CODES, INVALID_INPUT, LEFT_OUT
 from nptables.checks.finding import Code, Finding, Severity, Silence
-from nptables.errors import Problem, printable
+from nptables.errors import Problem, format_path, printable
 
 _SARIF_LEVELS = {Severity.INFO: "note", Severity.WARNING: "warning", Severity.ERROR: "error"}
 _GITHUB_LEVELS = {Severity.INFO: "notice", Severity.WARNING: "warning", Severity.ERROR: "error"}
@@ -22,8 +22,7 @@ def problem_findings(problems: Iterable[Problem]) -> list[Finding]:
     return [
         Finding(
             INVALID_INPUT,
-            (f"{problem.field}: " if problem.path else "")
-            + (f"{problem.message} ({problem.hint})" if problem.hint else problem.message),
+            f"{problem.message} ({problem.hint})" if problem.hint else problem.message,
             problem.kind,
             problem.namespace,
             problem.name,
@@ -134,8 +133,13 @@ def _suppression(silence: Silence) -> dict[str, str]:
 
 
 def _said(finding: Finding) -> str:
-    """The message, with the set of a tree and the object that it is about, as far as there are."""
-    return ": ".join(part for part in (finding.set, finding.subject, finding.message) if part)
+    """The message, with the set of a tree and the object that it is about, as far as there are.
+
+    What is wrong with a field does not name it, so it goes before the message; others do.
+    """
+    field = format_path(finding.path) if finding.what in (INVALID_INPUT, LEFT_OUT) else ""
+    parts = (finding.set, finding.subject, field, finding.message)
+    return ": ".join(part for part in parts if part)
 
 
 def github_lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _firewall(lines: Lines, masquerade: int) -> Iterator[tuple[str, str]]:
         if required & masquerade:
             yield line, "it drops packets of Services that are marked for masquerading"
         elif not required:
-            few = "every packet" if _is_bare(rule) else "packets that nobody has marked for it"
+            few = "every packet" if _is_bare(rule) else "packets that are not marked for it"
             yield line, f"it drops {few}"
 
 

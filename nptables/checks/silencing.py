@@ -1,4 +1,4 @@
-"""Findings that are not to be reported, because somebody wrote down why.
+"""Findings that are silenced with a written reason.
 
 Three places can say so: an annotation on the object that the finding is about, a rule of a settings
 file, and a baseline (see `baseline`). A silenced finding stays a finding, with its `silence`.

@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help", "-h"]})
 @click.version_option(nptables.__version__, prog_name="nptables")
 def cli() -> None:
     """Print, explain, compare and apply the iptables rules that kube-proxy makes for Services.

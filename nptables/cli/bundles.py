@@ -1,12 +1,12 @@
-"""What is said of bundles: what their objects do not have, and when each half was taken."""
+"""Notes about bundles: which objects they lack, and when objects and rules were taken."""
 
 from __future__ import annotations
 
-from nptables.auditing.times import changed, in_words, seconds_of
 from nptables.cli.output import say
 from nptables.evidence import Evidence
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
+from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import Loaded
 from nptables.translation.explanation.grouping import without_services
 
@@ -16,18 +16,16 @@ _NEAR = 5.0
 
 
 def mention_limits(loaded: Loaded) -> None:
-    """Say of which namespaces the objects of bundles are, and when they were taken."""
+    """Say of which namespaces the objects of bundles are."""
     backing = loaded.cluster.backing
     if backing is not None and backing.namespaces is not None:
         names = sorted(backing.namespaces)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         shown = ", ".join(names[:_NAMED]) + more
         if names:
-            say(f"the objects are those of the namespaces {shown}: of others nothing is known")
+            say(f"the objects are those of the namespaces {shown} only")
         else:
-            say("the bundle has no Services: nothing is known of any", kind="warning")
-    if loaded.taken:
-        say(f"the objects are from {in_words(seconds_of(loaded.taken) or 0)}")
+            say("the bundle has no Services", kind="warning")
 
 
 def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
@@ -35,21 +33,25 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
 
     A bundle may have some namespaces only: the rules of others may well be right.
     """
-    there = None if cluster.backing is None else cluster.backing.namespaces
-    if there is None:
+    backing = cluster.backing
+    if backing is None or (backing.namespaces is None and not backing.hidden):
         return current
-    known, left_out = without_services(
-        current, lambda service: service.partition("/")[0] not in there
-    )
+    known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
         names = sorted(left_out)
         shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         say(
-            f"the rules of {len(names)} Services of namespaces that the objects do not have are "
-            f"left out: {shown}",
+            f"the objects lack {'1 Service' if len(names) == 1 else f'{len(names)} Services'} that "
+            f"the node has rules for, or hide addresses; these rules are left out: {shown}",
             kind="warning",
         )
     return known
+
+
+def mention_age(loaded: Loaded) -> None:
+    """Say when the objects of bundles were taken, to whoever looks at rules of many times."""
+    if taken := seconds_of(loaded.taken) if loaded.taken else None:
+        say(f"the objects are from {in_words(taken)}: later changes are in the rules alone")
 
 
 def mention_times(loaded: Loaded, evidence: Evidence) -> None:
@@ -68,6 +70,6 @@ def mention_times(loaded: Loaded, evidence: Evidence) -> None:
         return
     shown = ", ".join(sorted(later)[:_NAMED]) + (", ..." if len(later) > _NAMED else "")
     say(
-        f"{text}: what changed in between ({shown}) may be different for that alone",
+        f"{text}: what changed in between ({shown}) may differ only for that reason",
         kind="warning",
     )

@@ -25,7 +25,6 @@ from nptables.errors import ApiServerError, printable
 from nptables.model import Cluster, Pod, names
 from nptables.model.reading import nearest
 from nptables.sources import Loaded, load_objects
-from nptables.tracing.ends import named_destination, named_source
 
 if TYPE_CHECKING:
     from nptables.sources.apiserver import Connection
@@ -102,6 +101,8 @@ def services_in(namespace: str, cluster: Cluster) -> list[tuple[str, str]]:
 
 def named_ends(source: str, destination: str) -> tuple[str, str]:
     """Two ends of a packet with the namespaces that are meant."""
+    from nptables.tracing.ends import named_destination, named_source  # noqa: PLC0415 - of a trace
+
     namespace = namespace_of_names()
     return named_source(source, namespace), named_destination(destination, namespace)
 

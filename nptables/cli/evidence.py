@@ -17,7 +17,6 @@ from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources import parse_config
-from nptables.sources.evidence import read_evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
@@ -49,6 +48,9 @@ class Named:
         `kernel.snapshot.take` raises.
         """
         if self.path is not None:
+            # It knows every form that there is, which takes its time to import.
+            from nptables.sources.evidence import read_evidence  # noqa: PLC0415
+
             node = self.node or click.get_current_context().params.get("node_name") or ""
             with yaml_progress() as progress:
                 found = read_evidence(self.path, family, node=node, progress=progress)
@@ -101,7 +103,7 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
         @functools.wraps(command)
         def with_named(*, snapshot: str | None, live: bool, backend: str, **options: Any) -> Any:
             if live and snapshot is not None:
-                raise click.UsageError("--live and --snapshot exclude each other")
+                raise click.UsageError("--live and --snapshot cannot be used together")
             return command(node_has=Named(snapshot, live, backend), **options)
 
         decorated = cast("Command", with_named)

@@ -51,7 +51,7 @@ def read_manifests(
 def read_sets(
     files: tuple[str, ...], more_files: tuple[str, ...], *, lenient: bool, nothing: str = NO_INPUT
 ) -> Sets:
-    """What a command line names, set by set, and what was passed over said.
+    """What a command line names, set by set; notes report what was skipped.
 
     Where it names nothing that is what is piped in, else the cluster of the current context.
     """
@@ -71,9 +71,9 @@ def read_sets(
     say_all((str(one) for one in sets.passed_over if one.grave), kind="warning")
     say_all(sets.notes, kind="note")
     if is_verbose():
-        say_all((f"passed over: {one}" for one in sets.passed_over if not one.grave), kind="note")
+        say_all((f"skipped: {one}" for one in sets.passed_over if not one.grave), kind="note")
     elif counted := sets.counted():
-        say(f"passed over: {counted}; -v lists them")
+        say(f"skipped: {counted}; -v lists them")
     return sets
 
 
@@ -89,15 +89,18 @@ def _is_taken() -> bool:
 
 
 def say_what_was_read(loaded: Loaded) -> None:
-    """Say what is odd about one input, and what was made up for it."""
+    """Report likely mistakes in one input, and the values that were invented for it."""
     say_all(loaded.problems, kind="warning")
     if len(loaded.previews) > _MOST_PREVIEWS and loaded.name and not is_verbose():
-        say(f"{len(loaded.previews)} values are made up for what was never applied (-v lists them)")
+        say(
+            f"{len(loaded.previews)} values are invented for objects that were never applied "
+            "(-v lists them)"
+        )
     else:
         say_all(loaded.previews, kind="note")
     if is_verbose() and loaded.ignored:
         counted = (f"{count} {kind}" for kind, count in sorted(loaded.ignored.items()))
-        say(f"passed over, because they decide no rule: {', '.join(counted)}")
+        say(f"skipped, because they affect no rule: {', '.join(counted)}")
 
 
 def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:

@@ -1,4 +1,4 @@
-"""What the commands that touch this node share: options, families, facts, saying what is odd."""
+"""What the commands that touch this node share: options, families, facts, warnings."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def summary(plan: Plan) -> str:
 
 
 def say_kept(plan: Plan, applied: Applied) -> None:
-    """Name the chains that stay because somebody else's rule leads to them, and what is not known.
+    """Name the chains that stay because a foreign rule jumps to them, and what is unknown.
 
     `applied` is what carrying the plan out came to.
     """

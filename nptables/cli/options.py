@@ -25,9 +25,9 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import parse_ip
+from nptables.model.names import KINDS
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
-from nptables.tracing.ends import KINDS
 from nptables.translation import Translation, translate
 from nptables.translation.explanation.difference import Explanation, explain_difference
 from nptables.translation.signs import changed_facts, shown_facts
@@ -52,6 +52,12 @@ class Inputs:
     def cluster(self) -> Cluster:
         """The cluster that was read."""
         return self.loaded.cluster
+
+    @property
+    def comparable(self) -> Inputs:
+        """The same without the Services of which addresses are hidden."""
+        cluster = self.cluster.comparable
+        return attrs.evolve(self, loaded=attrs.evolve(self.loaded, cluster=cluster))
 
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""

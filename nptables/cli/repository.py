@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nptables.checks.silencing import IgnoreRule, exact_code
 from nptables.cli.completion import FILE
 from nptables.cli.output import say
 from nptables.errors import InvalidInput, Problem
 from nptables.errors import Path as Field
 from nptables.model.reading import nearest, quoted
 from nptables.sources.settings_file import SettingsFile, find_settings, read_settings
+
+if TYPE_CHECKING:
+    from nptables.checks.silencing import IgnoreRule
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -84,13 +86,13 @@ def _apply(context: click.Context) -> None:
     named = context.meta[_NAMED]
     if context.meta[_OFF]:
         if named is not None:
-            raise click.UsageError("--settings and --no-settings exclude each other")
+            raise click.UsageError("--settings and --no-settings cannot be used together")
         return
     file = find_settings(Path.cwd()) if named is None else read_settings(Path(named))
     if file is not None:
         context.default_map, context.meta[_RULES] = _judged(file, context)
         if context.default_map or context.meta[_RULES]:
-            say(f"settings are read from {file.name} (--no-settings goes without)")
+            say(f"settings are read from {file.name} (--no-settings ignores them)")
 
 
 def _judged(
@@ -132,7 +134,7 @@ def _refused(file: SettingsFile, key: Any) -> Problem | None:
         return file.problem((key,), "is set on the command line only", hint)
     shown = str(key)
     field: Field = (key,) if isinstance(key, str) else ()
-    return file.problem(field, f"there is no setting {quoted(shown)}", nearest(shown, known))
+    return file.problem(field, f"unknown setting {quoted(shown)}", nearest(shown, known))
 
 
 def _is_an_option(key: Any) -> bool:
@@ -172,9 +174,9 @@ def _misfit(
             return file.problem((key,), "is not true or false")
     elif parameter.multiple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            return file.problem((key,), "is not a list of texts")
+            return file.problem((key,), "is not a list of strings")
     elif not isinstance(value, str):
-        return file.problem((key,), "is not a text", f'write it in quotes: {key}: "..."')
+        return file.problem((key,), "is not a string", f'write it in quotes: {key}: "..."')
     try:
         parameter.process_value(context, value)
     except click.BadParameter as error:
@@ -187,10 +189,12 @@ def _rules(file: SettingsFile, problems: list[Problem]) -> Iterator[IgnoreRule]:
     if not isinstance(listed, list):
         problems.append(file.problem((_IGNORE,), "is not a list of rules"))
         return
+    from nptables.checks.silencing import IgnoreRule, exact_code  # noqa: PLC0415 - for these alone
+
     for position, raw in enumerate(listed):
         field = (_IGNORE, position)
         if not isinstance(raw, Mapping) or not all(isinstance(v, str) for v in raw.values()):
-            hint = "it has a code, a reason and, if not for all, a service"
+            hint = "it needs a code and a reason, and may have a service"
             problems.append(file.problem(field, "is not a rule", hint))
             continue
         wrong = list(_wrong_in_rule(file, raw, field))
@@ -201,10 +205,12 @@ def _rules(file: SettingsFile, problems: list[Problem]) -> Iterator[IgnoreRule]:
 
 
 def _wrong_in_rule(file: SettingsFile, raw: Mapping[Any, str], field: Field) -> Iterator[Problem]:
+    from nptables.checks.silencing import exact_code  # noqa: PLC0415
+
     for key in raw:
         if key not in _RULE_KEYS:
             hint = nearest(str(key), _RULE_KEYS)
-            yield file.problem((*field, str(key)), "is nothing that a rule has", hint)
+            yield file.problem((*field, str(key)), "unknown field", hint)
     word = raw.get("code", "")
     if exact_code(word) is None:
         hint = "`nptables rule` lists them all"

@@ -1,4 +1,4 @@
-"""From what a command raises to what the user reads and the shell gets.
+"""The message and the exit code for what a command raises.
 
 Exit codes: 0 done, nothing to report; 1 there is a difference, a finding, or the packet does
 not arrive; 2 the input or the command line is wrong; 3 the kernel or the API server refused, and

@@ -1,4 +1,4 @@
-"""Standard output and standard error, whatever became of them.
+"""Standard output and standard error, also where they are closed or full.
 
 A reader who stops early (`| head -1`) changes nothing: the rest goes nowhere, and the command ends
 with the code of what it found. Data that cannot be written (`> /dev/full`, `>&-`) are an error of
@@ -143,7 +143,7 @@ class _Data(_Stream):
 
 
 class _Words(_Stream):
-    """Standard error: there is nowhere to complain, and the next line may find room again."""
+    """Standard error: a failure is ignored, and the next line is tried again."""
 
     lost = False
 

@@ -1,4 +1,4 @@
-"""Which version of kube-proxy rules are made for: what the command line says, else a good guess."""
+"""The version of kube-proxy whose rules are made: by the command line, else the likeliest."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def by_version(
 ) -> list[tuple[ProxyConfig, list[Node]]]:
     """The nodes by the version that they have, each with the configuration as that reads it."""
     if not nodes:
-        # No rules are made, so nobody has to hear which version they would be of.
+        # No rules are made, so their version is not reported.
         return [(config_for(found, [], version=asked() or str(NEWEST)), [])]
     groups: dict[Version | None, list[Node]] = {}
     for node in nodes:
@@ -113,7 +113,7 @@ def _say_taken(told: Told | None) -> None:
     """Say which version was taken and why; the same words once only."""
     version = None if told is None else Version.parse(told.text)
     taken = NEWEST if version is None else nearest_known(version)
-    why = "nothing says which runs on the node, and it is the newest" if told is None else told.why
+    why = "the version on the node is unknown, and this is the newest" if told is None else told.why
     text = f"the rules are those of kube-proxy {taken}: {why} ({OPTION} names another)"
     meta: dict[str, Any] = click.get_current_context().meta
     if text not in meta.setdefault(_SAID, set()):

@@ -152,7 +152,7 @@ class Handling:
 
     @property
     def by_iptables(self) -> bool | None:
-        """Whether the rules of iptables are what handles Services; None where that is open."""
+        """Whether the rules of iptables are what handles Services; None where that is unknown."""
         iptables = any(each.who is Handler.IPTABLES for each in self.acting)
         if not self.acting:
             return None
@@ -164,7 +164,7 @@ class Handling:
             return ""
         sure = all(each.certainty is Certainty.SURE for each in self.acting)
         whom = " and ".join(f"{each.who.words} ({each.seen})" for each in self.acting)
-        return f"Services on {node} are {'' if sure else 'by all signs '}handled by {whom}"
+        return f"Services on {node} are {'' if sure else 'probably '}handled by {whom}"
 
     def instead(self, node: str) -> str:
         """Why rules of kube-proxy's iptables mode are not what counts there; empty where they are.
@@ -173,7 +173,7 @@ class Handling:
         """
         if self.by_iptables is not False:
             return ""
-        found = f"{self.sentence(node)}, and not by the rules of mode iptables"
+        found = f"{self.sentence(node)}, not by the rules of mode iptables"
         return f"{found} ({asking(self.others, node)})"
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -277,7 +277,7 @@ def _has_rules(signs: Signs, table: str, chain: str) -> bool:
 def _of_ipvs(signs: Signs) -> Seen:
     told = []
     if signs.of_ipvs:
-        told.append("nat KUBE-SERVICES asks the sets of mode ipvs")
+        told.append("nat KUBE-SERVICES uses the sets of mode ipvs")
     told += [f"chain {name}" for name in signs.chains("KUBE-IPVS-")]
     told += [
         f"chain {name}"

@@ -13,6 +13,8 @@ from nptables.evidence.node import Evidence, Process
 from nptables.model.config import API_VERSION, KIND
 
 NAME = "kube-proxy"
+# Programs that do its work in their own process, by what the kernel calls them.
+_WITH_ITS_WORK = frozenset({"hyperkube", "kubelite", "k3s", "k3s-server", "k3s-agent", "nptables"})
 _OVERRIDE = "hostname-override"
 
 
@@ -50,6 +52,13 @@ _SWITCHES = frozenset({"iptables-localhost-nodeports", "masquerade-all"})
 def kube_proxy_of(evidence: Evidence) -> Process | None:
     """The kube-proxy that runs on the node, where it was seen."""
     return next((found for found in evidence.processes or () if found.name == NAME), None)
+
+
+def seems_stopped(evidence: Evidence) -> bool:
+    """Whether the programs on the node were seen, and none of them does what kube-proxy does."""
+    doing = {NAME, *_WITH_ITS_WORK}
+    seen = evidence.processes
+    return seen is not None and all(process.name not in doing for process in seen)
 
 
 def configuration_of(process: Process) -> Mapping[str, Any] | None:

@@ -21,8 +21,9 @@ def is_called(evidence: Evidence, name: str) -> bool:
 def node_of(evidence: Evidence, nodes: Mapping[str, Node]) -> str:
     """The name of the Node that was looked at, or an empty string if unknown.
 
-    It is the one with a name that the node gives itself, else the only one with the same name
-    before the first dot, else the only one with an address that is on one of its interfaces.
+    It is the one with a name that the node gives itself, else the only one with the same name but
+    for a domain that one of them lacks, else the only one with an address that is on one of its
+    interfaces.
     """
     if evidence.node in nodes:
         return evidence.node
@@ -36,11 +37,15 @@ def _found(names: Iterable[str], nodes: Iterable[str]) -> str:
         if name.lower() in known:
             return known[name.lower()]
     for name in names:
-        short = name.lower().partition(".")[0]
-        fitting = [node for low, node in known.items() if low.partition(".")[0] == short]
+        fitting = [node for low, node in known.items() if _are_alike(low, name.lower())]
         if len(fitting) == 1:
             return fitting[0]
     return ""
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Whether names are the same but for a domain that only one of them has."""
+    return one.partition(".")[0] == other.partition(".")[0] and ("." in one) is not ("." in other)
 
 
 def _by_address(evidence: Evidence, nodes: Mapping[str, Node]) -> str:

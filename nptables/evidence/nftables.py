@@ -23,8 +23,8 @@ _NAMED = 6
 # they put into a rule print nothing: comments, and with endpoints a bare `-m tcp`. Their sources
 # are named in `handlers`.
 _WRITERS = (
-    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1), ("ANTREA-", 1),
-    ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
+    ("KUBE-SEP-", 2), ("KUBE-", 1), ("cali-", 2), ("CNI-", 1), ("FLANNEL-", 1), ("CILIUM_", 1),
+    ("ANTREA-", 1), ("OVN-KUBE-", 1), ("DOCKER", 0), ("ufw-", 0),
 )  # fmt: skip
 _PORTAL = re.compile(r"KUBE-(?:SVC|SVL|XLB)-[A-Z2-7]{16}")
 _FIREWALL = re.compile(r"KUBE-FW-[A-Z2-7]{16}")
@@ -94,7 +94,7 @@ def _gaps(listing: NftListing) -> Iterator[Gap]:
     yield Gap("comments of rules", "nft does not print them")
     if not listing.exact:
         yield Gap(
-            "conditions of which nothing is printed",
+            "conditions that are not printed",
             "nft up to 1.0.5, and iptables up to 1.8.7, print nothing for some, such as the shares "
             "of endpoints: iptables-save prints all",
         )
@@ -102,8 +102,8 @@ def _gaps(listing: NftListing) -> Iterator[Gap]:
     for text, count in words[:_NAMED]:
         where = "one rule" if count == 1 else f"{count} rules"
         yield Gap(
-            f"what `{printable(text, 60)}` of {where} asks for or does",
-            "nft does not print it, or not so that it is understood",
+            f"the meaning of `{printable(text, 60)}` in {where}",
+            "nft does not print it, or prints it in an unknown form",
         )
     if len(words) > _NAMED:
         yield Gap(f"{len(words) - _NAMED} more such words", "they are not understood")

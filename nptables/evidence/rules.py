@@ -47,7 +47,7 @@ def gaps_of(pasted: Pasted) -> Iterator[Gap]:
         yield from _unshown(ruleset, pasted.kind.value, whose)
     if pasted.guessed:
         lines = _names("line", [str(number) for number in pasted.guessed if number])
-        yield Gap(f"the table of {lines}", "nothing tells it, so the likeliest is taken")
+        yield Gap(f"the table of {lines}", "it is not given, so the most likely one is assumed")
     yield from _unread(pasted.unread)
     if strays := [stray for stray in pasted.strays if _WORDS.search(stray[1])]:
         lines = _names("line", [str(number) for number, _ in strays])
@@ -68,13 +68,13 @@ def _unshown(ruleset: Ruleset, form: str, whose: str) -> Iterator[Gap]:
             if missing := _missing(ruleset, table):
                 yield Gap(
                     f"{_names('chain', missing)} of {table}{whose}",
-                    "rules lead there, and their own rules are not shown",
+                    "rules jump there, but the rules in them are not shown",
                 )
     if unshown.tables:
         yield tables_not_shown(unshown.tables, form, whose)
     if unshown.interfaces:
         yield Gap(
-            f"interfaces that rules of {_tables(unshown.interfaces)}{whose} ask for",
+            f"interfaces in rules of {_tables(unshown.interfaces)}{whose}",
             "a listing without -v does not show them",
         )
 
@@ -85,13 +85,15 @@ def tables_not_shown(tables: frozenset[str], form: str, whose: str = "") -> Gap:
 
 
 def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
-    """Words that nobody understands; where lines were cut off, broken comments are none of them."""
+    """Words that are not understood; where lines were cut off, without broken comments."""
     words = [found for found in unread if found[1] != CUT_OFF]
     if len(words) < len(unread):
         words = [found for found in words if "/*" not in found[1]]
-        yield Gap("all that rules ask for", "the lines of the listing are cut off")
+        yield Gap("all conditions of rules", "the lines of the listing are cut off")
     for number, text in words[:_NAMED]:
-        yield Gap(f'what "{printable(text, 60)}" in line {number} asks for', "it is not understood")
+        yield Gap(
+            f'the meaning of "{printable(text, 60)}" in line {number}', "it is not understood"
+        )
     if len(words) > _NAMED:
         yield Gap(f"{len(words) - _NAMED} more such words", "they are not understood")
 

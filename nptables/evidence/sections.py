@@ -41,7 +41,7 @@ def read_sections(text: str) -> tuple[list[Section], bool]:
     header = _HEADER.search(text[:_FIRST])
     if header is None:
         raise InvalidInput([
-            Problem("this is no text of deploy/snapshot.sh", hint="its first line is missing")
+            Problem("this is not output of deploy/snapshot.sh", hint="its first line is missing")
         ])  # fmt: skip
     if int(header[1]) > VERSION:
         raise InvalidInput([

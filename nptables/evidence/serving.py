@@ -51,7 +51,7 @@ def serving(
 
 
 def both_in_use(family: Family) -> str:
-    """That both backends of this node hold rules for Services, and what to do."""
+    """The error that both backends of this node hold rules for Services, with what to do."""
     return (
         f"both the legacy and the nft tables hold {family.value} rules for Services, and the "
         "kernel runs packets through both: name the right one with --backend, and clear the "

@@ -180,11 +180,13 @@ def _tables(native: Iterable[Mapping[str, object]]) -> Iterator[str]:
 def mode_of(process: Process) -> str:
     """The mode of a kube-proxy: what it says, else what it was told; iptables where it was not.
 
-    An empty string where a file tells it that nobody has read.
+    An empty string where a file tells it that nobody has read, and where only a log was seen that
+    does not say it.
     """
     if process.mode:
         return process.mode
-    if configuration_of(process) is None:
+    only_logged = process.version and not process.pid and not process.arguments
+    if configuration_of(process) is None or (only_logged and process.configuration is None):
         return ""
     words = iter(process.arguments)
     for word in words:

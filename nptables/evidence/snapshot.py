@@ -240,7 +240,9 @@ def _read(value: object) -> tuple[Snapshot, list[Problem]]:
     reader = Reader("snapshot")
     if not isinstance(value, Mapping) or not is_snapshot(value):
         reader.problem(
-            (), "this is no snapshot", f'an object with "kind": "{KIND}", from `nptables snapshot`'
+            (),
+            "this is not a snapshot",
+            f'an object with "kind": "{KIND}", from `nptables snapshot`',
         )
         raise InvalidInput(reader.problems)
     return Snapshot(tuple(_tables(value, reader)), _rest(value, reader)), reader.problems

@@ -71,12 +71,9 @@ class Graph:
 
 def edge_text(edge: Edge) -> str:
     """What is written beside an edge."""
-    parts = [edge.label] if edge.label else []
-    if edge.share is not None:
-        parts.append(share_words(edge.share))
-    if edge.masquerades:
-        parts.append("masqueraded")
-    return ", ".join(parts)
+    share = "" if edge.share is None else share_words(edge.share)
+    masqueraded = "masqueraded" if edge.masquerades else ""
+    return ", ".join(filter(None, (edge.label, share, masqueraded)))
 
 
 def share_words(share: Fraction) -> str:

@@ -86,7 +86,7 @@ def laid_out(graph: Graph, *, down: bool = False) -> Layout:
     if down:
         rights += [beside(line)[0] + text_width(line.text) for line in drawn if line.text]
     right = max(rights, default=0.0)
-    bottom = max((box.y + box.height for box in places.values()), default=0.0)
+    bottom = max((box.y + box.height for box in places.values()), default=_MARGIN)
     return Layout(right + _MARGIN, bottom + _MARGIN, boxes, drawn, down)
 
 

@@ -13,7 +13,7 @@ from nptables.translation import Translation, chains
 from nptables.translation.chains import ServicePortName
 from nptables.translation.service_port import PortRules
 
-# More endpoints than this make a picture that nobody reads.
+# More endpoints than this make an unreadable picture.
 MOST_ENDPOINTS = 24
 _STEPS = 1 << 31
 _KIND_OF_ADDRESS = re.compile(r' (cluster IP|external IP|loadbalancer IP)"')

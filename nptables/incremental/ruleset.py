@@ -1,4 +1,4 @@
-"""A translation that is put together when somebody looks into it."""
+"""A translation that is assembled when it is first read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from nptables.family import Family
+from nptables.iptables.unshown import EVERYTHING_SHOWN
 from nptables.translation.assembly import Translation
 from nptables.translation.context import Context
 from nptables.translation.owned import ownership
@@ -25,6 +26,7 @@ class LaterTranslation(Translation):
             ("context", context),
             ("ownership", ownership(context)),
             ("comments", ()),
+            ("unshown", EVERYTHING_SHOWN),
             ("_make", make),
         ):
             object.__setattr__(self, name, value)

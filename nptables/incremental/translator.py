@@ -62,7 +62,7 @@ class IncrementalTranslator:
         Raises ValueError for one that was prepared before another was accepted, or elsewhere.
         """
         if update.draft.state is not self._state or not update.is_current():
-            raise ValueError("only an update of the translator's present state can be accepted")
+            raise ValueError("only an update of the translator's current state can be accepted")
         update.draft.settle()
         self._generation += 1
 

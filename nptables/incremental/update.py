@@ -251,8 +251,8 @@ class Update:
     def _refuse_if_past(self) -> None:
         if not self.is_current():
             raise RuntimeError(
-                "this update is past: the translator accepted one since, and no longer has "
-                "the rulesets that this one is about"
+                "this update is outdated: the translator has accepted another one since, and no "
+                "longer has the rulesets of this one"
             )
 
 

@@ -1,4 +1,4 @@
-"""A text with dumps of several programs, one behind the other, as people collect them.
+"""A text with the dumps of several programs in a row.
 
 A node has the tables of two backends, legacy and nft, and those of two families, and a save
 program prints one of the four. Each program says in a comment line before each table which one it
@@ -187,7 +187,7 @@ def _tables(lines: Iterable[str]) -> Iterator[_Table]:
             table.backend = NFT
             table.family = _family(warned[1])
             table.ended = complete
-        elif line.startswith("*") and not table.name:
+        elif line.startswith("*"):
             table.name = line[1:]
         elif line == "COMMIT":
             complete = True

@@ -1,4 +1,4 @@
-"""Which family a saved ruleset is of: its text does not say so, but its addresses do."""
+"""The family of a saved ruleset, told by its addresses: its text does not say."""
 
 from __future__ import annotations
 

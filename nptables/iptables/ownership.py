@@ -1,7 +1,7 @@
-"""Whose chains and rules are whose, as a value.
+"""Which chains and rules belong to which program, as a value.
 
-The iptables package knows no name of any project: who makes a ruleset says with an Ownership
-which parts of a node's tables are its own, and nothing else is ever touched.
+The iptables package knows no name of any project: the program that makes a ruleset says with an
+Ownership which parts of a node's tables are its own, and nothing else is ever changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Ownership:
         return tuple(sorted({*self.chains, *self.patterns, *self.ensured, *self.jumps}))
 
     def owns_chain(self, table: str, chain: str) -> bool:
-        """Whether a chain with all its rules is the owner's alone."""
+        """Whether a chain with all its rules belongs to the owner alone."""
         if chain in self.chains.get(table, ()):
             return True
         pattern = self.patterns.get(table)

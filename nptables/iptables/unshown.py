@@ -11,7 +11,7 @@ import attrs
 # The match that a reader writes for words that it does not understand: nobody knows whether it
 # holds. No extension of iptables has this name.
 UNREAD_MATCH = "unread"
-# The match that a reader writes for one whose values are not shown, and that holds for every packet.
+# The match that a reader writes for one that holds for all packets, and whose values are not shown.
 HOLDS_MATCH = "holds"
 # The target that a reader writes for one whose values are not shown.
 UNREAD_TARGET = "unread"
@@ -23,9 +23,9 @@ class Unshown:
 
     `tables` are those of which nothing is known, not even whether they are there. Chains of `open`
     tables may have more rules than those that are there, before, between and behind them, and
-    there may be more chains. Rules of tables in `interfaces` may ask for interfaces. `comments` says
-    that comments are not shown, and of some matches and targets only that they are there: these are
-    matches and targets of the names above.
+    there may be more chains. Rules of tables in `interfaces` may ask for interfaces. `comments`
+    says that comments are not shown, and of some matches and targets only that they are there:
+    these are matches and targets of the names above.
     """
 
     tables: frozenset[str] = frozenset()

@@ -12,9 +12,9 @@ The goals, by number, and how each is met:
    built-in chain is ever declared in what is fed to iptables-restore, and its `--noflush` leaves
    alone every chain that is not declared. Reading never creates a table.
 2. No packet is worse off half-way. Each table commits by itself, so the order is: filter with old
-   and new rules, nat, filter as it shall be, deletions (`nptables.iptables.changes.steps`). A chain
-   that remembers clients (`recent`) is rewritten within one commit, since a list that no rule
-   names for a moment is lost.
+   and new rules, nat, filter in its final state, deletions (`nptables.iptables.changes.steps`). A
+   chain that remembers clients (`recent`) is rewritten within one commit, since a list that no
+   rule names for a moment is lost.
 3. What others use stays. A chain that a foreign rule leads to is emptied and kept; deletions are
    the last commits, and what the kernel refuses to delete is found by halves and reported.
 4. Others may write at the same time. On legacy the xtables lock is waited for, by iptables itself

@@ -1,4 +1,4 @@
-"""Taking changes back unless somebody confirms them in time.
+"""Rolling changes back unless they are confirmed in time.
 
 A guard process is started before anything is changed. It is a session leader of its own, so that it
 outlives the terminal and a kill of the command; it holds in memory what it needs to take the
@@ -99,11 +99,11 @@ def _listen(path: Path) -> socket.socket:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         owner = path.parent.lstat()
         if not stat.S_ISDIR(owner.st_mode) or owner.st_uid != os.geteuid():
-            raise BackendUnavailable(f"{path.parent} is not a folder of ours")
+            raise BackendUnavailable(f"{path.parent} is not a folder that belongs to this user")
         with contextlib.suppress(OSError), _connect(path):
             raise KernelBusy(
                 "an earlier apply still waits to be confirmed: run `nptables confirm`, or wait "
-                "until it is taken back"
+                "until it is rolled back"
             )
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

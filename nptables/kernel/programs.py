@@ -80,7 +80,7 @@ class Programs:
             ) from None
         except PermissionError:
             raise BackendUnavailable(
-                f"the program {printable(argv[0])} may not be started"
+                f"the program {printable(argv[0])} cannot be started: permission denied"
             ) from None
         except OSError as error:
             raise BackendUnavailable(

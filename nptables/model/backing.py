@@ -1,4 +1,4 @@
-"""What an input says of who may stand behind its Services, besides EndpointSlices."""
+"""What an input says about the endpoints of its Services, besides EndpointSlices."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ class Operated:
 class Backing:
     """Workloads of an input, and whether its list of endpoints is the whole of them.
 
-    `listed` is true where the input has the EndpointSlices of a cluster: then a Service without
-    any has none. `elsewhere` are workloads that were found beside the input, in other sets of a
-    tree, and `lacking` says what was not read that may hold more. `scattered` tells that nobody
-    said of the files that they are for one cluster: a tree brought them. `unplaced` are Services
-    that are written without a namespace, so that whoever applies them decides; `hooks` are those
-    that a hook makes. `scaled` are workloads whose replicas something else decides, as kind,
-    namespace and name. `namespaces` are those whose Services the input has, None for all.
+    `listed` is true where the input has the EndpointSlices of a cluster: then a Service without any
+    has none. `elsewhere` are workloads that were found beside the input, in other sets of a tree,
+    and `lacking` says what was not read that may hold more. `scattered` tells that the files come
+    from a tree and may be for several clusters. `unplaced` are Services that are written without a
+    namespace, which is decided when they are applied; `hooks` are those that a hook makes.
+    `scaled` are workloads whose replicas something else decides, as kind, namespace and name.
+    `namespaces` are those whose Services the input has, None for all. `hidden` are Services of
+    which an address, or one of an endpoint's, was taken out of the input.
     """
 
     listed: bool = False
@@ -61,7 +62,15 @@ class Backing:
     scaled: frozenset[tuple[str, str, str]] = frozenset()
     has_nodes: bool = False
     namespaces: frozenset[str] | None = None
+    hidden: frozenset[Key] = frozenset()
     place: Place = nowhere
+
+    def knows(self, service: str) -> bool:
+        """Whether the input has all that decides the rules of a Service (`namespace/name`)."""
+        namespace, _, name = service.partition("/")
+        if self.namespaces is not None and namespace not in self.namespaces:
+            return False
+        return (namespace, name) not in self.hidden
 
     def lasting(self, namespace: str) -> tuple[Workload, ...]:
         """The workloads of a namespace without what a hook makes."""

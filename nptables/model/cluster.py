@@ -52,10 +52,10 @@ class Cluster:
     def from_objects(cls, objects: Iterable[Any], lenient: bool = False) -> Cluster:  # noqa: FBT001, FBT002
         """A cluster from objects as `kubectl get -o json` gives them, or client models.
 
-        Lists are opened, kinds that do not decide rules are passed over. Raises InvalidInput
-        with `.problems`, all of them at once. With `lenient`, for objects as an API server
-        stores them, what kube-proxy would repair is repaired, what cannot be used is left out
-        and listed in `.problems`.
+        Lists are opened, kinds that do not decide rules are skipped. Raises InvalidInput with
+        `.problems`, all of them at once. With `lenient`, for objects as an API server stores them,
+        what kube-proxy would repair is repaired, what cannot be used is left out and listed in
+        `.problems`.
         """
         reading = ObjectReading(lenient)
         for index, raw in enumerate(objects):
@@ -137,6 +137,15 @@ class Cluster:
     @cached_property
     def _seen(self) -> dict[Habits, Cluster]:
         return {}
+
+    @property
+    def comparable(self) -> Cluster:
+        """The cluster without the Services of which the input hides what decides their rules."""
+        hidden = frozenset() if self.backing is None else self.backing.hidden
+        if not hidden:
+            return self
+        services = {key: found for key, found in self.services.items() if key not in hidden}
+        return attrs.evolve(self, services=services)
 
     def unread_about(self, service: Service) -> tuple[Unread, ...]:
         """What was left out that may hold endpoints of a Service: empty where all is known."""

@@ -244,7 +244,7 @@ def _check_known(
         if key not in known and key not in accepted:
             reader.problem(
                 (*path, str(key)),
-                "is not a field known here, and might change rules",
+                "is an unknown field, which might change the rules",
                 nearest(str(key), known),
             )
 
@@ -295,7 +295,7 @@ def _node_port_addresses(
         if text == PRIMARY and known.PRIMARY_ADDRESSES.name not in habits:
             since = known.PRIMARY_ADDRESSES.since
             hint = "name networks, such as 192.168.0.0/16"
-            reader.problem(path, f"{PRIMARY} works from kube-proxy {since} on", hint)
+            reader.problem(path, f"{PRIMARY} needs kube-proxy {since} or later", hint)
     if any(text == PRIMARY for _, text in listed):
         if len(listed) > 1:
             reader.problem(("nodePortAddresses",), f"{PRIMARY} must stand alone")
@@ -325,7 +325,7 @@ def _hostname(doc: Object, reader: Reader) -> str:
 
 
 def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> dict[str, bool]:
-    """The gates that are set and that the version heeds."""
+    """The gates that are set and that the version uses."""
     given = reader.mapping(doc, "featureGates")
     found = {}
     for name in given:
@@ -337,7 +337,10 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
             remarks.append(unknown_to(f"featureGates[{name}]", gate.known, version))
         elif gate.is_locked(version):
             if not on:
-                hint = f"kube-proxy {version} has it always on, as every version from {gate.locked}"
+                hint = (
+                    f"kube-proxy {version} has it always on, like every version from "
+                    f"{gate.locked} on"
+                )
                 reader.problem(("featureGates", name), "cannot be switched off", hint)
         else:
             found[name] = on

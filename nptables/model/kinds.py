@@ -1,4 +1,4 @@
-"""Which objects are read, and how one that is meant to be but is misnamed is told apart."""
+"""Which objects are read, and how a misspelt kind or version of one is recognised."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_kind(raw: Any) -> str | Problem:
     """The kind of an object that is read, an empty string for one that is not, or the mistake.
 
     Kinds of other API groups are never a mistake, whatever their names: `Service` of
-    `serving.knative.dev/v1` is none of ours.
+    `serving.knative.dev/v1` is not one of them.
     """
     if not isinstance(raw, Mapping):
         return Problem(f"must be a Kubernetes object, not {described(raw)}")
@@ -88,7 +88,7 @@ def read_kind(raw: Any) -> str | Problem:
         return _misnamed("", "kind", f"{version} has no kind {quoted(kind)}", nearest(kind, known))
     meant = version.lower() if "/" in version else CORE
     if meant in _KINDS and version not in _KINDS:
-        return _misnamed(kind, "apiVersion", f"{quoted(version)} is no version", meant)
+        return _misnamed(kind, "apiVersion", f"{quoted(version)} is not an API version", meant)
     return ""
 
 
@@ -146,8 +146,8 @@ def _without_version(kind: str, version: Any) -> Problem:
         hint = f"write apiVersion: {VERSIONS.get(bare, CORE)}"
         return _misnamed(kind, "", "has no apiVersion", hint)
     if meant := nearest(kind, known):
-        return _misnamed("", "kind", f"{quoted(kind)} is no kind", meant)
-    return _misnamed(kind, "", "has no apiVersion", "every kind belongs to one, such as v1")
+        return _misnamed("", "kind", f"{quoted(kind)} is not a kind", meant)
+    return _misnamed(kind, "", "has no apiVersion", "every kind has an apiVersion, such as v1")
 
 
 def _misnamed(kind: str, field: str, message: str, hint: str) -> Problem:

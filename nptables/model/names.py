@@ -11,6 +11,12 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]+")
 LABEL_HINT = "at most 63 lower-case letters, digits and '-', such as my-name or 123-abc"
 SUBDOMAIN_HINT = "lower-case letters, digits, '-' and '.', such as worker-1.example.com"
 INTERFACE_LENGTH = 15
+# What kubectl takes for these kinds, and what they are called here.
+KINDS = {
+    **dict.fromkeys(("svc", "service", "services"), "svc"),
+    **dict.fromkeys(("po", "pod", "pods"), "pod"),
+    **dict.fromkeys(("no", "node", "nodes"), "node"),
+}
 
 
 def is_label(name: str) -> bool:

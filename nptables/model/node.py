@@ -22,13 +22,12 @@ _LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 class NodeFacts:
     """What the node knows beyond its Node object.
 
-    `interfaces` maps a name to its addresses with prefix length (`192.168.0.2/24`), None where
-    nobody has said: then the addresses of the Node object stand in. `routes` is as
-    `ip -j route` gives it. `nfacct`: the two counters that kube-proxy uses exist.
-    `tcp_be_liberal`: the sysctl `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables
-    and the kernel know `MASQUERADE --random-fully`. `told` are the keys of those that somebody
-    has said; the others are what is usual. `addresses` are addresses of the node that somebody
-    told of, without saying that there are no others.
+    `interfaces` maps a name to its addresses with prefix length (`192.168.0.2/24`), None where they
+    are unknown: then the addresses of the Node object are used. `routes` is as `ip -j route` gives
+    it. `nfacct`: the two counters that kube-proxy uses exist. `tcp_be_liberal`: the sysctl
+    `nf_conntrack_tcp_be_liberal` is on. `random_fully`: iptables and the kernel know `MASQUERADE
+    --random-fully`. `told` are the keys of those that were given; the others have the usual values.
+    `addresses` are addresses that the node is known to have; it may have others.
     """
 
     interfaces: Mapping[str, tuple[str, ...]] | None = None
@@ -67,7 +66,7 @@ class NodeFacts:
         return facts
 
     def over(self, other: NodeFacts | None) -> NodeFacts:
-        """These facts, and what `other` says of those that nobody has told here."""
+        """These facts, completed by `other` where they are not given here."""
         if other is None:
             return self
         kept = {name: getattr(self, name) for key, name in _FIELDS.items() if key in self.told}

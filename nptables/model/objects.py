@@ -232,9 +232,9 @@ def reader_for(
 
 def _name_hint(metadata: Object) -> str:
     if metadata.get("generateName"):
-        return "generateName needs a server: write a name"
+        return "only an API server can use generateName: write a name"
     misplaced = [key for key in map(str, metadata) if key.lower() == "name"]
     if misplaced:
         return f"did you mean name instead of {printable(misplaced[0], 20)}?"
     unknown = [key for key in map(str, metadata) if key not in FIELDS["ObjectMeta"]]
-    return f"{quoted(unknown[0])} is no field of metadata: did you mean name?" if unknown else ""
+    return f"{quoted(unknown[0])} is not a field of metadata: did you mean name?" if unknown else ""

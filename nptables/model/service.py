@@ -18,7 +18,7 @@ POLICIES = ("Cluster", "Local")
 AFFINITIES = ("None", "ClientIP")
 IP_MODES = ("VIP", "Proxy")
 FAMILIES = tuple(family.value for family in Family)
-# They ask for hints, and let kube-proxy heed them up to 1.30. Of both the older one counts.
+# They ask for hints, and make kube-proxy use them up to 1.30. Of both the older one counts.
 TOPOLOGY_ANNOTATIONS = (
     "service.kubernetes.io/topology-aware-hints",
     "service.kubernetes.io/topology-mode",

@@ -22,7 +22,7 @@ _SOURCES = ("kept", "rewritten", "either")
 
 @attrs.frozen
 class Expectation:
-    """What somebody relies on: packets to a Service fare so on some nodes.
+    """An expectation: what happens to packets to a Service on some nodes.
 
     `service` is NAMESPACE/NAME; `port` the name or number of a port, or empty for all. `to` is a
     kind (nodePort, externalIP, load-balancer IP, clusterIP), or empty for all that are looked at.
@@ -155,7 +155,7 @@ def contradictions(expectations: Sequence[Expectation], found: Reach) -> Iterato
     for each in expectations:
         about = [row for row in found.rows if each.is_about(row)]
         if not about:
-            yield Contradiction(each, "", (), "nothing that was looked at is it", "")
+            yield Contradiction(each, "", (), "it matches nothing that was examined", "")
         elif not any(each.covers(node) for node in found.nodes):
             yield Contradiction(each, "", each.nodes, "there is no such node", "")
         for row in about:

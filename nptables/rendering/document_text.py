@@ -74,7 +74,7 @@ class _Writer:
             template = self._templates[shape]
         except KeyError:
             template = self._templates[shape] = self._template(line, pieces)
-        # An escape in quotes is no plain value.
+        # A value in quotes with an escape needs parsing.
         if template is None or "\\" in line:
             return _dumps(rule_parts(line, self._translation.family))[1:-1]
         return _filled(template, values)

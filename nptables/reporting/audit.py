@@ -20,6 +20,8 @@ class AuditCause:
     nodes: tuple[str, ...]
     services: tuple[str, ...]
     effects: tuple[str, ...] = ()
+    name: str = ""
+    severity: str = ""
 
 
 @attrs.frozen
@@ -39,7 +41,7 @@ def audit_of(document: Mapping[str, Any]) -> Audit:
     nodes, causes = document.get("nodes"), document.get("causes")
     if not isinstance(nodes, Sequence) or not isinstance(causes, Sequence):
         hint = 'as `nptables audit -o json` prints it: {"nodes": [...], "causes": [...]}'
-        raise InvalidInput([Problem("is no audit", hint=hint)])
+        raise InvalidInput([Problem("is not an audit", hint=hint)])
     verdicts: dict[str, list[str]] = {}
     for node in nodes:
         verdicts.setdefault(str(node["verdict"]), []).append(str(node["name"]))
@@ -51,6 +53,8 @@ def audit_of(document: Mapping[str, Any]) -> Audit:
             _texts(cause.get("nodes")),
             _texts(cause.get("services")),
             tuple(_effects(cause)),
+            str(cause.get("name") or ""),
+            str(cause.get("severity") or ""),
         )
         for cause in causes
     ]

@@ -1,4 +1,4 @@
-"""Parts of a page that are unpacked when somebody wants to see them."""
+"""Parts of a page that are unpacked on demand."""
 
 from __future__ import annotations
 

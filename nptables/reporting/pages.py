@@ -48,7 +48,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["printable"] = lambda text: printable(str(text), 2000)
+    found.filters["printable"] = lambda text, most=2000: printable(str(text), most)
     return found
 
 
@@ -95,6 +95,18 @@ def matrix_page(found: Reach, wrong: Sequence[Contradiction] = (), *, judged: bo
     parts = [dict(_cell_parts([row])) for row in matrix.rows]
     return _page(f"Who answers, from {found.source}", found, matrix, parts, wrong=wrong,
                  judged=judged)  # fmt: skip
+
+
+def audit_page(audit: Audit, said: str, *, whole: bool = True) -> str:
+    """What an audit found, the worst first; `said` is that in one sentence.
+
+    Without `whole` it was ended before all nodes were judged.
+    """
+    style = _source("page.css")
+    return _render(
+        "audit.html", title="Audit of the nodes", audit=audit, said=said, whole=whole, linked=False,
+        style=style, policy=_policy("", style),
+    )  # fmt: skip
 
 
 def graph_page(graph: Graph, *, down: bool = False) -> str:

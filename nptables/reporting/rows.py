@@ -134,7 +134,7 @@ VERDICT_WORDS = {
     Fares.DEPENDS: "depends on what only the node can know",
     Fares.REFUSED: "refused: the sender is told at once",
     Fares.DROPPED: "dropped: the sender waits for nothing",
-    Fares.LOST: "lost: it ends with somebody else, or its answer gets lost",
+    Fares.LOST: "lost: it ends at another host, or its answer gets lost",
     Fares.UNKNOWN: "unknown: what was given does not tell",
 }
 OUTCOME_HEADINGS = HEADINGS

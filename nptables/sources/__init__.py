@@ -1,6 +1,8 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
-from nptables.sources.evidence import evidence_in, read_evidence
+from typing import TYPE_CHECKING
+
+from nptables.lazily import imported_on_use
 from nptables.sources.kubeproxy import (
     FoundConfig,
     find_config,
@@ -15,6 +17,14 @@ from nptables.sources.places import Place, where_changed
 from nptables.sources.previews import Preview
 from nptables.sources.sets import Sets, load_sets
 from nptables.sources.text.files import read_one
+
+if TYPE_CHECKING:
+    from nptables.sources.evidence import evidence_in, read_evidence
+
+# To read what a node has takes all that knows rules, which the reader of objects does without.
+__getattr__ = imported_on_use(
+    __name__, dict.fromkeys(("evidence_in", "read_evidence"), "nptables.sources.evidence")
+)
 
 
 def read_text(path: str) -> str:

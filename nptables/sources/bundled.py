@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem
 from nptables.sources.assembly import Options
-from nptables.sources.bundles import Objects, contents_of, objects_of
 from nptables.sources.text import Document
 from nptables.sources.text.document import Progress
+from nptables.sources.text.files import STDIN
+
+if TYPE_CHECKING:
+    from nptables.sources.bundles import Objects
+
+_HEAD = 512
+# What `kubectl cluster-info dump` prints begins with it.
+_DUMPED = b'"NodeList"'
 
 
 @attrs.frozen
@@ -62,6 +72,12 @@ def bundled(
     problems: list[Problem] = []
     others: list[str] = []
     for path in [os.fspath(path) for path in paths]:
+        if _is_plain(path):
+            others.append(path)
+            continue
+        # What knows bundles takes longer to import than most manifests to read.
+        from nptables.sources.bundles import contents_of, objects_of  # noqa: PLC0415
+
         try:
             contents = contents_of(path, progress)
         except InvalidInput as error:
@@ -74,3 +90,17 @@ def bundled(
         problems += objects.problems
         found.append(objects)
     return Bundled(tuple(found), tuple(problems), bool(others)), others
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path is that of a file that begins as text does, as no archive does."""
+    try:
+        if path == STDIN or not stat.S_ISREG(Path(path).stat().st_mode):
+            return False
+        with Path(path).open("rb") as handle:
+            head = handle.read(_HEAD)
+        # A character may be cut at the end.
+        head[:-3].decode()
+    except (OSError, ValueError):
+        return False
+    return b"\0" not in head and _DUMPED not in head

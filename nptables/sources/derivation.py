@@ -162,9 +162,9 @@ class Derivation:
         self.reading.leave_out(raw)
         self.reading.problems.append(
             Problem(
-                "has no address, and nothing is to be made up"
+                "has no address, and no value may be invented"
                 if kind == "Pod"
-                else "has no Pods with addresses, and nothing is to be made up",
+                else "has no Pods with addresses, and no value may be invented",
                 hint="give its EndpointSlices, or Pods with a status",
                 kind=kind,
                 namespace=namespace,

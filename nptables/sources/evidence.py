@@ -1,4 +1,4 @@
-"""What somebody has of a node, from a file: a snapshot, a dump, a part of one, a listing.
+"""Evidence from a node, from a file: a snapshot, a dump, a part of one, a listing.
 
 Each form is recognised by what it is, not by the name of the file. `_FORMS` has one reader for
 each; the first that knows the text has it.
@@ -30,8 +30,8 @@ from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
 _EMPTY = (
-    "it is empty, as where a node has no table of iptables at all, and as where iptables-save is "
-    "not run as root: it is taken for the former"
+    "it is empty: either the node has no iptables tables, or iptables-save did not run as root; "
+    "the former is assumed"
 )
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
@@ -139,9 +139,9 @@ def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
     names = [one.node or "one without a name" for one in found]
     raise InvalidInput([
         Problem(
-            f"holds what {len(found)} nodes have: {', '.join(names[:8])}"
+            f"contains the state of {len(found)} nodes: {', '.join(names[:8])}"
             + (", ..." if len(names) > 8 else ""),
-            hint="say which is meant with --node",
+            hint="choose one with --node",
             file=path,
         )
     ])  # fmt: skip
@@ -169,13 +169,13 @@ def _redacted(redaction: Redaction) -> Iterator[Gap]:
         token, address = redaction.first
         yield Gap(
             _counted(redaction.followed, "address", "addresses", "replaced"),
-            f"each token is followed as an address of its own: {token} is {address}; "
-            "what networks they are in is not known",
+            f"each token is treated as an address of its own: {token} is {address}; their "
+            "networks are unknown",
         )
     if redaction.hidden:
         yield Gap(
             _counted(redaction.hidden, "value", "values", "taken out of the text"),
-            "what depends on them is open",
+            "what depends on them is unknown",
         )
     if redaction.is_of_sos:
         yield Gap("the true names and addresses", "`sos clean` has put others in their place")
@@ -197,12 +197,12 @@ def _json(text: str, family: Family | None) -> Evidence | None:
         return from_nft_document(value, family)
     if isinstance(value, dict) and "apiVersion" in value:
         raise _wrong(
-            "is an object of a cluster, and no evidence of a node",
+            "is an object of a cluster, not evidence from a node",
             "name it as a FILE, without an option before it",
         )
     if is_snapshot(value):
         return from_document(value)
-    raise _wrong("is JSON, and no snapshot of a node")
+    raise _wrong("is JSON, but not a snapshot of a node")
 
 
 def _marked(text: str, _family: Family | None) -> Evidence | None:
@@ -230,15 +230,15 @@ _FORMS: tuple[Callable[[str, Family | None], Evidence | None], ...] = (
 
 
 def _refusal(text: str) -> InvalidInput:
-    """What a text is that has no evidence of a node in it, and what has."""
+    """What a text without evidence from a node is, and what to use instead."""
     beginning = text[:100_000]
     for pattern, what, instead in _OTHERS:
         if pattern.search(beginning):
-            return _wrong(f"is {what}, and no rules of a node", instead)
+            return _wrong(f"is {what}, not the rules of a node", instead)
     first = next(line.strip() for line in text.splitlines() if line.strip())
-    return _wrong(f'has no rule of iptables in it; it begins with "{printable(first, 80)}"')
+    return _wrong(f'contains no iptables rules; it begins with "{printable(first, 80)}"')
 
 
 def _wrong(message: str, instead: str = "") -> InvalidInput:
-    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"what is read: {_COMMAND}"
+    hint = f"{instead}; the rules of a node: {_COMMAND}" if instead else f"make it with {_COMMAND}"
     return InvalidInput([Problem(message, hint=hint)])

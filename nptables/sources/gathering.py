@@ -143,7 +143,7 @@ def _templates_only(folders: list[str]) -> LeftOut:
 
 def _nothing(folders: list[str], passed_over: list[PassedOver]) -> Problem:
     count = len(passed_over)
-    said = "1 file was passed over" if count == 1 else f"{count} files were passed over"
+    said = "1 file was skipped" if count == 1 else f"{count} files were skipped"
     files = f": {said}" if count else ""
     return Problem(
         f"there is no Kubernetes object in it{files}",

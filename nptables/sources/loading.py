@@ -18,7 +18,7 @@ from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.bundled import bundled
-from nptables.sources.bundles import is_bundle_folder
+from nptables.sources.hidden import MADE_UP, with_made_up_addresses
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
@@ -221,6 +221,7 @@ def finished(
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
+    flat, hidden = with_made_up_addresses(flat)
     result = assemble(flat, options)
     templates: list[str] = []
     if is_template is not None and result.raw_problems:
@@ -241,7 +242,7 @@ def finished(
         problems=tuple(found),
         previews=tuple(result.previews),
         ignored=result.ignored,
-        notes=tuple(notes),
+        notes=(*notes, *_said_of(hidden)),
         proxy_config=result.proxy_config,
         pods=tuple(result.pods),
         lenient=options.lenient and not problems,
@@ -253,10 +254,20 @@ def finished(
             elsewhere=elsewhere,
             scattered=scattered,
             namespaces=namespaces,
+            hidden=hidden,
             lacking=lacking or ("an object of it is a template" if templates else ""),
         ),
         places=places,
     )
+
+
+def _said_of(hidden: frozenset[tuple[str, str]]) -> Iterator[str]:
+    if hidden:
+        count = "1 Service" if len(hidden) == 1 else f"{len(hidden)} Services"
+        yield (
+            f"addresses of {count} are hidden: made-up ones stand for them ({MADE_UP}), and a "
+            "node's rules are not compared with them"
+        )
 
 
 def _with_surroundings(cluster: Cluster, **known: Any) -> Cluster:
@@ -288,11 +299,13 @@ def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
     text = os.fspath(path)
     try:
         named = pathlib.Path(text)
-        return bool(text) and (
-            named.name in HEADS or (named.is_dir() and not is_bundle_folder(text))
-        )
+        if not text or named.name in HEADS or not named.is_dir():
+            return bool(text) and named.name in HEADS
     except ValueError:  # a NUL character in the name
         return False
+    from nptables.sources.bundles import is_bundle_folder  # noqa: PLC0415 - for folders only
+
+    return not is_bundle_folder(text)
 
 
 def _in_reading_order(problems: list[Problem], files: Iterable[str]) -> list[Problem]:

@@ -23,7 +23,7 @@ Object = Mapping[str, Any]
 
 @attrs.frozen
 class Preview:
-    """One value that was made up: for which field, or how many Pods of a workload."""
+    """One value that was invented: for which field, or how many Pods of a workload."""
 
     kind: str
     namespace: str
@@ -34,7 +34,7 @@ class Preview:
     def __str__(self) -> str:
         verb = "are" if self.field.endswith(" Pods") else "is"
         subject = f"{self.kind} {self.namespace}/{self.name}"
-        return printable(f"{subject}: {self.field} {verb} made up: {self.value}", 1000)
+        return printable(f"{subject}: {self.field} {verb} invented: {self.value}", 1000)
 
     def to_dict(self) -> dict[str, str]:
         """The preview as JSON has it."""
@@ -58,12 +58,12 @@ class ServicePreviews:
     _found: Slots | None = attrs.field(init=False, default=None)
 
     def reserve(self, services: Iterable[Object]) -> None:
-        """Keep every value that is given from being made up for another Service."""
+        """Keep every value that is given from being invented for another Service."""
         self._reserved += services
 
     @property
     def slots(self) -> Slots:
-        """What is free; where nothing has to be made up, nobody has to know."""
+        """What is free; where nothing has to be invented, nobody has to know."""
         if self._found is None:
             self._found = Slots(self.ranges)
             self._take(self._found)
@@ -234,7 +234,7 @@ class _Gaps:
             return False
         missing = "lacks nodePorts" if path[-1] == "ports" else "is not set"
         self.problems.append(
-            self._problem(path, f"{missing}, and nothing is to be made up", f"write {wanted}")
+            self._problem(path, f"{missing}, and no value may be invented", f"write {wanted}")
         )
         return True
 

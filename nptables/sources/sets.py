@@ -59,12 +59,12 @@ class Sets:
         return Problem(first.reason, file=first.name)
 
     def words(self) -> tuple[str, ...]:
-        """What is to be said of the reading, without what was passed over."""
+        """What is to be said of the reading, without what was skipped."""
         grave = [str(one) for one in self.passed_over if one.grave]
         return (*(str(one) for one in self.left_out), *grave, *self.notes)
 
     def counted(self) -> str:
-        """How many files were passed over, by reason, or an empty string."""
+        """How many files were skipped, by reason, or an empty string."""
         counts = Counter(_short(one.reason) for one in self.passed_over if not one.grave)
         total = sum(counts.values())
         if not total:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nptables.sources.text import Document, parse_text, read_one
 
 NAME = ".nptables.yaml"
 _PROJECT = "pyproject.toml"
-_WITHOUT = "--no-settings goes on without it"
+_WITHOUT = "--no-settings ignores it"
 
 
 @attrs.frozen
@@ -75,7 +74,9 @@ def read_settings(path: Path, *, found: bool = False) -> SettingsFile:
         return SettingsFile(path, {}, found)
     value = documents[0].value
     if len(documents) > 1 or not isinstance(value, Mapping):
-        raise InvalidInput([Problem("is not one mapping of settings", hint=_WITHOUT, file=name)])
+        raise InvalidInput(
+            [Problem("is not a single mapping of settings", hint=_WITHOUT, file=name)]
+        )
     return SettingsFile(path, value, found, documents[0])
 
 
@@ -85,10 +86,12 @@ def _of_project(path: Path, *, found: bool) -> SettingsFile | None:
     if found and "nptables" not in text:
         # Most are of projects that have nothing to do with it, in whatever state.
         return None
+    import tomllib  # noqa: PLC0415 - for those alone that have
+
     try:
         values: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(f"is no TOML: {error}", hint=_WITHOUT, file=os.path.relpath(path))
+        problem = Problem(f"is not valid TOML: {error}", hint=_WITHOUT, file=os.path.relpath(path))
         raise InvalidInput([problem]) from None
     table = values.get("tool", {})
     table = table.get("nptables") if isinstance(table, Mapping) else None

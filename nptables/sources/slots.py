@@ -107,7 +107,7 @@ class Slots:
         self._ports: set[int] = set()
 
     def take_addresses(self, texts: Iterable[str]) -> None:
-        """Note addresses that are given; what is no address is passed over."""
+        """Note addresses that are given; what is no address is skipped."""
         for text in texts:
             canonical = addresses.parse_ip_sloppy(text)
             if canonical is not None:

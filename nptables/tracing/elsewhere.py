@@ -1,4 +1,4 @@
-"""What rules do not decide, because somebody else handles Services on a node."""
+"""What the rules of a node do not decide, because another program handles its Services."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import attrs
 
 from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
 
-_LEFT = "what becomes of a packet that no rule translates"
+_LEFT = "what happens to a packet that no rule translates"
 
 
 @attrs.frozen
 class Elsewhere:
-    """Who else decides about packets for Services on a node, and what is said of that.
+    """Which other program decides about packets for Services on a node, in words.
 
     `before` is what is said where they get the packets that the rules would translate, `behind`
     where they get those that no rule translates; each is empty where that is not so.
@@ -24,7 +24,7 @@ class Elsewhere:
     notes: tuple[str, ...] = ()
 
     def text(self, *, translated: bool, ended: bool, of_service: bool) -> str:
-        """Why it is not known what becomes of a packet for a Service; empty where the rules tell.
+        """Why the fate of a packet for a Service is unknown; empty where the rules decide it.
 
         `translated` tells that a rule translated it, `ended` that one stopped it, `of_service`
         that it is known to be for a Service.
@@ -37,16 +37,16 @@ class Elsewhere:
 
 
 def elsewhere(handling: Handling, node: str) -> Elsewhere:
-    """What others than the rules of a node decide."""
+    """What other programs decide on a node."""
     others = handling.others
     if any(not each.who.behind_rules for each in others):
         text = (
-            f"{handling.sentence(node)}, and not by these rules: where a packet for one goes does "
-            f"not stand in them ({asking(others, node)})"
+            f"{handling.sentence(node)}, not by these rules, which do not show where a packet for "
+            f"one goes ({asking(others, node)})"
         )
         return Elsewhere(before=text)
     if others:
-        text = f"{handling.sentence(node)}: {_LEFT} does not stand in the rules"
+        text = f"{handling.sentence(node)}: {_LEFT} is not in the rules"
         return Elsewhere(behind=f"{text} ({asking(others, node)})")
     notes = tuple(
         f"{each.who.words} may handle Services on {node} too ({each.seen})"
@@ -59,15 +59,15 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     ]
     if maybe:
         whom = " or ".join(f"{each.who.words} ({each.seen})" for each in maybe)
-        text = f"Services on {node} may be handled by {whom}: {_LEFT} does not stand in the rules"
+        text = f"Services on {node} may be handled by {whom}: {_LEFT} is not in the rules"
         return Elsewhere(behind=f"{text} ({asking(maybe, node)})", notes=notes)
     nobody = handling.of(Handler.NOBODY)
     if nobody is None or nobody.certainty is not Certainty.POSSIBLE:
         return Elsewhere(notes=notes)
     text = (
         f"nothing here shows who handles Services on {node}: {nobody.seen}; kube-proxy in mode "
-        f"nftables, and others, have no rules in table nat of iptables (`nft list tables` on "
-        f"{node} tells, and which programs run there)"
+        "nftables and some other proxies have no rules in the nat table of iptables (`nft list "
+        f"tables` on {node} and the programs that run there tell)"
     )
     if is_of_a_cluster(nobody):
         return Elsewhere(behind=text)

@@ -22,6 +22,7 @@ from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
+from nptables.model.names import KINDS
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.surroundings.addressing import Address, Somewhere, family_of
 from nptables.tracing.surroundings.network import Network
@@ -32,12 +33,6 @@ DESTINATIONS = (
     "or pod/NAME:PORT, followed by /UDP or /SCTP if it is not TCP"
 )
 _WITHOUT_PORTS = ("icmp", "ipv6-icmp")
-# What kubectl takes for these kinds, and what they are called here.
-KINDS = {
-    **dict.fromkeys(("svc", "service", "services"), "svc"),
-    **dict.fromkeys(("po", "pod", "pods"), "pod"),
-    **dict.fromkeys(("no", "node", "nodes"), "node"),
-}
 _KIND = re.compile(rf"(?:(svc|pod):|({'|'.join(KINDS)})/)(?=.)")
 
 
@@ -220,7 +215,8 @@ class _Ends:
             return bool(address.node)
         nodes = (self.node, *self.cluster.nodes.values())
         return address.startswith("127.") or any(
-            address in node.facts.addresses or address in (known for _, known in node.addresses)
+            address in (known for _, known in node.addresses)
+            or address in node.interface_addresses(family_of(address))
             for node in nodes
         )
 

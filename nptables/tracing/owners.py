@@ -19,9 +19,9 @@ _HOST = re.compile(r" -[sd] ([0-9a-fA-F.:]+)/(?:32|128)(?= )")
 
 
 class Owners:
-    """What is open about the addresses of a node, and what is asked about them.
+    """What is unknown about the addresses of a node, and the questions about them.
 
-    `conditions` are the answers in words, `notes` what stands for what is not known.
+    `conditions` are the answers in words, `notes` the assumptions about unknown addresses.
     """
 
     def __init__(self, home: Stop, questions: Questions) -> None:
@@ -57,14 +57,14 @@ class Owners:
         yield from found
 
     def standing_in(self, address: Address) -> Address:
-        """The address; one that stands for all of the node's is none that a rule names.
+        """The address; a placeholder for the node's addresses is not one that a rule names.
 
         A rule for one host is about another host, or about an address of the node that is known.
         """
         if not isinstance(address, Somewhere) or address.node != self._node:
             return address
         self.notes[
-            f"an address that no rule names stands for those of {self._node}, which nothing tells"
+            f"the addresses of {self._node} are unknown: one that no rule names stands for them"
         ] = None
         named = {
             host
@@ -91,7 +91,7 @@ class Owners:
         condition is told first.
         """
         node = self._node
-        own, other = f"{address} is an address of {node}", f"{address} is no address of {node}"
+        own, other = f"{address} is an address of {node}", f"{address} is not an address of {node}"
         self.conditions.update(dict.fromkeys((own, other)))
         yes, no = (other, own) if likely else (own, other)
         key = ("own address", node, address)

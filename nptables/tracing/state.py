@@ -21,11 +21,11 @@ TEMPLATE = "TEMPLATE"
 class State(NamedTuple):
     """A packet as rules see it.
 
-    Interfaces are names, empty where there is none (in OUTPUT nothing came in), None where it
-    is not known which. A port is None where it is not known or does not exist. `tracking` is
-    NEW, ESTABLISHED, RELATED, INVALID (also before connection tracking has seen it), UNTRACKED,
-    or TEMPLATE for one that target CT has given an entry until it is tracked; `dnat` and `snat`
-    tell that the connection's destination or source has been changed, None where that is open.
+    Interfaces are names, empty where there is none (in OUTPUT nothing came in), None where it is
+    not known which. A port is None where it is not known or does not exist. `tracking` is NEW,
+    ESTABLISHED, RELATED, INVALID (also before connection tracking has seen it), UNTRACKED, or
+    TEMPLATE for one that target CT has given an entry until it is tracked; `dnat` and `snat` tell
+    that the connection's destination or source has been changed, None where that is unknown.
     """
 
     source: Address

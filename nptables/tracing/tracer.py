@@ -301,14 +301,14 @@ class _Tracer:
             return
         if network.node.knows_addresses(self._family):
             note = (
-                f"the interfaces of {name} are not known: its addresses are those of its Node "
-                f"object (give --facts to know)"
+                f"the interfaces of {name} are not known: its addresses are taken from its Node "
+                "object (--facts gives the real ones)"
             )
         else:
             note = (
-                f"nothing says which addresses {name} has: whom rules send a packet to is taken "
-                f"for another host or a Pod (--node-address names some; --facts, and FILEs with "
-                f"its Node object, name all)"
+                f"the addresses of {name} are unknown: where its rules send a packet is assumed to "
+                "be another host or a Pod (--node-address names some; --facts, and FILEs with its "
+                "Node object, name all)"
             )
         self._notes[note] = None
 
@@ -378,7 +378,7 @@ class _Tracer:
         return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
 
     def _unless_unread(self, arrival: _Arrival) -> Flow:
-        """The possibilities in which tables that nobody read leave the packet as it is."""
+        """The possibilities in which unread tables leave the packet as it is."""
         unread, node = arrival.stop.unread, arrival.stop.network.node.name
         if not unread:
             return arrival.flow
@@ -386,7 +386,7 @@ class _Tracer:
         whose = f"the {unread} tables of {node}, which are not followed"
         self._notes[
             f"{node} has {unread} tables too, and they were not read: {program}-{unread}-save "
-            f"prints them, and both dumps, one behind the other, are read as what they are"
+            "prints them; put that dump after this one"
         ] = None
         question, fresh = self._questions.number(
             ("unread", node), f"{whose}, change or stop the packet", f"{whose}, do nothing to it"
@@ -489,7 +489,7 @@ class _Tracer:
             self._record(
                 Verdict.UNKNOWN, state, left.flow, None, node=place.node,
                 rewritten=state.snat is not False,
-                text=f"it goes round: {' -> '.join((*arrival.visited, place.node))}",
+                text=f"it goes in a loop: {' -> '.join((*arrival.visited, place.node))}",
             )  # fmt: skip
             return True
         stop = self._stops.named(place.node, state.destination, state.port, packet.protocol)

@@ -28,12 +28,12 @@ def delivered(
 def sent(state: State, place: Place, asked: Asked, *, translated: bool) -> tuple[Verdict, str]:
     """What it means that a packet leaves for a place that is not followed further."""
     if place.site is Site.HERE:
-        return Verdict.UNKNOWN, "it leaves for a loopback address, which no other host takes"
+        return Verdict.UNKNOWN, "it is sent to a loopback address, which no other host accepts"
     if not translated:
         return (Verdict.POD if place.site is Site.POD_HERE else Verdict.LEAVES), ""
     text = ""
     if place.site is not Site.POD_HERE:
-        text = "outside the cluster" if place.site is Site.OUTSIDE else "on a node not known"
+        text = "outside the cluster" if place.site is Site.OUTSIDE else "on an unknown node"
     if asked.misses(state.destination, state.port):
         return Verdict.WRONG_ENDPOINT, text
     return Verdict.ENDPOINT, text
@@ -46,7 +46,7 @@ def way_back(
     passed_by = [name for name in must_return if node and name != node]
     if not verdict.arrives or not passed_by:
         return verdict, text
-    return Verdict.ONE_WAY, f"{node} answers the sender straight, and not through {passed_by[0]}"
+    return Verdict.ONE_WAY, f"{node} answers the sender directly, not through {passed_by[0]}"
 
 
 def deciding_step(flow: Flow) -> Step | None:

@@ -48,11 +48,11 @@ class Translation(Ruleset):
 
     @cached_property
     def warnings(self) -> tuple[Notice, ...]:
-        """What is odd about the input: what was left out, collisions, an unknown node name."""
+        """Likely mistakes in the input: what was left out, collisions, an unknown node name."""
         notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
         notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
         notices += [
-            Notice(reason.code, "/".join(key), f"{reason}; its rules may be others")
+            Notice(reason.code, "/".join(key), f"{reason}; its rules may differ")
             for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
             if (reason := unknown_reason(self.cluster.services[key], self.cluster)) is not None
         ]
@@ -69,7 +69,7 @@ class Translation(Ruleset):
                     "node-name-carried-by-no-endpoint",
                     "",
                     f"no endpoint is on {self.context.node_name}, endpoints are on: {listed} "
-                    "(fine where it runs no Pod of these Services, else check the name)",
+                    "(expected if it runs no Pod of these Services; otherwise check the name)",
                 )
             )
         return tuple(notices)
@@ -149,14 +149,14 @@ def _left_out(problem: Problem, context: Context) -> Notice:
         return Notice(
             BREAKS_RESTORE,
             problem.subject,
-            f"{where}: it is left out here, and makes kube-proxy {context.version} itself fail to "
-            "program any rule",
+            f"{where}: nptables skips it, but kube-proxy {context.version} itself would fail to "
+            f"program any rule",
         )
     return Notice("left-out", problem.subject, f"{where}, so it is left out")
 
 
 def _node_port_notices(context: Context) -> list[Notice]:
-    """What is odd about the addresses that node ports answer on."""
+    """Likely mistakes in the addresses that node ports answer on."""
     if context.all_addresses or context.node_port_addresses:
         return []
     networks = ", ".join(context.node_port_networks) or NO_NETWORKS

@@ -16,7 +16,7 @@ from nptables.model.service import Service, zero_network
 
 LOOPBACK_NETWORK = "127.0.0.0/8"
 # What to say where nodePortAddresses are given and a version of kube-proxy heeds none of them.
-NO_NETWORKS = "none that this version of kube-proxy looks at"
+NO_NETWORKS = "none that this version of kube-proxy reads"
 
 
 @attrs.frozen

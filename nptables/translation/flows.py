@@ -1,4 +1,4 @@
-"""UDP connections, and which of them the rules no longer stand behind.
+"""UDP connections, and which of them no longer follow the rules.
 
 A UDP flow keeps the translation that its first packet got for as long as packets flow: to an
 endpoint that is gone, or untranslated where no rule was there yet.
@@ -34,7 +34,7 @@ def stale_flows(
     after: Mapping[Frontend, Endpoints],
     local_addresses: frozenset[str],
 ) -> list[Flow]:
-    """The flows to a frontend, old or new, that the rules after a change would not make.
+    """The flows to a frontend, old or new, whose translation the changed rules would not make.
 
     A node port counts on the node's own addresses only, so that UDP which is merely forwarded to
     the same port elsewhere is not cut.
@@ -67,19 +67,20 @@ def _frontend_of(
     return None
 
 
+# The first is how conntrack prints it, in /proc the family stands before.
+_UDP = re.compile(r"(?:ipv[46] +\d+ +)?udp ")
 _WAYS = re.compile(r"\bsrc=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
 
 
 def listed_flows(listing: str, family: Family) -> list[Flow]:
     """The UDP connections of a family in what `conntrack -L` or /proc/net/nf_conntrack prints.
 
-    Lines of anything else, and broken ones, are passed over.
+    Lines of other protocols, and broken ones, are skipped.
     """
     found = []
     for line in listing.splitlines():
-        words = line.split()
         ways = _WAYS.findall(line)
-        if "udp" not in words[:3] or len(ways) != 2:
+        if not _UDP.match(line) or len(ways) != 2:
             continue
         (source, destination, source_port, port), (back, _, back_port, _) = ways
         addresses = [parse_ip_sloppy(text) for text in (source, destination, back)]

@@ -1,4 +1,4 @@
-"""Which chains and rules on a node are kube-proxy's, and so ours."""
+"""Which chains and rules on a node belong to kube-proxy, and so to nptables."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def holds_service_chains(ruleset: Ruleset) -> bool:
 
 
 def cleanup_ownership() -> Ownership:
-    """What goes when a node is handed back: everything of kube-proxy's, canaries too.
+    """What cleanup removes: everything of kube-proxy's, canaries too.
 
     KUBE-FIREWALL stays, with its rules and the jumps to it: the kubelet keeps it as well.
     KUBE-MARK-MASQ stays while somebody else uses it.
@@ -74,6 +74,6 @@ def cleanup_ownership() -> Ownership:
 
 
 def ever_owned() -> Ownership:
-    """All that may be kube-proxy's or ours on a node: what has to be looked at there."""
+    """Every chain that may belong to kube-proxy or nptables: what has to be read on a node."""
     own = ownership()
     return attrs.evolve(cleanup_ownership(), jumps=own.jumps, ensured=own.ensured)

@@ -332,7 +332,7 @@ class _PortTranslation:
 
 
 def _source_ranges(service: Service, context: Context) -> list[str]:
-    """The source ranges of a family; one that is everything is as good as none."""
+    """The source ranges of a family; one that contains every address restricts nothing."""
     networks = [n for n in service.load_balancer_source_ranges if Family.of(n) is context.family]
     if context.has(habits.OPEN_RANGES) and any(map(zero_network, networks)):
         return []

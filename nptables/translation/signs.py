@@ -1,8 +1,8 @@
 """What the rules of a node show of the facts and the configuration that they were made with.
 
-Whoever compares a dump with a cluster seldom has the node's facts and its configuration at hand,
-and then every rule that depends on them differs. The facts that rules show can be taken from them.
-What looks like another configuration can only be named: it may as well be the drift in question.
+A dump is often compared without the node's facts and its configuration, and then every rule that
+depends on them differs. Facts that the rules show are taken from the rules. A configuration that
+seems to differ is only reported: it may be the drift in question.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHOWN: dict[str, tuple[str, Habit | None]] = {
 
 @attrs.frozen
 class ShownFacts:
-    """The facts that the rules of a node show; None for one that they leave open.
+    """The facts that the rules of a node show; None for one that they do not show.
 
     `addresses` are those that node ports answer on, where they do not answer on all.
     """
@@ -46,7 +46,7 @@ class ShownFacts:
     addresses: tuple[str, ...] = ()
 
     def added_to(self, node: Node) -> Node:
-        """The node, with what is shown in the place of what nobody has told."""
+        """The node, with the facts that its rules show where none are given."""
         facts = node.facts
         for key, (name, _) in _SHOWN.items():
             value = getattr(self, name)
@@ -61,7 +61,7 @@ class ShownFacts:
 def changed_facts(before: NodeFacts, after: NodeFacts, config: ProxyConfig) -> list[str]:
     """The facts that differ, as a file of facts would have those of `after`.
 
-    Those are left out that mean nothing to the kube-proxy of `config`.
+    Those that the kube-proxy of `config` does not use are left out.
     """
     return [
         f"{key}: {str(getattr(after, name)).lower()}"
@@ -75,7 +75,7 @@ _COUNTED = re.compile(rf" -m (?:nfacct |{HOLDS_MATCH} --words \"xt match \\?\"?n
 
 
 def shown_facts(rules: Ruleset) -> ShownFacts:
-    """The facts that the rules of a node show, whoever made them."""
+    """The facts that the rules of a node show, whatever made them."""
     forward = rules.lines("filter", chains.FORWARD)
     drops = [line for line in forward if "--ctstate INVALID" in line and "-j DROP" in line]
     hidden = any(f" -m {UNREAD_MATCH} " in line and "-j DROP" in line for line in forward)
@@ -106,7 +106,7 @@ _FROM_OUTSIDE_PODS = re.compile(rf"-A KUBE-\S+ ! -s (\S+) .*-j {chains.MARK_MASQ
 
 
 def shows_as_another(rules: Ruleset, address: str) -> bool:
-    """Whether the rules of a node show an address to be none of its own.
+    """Whether the rules of a node show that an address is not one of its own.
 
     It is a cluster IP, or in the network of Pods, whose traffic to Services alone is spared. The
     node has an address in that network too, that of its bridge; who asks about a Service asks
@@ -153,7 +153,7 @@ def suspicions(current: Ruleset, desired: Translation, node: Node) -> list[Suspi
 
     `current` is what the node has, `desired` what it should have by the configuration that was
     named. A field is listed where most of the node's rules that depend on it say otherwise, and
-    where the kube-proxy of `desired` heeds it.
+    where the kube-proxy of `desired` uses it.
     """
     if current.unshown.comments:
         current = with_what_is_not_shown(current, desired)

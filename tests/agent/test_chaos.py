@@ -143,7 +143,7 @@ def at_once(act: Callable[[Namespace, Family], None], namespace: Namespace) -> N
 
 
 def lacks(namespace: Namespace, wanted: dict[Family, list[str]]) -> list[str]:
-    """What the tables lack of what is wanted, and what they have of what somebody else wrote."""
+    """What the tables lack of our rules, and what they have of foreign ones."""
     found = []
     for family, lines in wanted.items():
         there = rules_by_table(namespace.save(family))

@@ -140,7 +140,7 @@ def test_the_rules_are_those_of_the_version_that_the_node_says(
         (said,) = agent.log("the rules are those of the kube-proxy that goes with the kubelet")
         assert (said["version"], said["kubelet"]) == ("1.28", "v1.28.3-gke.1")
         assert "--ctstate INVALID -j DROP" in agent.namespace.save("IPV4")
-        (remark,) = agent.log("the configuration is not heeded as a whole")
+        (remark,) = agent.log("parts of the configuration have no effect")
         assert "conntrack.tcpBeLiberal has no effect" in remark["remark"]
         # A configuration that is read again is read for the same version.
         agent.write_config({"conntrack": {"tcpBeLiberal": True}, "iptables": {"masqueradeBit": 5}})

@@ -21,15 +21,23 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MANIFESTS = list(yaml.safe_load_all(Path("deploy/nptables.yaml").read_text()))
+MANIFESTS = [
+    manifest
+    for name in ("nptables", "collect", "collect-daemonset")
+    for manifest in yaml.safe_load_all(Path(f"deploy/{name}.yaml").read_text())
+]
 DAEMON_SET = next(m for m in MANIFESTS if m["kind"] == "DaemonSet")
 DASHBOARD = json.loads(Path("deploy/grafana-dashboard.json").read_text())
 # The version that the rules follow, and an old one that clusters still run.
 VERSIONS = ["1.30", "1.36"]
 
 
+def _called(manifest: dict[str, Any]) -> str:
+    return f"{manifest['kind']} {manifest['metadata']['name']}"
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=_called)
 def test_kubernetes_knows_every_field(manifest: dict[str, Any], version: str) -> None:
     assert kubernetes_validate.validate(manifest, version, strict=True) == version
 

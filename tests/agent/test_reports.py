@@ -239,4 +239,4 @@ def test_what_is_odd_about_the_cluster_is_said_once(rig: Watched) -> None:
     rig.put(service("other"))
     rig.run(301)
     rig.run(301)
-    assert [x for x in rig.logged("the cluster says something odd") if "leftOut" not in x]
+    assert [x for x in rig.logged("a likely mistake in the cluster") if "leftOut" not in x]

@@ -1,8 +1,9 @@
-"""Nodes of made fleets: the ill ones are found with the right cause, and nobody else is accused."""
+"""Nodes of made fleets: the faulty ones are found with the right cause, and no others."""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
-from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes
-from nptables.auditing.sharing import Sharing
-from nptables.evidence import Evidence, Form
+from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, quick
+from nptables.auditing.differing import Differing
+from nptables.auditing.sharing import Expected, Sharing
+from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.snapshot import Snapshot, TableText, snapshot_in, to_document
+from nptables.sources.evidence import evidence_in
 from tests.support.fleets import CONFIG, ILLNESSES, NOW, Fleet, edited, ill_nodes, lived, snapshots
 
 FLEET = Fleet(nodes=30, services=20)
@@ -74,10 +77,11 @@ def test_any_line_that_is_lost_doubled_or_moved_is_noticed(data: st.DataObject) 
     chain = data.draw(st.sampled_from(chains))
     lines = rules[0].tables[table].chains[chain]
     place = data.draw(st.integers(0, len(lines) - 1))
-    how = data.draw(st.sampled_from(["lost", "doubled", "strange"]))
+    how = data.draw(st.sampled_from(["lost", "doubled", "strange", "changed"]))
     changed = {
         "lost": (*lines[:place], *lines[place + 1 :]),
         "doubled": (*lines[: place + 1], *lines[place:]),
+        "changed": (*lines[:place], f"{lines[place]}X", *lines[place + 1 :]),
         "strange": (*lines[:place], f"-A {chain} -s 203.0.113.7/32 -j RETURN", *lines[place:])
         if family is Family.IPV4
         else (*lines[:place], f"-A {chain} -s 2001:db8:f::7/128 -j RETURN", *lines[place:]),
@@ -85,8 +89,6 @@ def test_any_line_that_is_lost_doubled_or_moved_is_noticed(data: st.DataObject) 
 
     def edit(content: dict[str, tuple[str, ...]]) -> None:
         content[chain] = changed
-
-    from nptables.auditing import quick
 
     config = ProxyConfig.from_kube_proxy(CONFIG, version=FLEET.version(number))
     expected = Sharing(FLEET.cluster, {}).expected(FLEET.node(number), config, family)
@@ -96,6 +98,88 @@ def test_any_line_that_is_lost_doubled_or_moved_is_noticed(data: st.DataObject) 
     assert wrong is not None
     assert quick.fits(right, expected)
     assert not quick.fits(wrong, expected)
+
+
+def _texts_and_expected(number: int, *, counted: bool) -> tuple[str, Expected]:
+    """The IPv4 tables of a right node as iptables-save prints them, and what is expected there."""
+    config = ProxyConfig.from_kube_proxy(CONFIG, version=FLEET.version(number))
+    expected = Sharing(FLEET.cluster, {}).expected(FLEET.node(number), config, Family.IPV4)
+    rules = FLEET.rules(number, families=(Family.IPV4,))[0]
+    text = rules.to_save()
+    if not counted:
+        text = re.sub(r"(?m)^\[\d+:\d+\] ", "", text)
+    return text, expected
+
+
+def _fits(text: str, expected: Expected) -> bool:
+    tables = quick.tables_in(text)
+    return tables is not None and quick.fits(tables, expected)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_the_order_of_chains_means_nothing_to_the_text(*, counted: bool) -> None:
+    """Older programs print chains in the order in which they were made."""
+    text, expected = _texts_and_expected(3, counted=counted)
+    order = random.Random(4)
+    turned = []
+    for table in Ruleset.from_save(text).tables.values():
+        chains = list(table.chains)
+        order.shuffle(chains)
+        turned += [f"*{table.name}", *(f":{c} {table.policies.get(c, '-')} [0:0]" for c in chains)]
+        turned += [line for chain in chains for line in table.chains[chain]]
+        turned.append("COMMIT\n")
+    assert _fits(text, expected)
+    assert _fits("\n".join(turned), expected)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_chains_too_many_twice_or_not_declared_are_noticed(*, counted: bool) -> None:
+    """Each is one that no iptables-save prints for the rules that are expected."""
+    text, expected = _texts_and_expected(3, counted=counted)
+    declared = next(line for line in text.splitlines() if line.startswith(":KUBE-SVC-"))
+    other = ":KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]"
+    assert _fits(text, expected)
+    assert not _fits(text.replace(declared, f"{declared}\n{other}"), expected)
+    assert not _fits(text.replace(declared, other), expected)
+    assert not _fits(text.replace(declared, f"{declared}\n{declared}"), expected)
+    assert not _fits(text.replace(f"{declared}\n", ""), expected)
+    assert not _fits(text.replace(":KUBE-MARK-MASQ - [0:0]\n", ""), expected)
+    assert not _fits(text.replace(declared, f"{declared}\n*filter"), expected)
+    # Behind the end of a table, as where a line was lost.
+    assert not _fits(text.replace("COMMIT", f"COMMIT\n{other}", 1), expected)
+    # A rule in a chain that is not declared.
+    mark = "[0:0] " if counted else ""
+    strange = f"{mark}-A KUBE-SVC-AAAAAAAAAAAAAAAA -j DROP\nCOMMIT"
+    assert not _fits(text.replace("COMMIT", strange, 1), expected)
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_what_passes_unparsed_is_no_difference_to_the_comparison_of_rules(
+    data: st.DataObject,
+) -> None:
+    """However lines are lost, doubled and moved: what does not parse never passes."""
+    text, expected = _texts_and_expected(3, counted=data.draw(st.booleans()))
+    lines = text.split("\n")
+    place = st.integers(0, len(lines) - 4)
+    for how in data.draw(st.lists(st.sampled_from(["lost", "doubled", "moved"]), max_size=2)):
+        first, other, count = data.draw(place), data.draw(place), data.draw(st.integers(1, 3))
+        block = lines[first : first + count]
+        if how != "doubled":
+            del lines[first : first + count]
+        if how != "lost":
+            lines[other:other] = block
+    changed = "\n".join(lines)
+    if _fits(changed, expected):
+        current = Ruleset.from_save(changed, family=Family.IPV4)
+        assert not Differing.between(current, expected.translation)
+
+
+def test_a_line_break_in_a_comment_of_others_is_for_the_parser() -> None:
+    """The text of such a rule looks like two, and the second may look like anything."""
+    text, expected = _texts_and_expected(3, counted=True)
+    rule = '[0:0] -A CNI-HOSTPORT-MASQ -m comment --comment "a\n-A KUBE-SERVICES -j DROP" -j RETURN'
+    assert not _fits(text.replace("COMMIT", f"{rule}\nCOMMIT", 1), expected)
 
 
 def test_rules_that_only_read_otherwise_are_cosmetic() -> None:
@@ -127,6 +211,7 @@ def test_a_node_whose_services_another_program_handles_is_unknown() -> None:
     ("evidence", "why"),
     [
         (Evidence(Form.SNAPSHOT), "it has no tables"),
+        (evidence_in(""), "it is empty"),
         (
             Evidence(Form.FRAGMENT, tuple(FLEET.rules(3))),
             "it holds a part of the rules only",
@@ -145,6 +230,19 @@ def test_what_cannot_be_judged_says_why(evidence: Evidence | Snapshot, why: str)
     found = _judged(3, evidence)
     assert (found.verdict, found.causes[0].code.code) == (Verdict.UNREADABLE, "NPT612")
     assert why in found.causes[0].message
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [((), "NPT602"), (("rke2",), "NPT602"), (("k3s-server",), "NPT601"), (("kubelite",), "NPT601")],
+)
+def test_a_program_with_kube_proxy_in_it_is_not_a_stopped_one(
+    names: tuple[str, ...], code: str
+) -> None:
+    """k3s and MicroK8s run it in their own process; RKE2 starts one of its own."""
+    processes = tuple(Process(name, 7) for name in names)
+    evidence = FLEET.evidence(7, FLEET.rules(7, FLEET.old), processes=processes)
+    assert [cause.code.code for cause in _judged(7, evidence).causes] == [code]
 
 
 def test_nodes_with_one_cause_are_one_cause() -> None:
@@ -204,11 +302,16 @@ def test_what_moves_while_nodes_are_read_is_held_against_nobody(*, as_text: bool
     pairs = [(fleet.name(n), of(n)) for n in range(fleet.nodes)]
     pairs[4] = (fleet.name(4), ILLNESSES["damaged chain"][1](fleet, 4))
     pairs[5] = (fleet.name(5), fleet.evidence(5, fleet.rules(5, fleet.old)))
+    later = fleet.at(moved[20][1])
+    pairs[6] = (fleet.name(6), ILLNESSES["other version"][1](later, 6))
+    pairs[7] = (fleet.name(7), ILLNESSES["other name"][1](later, 7))
     given = [(name, _as_text(e) if as_text else e) for name, e in pairs]
     seen = [movement for movement, _ in moved]
     results = list(audit(fleet.cluster, given, configuration=CONFIG, movements=seen))
     wrong = {r.name for r in results if r.verdict is not Verdict.OK}
-    assert wrong == {"node4", "node5"}
+    assert wrong == {"node4", "node5", "node6", "node7"}
+    found = {r.name: [cause.code.code for cause in r.causes] for r in results}
+    assert (found["node6"], found["node7"]) == (["NPT608"], ["NPT603"])
     assert results[0].in_flight > 0
     # Without what was seen to move, many would be accused.
     unseen = audit(fleet.cluster, given, configuration=CONFIG, movements=())
@@ -241,3 +344,66 @@ def test_the_backend_that_is_not_kube_proxys_may_hold_anything_but_services() ->
     twice = attrs.evolve(lived(rules[0], random.Random(1)), backend="legacy")
     found = _judged(3, FLEET.evidence(3, [*rules, twice]))
     assert [cause.code.code for cause in found.causes] == ["NPT607"]
+
+
+def test_an_example_says_whose_source_is_hidden() -> None:
+    """The node translates the source of all packets, the cluster's configuration does not."""
+    (cause,) = _judged(0, ILLNESSES["masqueradeAll"][1](FLEET, 0)).causes
+
+    here, cluster = cause.example.split(", by the cluster ")
+    assert here.endswith("or one of 3 more, its source hidden")
+    assert cluster.endswith("or one of 3 more")
+
+
+def test_a_node_in_none_of_the_states_is_held_to_the_last() -> None:
+    """The cluster had the first endpoint, then the second; the node has the third."""
+    states = [
+        Cluster.from_objects([FLEET.slice(0, Family.IPV4, first=first, count=1)], lenient=True)
+        for first in range(3)
+    ]
+    moved = [
+        Movement(float(number), service=False, key=key, value=found)
+        for number, state in enumerate(states[:2])
+        for key, found in state.slices.items()
+    ]
+    third = attrs.evolve(FLEET.cluster, slices={**FLEET.cluster.slices, **states[2].slices})
+
+    result = _judged(0, FLEET.evidence(0, FLEET.rules(0, third)), movements=moved)
+
+    (cause,) = result.causes
+    assert "here it reaches 10.0.0.2:8080" in cause.example
+    assert "by the cluster it reaches 10.0.0.1:8080" in cause.example
+    assert result.in_flight == 0
+    for number, state in enumerate(states[:2]):
+        cluster = attrs.evolve(FLEET.cluster, slices={**FLEET.cluster.slices, **state.slices})
+        found = _judged(0, FLEET.evidence(0, FLEET.rules(0, cluster)), movements=moved)
+        assert (found.verdict, found.in_flight) == (Verdict.OK, 1), number
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_facts_that_nobody_told_are_read_from_the_rules(*, as_text: bool) -> None:
+    """Without them the rules of a node with an old iptables would differ in every Service."""
+    told = FLEET.facts(0)
+    old = attrs.evolve(FLEET.node(0), facts=attrs.evolve(told, random_fully=False))
+    untold = attrs.evolve(told, random_fully=True, told=told.told - {"randomFully"})
+    evidence = FLEET.evidence(0, FLEET.rules(0, node=old), facts=untold)
+
+    assert _judged(0, _as_text(evidence) if as_text else evidence).verdict is Verdict.OK
+    # Who tells a fact is believed.
+    wrong = FLEET.evidence(0, FLEET.rules(0, node=old), facts=told)
+    assert _judged(0, wrong).verdict is not Verdict.OK
+
+
+def test_a_rule_stands_in_front_of_nothing_where_the_jumps_are_missing() -> None:
+    """Not the rule that drops is to blame, but that nothing leads to the chains behind it."""
+    drop = "-A FORWARD -p tcp -m tcp --dport 8080 -j DROP"
+
+    def edit(content: dict[str, tuple[str, ...]]) -> None:
+        content["FORWARD"] = (drop,)
+
+    evidence = FLEET.evidence(0, edited(FLEET.rules(0), "filter", edit))
+
+    assert "NPT605" in {
+        c.code.code for c in _judged(0, ILLNESSES["foreign rule"][1](FLEET, 0)).causes
+    }
+    assert "NPT605" not in {c.code.code for c in _judged(0, evidence).causes}

@@ -50,7 +50,7 @@ def workload(kind: str = "Rollout", labels: Object | None = None, **spec: Any) -
 
 
 def judged(*objects: Object, **options: Any) -> tuple[set[str], int]:
-    """Return the codes that are found, and how many Services have endpoints nobody knows."""
+    """Return the codes that are found, and how many Services have unknown endpoints."""
     cluster = load_objects(objects, **options).cluster
     codes = {finding.what.code for finding in check_cluster(cluster)}
     return codes, len(unknown_endpoints(cluster))
@@ -102,7 +102,7 @@ def test_a_cluster_that_was_read_knows_all_its_endpoints() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("one-file", "the input has no workload that could stand behind it"),
+        ("one-file", "no workload in the input could provide its Pods"),
         ("daemonset-without-nodes", "DaemonSet shop/agent has a Pod on each node"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_trace_through_rules_of_a_node_says_that_the_input_knows_no_better(
 
     out = capfd.readouterr().out
     assert out.startswith("does not arrive: REJECT: ")
-    assert "says that shop/web has no endpoints; the input does not tell its endpoints: " in out
+    assert "says that shop/web has no endpoints; its endpoints are unknown: " in out
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_local_policy_drops_nothing_for_sure_where_no_node_of_the_pods_is_know
     saved = Ruleset.from_save(rules.to_save(), family=Family.IPV4)
     dumped = trace(saved, packet, node, cluster)
 
-    why = "the input does not tell which nodes its Pods are on"
+    why = "the nodes of its Pods are unknown"
     assert [(o.verdict, o.text) for o in made.outcomes] == [(Verdict.UNKNOWN, why)]
     assert [outcome.verdict for outcome in dumped.outcomes] == [Verdict.DROPPED]
     assert dumped.reasons[0].code == "endpoints-unplaced"

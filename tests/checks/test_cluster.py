@@ -116,7 +116,11 @@ def test_a_sound_service_has_no_finding() -> None:
             ],
             "the affinity timeout is 5 s",
         ),
-        ("NPT304", [service(sessionAffinity="ClientIP", ports=UDP_PORTS)], "affinity of 2 ports"),
+        (
+            "NPT304",
+            [service(sessionAffinity="ClientIP", ports=UDP_PORTS)],
+            "affinity is kept for each of the 2 ports separately",
+        ),
         ("NPT305", [service(sessionAffinity="ClientIP", ports=UDP_PORTS)], "UDP port dns"),
     ],
 )

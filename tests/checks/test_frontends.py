@@ -1,4 +1,4 @@
-"""Findings about addresses and ports that two parties claim, or that nobody reaches."""
+"""Findings about addresses and ports that collide, or that cannot be reached."""
 
 from __future__ import annotations
 

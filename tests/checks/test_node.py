@@ -182,7 +182,7 @@ def test_connections_to_an_endpoint_that_is_gone_are_found_together() -> None:
     (found,) = connections(udp(1, gone), udp(2, alive), udp(3, gone))
     assert found == (
         "NPT514 UDP from 10.244.9.1:40000, 10.244.9.3:40000 to 10.96.0.10:53 goes to "
-        "10.244.1.4:8053, which is no endpoint any more"
+        "10.244.1.4:8053, which is not an endpoint any more"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is checked of a node that somebody else looked at."""
+"""What is checked in evidence that was taken on another machine."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def found(*, here: bool = False, rules: Any = (RULES,), **evidence: Any) -> dict
             {"native": (NFTABLES,)},
             "NPT517",
             (
-                "Services on node2 are by all signs handled by kube-proxy in mode nftables (nft "
-                "table ip kube-proxy), and not by the rules of mode iptables (`nft list table ip "
+                "Services on node2 are probably handled by kube-proxy in mode nftables (nft "
+                "table ip kube-proxy), not by the rules of mode iptables (`nft list table ip "
                 "kube-proxy` on node2 tells)"
             ),
         ),

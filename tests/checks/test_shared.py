@@ -48,17 +48,17 @@ def found(chain: str, *rules: str, mark: str = "0x4000") -> list[str]:
         (
             "KUBE-FIREWALL",
             f"{DROPPING} -m mark --mark 0x0/0x8000 -j DROP",
-            "it drops packets that nobody has marked for it",
+            "it drops packets that are not marked for it",
         ),
         (
             "KUBE-FIREWALL",
             f"{DROPPING} -m mark ! --mark 0x8000/0x8000 -j DROP",
-            "it drops packets that nobody has marked for it",
+            "it drops packets that are not marked for it",
         ),
         (
             "KUBE-FIREWALL",
             "-s 10.244.0.0/16 -j DROP",
-            "it drops packets that nobody has marked for it",
+            "it drops packets that are not marked for it",
         ),
         (
             "KUBE-FIREWALL",

@@ -1,4 +1,4 @@
-"""No cluster of whoever runs the tests is read by a command that names none."""
+"""A command without a cluster does not read that of the person who runs the tests."""
 
 from __future__ import annotations
 

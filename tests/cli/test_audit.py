@@ -144,6 +144,8 @@ def test_cut_off_garbage_and_missing_snapshots_are_unreadable_and_nothing_else(
     assert [cause["nodes"] for cause in document["causes"]] == [
         ["node0", "node1", "node2", "node3"]
     ]
+    assert "its Pod does not run (1)" in document["causes"][0]["message"]
+    assert "is compressed with gzip, and cut off or damaged (1)" in document["causes"][0]["message"]
 
 
 def test_files_named_after_nodes_are_judged_against_manifests(run: Run, tmp_path: Path) -> None:
@@ -259,4 +261,50 @@ def test_a_report_with_snapshots_shows_the_causes_of_the_audit(
     assert "NPT601" not in text
     capfd.readouterr()
     assert main([*asked, "--audit", str(cluster)]) == 2
-    assert "exclude each other" in capfd.readouterr().err
+    assert "cannot be used together" in capfd.readouterr().err
+
+
+def test_the_page_shows_the_causes_and_needs_nothing_else(run: Run, folder: Path) -> None:
+    """One file without a request, a script or a name that is taken for markup."""
+    code, page, _ = run("--snapshots", folder, "--workers", 1, "-o", "html")
+
+    assert code == 1
+    assert page.startswith("<!doctype html>")
+    assert "default-src &#39;none&#39;" in page
+    assert "4 of 6 nodes do what the cluster says; 2 differ" in page
+    headings = re.findall(r"<h3>(.*?)</h3>", page)
+    assert [re.findall("NPT6[0-9]+ [a-z-]+", heading) for heading in headings] == [
+        ["NPT609 damaged-chain"],
+        ["NPT604 other-configuration"],
+    ]
+    assert "for example" not in page
+    assert "by the cluster it reaches" in page
+    assert not re.search(r"<script|\b(src|href)=|url\(|@import", page)
+
+
+def test_names_in_a_page_are_text(run: Run, tmp_path: Path) -> None:
+    """Files may be named by somebody who wants to run a script in the reader's browser."""
+    cluster = tmp_path / "cluster.json"
+    cluster.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": FLEET.objects}))
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    (dumps / "<img src=x onerror=alert(1)>.txt").write_text("nothing")
+
+    _, page, _ = run(cluster, "--lenient", "--snapshots", dumps, "--workers", 1, "-o", "html")
+
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "<img" not in page
+
+
+def test_where_nobody_tells_the_configuration_the_option_is_named(run: Run, tmp_path: Path) -> None:
+    """Not of each node its own is wrong then, but what was expected of all."""
+    made = Folder(tmp_path)
+    made.make()
+    made.write_objects(FLEET.objects)
+    for number in range(FLEET.nodes):
+        made.write_node(f"node{number}", to_document(FLEET.evidence(number, processes=None)))
+
+    code, _, err = run("--snapshots", tmp_path, "--workers", 1)
+
+    assert code == 1
+    assert "all nodes differ in it: name the configuration of kube-proxy with --config" in err

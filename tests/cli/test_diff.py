@@ -10,7 +10,7 @@ from nptables.cli import main
 from tests.support.scenarios import CONFORMANCE
 
 NAMED = CONFORMANCE / "named"
-ELSEWHERE = "the node's rules look made with another configuration, one with "
+ELSEWHERE = "the node's rules seem to come from another configuration, with "
 
 
 def compared(name: str, *options: str, dump: str = "iptables-save") -> int:
@@ -75,8 +75,8 @@ def test_another_configuration_is_named_once_with_the_option_to_give(
     out, err = capfd.readouterr()
     assert "-A KUBE-SVC-QATUYZLPU4I4HE4S" in out
     assert err == (
-        f"warning: {ELSEWHERE}iptables.masqueradeAll: true, clusterCIDR: 10.233.64.0/18: "
-        "give the node's own with --config\n"
+        f"warning: {ELSEWHERE}iptables.masqueradeAll: true, clusterCIDR: 10.233.64.0/18: pass the "
+        f"node's own with --config\n"
         "note: 2 effects (--effects says which)\n"
     )
 

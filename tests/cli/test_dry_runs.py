@@ -76,3 +76,37 @@ def test_check_needs_nothing_of_unix() -> None:
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
     assert "internal error" not in done.stderr
+
+
+def test_effects_need_nothing_of_unix() -> None:
+    done = run("diff", TUTORIAL, TUTORIAL, "--node", "node1", "--effects", "-o", "json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["effects"] == []
+
+
+def test_reach_and_graph_need_nothing_of_unix() -> None:
+    reached = run("reach", TUTORIAL, "-o", "json")
+    named = ("default/nodeport-service", TUTORIAL, "--node", "node1")
+    drawn = run("graph", *named, "-o", "svg")
+
+    assert (reached.returncode, drawn.returncode) == (0, 0), reached.stderr + drawn.stderr
+    assert json.loads(reached.stdout)["rows"]
+    assert "<svg" in drawn.stdout
+
+
+def test_a_report_needs_nothing_of_unix(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = run("report", TUTORIAL, "-o", str(page))
+
+    assert done.returncode == 0, done.stderr
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_an_audit_of_files_needs_nothing_of_unix(dump: Path, tmp_path: Path) -> None:
+    (tmp_path / "node1.save").write_text(dump.read_text())
+    done = run("audit", TUTORIAL, "--snapshots", str(tmp_path), "--workers", "1", "-o", "json")
+
+    assert done.returncode in (0, 1), done.stderr
+    nodes = {node["name"]: node["verdict"] for node in json.loads(done.stdout)["nodes"]}
+    assert nodes["node1"] == "ok"

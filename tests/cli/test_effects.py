@@ -96,7 +96,7 @@ def test_the_same_input_twice_has_no_effect(
 def test_what_depends_on_endpoints_that_no_input_tells_is_not_known(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A rule that refuses for want of endpoints says nothing where nobody listed any."""
+    """A rule that refuses for want of endpoints proves nothing where endpoints were not listed."""
     for name, port in (("old", 30080), ("new", 30081)):
         objects = [node("node2"), service(ports=[{"port": 80, "nodePort": port}])]
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
@@ -105,14 +105,12 @@ def test_what_depends_on_endpoints_that_no_input_tells_is_not_known(
 
     out, err = capfd.readouterr()
     assert "30081 on node2, from anywhere: was left to the node itself, now not known (" in out
-    assert err.endswith(
-        "no effect that is known of, 4 classes of packets of which it cannot be known\n"
-    )
+    assert err.endswith("no known effect, 4 classes of packets whose effect is unknown\n")
 
 
 def test_restore_text_has_no_effects(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--effects", "-o", "restore") == 2
-    assert "--effects is for text, json and github" in capfd.readouterr().err
+    assert "--effects works with -o text, json, github and markdown" in capfd.readouterr().err
 
 
 def test_a_node_whose_rules_are_older_than_the_cluster_and_what_docker_put_in_front(

@@ -39,8 +39,8 @@ def test_what_is_made_up_is_listed_and_used(
     assert main(["render", manifest, "--node", "node1", *options]) == 0
 
     out, err = capfd.readouterr()
-    assert "note: Service default/web: spec.clusterIP is made up: 172.20.7." in err
-    assert "note: Service default/web: spec.ports[0].nodePort is made up: 31000" in err
+    assert "note: Service default/web: spec.clusterIP is invented: 172.20.7." in err
+    assert "note: Service default/web: spec.ports[0].nodePort is invented: 31000" in err
     assert "--dport 31000" in out
 
 
@@ -51,7 +51,7 @@ def test_nothing_is_made_up_where_previews_are_refused(
 
     out, err = capfd.readouterr()
     assert out == ""
-    assert "spec.clusterIP: is not set, and nothing is to be made up" in err
+    assert "spec.clusterIP: is not set, and no value may be invented" in err
 
 
 def test_a_range_that_is_none_is_a_wrong_command_line(
@@ -67,7 +67,7 @@ def test_objects_that_decide_nothing_are_counted_when_asked(
     assert main(["render", manifest, "--node", "node1"]) == 0
     assert "Secret" not in capfd.readouterr().err
     assert main(["render", manifest, "--node", "node1", "-v"]) == 0
-    assert "passed over, because they decide no rule: 1 Secret" in capfd.readouterr().err
+    assert "skipped, because they affect no rule: 1 Secret" in capfd.readouterr().err
 
 
 DUAL = [

@@ -379,8 +379,8 @@ def test_a_kubeconfig_without_a_current_context_asks_for_one(
 
     assert errors(capfd) == [
         (
-            f"error: the API server: the cluster configuration cannot be used: {path} names no "
-            "current context: name one with --context; there are: test"
+            f"error: the API server: the cluster configuration cannot be used: {path} has no "
+            f"current context: choose one with --context; there are: test"
         )
     ]
 
@@ -566,8 +566,8 @@ def test_a_namespace_without_services_is_mentioned(
     ("arguments", "words"),
     [
         (["check", "-n", "Shop!"], "is not the name of a namespace"),
-        (["render", "-n", "shop", "-o", "restore"], "-n does not go with -o restore"),
-        (["diff", "a", "b", "-n", "shop"], "-n goes with --effects"),
+        (["render", "-n", "shop", "-o", "restore"], "-n cannot be used with -o restore"),
+        (["diff", "a", "b", "-n", "shop"], "-n works only with --effects"),
     ],
 )
 def test_a_namespace_that_cannot_be_is_a_wrong_command_line(

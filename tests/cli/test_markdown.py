@@ -162,6 +162,19 @@ def test_effects_are_a_list(files: tuple[str, str], capfd: pytest.CaptureFixture
     assert listed == capfd.readouterr().out.splitlines()
 
 
+def test_a_wrong_field_is_named_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    web = tmp_path / "web.yaml"
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{prot: 80}]}\n"
+    web.write_text(service)
+
+    assert main(["check", str(web), "-o", "markdown"]) == 2
+    shown = capfd.readouterr().out
+    assert main(["check", str(web), "-o", "github"]) == 2
+
+    assert shown.count("prot") == 1
+    assert "Service default/web: spec.ports[0].prot: unknown field" in capfd.readouterr().out
+
+
 def test_wrong_input_is_a_table_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "web.yaml").write_text("kind: Service\n")
 

@@ -95,7 +95,7 @@ def test_an_expectation_of_nothing_that_is_there_does_not_hold(
 
     assert main(["reach", local, "--expect", str(path)]) == 1
     err = " ".join(capsys.readouterr().err.split())
-    assert "nothing that was looked at is it" in err
+    assert "it matches nothing that was examined" in err
     assert "there is no such node" in err
 
 
@@ -241,7 +241,7 @@ def test_a_report_is_one_file_and_a_place_that_cannot_be_written_is_said(
     assert "cannot be written" in capsys.readouterr().err
     audit.write_text("[]")
     assert main(["report", local, "--audit", str(audit)]) == 2
-    assert "is no audit" in capsys.readouterr().err
+    assert "is not an audit" in capsys.readouterr().err
 
 
 def test_manifests_without_nodes_are_asked_on_the_nodes_that_are_named(

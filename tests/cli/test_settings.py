@@ -62,7 +62,7 @@ def test_it_is_said_which_settings_were_read(
     settings(repository, severity="error")
 
     assert main(["check", "web.yaml"]) == 0
-    said = "note: settings are read from .nptables.yaml (--no-settings goes without)\n"
+    said = "note: settings are read from .nptables.yaml (--no-settings ignores them)\n"
     assert capfd.readouterr().err.startswith(said)
     # `name` has no option that settings give, and no finding to ignore.
     assert main(["name", "default/web"]) == 0
@@ -124,7 +124,7 @@ def test_a_pyproject_file_that_cannot_be_read_is_said(
     (repository / "pyproject.toml").write_text("[tool.nptables\n")
 
     assert main(["check", "web.yaml"]) == 2
-    assert "error: pyproject.toml: is no TOML: " in capfd.readouterr().err
+    assert "error: pyproject.toml: is not valid TOML: " in capfd.readouterr().err
     assert main(["check", "web.yaml", "--no-settings"]) == 1
 
 
@@ -143,10 +143,13 @@ def test_a_file_that_is_named_comes_instead(
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"nod": "a"}, '1:1: nod: there is no setting "nod" (did you mean node?)'),
-        ({"kube-proxy-version": 1.3}, "1:1: kube-proxy-version: is not a text (write it in quotes"),
+        ({"nod": "a"}, '1:1: nod: unknown setting "nod" (did you mean node?)'),
+        (
+            {"kube-proxy-version": 1.3},
+            "1:1: kube-proxy-version: is not a string (write it in quotes",
+        ),
         ({"severity": "bad"}, "1:1: severity: 'bad' is not one of 'info', 'warning', 'error'."),
-        ({"select": "NPT1"}, "1:1: select: is not a list of texts"),
+        ({"select": "NPT1"}, "1:1: select: is not a list of strings"),
         ({"select": ["NPT999"]}, '1:1: select: there is no code "NPT999"'),
         ({"node-address": ["x"]}, '1:1: node-address: "x" is not an IP address'),
         ({"lenient": 1}, "1:1: lenient: is not true or false"),
@@ -157,7 +160,7 @@ def test_a_file_that_is_named_comes_instead(
         ({"ignore": [{"code": "NPT1", "reason": "x"}]}, 'ignore[0].code: there is no code "NPT1"'),
         (
             {"ignore": [{"code": "NPT102", "reason": "x", "servic": "web"}]},
-            "ignore[0].servic: is nothing that a rule has (did you mean service?)",
+            "ignore[0].servic: unknown field (did you mean service?)",
         ),
     ],
 )

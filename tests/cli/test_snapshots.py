@@ -156,7 +156,7 @@ def test_where_another_proxy_handles_services_nothing_is_compared_and_nothing_fa
 ) -> None:
     empty = attrs.evolve(Ruleset(Family.IPV4, {}), backend="nft")
     snapshot = written(empty, native=(NFTABLES,))
-    who = "Services on node1 are by all signs handled by kube-proxy in mode nftables"
+    who = "Services on node1 are probably handled by kube-proxy in mode nftables"
 
     assert main(["diff", TUTORIAL, "--snapshot", snapshot]) == 1
     out, err = capfd.readouterr()
@@ -208,8 +208,8 @@ def test_missing_jumps_are_restored_by_a_snapshot_as_by_a_dump(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["render", TUTORIAL, "--node", "node1"], "go with -o restore"),
-        (["diff", TUTORIAL, "--node", "node1", "--to-version", "1.30"], "goes with neither"),
+        (["render", TUTORIAL, "--node", "node1"], "work only with -o restore"),
+        (["diff", TUTORIAL, "--node", "node1", "--to-version", "1.30"], "cannot be used with"),
     ],
 )
 def test_a_snapshot_where_none_is_looked_at_is_refused(
@@ -255,7 +255,7 @@ def test_diff_says_which_tables_a_dump_does_not_have(
 
     out, err = capfd.readouterr()
     assert "@@ filter FORWARD @@" in out
-    assert "the dump has no table filter: what is said of it holds only if the node has" in err
+    assert "the dump has no table filter: the comparison is right only if the node has" in err
 
 
 def test_a_finding_of_drift_says_what_packets_notice(

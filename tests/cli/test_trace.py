@@ -92,7 +92,7 @@ def test_a_dump_can_be_followed_without_manifests(
     ("arguments", "says"),
     [
         ([], "no rules"),
-        ([TUTORIAL, "--live", "--save", DOCKER], "exclude each other"),
+        ([TUTORIAL, "--live", "--save", DOCKER], "cannot be used together"),
         ([TUTORIAL, "--node", "node9"], "node1, node2"),
     ],
 )

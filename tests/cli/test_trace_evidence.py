@@ -46,7 +46,7 @@ def hypotheses(
 
 
 def not_at_hand(table: str, what: str) -> str:
-    return f"table {table} of node-a, whose rules are not at hand, {what}"
+    return f"table {table} of node-a, whose rules are unknown, {what}"
 
 
 def passes(table: str) -> str:
@@ -129,7 +129,7 @@ def test_without_nat_no_reason_says_that_nothing_translates(
 
     shown = capsys.readouterr().out
     assert shown.startswith(f"not known: {not_at_hand('nat', 'may translate the packet')}\n")
-    assert "whether a rule translates 10.96.20.20:80 is open without table nat" in shown
+    assert "without table nat it is unknown whether a rule translates 10.96.20.20:80" in shown
     assert "no rule" not in shown
 
 
@@ -184,8 +184,8 @@ def test_what_is_assumed_of_another_node_is_said(capsys: pytest.CaptureFixture[s
 
     captured = capsys.readouterr()
     assert captured.out.splitlines()[0].endswith(
-        "; taken for granted: node-b has the rules that the cluster makes for it, and nothing else "
-        "there stops the packet or its answer"
+        "; assumed: node-b has the rules that the cluster makes for it, and nothing else there "
+        "stops the packet or its answer"
     )
     assert "--other NODE=DUMP" in captured.err
 
@@ -225,3 +225,23 @@ def test_the_dump_of_another_node_needs_a_cluster(capsys: pytest.CaptureFixture[
 
     assert trace("--save", dump, "--other", f"node-b={dump}", to="10.96.20.20:80") == 2
     assert "which addresses are on which node" in capsys.readouterr().err
+
+
+def test_a_hidden_address_of_a_service_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rules have it, and nothing tells which one it is there."""
+    manifest = (FIXTURES.parent / "docs" / "files" / "one-pod.yaml").read_text()
+    assert (
+        main(["render", str(FIXTURES.parent / "docs/files/one-pod.yaml"), "--node", "node1"]) == 0
+    )
+    dump, objects = tmp_path / "dump.txt", tmp_path / "objects.yaml"
+    dump.write_text(capsys.readouterr().out)
+    objects.write_text(manifest.replace("clusterIP: 10.233.39.47", 'clusterIP: "***HIDDEN***"'))
+
+    by_name = trace(objects, "--save", dump, to="svc:default/nodeport-service", node="node1")
+    said = capsys.readouterr().err
+    by_port = trace(objects, "--save", dump, to="nodeport:30080", node="node1")
+
+    assert (by_name, by_port) == (2, 0)
+    assert "svc:default/nodeport-service: its address is hidden in the objects" in said

@@ -65,8 +65,8 @@ def is_old(rules: str) -> bool:
         ("v1.31.0", {}, False, "1.31: Node node1 has kubeletVersion v1.31.0"),
         ("", {"kubeProxyVersion": "v1.29.1"}, True, "1.29: Node node1 has kubeletVersion v1.29.1"),
         ("v1.30.1", {"kubeProxyVersion": "v1.33.0"}, True, "1.30: Node node1"),
-        ("unknown", {}, False, "1.36: nothing says which"),
-        ("", {}, False, "1.36: nothing says which"),
+        ("unknown", {}, False, "1.36: the version on the node is unknown"),
+        ("", {}, False, "1.36: the version on the node is unknown"),
     ],
 )
 def test_without_the_option_the_node_says_it_and_a_note_says_so(
@@ -129,7 +129,7 @@ def test_the_configuration_is_read_for_the_version_of_the_node(
     code, out, err = run(capfd, *words, "--kube-proxy-version", "1.33")
     assert (code, out) == (2, "")
     assert "config.yaml:4" in err
-    assert "as every version from 1.33" in err
+    assert "like every version from 1.33" in err
     code, out, err = run(capfd, *words, "--kube-proxy-version", "1.28")
     assert code == 0
     assert "warning: conntrack.tcpBeLiberal has no effect" in err
@@ -206,7 +206,7 @@ def test_an_upgrade_is_asked_of_a_cluster_and_not_of_a_dump(
     code, _, err = run(capfd, "diff", cluster, "--to-version", "1.36", "--snapshot", "x")
 
     assert code == 2
-    assert "--to-version goes with neither --live nor --snapshot" in err
+    assert "--to-version cannot be used with --live or --snapshot" in err
 
 
 @pytest.mark.parametrize("option", ["--snapshot", "--current"])
@@ -234,7 +234,7 @@ def test_a_dump_of_another_version_is_told_from_drift(
 def test_two_inputs_are_compared_for_one_kube_proxy(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One without the Node is no newer: 1.36 would heed the hints for nodes, 1.30 does not."""
+    """Without the Node it is not newer: 1.36 would use the hints for nodes, 1.30 does not."""
     here, web, slices = objects("v1.30.4")
     for number, each in enumerate(slices["endpoints"], 1):
         each["hints"] = {"forNodes": [{"name": f"node{number}"}]}

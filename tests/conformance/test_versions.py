@@ -59,7 +59,7 @@ def test_following_changes_gives_the_same_rules_for_each_version(version: str, n
 def test_what_a_version_refuses_is_an_error_that_says_since_when_it_works(
     version: str, name: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"primary works from kube-proxy 1\.31 on"):
+    with pytest.raises(InvalidInput, match=r"primary needs kube-proxy 1\.31 or later"):
         _ = recordings(version)[name].scenario.proxy_config
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
 from nptables.effects import Effects, NodeState
-from nptables.effects.telling.words import sentences
+from nptables.effects.telling.words import sentences, summary
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")
@@ -18,6 +20,7 @@ FAR = endpoint("10.244.1.6", "node1")
 OTHER_FAR = endpoint("10.244.1.7", "node1")
 ON_EITHER = endpoint_slice(NEAR, FAR)
 ON_THE_OTHER = endpoint_slice(FAR)
+WRITTEN = "rules that are only written differently"
 
 
 def state(*objects: dict[str, Any], on: str = "node2", **config: Any) -> NodeState:
@@ -406,3 +409,81 @@ def test_services_of_the_same_form_are_told_by_their_own_ports() -> None:
         )
         for name, number, port in (("web", 1, 8080), ("api", 2, 9090))
     ]
+
+
+def test_what_is_dropped_at_the_nodes_own_address_concerns_its_node_ports() -> None:
+    """No text of the Service differs: only packets to 192.168.0.2 meet another rule."""
+    before = state(service(), ON_THE_OTHER)
+    mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n{}COMMIT\n*nat\n"
+    before = edited(before, ("*nat\n", mangle.format("")))
+    drop = "-A PREROUTING -d 192.168.0.2/32 -p tcp -j DROP\n"
+
+    after = edited(
+        before, (":PREROUTING ACCEPT [0:0]\nCOMMIT", f":PREROUTING ACCEPT [0:0]\n{drop}COMMIT")
+    )
+
+    found = said(before, after)
+    assert any(text.startswith("default/web node port 30080 on node2") for text in found)
+    assert all("now dropped" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((0, 0, 0), "packets notice nothing"),
+        ((1, 0, 0), "1 effect"),
+        ((2, 0, 0), "2 effects"),
+        ((0, 1, 0), f"packets notice nothing, 1 frontend has {WRITTEN}"),
+        ((0, 2, 0), f"packets notice nothing, 2 frontends have {WRITTEN}"),
+        ((0, 0, 1), "no known effect, 1 class of packets whose effect is unknown"),
+        ((1, 0, 2), "1 effect, 2 classes of packets whose effect is unknown"),
+    ],
+)  # fmt: skip
+def test_a_summary_counts_what_was_found(counts: tuple[int, int, int], text: str) -> None:
+    (effect, *_) = compare_effects(
+        state(service(), ON_THE_OTHER), state(service(), ON_EITHER)
+    ).effects
+
+    effects, cosmetic, unknown = counts
+    found = Effects((effect,) * effects, 0, cosmetic, (effect,) * unknown)
+
+    assert summary(found) == text
+
+
+def test_without_a_cluster_the_comments_of_rules_give_the_names() -> None:
+    """Two dumps and nothing else: kube-proxy wrote the Service beside the rules."""
+    dumps = [
+        NodeState(Ruleset.from_save(found.rulesets[0].to_save()), found.node)
+        for found in (state(service(), ON_THE_OTHER), state(service(), endpoint_slice(OTHER_FAR)))
+    ]
+
+    effects = compare_effects(*dumps).effects
+
+    named = {(e.service, e.kind) for e in effects if not e.addresses or e.addresses != ("",)}
+    assert {service for service, _ in named} == {"default/web"}
+
+
+def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -> None:
+    """All Pods listen at 8080; of those of api another port is dropped."""
+    objects: list[dict[str, Any]] = []
+    for number, (name, port) in enumerate((("web", 8080), ("api", 8080)), 1):
+        objects += [
+            service(
+                name, type="ClusterIP", clusterIP=f"10.96.0.{number}",
+                ports=[{"port": 80, "targetPort": port}],
+            ),
+            endpoint_slice(
+                endpoint(f"10.244.1.{number}", "node1"), of=name, ports=[{"name": "", "port": port}]
+            ),
+        ]  # fmt: skip
+    before = state(*objects)
+    dropped = "".join(
+        f"-A FORWARD -d 10.244.1.{number}/32 -p tcp -m tcp --dport {port} -j DROP\n"
+        for number, port in ((1, 8080), (2, 9090))
+    )
+    after = edited(before, ("-A FORWARD -m conntrack", f"{dropped}-A FORWARD -m conntrack"))
+
+    found = said(before, after)
+
+    assert any(text.startswith("default/web cluster IP 10.96.0.1:80") for text in found)
+    assert not any("default/api" in text for text in found)

@@ -35,7 +35,7 @@ def noticed(scenario: Scenario, version: str, family: Family) -> bool:
 
 
 def silent(found: Effects) -> bool:
-    """Whether nobody notices anything, surely."""
+    """Whether it is certain that no packet is treated differently."""
     return not found.effects and not found.unknown
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from ipaddress import IPv4Network, ip_network
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nptables.effects import Sources
 from nptables.effects.rules.lines import Reader
 from nptables.effects.senders.space import Space
+from nptables.effects.telling.result import _few
+from nptables.effects.telling.words import _listed, _number
 from nptables.family import Family
 
 addresses = st.integers(0, 2**32 - 1)
@@ -18,6 +22,7 @@ spans = st.tuples(addresses, addresses).map(lambda pair: (min(pair), max(pair)))
 
 @given(st.lists(spans, max_size=8), st.lists(addresses, min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
+@example([(5 << 24, 9 << 24), (1 << 24, (5 << 24) - 1)], [2 << 24, 7 << 24, 20 << 24])
 def test_addresses_are_of_one_class_exactly_if_the_same_spans_hold_them(
     cuts: list[tuple[int, int]], probes: list[int]
 ) -> None:
@@ -80,3 +85,33 @@ def test_a_mask_with_gaps_and_single_bytes_leave_it_open_which_sources_are_told_
     assert "gaps" in reader.read("-A X -s 10.0.1.5/255.0.255.255 -j DROP").sources_open
     assert "u32" in reader.read('-A X -m u32 --u32 "0xc=0x1" -j DROP').sources_open
     assert reader.read("-A X -s 10.0.0.0/255.255.0.0 -j DROP").sources_open == ""
+
+
+def test_of_more_than_five_networks_four_are_named() -> None:
+    networks = [f"10.0.{number}.0/24" for number in range(7)]
+
+    assert list(_few(networks[:5])) == networks[:5]
+    assert list(_few(networks[:6])) == [*networks[:4], "2 more networks"]
+    assert list(_few(networks)) == [*networks[:4], "3 more networks"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (Fraction(715827883, 1 << 31), "1/3"),
+        (Fraction(1, 2), "1/2"),
+        (Fraction(99, 100), "99/100"),
+        (Fraction(1, 101), "0.99 %"),
+        # Less than a millionth from a third, and more.
+        (Fraction(1, 3) + Fraction(9, 10**7), "1/3"),
+        (Fraction(1, 3) + Fraction(15, 10**7), "33.33 %"),
+    ],
+)
+def test_a_share_is_written_as_people_write_it(share: Fraction, text: str) -> None:
+    assert _number(share) == text
+
+
+def test_of_more_than_four_endpoints_the_first_four_are_named() -> None:
+    assert _listed(["a"]) == "a"
+    assert _listed(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert _listed(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d and 2 more"

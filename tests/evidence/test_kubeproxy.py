@@ -9,6 +9,7 @@ import pytest
 from nptables import ProxyConfig
 from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.signs import mode_of
 
 HEAD = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
 
@@ -81,3 +82,12 @@ def test_kube_proxy_is_found_among_the_processes() -> None:
 
     assert kube_proxy_of(Evidence(Form.SNAPSHOT, processes=(Process("felix"), proxy))) is proxy
     assert kube_proxy_of(Evidence(Form.SNAPSHOT)) is None
+
+
+def test_a_mode_that_nobody_has_read_is_unknown() -> None:
+    """It may stand in the file that `--config` names, and in a log that was not seen whole."""
+    assert mode_of(Process("kube-proxy", 7, ("--config=/etc/kube-proxy.yaml",))) == ""
+    assert mode_of(Process("kube-proxy", version="v1.29.0")) == ""
+    assert mode_of(Process("kube-proxy", 7, ("--v=2",))) == "iptables"
+    read = Process("kube-proxy", 7, ("--config=x",), configuration={"mode": "ipvs"})
+    assert mode_of(read) == "ipvs"

@@ -1,4 +1,4 @@
-"""What deploy/snapshot.sh prints, read by somebody who has nothing else of the node."""
+"""What deploy/snapshot.sh prints, read without anything else of the node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nft's own rules mean for whoever reads the tables of iptables."""
+"""What nft's own rules mean for readers of the iptables tables."""
 
 from __future__ import annotations
 

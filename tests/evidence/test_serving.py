@@ -1,4 +1,4 @@
-"""Which of the tables that somebody has of a node are the ones for Services."""
+"""Which of a node's tables are the ones for Services."""
 
 from __future__ import annotations
 

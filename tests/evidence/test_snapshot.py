@@ -186,7 +186,7 @@ def test_what_is_wrong_is_said_all_at_once_with_its_field() -> None:
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"kind": "List"}, {"kind": ["x"]}])
 def test_what_is_no_snapshot_is_not_taken_for_one(value: Any) -> None:
     assert not is_snapshot(value)
-    with pytest.raises(InvalidInput, match="this is no snapshot"):
+    with pytest.raises(InvalidInput, match="this is not a snapshot"):
         from_document(value)
 
 

@@ -24,6 +24,7 @@ from nptables.graphs import (
     to_svg,
     way_graph,
 )
+from nptables.graphs.graph import Drawing, edge_text
 from nptables.graphs.layout import beside, laid_out, text_width
 from tests.support.crowd import fleet, hostile
 from tests.support.requirements import browser, mermaid, requires
@@ -259,3 +260,60 @@ def test_a_graph_of_nothing_is_a_picture_of_margins() -> None:
 
     assert (empty.boxes, empty.lines) == ((), ())
     assert (empty.width, empty.height) == (margin, 2 * margin)
+
+
+@pytest.mark.parametrize(
+    ("edge", "text"),
+    [
+        (Edge(1, 2), ""),
+        (Edge(1, 2, "tcp"), "tcp"),
+        (Edge(1, 2, "", Fraction(1)), "all"),
+        (Edge(1, 2, "", Fraction(715827883, 1 << 31)), "1/3"),
+        (Edge(1, 2, "", Fraction(1, 101)), "0.99 %"),
+        (Edge(1, 2, "", Fraction(1, 100)), "1/100"),
+        (Edge(1, 2, "", Fraction(1, 1000)), "0.1 %"),
+        # Farther than 10^-8 from a third.
+        (Edge(1, 2, "", Fraction(33333331, 10**8)), "33.3 %"),
+        (Edge(1, 2, "seen", Fraction(1, 2), masquerades=True), "seen, 1/2, masqueraded"),
+        (Edge(1, 2, masquerades=True), "masqueraded"),
+    ],
+)
+def test_beside_an_edge_stand_its_label_its_share_and_what_is_done(edge: Edge, text: str) -> None:
+    assert edge_text(edge) == text
+
+
+def test_what_is_drawn_twice_is_there_once() -> None:
+    drawing = Drawing()
+    drawing.vertex(1, Kind.CHAIN, "a", "b")
+    drawing.vertex(1, Kind.CHAIN, "b", "c", masquerades=True)
+    drawing.vertex(1, Kind.CHAIN, "a")
+    drawing.vertex(2, Kind.END, "end")
+    drawing.edge(1, 2, "", Fraction(1, 4), masquerades=True)
+    drawing.edge(1, 2, "", Fraction(1, 2))
+    drawing.edge(1, 2, "other")
+
+    graph = drawing.graph("title")
+
+    assert graph.vertices == (
+        Vertex(1, Kind.CHAIN, ("a", "b", "c"), masquerades=True),
+        Vertex(2, Kind.END, ("end",)),
+    )
+    assert graph.edges == (
+        Edge(1, 2, "", Fraction(3, 4), masquerades=True),
+        Edge(1, 2, "other"),
+    )
+    assert graph.text == "title: a to end (3/4, masqueraded); a to end (other)"
+
+
+@given(graphs())
+def test_a_label_stands_at_the_last_part_of_its_line(graph: Graph) -> None:
+    picture = laid_out(graph)
+    found = re.findall(r'<text class="label" x="([-0-9.]+)" y="([-0-9.]+)">', to_svg(graph))
+    labelled = [line for line in picture.lines if line.text]
+
+    for (x, y), line in zip(found, labelled, strict=True):
+        (x1, y1), (x2, y2) = line.points[-2:]
+        assert float(x) >= min(x1, x2)
+        # Four above the line, which ends at y2 and comes from y1.
+        assert min(y1, y2) - 0.1 <= float(y) + 4 <= max(y1, y2) + 0.1
+        assert abs(float(y) + 4 - y2) <= abs(float(y) + 4 - y1) + 0.1

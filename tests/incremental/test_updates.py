@@ -288,9 +288,9 @@ def test_an_update_is_past_once_another_is_accepted() -> None:
     before = first.previous
     translator.accept(second)
 
-    with pytest.raises(ValueError, match="present state"):
+    with pytest.raises(ValueError, match="current state"):
         translator.accept(first)
-    with pytest.raises(RuntimeError, match="past"):
+    with pytest.raises(RuntimeError, match="outdated"):
         _ = before.tables
 
 

@@ -505,7 +505,7 @@ def test_the_report_says_of_each_chain_what_becomes_of_it() -> None:
         "@@ nat MY-7 (deleted chain) @@",
         "-:MY-7 -",
         "# nat MY-6 stays, because others use it: -A POSTROUTING -j MY-6",
-        "# 1 chain differs in comments only, which is no drift",
+        "# 1 chain differs in comments only, which is not drift",
     ]
 
 
@@ -543,3 +543,13 @@ def test_plans_for_other_tables_and_chains_have_nothing_in_common() -> None:
     assert gone.tables["filter"].discard == ("SHARED",)
     assert gone.in_common(gone).to_json() == gone.to_json()
     assert not gone.in_common(one)
+
+
+def test_of_a_long_chain_with_many_equal_lines_only_what_moves_is_shown() -> None:
+    same = ["-A MY-9 -j RETURN"] * 250
+    old = ruleset(nat=[*NAT, *same, "-A MY-9 -j ACCEPT"])
+    new = ruleset(nat=[*NAT, "-A MY-9 -j MY-1", *same])
+
+    text = to_text(report_lines(plan_of(old, new), lambda _table, _line: "")).splitlines()
+
+    assert text[2:] == ["+-A MY-9 -j MY-1", "--A MY-9 -j ACCEPT"]

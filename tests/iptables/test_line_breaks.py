@@ -15,7 +15,7 @@ SMUGGLED = "-A KUBE-SERVICES -j ACCEPT"
 
 
 def with_line(rules: Translation, table: str, chain: str) -> Ruleset:
-    """The rules as they are when somebody has put the line into one of their chains."""
+    """The rules with the line added to one of their chains."""
     line = f'-A {chain} -m comment --comment "a\n{SMUGGLED}\n" -j RETURN'
     found = rules.tables[table]
     chains = {**found.chains, chain: (line, *found.chains[chain])}

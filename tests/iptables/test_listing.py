@@ -5,12 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from nptables import Family
+from nptables import Family, Ruleset
 from nptables.iptables.listing import read_listing
 from nptables.iptables.listing.rows import Columns, read_row
 from nptables.iptables.pasted import Pasted, read_pasted
 from nptables.iptables.rule import Rule
-from nptables.iptables.unshown import UNREAD_MATCH
+from nptables.iptables.unshown import UNREAD_MATCH, Unshown
 from tests.support.scenarios import FIXTURES
 
 LISTINGS = FIXTURES / "listings"
@@ -261,3 +261,13 @@ def test_a_probability_that_was_cut_off_is_not_read() -> None:
     line = read_row(row, "X", Columns(counters=False, interfaces=False), Family.IPV4)
 
     assert "--probability" not in str(line)
+
+
+@pytest.mark.parametrize("known", ["tables", "open", "interfaces"])
+def test_whatever_is_not_shown_makes_it_a_part(known: str) -> None:
+    part = Unshown(**{known: frozenset({"nat"})})
+
+    assert part
+    assert not Unshown()
+    assert Ruleset(Family.IPV4, {}, unshown=part).partial
+    assert not Ruleset(Family.IPV4, {}).partial

@@ -79,3 +79,10 @@ def test_what_has_an_outline_can_be_parsed(data: st.DataObject) -> None:
         else:
             read = Ruleset.from_save(each)
             assert (set(read.tables), read.remarks) == (set(found.tables), found.remarks)
+
+
+def test_blank_lines_before_the_tables_hide_none_of_them() -> None:
+    assert rough_outline("\n" + PLAIN).tables == {"nat", "filter"}
+    assert rough_outline("\n\n*raw\nCOMMIT\n").tables == {"raw"}
+    assert rough_outline("*raw").tables == {"raw"}
+    assert rough_outline("").tables == frozenset()

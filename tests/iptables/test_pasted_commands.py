@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nptables.family import Family
+from nptables.iptables.pasted import read_pasted
 from nptables.iptables.pasted.cleaning import Command, blocks, is_dressing
 
 V4, V6 = Family.IPV4, Family.IPV6
@@ -62,3 +63,43 @@ def test_other_lines_are_no_commands_that_print_rules(line: str) -> None:
 
     assert block.command == Command()
     assert block.lines == [line]
+
+
+def test_policies_stay_as_they_were_printed() -> None:
+    text = "# iptables -S\n-P INPUT DROP\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n-A INPUT -j MINE\n"
+
+    found = read_pasted(f"{text}-N MINE\n-A MINE -j ACCEPT\n", lambda _: "")
+
+    assert found is not None
+    (rules,) = found.rulesets
+    table = rules.tables["filter"]
+    assert table.policies == {"INPUT": "DROP", "FORWARD": "ACCEPT", "OUTPUT": "ACCEPT"}
+    assert table.chains["MINE"] == ("-A MINE -j ACCEPT",)
+
+
+@pytest.mark.parametrize(
+    ("chains", "table"),
+    [
+        (("INPUT", "FORWARD", "OUTPUT"), "filter"),
+        (("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"), "nat"),
+        (("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"), "mangle"),
+        # Both nat and mangle have it, raw has not: the first that people mean.
+        (("POSTROUTING",), "nat"),
+        # These two and no others are those of raw.
+        (("PREROUTING", "OUTPUT"), "raw"),
+        (("FORWARD",), "filter"),
+    ],
+)
+def test_the_table_of_a_listing_is_one_that_has_its_chains(
+    chains: tuple[str, ...], table: str
+) -> None:
+    """Nothing but the titles tells; the chains of each table are those of iptables(8)."""
+    text = "\n".join(
+        f"Chain {chain} (policy ACCEPT)\ntarget     prot opt source               destination\n"
+        for chain in chains
+    )
+
+    found = read_pasted(text, lambda _: "")
+
+    assert found is not None
+    assert [list(rules.tables) for rules in found.rulesets] == [[table]]

@@ -274,7 +274,7 @@ def rule(drawn: random.Random, family: Family) -> str:
 
 
 def test_the_commands_follow_both_on_a_node() -> None:
-    """The case as somebody has it: Services in legacy, a FORWARD policy of DROP in nft."""
+    """The case as reported: Services in legacy, a FORWARD policy of DROP in nft."""
     requires("root", "netns", "unshare", *BACKENDS)
     command = f'nptables() {{ {sys.executable} -m nptables "$@"; }}; . ./live.sh'
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nptables import Family
 from nptables.sources.apiserver import Connection
@@ -21,9 +22,24 @@ from tests.support.netns import network_namespace
 pytestmark = pytest.mark.kernel
 
 
-@pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
+def _as_in_the_daemon_set() -> list[str]:
+    """The words that give a program the capabilities of deploy/collect-daemonset.yaml alone."""
+    pod = yaml.safe_load(Path("deploy/collect-daemonset.yaml").read_text())["spec"]["template"]
+    added = pod["spec"]["containers"][0]["securityContext"]["capabilities"]["add"]
+    kept = ",".join(f"+{name.lower()}" for name in added)
+    return ["setpriv", f"--bounding-set=-all,{kept}", "--inh-caps=-all", "--no-new-privs"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "confined"),
+    [
+        ("v4.channel.k8s.io", []),
+        ("v5.channel.k8s.io", []),
+        ("v5.channel.k8s.io", _as_in_the_daemon_set()),
+    ],
+)
 def test_the_script_reads_a_node_whether_or_not_it_hears_of_the_end_of_its_input(
-    protocol: str, tmp_path: Path
+    protocol: str, confined: list[str], tmp_path: Path
 ) -> None:
     """The tables that the kernel holds are those of the snapshot, with the backend's name."""
     fleet = Fleet(nodes=1, services=4)
@@ -37,7 +53,7 @@ def test_the_script_reads_a_node_whether_or_not_it_hears_of_the_end_of_its_input
         subprocess.run(restore, input=f"{text}\n", text=True, check=True)
         with ExecServer(protocols=(protocol,)) as server:
             server.put(*fleet.objects)
-            server.add_pod("node0", in_a_shell(inside))
+            server.add_pod("node0", in_a_shell([*inside, *confined]))
             config = str(server.kubeconfig(tmp_path / "config"))
             around = Surroundings(
                 lambda: Connection(kubeconfig=config), time.monotonic, time.time, random.random

@@ -80,7 +80,7 @@ def test_cleanup_removes_all_that_is_ours_and_nothing_else_twice_in_a_row(
     first = node.nptables("cleanup")
     second = node.nptables("cleanup")
 
-    assert second.stderr.count("nothing of ours is here") == 2
+    assert second.stderr.count("there is nothing to remove") == 2
     assert "chains deleted" in first.stderr
     held = node.read()
     assert ours(held) == [
@@ -122,7 +122,7 @@ def test_diff_and_dry_run_change_nothing_and_exit_1(node: Node, web: Path) -> No
 
 
 def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web: Path) -> None:
-    """The node has no address but loopback's, and nobody says which endpoints web2 has."""
+    """The node has only loopback addresses, and the endpoints of web2 are unknown."""
     before = [node.netns.save(family) for family in FAMILIES.values()]
 
     live = node.nptables("diff", web, "--live", "--effects", check=False)
@@ -134,7 +134,7 @@ def test_what_packets_notice_is_said_before_anything_is_written(node: Node, web:
         "ns/web1 node port 127.0.0.1:30001 on node1, from this node: was left to the node itself, "
         "now sent to 2 endpoints, source hidden\n"
     ) in dry.stdout
-    assert "now not known (the input does not tell its endpoints" in dry.stdout
+    assert "now not known (its endpoints are unknown" in dry.stdout
     assert [node.netns.save(family) for family in FAMILIES.values()] == before
 
     done = node.apply(web, "--confirm", "1", check=False)
@@ -360,7 +360,7 @@ def test_what_is_not_confirmed_is_taken_back(node: Node, web: Path, base: str) -
     done = node.apply(web, "--confirm", "1", check=False)
 
     assert done.returncode == 1
-    assert "not confirmed: the changes were taken back" in done.stderr
+    assert "not confirmed: the changes were rolled back" in done.stderr
     assert not differences(base, saved(node))
 
 
@@ -611,7 +611,7 @@ def test_what_a_node_was_found_to_differ_in_is_the_code_although_nobody_reads_it
     assert "internal error" not in done.stderr
 
 
-ELSEWHERE = "the node's rules look made with another configuration, one with "
+ELSEWHERE = "the node's rules seem to come from another configuration, with "
 
 
 def test_a_dump_right_after_apply_shows_no_drift_on_any_machine(
@@ -642,7 +642,7 @@ def test_a_live_comparison_names_the_configuration_that_the_node_was_made_with(
 
     assert (without.returncode, given.returncode) == (1, 0)
     fields = "iptables.masqueradeBit: 5, iptables.masqueradeAll: true"
-    assert f"warning: {ELSEWHERE}{fields}: give the node's own with --config\n" in without.stderr
+    assert f"warning: {ELSEWHERE}{fields}: pass the node's own with --config\n" in without.stderr
     assert ELSEWHERE not in given.stderr
 
 

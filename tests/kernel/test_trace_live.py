@@ -70,7 +70,7 @@ def test_a_live_trace_says_which_rules_it_cannot_see(node1: Namespace) -> None:
 
 
 def test_a_live_trace_follows_the_rules_of_both_backends(node1: Namespace) -> None:
-    """Also where both hold rules for Services, between which nobody can choose."""
+    """Also where both hold rules for Services, so that neither can be chosen."""
     other = OTHER[node1.backend]
     requires(other)
     node1.run(["ip", "route", "add", "10.233.64.0/24", "dev", "eth0"])
@@ -84,8 +84,8 @@ def test_a_live_trace_follows_the_rules_of_both_backends(node1: Namespace) -> No
     assert (arrives.returncode, arrives.stderr) == (0, "")
     assert (dropped.returncode, dropped.stderr) == (1, "")
     assert dropped.stdout.startswith(
-        f"does not arrive: DROP: {other} filter FORWARD on node1 has a rule that asks for nothing: "
-        f"it ends every packet: -A FORWARD -j DROP\n"
+        f"does not arrive: DROP: {other} filter FORWARD on node1 has a rule without conditions: it "
+        "ends every packet: -A FORWARD -j DROP\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""The command as somebody types it on a node, from manifest to packets."""
+"""The command as it is typed on a node, from manifest to packets."""
 
 from __future__ import annotations
 

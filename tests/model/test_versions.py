@@ -101,8 +101,8 @@ def test_a_setting_that_says_what_is_anyway_so_gives_no_warning() -> None:
 @pytest.mark.parametrize(
     ("version", "fields", "said"),
     [
-        ("1.30", {"nodePortAddresses": ["primary"]}, "primary works from kube-proxy 1.31 on"),
-        ("1.33", GATE, "as every version from 1.33"),
+        ("1.30", {"nodePortAddresses": ["primary"]}, "primary needs kube-proxy 1.31 or later"),
+        ("1.33", GATE, "like every version from 1.33"),
         ("1.28", {"featureGates": {"ProxyTerminatingEndpoints": False}}, "from 1.28"),
         ("1.36", {"featureGates": {"LoadBalancerIPMode": False}}, "from 1.32"),
     ],

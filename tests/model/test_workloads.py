@@ -91,9 +91,9 @@ def test_ports_are_read_with_their_names_and_protocols() -> None:
 
 @pytest.mark.parametrize("number", ["8080", 0, None])
 def test_what_is_no_number_is_no_port(number: object) -> None:
-    """A lenient reading: a template says what it likes, in kinds that nobody checks."""
-    pods = {"metadata": {"labels": {"a": "b"}},
-            "spec": {"containers": [{"name": "c", "ports": [{"containerPort": number}]}]}}  # fmt: skip
+    """A lenient reading: templates of unknown kinds are not checked."""
+    container = {"name": "c", "ports": [{"containerPort": number}]}
+    pods = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
     document = {
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
         "spec": {"template": pods},

@@ -86,7 +86,7 @@ def _places(
         if name in UNEVALUATED:
             continue
         for index, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if isinstance(item, ast.If) and "TYPE_CHECKING" in ast.unparse(item.test):
+            if _is_no_program(item):
                 continue
             inner, within, outer = holder, lines, outermost
             if isinstance(item, ast.stmt):
@@ -103,6 +103,16 @@ def _places(
                 if isinstance(node, ast.FunctionDef) and name == "args":
                     outer = outermost
                 yield from _places(item, inner, within, outer)
+
+
+def _is_no_program(node: object) -> bool:
+    """Whether a part is for type checkers, or `strict` of zip, which nothing ever fails."""
+    match node:
+        case ast.If(test=test):
+            return "TYPE_CHECKING" in ast.unparse(test)
+        case ast.keyword(arg="strict"):
+            return True
+    return False
 
 
 def _own_lines(statement: ast.stmt) -> tuple[int, int]:

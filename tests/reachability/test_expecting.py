@@ -93,6 +93,6 @@ def test_what_does_not_hold_is_told_by_node(item: dict[str, Any], found: list[st
     told = list(contradictions(Expectation.listed([{"service": name, **item}]), matrix))
 
     assert sorted(node for each in told for node in each.nodes) == found
-    nothing = [each.found for each in told if "nothing that was looked at" in each.found]
+    nothing = [each.found for each in told if "nothing that was examined" in each.found]
     assert len(nothing) == ("port" in item)
     assert all(name in str(each) and each.to_json()["service"] == name for each in told)

@@ -76,6 +76,18 @@ def test_with_the_current_rules_at_hand_only_missing_jumps_are_inserted(rules: T
     ]
 
 
+@pytest.mark.parametrize(("tables", "made"), [("", 1), (":KUBE-FIREWALL - [0:0]\n", 0)])
+def test_a_chain_that_only_has_to_exist_is_made_where_it_is_missing(tables: str, made: int) -> None:
+    rules = rules_of(iptables={"localhostNodePorts": False})
+    current = Ruleset.from_save(f"*filter\n:INPUT ACCEPT [0:0]\n{tables}COMMIT\n")
+
+    lines = restore_text(rules, current).splitlines()
+    lines_without = restore_text(rules, Ruleset(Family.IPV4, {})).splitlines()
+
+    assert lines.count(":KUBE-FIREWALL - [0:0]") == made
+    assert lines_without.count(":KUBE-FIREWALL - [0:0]") == 1
+
+
 def test_one_service_comes_with_what_leads_to_it_and_nothing_of_the_others(
     rules: Translation,
 ) -> None:

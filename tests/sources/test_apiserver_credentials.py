@@ -212,7 +212,10 @@ def test_a_plugin_that_fails_is_named_with_its_reason_and_works_the_next_time(
         ({}, "neither a token nor a client certificate"),
         ({"token": 7}, "its token is not a string"),
         ({"clientCertificateData": SECRET}, "a client certificate without its key"),
-        ({"token": SECRET, "expirationTimestamp": "soon"}, "expirationTimestamp is no time: soon"),
+        (
+            {"token": SECRET, "expirationTimestamp": "soon"},
+            "expirationTimestamp is not a time: soon",
+        ),
     ],
 )
 def test_what_a_plugin_may_not_give_is_said(
@@ -277,7 +280,7 @@ def test_on_a_terminal_the_words_of_a_plugin_are_seen_and_not_said_again(
     os.close(ours)
     assert shown == [
         "log in first",
-        f"the API server: the credential plugin {plugin.program} failed: see what it says above",
+        f"the API server: the credential plugin {plugin.program} failed: see its messages above",
     ]
 
 

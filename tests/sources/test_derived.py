@@ -241,7 +241,7 @@ def test_replicas_that_were_never_applied_are_made_up_and_spread_over_the_nodes(
     # Each is of its node's own pod network: 10.244.N.0/24 for nodeN.
     assert all(e.address.startswith(f"10.244.{e.node_name[-1]}.") for e in found)
     (preview,) = loaded.previews
-    assert str(preview).startswith(f"{kind} default/web: 6 Pods are made up: ")
+    assert str(preview).startswith(f"{kind} default/web: 6 Pods are invented: ")
 
 
 def test_a_daemon_set_has_a_pod_on_each_node_that_takes_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nptables import Cluster, Family, InvalidInput, Trace, trace
@@ -125,6 +125,7 @@ def test_lost_blanks_never_deny_the_whole(text: str) -> None:
 
 @FEW
 @given(st.sampled_from(PRINTED), st.lists(st.integers(0, 3000), min_size=1, max_size=4))
+@example(PRINTED[1], [PRINTED[1].index("PREROUTING")])
 def test_a_wrong_character_never_denies_the_whole(text: str, places: list[int]) -> None:
     """A question mark stands in no word of nft."""
     found = list(text)

@@ -46,8 +46,8 @@ def test_an_address_and_a_port_of_the_usual_ranges_are_made_up_and_listed() -> N
     assert ip_address(cluster_ip(loaded)) in ip_network("10.96.0.0/12")
     assert 30000 <= node_port(loaded) <= 32767
     assert [str(preview) for preview in loaded.previews] == [
-        f"Service default/web: spec.clusterIP is made up: {cluster_ip(loaded)}",
-        f"Service default/web: spec.ports[0].nodePort is made up: {node_port(loaded)}",
+        f"Service default/web: spec.clusterIP is invented: {cluster_ip(loaded)}",
+        f"Service default/web: spec.ports[0].nodePort is invented: {node_port(loaded)}",
     ]
 
 

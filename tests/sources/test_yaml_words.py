@@ -10,7 +10,7 @@ from nptables.sources.text import Input, parse_text
 @pytest.mark.parametrize(
     ("text", "place", "said"),
     [
-        ("a: \x01b\n", "1:4", "a control character stands in the text"),
+        ("a: \x01b\n", "1:4", "the text contains a control character"),
         ("a: {{ x }}\n b: c: d\n", "1:5", "this is a template"),
         ("a: 1\n{% if x %}\nb: 2\n", "2:1", "this is a template"),
         ("a: [1,\nb: 2\n", "1:1", '"[" is not closed'),

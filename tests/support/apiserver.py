@@ -326,6 +326,7 @@ class ApiServer:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
         app.router.add_post("/{path:.*}", self._serve)
+        app.router.add_delete("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(
@@ -340,7 +341,7 @@ class ApiServer:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await self._runner.cleanup()
-        # Connections whose handshake failed, or whose peer is just leaving, are nobody's: cut them.
+        # Cut connections whose handshake failed, or whose peer is just leaving.
         for transport in list(self._loop._transports.values()):  # type: ignore[union-attr]
             transport.abort()
         # A transport is closed only in the turn of the loop after the one that asked for it.

@@ -19,6 +19,7 @@ from aiohttp import web
 from tests.support.apiserver import ApiServer
 
 JSON = dict[str, Any]
+DAEMON_SETS = re.compile(r"/apis/apps/v1/namespaces/([a-z0-9-]+)/daemonsets(?:/([a-z0-9-]+))?")
 EXEC = re.compile(r"/api/v1/namespaces/([a-z0-9-]+)/pods/([a-z0-9.-]+)/exec")
 PODS = re.compile(r"/api/v1/namespaces/([a-z0-9-]+)/pods")
 NO_SHELL = (
@@ -72,7 +73,11 @@ Program = Callable[[Channels], Awaitable[None]]
 
 @dataclass
 class ExecServer(ApiServer):
-    """See the module. `programs` are by Pod; `protocols` those that the server speaks."""
+    """See the module. `programs` are by Pod; `protocols` those that the server speaks.
+
+    A DaemonSet that is created gets a Pod on every node of `daemon_programs`, which runs from the
+    second look on, or never where there is no program but words for why.
+    """
 
     programs: dict[str, Program] = field(default_factory=dict)
     pods: list[JSON] = field(default_factory=list)
@@ -81,6 +86,10 @@ class ExecServer(ApiServer):
     most_running: int = 0
     ran: list[tuple[str, list[str]]] = field(default_factory=list)
     spoken: set[str | None] = field(default_factory=set)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    daemon_sets: dict[str, JSON] = field(default_factory=dict)
+    daemon_programs: dict[str, Program | str] = field(default_factory=dict)
+    refuses: dict[str, int] = field(default_factory=dict)
 
     def add_pod(self, node: str, program: Program, version: str = "1.30", **status: Any) -> str:
         """A Pod of kube-proxy on a node; returns its name."""
@@ -113,14 +122,58 @@ class ExecServer(ApiServer):
         return name
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.method, request.path))
         if (found := EXEC.fullmatch(request.path)) is not None:
             return await self._exec(request, found[2])
+        if (found := DAEMON_SETS.fullmatch(request.path)) is not None:
+            return await self._daemon_set(request, found[2] or "")
         if PODS.fullmatch(request.path) is not None:
-            selector = request.query.get("labelSelector", "")
-            items = self.pods if selector == "k8s-app=kube-proxy" else []
+            label, _, value = request.query.get("labelSelector", "").partition("=")
+            items = [p for p in self.pods if p["metadata"]["labels"].get(label) == value]
             body = {"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": items}
-            return web.json_response(body)
+            answer = web.json_response(body)
+            self._start_daemons(items)
+            return answer
         return await super()._serve(request)
+
+    async def _daemon_set(self, request: web.Request, name: str) -> web.Response:
+        if (status := self.refuses.get(request.method)) is not None:
+            return web.json_response({"kind": "Status", "message": "no"}, status=status)
+        if request.method == "POST":
+            return self.create_daemon_set(await request.json())
+        if name not in self.daemon_sets:
+            return web.json_response({"kind": "Status", "message": "not found"}, status=404)
+        found = self.daemon_sets[name]
+        if request.method == "DELETE":
+            del self.daemon_sets[name]
+            gone = found["spec"]["template"]["metadata"]["labels"]
+            self.pods = [p for p in self.pods if p["metadata"]["labels"] != gone]
+        return web.json_response(found)
+
+    def create_daemon_set(self, made: JSON) -> web.Response:
+        """What the API server and its controller do: a Pod on each node, not running yet."""
+        name = made["metadata"]["name"]
+        if name in self.daemon_sets:
+            return web.json_response({"kind": "Status", "message": "it exists"}, status=409)
+        self.daemon_sets[name] = made
+        template = made["spec"]["template"]
+        for node, program in self.daemon_programs.items():
+            pod = f"{name}-{node}"
+            metadata = {**template["metadata"], "name": pod, "namespace": "kube-system"}
+            status: JSON = {"phase": "Pending"}
+            if isinstance(program, str):
+                state = {"waiting": {"reason": program}}
+                status["containerStatuses"] = [{"name": name, "state": state}]
+            else:
+                self.programs[pod] = program
+            spec = {**template["spec"], "nodeName": node}
+            self.pods.append({"metadata": metadata, "spec": spec, "status": status})
+        return web.json_response(made, status=201)
+
+    def _start_daemons(self, pods: list[JSON]) -> None:
+        for pod in pods:
+            if pod["metadata"]["name"] in self.programs:
+                pod["status"] = {"phase": "Running"}
 
     async def _exec(self, request: web.Request, pod: str) -> web.StreamResponse:
         if not self._admits(request.headers.get("Authorization", "")):

@@ -55,6 +55,7 @@ class Fleet:
     """A cluster of `services` with so many `endpoints` each, on so many `nodes`.
 
     Every `dual`-th Service has both families. `recent` Services were changed in the last two days.
+    Endpoints are on the first `homes` nodes, or on all of them.
     """
 
     nodes: int = 6
@@ -63,6 +64,7 @@ class Fleet:
     dual: int = 4
     recent: int = 4
     seed: int = 1
+    homes: int = 0
 
     def name(self, number: int) -> str:
         return f"node{number}"
@@ -82,6 +84,12 @@ class Fleet:
     @cached_property
     def cluster(self) -> Cluster:
         return Cluster.from_objects(self.objects, lenient=True)
+
+    def at(self, cluster: Cluster) -> Fleet:
+        """The same nodes with the cluster as it was at some time."""
+        found = attrs.evolve(self)
+        found.__dict__["cluster"] = cluster
+        return found
 
     @cached_property
     def old(self) -> Cluster:
@@ -176,7 +184,8 @@ class Fleet:
     def _endpoint(self, number: int, place: int, *, v4: bool) -> Object:
         running = number * 64 + place
         # The endpoints of a Service are on nodes that follow one another, and so in all zones.
-        node = running % self.nodes if self.nodes > 64 else (number + place) % self.nodes
+        nodes = self.homes or self.nodes
+        node = running % nodes if nodes > 64 else (number + place) % nodes
         address = f"10.{running >> 16}.{running >> 8 & 255}.{running & 255}"
         found: Object = {
             "addresses": [address if v4 else f"fd00:10::{running + 1:x}"],

@@ -16,6 +16,7 @@ from tests.support.documentation import ROOT
 # What a build needs, and the files at the root that other repositories use.
 SOURCES = (
     "nptables",
+    "deploy/collect-daemonset.yaml",
     "deploy/snapshot.sh",
     "docs/checks.md",
     "pyproject.toml",

@@ -145,7 +145,7 @@ def test_a_table_that_was_read_in_part_is_unknown_all_the_same() -> None:
 
 
 def test_a_rule_of_one_backend_translates_unless_the_unknown_one_has() -> None:
-    """In nat the first decides, and nobody can tell who that is."""
+    """In nat the first decides, and it is unknown which one that is."""
     dnat = f"nat -A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination {POD}"
     rulesets = (attrs.evolve(ruleset(dnat), backend="legacy"), unprintable("nat"))
     answer = trace(rulesets, Packet(NODE, 80, source=CLIENT), host())
@@ -158,7 +158,7 @@ def test_a_rule_of_one_backend_translates_unless_the_unknown_one_has() -> None:
 
 
 def test_a_table_is_missing_where_no_dump_of_a_node_has_it() -> None:
-    """A backend has only the tables that somebody used."""
+    """A backend has only the tables that were used."""
     nat, both_tables = ruleset("nat -A OUTPUT -j RETURN"), ruleset("nat -A OUTPUT -j RETURN", DROP)
 
     assert missing_tables(nat) == {"filter"}

@@ -87,7 +87,7 @@ def test_a_host_port_that_takes_a_services_packets_is_no_endpoint_of_it(
         "wrong-endpoint", "10.42.0.9", 80, "CNI portmap",
     )  # fmt: skip
     assert said.answer == (
-        "does not arrive: 10.42.0.9:80 gets it, which is no endpoint of edge/gate:http (it has "
+        "does not arrive: 10.42.0.9:80 gets it, which is not an endpoint of edge/gate:http (it has "
         "10.42.1.8:8000): a rule of CNI portmap for a hostPort sends it there (nat "
         "CNI-DN-a17c0e52d9f6b3348c1de on edge-1)"
     )
@@ -114,10 +114,10 @@ def test_an_endpoint_that_the_cluster_does_not_have_is_a_stale_rule_of_kube_prox
     assert said.code == 1
     assert said.outcomes[0]["writer"] == "kube-proxy"
     assert said.answer == (
-        "does not arrive: 10.244.3.99:8080 gets it, which is no endpoint of web/shop:http (it has "
-        "10.244.1.5:8080, 10.244.2.6:8080, 10.244.2.7:8080): nat KUBE-SEP-HWPNPCKU2NN7VNJM on "
-        "node-a sends it there and does not fit the cluster: kube-proxy on node-a is behind or was "
-        "stopped"
+        "does not arrive: 10.244.3.99:8080 gets it, which is not an endpoint of web/shop:http (it "
+        "has 10.244.1.5:8080, 10.244.2.6:8080, 10.244.2.7:8080): nat KUBE-SEP-HWPNPCKU2NN7VNJM on "
+        "node-a sends it there, which does not match the cluster: kube-proxy on node-a is behind "
+        "or was stopped"
     )
     assert not any("in use" in text for text in said.reasons.values())
 
@@ -191,7 +191,9 @@ def test_without_a_cluster_the_load_balancer_ip_may_be_the_nodes_own(ask: Asker)
         "loadBalancerSourceRanges of app/vote:web"
     )
     assert said.answer == f"does not arrive: DROP: {by_rules}"
-    neither = "198.51.100.100 is no address of node-a and 203.0.114.9 is no address of node-a"
+    neither = (
+        "198.51.100.100 is not an address of node-a and 203.0.114.9 is not an address of node-a"
+    )
     assert f"- if {neither}: refused: {by_rules}; " in said.text
     assert {
         " and ".join(d["hypotheses"][0]) == neither: [o["verdict"] for o in d["outcomes"]]

@@ -16,6 +16,7 @@ import pytest
 
 from nptables import Family, Ruleset
 from nptables.iptables.rule import Rule
+from nptables.iptables.unshown import HOLDS_MATCH
 from nptables.tracing import matching, walking
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.limits import LIMIT_MATCHES
@@ -67,6 +68,7 @@ ONE_WAY = {
 # What no rule here has, and why.
 NOT_RECORDED = {
     "nfacct": "it counts, and needs an object that another program makes",
+    HOLDS_MATCH: "the kernel has no such match: a reader writes it for what surely holds",
     "LED": "this needs a lamp",
     "SECMARK": "this needs a security module",
     "ULOG": "the kernel has it no longer",

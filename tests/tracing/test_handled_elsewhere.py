@@ -68,7 +68,7 @@ def test_who_takes_packets_before_the_rules_is_named_and_the_verdict_is_unknown(
     (outcome,) = said.outcomes
     assert (outcome["verdict"], outcome["share"]) == ("unknown", "1")
     assert said.answer.startswith(
-        f"not known: Services on node-a are by all signs handled by {BEFORE[case]} ("
+        f"not known: Services on node-a are probably handled by {BEFORE[case]} ("
     )
     assert list(said.reasons) == ["handled-elsewhere"]
     assert outcome["path"], "what rules there are is still shown"
@@ -91,7 +91,7 @@ def test_what_no_rule_translates_is_up_to_ipvs(ask: Asker, case: str) -> None:
     # kube-router refuses what its sets hold and do not hold, which is a hypothesis beside it.
     assert "unknown" in verdicts <= {"unknown", "refused"}
     assert said.answer.startswith(
-        f"not known: Services on node-a are by all signs handled by {BEHIND[case]} ("
+        f"not known: Services on node-a are probably handled by {BEHIND[case]} ("
     )
     assert "`ipvsadm -Ln` on node-a tells" in said.answer
     assert "leaves" not in said.text
@@ -135,8 +135,8 @@ def test_the_nft_table_of_kube_proxy_tells_its_mode() -> None:
     assert who(handlers(evidence)) == {"kube-proxy-nftables": "likely"}
     assert [o.verdict.value for o in answer.outcomes] == ["unknown"]
     assert answer.reasons[0].text.startswith(
-        "Services on n are by all signs handled by kube-proxy in mode nftables (nft table ip "
-        "kube-proxy), and not by these rules"
+        "Services on n are probably handled by kube-proxy in mode nftables (nft table ip "
+        "kube-proxy), not by these rules"
     )
 
 
@@ -276,9 +276,9 @@ def test_where_everything_was_looked_at_nobody_is_nobody() -> None:
 
 def test_what_is_compared_or_written_elsewhere_is_told_who_does_the_work() -> None:
     assert seen("ipvs-dump").instead("node-a") == (
-        "Services on node-a are by all signs handled by kube-proxy in mode ipvs (nat KUBE-SERVICES "
-        "asks the sets of mode ipvs, chain nat KUBE-NODE-PORT, chain nat KUBE-LOAD-BALANCER), and "
-        "not by the rules of mode iptables (`ipvsadm -Ln` on node-a tells)"
+        "Services on node-a are probably handled by kube-proxy in mode ipvs (nat KUBE-SERVICES "
+        "uses the sets of mode ipvs, chain nat KUBE-NODE-PORT, chain nat KUBE-LOAD-BALANCER), not "
+        "by the rules of mode iptables (`ipvsadm -Ln` on node-a tells)"
     )
     for case in ("cilium-beside-kube-proxy", "antrea-leftover", "nftables-mode"):
         assert seen(case).instead("node-a") == ""
@@ -302,3 +302,16 @@ def test_any_rules_have_an_answer_and_only_one_certainty_for_each_program(lines:
         assert len({each.who for each in found.sightings}) == len(found.sightings)
         assert all(each.signs for each in found.sightings)
         assert bool(found.instead("n")) is (found.by_iptables is False)
+
+
+def test_the_chains_of_service_ports_are_told_and_no_others() -> None:
+    """KUBE-FW-MINE lacks the sixteen characters of a hash: it belongs to another program."""
+    text = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n"
+        ":KUBE-SVC-ABCDEFGHIJKLMNOP - [0:0]\n:KUBE-FW-MINE - [0:0]\n"
+        "-A PREROUTING -j KUBE-SERVICES\n-A KUBE-SERVICES -j KUBE-NODEPORTS\nCOMMIT\n"
+    )
+
+    (found,) = handlers(Evidence(Form.SAVED, (Ruleset.from_save(text),))).sightings
+
+    assert found.signs == ("chain nat KUBE-SVC-ABCDEFGHIJKLMNOP",)

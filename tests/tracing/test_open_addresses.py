@@ -1,4 +1,4 @@
-"""A dump alone: what nobody says of the node's addresses is asked about, and not guessed."""
+"""A dump alone: unknown addresses of the node are asked about, and not guessed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CASES = FIXTURES / "cases"
 # The node's address in this case, as its Node object has it. Nothing in the dump says so.
 OWN = "192.168.7.21"
-IS_OWN, IS_OTHER = f"{OWN} is an address of n", f"{OWN} is no address of n"
+IS_OWN, IS_OTHER = f"{OWN} is an address of n", f"{OWN} is not an address of n"
 # FORWARD and INPUT that differ in what they drop show which of the two a packet passed.
 TABLES = """\
 *nat
@@ -63,7 +63,7 @@ def test_a_node_port_of_a_dump_alone_is_one_on_any_address_of_the_node(ask: Aske
     assert said.outcomes[0]["destinationIsExact"] is False
     assert "has no local endpoints" in said.answer
     assert (
-        "an address that no rule names stands for those of n, which nothing tells"
+        "the addresses of n are unknown: one that no rule names stands for them"
         in (said.document["notes"])
     )
 
@@ -78,7 +78,7 @@ def test_an_address_that_nobody_places_is_asked_about(ask: Asker) -> None:
     ]  # fmt: skip
     # What leaves is told as what it is: an answer for one of two cases.
     assert (
-        said.text.count("it leaves as it is") == said.text.count(f"- if {IS_OTHER}: no rule") == 1
+        said.text.count("it leaves unchanged") == said.text.count(f"- if {IS_OTHER}: no rule") == 1
     )
 
 
@@ -268,7 +268,7 @@ def test_whatever_is_open_each_case_is_the_answer_for_who_knows(
         interfaces = {"lo": ["127.0.0.1/8"], "eth0": [f"{address}/32" for address in mine]}
         known = trace(rules, packet, Cluster().node("n", {"interfaces": interfaces}))
         conditions = {
-            f"{address} is {'an' if address in own else 'no'} address of n" for address in ends
+            f"{address} is {'an' if address in own else 'not an'} address of n" for address in ends
         }
         fitting = [
             d for d in open_answer.distributions if any(set(w) <= conditions for w in d.hypotheses)
@@ -285,6 +285,6 @@ def test_ipv6_is_asked_about_as_well() -> None:
 
     assert {d.hypothesis: d.outcomes[0].verdict for d in answer.distributions} == {
         "2001:db8::7 is an address of n": Verdict.NODE,
-        "2001:db8::7 is no address of n": Verdict.DROPPED,
+        "2001:db8::7 is not an address of n": Verdict.DROPPED,
     }
     assert json.dumps(answer.to_json())

@@ -1,4 +1,4 @@
-"""What comes of two orders in which nobody knows which is the right one."""
+"""The outcomes of two orders of which it is unknown which is right."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
-from nptables import Cluster, Family, InvalidInput, ProxyConfig, Trace, trace, translate
+from nptables import Cluster, Family, InvalidInput, ProxyConfig, Ruleset, Trace, trace, translate
 from nptables.tracing import Origin, Verdict, packet_between
 from nptables.tracing.telling.words import answer_line
 
@@ -183,8 +184,8 @@ def test_a_node_port_on_an_address_left_out_says_so() -> None:
     reason = first_reason([*NODES, service(), endpoint_slice(*ON_BOTH)], config=config)
 
     assert reason == (
-        "192.168.0.12:30080 on node2 is no node port of default/web:http here: nodePortAddresses "
-        "has only 10.0.0.0/8"
+        "192.168.0.12:30080 on node2 is not a node port of default/web:http here: "
+        "nodePortAddresses has only 10.0.0.0/8"
     )
 
 
@@ -319,3 +320,81 @@ def test_an_end_that_does_not_exist_says_what_would_be_right(
         packet_between(source, destination, node=cluster.node("node2"), cluster=cluster)
 
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed", "code"),
+    [
+        ({"externalIPs": ["192.168.0.12"]}, False, "external-ips-off"),
+        ({"externalIPs": ["192.168.0.12"]}, True, "rules-missing"),
+        ({"clusterIP": "192.168.0.12", "clusterIPs": ["192.168.0.12"]}, False, "rules-missing"),
+    ],
+)
+def test_what_the_node_itself_gets_is_explained_by_the_service_that_has_the_address(
+    spec: Object, *, allowed: bool, code: str
+) -> None:
+    """The address is the node's own, and no rule translates packets to it."""
+    cluster = Cluster.from_objects([*NODES, service(**spec), endpoint_slice(*ON_BOTH)])
+    place = cluster.node("node2")
+    config = ProxyConfig(allow_service_external_ips=allowed)
+    packet = packet_between("outside", "192.168.0.12:80", node=place, cluster=cluster)
+
+    answer = trace(Ruleset(Family.IPV4, {}), packet, place, cluster, config=config)
+
+    assert [reason.code for reason in answer.reasons][:1] == [code]
+
+
+@pytest.mark.parametrize(
+    ("address", "protocol"),
+    [
+        ("192.168.0.12", "UDP"), ("192.168.0.11", "UDP"), ("127.0.0.1", "UDP"),
+        # An address that an interface has, one that somebody named, and one that no node has.
+        ("172.16.0.1", "UDP"), ("198.51.100.3", "UDP"), ("192.0.2.77", "TCP"),
+    ],
+)  # fmt: skip
+def test_without_a_protocol_that_of_the_only_service_there_is_meant(
+    address: str, protocol: str
+) -> None:
+    ports = [{"port": 53, "nodePort": 30053, "protocol": "UDP"}]
+    cluster = Cluster.from_objects([*NODES, service(ports=ports)])
+    place = cluster.node("node2", facts={"interfaces": {"docker0": ["172.16.0.1/24"]}})
+    place = attrs.evolve(place, facts=attrs.evolve(place.facts, addresses=("198.51.100.3",)))
+
+    packet = packet_between("outside", f"{address}:30053", node=place, cluster=cluster)
+
+    assert packet.protocol.upper() == protocol
+
+
+def test_the_answer_names_the_service_and_where_its_only_endpoint_is() -> None:
+    one = ask([*NODES, service(), endpoint_slice(ON_BOTH[0])])
+    both = ask([*NODES, service(), endpoint_slice(*ON_BOTH)])
+    sees = "which sees the source an address of node2 instead of the sender's"
+
+    assert answer_line(one) == f"arrives: default/web:http at 10.244.1.5:8080 on node1, {sees}"
+    assert answer_line(both) == f"arrives: default/web:http, one of 2 endpoints, {sees}"
+
+
+def test_an_echo_has_no_port_to_name() -> None:
+    answer = ask([*NODES], destination="10.244.1.5/icmp")
+
+    assert answer_line(answer) == (
+        "arrives: 10.244.1.5 on node1, which sees the sender's own address "
+        "(a client outside the cluster)"
+    )
+
+
+def test_an_interface_that_the_node_surely_lacks_decides() -> None:
+    """Nothing leaves by wg9, so that nobody need ask which way the packet goes."""
+    cluster = Cluster.from_objects([*NODES])
+    lacking, unknown = (
+        cluster.node("node2", facts=facts)
+        for facts in ({"interfaces": {"lo": ["127.0.0.1/8"], "eth0": ["192.168.0.12/24"]}}, {})
+    )
+    rules = Ruleset.from_save(
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+        "-A FORWARD -o wg9 -j DROP\nCOMMIT\n"
+    )
+    packet = packet_between("outside", "10.244.1.5:80", node=lacking, cluster=cluster)
+
+    assert len(trace(rules, packet, lacking, cluster).distributions) == 1
+    assert len(trace(rules, packet, unknown, cluster).distributions) == 2

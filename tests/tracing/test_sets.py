@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_what_a_trace_cannot_know_of_a_packet_stays_open() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("Name: blocked\nType: hash:ip\n", 1, "is no line of a saved set"),
+        ("Name: blocked\nType: hash:ip\n", 1, "is not a line of `ipset save`"),
         ("create a hash:ip\nadd b 10.0.0.1\n", 2, "set b is not created"),
         ("create a hash:ip\nadd a 10.0.0.300\n", 2, '"10.0.0.300" is not an entry of a hash:ip'),
         ("create a hash:ip\nadd a 2001:db8::1\n", 2, "is not an entry"),
@@ -241,3 +242,20 @@ def test_a_range_holds_its_ends_and_what_is_between(address: Address, holds: boo
     assert holds is part.fits(Side(address, 80, "eth0", "tcp"))
     # 4 is 0b100, 6 is 0b110: all but the last two bits are common.
     assert part.length == 30
+
+
+def test_the_spans_of_a_set_are_the_first_and_last_addresses_of_its_entries() -> None:
+    made = read_sets(
+        "create a hash:net family inet\nadd a 10.0.0.0/24\nadd a 10.1.2.3\nadd a 10.128.0.0/9\n"
+        "create b hash:net family inet6\nadd b fd00::/120\n"
+    )
+
+    assert [tuple(map(address, span)) for span in made["a"].spans()] == [
+        ("10.0.0.0", "10.0.0.255"), ("10.1.2.3", "10.1.2.3"), ("10.128.0.0", "10.255.255.255"),
+    ]  # fmt: skip
+    ((first, last),) = made["b"].spans()
+    assert (first, last) == (0xFD << 120, (0xFD << 120) + 255)
+
+
+def address(value: int) -> str:
+    return str(ip_address(value))

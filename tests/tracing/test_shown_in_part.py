@@ -24,12 +24,12 @@ ADDRESSES = {
 }
 NODE = Cluster().node("node-a", ADDRESSES)
 THIRD = Fraction(715827883, 2**31)
-HIDDEN = "what is not shown of the rules of node-a does not decide about the packet"
-HIDDEN_TOO = "what is not shown of the rules of node-a decides about the packet"
+HIDDEN = "no rule of node-a that is not shown decides about the packet"
+HIDDEN_TOO = "a rule of node-a that is not shown decides about the packet"
 
 
 def comes_to(chain: str, table: str = "nat") -> str:
-    return f"the packet comes to chain {chain} of {table}, which no rule that is shown leads to"
+    return f"the packet comes to chain {chain} of {table}, to which no shown rule jumps"
 
 
 def asked(
@@ -134,7 +134,7 @@ def test_a_rule_that_lost_its_interface_does_not_accept_everything() -> None:
 def test_a_name_in_a_listing_is_an_open_question() -> None:
     """`gw.example` may be the sender: then FORWARD drops what no rule before it accepts."""
     answer = case("listing-names", "10.244.1.5:9090", source="198.51.100.7")
-    holds = 'what "source gw.example" of filter FORWARD 1 asks for holds'
+    holds = 'the condition "source gw.example" of filter FORWARD 1 holds'
     dropped = [c for c, o in found(answer) if verdicts(o) == {Verdict.DROPPED}]
     assert dropped
     assert all(holds in conditions for conditions in dropped)

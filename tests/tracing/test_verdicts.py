@@ -96,8 +96,8 @@ def test_who_listens_behind_a_redirect_is_no_endpoint_of_the_service() -> None:
 
     assert [o.verdict for o in answer.outcomes] == [Verdict.NODE]
     assert answer.reasons[0].text == (
-        "nat PREROUTING on node2 redirects it to port 15001 of node2 itself: who listens there is "
-        "no endpoint of default/web:http"
+        "nat PREROUTING on node2 redirects it to port 15001 of node2 itself: what listens there is "
+        "not an endpoint of default/web:http"
     )
     assert codes(answer) == ["redirected"]
 
@@ -156,8 +156,8 @@ def test_whose_rule_takes_the_packet_is_told_by_the_chains_on_its_way(
     (outcome,) = answer.outcomes
     assert (outcome.verdict, outcome.writer) == (Verdict.WRONG_ENDPOINT, writer)
     assert answer.reasons[0].text == (
-        "172.17.0.2:80 gets it, which is no endpoint of default/web:http (it has 10.244.1.5:8080, "
-        f"10.244.3.5:8080): {whose}"
+        "172.17.0.2:80 gets it, which is not an endpoint of default/web:http (it has "
+        f"10.244.1.5:8080, 10.244.3.5:8080): {whose}"
     )
     assert not answer.arrives
 
@@ -217,8 +217,8 @@ def test_rules_and_cluster_that_differ_on_the_endpoints_both_have_their_say(
     )
 
     assert answer.reasons[0].text == (
-        f"the rules of node2 and the cluster differ: the rules send it to {goes}, by the cluster "
-        "it would go to 10.244.1.5:8080, 10.244.3.5:8080: kube-proxy on node2 is behind or was "
+        f"the rules of node2 and the cluster differ: the rules send it to {goes}, the cluster "
+        "would send it to 10.244.1.5:8080, 10.244.3.5:8080: kube-proxy on node2 is behind or was "
         "stopped, or has another configuration"
     )
 
@@ -258,7 +258,7 @@ def test_a_drop_that_lost_its_mark_is_what_it_does_not_what_its_comment_says() -
     (reason,) = answer.reasons
     assert reason.code == "every-packet"
     for part in (
-        "filter KUBE-FIREWALL on host has a rule that asks for nothing: it ends every packet",
+        "filter KUBE-FIREWALL on host has a rule without conditions: it ends every packet",
         'whatever its comment says ("kubernetes firewall for dropping marked packets")',
         "lost `-m mark --mark 0x8000/0x8000`",
     ):
@@ -468,8 +468,8 @@ def test_a_node_without_an_object_is_not_said_to_have_its_addresses() -> None:
     answer = trace(ruleset(), Packet(NODE, 80, source=CLIENT), unknown_node())
 
     (note,) = answer.notes
-    assert "Node object (give" not in note
-    assert note.startswith("nothing says which addresses host has")
+    assert "Node object (--facts" not in note
+    assert note.startswith("the addresses of host are unknown")
 
 
 def test_a_node_port_of_a_node_without_known_addresses_is_on_one_of_them() -> None:

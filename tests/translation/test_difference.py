@@ -16,7 +16,7 @@ from tests.support.clusters import endpoint, endpoint_slice, node, service
 from tests.support.scenarios import Scenario
 from tests.support.versions import RECORDED, recordings
 
-ELSEWHERE = "the node's rules look made with another configuration, one with "
+ELSEWHERE = "the node's rules seem to come from another configuration, with "
 
 
 def config_of(document: dict[str, Any], version: str | Version) -> ProxyConfig:
@@ -143,7 +143,7 @@ def test_what_the_version_leaves_may_be_another_configuration_and_then_is_not_ca
     assert version.startswith("this looks more like kube-proxy 1.27 to 1.33; ")
     assert "drift" not in version
     assert f"the node's{configuration}" == (
-        f"{ELSEWHERE}iptables.masqueradeBit: 5: give the node's own with --config"
+        f"{ELSEWHERE}iptables.masqueradeBit: 5: pass the node's own with --config"
     )
 
 

@@ -105,7 +105,7 @@ def test_the_rules_of_another_node_are_known_for_that() -> None:
     assert of_case("counters-local-udp", "node-a") is None
     assert found is not None
     assert found.fits == "node-a"
-    assert found.words.endswith(" (as rules for node-a they would be right)")
+    assert found.words.endswith(" (the rules would be right for node-a)")
 
 
 def test_where_some_service_is_wrong_kube_proxy_is_behind() -> None:
@@ -230,3 +230,23 @@ def test_a_service_without_endpoints_here_says_nothing_of_the_nodes_name() -> No
     assert found is not None
     assert found.cause is Cause.OTHER_NAME
     assert [str(port.name) for port in found.ports] == ["default/here"]
+
+
+def test_a_node_port_that_no_rule_leads_to_is_a_difference() -> None:
+    """Only the rule in KUBE-NODEPORTS is missing; the cluster IP leads where it shall."""
+    objects = [
+        clusters.node("node1"), clusters.service(externalTrafficPolicy="Local"),
+        clusters.endpoint_slice(clusters.endpoint("10.244.1.1", "node1")),
+    ]  # fmt: skip
+    cluster = Cluster.from_objects(objects)
+    text = translate(cluster, cluster.node("node1"), DEFAULTS, Family.IPV4).to_save()
+    kept = [line for line in text.splitlines() if not line.startswith("-A KUBE-NODEPORTS")]
+    rules = Ruleset.from_save("\n".join(kept) + "\n")
+
+    found = disagreement(cluster, cluster.node("node1"), DEFAULTS, [rules])
+
+    assert len(kept) == len(text.splitlines()) - 1
+    assert found is not None
+    assert [(port.by_rules, port.by_cluster) for port in found.ports] == [
+        (frozenset(), frozenset({("10.244.1.1", 8080)}))
+    ]

@@ -9,8 +9,9 @@ import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.model import Node
+from nptables.model.node import NodeFacts
 from nptables.translation import Translation
-from nptables.translation.signs import ShownFacts, shown_facts, suspicions
+from nptables.translation.signs import ShownFacts, changed_facts, shown_facts, suspicions
 from tests.support.scenarios import NAMED, Scenario, named_scenario, random_scenarios
 
 
@@ -194,3 +195,16 @@ def test_addresses_that_node_ports_answer_on_are_the_nodes_where_nobody_says_oth
     assert shown.addresses == ("192.168.0.77",)
     assert shown.added_to(node).interface_addresses(Family.IPV4) == ("127.0.0.1", "192.168.0.77")
     assert shown.added_to(told).interface_addresses(Family.IPV4) == ("192.168.0.2",)
+
+
+def test_facts_that_changed_are_those_of_the_second_as_a_file_has_them() -> None:
+    before = NodeFacts.from_mapping({"nfacct": True, "randomFully": True, "tcpBeLiberal": False})
+    after = NodeFacts.from_mapping({"nfacct": False, "randomFully": False, "tcpBeLiberal": False})
+
+    assert changed_facts(before, after, ProxyConfig()) == ["nfacct: false", "randomFully: false"]
+    assert changed_facts(before, before, ProxyConfig()) == []
+    # kube-proxy counts packets from 1.31 on: before, nfacct means nothing to it.
+    doc = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+    for version, counted in (("1.30", []), ("1.31", ["nfacct: false"])):
+        config = ProxyConfig.from_kube_proxy(doc, version=version)
+        assert changed_facts(before, after, config) == [*counted, "randomFully: false"]

@@ -191,5 +191,5 @@ class Engine:
 
     @staticmethod
     def _notices(plan: Plan, *, read: bool) -> tuple[Notice, ...]:
-        """What is odd about the cluster; looked for when the whole ruleset is at hand anyway."""
+        """Likely mistakes in the cluster; looked for when the whole ruleset is there anyway."""
         return getattr(plan.desired, "warnings", ()) if read else ()

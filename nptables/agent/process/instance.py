@@ -43,7 +43,7 @@ class InstanceLock:
                 holder=holder,
             ) from None
         document = json.dumps({"pid": os.getpid(), "node": node_name}).encode()
-        # The lock is had, and what it says only helps people: a full disk is no reason to end.
+        # The lock is held, and its text only informs people: a full disk is no reason to end.
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, os.pwrite(self._file, document, 0))
 

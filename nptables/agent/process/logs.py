@@ -46,7 +46,7 @@ class Log:
         self._repeated: dict[str, tuple[float, int]] = {}
 
     def debug(self, event: str, **fields: object) -> None:
-        """For whoever follows every sync."""
+        """Details of every sync."""
         self._write("debug", event, fields)
 
     def info(self, event: str, **fields: object) -> None:

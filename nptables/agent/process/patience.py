@@ -1,4 +1,4 @@
-"""Finding out how a node's tables are kept, however long that takes."""
+"""Finding out which backend a node uses, however long that takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def choose_patiently(
 ) -> Choice:
     """The backend of a node, however long its tables take to read (at most half an hour).
 
-    Where others change them faster than they can be read, parts of them will do.
+    Where others change them faster than they can be read, parts of them are enough.
 
     `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.

@@ -73,7 +73,7 @@ class Server:
     def listen(self, host: str, port: int, handler: Handler) -> Listener:
         """Listen on an address; an empty host is every address of both families.
 
-        Raises OSError where the address is not to be had.
+        Raises OSError where the address cannot be listened on.
         """
         found = Listener(_bound(host, port), handler)
         try:

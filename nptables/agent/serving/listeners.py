@@ -1,4 +1,4 @@
-"""Listening where it is said, and trying again where that was refused."""
+"""Listening on the configured addresses, and trying again where that was refused."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Name = TypeVar("Name", bound=Hashable)
 class Listeners(Generic[Name]):
     """Keeps a listener for each name, on the address that was last asked for.
 
-    `serve` gives the server and the handler of a name. `refused` is told each time that an
-    address is not to be had, and why. `clock` gives seconds.
+    `serve` gives the server and the handler of a name. `refused` is told each time that an address
+    cannot be listened on, and why. `clock` gives seconds.
     """
 
     def __init__(

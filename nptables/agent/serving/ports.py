@@ -14,7 +14,7 @@ Refused = Callable[[str, str, str], None]
 class Ports:
     """Listens for each of the named handlers on a `host:port`, each on a server of its own.
 
-    `refused` is told each time that a port is not to be had. `clock` gives seconds.
+    `refused` is told each time that a port cannot be listened on. `clock` gives seconds.
     """
 
     def __init__(

@@ -102,9 +102,9 @@ def command(
     """
     _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
-        raise click.UsageError("-o goes with --dry-run")
+        raise click.UsageError("-o needs --dry-run")
     if effects and (not dry_run or output == "restore"):
-        raise click.UsageError("--effects goes with --dry-run, as text or json")
+        raise click.UsageError("--effects needs --dry-run, and -o text or json")
     asked: Family | None = options["family"]
     inputs = read_inputs(**options, live=True)
     if not dry_run:
@@ -191,7 +191,7 @@ def _apply(
 
 
 def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> None:
-    """Name the Services of which not all endpoints are known: their rules lack them."""
+    """Name the Services whose endpoints are not all known: their rules lack some."""
     notices = [
         notice for change in changes for notice in getattr(change.plan.desired, "warnings", ())
     ]
@@ -201,7 +201,7 @@ def _say_what_is_not_known(changes: Iterable[NodeChange], inputs: Inputs) -> Non
 
 
 def _refuse_unnamed_cluster(files: tuple[str, ...], more_files: tuple[str, ...]) -> None:
-    """What changes a node comes from nowhere that has not been named."""
+    """Refuse a cluster that the command line does not name."""
     if not names_a_cluster(files, more_files):
         raise click.UsageError(
             f"{NO_INPUT}, or a cluster with --kubeconfig or --context: apply changes this node, "
@@ -215,7 +215,7 @@ def _refuse_beside_kube_proxy(*, force: bool) -> None:
         return
     message = f"{found} runs on this node, and the two would undo each other's rules"
     if not force:
-        raise AnotherProxy(f"{message}: stop it first, or say --force", found=found)
+        raise AnotherProxy(f"{message}: stop it first, or use --force", found=found)
     say(message, kind="warning")
 
 
@@ -226,7 +226,7 @@ def _refuse_beside_others(*, force: bool) -> None:
         return
     if not force:
         raise AnotherProxy(
-            f"{message}: take it away first, or say --force", found=found.others[0].who.words
+            f"{message}: remove it first, or use --force", found=found.others[0].who.words
         )
     say(message, kind="warning")
 
@@ -296,7 +296,7 @@ def _report(answer: confirming.Answer) -> int:
         say("confirmed: the changes stay")
         return 0
     if answer.outcome == confirming.TAKEN_BACK:
-        say("not confirmed: the changes were taken back", kind="warning")
+        say("not confirmed: the changes were rolled back", kind="warning")
         return 1
-    say(f"the changes could not be taken back: {answer.details}", kind="error")
+    say(f"the changes could not be rolled back: {answer.details}", kind="error")
     return 3

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from nptables.auditing import GRACE, Options
+from nptables.checks.codes import OTHER_CONFIGURATION
+from nptables.cli.bundles import mention_age
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report, print_report
@@ -20,6 +20,7 @@ from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
+from nptables.sources.fleet.places import Place, place_at
 from nptables.sources.fleet.reading import (
     Collection,
     bundles_with_objects,
@@ -39,16 +40,16 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 
 
 @click.command("audit")
-@settings_options
 @manifest_options
 @click.option(
     "--snapshots",
     "folder",
     required=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="What `nptables collect` made, or a folder with a file for each node, named after it: a "
-    "snapshot, or what iptables-save printed; or with bundles of any names, such as sos reports.",
+    "snapshot, or what iptables-save printed; or with bundles of any names, such as sos reports. "
+    "Also a URL that fsspec knows, as in s3://bucket/fleet.",
 )
 @click.option(
     "--config",
@@ -84,13 +85,14 @@ def _seconds(context: click.Context, option: click.Parameter, value: str) -> flo
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json", *forms_of("findings")]),
+    type=click.Choice(["text", "json", "html", *forms_of("findings")]),
     default="text",
     show_default=True,
 )
+@settings_options
 def command(
     *,
-    folder: Path,
+    folder: str,
     files: tuple[str, ...],
     more_files: tuple[str, ...],
     lenient: bool,
@@ -106,30 +108,33 @@ def command(
     with its configuration. The cluster's objects are those that `collect` saved, those of FILEs, or
     those of a bundle among the snapshots.
     """
-    if not folder.exists():
-        raise InvalidInput([Problem("there is no such folder", file=str(folder))])
+    place = place_at(folder)
     if not names_a_cluster(files, more_files):
-        files = bundles_with_objects(folder)
+        files = bundles_with_objects(place)
     if names_a_cluster(files, more_files):
         loaded = read_manifests(files, more_files, lenient=lenient)
-        missing = missing_in(folder, loaded.cluster)
+        mention_age(loaded)
+        missing = missing_in(place, loaded.cluster)
         found = Collection(loaded.cluster, (), loaded.proxy_config, missing)
         watched = False
     else:
-        found, watched = _collected(folder), True
+        found, watched = _collected(place), True
     configuration = found.configuration
     if config_path is not None:
         configuration = find_config(config_path).value
     options = Options(configuration, asked() or "", found.movements, watched, grace)
-    results, whole = judge_folder(found, options, folder, workers, dask=dask_address)
-    print_report(Report.of(results, whole=whole), output)
+    results, whole = judge_folder(found, options, place, workers, dask=dask_address)
+    report = Report.of(results, whole=whole)
+    print_report(report, output)
+    if configuration is None and report.is_on_all(OTHER_CONFIGURATION):
+        say("all nodes differ in it: name the configuration of kube-proxy with --config")
     if not whole:
         say("interrupted: this is what was found so far", kind="warning")
         return _INTERRUPTED
     return 0 if all(result.verdict.healthy for result in results) else 1
 
 
-def _collected(folder: Path) -> Collection:
+def _collected(folder: Place) -> Collection:
     found = read_collection(folder)
     if found is None:
         raise InvalidInput(

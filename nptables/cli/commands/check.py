@@ -63,7 +63,6 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 
 
 @click.command("check")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -128,6 +127,7 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 )
 @all_namespaces_option("Findings about all namespaces.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
+@settings_options
 def command(
     *,
     node_has: Named,
@@ -207,7 +207,7 @@ def _write(path: str, findings: Sequence[Finding]) -> None:
 
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
-    """Say which findings of a baseline are mended: what is let pass should get less."""
+    """Say which findings of a baseline are fixed, so that they can be removed from it."""
     what, there = ("1 finding", "is") if len(gone) == 1 else (f"{len(gone)} findings", "are")
     named = listed(map(str, gone), _MOST_GONE)
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
@@ -326,6 +326,7 @@ def _node_findings(
     node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
 ) -> Iterator[Finding]:
     """What is wrong on a node, family by family."""
+    inputs = inputs.comparable
     known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
     evidence = attrs.evolve(evidence, rulesets=known)
     families = families_of(evidence, asked, node_has.path)
@@ -343,10 +344,13 @@ def _node_findings(
     part = is_part(evidence)
     why = "" if absent or part else str(explained(plans, inputs))
     if part:
-        say("a part of the rules is there: they are not compared with the cluster", kind="warning")
+        say(
+            "only a part of the rules is there, so they are not compared with the cluster",
+            kind="warning",
+        )
     elif absent:
         whose = f"the {evidence.form.value}"
-        say(f"{whose} has no table {', '.join(absent)}: nothing is said of it", kind="warning")
+        say(f"{whose} has no table {', '.join(absent)}: it is not checked", kind="warning")
     for plan, made in zip(plans, desired, strict=True):
         rulesets = evidence.of(plan.family)
         behind = None

@@ -36,7 +36,7 @@ def command(*, family: Family | None, backend: str, wait: float, dry_run: bool) 
                 failed |= bool(change.plan)
                 continue
             outcome = carry_out(change, wait=wait, blind=True)
-            what = summary(change.plan) if change.plan else "nothing of ours is here"
+            what = summary(change.plan) if change.plan else "there is nothing to remove"
             say(f"{change.plan.family.value} ({change.backend.name}): {what}")
             say_kept(change.plan, outcome.applied)
     return 1 if failed else 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ import nptables
 from nptables.cli.completion import FILE, contexts
 from nptables.cli.output import say
 from nptables.errors import printable
-from nptables.sources.fleet.collecting import AT_ONCE, SECONDS, Asked, Progress, Surroundings
+from nptables.sources.fleet.collecting import (
+    AT_ONCE,
+    NO_POD,
+    PATIENCE,
+    SECONDS,
+    Asked,
+    Progress,
+    Surroundings,
+)
 from nptables.sources.fleet.collecting import collect as collect_nodes
 from nptables.sources.fleet.folder import READ, Folder
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS
@@ -80,6 +89,23 @@ _INTERRUPTED = 130
     metavar="SECONDS",
     help="How long one node may take.",
 )
+@click.option(
+    "--with-daemonset",
+    "daemonset",
+    is_flag=True,
+    help="Where kube-proxy has no Pods (k3s): create the DaemonSet of "
+    "deploy/collect-daemonset.yaml, wait for its Pods, and delete it at the end.",
+)
+@click.option("--image", default="", metavar="IMAGE", help="The image of these Pods.")
+@click.option(
+    "--wait",
+    "patience",
+    type=click.FloatRange(min=0),
+    default=PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long these Pods may take to start.",
+)
 def command(
     *,
     folder: Path,
@@ -91,32 +117,51 @@ def command(
     container: str,
     at_once: int,
     seconds: float,
+    daemonset: bool,
+    image: str,
+    patience: float,
 ) -> int:
     """Save a cluster's objects and every node's tables to a folder; exit 1 if a node is unreadable.
 
-    Nothing is installed or changed: in each kube-proxy Pod a script runs that only reads, or just
-    iptables-save. What is in DIR already is not read again, and no secret is saved. `nptables audit
-    --snapshots DIR` judges the result.
+    Nothing is installed or changed without --with-daemonset: in each kube-proxy Pod a script runs
+    that only reads, or just iptables-save. What is in DIR already is not read again, and no secret
+    is saved. `nptables audit --snapshots DIR` judges the result.
     """
     # It imports the kubernetes client, which is an extra.
     from nptables.sources.apiserver import Connection  # noqa: PLC0415
 
+    if image and not daemonset:
+        raise click.UsageError("--image needs --with-daemonset")
     say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
-    asked = Asked(nodes, namespace, selectors or SELECTORS, container, at_once, seconds)
+    asked = Asked(
+        nodes,
+        namespace,
+        selectors or SELECTORS,
+        container,
+        at_once,
+        seconds,
+        daemonset,
+        image,
+        patience,
+    )
     around = Surroundings(
         lambda: Connection(kubeconfig=kubeconfig, context=context_name),
         time.monotonic,
         time.time,
         random.random,
+        tell=say,
     )
     about = {"by": f"nptables {nptables.__version__}", "nodeSelector": nodes or None}
     counts = {True: 0, False: 0}
+    podless = 0
+    collecting = collect_nodes(Folder(folder), asked, around, about)
     try:
-        with _progress() as show:
-            for progress in collect_nodes(Folder(folder), asked, around, about):
+        with _terminated_as_interrupted(), closing(collecting), _progress() as show:
+            for progress in collecting:
                 read = progress.record.state == READ
                 counts[read] += 1
                 show(progress)
+                podless += progress.record.why == NO_POD
                 if not read:
                     say(f"{progress.node}: {progress.record.why}", kind="warning")
     except KeyboardInterrupt:
@@ -126,9 +171,21 @@ def command(
             kind="warning",
         )
         return _INTERRUPTED
+    if podless and not daemonset:
+        say("where kube-proxy has no Pods, --with-daemonset makes some for the time of the reading")
     missing = f", {counts[False]} could not be read" if counts[False] else ""
     say(f"{counts[True]} nodes are in {printable(str(folder))}{missing}")
     return 1 if counts[False] else 0
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a collection as Ctrl-C does: what it made in the cluster is deleted."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

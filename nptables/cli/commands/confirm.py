@@ -18,5 +18,5 @@ def command() -> int:
     if answer.outcome == confirming.KEPT:
         say("confirmed: the changes stay")
         return 0
-    say("too late: the changes were taken back", kind="warning")
+    say("too late: the changes were rolled back", kind="warning")
     return 1

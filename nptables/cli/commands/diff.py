@@ -55,7 +55,6 @@ _HINT = "--effects says which"
 
 
 @click.command("diff")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -84,6 +83,7 @@ _HINT = "--effects says which"
     "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
     "request.",
 )
+@settings_options
 def command(
     *,
     node_has: Named,
@@ -100,7 +100,7 @@ def command(
     shown is what an upgrade of kube-proxy changes.
     """
     if effects and output == "restore":
-        raise click.UsageError("--effects is for text, json and github, and for markdown")
+        raise click.UsageError("--effects works with -o text, json, github and markdown")
     one = options["node_name"] is not None or options["facts_path"] is not None
     if all_nodes and (node_has or to_version is not None or one):
         raise click.UsageError(
@@ -108,12 +108,12 @@ def command(
             "are about one node"
         )
     if all_nodes and output == "restore":
-        raise click.UsageError("--all-nodes does not go with -o restore: a text is for one node")
+        raise click.UsageError("--all-nodes cannot be used with -o restore: a text is for one node")
     if asked_namespace() and not effects:
-        raise click.UsageError("-n goes with --effects: rules are compared whole")
+        raise click.UsageError("-n works only with --effects: rules are compared whole")
     if to_version is not None:
         if node_has:
-            raise click.UsageError("--to-version goes with neither --live nor --snapshot")
+            raise click.UsageError("--to-version cannot be used with --live or --snapshot")
         return _upgrade(to_version, output, options, effects=effects)
     if not node_has:
         return _two_trees(output, options, effects=effects, all_nodes=all_nodes)
@@ -156,7 +156,7 @@ def _against(
     """
     evidence = node_has.read_whole(options["family"])
     families = families_of(evidence, options["family"], node_has.path)
-    inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
+    inputs = read_inputs(**options, live=node_has.live, evidence=evidence).comparable
     current = [node_has.serving(evidence, family) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value)
     current = [known_part(each, inputs.cluster) for each in current]
@@ -177,7 +177,7 @@ def _warn_of_missing_tables(plan: Plan, evidence: Evidence) -> None:
     if missing and plan.before.tables and evidence.form is not Form.SNAPSHOT:
         tables = " and ".join(missing)
         say(
-            f"the {evidence.form.value} has no table {tables}: what is said of it holds only if "
+            f"the {evidence.form.value} has no table {tables}: the comparison is right only if "
             "the node has none either",
             kind="warning",
         )

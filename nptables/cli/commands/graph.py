@@ -35,7 +35,6 @@ _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 
 @click.command("graph")
 @click.argument("service", shell_complete=services)
-@settings_options
 @manifest_options
 @node_options
 @family_options("the first family of the Service")
@@ -55,6 +54,7 @@ _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
     default="svg",
     show_default=True,
 )
+@settings_options
 def command(
     *,
     service: str,

@@ -44,7 +44,6 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
 
 
 @click.command("reach")
-@settings_options
 @manifest_options
 @cluster_wide_options
 @family_options("both, for Services that have both")
@@ -82,6 +81,7 @@ _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yel
     default="table",
     show_default=True,
 )
+@settings_options
 def command(
     *,
     services: tuple[str, ...],
@@ -148,7 +148,7 @@ def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: boo
 
 def _print_table(found: Reach) -> None:
     if not found.rows:
-        click.echo("no Service that was looked at has an address to reach it by")
+        click.echo("no Service examined has an address")
     for number, row in enumerate(found.rows):
         if number:
             click.echo()
@@ -182,9 +182,7 @@ def markdown_lines(
     """The matrix as a Markdown table for a pull request."""
     if judged:
         yield (
-            f"**{len(wrong)} of what is relied on does not hold**"
-            if wrong
-            else ("Everything that is relied on holds.")
+            f"**{len(wrong)} expectations are not met**" if wrong else ("All expectations are met.")
         )
         yield ""
         for each in wrong:

@@ -42,7 +42,6 @@ Key = tuple[str, str]
 
 
 @click.command("render")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -68,6 +67,7 @@ Key = tuple[str, str]
     "--explain", is_flag=True, help="Explain each Service's rules in comments above them."
 )
 @evidence_options("With -o restore: insert the jumps that are missing from")
+@settings_options
 def command(
     *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
 ) -> int:
@@ -79,16 +79,16 @@ def command(
     """
     refuse_both_families("the rules of one family are printed at a time; render once for each")
     if node_has and output != "restore":
-        raise click.UsageError("--snapshot and --live go with -o restore")
+        raise click.UsageError("--snapshot and --live work only with -o restore")
     if explain and output != "save":
-        raise click.UsageError("--explain goes with -o save; json has the reasons anyway")
+        raise click.UsageError("--explain works only with -o save; json always has the reasons")
     narrowing = "--service" if service is not None else "-n" if asked_namespace() else ""
     if asks_for_all_namespaces() and service is None:
         narrowing = ""
     if narrowing and output == "restore":
         raise click.UsageError(
-            f"{narrowing} does not go with -o restore: restored, the shared chains would lose the "
-            "rules of every other Service"
+            f"{narrowing} cannot be used with -o restore: restored, the shared chains would lose "
+            "the rules of every other Service"
         )
     current, evidence = None, None
     if node_has:

@@ -32,11 +32,11 @@ from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
+from nptables.sources.fleet.places import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 
 @click.command("report")
-@settings_options
 @manifest_options
 @cluster_wide_options
 @nodes_option
@@ -46,7 +46,7 @@ from nptables.sources.fleet.reading import Collection, missing_in
     "--snapshots",
     "folder",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(),
     help="What the nodes have, as `nptables audit` takes it: they are judged, and the page shows "
     "the causes.",
 )
@@ -66,9 +66,10 @@ from nptables.sources.fleet.reading import Collection, missing_in
     metavar="FILE",
     help="The file to write; '-' is standard output.",
 )
+@settings_options
 def command(
     *,
-    folder: Path | None,
+    folder: str | None,
     audit_path: str | None,
     patterns: tuple[str, ...],
     output: str,
@@ -84,11 +85,11 @@ def command(
     nptables report cluster.json --snapshots fleet/ -o report.html
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if folder is not None and audit_path is not None:
-        raise click.UsageError("--snapshots and --audit exclude each other")
+        raise click.UsageError("--snapshots and --audit cannot be used together")
     audit = None if audit_path is None else read_document(audit_path, _audit)
     whole = read_cluster_wide(**options)
     if folder is not None:
-        audit = _audit_of_folder(folder, whole, options["config_path"])
+        audit = _audit_of_folder(place_at(folder), whole, options["config_path"])
     namespace = shown_namespace(whole.cluster)
     services = None if namespace is None else services_in(namespace, whole.cluster)
     found = reach(
@@ -112,11 +113,13 @@ def command(
 
 def _audit(document: Any) -> Audit:
     if not isinstance(document, dict):
-        raise InvalidInput([Problem("is no audit", hint="what `nptables audit -o json` prints")])
+        raise InvalidInput(
+            [Problem("is not an audit", hint="what `nptables audit -o json` prints")]
+        )
     return audit_of(document)
 
 
-def _audit_of_folder(folder: Path, whole: ClusterWide, config_path: str | None) -> Audit:
+def _audit_of_folder(folder: Place, whole: ClusterWide, config_path: str | None) -> Audit:
     """What an audit of the nodes in a folder finds. Raises KeyboardInterrupt where it was ended."""
     cluster, in_manifests = whole.cluster, whole.loaded.proxy_config
     found = Collection(cluster, (), in_manifests, missing_in(folder, cluster))

@@ -68,7 +68,7 @@ def command(*, output: str, wait: float, source: str | None, node_name: str | No
     nptables snapshot --from sosreport-node1.tar.xz -o node1.json.gz
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     if source is None and node_name is not None:
-        raise click.UsageError("--node goes with --from: without it this node is looked at")
+        raise click.UsageError("--node needs --from: without it, this node is read")
     with written(output) as write:
         found = _found(source, wait)
         # The few large texts in it make this as fast as one string, and half as large.
@@ -82,7 +82,7 @@ def command(*, output: str, wait: float, source: str | None, node_name: str | No
 
 
 def _found(source: str | None, wait: float) -> Snapshot:
-    """What this node has, or the one that a file or a bundle is of, and what is not known of it."""
+    """The evidence of this node, or of the one in a file or a bundle, and what is unknown."""
     if source is None:
         found = look_around(wait=wait, read_yaml=_read_yaml)
         say_all(found.rest.gaps, kind="warning")

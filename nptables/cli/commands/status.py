@@ -38,7 +38,7 @@ def command(*, run_dir: Path, output: str) -> int:
 
 
 def _drift(status: dict[str, Any]) -> int:
-    """How many rule lines differ that nobody repairs, which is so in observe mode."""
+    """How many rule lines differ and are not repaired, as in observe mode."""
     return sum(family["driftLines"] for family in status["families"])
 
 

@@ -27,7 +27,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
 from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, config_for
-from nptables.errors import printable
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
@@ -39,6 +39,7 @@ from nptables.model.kubeproxy import NEWEST
 from nptables.reachability import Cell, across
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
+from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
     Outcome,
     Packet,
@@ -75,7 +76,6 @@ Rulesets = tuple[Ruleset, ...]
 
 
 @click.command("trace")
-@settings_options
 @manifest_options
 @node_options
 @node_address_option
@@ -126,6 +126,7 @@ Rulesets = tuple[Ruleset, ...]
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@settings_options
 def command(
     *,
     source: str,
@@ -151,9 +152,7 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a packet is of one family")
     if sets_path is not None and not node_has:
-        raise click.UsageError(
-            "--sets goes with --snapshot or --live: rules for Services have no sets"
-        )
+        raise click.UsageError("--sets needs --snapshot or --live: rules for Services have no sets")
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(node_has, options)
     source, destination = named_ends(source, destination)
@@ -179,9 +178,7 @@ def command(
         say_all(followed.unseen, kind="warning")
     here = {setting.node.name: followed} if followed is not None else {}
     there = _others(others, setting)
-    packet = packet_between(
-        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
-    )
+    packet = _packet(source, destination, setting, evidence)
     kept: dict[str, object] = {}
     followed = followed or _made(setting, packet, kept)
     answer = trace(
@@ -219,6 +216,19 @@ class _Setting:
     family: Family
 
 
+def _packet(source: str, destination: str, setting: _Setting, evidence: Evidence | None) -> Packet:
+    """The packet that is meant. Raises InvalidInput."""
+    packet = packet_between(
+        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
+    )
+    if evidence is not None and is_made_up(packet.destination):
+        # The node's rules have the real address, which none of them names as the Service's.
+        hint = "give the address as the node's rules have it, or a node port"
+        problem = Problem(f"{destination}: its address is hidden in the objects", hint=hint)
+        raise InvalidInput([problem])
+    return packet
+
+
 def _sets(path: str | None, evidence: Evidence | None) -> Sets:
     """The sets of the node: those in a file, else those that it was seen to have."""
     text = read_text(path) if path is not None else None if evidence is None else evidence.ipset
@@ -239,7 +249,7 @@ def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
     files, more, lenient = (options.pop(key) for key in ("files", "more_files", "lenient"))
     if node_has and not names_a_cluster(files, more):
         return None
-    nothing = "no rules: name a FILE, or give --snapshot FILE or --live"
+    nothing = "there are no rules: name a FILE, or use --snapshot FILE or --live"
     return read_manifests(files, more, lenient=lenient, nothing=nothing)
 
 
@@ -273,7 +283,7 @@ def _read(
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     node = Cluster().node(options["node_name"] or override or known or "this-node", facts)
-    # Without a cluster no rules are made, so nobody has to hear which version they would be of.
+    # Without a cluster no rules are made, so their version is not reported.
     config = config_for(found, [], version=asked() or str(NEWEST))
     return _Setting(None, node, config, family)
 
@@ -282,7 +292,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
-            "--other goes with FILEs or --kubeconfig: they say which addresses are on which node"
+            "--other needs FILEs or --kubeconfig: they say which addresses are on which node"
         )
     found = {}
     for text in texts:

@@ -13,9 +13,9 @@ from nptables.translation.explanation.identity import chain_owners, is_fixed_cha
 
 @click.command("whose")
 @click.argument("chain")
-@settings_options
 @manifest_options
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@settings_options
 def command(
     *, chain: str, files: tuple[str, ...], more_files: tuple[str, ...], lenient: bool, output: str
 ) -> int:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,6 +14,7 @@ import click
 
 from nptables.auditing import NodeResult, Options
 from nptables.sources.fleet.folder import snapshot_files
+from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.reading import Collection
 from nptables.sources.fleet.working import judge_files
 
@@ -22,7 +22,7 @@ from nptables.sources.fleet.working import judge_files
 def judge_folder(
     found: Collection,
     options: Options,
-    folder: Path,
+    folder: Place,
     workers: int | None = None,
     *,
     dask: str | None = None,
@@ -53,7 +53,7 @@ def judge_folder(
 
 
 def _without_snapshot(found: Collection, judged: Iterable[str]) -> list[NodeResult]:
-    """The nodes that nobody could read, or tried to."""
+    """The nodes that were not read."""
     known = set(judged)
     return [NodeResult.unreadable(n, why) for n, why in found.missing.items() if n not in known]
 

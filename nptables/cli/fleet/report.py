@@ -9,7 +9,7 @@ import attrs
 import click
 
 from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
-from nptables.checks.finding import Finding, Severity, listed
+from nptables.checks.finding import Code, Finding, Severity, listed
 from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.output import coloured, folded, print_json
@@ -39,6 +39,11 @@ class Report:
         """Whether no node is other than it should be."""
         return all(result.verdict.healthy for result in self.results)
 
+    def is_on_all(self, code: Code) -> bool:
+        """Whether all nodes that can be judged have a cause of this code."""
+        judged = [r for r in self.results if r.verdict is not Verdict.UNREADABLE]
+        return bool(judged) and all(any(c.code is code for c in r.causes) for r in judged)
+
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
@@ -57,9 +62,16 @@ class Report:
 
 
 def print_report(report: Report, output: str) -> None:
-    """Print a report as text or JSON, or in one of the forms for findings."""
+    """Print a report as text, JSON or a page, or in one of the forms for findings."""
     if output == "json":
         print_json(report.to_json())
+    elif output == "html":
+        # It imports Jinja2, which nobody else here needs.
+        from nptables.reporting import audit_of, audit_page  # noqa: PLC0415
+
+        said = _healthy(summary(report.results))
+        page = audit_page(audit_of(report.to_json()), said, whole=report.whole)
+        click.echo(page, nl=False)
     elif (form := FORMS.get(output)) is not None and form.findings is not None:
         print_lines(form.findings(Findings("nptables audit", report.findings())))
     else:

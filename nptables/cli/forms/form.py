@@ -18,7 +18,7 @@ PlaceOf = Callable[[tuple[str, str]], Place | None]
 
 @attrs.frozen
 class Findings:
-    """What a command found: what is reported, and what is not, since somebody said why.
+    """What a command found: what is reported, and what is silenced.
 
     `title` is what the whole is called, such as `nptables check`.
     """

@@ -22,7 +22,7 @@ def _address(context: click.Context, _option: click.Parameter, value: str | None
     if value is not None:
         parts = urlsplit(value)
         if parts.scheme not in ("https", "http") or not parts.hostname or value.split() != [value]:
-            raise click.BadParameter("it is no address: write https://HOST/PATH")
+            raise click.BadParameter("it is not an address: write https://HOST/PATH")
         context.meta[_ADDRESS] = value
     return value
 

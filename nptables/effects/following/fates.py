@@ -1,4 +1,4 @@
-"""What becomes of the packets of one source in two states, under the same answers to questions.
+"""The fates of the packets of one source in two states, under the same answers to questions.
 
 What only the node could tell (whether a limit is reached, what a set without known members holds)
 is asked once for both states, so that they are never compared under different answers.
@@ -30,7 +30,7 @@ _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:
 
 @attrs.frozen
 class Reached:
-    """One thing that can become of a packet.
+    """One fate of a packet.
 
     `verdict` is one of `trace`. `destination` and `port` are where it is then; they are empty and
     None where it ended, or has the destination that it came with. `rewritten` tells that the
@@ -50,7 +50,7 @@ class Reached:
 
 @attrs.frozen
 class Fate:
-    """All that can become of a packet, each with its share; the shares add up to exactly 1."""
+    """All fates of a packet, each with its share; the shares add up to exactly 1."""
 
     reached: tuple[tuple[Reached, Fraction], ...]
 
@@ -96,7 +96,7 @@ class Side:
 
 
 def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
-    """What becomes of a packet in two states, where that is not the same."""
+    """The fates of a packet in two states, where they differ."""
     questions = _SharedQuestions()
     entries: list[tuple[object, Mapping[int, bool], Fraction]] = []
     found: dict[int, tuple[int, Reached]] = {}

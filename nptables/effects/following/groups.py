@@ -31,7 +31,7 @@ class Member:
 
 @attrs.frozen
 class Piece:
-    """Sources that fare alike: classes, and addresses by their number among the hosts.
+    """Sources with equal fates: classes, and addresses by their number among the hosts.
 
     Of `hairpins`, which are among the hosts, each is an endpoint that is sent to itself.
     """
@@ -46,8 +46,8 @@ class Piece:
 class Group:
     """Destinations of equal form. `first` is the one that is followed.
 
-    `kinds` are the classes of sources that there are beside `hosts`, single addresses that are
-    told apart. `pieces` are those whose packets fare differently. `problem` says why nobody knows.
+    `kinds` are the classes of sources that there are beside `hosts`, single addresses that are told
+    apart. `pieces` are those whose packets fare differently. `problem` says why that is unknown.
     """
 
     first: Member

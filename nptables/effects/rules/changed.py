@@ -1,4 +1,4 @@
-"""Which destinations have other text on their way: the others need not be looked at."""
+"""Which destinations have different rule text on their path: the others need not be compared."""
 
 from __future__ import annotations
 

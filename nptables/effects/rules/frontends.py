@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from nptables.effects.rules.closure import Entry, Graph, Key
+from nptables.effects.rules.closure import Entry, Graph
 from nptables.effects.rules.lines import without_comment
 from nptables.iptables.protocols import protocol_name
 from nptables.tracing.services import NODE_PORT, Services
@@ -71,12 +71,12 @@ def _of_rules(graph: Graph, beside: Graph | None) -> Iterator[Frontend]:
             continue
         for entry in entries:
             if _is_about_services(entry.whose[1], entry.whose[2]):
-                yield from _in_line(entry.line, key)
+                yield from _in_line(entry.line, key if isinstance(key, str) else "")
     for (_, table, _), _, lines in graph.general:
         if table == "nat":
             for line in lines:
                 if " --dport" in line and " -d " not in line:
-                    yield from _in_line(line, 0)
+                    yield from _in_line(line, "")
 
 
 def _is_about_services(table: str, chain: str) -> bool:
@@ -84,7 +84,7 @@ def _is_about_services(table: str, chain: str) -> bool:
     return table == "nat" or chain.startswith("KUBE-")
 
 
-def _in_line(line: str, key: Key) -> Iterator[Frontend]:
+def _in_line(line: str, address: str) -> Iterator[Frontend]:
     line = without_comment(line)
     protocol, ports = _PROTOCOL.search(line), _PORTS.search(line)
     if protocol is None or ports is None:
@@ -92,7 +92,7 @@ def _in_line(line: str, key: Key) -> Iterator[Frontend]:
     name = protocol_name(protocol[1]) or protocol[1]
     for text in ports[1].split(","):
         if text and 0 < int(text) < 65536:
-            yield Frontend(key if isinstance(key, str) else "", name, int(text))
+            yield Frontend(address, name, int(text))
 
 
 class Names:
@@ -127,7 +127,7 @@ class Names:
         for graph in self._graphs:
             entries += graph.index.get(frontend.address or frontend.port, ())
         for entry in entries:
-            if frontend not in _in_line(entry.line, frontend.address or 0):
+            if frontend not in _in_line(entry.line, frontend.address):
                 continue
             match = _NAME.match(comment_of(entry.line))
             if match is not None:

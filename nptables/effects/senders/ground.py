@@ -130,7 +130,7 @@ class Ground:
         for name in sets:
             for known in self._known_sets(name):
                 if not isinstance(known, IpSet | ListOfSets):
-                    return f"what is in set {name} is known to a program alone"
+                    return f"a program fills set {name}, so its members are unknown"
         return ""
 
     def _known_sets(self, name: str) -> Iterator[Callable[..., bool | None]]:

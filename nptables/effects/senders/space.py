@@ -86,8 +86,8 @@ class Space:
         """The space with each class cut by spans: addresses in other spans are other classes."""
         events: dict[int, int] = {}
         for number, (first, last) in enumerate(dict.fromkeys(spans)):
-            events[first] = events.get(first, 0) ^ (1 << number)
-            events[last + 1] = events.get(last + 1, 0) ^ (1 << number)
+            for point in (first, last + 1):
+                events[point] = events.get(point, 0) ^ (1 << number)
         starts = sorted({*self.starts, *(point for point in events if point <= self.last)})
         within = 0
         tags: list[Hashable] = []

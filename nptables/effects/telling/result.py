@@ -19,6 +19,8 @@ from nptables.tracing.telling.result import exact_text
 NODE_PORT = "nodePort"
 
 
+# Of many networks so many are named.
+_SHOWN = 4
 _PODS = {Who.POD, Who.OTHER_POD}
 _IN_ORDER = (Who.OUTSIDE, Who.OTHER_NODE, Who.POD, Who.OTHER_POD, Who.NODE)
 
@@ -77,7 +79,9 @@ class Sources:
 
 
 def _few(networks: Sequence[str]) -> Sequence[str]:
-    return networks if len(networks) < 6 else [*networks[:4], f"{len(networks) - 4} more networks"]
+    if len(networks) <= _SHOWN + 1:
+        return networks
+    return [*networks[:_SHOWN], f"{len(networks) - _SHOWN} more networks"]
 
 
 def in_a_row(texts: Sequence[str]) -> str:

@@ -113,14 +113,14 @@ def _is_of_affinity(case: Case) -> bool:
 
 def summary(found: Effects) -> str:
     """How many effects there are, and how many frontends differ in text alone."""
-    nothing = "no effect that is known of" if found.unknown else "packets notice nothing"
+    nothing = "no known effect" if found.unknown else "packets notice nothing"
     parts = [_count(len(found.effects), "effect") if found.effects else nothing]
     if found.cosmetic:
         written = _count(found.cosmetic, "frontend has", "frontends have")
         parts.append(f"{written} rules that are only written differently")
     if found.unknown:
         classes = _count(len(found.unknown), "class", "classes")
-        parts.append(f"{classes} of packets of which it cannot be known")
+        parts.append(f"{classes} of packets whose effect is unknown")
     return ", ".join(parts)
 
 
@@ -254,8 +254,7 @@ def _time(seconds: int) -> str:
 def _shares(was: dict[str, Fraction], now: dict[str, Fraction]) -> str:
     moved = [text for text in now if was[text] != now[text]]
     texts = [f"{text} from {_number(was[text])} to {_number(now[text])}" for text in moved]
-    more = [f"{len(texts) - _LISTED} more"] if len(texts) > _LISTED else []
-    return in_a_row([*texts[:_LISTED], *more])
+    return _listed(texts)
 
 
 def _listed(texts: list[str]) -> str:

@@ -1,6 +1,6 @@
 """What programs print of a node for people to read, as the facts that it tells.
 
-Logs that somebody collected have this instead of JSON. Lines that do not fit are passed over.
+Logs that somebody collected have this instead of JSON. Lines that do not fit are skipped.
 """
 
 from nptables.evidence.printed.network import interfaces_shown, routes_shown

@@ -27,13 +27,13 @@ MOST_EDITS = 16
 
 
 def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = None) -> Plan:
-    """What has to change in `current` so that it holds what `desired` has of its owner's.
+    """What has to change in `current` so that the owner's part of it equals that of `desired`.
 
     `ownership` says whose chains and rules are compared; without it, that of `desired` counts,
     which a translation has. What the form of one of them does not show (`Unshown.comments`) counts
     as in the other, where everything that it shows is equal. Rules and policies of others are never
-    in the plan. An empty (falsy) plan means no drift. A chain of the owner's whose rules are unknown
-    is rewritten.
+    in the plan. An empty (falsy) plan means no drift. A chain of the owner's whose rules are
+    unknown is rewritten.
 
     Raises IncompleteRuleset where `current` lacks a table that is there and could not be printed,
     and ValueError if it is not given whose rules are meant, or the families differ.
@@ -64,7 +64,7 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
 
 
 def undo(plan: Plan, current: Ruleset) -> Plan:
-    """What takes a plan back from a ruleset on which it was carried out, wholly or in part.
+    """The plan that rolls back a plan from a ruleset to which it was applied, wholly or in part.
 
     The owned part becomes what it was in `plan.before`; chains of others that the plan created
     because they had to exist go too, unless they hold rules or others lead to them by now.
@@ -221,7 +221,7 @@ def _compare_jumps(
 def _used_by_others(
     table: Table, chains: set[str], owner: Ownership, name: str, removed: Iterable[str]
 ) -> dict[str, str]:
-    """Which of the chains a rule leads to that is not the owner's, and one such rule.
+    """The chains that foreign rules lead to, each with one such rule.
 
     `removed` are jumps that go away. Whoever keeps a rule in a built-in chain or a chain of his
     own is another.

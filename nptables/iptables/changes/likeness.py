@@ -1,7 +1,7 @@
-"""When two rules, or two chains, are the same: by text, by normal form, but for comments.
+"""When two rules, or two chains, are equal: by text, by normal form, or except for comments.
 
-Texts are compared first, since nearly all are equal; a line is looked at more closely only where
-its text differs.
+Texts are compared first, since nearly all are equal; the normal form of a line is computed only
+where its text differs.
 """
 
 from __future__ import annotations

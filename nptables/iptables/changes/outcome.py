@@ -1,4 +1,4 @@
-"""What a ruleset is once a plan was carried out on it."""
+"""The ruleset that results from a plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nptables.iptables.ruleset import Ruleset, Table
 
 
 def carried_out(plan: Plan) -> Ruleset:
-    """The ruleset that comes of `plan.before`: rules of others stay as and where they are.
+    """The ruleset after the plan: foreign rules keep their text and their place.
 
     Counters and comment lines of the dump are left out.
     """

@@ -1,4 +1,4 @@
-"""A plan: every change that makes the owned part of a ruleset what it shall be.
+"""A plan: every change that turns the owned part of a ruleset into the desired one.
 
 A plan is a value. It says what changes, not how: `steps` in the module of that name puts the
 changes into commits in the order in which packets see no worse state than before or after.

@@ -1,4 +1,4 @@
-"""A plan for people: a unified diff, with what belongs together under one heading."""
+"""A plan as a unified diff, grouped under headings."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def report_lines(
 ) -> Iterator[ReportLine]:
     """The plan as a unified diff grouped by what `group_of` says of each line.
 
-    With `changes` only these of its lines are shown. What belongs to nobody in particular comes
-    first. Below are the chains that others keep in use and those that differ in comments only.
-    Control characters are escaped.
+    With `changes` only these of its lines are shown. Lines without a group come first. Below are
+    the chains that others keep in use and those that differ in comments only. Control characters
+    are escaped.
     """
     groups: dict[str, dict[tuple[str, str], list[ReportLine]]] = {}
     for change in changed_lines(plan) if changes is None else changes:
@@ -69,7 +69,7 @@ def report_lines(
         )
     if count := len(plan.cosmetic):
         chains = "chain differs" if count == 1 else "chains differ"
-        yield ReportLine("note", f"# {count} {chains} in comments only, which is no drift")
+        yield ReportLine("note", f"# {count} {chains} in comments only, which is not drift")
 
 
 def to_text(lines: Iterable[ReportLine]) -> str:

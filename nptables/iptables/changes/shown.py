@@ -1,4 +1,4 @@
-"""Comparing rules of which a form shows only some words: see `Unshown.comments`."""
+"""Comparing rules that are shown only in part: see `Unshown.comments`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BASE = ("source", "destination", "in_interface", "out_interface", "protocol", "
 
 
 def with_what_is_not_shown(shown: Ruleset, other: Ruleset) -> Ruleset:
-    """A ruleset with each rule that may be one of the other's, by all that it shows, as that one."""
+    """A ruleset with each partly shown rule replaced by the other's rule that it may be."""
     tables = {
         name: _table(table, other.tables[name], shown.family) if name in other.tables else table
         for name, table in shown.tables.items()

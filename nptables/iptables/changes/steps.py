@@ -1,9 +1,9 @@
-"""The commits that carry out a plan, in an order in which no packet meets a worse state.
+"""The commits that apply a plan, in an order in which no packet meets a worse state.
 
 Each table commits by itself. A Service that gains its first endpoint wants nat first (or its
 packets would be refused no longer and not yet be translated), one that gains source ranges or
 loses its endpoints wants filter first. So: filter with old and new rules, then nat, then filter
-as it shall be, then the deletions, since a refused deletion takes its whole table back. Empty
+in its final state, then the deletions, since a refused deletion takes its whole table back. Empty
 steps fall away.
 """
 
@@ -136,7 +136,7 @@ def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
 
 
 def _only_new(table: TablePlan) -> Step:
-    """The filter table after nat: what is no longer wanted goes."""
+    """The filter table after nat: unwanted rules are removed."""
     fill: dict[str, tuple[str, ...]] = {}
     remove: list[str] = []
     for change in table.changes.values():
@@ -146,7 +146,7 @@ def _only_new(table: TablePlan) -> Step:
             remove += change.removed
         else:
             fill[change.chain] = change.after
-    return Step(table.table, "filter as it shall be", fill, (), (*remove, *table.remove))
+    return Step(table.table, "filter in its final state", fill, (), (*remove, *table.remove))
 
 
 def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
@@ -176,7 +176,7 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
     insert += _jumps(table)
     yield Step(
         table.table,
-        f"{table.table} as it shall be",
+        f"{table.table} in its final state",
         fill,
         tuple(insert),
         (*remove, *table.remove),
@@ -184,7 +184,7 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
 
 
 def _at_the_top(lines: tuple[str, ...]) -> list[Insertion]:
-    """Insertions that leave lines at the top in their order: the last goes first."""
+    """Insertions at the top, last line first, so that the lines end up in their order."""
     return [Insertion(line) for line in reversed(lines)]
 
 
@@ -227,11 +227,11 @@ def emptied(table: str, chains: list[str], piece: int | None) -> Iterator[Step]:
 
 
 def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The chains so ordered that each stands behind those of them that it leads to.
+    """The chains, each after those that it jumps to.
 
-    Otherwise they stand in no order of names: iptables-nft-save sorts what it finds with a
-    quicksort that takes the first chain as its pivot, so chains created from A to Z cost it the
-    square of their number and a level of its stack each. The ends of our names are hashes.
+    Otherwise they are not sorted by name: iptables-nft-save sorts what it finds with a quicksort
+    that takes the first chain as its pivot, so chains created from A to Z cost it the square of
+    their number and a level of its stack each. The ends of our names are hashes.
     """
     leads = {
         chain: {target for line in lines if (target := target_of(line)) in chains}

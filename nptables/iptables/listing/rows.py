@@ -32,7 +32,7 @@ _TALKING = frozenset({"DNAT", "SNAT", "NETMAP", "REJECT", "MARK", "CONNMARK", "L
 
 @attrs.frozen
 class Columns:
-    """Which columns rows have, as their title says."""
+    """Which columns rows have, by their title."""
 
     numbers: bool = False
     counters: bool = False
@@ -40,7 +40,7 @@ class Columns:
 
     @staticmethod
     def of(title: str) -> Columns | None:
-        """The columns under a title line; None for a line that is none."""
+        """The columns under a title line; None for another line."""
         words = title.split()
         if "target" not in words or "prot" not in words or "source" not in words:
             return None
@@ -74,7 +74,7 @@ def family_of_row(line: str) -> Family | None:
 
 
 def read_row(line: str, chain: str, columns: Columns, family: Family, more: str = "") -> Row | None:
-    """The rule that a row says, None where it is no row.
+    """The rule in a row; None for another line.
 
     `more` is text behind it that belongs to it and is not understood.
     """
@@ -192,7 +192,7 @@ def _is_plain(word: str) -> bool:
 
 
 def is_broken_row(text: str) -> bool:
-    """Whether a line that is no row has its columns: then it was a rule, which is unknown."""
+    """Whether a line that is not a row has its columns: then it was a rule, which is unknown."""
     words = text.split()
     return sum(map(_is_plain, words)) > 1 or "--" in words
 

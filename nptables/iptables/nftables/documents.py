@@ -1,13 +1,13 @@
 """What `nft -j list` prints, as the text that `nft list` prints of the same tables.
 
-The expressions of libnftables-json(5) that stand in rules of iptables are written as text; of
-everything else nobody knows what it asks for.
+The expressions of libnftables-json(5) that stand in rules of iptables are written as text;
+everything else is not understood.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nptables.iptables.nftables.rules import UNNAMED
@@ -19,7 +19,7 @@ _KINDS = ("metainfo", "table", "chain", "rule")
 
 
 def read_document(value: Mapping[str, Any]) -> NftText:
-    """The tables of a document; what is no object of nft is passed over."""
+    """The tables of a document; objects of other kinds are skipped."""
     entries = value.get("nftables")
     found = NftText(all_tables=True)
     tables: dict[tuple[str, str], NftTable] = {}
@@ -113,12 +113,8 @@ def _written(kind: str, inner: Any) -> str:
                 # Up to nftables 1.0.5 they have no names.
                 return UNNAMED
             return f'xt {inner["type"]} "{inner["name"]}"'
-        case "limit":
-            return _limit(inner)
-        case "log":
-            return _log(inner or {})
-        case "reject":
-            return _reject(inner or {})
+        case "limit" | "log" | "reject":
+            return _WRITERS[kind](inner or {})
         case "dnat" | "snat" | "masquerade" | "redirect":
             return _translation(kind, inner or {})
         case "mangle":
@@ -152,6 +148,11 @@ def _value(value: Any, *, named: bool = False) -> str:
     if isinstance(value, list):
         return ",".join(map(_value, value))
     ((kind, inner),) = value.items()
+    return _expression(kind, inner)
+
+
+def _expression(kind: str, inner: Any) -> str:
+    """An expression as text. Raises ValueError for what has none here."""
     match kind:
         case "meta":
             key = inner["key"]
@@ -170,12 +171,10 @@ def _value(value: Any, *, named: bool = False) -> str:
             return f"{_value(first)}-{_value(last)}"
         case "set":
             return "{ " + ", ".join(map(_value, _list(inner))) + " }"
-        case "|" | "^" | "&":
-            return (
-                f" {kind} ".join(map(_value, inner))
-                if kind != "|"
-                else ",".join(map(_value, inner))
-            )
+        case "|":
+            return ",".join(map(_value, inner))
+        case "^" | "&":
+            return f" {kind} ".join(map(_value, inner))
         case "numgen" if inner.get("mode") == "inc":
             return f"numgen inc mod {inner['mod']}"
     raise ValueError(kind)
@@ -196,9 +195,8 @@ def _log(inner: Mapping[str, Any]) -> str:
     words = ["log"]
     if "prefix" in inner:
         words.append(f"prefix {_quoted(inner['prefix'])}")
-    for key in ("group", "queue-threshold", "snaplen", "level"):
-        if key in inner:
-            words.append(f"{key} {inner[key]}")
+    keys = ("group", "queue-threshold", "snaplen", "level")
+    words += [f"{key} {inner[key]}" for key in keys if key in inner]
     return " ".join(words)
 
 
@@ -208,6 +206,11 @@ def _reject(inner: Mapping[str, Any]) -> str:
     if inner.get("type") == "tcp reset":
         return "reject with tcp reset"
     return f"reject with {inner['type']} type {inner['expr']}"
+
+
+_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "limit": _limit, "log": _log, "reject": _reject,
+}  # fmt: skip
 
 
 def _translation(kind: str, inner: Mapping[str, Any]) -> str:

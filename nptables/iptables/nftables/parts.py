@@ -1,4 +1,4 @@
-"""The parts of one rule while it is read, and the line that they make."""
+"""The parts of one rule while it is read, and the resulting line."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Match:
 class Parts:
     """What was read of a rule.
 
-    `unread` are words that nobody understands or whose values are not printed; a match, or the
-    target, stands for each. `told` says that the protocol has words of its own,
-    `exact` that nft shows what it has no words for (from nftables 1.0.6 and iptables 1.8.8 on). Matches in
-    `always` hold for every packet, whatever their values are.
+    `unread` are words that are not understood or whose values are not printed; a match, or the
+    target, stands for each. `told` says that the protocol has words of its own, `exact` that nft
+    shows what it has no words for (from nftables 1.0.6 and iptables 1.8.8 on). Matches in `always`
+    hold for every packet, whatever their values are.
     """
 
     family: Family
@@ -81,7 +81,7 @@ class Parts:
         self.matches.append(Match(text.removeprefix("-m ")))
 
     def not_read(self, words: str) -> None:
-        """Words of a match that nobody understands, or whose values are not printed."""
+        """Words of a match that are not understood, or whose values are not printed."""
         self.unread.append(words)
         self.matches.append(Match(UNREAD_MATCH, {"--words": f"--words {always_quoted(words)}"}))
 
@@ -108,6 +108,6 @@ class Parts:
         return line if plain else normal_form(line, self.family)
 
     def hidden_target(self, words: str) -> None:
-        """A target that is there, and of which nobody knows what it does."""
+        """A target whose effect is unknown."""
         self.unread.append(words)
         self.target = f"-j {UNREAD_TARGET} --words {always_quoted(words)}"

@@ -41,10 +41,10 @@ class Habits:
     """What is known of those who write rules, by the names of chains.
 
     `comments` is how many comments the writer of a rule that is in a chain and leads to a target
-    puts into it at most, None where nobody knows; whoever is known asks for nothing that nft prints
-    in part, but for a share of packets, and `shares` says whether the rule may be for one. `always`
-    are matches that hold for every packet in a chain. `targetless` are chains with rules that have
-    no target.
+    puts into it at most, None where that is unknown; whoever is known asks for nothing that nft
+    prints in part, but for a share of packets, and `shares` says whether the rule may be for one.
+    `always` are matches that hold for every packet in a chain. `targetless` are chains with rules
+    that have no target.
     """
 
     homes: Homes
@@ -115,9 +115,9 @@ def _families(found: NftText, family: Family | None) -> Iterator[Family]:
 
 
 def _lacks_target(tables: Sequence[NftTable], habits: Habits) -> bool:
-    """Whether a rule has nothing behind its counter: up to 1.0.5 nft drops what it has no module for.
+    """Whether a rule has nothing behind its counter, as where nft lacks the modules of iptables.
 
-    Of matches that it drops there is no trace, then. Marking chains of kube-proxy show it.
+    Versions up to 1.0.5 leave no trace of matches then. Marking chains of kube-proxy show it.
     """
     return any(
         _has_counter(raw) and not acts(raw) and " log" not in raw
@@ -169,11 +169,13 @@ def _tables(
     chains = [chain for chain in table.chains if not _is_own(table, chain)]
     texts = [raw for chain in chains for _, raw in chain.rules]
     whose = _FAMILIES.get(table.family) or family or _family_of(texts) or Family.IPV4
-    table.whole = table.whole and not _is_doubtful(found, chains, habits)
+    # A chain of nft's own at a hook decides before or behind those of iptables.
+    own = any(_is_own(table, chain) for chain in table.chains)
+    table.whole = table.whole and not own and not _is_doubtful(found, chains, habits)
     rules = {chain.name: _rules(found, table, chain, whose, habits) for chain in chains}
     open_ends = _cut(found, chains, rules)
     for name, each in rules.items():
-        for position, (number, rule) in enumerate(each):
+        for position, (number, _) in enumerate(each):
             if number in open_ends:
                 text = dict(_texts(chains, name))[number]
                 again = read_rule(text, name, whose, doubts=(CUT_OFF, NO_TARGET))
@@ -186,7 +188,7 @@ def _tables(
         for chain in chains
         if chain.base is not None and _is_built_in(table, chain.name)
     }
-    whole = table.whole and not open_ends and not found.partly and not _leads_out(table, rules)
+    whole = table.whole and not open_ends and not found.partly and not _leads_out(rules)
     if table.name:
         if whole and lines:
             for name in BUILT_IN_CHAINS[table.name]:
@@ -205,7 +207,7 @@ def _tables(
 def _is_doubtful(found: NftText, chains: Sequence[NftChain], habits: Habits) -> bool:
     """Whether so much of a table may not be printed that it counts as shown in part.
 
-    One question about all of it is better than one about each rule, which nobody could answer.
+    One question about all of it is better than one about each rule, which has no answer.
     """
     if any(broken for chain in chains for _, _, broken in _joined(chain.rules)):
         return True
@@ -266,7 +268,7 @@ def _rules(
             least = empty[-1] if share else comments or 0
             doubts += [NOTHING_PRINTED] * (empty[position] > least)
         if found.width and not habits.targetless(chain.name):
-            # Even where nft shows matches it may print nothing of a target, as 1.0.6 does of IPv6's.
+            # nft may print nothing of a target all the same, as 1.0.6 does of those of IPv6.
             doubts.append(NO_TARGET)
         if plain[position].target and not known and doubts in ([], [NO_TARGET]):
             rules.append((number, plain[position]))
@@ -333,7 +335,7 @@ def _cut(
     return frozenset(longest) if is_cut else frozenset()
 
 
-def _leads_out(table: NftTable, rules: Mapping[str, Sequence[tuple[int, NftRule]]]) -> bool:
+def _leads_out(rules: Mapping[str, Sequence[tuple[int, NftRule]]]) -> bool:
     """Whether a rule leads to a chain that is not there."""
     targets = {rule.target for each in rules.values() for _, rule in each}
     return bool(targets - rules.keys() - TARGETS.keys() - {"", UNREAD_TARGET})
@@ -344,13 +346,10 @@ def _ruleset(family: Family, tables: Sequence[tuple[Table, bool]], *, whole: boo
     found: dict[str, Table] = {}
     opened = set()
     for table, complete in tables:
-        here = found.get(table.name)
-        if here is not None and here != table:
-            chains = {**here.chains, **table.chains}
-            table = Table(table.name, chains, {**here.policies, **table.policies})
-            complete = False
-        found[table.name] = table
-        if not complete:
+        here = found.get(table.name, table)
+        both = {**here.chains, **table.chains}
+        found[table.name] = Table(table.name, both, {**here.policies, **table.policies})
+        if not complete or here != table:
             opened.add(table.name)
     missing = frozenset() if whole else frozenset(BUILT_IN_CHAINS.keys() - found.keys())
     return Ruleset(

@@ -38,7 +38,7 @@ NO_TARGET = "a target of which nft prints nothing, if there is one"
 class NftRule:
     """A rule that was read.
 
-    `unread` are words that nobody understands, or whose values are not printed. `target` is the
+    `unread` are words that are not understood, or whose values are not printed. `target` is the
     chain or target, empty for none. `counted` tells that there is a counter, as iptables makes one.
     """
 
@@ -73,8 +73,8 @@ def read_rule(
     """The rule that a line of a chain says.
 
     `doubts` are conditions that it may have besides; `NO_TARGET` says that a target may be missing.
-    `known_writer` tells that whoever wrote it asks for nothing that nft prints in part, `exact` that
-    nft shows of everything else at least that it is there. Matches in `always` hold for every
+    `known_writer` tells that whoever wrote it asks for nothing that nft prints in part, `exact`
+    that nft shows of everything else at least that it is there. Matches in `always` hold for every
     packet, whatever their values are.
     """
     parts = Parts(family, known_writer, exact, always)
@@ -114,7 +114,7 @@ def acts(text: str) -> bool:
 
 
 def _not_read(words: str, parts: Parts, *, acting: bool) -> None:
-    """Words that nobody understands: a target behind the counter, or where they say so."""
+    """Words that are not understood: a target behind the counter, or where they say so."""
     if not words:
         return
     if acting or _ACTS.match(words):
@@ -137,6 +137,11 @@ def _piece(words: str, position: int, parts: Parts, *, acting: bool) -> int | No
             except (Unsettled, ValueError, KeyError):
                 _unsettled(found[0], parts, is_target=is_target)
             return found.end()
+    return _compatible(words, position, parts, acting=acting)
+
+
+def _compatible(words: str, position: int, parts: Parts, *, acting: bool) -> int | None:
+    """The same for what nft has no words for and shows as something of iptables."""
     if words.startswith(UNNAMED, position):
         _unsettled(UNNAMED, parts, is_target=acting)
         return position + len(UNNAMED)

@@ -58,7 +58,6 @@ class NftTable:
     name: str
     chains: list[NftChain] = attrs.field(factory=list)
     whole: bool = False
-    others: bool = False
 
 
 @attrs.define
@@ -67,7 +66,8 @@ class NftText:
 
     `all_tables` tells that it has all tables of a node, `exact` that a statement of which nothing
     is printed can only be a comment, `no_modules` that it can be anything. `partly` tells that a
-    program may have taken lines out. `width` is the length of the longest rule. `strays` are lines that are none of these.
+    program may have taken lines out. `width` is the length of the longest rule. `strays` are
+    lines that are none of these.
     """
 
     tables: list[NftTable] = attrs.field(factory=list)
@@ -135,6 +135,12 @@ def _opens_set(line: str) -> bool:
     return plain.count("{") > plain.count("}")
 
 
+def _opened(line: str) -> int:
+    """How many more braces a line opens than it closes."""
+    plain = _QUOTED.sub("", line)
+    return plain.count("{") - plain.count("}")
+
+
 @attrs.define
 class _Reader:
     found: NftText
@@ -148,12 +154,8 @@ class _Reader:
         line = raw.strip()
         if not line or _NOISE.fullmatch(line):
             return
-        if self.skipping:
-            plain = _QUOTED.sub("", line)
-            self.skipping = max(self.skipping + plain.count("{") - plain.count("}"), 0)
-            if not (_TABLE.fullmatch(line) or _CHAIN.fullmatch(line)):
-                return
-            self.skipping = 0
+        if self._is_skipped(line):
+            return
         if (begun := _TABLE.fullmatch(line)) is not None:
             self._close_table(whole=False)
             self.table = NftTable(begun[1], begun[2].strip('"'))
@@ -165,11 +167,23 @@ class _Reader:
         elif (command := _COMMAND.fullmatch(line)) is not None:
             self._command(command)
         elif self.chain is None and _OTHER_BLOCK.fullmatch(line):
-            plain = _QUOTED.sub("", line)
-            self.skipping = max(plain.count("{") - plain.count("}"), 0)
-            if self.table is not None:
-                self.table.others = True
-        elif self.chain is not None and (base := _BASE.fullmatch(line)) is not None:
+            self.skipping = max(_opened(line), 0)
+        else:
+            self._within(number, raw, line)
+
+    def _is_skipped(self, line: str) -> bool:
+        """Whether a line is within a set, a map or another object that is no chain."""
+        if not self.skipping:
+            return False
+        self.skipping = max(self.skipping + _opened(line), 0)
+        if _TABLE.fullmatch(line) or _CHAIN.fullmatch(line):
+            self.skipping = 0
+            return False
+        return True
+
+    def _within(self, number: int, raw: str, line: str) -> None:
+        """Take a line that neither begins nor ends anything."""
+        if self.chain is not None and (base := _BASE.fullmatch(line)) is not None:
             self.chain.base = (base[1], base[2], base[3].strip(), base[4] or "accept")
         elif _NO_RULE.fullmatch(line):
             return
@@ -214,5 +228,5 @@ class _Reader:
             self.found.all_tables = True
 
     def end(self) -> None:
-        """What is not closed is not whole."""
+        """Tables and chains that are not closed are incomplete."""
         self._close_table(whole=False)

@@ -231,7 +231,10 @@ TARGETS: Sequence[tuple[re.Pattern[str], Read]] = [
         (r"tcp option maxseg size set (\d+)", lambda m, p: p.jump(f"-j TCPMSS --set-mss {m[1]}")),
         (r"ip6? dscp set \S+", _plain("DSCP")),
         (r"meta priority set \S+", _plain("CLASSIFY")),
-        (r"dup to ([0-9a-fA-F.:]+)(?: device \S+)?", lambda m, p: p.jump(f"-j TEE --gateway {m[1]}")),
+        (
+            r"dup to ([0-9a-fA-F.:]+)(?: device \S+)?",
+            lambda m, p: p.jump(f"-j TEE --gateway {m[1]}"),
+        ),
         (r"queue( flags [a-z,]+)? (?:num|to) (\d+(?:-\d+)?)((?:[ ,]+(?:bypass|fanout))*)", _queue),
         (r'(?:# ?xt_|xt target "?)([A-Z]+)"?', _hidden),
     )

@@ -57,7 +57,7 @@ def place(lines: Sequence[str], homes: Homes) -> Placed:
                 continue
             for name in (target, chain):
                 tables = homes_here.get(name, frozenset())
-                if len(tables) == 1 and name not in TARGETS and _fits(chain, *tables):
+                if len(tables) == 1 and _fits(chain, *tables):
                     found[position] = next(iter(tables))
                     settled = False
                     break

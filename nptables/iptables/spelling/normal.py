@@ -43,6 +43,7 @@ _MATCH = "|".join([
     rf"mark (?:! )?--mark {_MARK}/(?!0xffffffff){_MARK}",
     r"conntrack (?:! )?--ctstate (?:INVALID|NEW|RELATED,ESTABLISHED)",
     r"addrtype (?:! )?--(?:src|dst)-type LOCAL",
+    rf"nfacct --nfacct-name  {_NAME}",
     r"statistic --mode random --probability (?P<probability>0\.[0-9]{11})",
     (
         rf"recent (?:--set|--rcheck --seconds [1-9][0-9]{{0,6}} --reap) --name {_NAME}"

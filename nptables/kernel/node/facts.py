@@ -105,6 +105,6 @@ def _ip(run: Runner, *words: str) -> list[dict[str, Any]] | None:
     except (json.JSONDecodeError, RecursionError):
         listed = None
     if not isinstance(listed, list):
-        raise KernelRefused(f"{printable(' '.join(argv))} printed what is no JSON list")
+        raise KernelRefused(f"{printable(' '.join(argv))} did not print a JSON list")
     # An empty object stands for a route or link that is not shown.
     return [entry for entry in listed if entry]

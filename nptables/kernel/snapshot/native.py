@@ -113,7 +113,7 @@ def _listed(commands: Sequence[str], run: Runner, gaps: list[Gap]) -> list[Mappi
     """The objects that nft prints for some commands."""
     plain = [each for each in commands if all(map(is_plain, each.split()))]
     if strange := [each for each in commands if each not in plain]:
-        gaps.append(Gap(NATIVE, f"nft takes no such name: {printable(strange[0])}"))
+        gaps.append(Gap(NATIVE, f"nft does not accept the name {printable(strange[0])}"))
     return [entry for each in plain for entry in _objects(each, run, gaps)]
 
 

@@ -94,7 +94,7 @@ def _configuration(
     except OSError as error:
         return None, (error.strerror or str(error)).lower()
     found = settings_of(read_yaml(text))
-    return found, "" if found is not None else "it is no KubeProxyConfiguration"
+    return found, "" if found is not None else "it is not a KubeProxyConfiguration"
 
 
 def _text(path: Path) -> str:
@@ -102,5 +102,5 @@ def _text(path: Path) -> str:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(0, "it is no ordinary file")
+            raise OSError(0, "it is not a regular file")
         return file.read(_LARGEST).decode("utf-8", "replace")

@@ -132,7 +132,7 @@ class Applier:
             done = attrs.evolve(done, verified=self.starved is None, after=after)
             if left and done.replanned == _MOST_PLANS:
                 raise NotConverged(
-                    "the tables were read back and are not as written: somebody else keeps "
+                    "the tables, read back, differ from what was written: another program keeps "
                     f"changing them ({', '.join(_names(left))})",
                     difference=left,
                 )

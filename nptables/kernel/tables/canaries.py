@@ -1,4 +1,4 @@
-"""Noticing that somebody flushed tables or took our jumps away, without reading the tables.
+"""Noticing flushed tables and missing jumps without reading the tables.
 
 kube-proxy puts an empty chain into nat, filter and mangle and looks whether it is still there.
 `iptables -F` leaves such a chain standing, so ours holds a rule, and the rule is what counts.

@@ -278,8 +278,8 @@ def _import_iptc() -> Any:
         from iptc.xtables import XTablesError  # noqa: PLC0415
     except ImportError:
         raise BackendUnavailable(
-            "python-iptables is not installed: the extra iptc has it (with a C compiler), "
-            "or use --backend legacy"
+            "python-iptables is not installed: install nptables[iptc] (needs a C compiler), or use "
+            "--backend legacy"
         ) from None
     except Exception as error:
         # Whatever goes wrong in it is about the shared libraries of iptables.

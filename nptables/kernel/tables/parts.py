@@ -280,5 +280,5 @@ def _nft(backend: Tables, words: str) -> list[dict[str, Any]]:
     try:
         listed = json.loads(done.stdout or "{}").get("nftables", [])
     except (json.JSONDecodeError, AttributeError) as error:
-        raise KernelRefused(f"nft printed what is no JSON: {error}") from error
+        raise KernelRefused(f"nft printed invalid JSON: {error}") from error
     return [entry for entry in listed if isinstance(entry, dict)]

@@ -53,7 +53,7 @@ _LONGEST_READING = 1800.0
 # Seconds for reading while others commit, unless the caller has more patience: four times what
 # 120,000 chains take on a quiet node.
 DISTURBED = 10.0
-# A reading that nobody disturbs ends all the same, however long it takes.
+# An undisturbed reading ends by itself, however long it takes.
 _ONCE_STARVED = 1.0
 # How often to read tables that others write at the same time.
 _MOST_READS = 8
@@ -156,7 +156,7 @@ class RestoreBackend:
                 if reads == _MOST_READS and commits is not None and commits.made():
                     raise self._starved(commits) from error
                 if reads == _MOST_READS:
-                    message = f"{_name(argv)} printed what is no ruleset: {error}"
+                    message = f"{_name(argv)} did not print a ruleset: {error}"
                     raise KernelRefused(message) from error
                 continue
             self.patience.starved = False
@@ -187,9 +187,10 @@ class RestoreBackend:
         self.patience.starved = True
         changes = "once" if commits.count == 1 else f"{commits.count} times"
         return ReadingStarved(
-            f"the {self.family.value} nft tables could not be read in {commits.seconds:g} s: other "
-            f"programs changed them {changes} meanwhile, and iptables-nft-save starts over each "
-            "time or prints what is torn; try again when they pause, or wait longer with --wait",
+            f"the {self.family.value} nft tables could not be read in {commits.seconds:g} s: "
+            f"other programs changed them {changes} meanwhile, and iptables-nft-save starts over "
+            "each time or prints inconsistent tables; try again when they pause, or wait longer "
+            "with --wait",
             commits=commits.count,
             seconds=commits.seconds,
         )
@@ -233,8 +234,7 @@ class RestoreBackend:
             why = f"it leaves out the table {missing[0]}, which is there" if missing else ""
         if why:
             raise KernelRefused(
-                f"what {_name(argv)} printed is not all that the tables hold, although it ended "
-                f"well: {why}",
+                f"what {_name(argv)} printed is incomplete, although it exited with 0: {why}",
                 stderr=done.stderr,
             )
 

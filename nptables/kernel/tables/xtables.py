@@ -33,7 +33,7 @@ def command(kind: Kind, family: Family, suffix: str = "") -> list[str]:
         return [found, "-".join(filter(None, (stem(family), suffix)))]
     raise BackendUnavailable(
         f"the program {name} is not installed, and the {kind} backend needs it: install it "
-        "(Debian: iptables), or say another --backend"
+        "(Debian: iptables), or choose another --backend"
     )
 
 

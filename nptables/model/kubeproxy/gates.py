@@ -14,8 +14,8 @@ from nptables.model.kubeproxy.versions import Version
 class Gate:
     """A feature gate of kube-proxy.
 
-    `known` is the first version that has it (None: all of them have), `on` the first where it is
-    on unless switched off, `locked` the first where it is on whatever is said.
+    `known` is the first version that has it (None: all of them have), `on` the first where it is on
+    unless switched off, `locked` the first where it cannot be switched off.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Gate:
         return self.known is None or version >= self.known
 
     def is_locked(self, version: Version) -> bool:
-        """Whether a version has it on whatever its configuration says."""
+        """Whether it cannot be switched off in a version."""
         return self.locked is not None and version >= self.locked
 
     def default(self, version: Version) -> bool:

@@ -51,7 +51,7 @@ BIND_ADDRESS_ALONE = Habit(
     "bind-address-is-node-address",
     until=Version(1, 27),
     changes="loadBalancerSourceRanges are compared with bindAddress alone to tell whether they "
-    "hold the node. Later versions compare the addresses of the Node object as well.",
+    "contain the node. Later versions compare the addresses of the Node object as well.",
     means="Without a bindAddress, a node inside loadBalancerSourceRanges does not reach the "
     "load-balancer IP from itself up to 1.27; later it does.",
     recorded=("source-ranges-node-inside",),
@@ -100,7 +100,7 @@ EXTERNAL_IPS_LOCAL = Habit(
     "local-policy-of-external-ips",
     since=Version(1, 29),
     changes="externalTrafficPolicy Local counts for the externalIPs of a Service of type "
-    "ClusterIP. Before, the policy of such a Service is taken for Cluster.",
+    "ClusterIP. Before, the policy of such a Service counts as Cluster.",
     means="Packets from outside to such an external IP keep their source and go to endpoints of "
     "this node alone, or are dropped, from 1.29 on; before, they are masqueraded and go anywhere.",
     source="pkg/api/v1/service/util.go",
@@ -161,11 +161,11 @@ PACKET_COUNTERS = Habit(
 USUAL_ENDPOINTS = Habit(
     "usual-endpoint-spelling",
     since=Version(1, 31),
-    changes="Endpoint addresses stand in chain names, comments and the order of endpoints in "
-    "their usual spelling. Before, as the slice has them; leading zeros or an IPv4-mapped "
+    changes="Chain names, comments and the order of endpoints use the usual spelling of "
+    "addresses. Before, the spelling in the slice; leading zeros or an IPv4-mapped "
     "address then make iptables-restore refuse all rules.",
     means="Every endpoint has the same share as before; one with leading zeros or a mapped "
-    "address, by which older versions fail altogether, is used from 1.31 on.",
+    "address, with which older versions program no rule at all, is used from 1.31 on.",
     recorded=("slice-upper-case-ipv6", "sloppy-endpoint", "mapped-endpoint"),
     source="pkg/proxy/endpointslicecache.go",
 )
@@ -231,8 +231,8 @@ ODD_ZERO_NODE_PORTS = Habit(
 LABELS_BY_KIND = Habit(
     "labels-by-kind",
     since=Version(1, 36),
-    changes="A Service is left to others by the label service.kubernetes.io/service-proxy-name "
-    "alone, a slice by service.kubernetes.io/headless alone. Before, either label hides either.",
+    changes="Only the label service.kubernetes.io/service-proxy-name excludes a Service, and "
+    "only service.kubernetes.io/headless a slice. Before, either label excludes either.",
     means="A Service with the headless label, or whose slices have the proxy-name label, is served "
     "from 1.36 on; before, its packets pass untouched, or are refused for want of endpoints.",
     recorded=("service-label-headless", "slice-label-proxy-name"),
@@ -250,7 +250,7 @@ EXTERNAL_IPS_GATE = Habit(
 TERMINATING_NEVER_REPLACES = Habit(
     "terminating-never-replaces",
     since=Version(1, 36),
-    changes="Of an endpoint that stands in slices several times, the last entry that is not "
+    changes="Where an endpoint is in slices several times, the last entry that is not "
     "terminating counts. Before, the first, or the last one on this node.",
     means="While an endpoint moves between slices, packets go by its entry that is not "
     "terminating from 1.36 on.",

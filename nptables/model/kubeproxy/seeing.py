@@ -1,7 +1,6 @@
-"""Services and slices as a kube-proxy sees them, whose habits are not those of the newest.
+"""Services and slices as an older kube-proxy sees them.
 
-What is done here is what old kube-proxies do before they look at anything else. To see a second
-time changes nothing.
+This is what old kube-proxies do first. Doing it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _FOR_SLICES = frozenset({known.USUAL_ENDPOINTS.name, known.LABELS_BY_KIND.name})
 
 
 def sees_everything(habits: Habits) -> bool:
-    """Whether objects are seen as they are."""
+    """Whether objects are left as they are."""
     return habits >= _FOR_SERVICES | _FOR_SLICES
 
 

@@ -41,9 +41,9 @@ def nearest_known(version: Version) -> Version:
 
 
 def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
-    """The version whose rules are made for one that is asked for, and what to say of it.
+    """The version whose rules are made when `asked` is requested, and remarks about it.
 
-    Raises InvalidInput for text that is no version.
+    Raises InvalidInput for text that is not a version.
     """
     if version is None:
         return NEWEST, []
@@ -58,14 +58,14 @@ def read_version(version: str | Version | None) -> tuple[Version, list[str]]:
         return meant, []
     extreme = "older than" if asked < OLDEST else "newer than"
     remark = (
-        f"kube-proxy {asked} is {extreme} every version whose rules are known here: "
-        f"those of {meant} are made, the nearest"
+        f"kube-proxy {asked} is {extreme} every version that nptables knows: the rules of {meant}, "
+        f"the nearest, are used"
     )
     return meant, [remark]
 
 
 def unknown_to(field: str, since: Version | None, version: Version) -> str:
-    """What to say of a setting that came after a version."""
+    """The remark about a setting that a version does not have yet."""
     return (
         f"{field} has no effect: kube-proxy {version} does not know it, {since} is the first "
         "that does"

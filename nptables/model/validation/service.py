@@ -157,7 +157,7 @@ def _cluster_ips(spec: Object, reader: Reader) -> None:
         reader.problem(path, "is set and clusterIP is not", "set clusterIP to the first of them")
     ips = listed or ([first] if first else [])
     if "None" in ips and len(ips) > 1:
-        reader.problem(path, '"None" stands beside an address', '"None" has to be the only value')
+        reader.problem(path, '"None" is given with an address', '"None" has to be the only value')
         return
     if len(ips) > 2:
         reader.problem(path, f"has {len(ips)} addresses", "at most one of each family")

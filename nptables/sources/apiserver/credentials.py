@@ -157,7 +157,9 @@ class Credentials:
         self.key_file: str | None = None
         certificate, key = (_text(status, f"client{part}Data") for part in ("Certificate", "Key"))
         if bool(certificate) != bool(key):
-            raise ValueError("it gave a client certificate without its key, or the reverse")
+            raise ValueError(
+                "it gave a client certificate without its key, or a key without its certificate"
+            )
         if not self.token and not certificate:
             raise ValueError("it gave neither a token nor a client certificate")
         self._expires = _time(_text(status, "expirationTimestamp"))
@@ -214,7 +216,7 @@ class Plugin:
                 said = f"it did not end within {seconds:g} s"
             elif isinstance(error, AttributeError) and os.isatty(1):
                 # On a terminal the client has no copy of the plugin's words, and stumbles.
-                said = "see what it says above"
+                said = "see its messages above"
             else:
                 said = words_of(error).removeprefix("exec: ")
             raise ApiServerError(f"the credential plugin {self._name} failed: {said}") from error
@@ -250,7 +252,7 @@ def _context_name(config: Any, asked: str | None, files: str) -> str:
     there = f"; there are: {printable(', '.join(known))}" if known else ""
     if not name:
         raise _unusable(
-            f"{printable(files)} names no current context: name one with --context{there}"
+            f"{printable(files)} has no current context: choose one with --context{there}"
         )
     if asked and asked not in known:
         raise _unusable(
@@ -278,7 +280,7 @@ def _time(text: str) -> datetime | None:
         return parse_rfc3339(text) if text else None
     except Exception as error:
         # Which one depends on the client's version.
-        raise ValueError(f"its expirationTimestamp is no time: {text}") from error
+        raise ValueError(f"its expirationTimestamp is not a time: {text}") from error
 
 
 def _time_limit(seconds: float) -> list[str]:

@@ -56,6 +56,7 @@ def execute(
     command: Sequence[str],
     *,
     seconds: float,
+    whole: float = 0.0,
     given: bytes = b"",
     most: int = MOST_OUTPUT,
     clock: Callable[[], float] = time.monotonic,
@@ -67,6 +68,7 @@ def execute(
         container: Where it runs.
         command: The program and its arguments.
         seconds: How long it may take, from the first request on.
+        whole: The limit of which these seconds are what is left, for the message; 0 for `seconds`.
         given: Its standard input. Of the protocol's versions only v5 can say that it ends.
         most: How many bytes it may print.
         clock: Monotonic seconds.
@@ -83,7 +85,7 @@ def execute(
 
     def guard() -> None:
         if clock() > end:
-            raise _TookTooLong(f"it took longer than {seconds:.3g} seconds")
+            raise _TookTooLong(f"it took longer than {whole or seconds:.3g} seconds")
 
     channels = _Channels(most, guard)
     # The client's own collecting knows no limit, neither of time nor of size.
@@ -131,7 +133,7 @@ class _Channels(dict[int, bytes]):
         self._guard()
         self._left -= len(piece)
         if self._left < 0:
-            raise ApiServerError("it printed more than any tables can hold")
+            raise ApiServerError("its output is larger than any tables can be")
         self._pieces.setdefault(channel, []).append(piece)
 
     def all_of(self, channel: int) -> bytes:

@@ -101,6 +101,10 @@ class Connection:
         body = json.dumps(document).encode()
         _Answer(self._ask("POST", path, READ_TIMEOUT, body)).read()
 
+    def delete(self, path: str) -> None:
+        """Delete an object. Raises ApiServerError for every answer but a 2xx, and for none."""
+        _Answer(self._ask("DELETE", path, READ_TIMEOUT)).read()
+
     def stream(self, path: str, seconds: float) -> Any:
         """The kubernetes client's own stream of a websocket, with bytes on its channels.
 
@@ -207,8 +211,8 @@ def kubeconfig_of_proxy(
     if POD_VARIABLE in environment and token.exists():
         return None
     raise ApiServerError(
-        f"clientConnection.kubeconfig names {printable(path)}, which is not there: name "
-        "a kubeconfig with --kubeconfig"
+        f"clientConnection.kubeconfig names {printable(path)}, which does not exist: name a "
+        f"kubeconfig with --kubeconfig"
     )
 
 
@@ -243,10 +247,10 @@ def _translated(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise ApiServerError("it fell silent in the middle of an answer") from error
+        raise ApiServerError("it stopped sending in the middle of a response") from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
         # The last two are what urllib3 raises where close() pulled the rug away.
-        raise ApiServerError("the connection broke off in the middle of an answer") from error
+        raise ApiServerError("the connection broke off in the middle of a response") from error
 
 
 def _refused(answer: Any) -> ApiServerError:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-import struct
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import attrs
 
@@ -19,24 +15,12 @@ from nptables.sources.archives.budget import Budget, Damaged, Refused
 from nptables.sources.archives.packing import Readable, Stream, packing_of, unpacked, with_head
 from nptables.sources.archives.tar import BLOCK, begins_tar, tar_entries
 
-try:
-    from lzma import LZMAError as _LZMAError
-except ImportError:  # a small build of Python
-    _LZMAError = EOFError  # type: ignore[assignment,misc]
-
 STDIN = "-"
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _PIECE = 1 << 20
 # Members with such names are looked into, and are archives if their contents are.
 _SUFFIXES = (".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".zip", ".gz", ".xz", ".bz2", ".zst")
-# The directory of a zip archive is read as a whole.
-_LARGEST_DIRECTORY = 1 << 26
 _DEEPEST_FOLDER = 60
-# What the module zipfile, and those that it unpacks with, say of what is no zip archive.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
-    IndexError, KeyError, struct.error, zlib.error, _LZMAError,
-)  # fmt: skip
 
 
 @attrs.frozen
@@ -144,19 +128,11 @@ class _Looking:
                 yield from self._member(above + name, entry.size, entry.modified, entry, depth)
 
     def _zip(self, handle: BinaryIO, above: str, depth: int) -> Iterator[Member]:
-        _refuse_large_directory(handle)
-        try:
-            archive = zipfile.ZipFile(handle)
-        except _ZIP_ERRORS as error:
-            raise Damaged(f"it is cut off or damaged: {error}") from None
-        with archive:
-            for info in archive.infolist():
-                self.budget.count_member()
-                if stat.S_ISLNK(info.external_attr >> 16):
-                    self.budget.skipped["links"] += 1
-                elif not info.is_dir() and (name := self._safe(info.filename)) is not None:
-                    stream = _ZipMember(archive, info, self.budget)
-                    yield from self._member(above + name, info.file_size, None, stream, depth)
+        from nptables.sources.archives.zips import zip_entries  # noqa: PLC0415 - seldom needed
+
+        for name, size, stream in zip_entries(handle, self.budget):
+            if (safe := self._safe(name)) is not None:
+                yield from self._member(above + safe, size, None, stream, depth)
 
     def _member(
         self, name: str, size: int, modified: float | None, stream: Readable, depth: int
@@ -212,7 +188,7 @@ class _Looking:
         """The name without empty parts; None where it leads out of the archive."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-            self.budget.skipped["files whose names lead out of it"] += 1
+            self.budget.skipped["files whose paths lead outside it"] += 1
             return None
         return "/".join(parts)
 
@@ -247,49 +223,6 @@ class _File:
     def rewind(self) -> None:
         """Go back to the beginning."""
         self._handle.seek(0)
-
-
-class _ZipMember:
-    """A member of a zip archive, opened once it is read."""
-
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> None:
-        self._archive = archive
-        self._info = info
-        self._budget = budget
-        self._open: IO[bytes] | None = None
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; fewer only at the end. Raises Damaged."""
-        try:
-            if self._open is None:
-                if self._info.flag_bits & 1:
-                    raise Refused("is encrypted: unpack it with its password first")
-                self._open = self._archive.open(self._info)
-                self._budget.count_read(self._info.compress_size)
-            found = self._open.read(size)
-        except _ZIP_ERRORS as error:
-            raise Damaged(f"{self._info.filename} in it is damaged: {error}") from None
-        self._budget.count_unpacked(len(found))
-        return found
-
-    def skip(self, size: int, /) -> None:
-        """Pass over so many bytes."""
-        while size and (piece := self.read(min(size, _PIECE))):
-            size -= len(piece)
-
-
-def _refuse_large_directory(handle: BinaryIO) -> None:
-    """Look at the end of a zip archive for how large its directory says that it is."""
-    length = handle.seek(0, os.SEEK_END)
-    handle.seek(max(0, length - (1 << 16) - 22))
-    tail = handle.read()
-    at = tail.rfind(b"PK\x05\x06")
-    size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
-    if at >= 0 and size == 0xFFFFFFFF and (at64 := tail.rfind(b"PK\x06\x06")) >= 0:
-        size = int.from_bytes(tail[at64 + 40 : at64 + 48], "little")
-    handle.seek(0)
-    if size > _LARGEST_DIRECTORY:
-        raise Refused("has more members than are looked at")
 
 
 def _may_be_archive(name: str) -> bool:

@@ -149,7 +149,7 @@ def read_contents(path: str, progress: Progress | None = None) -> Contents:
     except Damaged as error:
         damage = str(error)
     except Refused as error:
-        raise _wrong(name, str(error), "take out of it what is needed, or ask for less") from None
+        raise _wrong(name, str(error), "unpack what is needed, or collect less") from None
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise _wrong(name, f"cannot be read: {why}") from None
@@ -160,7 +160,7 @@ def read_contents(path: str, progress: Progress | None = None) -> Contents:
         listed = ", ".join(layout.name for layout in LAYOUTS)
         raise _wrong(
             name,
-            "is an archive, and none that is known by what is in it",
+            "is an archive of an unknown kind",
             f"known are: {listed}; unpack it, and name the files in it",
         )
     return Contents(path, bundles, tuple(_notes(budget)), damage)

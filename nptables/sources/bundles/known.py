@@ -31,7 +31,7 @@ def contents_of(path: str, progress: Progress | None = None) -> Contents | None:
     if stat.S_ISDIR(about.st_mode):
         return read_contents(path, progress) if is_bundle_folder(path) else None
     if not stat.S_ISREG(about.st_mode):
-        # What a pipe gave to a look into it nobody would get again.
+        # Bytes that are read from a pipe to look into it are lost.
         return None
     if not is_archive(path):
         return printed_dump(path)

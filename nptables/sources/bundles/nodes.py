@@ -185,8 +185,7 @@ class _OneNode:
         shown: tuple[Process, ...] = ()
         for _, text in self._texts(Holds.PROCESSES):
             shown = shown or processes_shown(text)
-        logs = (kube_proxy_logged(text) for _, text in self._texts(Holds.LOG))
-        logged = next(filter(None, logs), None)
+        logged = _agreed([text for _, text in self._texts(Holds.LOG)])
         configurations = (parse_config(text) for _, text in self._texts(Holds.CONFIGURATION))
         configured = next(filter(None, configurations), None)
         found = [self._told(process, logged, configured) for process in shown]
@@ -210,6 +209,19 @@ class _OneNode:
     def _versions(self) -> Mapping[str, str] | None:
         kernels = [kernel_shown(text)[1] for _, text in self._texts(Holds.KERNEL)]
         return {"kernel": kernels[0]} if kernels and kernels[0] else None
+
+
+def _agreed(logs: Iterable[str]) -> Process | None:
+    """What logs of kube-proxy say of it where they agree, without what it was told on one node.
+
+    A server of Rancher's keeps the logs of all nodes, and any node those from before an upgrade.
+    """
+    found = [log for text in logs if (log := kube_proxy_logged(text)) is not None]
+    versions = {log.version for log in found if log.version}
+    modes = {log.mode for log in found if log.mode}
+    version = versions.pop() if len(versions) == 1 else ""
+    mode = modes.pop() if len(modes) == 1 else ""
+    return Process(KUBE_PROXY, mode=mode, version=version) if mode or version else None
 
 
 def _in_json(text: str) -> str:

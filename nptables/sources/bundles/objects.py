@@ -42,8 +42,7 @@ def objects_of(contents: Contents, progress: Progress | None = None) -> Objects:
     if contents.damage:
         problems.append(
             Problem(
-                f"is an archive that breaks off, and what is missing nobody knows: "
-                f"{contents.damage}",
+                f"is an archive that is cut off, and what is missing is unknown: {contents.damage}",
                 hint="copy it again; the rules in it can be used with --snapshot",
                 file=contents.path,
             )
@@ -60,8 +59,8 @@ def objects_of(contents: Contents, progress: Progress | None = None) -> Objects:
         layouts = ", ".join(dict.fromkeys(bundle.layout.name for bundle in contents.bundles))
         problems.append(
             Problem(
-                f"holds what a node has ({layouts}), and no objects of a cluster",
-                hint="give it with --snapshot; as FILE goes a bundle of the cluster, such as a "
+                f"contains the state of a node ({layouts}), not the objects of a cluster",
+                hint="pass it with --snapshot; a FILE is a bundle of the cluster, such as a "
                 "must-gather",
                 file=contents.path,
             )

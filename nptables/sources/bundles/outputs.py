@@ -1,4 +1,4 @@
-"""What commands printed whose output a collector keeps under a name of somebody's choice."""
+"""Output of commands that a collector keeps under arbitrary names."""
 
 from __future__ import annotations
 

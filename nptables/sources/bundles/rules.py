@@ -191,7 +191,7 @@ class _Rules:
             self.gaps.append(
                 Gap(
                     f"table {table} of {family.value}",
-                    f"the listing beside the dump has other rules in {shown}; the dump is followed",
+                    f"the listing beside the dump has other rules in {shown}; the dump is used",
                 )
             )
 

@@ -39,7 +39,7 @@ class MadeUpPods:
     made: list[Preview] = attrs.field(factory=list)
 
     def reserve(self, texts: Iterable[str]) -> None:
-        """Keep addresses that are given from being made up."""
+        """Keep addresses that are given from being invented."""
         for text in texts:
             canonical = addresses.parse_ip_sloppy(text)
             if canonical is not None:

@@ -5,14 +5,15 @@
    and stops nobody.
 3. Whatever is written is whole. A collection that was killed goes on where it was: what is there
    is not fetched again, and what changed meanwhile is added to what is known of the objects.
-4. Nothing in the cluster is created, changed or deleted.
+4. Nothing in the cluster is created, changed or deleted, but for the DaemonSet that was asked for.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,15 +21,21 @@ from typing import Any
 
 import attrs
 
-from nptables.errors import NptablesError, printable
+from nptables.errors import ApiServerError, NptablesError, printable
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
+from nptables.sources.fleet.daemonset import daemon_set
 from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
 from nptables.sources.fleet.taking import take
 
 AT_ONCE = 8
 SECONDS = 60.0
+PATIENCE = 120.0
+NO_POD = "no Pod of kube-proxy is on it"
+_INTERRUPTED = "the collection was interrupted"
+# Between two looks at whether Pods run, in seconds.
+_GLANCE = 1.0
 
 
 @attrs.frozen
@@ -36,7 +43,9 @@ class Asked:
     """What to collect, and how.
 
     `nodes` is a label selector for Nodes. Pods are found in `namespace` by any of `selectors`, and
-    read in `container` (empty: the one of kube-proxy). `seconds` is the limit for a node.
+    read in `container` (empty: the one of kube-proxy). `seconds` is the limit for a node. With
+    `daemonset` nodes that have no such Pod get one for the time of the collection, of `image`
+    where that is not empty, and have `patience` seconds to start it.
     """
 
     nodes: str = ""
@@ -45,16 +54,28 @@ class Asked:
     container: str = ""
     at_once: int = AT_ONCE
     seconds: float = SECONDS
+    daemonset: bool = False
+    image: str = ""
+    patience: float = PATIENCE
+
+
+def _unheard(text: str) -> None:
+    """Where nobody wants to know."""
 
 
 @attrs.frozen
 class Surroundings:
-    """What collecting needs of the world: connections, clocks in seconds, random numbers."""
+    """What collecting needs of the world: connections, clocks in seconds, random numbers.
+
+    `tell` is told what a person should know while it happens.
+    """
 
     connect: Callable[[], Connection]
     monotonic: Callable[[], float]
     epoch: Callable[[], float]
     random: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = _unheard
 
 
 @attrs.frozen
@@ -70,7 +91,7 @@ class Progress:
 
 def collect(
     folder: Folder, asked: Asked, around: Surroundings, about: Mapping[str, Any]
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Read the nodes into a folder, and say of each when it is done.
 
     `about` goes into the manifest. Raises ApiServerError where the cluster itself cannot be asked,
@@ -78,22 +99,68 @@ def collect(
     """
     connection = around.connect()
     names = sorted(str(n["metadata"]["name"]) for n in objects.nodes(connection, asked.nodes))
-    pods = proxy_pods(
-        connection,
-        namespace=asked.namespace,
-        selectors=asked.selectors,
-        container=asked.container,
-    )
-    start = objects.start(connection)
-    folder.make()
-    _keep(folder, start, around.epoch())
+    there = folder.records()
+    whole = {n: r for n, r in there.items() if r.state == READ and folder.has_node(n)}
+    left = [name for name in names if name not in whole]
+    with _pods_on(left, connection, asked, around) as pods:
+        start = objects.start(connection)
+        folder.make()
+        _keep(folder, start, around.epoch())
+        records = {**whole, **dict.fromkeys(left, NodeRecord(WAITING, "it was not read yet"))}
+        yield from _collect(folder, names, records, pods, start, connection, asked, around, about)
+
+
+@contextmanager
+def _pods_on(
+    names: Sequence[str], connection: Connection, asked: Asked, around: Surroundings
+) -> Iterator[Mapping[str, ProxyPod]]:
+    """The Pods by which these nodes are read, for as long as they are needed."""
+
+    def seen() -> Mapping[str, ProxyPod]:
+        return proxy_pods(
+            connection,
+            namespace=asked.namespace,
+            selectors=asked.selectors,
+            container=asked.container,
+        )
+
+    def lacking(pods: Mapping[str, ProxyPod]) -> list[str]:
+        return [name for name in names if name not in pods or not pods[name].running]
+
+    pods = seen()
+    if not asked.daemonset or not lacking(pods):
+        yield pods
+        return
+    with daemon_set(around.connect, asked.namespace, asked.image, around.tell):
+        around.tell(f"waiting for Pods on {_counted(lacking(pods))}")
+        end = around.monotonic() + asked.patience
+        while lacking(pods := seen()) and around.monotonic() < end:
+            around.sleep(_GLANCE)
+        if missing := lacking(pods):
+            around.tell(f"on {_counted(missing)} no Pod runs after {asked.patience:g} seconds")
+        yield pods
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} node{'s' * (len(names) != 1)}"
+
+
+def _collect(
+    folder: Folder,
+    names: Sequence[str],
+    records: dict[str, NodeRecord],
+    pods: Mapping[str, ProxyPod],
+    start: objects.Start,
+    connection: Connection,
+    asked: Asked,
+    around: Surroundings,
+    about: Mapping[str, Any],
+) -> Iterator[Progress]:
     began = _time(around.epoch())
-    records = {n: r for n, r in folder.records().items() if r.state == READ and folder.has_node(n)}
     watches = objects.Watches(
         start, around.connect, folder.add_change, clock=around.epoch, random=around.random
     )
-    left = [name for name in names if name not in records]
-    records |= dict.fromkeys(left, NodeRecord(WAITING, "it was not read yet"))
+    left = [name for name in names if records[name].state != READ]
     done = 0
     finished = ""
     _note(folder, records, about, began, "", ())
@@ -165,22 +232,27 @@ def _read_all(
 
     stopped = threading.Event()
 
+    def clock() -> float:
+        # Whoever waits for a Pod looks at the clock, and so hears that nobody wants to know.
+        if stopped.is_set():
+            raise ApiServerError(_INTERRUPTED)
+        return around.monotonic()
+
     def read(name: str) -> NodeRecord:
         began = around.monotonic()
         pod = pods.get(name)
         if pod is None:
-            return NodeRecord(UNREACHABLE, "no Pod of kube-proxy is on it")
+            return NodeRecord(UNREACHABLE, NO_POD)
         record = NodeRecord(UNREACHABLE, pod=pod.container.pod)
         if not pod.running:
-            return attrs.evolve(record, why="its Pod does not run")
+            waits = f" ({printable(pod.waits_for)})" if pod.waits_for else ""
+            return attrs.evolve(record, why=f"its Pod does not run{waits}")
         if stopped.is_set():
-            return attrs.evolve(record, why="the collection was interrupted")
+            return attrs.evolve(record, why=_INTERRUPTED)
         try:
             with borrowed() as connection:
                 taken = _time(around.epoch())
-                document = take(
-                    connection, pod, taken, seconds=asked.seconds, clock=around.monotonic
-                )
+                document = take(connection, pod, taken, seconds=asked.seconds, clock=clock)
             folder.write_node(name, document)
         except NptablesError as error:
             return attrs.evolve(record, why=printable(str(error)))

@@ -23,6 +23,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem
 from nptables.sources.bundles import is_bundle_folder
+from nptables.sources.fleet.places import Place, files_in
 
 KIND = "NptablesCollection"
 VERSION = 1
@@ -56,15 +57,57 @@ class Change:
 
 
 @attrs.frozen
-class Folder:
-    """The folder of a collection; it need not be there yet."""
+class Collected:
+    """The folder of a collection, to be read."""
 
-    path: Path
+    path: Place
 
     @property
     def holds_cluster(self) -> bool:
         """Whether the objects are there."""
         return (self.path / CLUSTER).is_file()
+
+    def objects(self) -> tuple[list[Mapping[str, Any]], list[Change]]:
+        """The objects, and what changed while the nodes were read. Raises InvalidInput."""
+        path = self.path / CLUSTER
+        document = read_json(path)
+        items, told = document.get("items"), document.get("changes", [])
+        if not isinstance(items, list) or not isinstance(told, list):
+            raise InvalidInput([Problem("is not a list of objects", file=str(path))])
+        changes = [_change(entry) for entry in told if isinstance(entry, Mapping)]
+        return items, [*changes, *self._journal()]
+
+    def records(self) -> dict[str, NodeRecord]:
+        """What came of each node; empty where there is no manifest. Raises InvalidInput."""
+        path = self.path / MANIFEST
+        if not path.is_file():
+            return {}
+        nodes = read_json(path).get("nodes")
+        found = {}
+        for name, raw in nodes.items() if isinstance(nodes, Mapping) else ():
+            if isinstance(raw, Mapping):
+                texts = [str(raw.get(key, "")) for key in ("state", "why", "pod", "taken")]
+                state, why, pod, taken = texts
+                found[str(name)] = NodeRecord(state, why, pod, taken)
+        return found
+
+    def _journal(self) -> Iterator[Change]:
+        path = self.path / _CHANGES
+        if not path.is_file():
+            return
+        for line in path.read_bytes().decode("utf-8", "replace").splitlines():
+            try:
+                yield _change(json.loads(line))
+            except ValueError:
+                # Half a line is what a killed collection leaves at the end.
+                continue
+
+
+@attrs.frozen
+class Folder(Collected):
+    """The folder of a collection on this machine, to be written; it need not be there yet."""
+
+    path: Path
 
     def make(self) -> None:
         """Make it, for the owner alone: what is in it tells much of a cluster."""
@@ -73,16 +116,6 @@ class Folder:
     def write_objects(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Keep the objects as they are before any node is read."""
         self._write_cluster(list(items), [])
-
-    def objects(self) -> tuple[list[Mapping[str, Any]], list[Change]]:
-        """The objects, and what changed while the nodes were read. Raises InvalidInput."""
-        path = self.path / CLUSTER
-        document = read_json(path)
-        items, told = document.get("items"), document.get("changes", [])
-        if not isinstance(items, list) or not isinstance(told, list):
-            raise InvalidInput([Problem("is no list of objects", file=str(path))])
-        changes = [_change(entry) for entry in told if isinstance(entry, Mapping)]
-        return items, [*changes, *self._journal()]
 
     def add_change(self, change: Change) -> None:
         """Keep one change, so that it is there whatever happens next."""
@@ -115,57 +148,31 @@ class Folder:
         whole = {"kind": KIND, "version": VERSION, **document}
         _write(self.path / MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())
 
-    def records(self) -> dict[str, NodeRecord]:
-        """What came of each node; empty where there is no manifest. Raises InvalidInput."""
-        path = self.path / MANIFEST
-        if not path.is_file():
-            return {}
-        nodes = read_json(path).get("nodes")
-        found = {}
-        for name, raw in nodes.items() if isinstance(nodes, Mapping) else ():
-            if isinstance(raw, Mapping):
-                texts = [str(raw.get(key, "")) for key in ("state", "why", "pod", "taken")]
-                state, why, pod, taken = texts
-                found[str(name)] = NodeRecord(state, why, pod, taken)
-        return found
-
-    def _journal(self) -> Iterator[Change]:
-        path = self.path / _CHANGES
-        if not path.is_file():
-            return
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield _change(json.loads(line))
-            except ValueError:
-                # Half a line is what a killed collection leaves at the end.
-                continue
-
     def _write_cluster(self, items: list[Mapping[str, Any]], changes: Iterable[Change]) -> None:
         document = {"apiVersion": "v1", "kind": "List", "items": items}
         document["changes"] = [_plain(change) for change in changes]
         _write(self.path / CLUSTER, gzip.compress(json.dumps(document).encode(), 6, mtime=0))
 
 
-def snapshot_files(path: Path) -> dict[str, Path]:
+def snapshot_files(path: Place) -> dict[str, Place]:
     """The files with snapshots in a folder, by the names of their nodes.
 
-    In a folder of `collect` they are those of its nodes, in any other all files, and folders that
-    are bundles: each is named after its node, whatever follows the name. What is a bundle itself is
-    the only one.
+    In a folder of `collect` they are those of its nodes, in any other all files, and folders of
+    this machine that are bundles: each is named after its node, whatever follows the name. What is
+    a bundle itself is the only one. Raises InvalidInput.
     """
-    if path.is_file() or is_bundle_folder(str(path)):
-        return {path.name: path}
+    if path.is_file() or (isinstance(path, Path) and is_bundle_folder(str(path))):
+        return {_node_name(path.name): path}
     inner = path / _NODES
-    folder = inner if inner.is_dir() else path
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):
-            continue
-        if file.is_file() or is_bundle_folder(str(file)):
+    found: dict[str, Place] = {}
+    for file in files_in(inner if inner.is_dir() else path):
+        if not (file.name.startswith(".") or file.name.endswith(_CHECKSUMS)):
             found.setdefault(_node_name(file.name), file)
     return found
 
 
+# What collectors put beside their archives.
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512", ".asc", ".sig")
 _ENDINGS = (".gz", ".json", ".txt", ".save", ".dump", ".rules", ".iptables", ".snapshot", ".log")
 
 
@@ -176,7 +183,7 @@ def _node_name(name: str) -> str:
     return name
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Place) -> Mapping[str, Any]:
     """The object in a file, which may be compressed. Raises InvalidInput."""
     try:
         raw = path.read_bytes()

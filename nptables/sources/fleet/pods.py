@@ -13,19 +13,27 @@ from nptables.sources.apiserver import Connection, Container, Resource
 from nptables.sources.cluster import list_raw
 
 NAMESPACE = "kube-system"
-# kubeadm and most others; GKE and AKS.
-SELECTORS = ("k8s-app=kube-proxy", "component=kube-proxy")
+# kubeadm and most others; GKE and AKS; where there are neither, deploy/collect-daemonset.yaml.
+SELECTORS = (
+    "k8s-app=kube-proxy",
+    "component=kube-proxy",
+    "app.kubernetes.io/name=nptables-collect",
+)
 _NAME = "kube-proxy"
 
 
 @attrs.frozen
 class ProxyPod:
-    """A Pod on a node, and what its manifest says of the kube-proxy in it."""
+    """A Pod on a node, and what its manifest says of the kube-proxy in it.
+
+    `waits_for` says why its container does not run, where the kubelet says so.
+    """
 
     node: str
     container: Container
     running: bool
     process: Process | None
+    waits_for: str = ""
 
 
 def proxy_pods(
@@ -35,7 +43,7 @@ def proxy_pods(
     selectors: Sequence[str] = SELECTORS,
     container: str = "",
 ) -> dict[str, ProxyPod]:
-    """By node the Pod to read it by; one that runs goes before one that does not.
+    """By node the Pod to read it by: one that runs, of the first selector that finds one.
 
     Raises ApiServerError.
     """
@@ -45,7 +53,8 @@ def proxy_pods(
         resource = Resource("pods", path, "Pod", "v1", label_selector=selector)
         for item in list_raw(connection, resource).items:
             pod = _pod(item, container)
-            if pod is not None and (pod.node not in found or pod.running):
+            before = None if pod is None else found.get(pod.node)
+            if pod is not None and (before is None or (pod.running and not before.running)):
                 found[pod.node] = pod
     return found
 
@@ -61,7 +70,17 @@ def _pod(item: Mapping[str, Any], asked: str) -> ProxyPod | None:
         return None
     place = Container(str(metadata.get("namespace")), str(metadata.get("name")), name)
     running = status.get("phase") == "Running" and not metadata.get("deletionTimestamp")
-    return ProxyPod(node, place, running, _process(containers[names.index(name)]))
+    process = _process(containers[names.index(name)])
+    return ProxyPod(node, place, running, process, _waits_for(status))
+
+
+def _waits_for(status: Mapping[str, Any]) -> str:
+    """The first reason why a container of a Pod waits."""
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason"):
+            return str(waiting["reason"])
+    return ""
 
 
 def _process(container: Mapping[str, Any]) -> Process | None:

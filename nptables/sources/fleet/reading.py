@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from nptables.model.objects import Key
 from nptables.sources.bundles import contents_of
 from nptables.sources.bundles.layouts import Holds
 from nptables.sources.evidence import evidence_in, read_all_evidence
-from nptables.sources.fleet.folder import READ, Change, Folder, snapshot_files
+from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
+from nptables.sources.fleet.places import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.text.files import read_unpacked
 
@@ -37,12 +39,12 @@ class Collection:
     missing: Mapping[str, str]
 
 
-def read_collection(path: Path) -> Collection | None:
+def read_collection(path: Place) -> Collection | None:
     """What is in a folder of `collect`; None for a folder without the objects of a cluster.
 
     Raises InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     if not folder.holds_cluster:
         return None
     items, changes = folder.objects()
@@ -52,12 +54,12 @@ def read_collection(path: Path) -> Collection | None:
     return Collection(cluster, movements, configuration, missing_in(path, cluster))
 
 
-def bundles_with_objects(path: Path) -> tuple[str, ...]:
+def bundles_with_objects(path: Place) -> tuple[str, ...]:
     """The bundles in a folder, or the one that it is, that hold the objects of a cluster.
 
-    None of them is looked for in what `collect` made.
+    None of them is looked for in what `collect` made, and behind a URL.
     """
-    if Folder(path).holds_cluster:
+    if not isinstance(path, Path) or Collected(path).holds_cluster:
         return ()
     found = []
     for file in snapshot_files(path).values():
@@ -71,21 +73,21 @@ def bundles_with_objects(path: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def missing_in(path: Path, cluster: Cluster) -> Mapping[str, str]:
+def missing_in(path: Place, cluster: Cluster) -> Mapping[str, str]:
     """The nodes that a folder has no snapshot of, and why.
 
     They are those that `collect` was asked for, and in another folder those of the cluster. Raises
     InvalidInput.
     """
-    folder = Folder(path)
+    folder = Collected(path)
     records = folder.records()
+    there = snapshot_files(path)
     if not records:
-        there = snapshot_files(path)
         return {n: "there is no snapshot of it" for n in cluster.nodes if n not in there}
     return {
         name: record.why or "it was not read"
         for name, record in records.items()
-        if record.state != READ or not folder.node_path(name).is_file()
+        if record.state != READ or name not in there
     }
 
 
@@ -101,14 +103,19 @@ def movements_of(changes: Iterable[Change]) -> list[Movement]:
     return found
 
 
-def read_snapshots(path: Path) -> list[tuple[str, Snapshot | Evidence]]:
+def read_snapshots(place: Place | bytes) -> list[tuple[str, Snapshot | Evidence]]:
     """What a file, or a bundle, has of nodes, each with the name that a bundle has for it.
 
-    Raises InvalidInput.
+    `place` is where it is, or what is in it. Raises InvalidInput.
     """
-    found = read_all_evidence(path)
+    if not isinstance(place, Path):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(place if isinstance(place, bytes) else place.read_bytes())
+            file.flush()
+            return read_snapshots(Path(file.name))
+    found = read_all_evidence(place)
     if found is None:
-        return [("", read_snapshot(path))]
+        return [("", read_snapshot(place))]
     return [(evidence.node, evidence) for evidence in found]
 
 
@@ -119,7 +126,7 @@ def read_snapshot(path: Path) -> Snapshot | Evidence:
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            problem = Problem("is no snapshot, or it is cut off", file=str(path))
+            problem = Problem("is not a snapshot, or is cut off", file=str(path))
             raise InvalidInput([problem]) from None
         if is_snapshot(document):
             return snapshot_in(document)

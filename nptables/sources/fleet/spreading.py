@@ -7,10 +7,11 @@ of a worker that dies to the others.
 
 from __future__ import annotations
 
-import tempfile
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,17 @@ import attrs
 
 import nptables
 from nptables.auditing import Judge, NodeResult, Options
-from nptables.errors import MissingPackage, NptablesError, printable
+from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem, printable
 from nptables.model import Cluster
+from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.working import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.
 _AHEAD = 3
 _PATIENCE = "15s"
+_ADDRESS = re.compile(r"(?:(tcp|tls|ucx|ws|wss)://)?(?:\[[0-9a-fA-F:.%]+\]|[^\s/:]+):[0-9]+/?")
+# How often a node is handed out whose result was lost.
+_TRIES = 3
 
 
 @attrs.frozen
@@ -44,13 +49,15 @@ def judge_on_dask(
     """Judge the nodes whose snapshots are in files by the workers of a scheduler.
 
     `address` is as `dask scheduler` prints it, such as `tcp://10.0.0.5:8786`. Raises MissingPackage
-    without the `distributed` package, and NptablesError where the scheduler cannot be reached or
-    has no worker, and where a worker has another version of nptables.
+    without the `distributed` package, InvalidInput for what is no address, and NptablesError where
+    the scheduler cannot be reached or has no worker, and where a worker has another version of
+    nptables.
     """
     try:
         from distributed import Client, as_completed  # noqa: PLC0415 - heavy, and an extra
     except ImportError as error:
         raise MissingPackage("distributed", extra="fleet", purpose="use a Dask cluster") from error
+    _check(address)
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -59,20 +66,56 @@ def judge_on_dask(
         threads = _threads(client)
         left = iter(files)
         ahead = list(islice(left, threads * _AHEAD))
-        seen = not ahead or all(client.run(_sees, str(ahead[0][1])).values())
+        seen = not ahead or all(client.run(_sees, _for_workers(ahead[0][1], seen=True)).values())
         task = _Task(uuid.uuid4().hex, nptables.__version__, cluster, options)
-        (sent,) = client.scatter([task], broadcast=True, hash=False)
+        sent = _scattered(client, task)
+        handed: dict[str, tuple[File, int]] = {}
 
-        def submit(file: File) -> Any:
-            name, path = file
-            content = str(path.resolve()) if seen or path.is_dir() else path.read_bytes()
-            return client.submit(_judge, sent, name, content, pure=False)
+        def submit(file: File, tries: int = _TRIES) -> Any:
+            nonlocal sent
+            if sent.status != "finished":
+                # All workers that had it are gone, and others have come.
+                sent = _scattered(client, task)
+            name, place = file
+            given = (name, _for_workers(place, seen=seen))
+            future = client.submit(_judge, sent, given, pure=False)
+            handed[future.key] = file, tries
+            return future
 
-        waiting = as_completed(list(map(submit, ahead)), loop=client.loop)
+        waiting = as_completed([submit(file) for file in ahead], loop=client.loop)
         for future in waiting:
-            yield from _result(future)
-            for file in islice(left, 1):
-                waiting.add(submit(file))
+            file, tries = handed.pop(future.key)
+            result = _result(future, may_be_lost=tries > 1)
+            if result is None:
+                waiting.add(submit(file, tries - 1))
+                continue
+            yield from result
+            for following in islice(left, 1):
+                waiting.add(submit(following))
+
+
+def _check(address: str) -> None:
+    """Raise for an address that Dask stumbles over for half a minute."""
+    from distributed.security import Security  # noqa: PLC0415 - an extra
+
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        wrong = f'"{printable(address)}" is not the address of a Dask scheduler'
+        raise InvalidInput([Problem(wrong, hint="write tcp://HOST:PORT, as the scheduler does")])
+    certificates = Security().get_connection_args("client").get("ssl_context")
+    if found[1] in ("tls", "wss") and certificates is None:
+        raise NptablesError(
+            f"{found[1]}:// needs certificates: name them in Dask's settings (distributed.comm.tls)"
+        )
+
+
+def _scattered(client: Any, task: _Task) -> Any:
+    """What every worker needs, sent to each once."""
+    try:
+        (sent,) = client.scatter([task], broadcast=True, hash=False)
+    except Exception as error:
+        raise _lost(error) from error
+    return sent
 
 
 def _threads(client: Any) -> int:
@@ -95,15 +138,35 @@ def _refuse_other(version: object, worker: str, wanted: str) -> None:
         )
 
 
-def _result(future: Any) -> list[NodeResult]:
+def _for_workers(place: Place | bytes, *, seen: bool) -> Place | bytes:
+    """A place as workers know it; what is in it where they do not see it."""
+    if not seen and not isinstance(place, bytes) and not place.is_dir():
+        # What cannot be read here is for a worker to say.
+        with suppress(OSError, NptablesError):
+            return place.read_bytes()
+    return place.resolve() if isinstance(place, Path) else place
+
+
+def _result(future: Any, *, may_be_lost: bool) -> list[NodeResult] | None:
+    """The results; None where a worker took it along when it died, and it may be judged again.
+
+    Raises NptablesError.
+    """
     try:
         found: list[NodeResult] = future.result()
     except NptablesError:
         raise
     except Exception as error:
-        text = printable(str(error)) or type(error).__name__
-        raise NptablesError(f"the Dask cluster lost the work: {text}") from error
+        # Done, but gone before it was fetched: of such work the scheduler knows nothing any more.
+        if may_be_lost and future.status in ("cancelled", "lost"):
+            return None
+        raise _lost(error) from error
     return found
+
+
+def _lost(error: Exception) -> NptablesError:
+    text = printable(str(error)) or type(error).__name__
+    return NptablesError(f"the Dask cluster lost the work: {text}")
 
 
 # What follows runs on the workers.
@@ -116,11 +179,15 @@ def _version() -> str:
     return nptables.__version__
 
 
-def _sees(path: str) -> bool:
-    return Path(path).exists()
+def _sees(place: Place | bytes) -> bool:
+    try:
+        return isinstance(place, bytes) or place.is_file() or place.is_dir()
+    except NptablesError:
+        # It is a URL, and here is no driver or no credentials for it.
+        return False
 
 
-def _judge(task: _Task, name: str, content: str | bytes) -> list[NodeResult]:
+def _judge(task: _Task, file: File) -> list[NodeResult]:
     # One that has come since the others were asked is asked here.
     _refuse_other(nptables.__version__, "that came later", task.version)
     with _lock:
@@ -128,9 +195,4 @@ def _judge(task: _Task, name: str, content: str | bytes) -> list[NodeResult]:
         if judge is None:
             _judges.clear()
             judge = _judges[task.token] = Judge(task.cluster, task.options)
-    if isinstance(content, str):
-        return judge_file(judge, (name, Path(content)))
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return judge_file(judge, (name, Path(file.name)))
+    return judge_file(judge, file)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,8 +17,10 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.apiserver import Connection, Finished, execute
 from nptables.sources.evidence import evidence_in
+from nptables.sources.fleet.deployed import deployed
 from nptables.sources.fleet.pods import ProxyPod
 
+_SCRIPT = "snapshot.sh"
 # What a shell answers, or a runtime, where a program is not there.
 _NOT_THERE = (126, 127)
 _SAVES = {Family.IPV4: "iptables-save", Family.IPV6: "ip6tables-save"}
@@ -44,11 +43,19 @@ def take(
 
     def run(*command: str, given: bytes = b"") -> Finished:
         left = max(0.1, end - clock())
-        return execute(connection, pod.container, command, seconds=left, given=given, clock=clock)
+        return execute(
+            connection,
+            pod.container,
+            command,
+            seconds=left,
+            whole=seconds,
+            given=given,
+            clock=clock,
+        )
 
     # As an argument it would be part of a URL, which few servers take so long. Without the last
     # line a shell that is not told of the end of its input would wait for it.
-    done = run("sh", "-s", given=f"{script()}\nexit 0\n".encode())
+    done = run("sh", "-s", given=f"{deployed(_SCRIPT)}\nexit 0\n".encode())
     if done.why or done.code in _NOT_THERE:
         found = _without_shell(run, done)
     elif done.code:
@@ -57,10 +64,10 @@ def take(
     else:
         text = done.output.decode("utf-8", "replace")
         if not is_marked(text):
-            raise ApiServerError("what came is not what the script prints")
+            raise ApiServerError("its output is not that of the script")
         found = evidence_in(text)
         if (cut := [gap for gap in found.gaps if gap.what == "the end of the text"]) != []:
-            raise ApiServerError(f"what came is not whole: {cut[0].why}")
+            raise ApiServerError(f"its output is incomplete: {cut[0].why}")
         if not found.rulesets and not found.unread:
             gaps = "; ".join(map(str, found.gaps))
             raise ApiServerError(f"it shows no tables{f': {gaps}' if gaps else ''}")
@@ -73,16 +80,6 @@ def take(
             processes=_processes(found, pod),
         )
     )
-
-
-@cache
-def script() -> str:
-    """The script of `nptables snapshot` for nodes without Python."""
-    inside = files("nptables.sources.fleet").joinpath("snapshot.sh")
-    if not inside.is_file():
-        # It is put there when a wheel is built; in a tree of sources it stands where people look.
-        return (Path(__file__).parents[3] / "deploy" / "snapshot.sh").read_text(encoding="utf-8")
-    return inside.read_text(encoding="utf-8")
 
 
 def _processes(found: Evidence, pod: ProxyPod) -> tuple[Process, ...] | None:
@@ -131,7 +128,7 @@ def _tables(run: Run, name: str, family: Family, gaps: list[Gap]) -> Ruleset | N
     try:
         return Ruleset.from_save(text, family=family)
     except SaveSyntaxError as error:
-        raise ApiServerError(f"{name} printed what is no ruleset: {error}") from error
+        raise ApiServerError(f"{name} did not print a ruleset: {error}") from error
 
 
 def _text(run: Run, command: Sequence[str], gaps: list[Gap]) -> str | None:

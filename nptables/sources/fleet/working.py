@@ -5,20 +5,18 @@ Memory does not grow with the number of nodes: a worker holds one of them, and o
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
-from pathlib import Path
 
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, NptablesError
 from nptables.model import Cluster
+from nptables.sources.fleet.places import Place
 from nptables.sources.fleet.reading import read_snapshots
 
-File = tuple[str, Path]
+File = tuple[str, Place | bytes]
 # Files that wait for each worker: it never waits for the next one.
 _AHEAD = 2
 
@@ -35,6 +33,13 @@ def judge_files(
         for file in files:
             yield from judge_file(judge, file)
         return
+    # Python in WebAssembly has none of this, and other commands import this module.
+    import multiprocessing  # noqa: PLC0415
+    from concurrent.futures.process import (  # noqa: PLC0415
+        BrokenProcessPool,
+        ProcessPoolExecutor,
+    )
+
     # Forked, they share the cluster with this process instead of each having a copy.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
@@ -53,9 +58,9 @@ def judge_file(judge: Judge, file: File) -> list[NodeResult]:
 
     A bundle of the cluster alone has no node, and no result.
     """
-    name, path = file
+    name, place = file
     try:
-        found = read_snapshots(path)
+        found = read_snapshots(place)
     except InvalidInput as error:
         return [NodeResult.unreadable(name, str(error.problems[0].message))]
     except NptablesError as error:

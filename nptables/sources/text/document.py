@@ -22,12 +22,16 @@ _SMALL = 1024 * 1024
 
 @attrs.frozen
 class Document:
-    """A document of a file. `locate` gives line and column (from 1) of a field path."""
+    """A document of a file. `locate` gives line and column (from 1) of a field path.
+
+    `redacted` says that values of the file are hidden, perhaps in this document.
+    """
 
     file: str
     value: Any
     locate: Locate
     is_yaml: bool
+    redacted: bool = False
 
     def place(self, problem: Problem, prefix: Path = ()) -> Problem:
         """`problem` with the file, line and column of its field below `prefix`."""
@@ -44,7 +48,8 @@ def parse_text(
     What stands before a mistake in the text is read all the same, so that one run finds as
     much as it can.
     """
-    source = attrs.evolve(source, text=followed(source.text)[0])
+    text, redaction = followed(source.text)
+    source = attrs.evolve(source, text=text)
     is_json = looks_like_json(source.name, source.text)
     if is_json:
         parsed, problems = parse_json(source.text)
@@ -55,7 +60,7 @@ def parse_text(
         parsed, problems = parse_yaml(source.text, report)
     return (
         [
-            Document(source.name, found.value, found.locate, not is_json)
+            Document(source.name, found.value, found.locate, not is_json, redaction.hidden > 0)
             for found in parsed
             if found.value is not None
         ],

@@ -175,11 +175,11 @@ def _in_words(text: str, error: json.JSONDecodeError) -> Problem:
     elif "Expecting ':' delimiter" in error.msg:
         message, hint = "a colon is missing after the key", ""
     elif "property name enclosed in double quotes" in error.msg:
-        message, hint = "a key must stand in double quotes", 'such as "spec": ...'
+        message, hint = "a key must be in double quotes", 'such as "spec": ...'
     elif "Unterminated string" in error.msg:
         message, hint = "a quote is opened here and never closed", "add the closing quote"
     elif "control character" in error.msg:
-        message, hint = "a line break or control character stands in a string", "write \\n"
+        message, hint = "a string contains a line break or a control character", "write \\n"
     elif "Expecting value" in error.msg:
         message, hint = (
             f"this is not a value: {printable(text[at : at + 20].split(maxsplit=1)[0], 20)}",

@@ -1,4 +1,4 @@
-"""Values that a program took out of a text before somebody passed it on.
+"""Values that a program redacted in a text before it was shared.
 
 Some programs put the same token for the same value: these are followed, each as an address of its
 own that no node has. A token that may stand for several values, and one with a prefix length behind
@@ -111,7 +111,7 @@ _PIECE = re.compile(r'(?:! )?(?:"(?:\\.|[^"\\])*"|[^"])+?(?=$| (?:! )?-(?:[sdiop
 
 
 def with_open_rules(text: str) -> str:
-    """Rules of a dump in which a value is hidden, with words for it that nobody understands."""
+    """Rules of a dump in which a value is hidden, with placeholder words for it."""
     if not _HIDDEN.search(text):
         return text
     return "\n".join(map(_open_line, text.split("\n")))
@@ -130,7 +130,7 @@ def _open_line(line: str) -> str:
 
 
 def _open_piece(piece: str) -> str:
-    """A match, a target or an address as it is, or as one that nobody understands."""
+    """A match, a target or an address as it is, or as a placeholder."""
     if _HIDDEN.search(piece) is None or piece.startswith("-m comment "):
         return piece
     if piece.startswith(("-j ", "-g ")):

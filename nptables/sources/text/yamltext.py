@@ -253,7 +253,7 @@ class _Builder:
         if total > _ALWAYS_ALLOWED and total > _ALLOWED_RATIO * self.events:
             self._stop(
                 event,
-                "aliases multiply this document beyond all measure",
+                "the aliases in this document expand it beyond all limits",
                 "write out what is meant instead of *aliases of *aliases",
             )
         self._add(value, place, size)

@@ -89,7 +89,7 @@ def _control(mistake: _Mistake) -> _Words:
     if "control characters" not in mistake.said and "not allowed" not in mistake.said.split("(")[0]:
         return _NO_WORDS
     if "special characters" in mistake.said or "control characters" in mistake.said:
-        return "a control character stands in the text", "remove it", None
+        return "the text contains a control character", "remove it", None
     return _NO_WORDS
 
 

@@ -22,7 +22,7 @@ _PARTS = re.compile(r"^---\s*$", re.MULTILINE)
 # What only somebody who fills in values, or a network, could mend.
 _LIMITS = re.compile(
     r"missing in charts/|dependenc|execution error|nil pointer|required|values don't meet|"
-    r"incompatible with Kubernetes|did not come to an end|cannot be started|error calling|"
+    r"incompatible with Kubernetes|did not finish within|cannot be started|error calling|"
     r"library charts are not installable|no endpoints available|lookup"
 )
 

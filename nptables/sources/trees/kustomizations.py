@@ -31,10 +31,10 @@ _NOISE = re.compile(
     r"accumulating resources(?: from '[^']*')?: |accumulation err='|"
     r"'[^']*' must resolve to a file': |recursed accumulation of path '[^']*': |\"$"
 )
-# What a kustomization needs of a program that is not there: nobody's mistake.
+# What a kustomization needs of a program that is not installed: not a mistake.
 _LIMITS = re.compile(
     r"plugin|--enable-helm|enable-alpha|enable-exec|helm|security; file .* is not in or below|"
-    r"no such file or directory|did not come to an end|cannot be started"
+    r"no such file or directory|did not finish within|cannot be started"
 )
 
 
@@ -116,7 +116,7 @@ def _document(file: str) -> tuple[Document | None, tuple[Problem, ...]]:
         return None, ()
     if len(versions) == len(documents) == 1:
         return documents[0], ()
-    what = "is no kustomization: it must be one object" if documents else "is empty"
+    what = "is not a kustomization: it must be one object" if documents else "is empty"
     return None, (Problem(what, file=file),)
 
 

@@ -69,7 +69,7 @@ def output_of(argv: Sequence[str], *, seconds: float = SECONDS) -> str | Failure
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             _end(process)
-            return Failure(f"{name} did not come to an end within {seconds:g} s")
+            return Failure(f"{name} did not finish within {seconds:g} s")
         except BaseException:
             _end(process)
             raise

@@ -57,7 +57,7 @@ def read_file(path: str) -> Found:
         reason = f"cannot be read: {(error.strerror or str(error)).lower()}"
         return Found(passed_over=[PassedOver(path, reason, grave=True)])
     if isinstance(data, int):
-        reason = f"has {data / 1e6:.0f} MB, too much for a manifest: name it to have it read"
+        reason = f"has {data / 1e6:.0f} MB, too large for a manifest: name it to read it anyway"
         return Found(passed_over=[PassedOver(path, reason, grave=True)])
     if not _may_hold_objects(data):
         what = NO_OBJECT if data.strip() else "empty"
@@ -108,7 +108,7 @@ def _sorted(path: str, text: str, documents: list[Document], problems: list[Prob
     if _TEMPLATE.search(text) and any(_is_template(problem, text) for problem in problems):
         return Found(passed_over=[PassedOver(path, TEMPLATE)])
     if not found.documents and not all(pattern.search(text) for pattern in _AT_THE_TOP):
-        reason = f"{NO_OBJECT}, and no YAML or JSON: {printable(problems[0].message)}"
+        reason = f"{NO_OBJECT}, and it is not valid YAML or JSON: {printable(problems[0].message)}"
         return Found(passed_over=[PassedOver(path, reason)])
     if found.documents or not documents:
         found.problems = problems

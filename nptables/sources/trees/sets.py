@@ -150,7 +150,7 @@ def _kustomizations(
     ]
     reached = {os.path.realpath(part.folder) for one in roots for part in parts[one.file]}
     arrangement.left_out += [
-        LeftOut(one.folder, "it stands on itself by way of the kustomizations that it names")
+        LeftOut(one.folder, "it refers back to itself through other kustomizations")
         for one in listed
         if not one.is_component and os.path.realpath(one.folder) not in reached
     ]
@@ -158,7 +158,11 @@ def _kustomizations(
         return
     command = kustomize_program() if wanted.render else None
     if command is None:
-        why = "kustomize or kubectl, to build it, is not there" if wanted.render else "--no-render"
+        why = (
+            "neither kustomize nor kubectl is installed to build it"
+            if wanted.render
+            else "--no-render"
+        )
         arrangement.left_out += [LeftOut(one.folder, why) for one in roots]
         return
     ready = command
@@ -201,7 +205,7 @@ def _charts(
         return
     program = helm_program() if wanted.render else None
     if program is None:
-        why = "helm, to render the chart, is not there" if wanted.render else "--no-render"
+        why = "helm is not installed to render the chart" if wanted.render else "--no-render"
         arrangement.left_out += [LeftOut(folder, why) for folder in tops]
         return
     ready = program

@@ -179,9 +179,9 @@ class _Walker:
         try:
             about = entry.stat()
         except OSError as error:
-            what = "a link that leads nowhere" if is_link else f"cannot be read: {_reason(error)}"
+            what = "a broken link" if is_link else f"cannot be read: {_reason(error)}"
             if error.errno == errno.ELOOP:
-                what = "a link that leads back to itself"
+                what = "a link that loops back to itself"
             self._pass_over(_path(entry), what, grave=_may_be_manifest(entry.name))
             return
         if stat.S_ISDIR(about.st_mode):

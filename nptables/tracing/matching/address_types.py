@@ -1,4 +1,4 @@
-"""The addrtype match: what the routing tables of the node make of an address.
+"""The addrtype match: the type that the node's routing tables give an address.
 
 In IPv4 an address has one type, that of its route in the local table, and a rule lists those that
 will do. In IPv6 an address may have several: of MULTICAST, UNICAST and UNSPEC it must have each

@@ -65,7 +65,7 @@ class Setting(Protocol):
         """Whether the packet comes from the node itself."""
 
     def is_local(self, address: Address, interface: str | None = "") -> bool | None:
-        """Whether an address is the node's own, or that of one interface; None where open."""
+        """Whether an address is the node's own, or that of one interface; None where unknown."""
 
     def is_broadcast(self, address: Address, interface: str | None = "") -> bool | None:
         """Whether an address is a broadcast address of a network, or of that of an interface."""
@@ -74,7 +74,7 @@ class Setting(Protocol):
         """Whether an address is that of all routers of a network, or of that of an interface."""
 
     def refusal(self, address: Address) -> str | None:
-        """The kind of route that ends packets to an address, such as `blackhole`; None if open."""
+        """The kind of route that ends packets to an address, such as `blackhole`; None: unknown."""
 
     def lacks_interface(self, name: str) -> bool:
         """Whether the node surely has no interface of that name."""

@@ -1,4 +1,4 @@
-"""Matches on what stands in the packet, and on what the node makes of its addresses."""
+"""Matches on fields of the packet, and on the type of its addresses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _in_ranges(value: int, ranges: Ranges) -> bool:
 
 
 def source_port_in(state: State, setting: Setting, ranges: Ranges, text: str) -> Answer:
-    """Whether the source port is in ranges; an ephemeral one that nobody named is open."""
+    """Whether the source port is in ranges; an unnamed ephemeral one is unknown."""
     if state.source_port is not None:
         return _in_ranges(state.source_port, ranges)
     if ranges == ((0, 65535),):

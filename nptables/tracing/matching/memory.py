@@ -1,4 +1,4 @@
-"""Matches on what the node remembers or draws by lot: statistic, recent, set."""
+"""Matches on the node's memory or on chance: statistic, recent, set."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def unknown_match(match: Match, where: str) -> Condition:
     """A question of its own about a whole match, or about words that no reader understood."""
     if match.name == UNREAD_MATCH:
         words = " ".join(option.value for option in match.options)
-        return unknown_condition(f"{where}: {words}", f'what "{words}" of {where} asks for')
+        return unknown_condition(f"{where}: {words}", f'the condition "{words}" of {where}')
     text = " ".join(
         part
         for option in match.options

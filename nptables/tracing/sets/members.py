@@ -28,7 +28,7 @@ class Entry:
         return tuple(part.length for part in self.parts)
 
     def fits(self, sides: Sequence[Side]) -> bool | None:
-        """Whether a packet fits; None where that is open."""
+        """Whether a packet fits; None where that is unknown."""
         answers = {part.fits(side) for part, side in zip(self.parts, sides, strict=False)}
         if False in answers:
             return False
@@ -82,7 +82,7 @@ class IpSet:
         self._known.cache_clear()
 
     def __call__(self, sides: tuple[Side, ...]) -> bool | None:
-        """Whether it holds a packet; None where that is open."""
+        """Whether it holds a packet; None where that is unknown."""
         if len(sides) < self.dimension:
             return False
         if self.family is not None and family_of(sides[0].address) is not self.family:
@@ -120,7 +120,7 @@ class ListOfSets:
     members: tuple[IpSet, ...]
 
     def __call__(self, sides: tuple[Side, ...]) -> bool | None:
-        """Whether it holds a packet; None where that is open."""
+        """Whether it holds a packet; None where that is unknown."""
         answers = {member(sides) for member in self.members}
         if True in answers:
             return True

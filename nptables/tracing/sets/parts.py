@@ -32,7 +32,7 @@ class Part(Protocol):
         """How narrow it is: the kernel looks at long prefixes first."""
 
     def fits(self, side: Side) -> bool | None:
-        """Whether a packet fits; None where that is open."""
+        """Whether a packet fits; None where that is unknown."""
 
 
 class AddressPart(NamedTuple):

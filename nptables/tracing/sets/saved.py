@@ -55,7 +55,7 @@ class _Reader:
         }  # fmt: skip
         try:
             if words[0] not in readers or len(words) < 3:
-                raise ValueError(f'"{" ".join(words[:3])}" is no line of a saved set')
+                raise ValueError(f'"{" ".join(words[:3])}" is not a line of `ipset save`')
             readers[words[0]](words[1:])
         except ValueError as error:
             self.problems.append(Problem(str(error), hint=_HINT, line=number))

@@ -107,7 +107,7 @@ class Somewhere:
         return attrs.evolve(mine, node=node)
 
     def is_in(self, network: Net) -> bool | None:
-        """Whether the address is in a network; None where that is open."""
+        """Whether the address is in a network; None where that is unknown."""
         if network.covers(self.within):
             return True
         if network.apart_from(self.within) or any(n.covers(network) for n in self.without):
@@ -132,7 +132,7 @@ Address = str | Somewhere
 
 
 def is_in(address: Address, network: Net) -> bool | None:
-    """Whether an address is in a network; None where that is open."""
+    """Whether an address is in a network; None where that is unknown."""
     if isinstance(address, Somewhere):
         return address.is_in(network)
     return network.holds(number(address))

@@ -216,7 +216,7 @@ class Network:
         return self._at(interface, frozenset(those)) if those else False
 
     def refusal(self, address: Address) -> str | None:
-        """The kind of route that ends packets to an address; None where that is open."""
+        """The kind of route that ends packets to an address; None where that is unknown."""
         if isinstance(address, str):
             return self.route(address).refused
         refused = [network for network, route in self._routes if route.refused]

@@ -53,8 +53,8 @@ def policy_reasons(
     by_cluster = f"to {listed(expected)}" if expected else f"nowhere ({why})"
     yield Reason(
         "rules-differ",
-        f"the rules of {node} and the cluster differ: the rules send it to {listed(reached)}, by "
-        f"the cluster it would go {by_cluster}: {case.behind(node)}, or has another configuration",
+        f"the rules of {node} and the cluster differ: the rules send it to {listed(reached)}, the "
+        f"cluster would send it {by_cluster}: {case.behind(node)}, or has another configuration",
     )
 
 

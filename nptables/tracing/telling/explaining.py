@@ -93,8 +93,8 @@ def _left_over(answer: Trace, outcomes: Sequence[Outcome]) -> Iterator[Reason]:
         where = with_port(answer.packet.destination, answer.packet.port)
         yield Reason(
             "no-such-service",
-            f"no Service that is given has {where}: either {place_of(rule)} is left over, or the "
-            f"Service is not among what is given",
+            f"no Service in the input has {where}: either {place_of(rule)} is left over, or the "
+            "input lacks the Service",
         )
 
 
@@ -132,6 +132,6 @@ def _unknown_nodes(decision: Decision) -> Iterator[Reason]:
         listed = ", ".join(unknown[:8])
         yield Reason(
             "node-name-unknown",
-            f"its endpoints name nodes that are not there: {listed} "
-            f"(there are {', '.join(sorted(nodes)[:8])})",
+            f"its endpoints name nodes that do not exist: {listed} (there are "
+            f"{', '.join(sorted(nodes)[:8])})",
         )

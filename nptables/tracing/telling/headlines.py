@@ -121,7 +121,7 @@ def _asks_for_nothing(rule: Step, family: Family) -> bool:
 
 
 def _every_packet(word: str, rule: Step, comment: str) -> Reason:
-    text = f"{word}: {place_of(rule)} has a rule that asks for nothing: it ends every packet"
+    text = f"{word}: {place_of(rule)} has a rule without conditions: it ends every packet"
     if comment:
         text += f', whatever its comment says ("{comment}")'
     if rule.chain == chains.FIREWALL:
@@ -140,7 +140,7 @@ def _wrong_endpoint(outcome: Outcome, case: Case) -> Reason:
         whose = "a rule sends it there"
     elif writer == "kube-proxy":
         whose = (
-            f"{place_of(rule)} sends it there and does not fit the cluster: "
+            f"{place_of(rule)} sends it there, which does not match the cluster: "
             f"{case.behind(rule.node)}"
         )
     else:
@@ -149,14 +149,14 @@ def _wrong_endpoint(outcome: Outcome, case: Case) -> Reason:
         whose = f"{who}{port} sends it there ({place_of(rule)})"
     return Reason(
         "wrong-endpoint",
-        f"{outcome.where} gets it, which is no endpoint of {name} ({has}): {whose}",
+        f"{outcome.where} gets it, which is not an endpoint of {name} ({has}): {whose}",
     )
 
 
 def _untranslated(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     refusing = dropped_nowhere(outcome.path)
     if _nat_is_unknown(outcome):
-        text = f"whether a rule translates {outcome.where} is open without table nat"
+        text = f"without table nat it is unknown whether a rule translates {outcome.where}"
         yield Reason("nat-unknown", text)
     elif refusing is not None:
         yield _not_dropped(outcome, packet, refusing, case)
@@ -177,7 +177,7 @@ def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Re
     source: Address = outcome.source
     if outcome.source_rewritten:
         source = packet.source or "a client outside the cluster"
-    what = "the node itself gets it" if outcome.verdict is Verdict.NODE else "it leaves as it came"
+    what = "the node itself gets it" if outcome.verdict is Verdict.NODE else "it leaves unchanged"
     but = (
         f"; {place_of(rule)} marks it to be dropped, but no rule on its way drops what is marked: "
         f"{what}"
@@ -195,9 +195,9 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
     frontend, decision = case.frontend, case.decision_on(outcome.node)
     if outcome.rule is not None and is_redirect(outcome.rule):
         who = (
-            "nobody is known to listen there"
+            "no listener is known there"
             if frontend is None
-            else f"who listens there is no endpoint of {frontend.name}"
+            else f"what listens there is not an endpoint of {frontend.name}"
         )
         port = "" if outcome.port is None else f" to port {outcome.port}"
         whose = f" ({outcome.writer})" if outcome.writer else ""
@@ -213,7 +213,7 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
     if decision.skipped:
         yield skip_reason(decision.service, context.family)
     elif frontend.kind == NODE_PORT and (reason := _not_for_node_ports(outcome, context)):
-        yield Reason("node-port-address", f"{where} is no node port of {name} here: {reason}")
+        yield Reason("node-port-address", f"{where} is not a node port of {name} here: {reason}")
     elif frontend.kind == "externalIP" and not context.allow_external_ips:
         yield Reason("external-ips-off", f"{where}: external IPs are off (AllowServiceExternalIPs)")
     else:
@@ -222,7 +222,9 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
 
 def _no_node_port(outcome: Outcome, services: Services) -> Iterator[Reason]:
     """That no Service has a node port, with those that come close, where it looks like one."""
-    wanted = outcome.port or 0
+    wanted = outcome.port
+    if wanted is None:
+        return
     known = sorted(services.node_ports(), key=lambda found: (abs(found[0] - wanted), found))
     if wanted not in _USUAL and not (known and abs(known[0][0] - wanted) <= _CLOSE):
         return
@@ -252,7 +254,7 @@ def _leaves(outcome: Outcome, case: Case) -> Iterator[Reason]:
         yield Reason(
             "address-not-here",
             f"{outcome.destination} is an address of Node {node.name}, but no interface of "
-            f"{node.name} has it: the node does not take it for its own",
+            f"{node.name} has it, so the node does not accept packets for it",
         )
         return
     frontend = case.frontend
@@ -261,7 +263,7 @@ def _leaves(outcome: Outcome, case: Case) -> Iterator[Reason]:
         yield Reason(
             "untranslated",
             f"no rule on {outcome.rule.node if outcome.rule else 'the node'} translates "
-            f"{outcome.where}: it leaves as it is",
+            f"{outcome.where}: it leaves unchanged",
         )
         return
     context, name = decision.context, frontend.name

@@ -1,4 +1,4 @@
-"""The combinations of answers to what nobody but the node can know."""
+"""The combinations of answers to questions that only the node can answer."""
 
 from __future__ import annotations
 

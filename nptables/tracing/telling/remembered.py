@@ -44,7 +44,8 @@ def with_connections(answer: Trace, flows: Sequence[Flow], rules: Rules, node: N
     notes = [
         f"{'1 connection' if count == 1 else f'{count} connections'} to {to} that the node "
         f"remembers (conntrack) {'goes' if count == 1 else 'go'} to {answers}, which these rules "
-        f"do not name: the packets stay on that way as long as they come (delete with conntrack "
+        f"do not name: its packets keep going there until the flow falls silent (delete with "
+        f"conntrack "
         f"-D -p udp --orig-dst {packet.destination} --orig-port-dst {packet.port})"
         for answers, count in sorted(counted.items())
     ]

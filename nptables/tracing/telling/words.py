@@ -17,7 +17,7 @@ from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
 
 WIDTH = 80
-# More commands than this help nobody.
+# More commands than this do not help.
 _CHECKS = 3
 HEADINGS = ("SHARE", "OUTCOME", "DESTINATION", "NODE", "SOURCE SEEN", "DECIDED BY")
 
@@ -64,9 +64,9 @@ def _answer(answer: Trace) -> str:
         found = {o.where: o for d in answer.distributions for o in d.outcomes}
         line = f"arrives: {_reached(whom, list(found.values()))}"
         if len(answer.distributions) > 1:
-            line += "; which one depends on what the node remembers or knows (see below)"
+            line += "; which one depends on the state of the node (see below)"
         if answer.assumptions:
-            line += f"; taken for granted: {'; '.join(answer.assumptions)}"
+            line += f"; assumed: {'; '.join(answer.assumptions)}"
         return line
     if any(distribution.arrives for distribution in answer.distributions):
         return f"depends: it arrives in some cases and not in others (see below); {why}"

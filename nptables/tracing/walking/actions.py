@@ -100,7 +100,7 @@ def compile_action(rule: Rule, *, is_chain: Callable[[str], bool]) -> Action:
     name = target.name
     if name == UNREAD_TARGET and not is_chain(name):
         words = " ".join(option.value for option in target.options)
-        return Action(Kind.UNKNOWN, text=f'given to "{words}", which does not show what it does')
+        return Action(Kind.UNKNOWN, text=f'given to "{words}", whose effect is unknown')
     simple = {"ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "RETURN": Kind.RETURN}.get(name)
     if simple is not None:
         return Action(simple)

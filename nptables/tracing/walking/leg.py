@@ -149,7 +149,7 @@ class Leg:
                 add(here, state, found)
             elif self._network.is_broadcast(self._terrain.original.destination):
                 # `ip_forward` in net/ipv4/ip_forward.c
-                text = f"{self._terrain.place} does not forward what is sent to everybody"
+                text = f"{self._terrain.place} does not forward broadcasts"
                 self._walker.ended.append(Ended(End.DROPPED, state, found, None, text))
             elif (routed := self._routed(state, found)) is not None:
                 add(onward, routed, found)

@@ -182,14 +182,14 @@ class Rulebook:
         except RuleSyntaxError as error:
             unread = Rule(chain="", target=None)
             action = Action(
-                Kind.UNKNOWN, text=f"met by a rule that cannot be read ({error.message})"
+                Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({error.message})"
             )
             return CompiledRule(line, opaque_conditions(unread, where), action)
         wrong = impossible_values(rule, self.family)
         in_table = self.ruleset.tables[table].chains
         action = compile_action(rule, is_chain=in_table.__contains__)
         if wrong.target:
-            text = f"met by a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
+            text = f"it reaches a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
             action = Action(Kind.UNKNOWN, text=text)
         if wrong.match:
             return CompiledRule(line, opaque_conditions(rule, where, wrong.match), action)

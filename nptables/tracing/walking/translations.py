@@ -68,7 +68,7 @@ class Range:
         return port if kept else None
 
     def has(self, address: Address, port: int | None) -> bool | None:
-        """Whether an address and a port are within the range; None where that is open."""
+        """Whether an address and a port are within the range; None where that is unknown."""
         within: bool | None = self.address is None or address == self.address
         if self.addresses is not None and isinstance(address, str):
             first, last = self.addresses

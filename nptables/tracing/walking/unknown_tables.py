@@ -14,13 +14,13 @@ UNKNOWN_TABLE = "its rules are not known"
 # What rules of a table may do to a packet: "it stops the packet", "it may stop the packet".
 _DOES = {"filter": ("stops", "stop"), "nat": ("translates", "translate")}
 _DOES_ANYTHING = ("changes or stops", "change or stop")
-_NOT_THERE = "whose rules are not at hand"
+_NOT_THERE = "whose rules are unknown"
 
 
 def through_unknown(
     book: Rulebook, place: str, hook: str, table: str, flows: Flows, questions: Questions
 ) -> tuple[Flows, list[Ended]]:
-    """What is left of the flows after an unknown table of a backend, and what ended there.
+    """The flows that pass an unknown table of a backend, and those that end there.
 
     One question for all hooks: whether it lets the packet pass as it is. If it does not, nothing
     further is known.

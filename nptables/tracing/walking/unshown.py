@@ -34,12 +34,12 @@ _HOOKS_OF = {
 
 def not_shown(label: str, place: str) -> tuple[Hashable, str, str, str]:
     """The question whether what is not shown matters: key, yes, no, and what follows from yes."""
-    what = f"what is not shown of the {label} rules of {place}".replace("  ", " ")
+    rule = f"{label} rule of {place} that is not shown".lstrip()
     return (
         ("not shown", place, label),
-        f"{what} decides about the packet",
-        f"{what} does not decide about the packet",
-        f"{what} may decide about the packet",
+        f"a {rule} decides about the packet",
+        f"no {rule} decides about the packet",
+        f"a {rule} may decide about the packet",
     )
 
 
@@ -50,7 +50,7 @@ def interfaces(label: str, place: str) -> tuple[Hashable, str, str, str]:
         ("interfaces", place, label),
         f"a {label} {rule} an interface, which is not shown".replace("  ", " "),
         f"no {label} {rule} an interface that is not shown".replace("  ", " "),
-        "interfaces are not shown: whether the rule is for that of the packet is open",
+        "interfaces are not shown: it is unknown whether the rule applies to the packet",
     )
 
 
@@ -88,9 +88,9 @@ def usual(table: str, chain: str, place: str) -> tuple[Hashable, str, str, str]:
     which = f"chain {chain} of {table}, which is not shown,"
     return (
         ("usual", place, table, chain),
-        f"{which} does something else than its name says",
+        f"{which} does not do what its name says",
         f"{which} does what its name says",
-        f"{which} may do something else than its name says",
+        f"{which} may not do what its name says",
     )
 
 
@@ -100,7 +100,7 @@ def comes_to(table: str, chain: str, place: str) -> tuple[Hashable, str, str, st
     return (
         ("comes to", place, table, chain),
         f"the packet does not come to {which}",
-        f"the packet comes to {which}, which no rule that is shown leads to",
+        f"the packet comes to {which}, to which no shown rule jumps",
         "",
     )
 

@@ -41,15 +41,16 @@ class Backed:
 class _Unknown(enum.StrEnum):
     """Why nothing can be said, in words that follow the name of the Service."""
 
-    NO_WORKLOAD = "the input has no workload that could stand behind it"
-    NO_SELECTOR = "it has no selector, so that its endpoints are made by somebody else"
-    HOOK = "a hook makes it, and what stands behind it comes and goes"
-    UNPLACED = "whether {0} is in its namespace is decided by whoever applies them"
+    NO_WORKLOAD = "no workload in the input could provide its Pods"
+    NO_SELECTOR = "it has no selector, so something outside the input creates its endpoints"
+    HIDDEN = "addresses are hidden in the input"
+    HOOK = "a hook creates it, so its Pods may exist only for a while"
+    UNPLACED = "whether {0} is in its namespace depends on how the manifests are applied"
     ELSEWHERE = "{0} in another set of the tree has the labels that it selects"
     DAEMON = "{0} has a Pod on each node, and the input names no node"
-    SCALED = "something else decides how many Pods {0} has"
-    NO_PODS = "the Pods of {0} cannot be told from what is written"
-    RUN_TIME = "{0} may be put on its Pods while they run"
+    SCALED = "the number of Pods of {0} is set elsewhere"
+    NO_PODS = "the Pods of {0} cannot be derived from its manifest"
+    RUN_TIME = "{0} may be added to its Pods at runtime"
 
 
 # Causes that another set of the tree cannot take away: a copy is not the set itself.
@@ -87,6 +88,8 @@ def _backed(cluster: Cluster, service: Service) -> Backed:
     if unread := cluster.unread_about(service):
         return Backed(unread)
     backing = cluster.backing
+    if backing is not None and service.key in backing.hidden:
+        return Backed(unknown=_Unknown.HIDDEN)
     if backing is None or backing.listed:
         return Backed()
     if service.key in backing.hooks and not cluster.slices_of(service):

@@ -27,8 +27,8 @@ def readiness_causes(service: Service, backing: Backing) -> Iterator[Cause]:
             yield _of(
                 workload,
                 "readiness-gate",
-                f"a Pod is ready only when somebody sets its condition {gate}{where}, and "
-                f"nothing in the input does",
+                f"a Pod is ready only when a controller sets its condition {gate}{where}, and "
+                "nothing in the input does",
                 f"see that the controller that sets {gate} runs",
                 path,
             )

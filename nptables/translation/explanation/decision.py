@@ -122,7 +122,9 @@ def skip_reason(service: Service, family: Family) -> Reason:
     if service.headless:
         return Reason("headless", "skipped: it is headless (clusterIP is None)")
     if service.type == "ExternalName":
-        return Reason("external-name", "skipped: it is an ExternalName, a matter of DNS alone")
+        return Reason(
+            "external-name", "skipped: it is of type ExternalName, which DNS alone serves"
+        )
     if service.cluster_ips:
         return Reason(
             "other-family",
@@ -157,9 +159,9 @@ def unknown_reason(service: Service, cluster: Cluster, *, local: bool = False) -
         listed = _list([str(unread) for unread in standing.unread])
         return Reason(UNREAD, f"not all endpoints are known: {listed}")
     if standing.unknown:
-        return Reason(UNTOLD, f"the input does not tell its endpoints: {standing.unknown}")
+        return Reason(UNTOLD, f"its endpoints are unknown: {standing.unknown}")
     if local and standing.unplaced:
-        return Reason(UNPLACED, "the input does not tell which nodes its Pods are on")
+        return Reason(UNPLACED, "the nodes of its Pods are unknown")
     return None
 
 
@@ -242,7 +244,7 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
 
 
 def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
-    """What is odd about the endpoints that there are, where the input holds what makes them."""
+    """Likely mistakes in the endpoints, where the input contains the workloads behind them."""
     service, backing = decision.service, decision.cluster.backing
     standing = backed(decision.cluster, service)
     if backing is None or backing.listed or standing.unread:
@@ -350,7 +352,9 @@ def _frontends(service: Service, context: Context) -> Iterator[Reason]:
     ranges = [n for n in service.load_balancer_source_ranges if Family.of(n) is family]
     if balancer_ips(service, family) and ranges:
         if any(zero_network(network) for network in ranges):
-            yield Reason("source-ranges-open", "source ranges hold everything: nobody is refused")
+            yield Reason(
+                "source-ranges-open", "the source ranges contain every address: nobody is refused"
+            )
         else:
             yield Reason("source-ranges", f"load-balancer IPs only for {_list(ranges)}")
 

@@ -78,8 +78,8 @@ class Explanation:
         if not self.fields:
             return ""
         return (
-            f"the node's rules look made with another configuration, one with "
-            f"{', '.join(self.fields)}: give the node's own with --config"
+            f"the node's rules seem to come from another configuration, with "
+            f"{', '.join(self.fields)}: pass the node's own with --config"
         )
 
     def __str__(self) -> str:

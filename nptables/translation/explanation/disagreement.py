@@ -1,8 +1,8 @@
-"""Where the rules of a node and the cluster differ in whom Services lead to, and why most likely.
+"""Where the rules of a node and the cluster disagree about endpoints, and the likeliest cause.
 
-One service port alone seldom tells why: a rule that leads to an endpoint of yesterday may be that
-of a kube-proxy that stopped, or of another cluster. All of them together do. Service ports are
-found in the rules by their addresses and ports, whatever the chains are called.
+One service port alone seldom tells why: a rule to an old endpoint may come from a kube-proxy that
+stopped, or from another cluster. All service ports together tell. Service ports are found in the
+rules by their addresses and ports, whatever the chains are called.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Disagreement:
     @property
     def words(self) -> str:
         """The likeliest cause in words."""
-        fits = f" (as rules for {self.fits} they would be right)" if self.fits else ""
+        fits = f" (the rules would be right for {self.fits})" if self.fits else ""
         return self.cause.words(self.node) + fits
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class Disagreement:
 def disagreement(
     cluster: Cluster, node: Node, config: ProxyConfig, rulesets: Iterable[Ruleset]
 ) -> Disagreement | None:
-    """Where whom the rules of a node lead to differs from what the cluster says; None nowhere.
+    """Where the rules of a node lead to other endpoints than the cluster; None if nowhere.
 
     `rulesets` are all that the node has in one family, one for each backend: without table nat
     nothing can be compared. Service ports whose endpoints the cluster does not tell are left out,
@@ -156,8 +156,8 @@ def disagreement(
 def _cause(compared: Collection[_Claim], differing: Collection[PortDifference]) -> Cause:
     """The likeliest cause.
 
-    A kube-proxy that knows the endpoints and takes none of them for its own does not know its
-    own name. One that knows nothing as it is was not told of this cluster.
+    A kube-proxy that knows the endpoints but finds none local uses a wrong node name. One that
+    knows none of them serves another cluster.
     """
     bound = [claim for claim in compared if claim.bound and not claim.nothing_here]
     if all(port.local for port in differing) and all(claim.here_differs for claim in bound):
@@ -183,7 +183,7 @@ def _fits(compared: Iterable[_Claim], node: str) -> str:
 
 @attrs.frozen
 class _Claim:
-    """Whom one service port leads to: by the rules, and by the cluster.
+    """The endpoints of one service port: by the rules, and by the cluster.
 
     `here` and `everywhere` are the endpoints that the rules use where the policy is Local and
     where it is Cluster, None where it is nowhere so; `reached` are all that they use.
@@ -255,7 +255,7 @@ class _Claim:
 
 
 class _Rules:
-    """Whom the rules of a node lead to, by the addresses and ports of Services."""
+    """The endpoints that the rules of a node lead to, by the addresses and ports of Services."""
 
     def __init__(self, rulesets: Collection[Ruleset]) -> None:
         self._chains: dict[str, tuple[str, ...]] = {}

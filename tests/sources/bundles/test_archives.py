@@ -117,7 +117,7 @@ def test_what_leads_out_of_an_archive_is_passed_over(tmp_path: Path) -> None:
 
     assert [member.name for member in members] == ["fine.txt"]
     assert dict(budget.skipped) == {
-        "devices": 2, "files whose names lead out of it": 3, "links": 2, "pipes": 1,
+        "devices": 2, "files whose paths lead outside it": 3, "links": 2, "pipes": 1,
     }  # fmt: skip
 
 
@@ -231,7 +231,7 @@ def test_zstd_without_its_module_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_progress_is_told_by_the_bytes_that_were_read(tmp_path: Path) -> None:
-    """Of the packed file: how much it unpacks to nobody knows before."""
+    """Of the packed file: its unpacked size is unknown before."""
     path = written(tmp_path / "x", gzip.compress(as_tar({"a": os.urandom(20 * MIB)}), 1))
     told: list[tuple[str, int, int]] = []
     budget = Budget("x", progress=lambda *now: told.append(now))

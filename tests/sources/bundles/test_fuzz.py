@@ -179,4 +179,4 @@ def test_nothing_of_a_bundle_gets_out(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found is not None
     (one,) = found
     is_right(one)
-    assert any("3 files whose names lead out of it" in gap.why for gap in one.gaps)
+    assert any("3 files whose paths lead outside it" in gap.why for gap in one.gaps)

@@ -186,7 +186,7 @@ def test_what_a_host_collector_ran_is_known_by_its_output(tmp_path: Path) -> Non
 
 
 def test_tables_that_were_printed_one_by_one_are_put_together(tmp_path: Path) -> None:
-    """Each by a command of its own; of tables that nobody asked for nothing is known."""
+    """Each by a command of its own; tables that were not asked for are unknown."""
     saved = NODE.dumps["IPV4"]
     tables = {text.split("\n")[0][1:]: text for text in re.findall(r"^\*.*?^COMMIT$", saved, PART)}
     files: bundles.Files = {}
@@ -211,7 +211,7 @@ def test_tables_that_were_printed_one_by_one_are_put_together(tmp_path: Path) ->
 
 
 def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) -> None:
-    """The folder is named after the node; without a name nobody can say which is meant."""
+    """The folder is named after the node; without a name it is unknown which is meant."""
     top = "support-bundle-x"
     files = {
         **bundles.troubleshoot(SCENARIO.objects),
@@ -225,7 +225,7 @@ def test_files_copied_from_several_nodes_are_of_several_nodes(tmp_path: Path) ->
 
     assert [one.node for one in read_all_evidence(path) or ()] == ["n1", "n2"]
     assert read_evidence(path, node="n2.example.com").node == "n2"
-    assert "holds what 2 nodes have: n1, n2 (say which is meant with --node)" in refusal(
+    assert "contains the state of 2 nodes: n1, n2 (choose one with --node)" in refusal(
         lambda: read_evidence(path)
     )
 
@@ -263,6 +263,23 @@ def test_an_empty_dump_is_not_taken_for_empty_tables(tmp_path: Path) -> None:
     )
 
 
+def test_logs_of_several_nodes_count_where_they_agree(tmp_path: Path) -> None:
+    """A server of Rancher's keeps those of all: none may give its node's name to this one."""
+    files = bundles.rancher(NODE)
+    del files["./systeminfo/ps"]
+    other = bundles.LOG + 'I1129 flags.go] FLAG: --hostname-override="other"\n'
+    files["./rke2/podlogs/kube-system-kube-proxy-other"] = other.encode()
+    agreed = read_evidence(packed(tmp_path, files))
+    files["./rke2/podlogs/kube-system-kube-proxy-third"] = other.replace("v1.29", "v1.28").encode()
+    torn = read_evidence(packed(tmp_path, files))
+
+    (one,) = agreed.processes or ()
+    assert (one.mode, one.version) == ("iptables", "v1.29.0")
+    assert "other" not in agreed.aliases
+    (one,) = torn.processes or ()
+    assert (one.mode, one.version) == ("iptables", "")
+
+
 def test_a_contradiction_between_dump_and_listing_is_said(tmp_path: Path) -> None:
     """The dump is followed."""
     listing = "Chain PREROUTING (policy ACCEPT 0 packets, 0 bytes)\n pkts bytes target prot opt\n"
@@ -295,7 +312,7 @@ def test_an_archive_in_no_layout_names_those_that_are_known(tmp_path: Path) -> N
     path = packed(tmp_path, {"a/b.txt": b"x"})
 
     said = refusal(lambda: read_evidence(path))
-    assert "is an archive, and none that is known by what is in it" in said
+    assert "is an archive of an unknown kind" in said
     assert "sos report, EKS log collection" in said
     assert not load(path).usable
 
@@ -307,7 +324,7 @@ def test_each_half_says_where_the_other_belongs(tmp_path: Path) -> None:
 
     node = packed(tmp_path, bundles.eks(NODE))
     assert [problem.hint.partition(";")[0] for problem in load(node).problems] == [
-        "give it with --snapshot"
+        "pass it with --snapshot"
     ]
 
 
@@ -319,7 +336,7 @@ def test_a_broken_off_archive_has_rules_and_no_objects(tmp_path: Path) -> None:
 
     evidence: Evidence = read_evidence(path)
     assert any("it breaks off" in gap.why for gap in evidence.gaps)
-    assert "what is missing nobody knows" in str(load(path).problems[0])
+    assert "what is missing is unknown" in str(load(path).problems[0])
 
 
 def test_a_folder_of_manifests_that_is_arranged_alike_is_no_bundle(tmp_path: Path) -> None:
@@ -339,7 +356,7 @@ def test_the_newest_of_several_times_is_that_of_the_members(tmp_path: Path) -> N
 
 
 def test_a_kube_proxy_config_map_is_used_and_others_are_left(tmp_path: Path) -> None:
-    """Whatever else somebody keeps in ConfigMaps is nobody's business."""
+    """Other ConfigMaps are not read."""
     settings = {**SCENARIO.config, "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
                 "kind": "KubeProxyConfiguration"}  # fmt: skip
     maps = [
@@ -372,7 +389,7 @@ def test_memory_does_not_grow_with_what_is_not_needed(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
-    """Such as `--snapshot <(iptables-save)`: nobody looks into it before."""
+    """Such as `--snapshot <(iptables-save)`: it is read only once."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(NODE.dumps["IPV4"],))

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from nptables.auditing import Options
 from nptables.cli import main
-from nptables.errors import NptablesError
+from nptables.errors import InvalidInput, NptablesError
 from nptables.evidence.snapshot import to_document
 from nptables.sources.fleet.folder import Folder, snapshot_files
 from nptables.sources.fleet.spreading import judge_on_dask
@@ -85,12 +86,16 @@ def dask_cluster(
 def test_a_dask_cluster_prints_byte_for_byte_what_one_machine_does(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Two worker processes give the output of this one."""
-    command = ["audit", "--snapshots", str(folder), "-o", "json"]
+    """Two worker processes give the output of this one: by a path, a URL, and what is sent."""
+    fsspec.filesystem("memory").put(str(folder), "/of-this-process", recursive=True)
+    command = ["audit", "-o", "json", "--snapshots"]
     with dask_cluster(tmp_path, 2) as (address, _):
-        spread = main([*command, "--dask", address]), capfd.readouterr().out
-    alone = main([*command, "--workers", "1"]), capfd.readouterr().out
-    assert alone == spread
+        spread = [
+            (main([*command, place, "--dask", address]), capfd.readouterr().out)
+            for place in (str(folder), folder.as_uri(), "memory://of-this-process")
+        ]
+    alone = main([*command, str(folder), "--workers", "1"]), capfd.readouterr().out
+    assert [alone] * 3 == spread
 
 
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(folder: Path, tmp_path: Path) -> None:
@@ -121,12 +126,30 @@ def test_a_worker_with_another_version_of_nptables_is_refused(folder: Path, tmp_
 def test_a_scheduler_without_workers_or_that_is_not_there_is_an_error(
     tmp_path: Path, folder: Path
 ) -> None:
-    """Nobody waits for workers that nobody starts."""
+    """Workers that are never started are not waited for."""
     with (
         dask_cluster(tmp_path, 0) as (address, _),
         pytest.raises(NptablesError, match="has no worker"),
     ):
         list(judge_on_dask(address, FLEET.cluster, Options(), snapshot_files(folder).items()))
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("nonsense", InvalidInput, '"nonsense" is not the address of a Dask scheduler'),
+        ("", InvalidInput, '"" is not the address of a Dask scheduler'),
+        ("http://10.0.0.5:8786", InvalidInput, "is no address"),
+        ("tls://127.0.0.1:1", NptablesError, "tls:// needs certificates"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(
+    address: str, error: type[Exception], said: str
+) -> None:
+    """Dask itself would hang on these for half a minute, and end with a traceback."""
+    with pytest.raises(error) as raised:
+        list(judge_on_dask(address, FLEET.cluster, Options(), []))
+    assert said in str(raised.value)
 
 
 def test_snapshots_that_workers_do_not_see_are_sent(

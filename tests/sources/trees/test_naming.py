@@ -60,8 +60,8 @@ def test_a_kustomization_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "is empty"),
-        ("- a\n", "is no kustomization: it must be one object"),
-        ("resources: []\n---\nresources: []\n", "is no kustomization: it must be one object"),
+        ("- a\n", "is not a kustomization: it must be one object"),
+        ("resources: []\n---\nresources: []\n", "is not a kustomization: it must be one object"),
         ("resources: [a, gone.yaml]\n", "resources[0]: a is not there"),
         ("a: b: c\n", "YAML: "),
     ],

@@ -46,9 +46,7 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(
     )
     before = time.monotonic()
 
-    assert output_of([started], seconds=0.3) == Failure(
-        "renderer did not come to an end within 0.3 s"
-    )
+    assert output_of([started], seconds=0.3) == Failure("renderer did not finish within 0.3 s")
 
     time.sleep(max(0.0, before + 1.6 - time.monotonic()))
     assert not (tmp_path / "late").exists()
@@ -111,8 +109,8 @@ def test_the_tree_of_the_readme_is_three_sets_and_a_chart(
 
     err = capfd.readouterr().err.splitlines()
     assert "no findings in 3 sets" in err
-    assert "note: passed over: 4 files (3 no Kubernetes object, 1 hidden); -v lists them" in err
-    assert "warning: tree/chart is left out: helm, to render the chart, is not there" in err
+    assert "note: skipped: 4 files (3 no Kubernetes object, 1 hidden); -v lists them" in err
+    assert "warning: tree/chart is left out: helm is not installed to render the chart" in err
 
 
 def test_an_overlay_is_rendered_where_it_is_named(
@@ -168,7 +166,7 @@ def test_a_tree_of_several_sets_is_no_input_for_one_cluster(
     assert main(["render", "k8s", "--node", "node1"]) == 2
 
     assert capfd.readouterr().err == (
-        "note: passed over: 1 file (1 no Kubernetes object); -v lists them\n"
+        "note: skipped: 1 file (1 no Kubernetes object); -v lists them\n"
         "error: there are 2 sets, each a cluster of its own: k8s/dev, k8s/prod (name one of them)\n"
     )
 

@@ -47,7 +47,7 @@ def test_a_tree_is_judged_as_by_hand(
     assert tree.number("exit") == code, err
     assert tree.listed("found") == sorted(_told(tree, json.loads(out)))
     assert tree.number("unknown") == len(_UNKNOWN.findall(err)), err
-    assert tree.number("passed over") == err.count("note: passed over: "), err
+    assert tree.number("skipped") == err.count("note: skipped: "), err
     assert tree.listed("left out") == sorted(re.findall(r"warning: (\S+) is left out", err)), err
     assert tree.fields.get("error", "") in err
     assert ("error: " in err) == ("error" in tree.fields), err

@@ -30,6 +30,6 @@ def changed(cluster: Cluster) -> Mapping[Key, float]:
     owned += [(s.service_key, s.metadata) for s in cluster.slices.values()]
     for key, metadata in owned:
         time = seconds_of(metadata.changed) if metadata.changed else None
-        if time is not None and time > found.get(key, float("-inf")):
-            found[key] = time
+        if time is not None:
+            found[key] = max(time, found.get(key, time))
     return found

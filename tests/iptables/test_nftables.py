@@ -1,0 +1,106 @@
+"""What nft prints of single rules, back to the lines of iptables-save."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import cache
+
+import pytest
+
+from nptables import Family
+from nptables.iptables.nftables.rules import (
+    NO_TARGET,
+    NOTHING_PRINTED,
+    empty_statements,
+    read_rule,
+)
+from tests.support.nft import fault
+from tests.support.scenarios import FIXTURES
+
+VERSIONS = ("0.9.8", "1.0.6", "1.1.3")
+# Up to this one nft prints nothing for what it has no words for.
+OLD = "0.9.8"
+
+
+@cache
+def rows() -> list[dict[str, str]]:
+    """Every rule of the fixtures as iptables-save prints it, and as each version of nft does."""
+    text = gzip.decompress((FIXTURES / "nft" / "words.jsonl.gz").read_bytes()).decode()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def doubts(row: dict[str, str], version: str) -> list[str]:
+    """What nft of a version does not print of a rule, as the reader of a whole text finds it."""
+    comments = row["save"].count("-m comment ")
+    hidden = version == OLD and empty_statements(row[version], 0) > comments
+    return [NOTHING_PRINTED] * hidden + [NO_TARGET]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_rule_is_read_as_iptables_prints_it_or_left_open(version: str) -> None:
+    """2,600 rules: what is claimed of one is so, and whatever is not is marked as not shown."""
+    faults = {}
+    for row in rows():
+        family = Family[row["family"]]
+        exact = version != OLD
+        rule = read_rule(row[version], "C", family, doubts=doubts(row, version), exact=exact)
+        if wrong := fault(f"-A C {row['save']}".rstrip(), rule.line, family):
+            faults[row["save"]] = (row[version], rule.line, wrong)
+    assert faults == {}
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ("meta l4proto tcp tcp dport 80 counter accept", "-p tcp -m tcp --dport 80 -j ACCEPT"),
+        ("ip protocol tcp tcp dport 80 accept", "-p tcp -m tcp --dport 80 -j ACCEPT"),
+        ("tcp dport http counter accept", "-p tcp -m tcp --dport 80 -j ACCEPT"),
+        ("meta l4proto 6 counter drop # handle 12", "-p tcp -j DROP"),
+        ("iifname eth* counter drop", "-i eth+ -j DROP"),
+        # 715827883 of 2147483648 is 0.333333333487, printed with 11 digits.
+        (
+            "meta random & 2147483647 < 715827883 counter jump X",
+            "-m statistic --mode random --probability 0.33333333349 -j X",
+        ),
+        ("mark and 0x4000 == 0x4000 counter return", "-m mark --mark 0x4000/0x4000 -j RETURN"),
+        ("meta mark & 16384 != 0 counter drop", "-m mark ! --mark 0x0/0x4000 -j DROP"),
+        ("counter meta mark set mark or 0x4000", "-j MARK --set-xmark 0x4000/0x4000"),
+        ("counter meta mark set meta mark | 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
+        ("counter meta mark set mark and 0xffffbfff", "-j MARK --set-xmark 0x0/0x4000"),
+        ("counter meta mark set meta mark & 0xfffffffe xor 0x1", "-j MARK --set-xmark 0x1/0x1"),
+        ("counter masquerade to :1024-2048 random", "-j MASQUERADE --to-ports 1024-2048 --random"),
+        ("counter dnat ip to 10.0.0.1:80", "-j DNAT --to-destination 10.0.0.1:80"),
+        ("counter reject", "-j REJECT --reject-with icmp-port-unreachable"),
+        ("reject with icmp net-unreachable", "-j REJECT --reject-with icmp-net-unreachable"),
+        ('counter comment "a b" drop', '-m comment --comment "a b" -j DROP'),
+        ("limit rate 5/minute burst 5 packets counter drop", "-m limit --limit 5/min -j DROP"),
+        ("ct state { new, related } counter drop", "-m conntrack --ctstate NEW,RELATED -j DROP"),
+        ("ct original ip daddr 10.0.0.1 drop", "-m conntrack --ctorigdst 10.0.0.1 -j DROP"),
+        (
+            "# recent: CHECK seconds: 60 name: x side: source mask: 255.255.255.255 counter drop",
+            "-m recent --rcheck --seconds 60 --name x --mask 255.255.255.255 --rsource -j DROP",
+        ),
+        # Words of nft alone, and those that are printed for different things.
+        ("ip saddr @blocked counter drop", '-m unread --words "ip saddr @blocked" -j DROP'),
+        ("ct status dnat counter drop", '-m unread --words "ct status dnat" -j DROP'),
+        ('xt match "recent" counter drop', r'-m unread --words "xt match \"recent\"" -j DROP'),
+        ("# xt_recent counter drop", '-m unread --words "# xt_recent" -j DROP'),
+        ('counter xt target "DNAT"', r'-j unread --words "xt target \"DNAT\""'),
+        (
+            "ip daddr vmap { 10.0.0.1 : drop }",
+            '-j unread --words "ip daddr vmap { 10.0.0.1 : drop }"',
+        ),
+    ],
+)  # fmt: skip
+def test_words_of_nft_are_options_of_iptables_or_marked_as_unread(
+    printed: str, expected: str
+) -> None:
+    assert f"-A C {expected}" == read_rule(printed, "C", Family.IPV4).line
+
+
+def test_a_statement_of_which_nothing_is_printed_leaves_a_blank() -> None:
+    """Two tabs, then a blank for a comment and one for a share, as nft 0.9.8 prints them."""
+    assert empty_statements("\t\t  counter packets 0 bytes 0 jump X", 16) == 2
+    assert empty_statements("\t\tip saddr 10.0.0.1  counter packets 0 bytes 0 drop ", 16) == 1
+    assert empty_statements('\t\tcounter packets 0 bytes 0 log prefix "a  b" ', 16) == 0
