@@ -87,9 +87,9 @@ def parse_network_octal(text: str) -> str | None:
 
 
 def spelled_by_go(address: str) -> str:
-    """A canonical IPv6 address as Go spells it: never with an embedded IPv4 address."""
+    """A canonical address as Go spells it: an IPv6 one never with an embedded IPv4 address."""
     head, _, tail = address.rpartition(":")
-    if "." not in tail:
+    if not head or "." not in tail:
         return address
     a, b, c, d = (int(octet) for octet in tail.split("."))
     high, low = a << 8 | b, c << 8 | d

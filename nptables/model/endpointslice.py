@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -81,8 +81,10 @@ class EndpointSlice:
         return SERVICE_PROXY_NAME_LABEL in self.metadata.labels
 
 
-def read_endpoint_slice(raw: Object, reader: Reader) -> EndpointSlice:
-    """The EndpointSlice that a mapping describes."""
+def read_endpoint_slice(
+    raw: Object, reader: Reader, usual: tuple[Endpoint, ...] = ()
+) -> EndpointSlice:
+    """The EndpointSlice that a mapping describes; `usual` are endpoints that were read before."""
     address_type = reader.text(raw, "addressType")
     if address_type not in ADDRESS_TYPES:
         known = ", ".join(ADDRESS_TYPES)
@@ -97,7 +99,7 @@ def read_endpoint_slice(raw: Object, reader: Reader) -> EndpointSlice:
         metadata=Metadata.read(raw, reader),
         family=family,
         ports=tuple(_ports(raw, reader)),
-        endpoints=read_endpoints(reader.items(raw, "endpoints"), family, reader) if family else (),
+        endpoints=usual or (tuple(_endpoints(raw, family, reader)) if family else ()),
     )
 
 
@@ -117,43 +119,12 @@ def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
     return found
 
 
-def read_endpoints(items: Sequence[Any], family: Family, reader: Reader) -> tuple[Endpoint, ...]:
-    """The endpoints of a slice of `family`; those that cannot be used are left out.
-
-    A large cluster has a hundred thousand of them, so the usual shape has a fast path;
-    `_read_endpoint` reads everything else and reports its mistakes.
-    """
-    found = []
-    ipv4 = family is Family.IPV4
-    for position, raw in enumerate(items):
-        try:
-            (address,) = raw["addresses"]
-            conditions = raw["conditions"]
-            ready = conditions["ready"]
-            serving = conditions.get("serving", True)
-            terminating = conditions.get("terminating", False)
-            node_name = raw["nodeName"]
-            target = raw.get("targetRef")
-            usual = (
-                ready.__class__ is bool
-                and serving.__class__ is bool
-                and terminating.__class__ is bool
-                and node_name.__class__ is str
-                and "hints" not in raw
-                and (ipv4 and ":" not in address and addresses.pack_ip(address) is not None)
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            usual = False
-        if usual:
-            name = _target_name(target, reader) if target else ""
-            found.append(
-                Endpoint(
-                    address, ready, serving, terminating, node_name, _NO_HINTS, _NO_HINTS, name
-                )
-            )
-        elif (endpoint := _read_endpoint(raw, ("endpoints", position), family, reader)) is not None:
-            found.append(endpoint)
-    return tuple(found)
+def _endpoints(raw: Object, family: Family, reader: Reader) -> Iterator[Endpoint]:
+    """The endpoints of a slice of `family`; those that cannot be used are left out."""
+    for position, item in enumerate(reader.items(raw, "endpoints")):
+        endpoint = _read_endpoint(item, ("endpoints", position), family, reader)
+        if endpoint is not None:
+            yield endpoint
 
 
 def _read_endpoint(raw: Any, path: Path, family: Family, reader: Reader) -> Endpoint | None:

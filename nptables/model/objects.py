@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -19,6 +20,7 @@ from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
 from nptables.model.service import Service, read_service
 from nptables.model.unread import Unread, truncated, unread_of
+from nptables.model.usual import usual_endpoints
 from nptables.model.validation import validate
 
 T = TypeVar("T")
@@ -61,7 +63,7 @@ class ObjectReading:
         elif kind == "Service":
             self._keep(raw, index, kind, names.is_label, self.services, read_service)
         elif kind == "EndpointSlice":
-            self._keep(raw, index, kind, names.is_subdomain, self.slices, read_endpoint_slice)
+            self._read_slice(raw, index)
         elif kind == "Node":
             self._read_node(raw, index)
         elif kind == "Pod":
@@ -140,6 +142,12 @@ class ObjectReading:
         found = read(raw, reader)
         if found is not None:
             into[key] = found
+
+    def _read_slice(self, raw: Object, index: int) -> None:
+        usual = usual_endpoints(raw)
+        bare = raw if usual is None else {**raw, "endpoints": []}
+        read = partial(read_endpoint_slice, usual=usual or ())
+        self._keep(bare, index, "EndpointSlice", names.is_subdomain, self.slices, read)
 
     def _read_node(self, raw: Object, index: int) -> None:
         reader = reader_for(

@@ -50,9 +50,12 @@ class Item:
             yield from (attrs.evolve(self, value=value) for value in flattened(self.value))
             return
         for number, value in enumerate(self.value["items"]):
+            where = (*self.prefix, "items", number)
+            if value.__class__ is dict and "kind" in value and not is_list(value):
+                yield Item(value, self.document, where)
+                continue
             # Kinds that the list implies are filled in by flattening a list of one.
             one = {**self.value, "items": [value]}
-            where = (*self.prefix, "items", number)
             for inner in flattened(one):
                 yield Item(inner, self.document, where)
 

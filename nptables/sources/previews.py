@@ -54,21 +54,29 @@ class ServicePreviews:
     dual_stack: bool = False
     refuse: bool = False
     made: list[Preview] = attrs.field(factory=list)
-    _slots: Slots = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Begin with nothing taken."""
-        self._slots = Slots(self.ranges)
+    _reserved: list[Object] = attrs.field(init=False, factory=list)
+    _found: Slots | None = attrs.field(init=False, default=None)
 
     def reserve(self, services: Iterable[Object]) -> None:
         """Keep every value that is given from being invented for another Service."""
-        for service in services:
+        self._reserved += services
+
+    @property
+    def slots(self) -> Slots:
+        """What is free; where nothing has to be invented, nobody has to know."""
+        if self._found is None:
+            self._found = Slots(self.ranges)
+            self._take(self._found)
+        return self._found
+
+    def _take(self, slots: Slots) -> None:
+        for service in self._reserved:
             spec = service.get("spec")
             if not isinstance(spec, Mapping):
                 continue
             listed = spec.get("clusterIPs")
             given = [spec.get("clusterIP"), *(listed if isinstance(listed, list) else ())]
-            self._slots.take_addresses(text for text in given if isinstance(text, str))
+            slots.take_addresses(text for text in given if isinstance(text, str))
             ports = spec.get("ports")
             numbers = [spec.get("healthCheckNodePort")]
             numbers += [
@@ -76,7 +84,7 @@ class ServicePreviews:
                 for port in (ports if isinstance(ports, list) else ())
                 if isinstance(port, Mapping)
             ]
-            self._slots.take_ports(number for number in numbers if isinstance(number, int))
+            slots.take_ports(number for number in numbers if isinstance(number, int))
 
     def complete(self, service: Object) -> tuple[Object, list[Problem]]:
         """The Service with its gaps filled; one that is wrong anyway comes back as it is."""
@@ -150,7 +158,7 @@ class _Gaps:
             return {}
         if self._refused(("spec", "clusterIP"), "an address of the cluster's range"):
             return {}
-        made = [self.previews._slots.address(self.key, family) for family in missing]  # noqa: SLF001
+        made = [self.previews.slots.address(self.key, family) for family in missing]
         ips = [*given, *made]
         for position, address in enumerate(made, start=len(given)):
             self._note(
@@ -203,7 +211,7 @@ class _Gaps:
                 continue
             number = by_port.get(port.get("port"))
             if number is None:
-                number = self.previews._slots.port(f"{self.key}:{port.get('port')}")  # noqa: SLF001
+                number = self.previews.slots.port(f"{self.key}:{port.get('port')}")
                 by_port[port.get("port")] = number
             self._note(f"spec.ports[{position}].nodePort", str(number))
             filled.append({**port, "nodePort": number})
@@ -217,7 +225,7 @@ class _Gaps:
         )
         if not needed or self._refused(("spec", "healthCheckNodePort"), "a port"):
             return {}
-        number = self.previews._slots.port(f"{self.key}#health")  # noqa: SLF001
+        number = self.previews.slots.port(f"{self.key}#health")
         self._note("spec.healthCheckNodePort", str(number))
         return {"healthCheckNodePort": number}
 

@@ -103,35 +103,6 @@ def _list_check(inner: str) -> _Check:
     return lambda item: item.__class__ is list and all(check(i) for i in item)
 
 
-_ENDPOINT = frozenset(FIELDS["Endpoint"]) - {"hints", "deprecatedTopology"}
-_CONDITIONS = frozenset(FIELDS["EndpointConditions"])
-_REFERENCE = frozenset(FIELDS["ObjectReference"])
-_ONLY_TEXT = {str}
-_ONLY_FLAGS = {bool}
-
-
-def _usual_endpoint(raw: Any) -> bool:
-    """Whether an endpoint is surely well-shaped: there may be a hundred thousand of them."""
-    try:
-        conditions, target = raw["conditions"], raw["targetRef"]
-        (address,) = raw["addresses"]
-        return (
-            raw.__class__ is dict
-            and raw["addresses"].__class__ is list
-            and raw.keys() <= _ENDPOINT
-            and conditions.keys() <= _CONDITIONS
-            and target.keys() <= _REFERENCE
-            and set(map(type, conditions.values())) == _ONLY_FLAGS
-            and set(map(type, target.values())) == _ONLY_TEXT
-            and address.__class__ is str
-            and raw["nodeName"].__class__ is str
-            and raw.get("zone", "").__class__ is str
-            and raw.get("hostname", "").__class__ is str
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
-
-
 def _map_check(inner: str) -> _Check:
     wanted = _CLASSES.get(inner, str)
     return lambda item: (

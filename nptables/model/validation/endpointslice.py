@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from nptables.errors import Path
 from nptables.model import addresses, names
 from nptables.model.reading import Object, Reader, quoted
 from nptables.model.validation.forms import (
-    SPECIAL_V4,
     check_label,
     check_label_value,
     check_not_special,
@@ -43,27 +41,7 @@ def _endpoints(endpoints: Sequence[Any], reader: Reader, *, host_names: bool) ->
         )
         return
     for position, endpoint in enumerate(endpoints):
-        if host_names or not _is_usual(endpoint):
-            _endpoint(endpoint, position, reader, host_names=host_names)
-
-
-# Many endpoints name few nodes.
-_is_node_name = lru_cache(maxsize=16_384)(names.is_subdomain)
-
-
-def _is_usual(endpoint: Any) -> bool:
-    """Whether a look is enough: a large cluster has a hundred thousand endpoints."""
-    try:
-        (address,) = endpoint["addresses"]
-        return (
-            _is_node_name(endpoint["nodeName"])
-            and "hints" not in endpoint
-            and "hostname" not in endpoint
-            and ":" not in address
-            and not address.startswith(SPECIAL_V4)
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
+        _endpoint(endpoint, position, reader, host_names=host_names)
 
 
 def _endpoint(endpoint: Any, position: int, reader: Reader, *, host_names: bool) -> None:
