@@ -33,9 +33,10 @@ def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tup
     services: set[tuple[str, str]] = set()
     shown = []
     for item in items:
-        document, identity = item.document, item.identity
+        document = item.document
         # Only texts in which something is hidden have such objects.
-        if document is not None and document.redacted and identity and _hides(item.value):
+        redacted = document is not None and document.redacted and isinstance(item.value, Mapping)
+        if redacted and _hides(item.value) and (identity := item.identity):
             kind, namespace, name = identity
             value, service = made_up.of_kind(kind, name, item.value)
             if service:
