@@ -9,6 +9,10 @@ PYTEST_ARGS ?= -n auto --dist worksteal
 .PHONY: test quick coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
 .DELETE_ON_ERROR:
 
+# The tests start nptables thousands of times: without its bytecode it is compiled each time, which
+# takes twice as long as the rest of a start.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
