@@ -446,7 +446,7 @@ def test_a_kubeconfig_that_only_kube_proxys_pods_have_is_named_with_the_way_out(
     argv = [sys.executable, "-m", "nptables", "run", "--node", "n", "--run-dir", str(tmp_path)]
     done = nft_node.run([*argv, "--no-listen", "--config", config], check=False)
     assert done.returncode == 3
-    assert "/nowhere/kubeconfig.conf, which is not there" in done.stderr
+    assert "/nowhere/kubeconfig.conf, which does not exist" in done.stderr
     assert "--kubeconfig" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

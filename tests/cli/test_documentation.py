@@ -68,6 +68,8 @@ NOT_RUN = {
     "kubectl debug node/": "it needs a cluster: tests/kernel has the script",
     "nptables run ": "it goes on until it is stopped: tests/agent does it with these options",
     "nptables audit --snapshots fleet --dask ": "it needs a Dask cluster: tests/sources/fleet",
+    "nptables collect -o fleet --with-daemonset ": "no cluster starts its Pods: "
+    "tests/sources/fleet/test_daemonset.py has one",
     "nptables status": "it needs a running agent: tests/agent has one",
 }
 # What kubectl prints; see tests/sources/test_formats.py for more of it.
