@@ -94,6 +94,8 @@ class Judge:
             return NodeResult.unreadable(name, f"it has no tables{f' ({gaps})' if gaps else ''}")
         if name not in self.cluster.nodes:
             name = node_of(rest, self.cluster.nodes) or name
+        if self.cluster.nodes and name not in self.cluster.nodes:
+            return NodeResult.unreadable(name, "the cluster has no Node of that name or address")
         node = self.cluster.node(name)
         config = self._config(node, rest)
         one = _OneNode(self, node, config, snapshot)

@@ -142,10 +142,16 @@ def _cause(together: list[tuple[str, NodeCause]]) -> Cause:
 def _reasons(messages: Iterable[str]) -> str:
     """Why nodes cannot be judged: one message whole, several by how many nodes have their like."""
     each = list(messages)
-    kinds = Counter(message.partition(":")[0] for message in each)
+    kinds = Counter(map(_kind, each))
     if len(kinds) == 1:
         return each[0]
     return "; ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
+
+
+def _kind(message: str) -> str:
+    """What a message has in common with its like: what stands before its details, if it says so."""
+    head = message.partition(":")[0]
+    return head if head.count(" ") > 1 else message
 
 
 def summary(results: Iterable[NodeResult]) -> Mapping[str, int]:

@@ -407,3 +407,24 @@ def test_a_rule_stands_in_front_of_nothing_where_the_jumps_are_missing() -> None
         c.code.code for c in _judged(0, ILLNESSES["foreign rule"][1](FLEET, 0)).causes
     }
     assert "NPT605" not in {c.code.code for c in _judged(0, evidence).causes}
+
+
+def test_reasons_of_nodes_that_cannot_be_judged_are_counted() -> None:
+    """A reason whose beginning says it all is one for all nodes, whatever follows."""
+    why = [
+        "its tables are cut off or damaged: line 3",
+        "its tables are cut off or damaged: line 9",
+        "Node: no",
+    ]
+    results = [NodeResult.unreadable(f"node{n}", each) for n, each in enumerate(why)]
+
+    (cause,) = group_causes(results)
+
+    assert cause.message == "its tables are cut off or damaged (2); Node: no (1)"
+
+
+def test_a_snapshot_of_a_node_that_the_cluster_does_not_have_is_not_judged() -> None:
+    (found,) = audit(FLEET.cluster, {"stranger": Evidence(Form.SAVED, FLEET.rules(0))})
+
+    assert found.verdict is Verdict.UNREADABLE
+    assert found.causes[0].message == "the cluster has no Node of that name or address"
