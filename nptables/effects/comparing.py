@@ -27,6 +27,9 @@ from nptables.translation import Translation
 from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.signs import with_shown_addresses
 
+# Stands for the addresses of a node where all are unknown; no host has it.
+_MADE_UP = {Family.IPV4: "241.254.0.1", Family.IPV6: "100::f3:0:1"}
+
 
 def compare_effects(
     before: NodeState | Rules,
@@ -44,7 +47,8 @@ def compare_effects(
     source address: the `trace` (without a cluster) of the first packet of a connection to a
     frontend of a Service differs between the two states if and only if the packet is in one of the
     effects, or among the unknown. Only what happens on this node is compared, not what other nodes
-    do to the packet before or afterwards. See docs/effects.md.
+    do to the packet before or afterwards. If no address of the node is known, a made-up one stands
+    for those that it has, and is not named. See docs/effects.md.
 
     Raises InvalidInput if rules are given without a node, or are of different families.
 
@@ -62,13 +66,36 @@ def compare_effects(
     families = {ruleset.family for state in states for ruleset in state.rulesets}
     if len(families) != 1:
         raise InvalidInput([Problem("the rules to compare are not of one family")])
-    return _Comparison(states[0], states[1], families.pop()).effects()
+    (family,) = families
+    before, after = states
+    if before.node.knows_addresses(family) or after.node.knows_addresses(family):
+        return _Comparison(before, after, family).effects()
+    before, after = (_with_made_up_address(state, family) for state in states)
+    found = _Comparison(before, after, family)
+    return _without_made_up_address(found.effects(), family)
 
 
 def _with_shown_addresses(state: NodeState) -> NodeState:
     """The state with what its rules show of the node's addresses, as `trace` takes it."""
     rulesets = [each for each in state.rulesets if not isinstance(each, Translation)]
     return attrs.evolve(state, node=with_shown_addresses(state.node, rulesets))
+
+
+def _with_made_up_address(state: NodeState, family: Family) -> NodeState:
+    """The state with an address of the node that no rule names, so that node ports are compared."""
+    address = ("InternalIP", _MADE_UP[family])
+    node = attrs.evolve(state.node, addresses=(*state.node.addresses, address))
+    return attrs.evolve(state, node=node)
+
+
+def _without_made_up_address(found: Effects, family: Family) -> Effects:
+    def told(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+        return tuple(
+            attrs.evolve(e, addresses=tuple(a for a in e.addresses if a != _MADE_UP[family]))
+            for e in effects
+        )
+
+    return attrs.evolve(found, effects=told(found.effects), unknown=told(found.unknown))
 
 
 def _needed(node: Node | None) -> Node:

@@ -506,3 +506,35 @@ def test_a_drop_behind_many_chains_is_an_effect_or_unknown(length: int) -> None:
 
     assert found.cosmetic == 0
     assert found.effects if length < 60 else found.unknown
+
+
+@pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6])
+def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
+    family: Family,
+) -> None:
+    """Manifests in a repository have no Node: the policy Local drops what Cluster sends on."""
+    six = family is Family.IPV6
+    pod, address = ("fd00:10:244::6", "fd00:10:96::9") if six else ("10.244.1.6", "10.96.0.9")
+    backend = {
+        **endpoint_slice({"addresses": [pod], "conditions": {"ready": True}}),
+        "addressType": family.value,
+    }
+
+    def rules(policy: str) -> NodeState:
+        spec = {
+            "type": "NodePort", "externalTrafficPolicy": policy, "clusterIP": address,
+            "clusterIPs": [address], "ipFamilies": [family.value],
+            "ports": [{"port": 80, "nodePort": 30080}],
+        }  # fmt: skip
+        web = {**service(), "spec": spec}
+        cluster = Cluster.from_objects([web, backend])
+        made = translate(cluster, cluster.node("worker"), ProxyConfig(), family)
+        return NodeState(made, cluster.node("worker"), cluster, ProxyConfig())
+
+    found = compare_effects(rules("Cluster"), rules("Local"))
+
+    (effect,) = [each for each in found.effects if each.to_json()["to"] == "nodePort:30080"]
+    document = effect.to_json()
+    assert (document["before"]["verdict"], document["after"]["verdict"]) == ("endpoint", "dropped")
+    assert document["addresses"] == []
+    assert "241." not in " ".join(sentences(found.effects))
