@@ -8,6 +8,7 @@ What a node has for such a Service is not compared: nobody can tell whether it i
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,9 +20,9 @@ from nptables.sources.text.redaction import HIDDEN
 _HIDDEN = re.compile(HIDDEN)
 _SERVICE_NAME = "kubernetes.io/service-name"
 # Of what is reserved: no node has such an address, and what tokens stand for has others.
-MADE_UP = "241.255.0.0/16 and 100::f2:0:0/96"
-_V4, _V6 = "241.255.{}.{}", "100::f2:{:x}:{:x}"
-_MOST = 1 << 16
+MADE_UP = "240.0.0.0/8 and 100::f2:0:0/96"
+_V4, _V6 = "240.{}.{}.{}", "100::f2:{:x}:{:x}"
+_BITS = 24
 
 
 def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tuple[str, str]]]:
@@ -38,6 +39,7 @@ def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tup
         redacted = document is not None and document.redacted and isinstance(item.value, Mapping)
         if redacted and _hides(item.value) and (identity := item.identity):
             kind, namespace, name = identity
+            made_up.turn_to("/".join(identity))
             value, service = made_up.of_kind(kind, name, item.value)
             if service:
                 services.add((namespace, service))
@@ -48,14 +50,24 @@ def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tup
 
 def is_made_up(address: object) -> bool:
     """Whether an address stands for a hidden one."""
-    return isinstance(address, str) and address.startswith(("241.255.", "100::f2:"))
+    return isinstance(address, str) and address.startswith(("240.", "100::f2:"))
 
 
 class _MadeUp:
-    """Gives each hidden address another made-up one."""
+    """Gives each hidden address another made-up one.
+
+    It follows from the object and the place in it, so that two states of a cluster, of which each
+    was read by itself, have the same.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
+        self._taken: set[int] = set()
+        self._object = ""
+        self._place = 0
+
+    def turn_to(self, name: str) -> None:
+        """Go on with another object."""
+        self._object, self._place = name, 0
 
     def of_kind(self, kind: str, name: str, value: Mapping[str, Any]) -> tuple[Any, str]:
         """An object without hidden addresses, and the name of the Service that it is about."""
@@ -97,11 +109,16 @@ class _MadeUp:
         return {**value, key: _mapped(value[key], lambda text: self._address(text, six=six))}
 
     def _address(self, text: Any, *, six: bool) -> Any:
-        if not isinstance(text, str) or not _HIDDEN.fullmatch(text) or self._count >= _MOST - 1:
+        if not isinstance(text, str) or not _HIDDEN.fullmatch(text):
             return text
-        self._count += 1
-        form = _V6 if six else _V4
-        return form.format(self._count >> 8, self._count & 255)
+        self._place += 1
+        number = zlib.crc32(f"{self._object}/{self._place}".encode()) >> 8
+        while number in self._taken:
+            number = (number + 1) % (1 << _BITS)
+        self._taken.add(number)
+        if six:
+            return _V6.format(number >> 16, number & 0xFFFF)
+        return _V4.format(number >> 16, number >> 8 & 255, number & 255)
 
 
 def _without_hidden(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,3 +128,21 @@ def test_what_is_wrong_beside_it_is_found_all_the_same(tmp_path: Path) -> None:
 
     assert result.verdict is Verdict.DIFFERS
     assert {"shop/api"} == {name for cause in result.causes for name in cause.services}
+
+
+def test_an_object_has_the_same_made_up_addresses_whatever_stands_beside_it(
+    tmp_path: Path,
+) -> None:
+    """Two states of a cluster can be compared: only what changed differs."""
+    other = json.dumps(objects("10.96.0.10", "10.244.1.2")[1:])
+    other = other.replace('"web', '"api').replace("30080", "30081")
+    items = [*json.loads(other), *objects("10.96.0.10", "10.244.1.2")]
+    path = tmp_path / "more.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    alone, beside = loaded(tmp_path, "10.96.0.10", "10.244.1.2").cluster, load(path).cluster
+
+    key = ("shop", "web")
+    assert alone.services[key].cluster_ips == beside.services[key].cluster_ips
+    assert alone.slices["shop", "web-1"].endpoints == beside.slices["shop", "web-1"].endpoints
+    assert beside.services[key].cluster_ips != beside.services["shop", "api"].cluster_ips
