@@ -113,7 +113,8 @@ def _delete(table: Any, entry: Any) -> bool:
     from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 (as above)
 
     try:
-        table.delete(entry)
+        # `delete` of pyroute2 0.7.9 fails on the answer once it has deleted the entry.
+        table.entry("del", tuple_orig=entry)
     except NetlinkError as error:
         if error.code == errno.ENOENT:
             return False
