@@ -14,7 +14,7 @@ from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
-from nptables.checks.finding import Code, listed
+from nptables.checks.finding import Code
 from nptables.evidence import Evidence
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of, seems_stopped
 from nptables.family import Family
@@ -27,6 +27,7 @@ from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.fixed import JUMPS
 from nptables.translation.signs import suspicions
+from nptables.words import listed
 
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.
 _MOST = 0.8

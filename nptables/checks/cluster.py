@@ -8,7 +8,7 @@ from typing import Any
 from nptables.checks import codes, frontends
 from nptables.checks.causes import cause_findings, with_pods
 from nptables.checks.endpoints import endpoint_findings
-from nptables.checks.finding import Code, Finding, arranged, listed
+from nptables.checks.finding import Code, Finding, arranged
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.model.backing import Place
@@ -16,6 +16,7 @@ from nptables.model.service import zero_network
 from nptables.translation.assembly import find_claims
 from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
+from nptables.words import listed
 
 NODE_PORTS = (30000, 32767)
 _SHORT_SECONDS = 60

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nptables.checks import codes
-from nptables.checks.finding import Finding, listed
+from nptables.checks.finding import Finding
 from nptables.translation import Translation
 from nptables.translation.backing import backed
 from nptables.translation.flows import Flow, stale_flows
 from nptables.translation.frontends import udp_frontends
 from nptables.translation.selection import endpoint_text
+from nptables.words import listed
 
 _MOST_LISTED = 3
 

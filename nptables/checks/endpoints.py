@@ -8,7 +8,7 @@ import attrs
 
 from nptables.checks import codes
 from nptables.checks.causes import ports_spoken_for
-from nptables.checks.finding import Code, Finding, Severity, listed
+from nptables.checks.finding import Code, Finding, Severity
 from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, Service, ServicePort
@@ -23,6 +23,7 @@ from nptables.translation.selection import (
     known_endpoints,
     port_endpoints,
 )
+from nptables.words import listed
 
 Viewpoint = tuple[Node, Context]
 

@@ -130,13 +130,6 @@ class Finding:
         return found
 
 
-def listed(items: Iterable[str], most: int = 8) -> str:
-    """The first of some names, and how many more there are."""
-    found = list(items)
-    said = ", ".join(found[:most])
-    return f"{said} and {len(found) - most} more" if len(found) > most else said
-
-
 def arranged(findings: Iterable[Finding]) -> list[Finding]:
     """Each finding once, the worst first, then by code and object."""
     return sorted(

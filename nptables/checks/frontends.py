@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from nptables.checks import codes
-from nptables.checks.finding import Finding, Severity, listed
+from nptables.checks.finding import Finding, Severity
 from nptables.family import Family
 from nptables.model import Node, ProxyConfig, Service
 from nptables.model.addresses import is_loopback
 from nptables.model.config import PRIMARY
 from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import NO_NETWORKS, Context
+from nptables.words import listed
 
 # Ports that every node, or every node of the control plane, itself needs.
 _OF_THE_NODE = {22: "SSH", 6443: "the API server", 10250: "the kubelet"}

@@ -8,7 +8,7 @@ import attrs
 
 from nptables.checks import codes
 from nptables.checks.connections import check_connections, has_unknown_endpoints
-from nptables.checks.finding import Code, Finding, arranged, listed
+from nptables.checks.finding import Code, Finding, arranged
 from nptables.checks.shared import wrong_in_shared_chains
 from nptables.effects import Effects
 from nptables.effects.telling.words import summary
@@ -23,6 +23,7 @@ from nptables.model.addresses import network_contains
 from nptables.translation import Translation
 from nptables.translation.context import Context
 from nptables.translation.flows import Flow
+from nptables.words import listed
 
 _STOPS = (" -j DROP", " -j REJECT")
 _MOST_LISTED = 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from nptables.cli.output import say
 from nptables.evidence import Evidence
 from nptables.iptables import Ruleset
@@ -9,6 +11,7 @@ from nptables.model import Cluster
 from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import Loaded
 from nptables.translation.explanation.grouping import without_services
+from nptables.words import listed
 
 _NAMED = 6
 # Halves that were taken so shortly after one another need no words.
@@ -19,11 +22,8 @@ def mention_limits(loaded: Loaded) -> None:
     """Say of which namespaces the objects of bundles are."""
     backing = loaded.cluster.backing
     if backing is not None and backing.namespaces is not None:
-        names = sorted(backing.namespaces)
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        shown = ", ".join(names[:_NAMED]) + more
-        if names:
-            say(f"the objects are those of the namespaces {shown} only")
+        if names := sorted(backing.namespaces):
+            say(f"the objects are those of the namespaces {listed(names, _NAMED)} only")
         else:
             say("the bundle has no Services", kind="warning")
 
@@ -38,11 +38,10 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
         return current
     known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
-        names = sorted(left_out)
-        shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
         say(
-            f"the objects lack {'1 Service' if len(names) == 1 else f'{len(names)} Services'} that "
-            f"the node has rules for, or hide addresses; these rules are left out: {shown}",
+            f"the objects lack {count} that the node has rules for, or hide addresses; these rules "
+            f"are left out: {_some(left_out)}",
             kind="warning",
         )
     return known
@@ -68,8 +67,11 @@ def mention_times(loaded: Loaded, evidence: Evidence) -> None:
     if not later:
         say(f"{text}: as far as the objects tell, nothing changed in between")
         return
-    shown = ", ".join(sorted(later)[:_NAMED]) + (", ..." if len(later) > _NAMED else "")
     say(
-        f"{text}: what changed in between ({shown}) may differ only for that reason",
+        f"{text}: what changed in between ({_some(later)}) may differ only for that reason",
         kind="warning",
     )
+
+
+def _some(services: Collection[str]) -> str:
+    return ", ".join(sorted(services)[:_NAMED]) + (", ..." if len(services) > _NAMED else "")

@@ -21,6 +21,7 @@ import attrs
 
 from nptables.evidence.node import Evidence
 from nptables.evidence.signs import OF_SERVICE_PORTS, Signs, mode_of
+from nptables.words import listed
 
 _NAMED = 3
 
@@ -407,5 +408,4 @@ def is_of_a_cluster(found: Sighting) -> bool:
 def _listed(names: list[str], one: str, many: str) -> str:
     if len(names) == 1:
         return f"{one} {names[0]}"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{many} {', '.join(names[:_NAMED])}{more}"
+    return f"{many} {listed(names, _NAMED)}"

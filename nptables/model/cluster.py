@@ -27,6 +27,7 @@ from nptables.model.pod import Pod
 from nptables.model.reading import nearest, quoted
 from nptables.model.service import Service
 from nptables.model.unread import Unread
+from nptables.words import listed
 
 
 @attrs.frozen(slots=False)
@@ -85,7 +86,7 @@ class Cluster:
         node = self.nodes.get(name)
         if node is None and known:
             raise UnknownNode(
-                f"there is no node {quoted(name)}; there are: {_listed(known)}",
+                f"there is no node {quoted(name)}; there are: {listed(known, _MOST_LISTED)}",
                 hint=nearest(name, known),
                 known=known,
             )
@@ -101,9 +102,9 @@ class Cluster:
 
     def _which_node(self, known: Sequence[str]) -> str:
         if known:
-            return f"which node? there are {len(known)}: {_listed(known)}"
+            return f"which node? there are {len(known)}: {listed(known, _MOST_LISTED)}"
         carried = sorted({e.node_name for s in self.slices.values() for e in s.endpoints} - {""})
-        on = f"; endpoints are on: {_listed(carried)}" if carried else ""
+        on = f"; endpoints are on: {listed(carried, _MOST_LISTED)}" if carried else ""
         return f"which node? the input has no Node object{on}"
 
     def slices_of(self, service: Service) -> tuple[EndpointSlice, ...]:
@@ -170,8 +171,3 @@ class Cluster:
 
 
 _MOST_LISTED = 20
-
-
-def _listed(words: Sequence[str]) -> str:
-    more = len(words) - _MOST_LISTED
-    return ", ".join(words[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

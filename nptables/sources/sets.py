@@ -14,6 +14,7 @@ from nptables.sources.assembly import Options
 from nptables.sources.loading import Loaded, collector_paused, load, stands_for_a_tree
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text.document import Progress
+from nptables.words import listed
 
 if TYPE_CHECKING:
     from nptables.sources.trees import LeftOut, PassedOver
@@ -49,10 +50,9 @@ class Sets:
 
     def _not_one(self, found: tuple[Loaded, ...]) -> Problem:
         if found:
-            listed = ", ".join(printable(one.name) for one in found[:8])
-            more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+            names = listed(printable(one.name) for one in found)
             return Problem(
-                f"there are {len(found)} sets, each a cluster of its own: {listed}{more}",
+                f"there are {len(found)} sets, each a cluster of its own: {names}",
                 hint="name one of them",
             )
         first = self.left_out[0]

@@ -20,7 +20,6 @@ from nptables.checks import (
     chosen,
 )
 from nptables.checks.baseline import Baseline, Entry, baseline_document
-from nptables.checks.finding import listed
 from nptables.checks.observed import observed
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
@@ -58,6 +57,7 @@ from nptables.sources import Loaded, read_document, read_text
 from nptables.translation import translate
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.flows import listed_flows
+from nptables.words import listed
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 

@@ -9,11 +9,12 @@ import attrs
 import click
 
 from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
-from nptables.checks.finding import Code, Finding, Severity, listed
+from nptables.checks.finding import Code, Finding, Severity
 from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.output import coloured, folded, print_json
 from nptables.errors import printable
+from nptables.words import listed
 
 _MOST_NODES = 8
 _MOST_SERVICES = 5

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from nptables import words
 from nptables.evidence.handlers import Handler, Handling
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
@@ -96,9 +97,7 @@ def usable(selection: Selection) -> set[Place]:
 
 def listed(found: Iterable[tuple[Address, int | None]]) -> str:
     """Addresses and ports in words, the first of them where there are many."""
-    texts = sorted(with_port(address, port) for address, port in found)
-    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
-    return ", ".join(texts[:_LISTED]) + more
+    return words.listed(sorted(with_port(address, port) for address, port in found), _LISTED)
 
 
 def endpoints(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -10,6 +10,7 @@ from nptables.errors import Path
 from nptables.model import Service
 from nptables.model.backing import Backing
 from nptables.model.workloads import Workload
+from nptables.words import listed
 
 _LISTED = 4
 
@@ -94,6 +95,4 @@ def pairs(labels: Mapping[str, str]) -> str:
 
 def some(items: Iterable[str]) -> str:
     """The first few of a list, and how many more there are."""
-    found: Sequence[str] = list(dict.fromkeys(items))
-    listed = ", ".join(found[:_LISTED])
-    return f"{listed} and {len(found) - _LISTED} more" if len(found) > _LISTED else listed
+    return listed(dict.fromkeys(items), _LISTED)

@@ -25,6 +25,7 @@ from nptables.translation.selection import (
     external_ips,
     externally_reachable,
 )
+from nptables.words import listed
 
 _LISTED = 8
 # Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
@@ -368,5 +369,4 @@ def _texts(pairs: Sequence[PortEndpoint]) -> str:
 
 
 def _list(items: Sequence[str]) -> str:
-    listed = ", ".join(items[:_LISTED])
-    return f"{listed} and {len(items) - _LISTED} more" if len(items) > _LISTED else listed
+    return listed(items, _LISTED)

@@ -30,6 +30,7 @@ from nptables.translation.selection import (
     external_ips,
     known_endpoints,
 )
+from nptables.words import listed
 
 Place = tuple[str, int]
 
@@ -101,16 +102,12 @@ class Disagreement:
 
     def __str__(self) -> str:
         missing = sum(port.missing for port in self.ports)
-        some = [str(port.name) for port in self.ports[:_NAMED]]
-        more = f" and {len(self.ports) - _NAMED} more" if len(self.ports) > _NAMED else ""
+        some = listed((str(port.name) for port in self.ports), _NAMED)
         kinds = [f"{missing} without any rule"] * bool(missing)
         kinds += ["only in which endpoints are on the node"] * all(p.local for p in self.ports)
         how = f" ({', '.join(kinds)})" if kinds else ""
         where = f"in {len(self.ports)} of {self.compared} service ports{how}"
-        return (
-            f"the rules of {self.node} and the cluster differ {where}: {', '.join(some)}{more}; "
-            f"{self.words}"
-        )
+        return f"the rules of {self.node} and the cluster differ {where}: {some}; {self.words}"
 
     def to_json(self) -> dict[str, Any]:
         """The disagreement as plain data."""
