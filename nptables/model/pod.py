@@ -9,6 +9,7 @@ import attrs
 
 from nptables.family import Family
 from nptables.model.addresses import parse_ip_sloppy
+from nptables.model.reading import mapping_of
 
 _ENDED = ("Succeeded", "Failed")
 
@@ -29,15 +30,16 @@ class Pod:
     @classmethod
     def read(cls, raw: object) -> Pod | None:
         """The Pod in a mapping as `kubectl get -o json` gives it; None for what is not one."""
-        metadata = _mapping(raw, "metadata")
+        pod = mapping_of(raw)
+        metadata = mapping_of(pod.get("metadata"))
         name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
         if not isinstance(name, str) or not name or not isinstance(namespace, str):
             return None
-        status = _mapping(raw, "status")
+        status = mapping_of(pod.get("status"))
         phase = str(status.get("phase") or "")
         found = (parse_ip_sloppy(text) for text in pod_ips(status))
         addresses = () if phase in _ENDED else tuple(ip for ip in found if ip is not None)
-        node_name = str(_mapping(raw, "spec").get("nodeName") or "")
+        node_name = str(mapping_of(pod.get("spec")).get("nodeName") or "")
         return cls(namespace, name, tuple(dict.fromkeys(addresses)), node_name, phase)
 
     def address(self, family: Family) -> str | None:
@@ -56,8 +58,3 @@ def _listed(status: Mapping[str, Any]) -> Iterator[str]:
     for item in listed if isinstance(listed, list | tuple) else ():
         if isinstance(item, Mapping) and (text := str(item.get("ip") or "")):
             yield text
-
-
-def _mapping(raw: object, key: str) -> Mapping[str, Any]:
-    found = raw.get(key) if isinstance(raw, Mapping) else None
-    return found if isinstance(found, Mapping) else {}

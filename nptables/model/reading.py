@@ -203,6 +203,11 @@ class Reader:
         self.ill_shaped(path, f"must be {wanted}, not {described(value)}", hint)
 
 
+def mapping_of(value: object) -> Object:
+    """A mapping as it is, and an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def quoted(text: str) -> str:
     """`text` in double quotes, safe to print on one line."""
     return f'"{printable(text, 80)}"'

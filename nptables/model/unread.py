@@ -14,7 +14,7 @@ import attrs
 from nptables.errors import printable
 from nptables.model.endpointslice import SERVICE_NAME_LABEL
 from nptables.model.kinds import VERSIONS
-from nptables.model.reading import closest
+from nptables.model.reading import closest, mapping_of
 from nptables.model.service import Service
 from nptables.model.workloads import PUT_ON
 
@@ -85,7 +85,7 @@ def unread_of(raw: Any) -> Unread | None:
     meant = kind if kind in VERSIONS else closest(kind, list(VERSIONS)) if kind else ""
     if meant == "Service" or (kind and not meant):
         return None
-    metadata = _mapping(raw.get("metadata"))
+    metadata = mapping_of(raw.get("metadata"))
     namespace, name = metadata.get("namespace") or "default", metadata.get("name")
     namespace = namespace if isinstance(namespace, str) else ""
     name = name if isinstance(name, str) else ""
@@ -98,8 +98,8 @@ def unread_of(raw: Any) -> Unread | None:
         return Unread(meant, subject, namespace, name)
     if meant in _WITH_PODS:
         if meant != "Pod":
-            template = _mapping(_mapping(raw.get("spec")).get("template"))
-            labels = _mapping(template.get("metadata")).get("labels")
+            template = mapping_of(mapping_of(raw.get("spec")).get("template"))
+            labels = mapping_of(template.get("metadata")).get("labels")
         return Unread(meant, subject, namespace, labels=_labels(labels))
     known = _labels(labels)
     if known is not None and SERVICE_NAME_LABEL not in known and meant == "EndpointSlice":
@@ -110,15 +110,11 @@ def unread_of(raw: Any) -> Unread | None:
 
 def truncated(raw: Any) -> Unread | None:
     """What is not known because Endpoints, or a slice made of them, were cut to 1,000 addresses."""
-    annotations = _mapping(_mapping(_mapping(raw).get("metadata")).get("annotations"))
+    annotations = mapping_of(mapping_of(mapping_of(raw).get("metadata")).get("annotations"))
     if annotations.get(OVER_CAPACITY) != "truncated":
         return None
     found = unread_of(raw)
     return None if found is None else attrs.evolve(found, truncated=True)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _labels(value: object) -> Mapping[str, str] | None:

@@ -12,7 +12,7 @@ import attrs
 
 from nptables.errors import Path
 from nptables.model.metadata import ignore_text
-from nptables.model.reading import Object
+from nptables.model.reading import Object, mapping_of
 
 HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
 SINGLE = ("Job", "CronJob")
@@ -143,7 +143,7 @@ def without_opaque(selector: Mapping[str, str]) -> dict[str, str]:
 
 def made_by_hook(raw: Object) -> bool:
     """Whether an object is there for a moment only: Helm or Argo CD makes it around a change."""
-    annotations = _mapping(_mapping(raw.get("metadata")).get("annotations"))
+    annotations = mapping_of(mapping_of(raw.get("metadata")).get("annotations"))
     return any(annotations.get(key) for key in HOOKS)
 
 
@@ -159,7 +159,7 @@ def pod_templates(raw: Object) -> Iterator[tuple[Path, Object]]:
     if (raw.get("apiVersion"), kind) == _POD:
         yield (), raw
     elif kind not in _NO_WORKLOADS:
-        yield from _templates(_mapping(raw.get("spec")), ("spec",))
+        yield from _templates(mapping_of(raw.get("spec")), ("spec",))
 
 
 def _templates(value: Any, path: Path) -> Iterator[tuple[Path, Object]]:
@@ -179,11 +179,11 @@ def _templates(value: Any, path: Path) -> Iterator[tuple[Path, Object]]:
 def _is_template(key: str, value: Any) -> bool:
     if not key.lower().endswith("template") or not isinstance(value, Mapping):
         return False
-    return isinstance(_mapping(value.get("spec")).get("containers"), list)
+    return isinstance(mapping_of(value.get("spec")).get("containers"), list)
 
 
 def _workload(raw: Object, path: Path, template: Object) -> Workload:
-    metadata, pod_spec = _mapping(raw.get("metadata")), _mapping(template.get("spec"))
+    metadata, pod_spec = mapping_of(raw.get("metadata")), mapping_of(template.get("spec"))
     kind, name = str(raw.get("kind") or ""), str(metadata.get("name") or "")
     labels = _labels(template.get("metadata"))
     if str(raw.get("apiVersion") or "").startswith("serving.knative.dev/"):
@@ -191,7 +191,7 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
     above: Any = raw
     for step in path[:-1]:
         above = above[step]
-    replicas, ordinals = above.get("replicas"), _mapping(above.get("ordinals"))
+    replicas, ordinals = above.get("replicas"), mapping_of(above.get("ordinals"))
     first = ordinals.get("start")
     spec_path = (*path, "spec")
     return Workload(
@@ -225,7 +225,7 @@ def _containers(spec: Object, path: Path) -> Iterator[tuple[Path, Object]]:
     """The containers, then the sidecars among the init containers."""
     for key in ("containers", "initContainers"):
         for position, container in enumerate(_listed(spec.get(key))):
-            found = _mapping(container)
+            found = mapping_of(container)
             if key == "containers" or found.get("restartPolicy") == "Always":
                 yield (*path, key, position), found
 
@@ -233,7 +233,7 @@ def _containers(spec: Object, path: Path) -> Iterator[tuple[Path, Object]]:
 def _ports(spec: Object, path: Path) -> Iterator[ContainerPort]:
     for where, container in _containers(spec, path):
         for position, item in enumerate(_listed(container.get("ports"))):
-            port = _mapping(item)
+            port = mapping_of(item)
             number = port.get("containerPort")
             if isinstance(number, int) and number:
                 yield ContainerPort(
@@ -248,9 +248,9 @@ def _probes(spec: Object, path: Path) -> Iterator[Probe]:
     for where, container in _containers(spec, path):
         names = {str(p.get("name")) for p in _objects(container.get("ports")) if p.get("name")}
         for field in ("startupProbe", "readinessProbe"):
-            probe = _mapping(container.get(field))
+            probe = mapping_of(container.get(field))
             for action in ("httpGet", "tcpSocket", "grpc"):
-                port = _mapping(probe.get(action)).get("port")
+                port = mapping_of(probe.get(action)).get("port")
                 if isinstance(port, int | str) and port and not isinstance(port, bool):
                     yield Probe(
                         field,
@@ -262,12 +262,8 @@ def _probes(spec: Object, path: Path) -> Iterator[Probe]:
 
 
 def _labels(metadata: Any) -> dict[str, str]:
-    labels = _mapping(_mapping(metadata).get("labels"))
+    labels = mapping_of(mapping_of(metadata).get("labels"))
     return {key: value for key, value in labels.items() if isinstance(value, str)}
-
-
-def _mapping(value: Any) -> Object:
-    return value if isinstance(value, Mapping) else _NOTHING
 
 
 def _listed(value: Any) -> Sequence[Any]:

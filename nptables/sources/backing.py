@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nptables.model.backing import Backing, Operated
+from nptables.model.reading import Object, mapping_of
 from nptables.model.workloads import Workload, made_by_hook, read_workloads
 
-Object = Mapping[str, Any]
 Key = tuple[str, str]
 # A workload of any kind: its position, the Pod that it makes, and what is known of it.
 Maker = tuple[int, Object, Workload]
@@ -44,7 +44,7 @@ def read_backing(
         if (raw.get("apiVersion"), kind) == ("v1", "Service"):
             if made_by_hook(raw):
                 hooks.add((namespace, name))
-            if not _mapping(raw.get("metadata")).get("namespace"):
+            if not mapping_of(raw.get("metadata")).get("namespace"):
                 unplaced.add((namespace, name))
             continue
         found = list(read_workloads(raw))
@@ -75,7 +75,7 @@ def pod_of(raw: Object, workload: Workload) -> Object:
         "metadata": {
             "name": workload.name,
             "namespace": workload.namespace,
-            "labels": _mapping(_mapping(template.get("metadata")).get("labels")),
+            "labels": mapping_of(mapping_of(template.get("metadata")).get("labels")),
         },
         "spec": template["spec"],
     }
@@ -83,9 +83,9 @@ def pod_of(raw: Object, workload: Workload) -> Object:
 
 def _scaled(raw: Object) -> Iterator[tuple[str, str]]:
     """Kind and name of what an autoscaler or a rollout scales."""
-    spec = _mapping(raw.get("spec"))
+    spec = mapping_of(raw.get("spec"))
     for key in ("scaleTargetRef", "workloadRef"):
-        target = _mapping(spec.get(key))
+        target = mapping_of(spec.get(key))
         if target.get("name"):
             yield str(target.get("kind") or "Deployment"), str(target["name"])
 
@@ -102,10 +102,6 @@ def _may_make_pods(raw: Object, found: list[Workload]) -> bool:
     if any(group == known or group.endswith(known) for known in _WITHOUT_PODS):
         return group.endswith(".x-k8s.io")
     return all(workload.path != ("spec", "template") for workload in found)
-
-
-def _mapping(value: Any) -> Object:
-    return value if isinstance(value, Mapping) else {}
 
 
 def makers_of(index: int, raw: Object) -> list[Maker]:

@@ -8,21 +8,21 @@ What a node has for such a Service is not compared: nobody can tell whether it i
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from nptables.model.endpointslice import SERVICE_NAME_LABEL
+from nptables.model.reading import mapping_of
 from nptables.sources.assembly import Item
-from nptables.sources.text.redaction import HIDDEN
+from nptables.sources.text.redaction import HIDDEN, MOST, made_up_address, number_of
 
 _HIDDEN = re.compile(HIDDEN)
-_SERVICE_NAME = "kubernetes.io/service-name"
 # Of what is reserved: no node has such an address, and what tokens stand for has others.
 MADE_UP = "240.0.0.0/8 and 100::f2:0:0/96"
-_V4, _V6 = "240.{}.{}.{}", "100::f2:{:x}:{:x}"
-_BITS = 24
+_PREFIXES = ("240", "100::f2")
+_STARTS = ("240.", "100::f2:")
 
 
 def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tuple[str, str]]]:
@@ -50,7 +50,7 @@ def with_made_up_addresses(items: list[Item]) -> tuple[list[Item], frozenset[tup
 
 def is_made_up(address: object) -> bool:
     """Whether an address stands for a hidden one."""
-    return isinstance(address, str) and address.startswith(("240.", "100::f2:"))
+    return isinstance(address, str) and address.startswith(_STARTS)
 
 
 class _MadeUp:
@@ -75,13 +75,13 @@ class _MadeUp:
             return self._service(value), name
         if kind == "EndpointSlice":
             six = value.get("addressType") == "IPv6"
-            labels = _mapping(value["metadata"], "labels")
+            labels = mapping_of(value["metadata"].get("labels"))
             changed = self._everywhere(value, "endpoints", six=six)
-            return changed, str(labels.get(_SERVICE_NAME) or "")
+            return changed, str(labels.get(SERVICE_NAME_LABEL) or "")
         if kind == "Endpoints":
             return self._everywhere(value, "subsets", six=False), name
         if kind == "Pod":
-            status = dict(_mapping(value, "status"))
+            status = dict(mapping_of(value.get("status")))
             status["podIP"] = self._address(status.get("podIP"), six=False)
             status["podIPs"] = [{"ip": status["podIP"]}]
             return {**value, "status": status}, ""
@@ -90,7 +90,7 @@ class _MadeUp:
         return value, ""
 
     def _service(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        spec = dict(_mapping(value, "spec"))
+        spec = dict(mapping_of(value.get("spec")))
         families = spec.get("ipFamilies")
         listed = families if isinstance(families, list) and families else ["IPv4"]
         cluster_ips = spec.get("clusterIPs")
@@ -112,29 +112,22 @@ class _MadeUp:
         if not isinstance(text, str) or not _HIDDEN.fullmatch(text):
             return text
         self._place += 1
-        number = zlib.crc32(f"{self._object}/{self._place}".encode()) >> 8
+        number = number_of(f"{self._object}/{self._place}")
         while number in self._taken:
-            number = (number + 1) % (1 << _BITS)
+            number = (number + 1) % MOST
         self._taken.add(number)
-        if six:
-            return _V6.format(number >> 16, number & 0xFFFF)
-        return _V4.format(number >> 16, number >> 8 & 255, number & 255)
+        return made_up_address(_PREFIXES, number, six=six)
 
 
 def _without_hidden(node: Mapping[str, Any]) -> dict[str, Any]:
     """A Node without the addresses and networks that are hidden: they are not known."""
-    spec, status = dict(_mapping(node, "spec")), dict(_mapping(node, "status"))
+    spec, status = dict(mapping_of(node.get("spec"))), dict(mapping_of(node.get("status")))
     for key in ("podCIDR", "podCIDRs"):
         if _hides(spec.get(key)):
             del spec[key]
     if isinstance(status.get("addresses"), list):
         status["addresses"] = [one for one in status["addresses"] if not _hides(one)]
     return {**node, "spec": spec, "status": status}
-
-
-def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _hides(value: Any) -> bool:

@@ -21,7 +21,7 @@ from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET
 from nptables.iptables.words import always_quoted
 
 # IPv4: 241.0.0.0/8 of what is reserved; IPv6: a part of the discard prefix 100::/64.
-_V4, _V6 = "241", "100::f1:0"
+_PREFIXES = ("241", "100::f1:0")
 _CONSISTENT = re.compile(
     r"(?<![\w*])(?:(?:x-mgc[\w-]*?-)?x-ipv([46])-([0-9]{1,10})-x"
     r"|\*\*\*TOKEN_(?:IP|IPV4|IPV4_ADDRESS)_([0-9A-Za-z]+)\*\*\*)(?![\w*])(/[0-9]{1,3})?"
@@ -34,7 +34,7 @@ HIDDEN = (
 )
 _HIDDEN = re.compile(rf"(?<![\w*]){HIDDEN}(?![\w*])")
 _FULL = {"4": "/32", "6": "/128"}
-_MOST = 2**24
+MOST = 2**24
 _OF_SOS = re.compile(r"\bobfuscated(?:domain|word|user)\d+|\b53:4f:53(?::[0-9a-f]{2}){3}\b")
 _PARTS_OF_SOS = ("obfuscated", "53:4f:53:")
 
@@ -71,7 +71,7 @@ def followed(text: str) -> tuple[str, Redaction]:
         token = found[0].removesuffix(length or "")
         if length not in (None, _FULL[family or "4"]):
             return found[0]
-        place = _place(family or "4", int(number) if number else _number(name))
+        place = _place(family or "4", int(number) if number else number_of(name))
         if not place or place in text or given.setdefault(place, token) != token:
             return found[0]
         tokens[token] = place
@@ -87,18 +87,24 @@ def followed(text: str) -> tuple[str, Redaction]:
     )
 
 
-def _number(name: str) -> int:
-    """A number for a token that has none; the odds that two have the same are small."""
+def number_of(name: str) -> int:
+    """A number below MOST for a name that has none; the odds that two have the same are small."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "big")
 
 
 def _place(family: str, number: int) -> str:
     """The address of a token, the same in every text; empty where there are too many."""
-    if not 0 < number < _MOST:
+    if not 0 < number < MOST:
         return ""
-    if family == "6":
-        return f"{_V6}:{number >> 16:x}:{number & 0xFFFF:x}"
-    return f"{_V4}.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+    return made_up_address(_PREFIXES, number, six=family == "6")
+
+
+def made_up_address(prefixes: tuple[str, str], number: int, *, six: bool) -> str:
+    """The address of that number, which is below MOST, behind a prefix of IPv4 or of IPv6."""
+    four_prefix, six_prefix = prefixes
+    if six:
+        return f"{six_prefix}:{number >> 16:x}:{number & 0xFFFF:x}"
+    return f"{four_prefix}.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def _mac(number: int) -> str:
