@@ -113,8 +113,8 @@ def graph_page(graph: Graph, *, down: bool = False) -> str:
     """One graph, with its content in words below."""
     style = _source("page.css") + STYLE
     return _render(
-        "graph.html", graph=graph, svg=svg_element(graph, down=down), style=style,
-        policy=_policy("", style),
+        "graph.html", title=graph.title, graph=graph, svg=svg_element(graph, down=down),
+        style=style, policy=_policy("", style),
     )  # fmt: skip
 
 
