@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import functools
-from fractions import Fraction
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nptables import Cluster, Family, InvalidInput, Trace, trace
-from nptables.evidence import Evidence
+from nptables import InvalidInput
 from nptables.sources import evidence_in
-from nptables.tracing import Verdict, missing_tables, packet_between
-from nptables.tracing.telling.result import Distribution
+from tests.support import wholes
 from tests.support.scenarios import FIXTURES, NAMED, named_scenario
+from tests.support.wholes import PACKETS, asked, outcomes, told
 
-NODE = Cluster().node("node-a", {"interfaces": {"eth0": ["192.0.2.11/24"], "lo": ["127.0.0.1/8"]}})
 # The same rules: `iptables-save` printed them, and `iptables -nvL` of all tables.
 SAVED = (FIXTURES / "cases" / "paste-S" / "crlf.txt").read_text()
 LISTED = (FIXTURES / "cases" / "listing-whole" / "listing.txt").read_text()
-PACKETS = (
-    ("outside", "192.0.2.11:31080"),
-    ("outside", "10.96.20.20:80"),
-    ("10.244.1.5", "10.96.20.20:80"),
-    ("outside", "192.0.2.11:22"),
-)
 RULES = [line for line in SAVED.splitlines() if line.startswith("-A")]
 WORDS = (FIXTURES / "listings" / "words-nvL.txt").read_text()
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,52 +23,7 @@ FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthChec
 TITLES = [number for number, line in enumerate(LISTED.splitlines()) if "Chain" in line]
 
 
-def asked(evidence: Evidence, packet: tuple[str, str]) -> Trace | None:
-    if Family.IPV4 not in evidence.families:
-        return None
-    rules = evidence.of(Family.IPV4)
-    return trace(
-        rules,
-        packet_between(*packet, node=NODE, family=Family.IPV4),
-        NODE,
-        unknown_tables={"node-a": missing_tables(rules)},
-    )
-
-
-def outcomes(distribution: Distribution) -> dict[tuple[Verdict, str, str], Fraction]:
-    found: dict[tuple[Verdict, str, str], Fraction] = {}
-    for outcome in distribution.outcomes:
-        key = (outcome.verdict, outcome.where, outcome.whence)
-        found[key] = found.get(key, Fraction(0)) + outcome.share
-    return found
-
-
-@functools.cache
-def whole(packet: tuple[str, str]) -> tuple[dict[tuple[Verdict, str, str], Fraction], ...]:
-    answer = asked(evidence_in(SAVED), packet)
-    assert answer is not None
-    return tuple(outcomes(distribution) for distribution in answer.distributions)
-
-
-def check(text: str) -> None:
-    """What a text says is possible must have room for what is so, in each case that there is."""
-    try:
-        evidence = evidence_in(text)
-    except InvalidInput:
-        return
-    for packet in PACKETS:
-        answer = asked(evidence, packet)
-        if answer is None:
-            continue
-        said = [outcomes(distribution) for distribution in answer.distributions]
-        possible = {outcome for each in said for outcome in each}
-        for truth in whole(packet):
-            assert (
-                truth in said
-                or any(verdict is Verdict.UNKNOWN for verdict, _, _ in possible)
-                # A packet meets one of the outcomes that only many packets meet all of.
-                or (len(said) > 1 and truth.keys() <= possible)
-            ), (packet, [d.hypothesis for d in answer.distributions])
+check = functools.partial(wholes.check, saved=SAVED)
 
 
 def test_the_listing_and_the_dump_say_the_same() -> None:
@@ -85,7 +31,7 @@ def test_the_listing_and_the_dump_say_the_same() -> None:
     for packet in PACKETS:
         answer = asked(evidence_in(LISTED), packet)
         assert answer is not None
-        assert whole(packet) == tuple(map(outcomes, answer.distributions))
+        assert told(SAVED, packet) == tuple(map(outcomes, answer.distributions))
 
 
 @FEW

@@ -9,15 +9,13 @@ different matches is not settled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from nptables.family import Family
 from nptables.iptables import values
-from nptables.iptables.nftables.parts import Parts
+from nptables.iptables.nftables.parts import Parts, readers
 from nptables.iptables.values import Unsettled
 from nptables.iptables.words import save_string
-
-Read = Callable[["re.Match[str]", Parts], None]
 
 _ADDRESS = r"[0-9a-fA-F.:]*[.:][0-9a-fA-F.:]*"
 _NUMBER = r"(?:0x[0-9a-fA-F]+|\d+)"
@@ -298,43 +296,40 @@ def _comment(m: re.Match[str], parts: Parts) -> None:
     parts.option("comment", "--comment", save_string(m[1]))
 
 
-MATCHES: Sequence[tuple[re.Pattern[str], Read]] = [
-    (re.compile(rf"(?:{pattern})(?=\s|$)"), read)
-    for pattern, read in (
-        (rf'([io])ifname {_NO}"?([^\s"{{}}@]+)"?', _interface),
-        (rf"(?:ip|ip6) ([sd]addr) {_NO}({_ADDRESS}(?:/\d+)?)", _address),
-        (rf"(?:ip|ip6) ([sd]addr) (?:&|and) ({_ADDRESS}) (==|!=) ({_ADDRESS})", _masked_address),
-        (rf"(?:ip|ip6) ([sd]addr) {_NO}({_ADDRESS}-{_ADDRESS})", _address_range),
-        (rf"(?:meta l4proto|ip protocol|ip6 nexthdr) {_NO}([\w-]+)", _protocol),
-        (r"(tcp|udp|udplite|sctp|dccp) ([sd]port) ((?:!=|==|<=|>=|<|>) )?([\w-]+)", _ports),
-        (r"(tcp|udp|udplite|sctp|dccp) ([sd]port) (!= )?\{ ?([\w, -]+?),? ?\}", _port_list),
-        (r"tcp flags (!= |== )?([a-z,]+|0x0) / ([a-z,]+)", _flags),
-        (r"tcp flags (?:&|and) (\([a-z| ]+\)|[a-z,]+) (==|!=) ([a-z]+(?: ?[|,] ?[a-z]+)*|0x0+)",
-            _masked_flags),
-        (r"tcp flags (! )?([a-z]+(?:,[a-z]+)*)", _any_flag),
-        (r"tcp option (\d+) exists",
-            lambda m, p: p.of_protocol("tcp", "--tcp-option", values.decimal(m[1]))),
-        (rf"(meta|ct)? ?mark {_NO}({_NUMBER})", _mark),
-        (rf"(meta|ct)? ?mark (?:&|and) ({_NUMBER}) (==|!=) ({_NUMBER})", _masked_mark),
-        (r"fib ([sd])addr(?: ?\. ?([io])if)? type (!= )?(\w+|\{ ?[\w, ]+ ?\})", _address_type),
-        (rf"ct state {_NO}([a-z]+(?:,[a-z]+)*|\{{ [a-z, ]+ \}})", _state),
-        (rf"ct status {_NO}([a-z-]+(?:,[a-z-]+)*)", _status),
-        (rf"ct (original|reply) (?:ip6? )?([sd]addr|proto-src|proto-dst|protocol) {_NO}(\S+)",
-            _tuple),
-        (r"ct direction (original|reply)", _direction),
-        (rf"ct expiration {_NO}(\d+(?:-\d+)?)s?", _expiration),
-        (rf'ct helper {_NO}"([^"]*)"', _helper),
-        (rf"meta random & ({_NUMBER}) (<|>=) ({_NUMBER})", _share),
-        (r"numgen inc mod (\d+) (!= )?(\d+)", _every),
-        (r"limit rate (\d+)/(\w+)(?: burst (\d+) packets)?", _limit),
-        (rf"(icmp|icmpv6) type {_NO}([\w-]+)(?: (?:icmp|icmpv6) code (\d+))?", _icmp),
-        (r"ip frag-off & (?:8191|0x1fff) (!=|==) (?:0x0|0)", _fragment),
-        (rf"(?:meta )?pkttype {_NO}(\w+)", _packet_type),
-        (rf"meta length {_NO}(\d+(?:-\d+)?)", _length),
-        (rf"ether saddr {_NO}([0-9a-fA-F:]+)", _mac),
-        (r"(ip ttl|ip6 hoplimit) ((?:!=|==|lt|gt|<|>) )?(\d+)", _hops),
-        (rf"(?:meta )?sk([ug])id {_NO}(\d+(?:-\d+)?)", _owner),
-        (r'comment "([^"]*)"', _comment),
-        (r'(?:# ?xt_|xt match "?)(?:comment)"?', lambda _m, _p: None),
-    )
-]  # fmt: skip
+MATCHES = readers(
+    (rf'([io])ifname {_NO}"?([^\s"{{}}@]+)"?', _interface),
+    (rf"(?:ip|ip6) ([sd]addr) {_NO}({_ADDRESS}(?:/\d+)?)", _address),
+    (rf"(?:ip|ip6) ([sd]addr) (?:&|and) ({_ADDRESS}) (==|!=) ({_ADDRESS})", _masked_address),
+    (rf"(?:ip|ip6) ([sd]addr) {_NO}({_ADDRESS}-{_ADDRESS})", _address_range),
+    (rf"(?:meta l4proto|ip protocol|ip6 nexthdr) {_NO}([\w-]+)", _protocol),
+    (r"(tcp|udp|udplite|sctp|dccp) ([sd]port) ((?:!=|==|<=|>=|<|>) )?([\w-]+)", _ports),
+    (r"(tcp|udp|udplite|sctp|dccp) ([sd]port) (!= )?\{ ?([\w, -]+?),? ?\}", _port_list),
+    (r"tcp flags (!= |== )?([a-z,]+|0x0) / ([a-z,]+)", _flags),
+    (r"tcp flags (?:&|and) (\([a-z| ]+\)|[a-z,]+) (==|!=) ([a-z]+(?: ?[|,] ?[a-z]+)*|0x0+)",
+        _masked_flags),
+    (r"tcp flags (! )?([a-z]+(?:,[a-z]+)*)", _any_flag),
+    (r"tcp option (\d+) exists",
+        lambda m, p: p.of_protocol("tcp", "--tcp-option", values.decimal(m[1]))),
+    (rf"(meta|ct)? ?mark {_NO}({_NUMBER})", _mark),
+    (rf"(meta|ct)? ?mark (?:&|and) ({_NUMBER}) (==|!=) ({_NUMBER})", _masked_mark),
+    (r"fib ([sd])addr(?: ?\. ?([io])if)? type (!= )?(\w+|\{ ?[\w, ]+ ?\})", _address_type),
+    (rf"ct state {_NO}([a-z]+(?:,[a-z]+)*|\{{ [a-z, ]+ \}})", _state),
+    (rf"ct status {_NO}([a-z-]+(?:,[a-z-]+)*)", _status),
+    (rf"ct (original|reply) (?:ip6? )?([sd]addr|proto-src|proto-dst|protocol) {_NO}(\S+)",
+        _tuple),
+    (r"ct direction (original|reply)", _direction),
+    (rf"ct expiration {_NO}(\d+(?:-\d+)?)s?", _expiration),
+    (rf'ct helper {_NO}"([^"]*)"', _helper),
+    (rf"meta random & ({_NUMBER}) (<|>=) ({_NUMBER})", _share),
+    (r"numgen inc mod (\d+) (!= )?(\d+)", _every),
+    (r"limit rate (\d+)/(\w+)(?: burst (\d+) packets)?", _limit),
+    (rf"(icmp|icmpv6) type {_NO}([\w-]+)(?: (?:icmp|icmpv6) code (\d+))?", _icmp),
+    (r"ip frag-off & (?:8191|0x1fff) (!=|==) (?:0x0|0)", _fragment),
+    (rf"(?:meta )?pkttype {_NO}(\w+)", _packet_type),
+    (rf"meta length {_NO}(\d+(?:-\d+)?)", _length),
+    (rf"ether saddr {_NO}([0-9a-fA-F:]+)", _mac),
+    (r"(ip ttl|ip6 hoplimit) ((?:!=|==|lt|gt|<|>) )?(\d+)", _hops),
+    (rf"(?:meta )?sk([ug])id {_NO}(\d+(?:-\d+)?)", _owner),
+    (r'comment "([^"]*)"', _comment),
+    (r'(?:# ?xt_|xt match "?)(?:comment)"?', lambda _m, _p: None),
+)  # fmt: skip

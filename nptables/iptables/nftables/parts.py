@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import attrs
 
 from nptables.family import Family
@@ -111,3 +114,12 @@ class Parts:
         """A target whose effect is unknown."""
         self.unread.append(words)
         self.target = f"-j {UNREAD_TARGET} --words {always_quoted(words)}"
+
+
+# Adds what the words of a pattern say to the parts. Raises Unsettled where that is not all of it.
+Read = Callable[["re.Match[str]", Parts], None]
+
+
+def readers(*table: tuple[str, Read]) -> tuple[tuple[re.Pattern[str], Read], ...]:
+    """What reads the words that fit each pattern, up to the end of a word."""
+    return tuple((re.compile(rf"(?:{pattern})(?=\s|$)"), read) for pattern, read in table)

@@ -6,15 +6,13 @@ See `matches`: nft's own forms, and those of the `xlate` functions of iptables.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from nptables.family import Family
 from nptables.iptables import values
-from nptables.iptables.nftables.parts import Parts
+from nptables.iptables.nftables.parts import Parts, Read, readers
 from nptables.iptables.values import FULL_MARK, Unsettled
 from nptables.iptables.words import bare, save_string
-
-Read = Callable[["re.Match[str]", Parts], None]
 
 _NUMBER = r"(?:0x[0-9a-fA-F]+|\d+)"
 _FLAGS = r"((?:[ ,]+(?:random|fully-random|random-fully|persistent))*)"
@@ -207,35 +205,32 @@ _LOG = (
     r'log(?: (?:prefix "(?:\\.|[^"\\])*"|group \d+|queue-threshold \d+|snaplen \d+|level \w+'
     r"|flags (?:tcp [a-z,]+|ip options|skuid|ether|all)))*"
 )
-TARGETS: Sequence[tuple[re.Pattern[str], Read]] = [
-    (re.compile(rf"(?:{pattern})(?=\s|$)"), read)
-    for pattern, read in (
-        (r"(accept|drop|return)", _verdict),
-        (r"(jump|goto) (\S+)", _jump),
-        (rf"(dnat|snat) (?:ip6? )?to ([\[\]0-9a-fA-F.:-]+){_FLAGS}", _translation),
-        (rf"masquerade(?: to :([\d-]+))?{_FLAGS}", _masquerade),
-        (rf"redirect(?: to :([\d-]+))?{_FLAGS}", _redirect),
-        (r"reject(?: with (icmp|icmpv6|tcp) (?:type )?([a-z-]+))?", _reject),
+TARGETS = readers(
+    (r"(accept|drop|return)", _verdict),
+    (r"(jump|goto) (\S+)", _jump),
+    (rf"(dnat|snat) (?:ip6? )?to ([\[\]0-9a-fA-F.:-]+){_FLAGS}", _translation),
+    (rf"masquerade(?: to :([\d-]+))?{_FLAGS}", _masquerade),
+    (rf"redirect(?: to :([\d-]+))?{_FLAGS}", _redirect),
+    (r"reject(?: with (icmp|icmpv6|tcp) (?:type )?([a-z-]+))?", _reject),
+    (
         (
-            (
-                r"(meta|ct) mark set ((?:\(?(?:(?:meta|ct) )?mark\b\)?|0x[0-9a-fA-F]+|\d+"
-                r"|\(?(?:and|or|xor|[&|^])\)?|\)|[()])(?: (?:\(?(?:(?:meta|ct) )?mark\b\)?"
-                r"|0x[0-9a-fA-F]+\)?|\d+\)?|and|or|xor|[&|^]))*)"
-            ),
-            _set_mark,
+            r"(meta|ct) mark set ((?:\(?(?:(?:meta|ct) )?mark\b\)?|0x[0-9a-fA-F]+|\d+"
+            r"|\(?(?:and|or|xor|[&|^])\)?|\)|[()])(?: (?:\(?(?:(?:meta|ct) )?mark\b\)?"
+            r"|0x[0-9a-fA-F]+\)?|\d+\)?|and|or|xor|[&|^]))*)"
         ),
-        (_LOG, _log),
-        (r"notrack", _plain("CT --notrack")),
-        (r"meta nftrace set 1", _plain("TRACE")),
-        (r"tcp option maxseg size set rt mtu", _plain("TCPMSS --clamp-mss-to-pmtu")),
-        (r"tcp option maxseg size set (\d+)", lambda m, p: p.jump(f"-j TCPMSS --set-mss {m[1]}")),
-        (r"ip6? dscp set \S+", _plain("DSCP")),
-        (r"meta priority set \S+", _plain("CLASSIFY")),
-        (
-            r"dup to ([0-9a-fA-F.:]+)(?: device \S+)?",
-            lambda m, p: p.jump(f"-j TEE --gateway {m[1]}"),
-        ),
-        (r"queue( flags [a-z,]+)? (?:num|to) (\d+(?:-\d+)?)((?:[ ,]+(?:bypass|fanout))*)", _queue),
-        (r'(?:# ?xt_|xt target "?)([A-Z]+)"?', _hidden),
-    )
-]  # fmt: skip
+        _set_mark,
+    ),
+    (_LOG, _log),
+    (r"notrack", _plain("CT --notrack")),
+    (r"meta nftrace set 1", _plain("TRACE")),
+    (r"tcp option maxseg size set rt mtu", _plain("TCPMSS --clamp-mss-to-pmtu")),
+    (r"tcp option maxseg size set (\d+)", lambda m, p: p.jump(f"-j TCPMSS --set-mss {m[1]}")),
+    (r"ip6? dscp set \S+", _plain("DSCP")),
+    (r"meta priority set \S+", _plain("CLASSIFY")),
+    (
+        r"dup to ([0-9a-fA-F.:]+)(?: device \S+)?",
+        lambda m, p: p.jump(f"-j TEE --gateway {m[1]}"),
+    ),
+    (r"queue( flags [a-z,]+)? (?:num|to) (\d+(?:-\d+)?)((?:[ ,]+(?:bypass|fanout))*)", _queue),
+    (r'(?:# ?xt_|xt target "?)([A-Z]+)"?', _hidden),
+)  # fmt: skip
