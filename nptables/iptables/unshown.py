@@ -34,7 +34,7 @@ class Unshown:
     comments: bool = False
 
     def __bool__(self) -> bool:
-        """Whether anything is not known."""
+        """Whether there may be more tables, chains, rules or interfaces than are shown."""
         return bool(self.tables or self.open or self.interfaces)
 
 
