@@ -17,7 +17,7 @@ import yaml
 from nptables.checks import CODES
 from nptables.checks.reports import help_uri
 from nptables.cli.app import COMMANDS
-from tests.support.documentation import DOCS, ROOT
+from tests.support.documentation import DOCS, PAGES, ROOT
 from tests.support.scenarios import FIXTURES
 
 # Sphinx in a process that opens no connection.
@@ -74,6 +74,13 @@ class Page(HTMLParser):
             self.loads.append(found["href"])
         elif "src" in found:
             self.loads.append(found["src"])
+
+
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    """What Git leaves between its marks shows in the site as text."""
+    marked = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+
+    assert [path for path in PAGES if marked.search(path.read_text())] == []
 
 
 @pytest.fixture(scope="module")
