@@ -190,7 +190,9 @@ def test_a_statement_of_which_nothing_is_printed_leaves_a_blank() -> None:
         ({"rate": 5, "per": "second", "rate_unit": "mbytes"}, None),
     ],
 )
-def test_a_limit_in_a_document_is_one_of_packets(limit: dict[str, object], text: str | None) -> None:
+def test_a_limit_in_a_document_is_one_of_packets(
+    limit: dict[str, object], text: str | None
+) -> None:
     found = rule_text([{"limit": limit}])
 
     assert found == text if text else "limit rate" not in found

@@ -206,12 +206,12 @@ def test_packets_go_to_usable_endpoints_only_and_to_some_where_there_are_any(
     objects: list[Object], config: dict[str, Any], family: Family
 ) -> None:
     rules = translated(objects, config, family)
-    for service in (thing for thing in objects if thing["kind"] == "Service"):
-        key = (service["metadata"]["namespace"], service["metadata"]["name"])
-        for port in service["spec"]["ports"]:
+    for each in (thing for thing in objects if thing["kind"] == "Service"):
+        key = (each["metadata"]["namespace"], each["metadata"]["name"])
+        for port in each["spec"]["ports"]:
             name = ServicePortName(*key, port["name"], port["protocol"])
             if name not in rules.ports:
-                assert family.value not in service["spec"]["ipFamilies"]
+                assert family.value not in each["spec"]["ipFamilies"]
                 continue
             targets = {
                 line.rpartition("--to-destination ")[2]
