@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nptables import Cluster
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, read_endpoint_slice
 from nptables.model.objects import reader_for
 from nptables.model.usual import usual_endpoints
 from nptables.model.validation import validate
+from tests.support.clusters import endpoint, endpoint_slice
 
 if TYPE_CHECKING:
     from nptables.errors import Problem
@@ -115,3 +118,22 @@ def test_a_slice_as_a_cluster_has_it_is_taken() -> None:
 
     assert (found.address, found.node_name, found.target) == ("10.0.0.1", "node1", "shop/web-1")
     assert (found.ready, found.serving, found.terminating) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ({"kind": "Pod", "name": "web-1", "namespace": "shop"}, "shop/web-1"),
+        ({"kind": "Pod", "name": "web-1"}, "default/web-1"),
+        ({"kind": "Node", "name": "node1"}, ""),
+        ({"kind": "Pod", "name": "no name"}, ""),
+    ],
+)
+@pytest.mark.parametrize("unusual", [{}, {"hostname": "web"}])
+def test_the_pod_behind_an_endpoint_is_one_that_can_be(
+    reference: dict[str, str], target: str, unusual: dict[str, str]
+) -> None:
+    objects = [endpoint_slice(endpoint("10.0.0.1", targetRef=reference, **unusual))]
+    (found,) = Cluster.from_objects(objects, lenient=True).slices.values()
+
+    assert [each.target for each in found.endpoints] == [target]
