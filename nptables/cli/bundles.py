@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from nptables.cli.output import say
-from nptables.evidence import Evidence
-from nptables.iptables import Ruleset
 from nptables.model import Cluster
 from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import Loaded
-from nptables.translation.explanation.grouping import without_services
 from nptables.words import listed
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+    from nptables.iptables import Ruleset
 
 _NAMED = 6
 # Halves that were taken so shortly after one another need no words.
@@ -36,6 +38,8 @@ def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
     backing = cluster.backing
     if backing is None or (backing.namespaces is None and not backing.hidden):
         return current
+    from nptables.translation.explanation.grouping import without_services  # noqa: PLC0415 - seldom
+
     known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
         count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"

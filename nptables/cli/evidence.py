@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import click
@@ -12,11 +12,12 @@ import click
 from nptables.cli.completion import FILE
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
-from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.sources import parse_config
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+    from nptables.iptables import Ruleset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Found = TypeVar("Found")
@@ -24,7 +25,7 @@ Found = TypeVar("Found")
 _OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Named:
     """Where a command is to find what a node has: a file, this node, or nowhere.
 
@@ -80,6 +81,12 @@ class Named:
 
     def serving(self, evidence: Evidence, family: Family, *, strict: bool = True) -> Ruleset:
         """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
+        from nptables.evidence.serving import (  # noqa: PLC0415 - where there is evidence
+            TWO_BACKENDS,
+            both_in_use,
+            serving,
+        )
+
         try:
             current = serving(evidence, family, self.backend, strict=strict)
         except InvalidInput as error:
@@ -159,6 +166,8 @@ def families_of(evidence: Evidence, asked: Family | None, path: str | None) -> t
 
 def is_part(evidence: Evidence) -> bool:
     """Whether there may be more rules in tables that are there than those that are shown."""
+    from nptables.evidence import Form  # noqa: PLC0415 - who has evidence has imported it
+
     return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
 
 

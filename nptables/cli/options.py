@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import click
 
-from nptables.cli.bundles import mention_times
 from nptables.cli.completion import FILE, contexts, nodes
 from nptables.cli.manifests import read_manifests
 from nptables.cli.memory import kept_to_the_end
@@ -17,25 +16,24 @@ from nptables.cli.output import say
 from nptables.cli.settings import keep
 from nptables.cli.versions import config_for, read_for, version_option
 from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, Process
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.naming import node_of
 from nptables.family import Family
-from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation, translate
-from nptables.translation.explanation.difference import Explanation, explain_difference
-from nptables.translation.signs import changed_facts, shown_facts
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence, Process
+    from nptables.iptables import Ruleset
+    from nptables.iptables.changes import Plan
+    from nptables.translation.explanation.difference import Explanation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Inputs:
     """What a command line says about the cluster, the node and the configuration.
 
@@ -327,15 +325,21 @@ def inputs_of(
     `like` tells the version of kube-proxy where the node does not. What `evidence` has of the node
     counts where nobody has said otherwise.
     """
-    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    kube_proxy, known = None, ""
     if evidence is not None:
+        # Without evidence nothing that reads it has to be imported.
+        from nptables.cli.bundles import mention_times  # noqa: PLC0415
+        from nptables.evidence.kubeproxy import kube_proxy_of  # noqa: PLC0415
+        from nptables.evidence.naming import node_of  # noqa: PLC0415
+
+        kube_proxy = kube_proxy_of(evidence)
+        known = node_of(evidence, loaded.cluster.nodes)
         mention_times(loaded, evidence)
     found = find_configuration(config_path, loaded.proxy_config, kube_proxy)
     facts = read_facts(facts_path)
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
     node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
     runs = "" if kube_proxy is None else kube_proxy.version
@@ -351,10 +355,13 @@ def find_configuration(
     """The configuration in a file, else that of a kube-proxy, else the one among the manifests."""
     if path is not None:
         return find_config(path)
-    runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
-    if runs_with is not None:
-        say("the configuration is that of the kube-proxy that runs there; --config names another")
-        return FoundConfig(runs_with)
+    if kube_proxy is not None:
+        from nptables.evidence.kubeproxy import configuration_of  # noqa: PLC0415 - as above
+
+        if (runs_with := configuration_of(kube_proxy)) is not None:
+            say("the configuration is that of the kube-proxy that runs there; "
+                "--config names another")  # fmt: skip
+            return FoundConfig(runs_with)
     if in_manifests is None:
         return None
     say("the KubeProxyConfiguration among the manifests is used; --config names another")
@@ -401,6 +408,9 @@ def mention_other_family(inputs: Inputs) -> None:
 
 def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
     """Why a node differs from what the inputs say that it should have: one plan a family."""
+    # It knows all versions of kube-proxy, and only a comparison needs it.
+    from nptables.translation.explanation.difference import explain_difference  # noqa: PLC0415
+
     return explain_difference(
         plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
     )
@@ -411,6 +421,8 @@ def with_shown_facts(inputs: Inputs, rulesets: Sequence[Ruleset], whose: str) ->
 
     `whose` says where the rules are from, such as `dump`.
     """
+    from nptables.translation.signs import changed_facts, shown_facts  # noqa: PLC0415 - as above
+
     node = inputs.node
     for current in rulesets:
         node = shown_facts(current).added_to(node)

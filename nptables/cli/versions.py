@@ -29,7 +29,7 @@ version_option = click.option(
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Told:
     """A version, as it was written, and in words who says so."""
 

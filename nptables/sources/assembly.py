@@ -188,7 +188,11 @@ class _Assembly:
         keys += [key_of(raw) for _, raw in endpoints]
         keys += [(u.namespace, u.service) for u in self.reading.unread if u.kind in _LISTINGS]
         return read_backing(
-            (item.value for item in self.items if isinstance(item.value, Mapping)),
+            (
+                value
+                for value in (item.value for item in self.items)
+                if value.__class__ is dict or isinstance(value, Mapping)
+            ),
             listed=self.options.listed
             or any(key not in services or services[key].selector for key in keys),
             has_nodes=bool(self.reading.nodes),

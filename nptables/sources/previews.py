@@ -14,6 +14,7 @@ import attrs
 
 from nptables.errors import Problem, printable
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.schema import conforms
 from nptables.sources.slots import Exhausted, Ranges, Slots
@@ -21,7 +22,7 @@ from nptables.sources.slots import Exhausted, Ranges, Slots
 Object = Mapping[str, Any]
 
 
-@attrs.frozen
+@frozen
 class Preview:
     """One value that was invented: for which field, or how many Pods of a workload."""
 

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses
 
 SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
@@ -23,7 +22,7 @@ class Exhausted(Exception):
     """Nothing is left of a range; the text says of which."""
 
 
-@attrs.frozen
+@frozen
 class Ranges:
     """Where made-up values come from: a network of each family, and first and last node port."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.tracing.packet import Packet
 from nptables.tracing.services import Frontend, Services
 from nptables.tracing.surroundings.addressing import Address, is_in, net
@@ -15,7 +14,7 @@ from nptables.translation.backing import backed
 from nptables.translation.selection import port_endpoints
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """The service ports that the cluster has at a packet's destination, the likeliest first.
 

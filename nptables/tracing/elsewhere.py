@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import attrs
-
 from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
+from nptables.immutable import frozen
 
 _LEFT = "what happens to a packet that no rule translates"
 
 
-@attrs.frozen
+@frozen
 class Elsewhere:
     """Which other program decides about packets for Services on a node, in words.
 

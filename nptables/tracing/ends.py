@@ -19,6 +19,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
@@ -125,7 +126,7 @@ def _split_key(text: str) -> tuple[str, str]:
     return namespace or "default", name
 
 
-@attrs.frozen
+@frozen
 class _Ends:
     node: Node
     cluster: Cluster

@@ -6,9 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Cluster, Node, ProxyConfig, Service, ServicePort
 from nptables.tracing.packet import Packet
 from nptables.tracing.surroundings.addressing import Address, number
@@ -26,7 +25,7 @@ from nptables.translation.selection import (
 NODE_PORT = "nodePort"
 
 
-@attrs.frozen
+@frozen
 class Frontend:
     """An address and port that stands for a service port; `kind` is the field that says so.
 

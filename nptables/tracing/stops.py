@@ -9,6 +9,7 @@ import attrs
 from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import Handling, handlers
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.dumps import LEGACY
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
@@ -32,7 +33,7 @@ def missing_tables(rules: Rules) -> frozenset[str]:
     return frozenset(_NEEDED).difference(*(ruleset.tables for ruleset in rulesets))
 
 
-@attrs.frozen
+@frozen
 class Stop:
     """A node that can be followed: what it knows of the network, and its rules.
 

@@ -10,6 +10,7 @@ import attrs
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.asked import Asked, asked_for
@@ -138,7 +139,7 @@ def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
     return rulesets
 
 
-@attrs.frozen
+@frozen
 class _Arrival:
     """A packet on its way into a node, with what happened to it before.
 

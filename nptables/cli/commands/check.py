@@ -51,6 +51,7 @@ from nptables.cli.versions import by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.sources import Loaded, read_document, read_text
@@ -213,7 +214,7 @@ def _say_gone(gone: Sequence[Entry], path: str) -> None:
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
 
 
-@attrs.frozen
+@frozen
 class _Judged:
     """The findings of one set, the worst first, or why it could not be judged.
 
@@ -232,7 +233,7 @@ class _Judged:
         return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
 
 
-@attrs.frozen
+@frozen
 class _Besides:
     """What is looked at besides the manifests: what a node has, and a file of connections."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from nptables.cli.cluster_wide import cluster_wide_of
 from nptables.cli.clusters import named_ends, namespace_option, with_pods
 from nptables.cli.completion import FILE, receivers, senders
 from nptables.cli.evidence import Named, evidence_options, families_of, in_file
@@ -33,11 +32,10 @@ from nptables.evidence.beside import unfollowed
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.evidence.serving import acting
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
-from nptables.reachability import Cell, across
-from nptables.reachability.matrix import nodes_text
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
@@ -58,6 +56,9 @@ from nptables.tracing.ends import (
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.telling.remembered import with_connections
+
+if TYPE_CHECKING:
+    from nptables.reachability import Cell
 from nptables.tracing.telling.words import (
     HEADINGS,
     answer_line,
@@ -159,6 +160,10 @@ def command(
     if loaded is not None:
         loaded = with_pods(loaded, pods_named(source, destination))
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
+        # Most packets are followed from one node.
+        from nptables.cli.cluster_wide import cluster_wide_of  # noqa: PLC0415
+        from nptables.reachability import across  # noqa: PLC0415
+
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
             whole.cluster, source, destination, config=whole.configs, family=family or Family.IPV4
@@ -206,7 +211,7 @@ def command(
     return 0 if answer.arrives else 1
 
 
-@attrs.frozen
+@frozen
 class _Setting:
     """What the command line says about the node; no cluster where none is named."""
 
@@ -314,7 +319,7 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
     return found
 
 
-@attrs.frozen
+@frozen
 class _Followed:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
@@ -353,6 +358,8 @@ def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Seque
 
 def _print_cells(cells: Sequence[Cell], output: str, *, path: bool) -> None:
     """The answers of several nodes, those that fare alike together."""
+    from nptables.reachability.matrix import nodes_text  # noqa: PLC0415 - see `across`
+
     if output == "json":
         traced = [{"nodes": list(cell.nodes), **cell.trace.to_json()} for cell in cells]
         print_json({"arrives": all(cell.trace.arrives for cell in cells), "nodes": traced})

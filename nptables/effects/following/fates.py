@@ -13,6 +13,7 @@ from fractions import Fraction
 import attrs
 
 from nptables.effects.rules.lines import without_comment
+from nptables.immutable import frozen
 from nptables.tracing import Outcome, Packet, Verdict
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import Check, Questions
@@ -29,7 +30,7 @@ _REMEMBERED = re.compile(r" -m recent --set (?:--[a-z]+ )*?--name (\S+)")
 _RULE = re.compile(r"(?:(\S+) )?(raw|mangle|nat|filter|security) (\S+) (\d+)(?=:|$)")
 
 
-@attrs.frozen
+@frozen
 class Reached:
     """One fate of a packet.
 
@@ -49,7 +50,7 @@ class Reached:
     why: str = attrs.field(default="", eq=False)
 
 
-@attrs.frozen
+@frozen
 class Fate:
     """All fates of a packet, each with its share; the shares add up to exactly 1."""
 
@@ -66,7 +67,7 @@ class Fate:
         return not any(each.text in (TOO_DEEP, TOO_MANY) for each, _ in self.reached)
 
 
-@attrs.frozen
+@frozen
 class Case:
     """Both fates where some conditions hold; these are sentences, none where nothing is open."""
 
@@ -85,7 +86,7 @@ class Case:
         return self.before.known and self.after.known
 
 
-@attrs.frozen
+@frozen
 class Compared:
     """The cases of one source that differ; `exhaustive` is False where not all were looked at."""
 
@@ -93,7 +94,7 @@ class Compared:
     exhaustive: bool = True
 
 
-@attrs.frozen
+@frozen
 class Side:
     """One state, ready to be walked."""
 

@@ -14,13 +14,14 @@ from nptables.effects.senders.ground import Ground
 from nptables.effects.senders.sites import Who
 from nptables.effects.senders.space import Space, text_of
 from nptables.effects.telling.result import hairpinned
+from nptables.immutable import frozen
 from nptables.tracing import Packet
 from nptables.tracing.surroundings.addressing import number
 
 _ANYWHERE = "a rule sends packets to one of several places"
 
 
-@attrs.frozen
+@frozen
 class Member:
     """A destination; `hosts` are the addresses in its rules, itself the first."""
 
@@ -29,7 +30,7 @@ class Member:
     hosts: tuple[str, ...]
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """Sources with equal fates: classes, and addresses by their number among the hosts.
 

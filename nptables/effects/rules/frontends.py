@@ -9,6 +9,7 @@ import attrs
 
 from nptables.effects.rules.closure import Entry, Graph
 from nptables.effects.rules.lines import without_comment
+from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.tracing.services import NODE_PORT, Services
 from nptables.tracing.telling.way import comment_of
@@ -37,7 +38,7 @@ class Frontend:
     port: int
 
 
-@attrs.frozen
+@frozen
 class Named:
     """What a frontend is called: the Service as `namespace/name`, its port, and the field."""
 

@@ -13,6 +13,7 @@ from nptables.effects.rules.lines import Span
 from nptables.effects.senders.sites import Who
 from nptables.effects.senders.space import text_of
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.tracing.surroundings.addressing import number, with_port
 from nptables.tracing.telling.result import exact_text
 
@@ -100,7 +101,7 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
             first += 1 << size  # noqa: PLW2901 - the next network begins behind this one
 
 
-@attrs.frozen
+@frozen
 class Effect:
     """A class of packets whose fate differs, and both fates.
 
@@ -237,7 +238,7 @@ def where(each: Reached) -> str:
     return with_port(each.destination, each.port) if each.destination else ""
 
 
-@attrs.frozen
+@frozen
 class Effects:
     """Everything that packets notice of the difference between two states.
 

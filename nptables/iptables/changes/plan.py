@@ -12,11 +12,12 @@ from typing import Any
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import Ruleset
 
 
-@attrs.frozen
+@frozen
 class ChainChange:
     """One owned chain before and after.
 
@@ -44,7 +45,7 @@ class ChainChange:
         return "edit" if self.in_place else "rewrite"
 
 
-@attrs.frozen
+@frozen
 class Insertion:
     """A jump to insert into a built-in chain: at the top, or directly behind another line.
 
@@ -57,7 +58,7 @@ class Insertion:
     position: int = 1
 
 
-@attrs.frozen
+@frozen
 class TablePlan:
     """The changes of one table.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
 from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
 
@@ -24,7 +25,7 @@ PIECE = 100
 PIECE_IN_USE = 500
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One commit of one table.
 

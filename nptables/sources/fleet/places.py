@@ -11,13 +11,14 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, MissingPackage, Problem, printable
+from nptables.immutable import frozen
 from nptables.sources.bundles import is_bundle_folder
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
-@attrs.frozen
+@frozen
 class Remote:
     """A file or a folder by its URL; what a Path can do of what is needed here.
 

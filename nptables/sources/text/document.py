@@ -12,7 +12,6 @@ from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
 from nptables.sources.text.parsed import Locate
 from nptables.sources.text.redaction import followed
-from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
 Progress = Callable[[str, int, int], None]
@@ -20,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 _SMALL = 1024 * 1024
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Document:
     """A document of a file. `locate` gives line and column (from 1) of a field path.
 
@@ -56,6 +55,8 @@ def parse_text(
         # Flow style may begin like JSON; a name that ends in .json says what was meant.
         is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
     if not is_json:
+        from nptables.sources.text.yamltext import parse_yaml  # noqa: PLC0415 - JSON needs no YAML
+
         report = None if progress is None else _report(progress, source)
         parsed, problems = parse_yaml(source.text, report)
     return (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.tracing.sets.parts import AddressPart, OpenPart, Part, RangePart, Side
 from nptables.tracing.surroundings.addressing import family_of, number
 
@@ -15,7 +14,7 @@ Sets = Mapping[str, Callable[[tuple[Side, ...]], bool | None]]
 """By name, whether a set holds a packet, given the sides that the rule names; None: not known."""
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """An entry of a set; `nomatch` is an exception from the wider ones."""
 
@@ -113,7 +112,7 @@ class IpSet:
         return found
 
 
-@attrs.frozen
+@frozen
 class ListOfSets:
     """A `list:set`: it holds what any of its sets holds."""
 

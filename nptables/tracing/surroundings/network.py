@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Cluster, Node
 from nptables.model.addresses import network_contains, parse_ip_sloppy, parse_network_sloppy
 from nptables.tracing.surroundings.addressing import (
@@ -44,7 +45,7 @@ class Site(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen
+@frozen
 class Place:
     """Where an address is; `node` is the name of the node it is on, empty where not known."""
 
@@ -52,7 +53,7 @@ class Place:
     node: str = ""
 
 
-@attrs.frozen
+@frozen
 class Route:
     """How the node sends packets to an address.
 

@@ -9,6 +9,7 @@ import attrs
 from nptables import words
 from nptables.evidence.handlers import Handler, Handling
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Node, ProxyConfig
 from nptables.tracing.asked import Asked
@@ -29,7 +30,7 @@ def _nothing() -> None:
     """Nothing was compared."""
 
 
-@attrs.frozen
+@frozen
 class Case:
     """What is known where reasons are given; no services where no cluster is known.
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from nptables.evidence.handlers import Handling
+from nptables.immutable import frozen
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Check, Questions, Weights
 from nptables.tracing.surroundings.addressing import Address, Somewhere, with_port
@@ -67,7 +68,7 @@ def exact_text(share: Fraction) -> str:
 _ARRIVES = frozenset({Verdict.ENDPOINT, Verdict.POD, Verdict.HOST_ENDPOINT, Verdict.SENT_TO_NODE})
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """One thing that can happen, and how likely it is.
 
@@ -142,7 +143,7 @@ def _step_json(step: Step) -> dict[str, Any]:
     return fields if step.backend else {k: v for k, v in fields.items() if k != "backend"}
 
 
-@attrs.frozen
+@frozen
 class Distribution:
     """What happens under one hypothesis; the shares of the outcomes add up to exactly 1.
 
@@ -178,7 +179,7 @@ class Distribution:
         }
 
 
-@attrs.frozen
+@frozen
 class Trace:
     """The answer for one packet.
 

@@ -9,9 +9,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-import attrs
-
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.walking.steps import Step
 from nptables.translation import Reason
@@ -189,7 +188,7 @@ def _folded(widths: Sequence[int], width: int) -> Iterator[tuple[int, list[int]]
     yield indent, columns
 
 
-@attrs.frozen
+@frozen
 class TreeLine:
     """One line of a walk as a tree: `kind` is hook, table, rule, branch or end."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.unshown import UNREAD_TARGET
@@ -38,7 +37,7 @@ class Kind(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen
+@frozen
 class Action:
     """What a rule does: `chain` for jumps, `change` for changes, `text` for what is unknown."""
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import values
 from nptables.iptables.rule import Option, Rule
 from nptables.iptables.values import Unsettled
 
 
-@attrs.frozen
+@frozen
 class Impossible:
     """What is wrong with a rule, in words: with what it asks for, and with what it does."""
 

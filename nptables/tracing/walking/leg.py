@@ -12,9 +12,8 @@ import enum
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.tracing.packet import Packet
 from nptables.tracing.sets import Sets, Side
 from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, joined
@@ -47,7 +46,7 @@ class Left(NamedTuple):
     flow: Flow
 
 
-@attrs.frozen
+@frozen
 class Terrain:
     """What rules on one node may look at while one packet passes it."""
 

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import cast
 
-import attrs
-
 from nptables.errors import RuleSyntaxError
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.rule import Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
@@ -62,7 +61,7 @@ def only_destination(line: str, family: Family) -> str | int | None:
     return int(match[2]) if match is not None and int(match[2]) < 65536 else None
 
 
-@attrs.frozen
+@frozen
 class CompiledRule:
     """A rule with its conditions and its action."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.tracing.state import Flow, State
 
 
@@ -18,7 +17,7 @@ class End(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One rule that did something with the packet, or a policy that decided.
 

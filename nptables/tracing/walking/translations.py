@@ -12,6 +12,7 @@ from typing import Protocol
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.rule import Target
 from nptables.iptables.values import port as port_number
 from nptables.model.addresses import parse_ip
@@ -44,7 +45,7 @@ class Translator(Protocol):
 Change = Callable[[State, Translator], State]
 
 
-@attrs.frozen
+@frozen
 class Range:
     """Where a translation leads; None keeps what the packet has.
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset
 from nptables.tracing.state import Flow, Flows, Questions, add, split
 from nptables.translation import chains
@@ -54,7 +53,7 @@ def interfaces(label: str, place: str) -> tuple[Hashable, str, str, str]:
     )
 
 
-@attrs.frozen
+@frozen
 class Usual:
     """What a chain does that is not shown and whose name says it.
 

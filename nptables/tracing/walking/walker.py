@@ -13,6 +13,7 @@ from typing import Protocol
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
@@ -64,7 +65,7 @@ class Budget:
     left: int = MOST_STEPS
 
 
-@attrs.frozen
+@frozen
 class _Call:
     """The chain that is being walked, and the chains that led to it."""
 
