@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
-from nptables.answering.evidence import NodeHas, is_part, known_part
-from nptables.answering.inputs import Inputs, explained, with_shown_facts
-from nptables.answering.noticing import of_plan
-from nptables.answering.saying import Say, silent
-from nptables.checks import Finding, check_cluster, check_connections, check_node
+from nptables.checks import Finding, arranged, check_cluster
 from nptables.checks.baseline import Entry
-from nptables.checks.observed import observed
-from nptables.errors import Problem
-from nptables.evidence import Form
-from nptables.family import Family
-from nptables.iptables.changes import diff
-from nptables.model import Cluster, Node, ProxyConfig
-from nptables.sources import Loaded
-from nptables.translation import translate
-from nptables.translation.explanation.disagreement import disagreement
-from nptables.translation.flows import listed_flows
+from nptables.checks.reports import problem_findings
+from nptables.checks.silencing import silenced_by_objects
+from nptables.errors import InvalidInput, Problem
+from nptables.model import Node, ProxyConfig
+from nptables.sources import Loaded, Sets
 
 # What is looked at: nodes by what their versions of kube-proxy read in the configuration.
 Nodes = Sequence[tuple[ProxyConfig, Sequence[Node]]]
@@ -34,69 +25,46 @@ def cluster_findings(loaded: Loaded, looked_at: Nodes) -> Iterator[Finding]:
         yield from check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
 
 
-def connection_findings(listing: str, cluster: Cluster, looked_at: Nodes) -> Iterator[Finding]:
-    """Connections in a listing that the rules of none of the nodes would make."""
-    for family in Family:
-        made = [
-            translate(cluster, node, config, family)
-            for config, nodes in looked_at
-            for node in nodes or [cluster.node()]
-        ]
-        yield from check_connections(listed_flows(listing, family), made)
+@attrs.frozen
+class Judged:
+    """The findings of one set, the worst first, or why it could not be judged.
+
+    `whole` is false where some findings are left out.
+    """
+
+    name: str
+    has_services: bool
+    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    whole: bool = True
+
+    @property
+    def wrong(self) -> list[Finding]:
+        """The problems as findings."""
+        return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
 
 
-def node_findings(
-    node_has: NodeHas,
-    inputs: Inputs,
-    asked: Family | None,
-    *,
-    here: bool = False,
-    say: Say = silent,
-) -> Iterator[Finding]:
-    """What is wrong on a node, family by family; `here` says that it is this node."""
-    evidence, inputs = node_has.evidence, inputs.comparable
-    known = tuple(known_part(each, inputs.cluster, say) for each in evidence.rulesets)
-    evidence = attrs.evolve(evidence, rulesets=known)
-    node_has = attrs.evolve(node_has, evidence=evidence)
-    families = node_has.families(asked, say)
-    tables = [node_has.serving(family, strict=False, say=say) for family in families]
-    inputs = with_shown_facts(inputs, tables, evidence.form.value, say)
-    desired = [inputs.translate(current.family) for current in tables]
-    plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # A reading of the kernel leaves no table out; a dump may.
-    absent = dict.fromkeys(
-        name
-        for plan in plans
-        for name in plan.tables
-        if name not in plan.before.tables and evidence.form is not Form.SNAPSHOT
-    )
-    part = is_part(evidence)
-    why = "" if absent or part else str(explained(plans, inputs))
-    if part:
-        say(
-            "only a part of the rules is there, so they are not compared with the cluster",
-            kind="warning",
-        )
-    elif absent:
-        whose = f"the {evidence.form.value}"
-        say(f"{whose} has no table {', '.join(absent)}: it is not checked", kind="warning")
-    for plan, made in zip(plans, desired, strict=True):
-        rulesets = evidence.of(plan.family)
-        behind = None
-        compared = {}
-        if not part:
-            behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
-            compared = {name: table for name, table in plan.tables.items() if name not in absent}
-        state = observed(
-            inputs.node.name,
-            attrs.evolve(plan, tables=compared),
-            evidence,
-            explanation=why,
-            behind="" if behind is None else str(behind),
-            noticed=of_plan(plan, inputs, evidence) if compared else None,
-            here=here,
-        )
-        yield from check_node(state, inputs.config, made.context)
+def judged(
+    sets: Sets,
+    find: Callable[[Loaded], Iterable[Finding]],
+    shown: Callable[[list[Finding], Loaded], list[Finding]] = lambda findings, _: findings,
+) -> Iterator[Judged]:
+    """Every set with what `find` finds in it, less what silences it and what is not `shown`.
+
+    Raises InvalidInput where nothing can be judged.
+    """
+    wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
+    if sets.problems or (wrong and len(sets.judged) == 1):
+        raise InvalidInput((*sets.problems, *wrong))
+    for loaded in sets.judged:
+        name = "" if loaded.name == "." else loaded.name
+        if not loaded.usable:
+            yield Judged(name, loaded.has_services, problems=loaded.problems)
+            continue
+        every = arranged(silenced_by_objects(find(loaded), loaded.cluster, loaded.place))
+        found = shown(every, loaded)
+        named = tuple(attrs.evolve(finding, set=name) for finding in found)
+        yield Judged(name, loaded.has_services, named, whole=len(every) == len(found))
 
 
 def findings_document(
