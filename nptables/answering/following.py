@@ -22,10 +22,10 @@ from nptables.model.kubeproxy import NEWEST
 from nptables.sources import FoundConfig, Loaded
 from nptables.sources.hidden import is_made_up
 from nptables.tracing import Packet, Trace, missing_tables, packet_between, read_sets, trace
+from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
-from nptables.tracing.telling.remembered import with_connections
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation.flows import Flow, listed_flows
 from nptables.translation.signs import with_shown_addresses
 

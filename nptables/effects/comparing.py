@@ -22,7 +22,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing import Verdict
 from nptables.tracing.services import Services
 from nptables.tracing.sets import Sets
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation import Translation
 from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.signs import with_shown_addresses

@@ -10,7 +10,7 @@ from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.sets import Sets
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 
 
 @frozen

@@ -24,9 +24,9 @@ from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
+from nptables.tracing.addressing import Address, Somewhere, family_of
+from nptables.tracing.network import Network
 from nptables.tracing.packet import Origin, Packet
-from nptables.tracing.surroundings.addressing import Address, Somewhere, family_of
-from nptables.tracing.surroundings.network import Network
 
 SOURCES = "an address, outside, node, node/NAME, or pod/NAME (pod/NAMESPACE/NAME)"
 DESTINATIONS = (

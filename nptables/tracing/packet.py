@@ -11,7 +11,7 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.model.addresses import parse_ip
-from nptables.tracing.surroundings.addressing import Address, family_of, with_port
+from nptables.tracing.addressing import Address, family_of, with_port
 
 TRACKING = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _ECHO_REQUEST = {Family.IPV4: (8, 0), Family.IPV6: (128, 0)}

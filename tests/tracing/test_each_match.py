@@ -19,7 +19,7 @@ from nptables.tracing import matching, walking
 from nptables.tracing.matching.compiling import MATCHES
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.tracking import TRACKING_MATCHES
-from nptables.tracing.walking import actions
+from nptables.tracing.traversal import actions
 from tests.lab.walks.each.match_cases import OF_ENTRIES
 from tests.lab.walks.each.recording import Recording, difference
 from tests.lab.walks.each.uses import OF_RULES, Use, rules_of, uses

@@ -49,7 +49,7 @@ from nptables.tracing.ends import (
     SOURCES,
     pods_named,
 )
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,

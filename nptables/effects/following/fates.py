@@ -15,14 +15,14 @@ import attrs
 from nptables.effects.rules.lines import without_comment
 from nptables.immutable import frozen
 from nptables.tracing import Outcome, Packet, Verdict
+from nptables.tracing.addressing import Net
+from nptables.tracing.explanation.path import comment_of
+from nptables.tracing.explanation.result import combinations, in_words
+from nptables.tracing.hops import Hops
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import Check, Questions
-from nptables.tracing.stops import Stops
-from nptables.tracing.surroundings import Net
-from nptables.tracing.telling.hypotheses import combinations, in_words
-from nptables.tracing.telling.way import comment_of
 from nptables.tracing.tracer import follow
-from nptables.tracing.walking.walker import TOO_DEEP, TOO_MANY
+from nptables.tracing.traversal.walker import TOO_DEEP, TOO_MANY
 
 # Of these it makes no difference how far they came, and with which addresses.
 ENDS = frozenset({Verdict.DROPPED, Verdict.REFUSED, Verdict.STAYS})
@@ -98,7 +98,7 @@ class Compared:
 class Side:
     """One state, ready to be walked."""
 
-    stops: Stops
+    hops: Hops
     sets: Sets
 
 
@@ -109,8 +109,8 @@ def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
     found: dict[int, tuple[int, Reached]] = {}
     kept: list[Outcome] = []
     for number, side in enumerate(sides):
-        questions.turn_to(side.stops)
-        for outcome, weights in follow(side.stops, packet, questions, sets=side.sets):
+        questions.turn_to(side.hops)
+        for outcome, weights in follow(side.hops, packet, questions, sets=side.sets):
             kept.append(outcome)
             found[id(outcome)] = number, _reached(outcome, packet, questions.affinity)
             entries += [(outcome, world.answers(), share) for world, share in weights.items()]
@@ -195,12 +195,12 @@ class _SharedQuestions(Questions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stops: Stops | None = None
+        self._hops: Hops | None = None
         self.affinity: dict[str, int] = {}
 
-    def turn_to(self, stops: Stops) -> None:
+    def turn_to(self, hops: Hops) -> None:
         """From now on, the rules of this node ask."""
-        self._stops = stops
+        self._hops = hops
         self.affinity = {}
 
     def number(
@@ -220,7 +220,7 @@ class _SharedQuestions(Questions):
                 return self._remembered(key)
             return tuple(self._shared(each) for each in key)
         if isinstance(key, str):
-            if self._stops is not None and key == self._stops.home.network.node.name:
+            if self._hops is not None and key == self._hops.home.network.node.name:
                 return "the node"
             return self._with_rule(key)
         return key
@@ -230,17 +230,17 @@ class _SharedQuestions(Questions):
         _, name, seconds, hits, who = key
         if isinstance(name, str) and isinstance(seconds, int):
             self.affinity[name] = seconds
-        books = () if self._stops is None else self._stops.home.books
+        books = () if self._hops is None else self._hops.home.books
         behind = [found for book in books if (found := book.endpoint_behind(str(name)))]
         return ("recent", behind[0] if behind else name, hits, who)
 
     def _with_rule(self, text: str) -> str:
         """A key with the text of a rule in place of where it stands."""
         match = _RULE.match(text)
-        if match is None or self._stops is None:
+        if match is None or self._hops is None:
             return text
         label, table, chain, position = match.groups()
-        for book in self._stops.home.books:
+        for book in self._hops.home.books:
             lines = book.ruleset.lines(table, chain)
             if book.label == (label or "") and int(position) < len(lines):
                 line = without_comment(lines[int(position)])

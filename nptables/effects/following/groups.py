@@ -16,7 +16,7 @@ from nptables.effects.senders.space import Space, text_of
 from nptables.effects.telling.result import hairpinned
 from nptables.immutable import frozen
 from nptables.tracing import Packet
-from nptables.tracing.surroundings.addressing import number
+from nptables.tracing.addressing import number
 
 _ANYWHERE = "a rule sends packets to one of several places"
 

@@ -14,7 +14,7 @@ from nptables.effects.rules.lines import Reader, Translation, jump_in, translati
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
-from nptables.tracing.walking.rulebook import only_destination
+from nptables.tracing.traversal.rulebook import only_destination
 
 # The backend's number, the table and the chain.
 ChainId = tuple[int, str, str]

@@ -13,13 +13,12 @@ from nptables.effects.senders.space import Space, span_of, text_of
 from nptables.effects.state import NodeState
 from nptables.family import Family
 from nptables.model import ProxyConfig
+from nptables.tracing.addressing import net, number
+from nptables.tracing.hops import Hops
 from nptables.tracing.matching.headers import MULTICAST
-from nptables.tracing.sets import IpSet
+from nptables.tracing.network import Network
+from nptables.tracing.sets import IpSet, ListOfSets
 from nptables.tracing.sets import Side as SetSide
-from nptables.tracing.sets.members import ListOfSets
-from nptables.tracing.stops import Stops
-from nptables.tracing.surroundings import Network
-from nptables.tracing.surroundings.addressing import net, number
 from nptables.translation import Translation
 
 _MAPPED = net("::ffff:0:0/96")
@@ -156,10 +155,10 @@ class Ground:
 
 
 def _side(state: NodeState) -> Side:
-    stops = Stops(
+    hops = Hops(
         state.rulesets, state.node, None, ProxyConfig(), {}, state.unread, state.unknown_by_node
     )
-    return Side(stops, state.sets)
+    return Side(hops, state.sets)
 
 
 def _pod_networks(state: NodeState) -> Iterator[str]:

@@ -9,9 +9,8 @@ from nptables.effects.rules.lines import Span
 from nptables.effects.senders.space import span_of
 from nptables.family import Family
 from nptables.model import Cluster, Node
-from nptables.tracing.surroundings import Net, Network
-from nptables.tracing.surroundings.addressing import net
-from nptables.tracing.surroundings.network import Site
+from nptables.tracing.addressing import Net, net
+from nptables.tracing.network import Network, Site
 
 
 class Who(enum.Enum):

@@ -12,8 +12,7 @@ from functools import cached_property
 
 from nptables.effects.rules.lines import Span
 from nptables.family import Family
-from nptables.tracing.surroundings import Net
-from nptables.tracing.surroundings.addressing import net
+from nptables.tracing.addressing import Net, net
 
 # What no packet has as its source (`ip_route_input_slow` and `ip6_rcv_core` in the kernel).
 _NO_SOURCE = {

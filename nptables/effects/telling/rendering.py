@@ -15,7 +15,7 @@ from nptables.effects.senders.ground import Ground
 from nptables.effects.senders.sites import Who
 from nptables.effects.senders.space import Space
 from nptables.effects.telling.result import Effect, Sources, networks_of
-from nptables.tracing.surroundings.addressing import number
+from nptables.tracing.addressing import number
 
 Doubts = tuple[Callable[[Reached], Reached], Callable[[Reached], Reached]]
 

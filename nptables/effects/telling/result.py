@@ -14,8 +14,8 @@ from nptables.effects.senders.sites import Who
 from nptables.effects.senders.space import text_of
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.tracing.surroundings.addressing import number, with_port
-from nptables.tracing.telling.result import exact_text
+from nptables.tracing.addressing import number, with_port
+from nptables.tracing.explanation.result import exact_text
 
 NODE_PORT = "nodePort"
 

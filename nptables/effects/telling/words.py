@@ -11,7 +11,7 @@ from nptables.effects.rules.frontends import HEALTH_CHECK
 from nptables.effects.telling.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
 from nptables.errors import printable
 from nptables.tracing import Verdict
-from nptables.tracing.surroundings.addressing import with_port
+from nptables.tracing.addressing import with_port
 
 _LISTED = 4
 _WORDS = {

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from nptables.family import Family
 from nptables.immutable import frozen
+from nptables.tracing.addressing import Address
+from nptables.tracing.network import LOOPBACK, Network
 from nptables.tracing.packet import Packet
 from nptables.tracing.sets import Sets, Side
 from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, joined
-from nptables.tracing.surroundings.addressing import Address
-from nptables.tracing.surroundings.network import LOOPBACK, Network
-from nptables.tracing.walking.rulebook import Rulebook
-from nptables.tracing.walking.steps import End, Ended
-from nptables.tracing.walking.walker import Budget, Walker
+from nptables.tracing.traversal.rulebook import Rulebook
+from nptables.tracing.traversal.steps import End, Ended
+from nptables.tracing.traversal.walker import Budget, Walker
 
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")
@@ -47,7 +47,7 @@ class Left(NamedTuple):
 
 
 @frozen
-class Terrain:
+class PacketView:
     """What rules on one node may look at while one packet passes it."""
 
     network: Network
@@ -124,13 +124,13 @@ class Terrain:
         return self.network.first_address_of(state.in_interface)
 
 
-class Leg:
+class NodeTraversal:
     """One packet on one node."""
 
-    def __init__(self, terrain: Terrain, questions: Questions, budget: Budget) -> None:
-        self._terrain = terrain
-        self._network = terrain.network
-        self._walker = Walker(terrain.books, terrain, questions, budget, terrain.unknown_tables)
+    def __init__(self, view: PacketView, questions: Questions, budget: Budget) -> None:
+        self._view = view
+        self._network = view.network
+        self._walker = Walker(view.books, view, questions, budget, view.unknown_tables)
         self.left: list[Left] = []
 
     @property
@@ -140,15 +140,15 @@ class Leg:
 
     def arrive(self, flow: Flow) -> None:
         """Follow a packet that comes in through an interface."""
-        flows = self._tables("PREROUTING", PREROUTING, {self._terrain.original: flow})
+        flows = self._tables("PREROUTING", PREROUTING, {self._view.original: flow})
         here: Flows = {}
         onward: Flows = {}
         for state, found in flows.items():
             if self._network.takes(state.destination):
                 add(here, state, found)
-            elif self._network.is_broadcast(self._terrain.original.destination):
+            elif self._network.is_broadcast(self._view.original.destination):
                 # `ip_forward` in net/ipv4/ip_forward.c
-                text = f"{self._terrain.place} does not forward broadcasts"
+                text = f"{self._view.place} does not forward broadcasts"
                 self._walker.ended.append(Ended(End.DROPPED, state, found, None, text))
             elif (routed := self._routed(state, found)) is not None:
                 add(onward, routed, found)
@@ -158,7 +158,7 @@ class Leg:
 
     def leave(self, flow: Flow) -> None:
         """Follow a packet that the node itself sends."""
-        first = self._terrain.original
+        first = self._view.original
         routed = self._routed(first, flow)
         if routed is None:
             return
@@ -211,7 +211,7 @@ class Leg:
                 # The entry that the packet gets now is not the one that was marked.
                 state = state._replace(connection_mark=0)  # noqa: PLW2901
             if state.tracking in ("INVALID", TEMPLATE):
-                state = state._replace(tracking=self._terrain.packet.tracking)  # noqa: PLW2901
+                state = state._replace(tracking=self._view.packet.tracking)  # noqa: PLW2901
             add(seen, state, flow)
         return seen
 
@@ -220,11 +220,9 @@ class Leg:
         route = self._network.route(state.destination, came_through=state.in_interface)
         if route.refused:
             end = End.DROPPED if route.refused == "blackhole" else End.REFUSED
-            text = f"{self._terrain.place} has no route to {state.destination}"
+            text = f"{self._view.place} has no route to {state.destination}"
             if route.refused != "no route":
-                text = (
-                    f"the route of {self._terrain.place} to {state.destination} is {route.refused}"
-                )
+                text = f"the route of {self._view.place} to {state.destination} is {route.refused}"
             self._walker.ended.append(Ended(end, state, flow, None, text))
             return None
         return state._replace(out_interface=route.interface)

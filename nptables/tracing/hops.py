@@ -13,10 +13,11 @@ from nptables.immutable import frozen
 from nptables.iptables.dumps import LEGACY
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.tracing.elsewhere import Elsewhere, elsewhere
+from nptables.tracing.addressing import Address
+from nptables.tracing.network import Network
+from nptables.tracing.other_proxies import Elsewhere, elsewhere
 from nptables.tracing.services import Services, services_of
-from nptables.tracing.surroundings import Address, Network
-from nptables.tracing.walking.rulebook import Rulebook, Rules, rulebooks_of
+from nptables.tracing.traversal.rulebook import Rulebook, Rules, rulebooks_of
 from nptables.translation import Translation
 
 # kube-proxy cannot do without them.
@@ -34,7 +35,7 @@ def missing_tables(rules: Rules) -> frozenset[str]:
 
 
 @frozen
-class Stop:
+class Hop:
     """A node that can be followed: what it knows of the network, and its rules.
 
     `books` has the rules of each backend. `unread` is one whose tables hold rules that are not
@@ -53,7 +54,7 @@ class Stop:
     elsewhere: Elsewhere = attrs.field(factory=Elsewhere)
 
 
-class Stops:
+class Hops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
     `unknown_tables` are by the name of the node. What is made for the nodes is `kept` where the
@@ -83,39 +84,37 @@ class Stops:
         self.made = isinstance(books[0].ruleset, Translation)
         # Whether there may be more rules on the node than those that are given.
         self.in_part = evidence is not None and evidence.form is Form.FRAGMENT
-        self.home = self._stop(node, books, unread, evidence)
+        self.home = self._hop(node, books, unread, evidence)
         self.services: Services | None = (
             services_of(self._kept, cluster, self._family) if cluster is not None else None
         )
 
-    def named(
-        self, name: str, destination: Address, port: int | None, protocol: str
-    ) -> Stop | None:
+    def named(self, name: str, destination: Address, port: int | None, protocol: str) -> Hop | None:
         """A node, with those of its rules that can matter; None where it is not known."""
         if name == self.home.network.node.name:
             return self.home
         if name in self._others:
             node, rules = self._others[name]
-            return self._stop(node, rulebooks_of(rules))
+            return self._hop(node, rulebooks_of(rules))
         if self._cluster is None or self.services is None:
             return None
         known = self._cluster.nodes.get(name)
         if known is None:
             return None
         book = self._rules_of(known, self._cluster, self.services, destination, port, protocol)
-        return Stop(self._network(known), (book,), supposed=not self.made)
+        return Hop(self._network(known), (book,), supposed=not self.made)
 
-    def _stop(
+    def _hop(
         self,
         node: Node,
         books: tuple[Rulebook, ...],
         unread: str = "",
         evidence: Evidence | None = None,
-    ) -> Stop:
+    ) -> Hop:
         """A node whose rules are given."""
         unknown = frozenset(self._unknown_tables.get(node.name, ()))
         found = _handling(node, books, evidence)
-        return Stop(
+        return Hop(
             self._network(node),
             books,
             unread or _left_out(books),

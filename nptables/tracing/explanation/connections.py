@@ -8,8 +8,8 @@ import attrs
 
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Node
-from nptables.tracing.telling.result import Trace
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.explanation.result import Trace
+from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation.flows import Flow, stale_flows
 from nptables.translation.frontends import Frontend, udp_frontends
 from nptables.translation.selection import endpoint_text

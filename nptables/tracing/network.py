@@ -16,16 +16,16 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import Cluster, Node
 from nptables.model.addresses import network_contains, parse_ip_sloppy, parse_network_sloppy
-from nptables.tracing.surroundings.addressing import (
+from nptables.tracing.addressing import (
     NOT_OF_HOSTS,
     Address,
     Net,
     Somewhere,
+    best_source,
     is_in,
     net,
     number,
 )
-from nptables.tracing.surroundings.sources import best_source
 
 LOOPBACK = "lo"
 _THIS_NETWORK = net("0.0.0.0/8")

@@ -1,4 +1,7 @@
-"""What a match can answer, and what it may look at."""
+"""What a match can answer, and what it may look at.
+
+Some only the node, the time or the packet's contents could answer.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from nptables.family import Family
+from nptables.iptables.rule import Match, Option
+from nptables.iptables.unshown import HOLDS_MATCH, UNREAD_MATCH
+from nptables.tracing.addressing import Address, Net, Somewhere, is_in
 from nptables.tracing.sets import Side
 from nptables.tracing.state import Check, State
-from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, is_in
 
 
 class Ask(NamedTuple):
@@ -178,3 +183,39 @@ def destination_in(network: Net, text: str) -> Condition:
         )
 
     return holds
+
+
+# They match whatever comes: a comment is for readers, nfacct counts, and of one that a reader
+# writes for such a match only the values are not shown.
+NEVER_IN_THE_WAY = frozenset({"comment", "nfacct", HOLDS_MATCH})
+
+
+def unknown_condition(key: str, text: str) -> Condition:
+    """A question of its own: whether `text` holds."""
+
+    def holds(state: State, setting: Setting) -> Answer:
+        return asking(state, setting, ("unknown", key), f"{text} holds", f"{text} does not hold")
+
+    return holds
+
+
+def unknown_option(match: Match, option: Option, where: str) -> Condition:
+    """A question of its own about one option of a match whose others are known."""
+    text = f"{match.name} {option.name} {option.value}".strip()
+    holds = unknown_condition(f"{where}: {text}", f"the match {text}")
+    return inverted(holds, negated=option.negated)
+
+
+def unknown_match(match: Match, where: str) -> Condition:
+    """A question of its own about a whole match, or about words that no reader understood."""
+    if match.name == UNREAD_MATCH:
+        words = " ".join(option.value for option in match.options)
+        return unknown_condition(f"{where}: {words}", f'the condition "{words}" of {where}')
+    text = " ".join(
+        part
+        for option in match.options
+        for part in (*(["!"] if option.negated else []), option.name, *option.values)
+    )
+    return unknown_condition(
+        f"{where}: {match.name} {text}", f"the match {match.name} {text}".strip()
+    )

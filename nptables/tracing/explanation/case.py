@@ -12,10 +12,9 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Node, ProxyConfig
-from nptables.tracing.asked import Asked
-from nptables.tracing.services import Frontend, Services
-from nptables.tracing.surroundings.addressing import Address, with_port
-from nptables.tracing.surroundings.network import Network
+from nptables.tracing.addressing import Address, with_port
+from nptables.tracing.network import Network
+from nptables.tracing.services import Asked, Frontend, Services
 from nptables.translation import Decision
 from nptables.translation.context import make_context
 from nptables.translation.explanation.disagreement import Cause, Disagreement

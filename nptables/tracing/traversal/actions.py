@@ -10,9 +10,9 @@ from nptables.iptables.rule import Rule, Target
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.unshown import UNREAD_TARGET
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
+from nptables.tracing.addressing import with_port
 from nptables.tracing.state import TEMPLATE, State
-from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.walking.translations import (
+from nptables.tracing.traversal.nat import (
     Change,
     Translator,
     masquerade,

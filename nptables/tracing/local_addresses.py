@@ -8,23 +8,23 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.model.addresses import pack_ip
+from nptables.tracing.addressing import Address, Somewhere
+from nptables.tracing.hops import Hop
+from nptables.tracing.network import Network
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import ONE, Check, Flow, Questions, World, split
-from nptables.tracing.stops import Stop
-from nptables.tracing.surroundings.addressing import Address, Somewhere
-from nptables.tracing.surroundings.network import Network
 from nptables.translation.signs import shows_as_another
 
 _HOST = re.compile(r" -[sd] ([0-9a-fA-F.:]+)/(?:32|128)(?= )")
 
 
-class Owners:
+class LocalAddresses:
     """What is unknown about the addresses of a node, and the questions about them.
 
     `conditions` are the answers in words, `notes` the assumptions about unknown addresses.
     """
 
-    def __init__(self, home: Stop, questions: Questions) -> None:
+    def __init__(self, home: Hop, questions: Questions) -> None:
         self._home = home
         self._node = home.network.node.name
         self._questions = questions

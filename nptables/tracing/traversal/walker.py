@@ -28,18 +28,18 @@ from nptables.tracing.state import (
     scaled,
     split,
 )
-from nptables.tracing.walking.actions import Kind, note_of
-from nptables.tracing.walking.orders import either
-from nptables.tracing.walking.rulebook import CompiledRule, Rulebook
-from nptables.tracing.walking.steps import End, Ended, Step
-from nptables.tracing.walking.translations import Translator
-from nptables.tracing.walking.unknown_tables import through_unknown
-from nptables.tracing.walking.unshown import (
+from nptables.tracing.traversal.actions import Kind, note_of
+from nptables.tracing.traversal.backends import either
+from nptables.tracing.traversal.nat import Translator
+from nptables.tracing.traversal.rulebook import CompiledRule, Rulebook
+from nptables.tracing.traversal.steps import End, Ended, Step
+from nptables.tracing.traversal.unshown import (
     NOT_ALL_SHOWN,
     comes_to,
     divided,
     interfaces,
     not_shown,
+    through_unknown,
     usual,
     usual_of,
 )
@@ -54,7 +54,7 @@ TOO_MANY = f"more than {MOST_STEPS} rules: not followed further"
 _MANY_STATES = 32
 
 
-class Ground(Setting, Translator, Protocol):
+class NodeView(Setting, Translator, Protocol):
     """Everything a rule may look at: see Setting and Translator."""
 
 
@@ -92,14 +92,14 @@ class Walker:
     def __init__(
         self,
         books: Sequence[Rulebook],
-        terrain: Ground,
+        view: NodeView,
         questions: Questions,
         budget: Budget,
         unknown_tables: Collection[str] = (),
     ) -> None:
         self._books = books
         self._unknown_tables = unknown_tables
-        self._terrain = terrain
+        self._view = view
         self._questions = questions
         self._budget = budget
         self._accepted: Flows = {}
@@ -132,7 +132,7 @@ class Walker:
         """What is left of the flows after tables whose contents are unknown."""
         for book in books:
             flows, ended = through_unknown(
-                book, self._terrain.place, hook, table, flows, self._questions
+                book, self._view.place, hook, table, flows, self._questions
             )
             self.ended += ended
         return flows
@@ -145,7 +145,7 @@ class Walker:
     def _in_either_order(
         self, books: Sequence[Rulebook], hook: str, table: str, flows: Flows
     ) -> Flows:
-        """See `nptables.tracing.walking.orders`."""
+        """See `nptables.tracing.traversal.backends`."""
         passed, ended = self._apart(books, hook, table, flows)
         passed_too, ended_too = self._apart(books[::-1], hook, table, flows)
 
@@ -174,7 +174,7 @@ class Walker:
         """The question whether the first backend's chain at a hook comes before the second's."""
         where = f"at {table} {hook}"
         number, _ = self._questions.number(
-            ("order", self._terrain.place, table, hook),
+            ("order", self._view.place, table, hook),
             f"{where} the {first} rules come first (their chain was hooked in last)",
             f"{where} the {second} rules come first (their chain was hooked in last)",
         )
@@ -196,7 +196,7 @@ class Walker:
         self._most_states = max(MOST_STATES, 4 * len(flows))
         through = self._chain(call, flows)
         for name in call.book.unreached(call.table, call.hook) if call.is_open else ():
-            question = comes_to(call.table, name, self._terrain.place)
+            question = comes_to(call.table, name, self._view.place)
             past, into = divided(through, question, self._questions)
             through = joined((past, self._chain(call.into(name), into) if into else {}))
         if call.book.policy(call.table, call.hook) == "DROP":
@@ -255,7 +255,7 @@ class Walker:
 
         That the table is not all there is a step of each hook.
         """
-        flows = self._unless(not_shown(call.book.label, self._terrain.place), flows, call)
+        flows = self._unless(not_shown(call.book.label, self._view.place), flows, call)
         if len(call.chains) > 1:
             return flows
         step = self._step(call, "", NOT_ALL_SHOWN)
@@ -274,7 +274,7 @@ class Walker:
             for state, flow in flows.items():
                 add(marked, state._replace(mark=state.mark | does.mark), flow)
             return marked
-        flows = self._unless(usual(call.table, call.chain, self._terrain.place), flows, call)
+        flows = self._unless(usual(call.table, call.chain, self._view.place), flows, call)
         for state, flow in flows.items():
             # What is dropped in the end is dropped for the rule that jumps there.
             trail = flow.trail
@@ -288,7 +288,7 @@ class Walker:
     ) -> Flows:
         """Carry out a rule's action; what goes on to the next rule."""
         if call.book.lacks_interfaces(call.table):
-            question = interfaces(call.book.label, self._terrain.place)
+            question = interfaces(call.book.label, self._view.place)
             matched = self._unless(question, matched, call, rule.line)
         action = rule.action
         if action.kind in (Kind.DROP, Kind.REFUSE, Kind.UNKNOWN):
@@ -318,7 +318,7 @@ class Walker:
         after: Flows = {}
         change = rule.action.change
         for state, flow in matched.items():
-            new = state if change is None else change(state, self._terrain)
+            new = state if change is None else change(state, self._view)
             step = self._step(call, rule.line, note_of(rule.action, state, new))
             add(after, new, Flow(flow.weights, Trail(flow.trail, step)))
         return after
@@ -341,7 +341,7 @@ class Walker:
         """How likely a match is, questions apart, and whether there are any."""
         chance, open_questions = ONE, False
         for condition in rule.conditions:
-            answer = condition(state, self._terrain)
+            answer = condition(state, self._view)
             if answer is False:
                 return Fraction(0), False
             if answer is True:
@@ -358,7 +358,7 @@ class Walker:
         """Split one flow by the answers to questions, then by chance."""
         weights, chance = flow.weights, ONE
         for condition in rule.conditions:
-            answer = condition(state, self._terrain)
+            answer = condition(state, self._view)
             if answer is False or not weights:
                 add(rest, state, Flow(weights, flow.trail))
                 return
@@ -408,7 +408,7 @@ class Walker:
 
     def _step(self, call: _Call, line: str, note: str = "") -> Step:
         return Step(
-            self._terrain.place,
+            self._view.place,
             call.hook,
             call.table,
             call.chain,

@@ -11,22 +11,21 @@ from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.model.addresses import is_loopback, network_contains
-from nptables.tracing.packet import Packet
-from nptables.tracing.services import NODE_PORT, Services
-from nptables.tracing.surroundings.addressing import Address
-from nptables.tracing.telling.case import Case, listed
-from nptables.tracing.telling.claims import claimed
-from nptables.tracing.telling.result import Outcome, Verdict
-from nptables.tracing.telling.way import (
+from nptables.tracing.addressing import Address
+from nptables.tracing.explanation.against_cluster import claimed
+from nptables.tracing.explanation.case import Case, listed
+from nptables.tracing.explanation.path import (
     comment_of,
     dropped_nowhere,
     is_redirect,
     marked_for,
     place_of,
 )
-from nptables.tracing.walking.steps import Step
-from nptables.tracing.walking.unknown_tables import UNKNOWN_TABLE
-from nptables.tracing.walking.unshown import NOT_ALL_SHOWN
+from nptables.tracing.explanation.result import Outcome, Verdict
+from nptables.tracing.packet import Packet
+from nptables.tracing.services import NODE_PORT, Services
+from nptables.tracing.traversal.steps import Step
+from nptables.tracing.traversal.unshown import NOT_ALL_SHOWN, UNKNOWN_TABLE
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import NO_NETWORKS, Context
 from nptables.translation.explanation.decision import skip_reason
@@ -38,7 +37,7 @@ _CLOSE = 100
 _NAMED = 3
 
 
-def headline(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
+def cause_of(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     """Why an outcome does not arrive."""
     verdict = outcome.verdict
     if verdict in (Verdict.DROPPED, Verdict.REFUSED) and outcome.rule is not None:

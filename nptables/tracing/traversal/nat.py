@@ -16,8 +16,8 @@ from nptables.immutable import frozen
 from nptables.iptables.rule import Target
 from nptables.iptables.values import port as port_number
 from nptables.model.addresses import parse_ip
+from nptables.tracing.addressing import Address, Net, Somewhere, number
 from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Address, Net, Somewhere, number
 
 # Protocols of whose packets nat can change the source port, or what stands for it.
 _ICMP = frozenset({"icmp", "ipv6-icmp"})

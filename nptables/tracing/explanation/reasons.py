@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nptables.model import Cluster
+from nptables.tracing.addressing import with_port
+from nptables.tracing.explanation.against_cluster import WHY_NONE, policy_reasons
+from nptables.tracing.explanation.case import Case
+from nptables.tracing.explanation.causes import cause_of
+from nptables.tracing.explanation.path import place_of
+from nptables.tracing.explanation.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.services import Frontend
-from nptables.tracing.surroundings.addressing import with_port
-from nptables.tracing.telling.agreement import policy_reasons
-from nptables.tracing.telling.case import Case
-from nptables.tracing.telling.claims import WHY_NONE
-from nptables.tracing.telling.headlines import headline
-from nptables.tracing.telling.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.telling.way import place_of
 from nptables.translation import Decision, Reason
 from nptables.translation.explanation.decision import UNKNOWN
 
@@ -38,7 +37,7 @@ def explain(answer: Trace, case: Case) -> tuple[Reason, ...]:
     for distribution, outcome in _in_order(answer):
         if not outcome.arrives:
             given = _given(distribution, case)
-            for reason in (_under(given, r) for r in headline(outcome, answer.packet, case)):
+            for reason in (_under(given, r) for r in cause_of(outcome, answer.packet, case)):
                 if reason.code != "one-way" or "one-way" not in {r.code for r in found.values()}:
                     found.setdefault(reason.text, reason)
     for reason in _of_the_cluster(answer, outcomes, case, {r.code for r in found.values()}):
@@ -66,7 +65,7 @@ def _under(given: str, reason: Reason) -> Reason:
 def _of_the_cluster(
     answer: Trace, outcomes: Sequence[Outcome], case: Case, said: set[str]
 ) -> Iterator[Reason]:
-    """What the cluster has to say on the packet's way, beside the headlines."""
+    """What the cluster has to say on the packet's way, beside the causes of its outcomes."""
     if case.services is not None and case.frontend is None:
         yield from _left_over(answer, outcomes)
     translating = next((o.translation.node for o in outcomes if o.translation is not None), "")
