@@ -15,7 +15,7 @@ import pytest
 
 from nptables import Family, Ruleset
 from nptables.iptables.unshown import HOLDS_MATCH
-from nptables.tracing import matching, walking
+from nptables.tracing import matching, traversal
 from nptables.tracing.matching.compiling import MATCHES
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.tracking import TRACKING_MATCHES
@@ -171,7 +171,7 @@ def test_every_option_that_the_tracer_names_is_in_a_recorded_rule() -> None:
         for part in (*rule.matches, *([rule.target] if rule.target else []))
         for option in part.options
     }
-    sources = (path for folder in (matching, walking) for path in _modules(folder))
+    sources = (path for folder in (matching, traversal) for path in _modules(folder))
     literals = {
         node.value
         for path in sources

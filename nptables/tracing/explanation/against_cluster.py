@@ -185,7 +185,7 @@ def policy_reasons(
 ) -> Iterator[Reason]:
     """The policy by which the packet went to its endpoints, or that rules and cluster differ.
 
-    Nothing where no rule translated it: the cause above says why, and what the cluster has for it is
+    Nothing where no rule translated it: its cause says why, and what the cluster has for it is
     told where rules are missing. `node` is the one that translated it.
     """
     went = [o for o in outcomes if o.translation is not None and o.translation.node == node]

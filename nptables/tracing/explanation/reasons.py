@@ -31,7 +31,7 @@ _SERVICE_CHAIN = re.compile(r"KUBE-(?:SEP-|SERVICES$|EXTERNAL-SERVICES$|PROXY-FI
 
 
 def explain(answer: Trace, case: Case) -> tuple[Reason, ...]:
-    """The reasons for an answer, the most telling first, none of them twice."""
+    """The reasons for an answer, the most important first, none of them twice."""
     found: dict[str, Reason] = {}
     outcomes = [outcome for d in answer.distributions for outcome in d.outcomes]
     for distribution, outcome in _in_order(answer):
