@@ -8,7 +8,7 @@ import attrs
 
 from nptables.checks import Finding
 from nptables.effects import Effect, Effects
-from nptables.effects.telling.words import NOBODYS, Addresses, sentences
+from nptables.effects.words import NOBODYS, Addresses, sentences
 from nptables.immutable import frozen
 from nptables.iptables.changes import Plan
 from nptables.sources import Place

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from nptables.effects.rules.closure import Entry, Graph
 from nptables.effects.rules.lines import without_comment
+from nptables.effects.rules.reachable import Entry, Graph
 from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.tracing.explanation.path import comment_of

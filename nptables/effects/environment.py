@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 
-from nptables.effects.following.fates import Side
-from nptables.effects.rules.closure import Graph
+from nptables.effects.fates import Side
 from nptables.effects.rules.lines import Span
-from nptables.effects.senders.sites import Sites, Who
-from nptables.effects.senders.space import Space, span_of, text_of
+from nptables.effects.rules.reachable import Graph
+from nptables.effects.source_classes import Sites, Space, Who, span_of, text_of
 from nptables.effects.state import NodeState
 from nptables.family import Family
 from nptables.model import ProxyConfig
@@ -27,7 +26,7 @@ States = tuple[NodeState, NodeState]
 Graphs = tuple[Graph, Graph]
 
 
-class Ground:
+class Environment:
     """The surroundings of two states.
 
     `own` are the addresses of the node, without loopback. `space` has the sources in classes that

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from nptables.effects.following.fates import ENDS, Case, Fate, Reached
+from nptables.effects.fates import ENDS, Case, Fate, Reached
+from nptables.effects.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
 from nptables.effects.rules.frontends import HEALTH_CHECK
-from nptables.effects.telling.result import NODE_PORT, Effect, Effects, Sources, in_a_row, where
 from nptables.errors import printable
 from nptables.tracing import Verdict
 from nptables.tracing.addressing import with_port

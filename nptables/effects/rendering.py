@@ -7,14 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 import attrs
 
-from nptables.effects.following.fates import Case, Compared, Fate, Reached
-from nptables.effects.following.groups import Group, Member, Piece
+from nptables.effects.environment import Environment
+from nptables.effects.fates import Case, Compared, Fate, Reached
+from nptables.effects.groups import Group, Member, Piece
+from nptables.effects.result import Effect, Sources, networks_of
 from nptables.effects.rules.frontends import Frontend, Named
 from nptables.effects.rules.lines import Span
-from nptables.effects.senders.ground import Ground
-from nptables.effects.senders.sites import Who
-from nptables.effects.senders.space import Space
-from nptables.effects.telling.result import Effect, Sources, networks_of
+from nptables.effects.source_classes import Space, Who
 from nptables.tracing.addressing import number
 
 Doubts = tuple[Callable[[Reached], Reached], Callable[[Reached], Reached]]
@@ -27,7 +26,7 @@ def effects_of(
     frontend: Frontend,
     places: Sequence[tuple[Group, Member]],
     named: Named,
-    ground: Ground,
+    environment: Environment,
     node: str,
     doubts: Doubts,
 ) -> Iterator[Effect]:
@@ -37,17 +36,17 @@ def effects_of(
     """
     found: dict[tuple[object, ...], list[Effect]] = {}
     for group, member in places:
-        for effect in _at(frontend, group, member, named, ground, node, doubts):
+        for effect in _at(frontend, group, member, named, environment, node, doubts):
             key = (
                 effect.sources.spans, effect.hairpins, effect.problem,
                 effect.cases,
                 # On loopback nobody but the node itself can ask.
-                member.address in ground.loopback,
+                member.address in environment.loopback,
             )  # fmt: skip
             found.setdefault(key, []).append(effect)
     for alike in found.values():
         addresses = tuple(address for effect in alike for address in effect.addresses)
-        every = not frontend.address and set(addresses) == set(ground.own)
+        every = not frontend.address and set(addresses) == set(environment.own)
         yield attrs.evolve(alike[0], addresses=addresses, every_address=every)
 
 
@@ -56,7 +55,7 @@ def _at(
     group: Group,
     member: Member,
     named: Named,
-    ground: Ground,
+    environment: Environment,
     node: str,
     doubts: Doubts,
 ) -> Iterator[Effect]:
@@ -70,9 +69,9 @@ def _at(
 
     if group.problem:
         everybody = Piece(_NOTHING, group.kinds, group.hosts)
-        yield effect(_sources(everybody, group, member, ground), (), group.problem)
+        yield effect(_sources(everybody, group, member, environment), (), group.problem)
     for piece in group.pieces:
-        sources = _sources(piece, group, member, ground)
+        sources = _sources(piece, group, member, environment)
         renamed = (
             _doubted(_renamed(case, names, group.first.port, member.port), doubts)
             for case in piece.compared.differing
@@ -125,7 +124,7 @@ def _renamed(case: Case, names: Mapping[str, str], port: int, its_port: int) -> 
     return Case(conditions, fate(case.before), fate(case.after))
 
 
-def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sources:
+def _sources(piece: Piece, group: Group, member: Member, environment: Environment) -> Sources:
     """The sources of a piece, for a member of the group."""
     space = group.space
     hosts = [number(host) for host in member.hosts]
@@ -134,17 +133,19 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
 
     def spans(without: Collection[Who]) -> tuple[Span, ...]:
         """The spans of those that are none of some."""
-        kinds = (kind for kind in piece.kinds if ground.who(space, kind) not in without)
+        kinds = (kind for kind in piece.kinds if environment.who(space, kind) not in without)
         found = (span for kind in kinds for span in space.intervals(kind))
-        also = {host for host in inside if ground.who(space, space.kind_of(host)) not in without}
+        also = {
+            host for host in inside if environment.who(space, space.kind_of(host)) not in without
+        }
         return _spans(found, outside, also)
 
     kinds_of: dict[Who, set[int]] = {}
     for kind in group.kinds:
-        kinds_of.setdefault(ground.who(space, kind), set()).add(kind)
+        kinds_of.setdefault(environment.who(space, kind), set()).add(kind)
     exceptions: dict[Who, list[str]] = {}
     for place in group.hosts:
-        who = ground.who(space, space.kind_of(hosts[place]))
+        who = environment.who(space, space.kind_of(hosts[place]))
         # Nobody sends from the address of a Service.
         if place or who is not Who.OUTSIDE:
             kinds_of.setdefault(who, set())
@@ -172,7 +173,7 @@ def _sources(piece: Piece, group: Group, member: Member, ground: Ground) -> Sour
         if kinds and kinds <= exact
     }
     return Sources(
-        ground.family,
+        environment.family,
         spans(()),
         tuple(whole),
         tuple(host for who in whole for host in exceptions.get(who, ())),

@@ -6,14 +6,13 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
 import attrs
 
-from nptables.effects.following.fates import Compared, compare
-from nptables.effects.rules.closure import Graph
+from nptables.effects.environment import Environment
+from nptables.effects.fates import Compared, compare
+from nptables.effects.result import hairpinned
 from nptables.effects.rules.forms import Naming, form_of
 from nptables.effects.rules.frontends import Frontend
-from nptables.effects.senders.ground import Ground
-from nptables.effects.senders.sites import Who
-from nptables.effects.senders.space import Space, text_of
-from nptables.effects.telling.result import hairpinned
+from nptables.effects.rules.reachable import Graph
+from nptables.effects.source_classes import Space, Who, text_of
 from nptables.immutable import frozen
 from nptables.tracing import Packet
 from nptables.tracing.addressing import number
@@ -63,8 +62,8 @@ class Group:
 class Groups:
     """The groups that were met so far."""
 
-    def __init__(self, ground: Ground, graphs: tuple[Graph, Graph]) -> None:
-        self._ground = ground
+    def __init__(self, environment: Environment, graphs: tuple[Graph, Graph]) -> None:
+        self._environment = environment
         self._graphs = graphs
         self._known: dict[Hashable, Group] = {}
 
@@ -75,26 +74,26 @@ class Groups:
         """
         addresses = [frontend.address]
         if not frontend.address:
-            own = [*self._ground.own, *self._ground.loopback]
+            own = [*self._environment.own, *self._environment.loopback]
             addresses = [a for a in own if attrs.evolve(frontend, address=a) not in others]
         found = (self._of(address, frontend) for address in addresses)
         return [each for each in found if each is not None]
 
     def _of(self, address: str, frontend: Frontend) -> tuple[Group, Member] | None:
-        ground = self._ground
+        environment = self._environment
         naming = Naming(address, frontend.port)
-        reached = [graph.reached(address, frontend.port, ground.own) for graph in self._graphs]
+        reached = [graph.reached(address, frontend.port, environment.own) for graph in self._graphs]
         forms = [
             form_of(each, graph, naming) for each, graph in zip(reached, self._graphs, strict=True)
         ]
-        if forms[0] == forms[1] and ground.trunk_same and ground.same:
+        if forms[0] == forms[1] and environment.trunk_same and environment.same:
             return None
-        space = ground.refined(naming.spans, naming.sets)
+        space = environment.refined(naming.spans, naming.sets)
         member = Member(address, frontend.port, tuple(naming.hosts))
         named = (
-            ground.ranged
+            environment.ranged
             or naming.ranged
-            or frontend.port in ground.ports
+            or frontend.port in environment.ports
             or any(frontend.port in each.ports for each in reached)
         )
         key = (
@@ -108,8 +107,8 @@ class Groups:
             group = self._known[key] = Group(member, frontend.protocol, space)
             group.problem = (
                 naming.trouble
-                or ground.trouble
-                or ground.problem_of(naming.sets)
+                or environment.trouble
+                or environment.problem_of(naming.sets)
                 or (_ANYWHERE if any(each.wide for each in reached) else "")
             )
             sources = dict(self._kinds(group)), dict(self._hosts(group))
@@ -122,7 +121,7 @@ class Groups:
         """What an address is to the surroundings, as a source and as a destination."""
         masks = tuple(
             network.address_on(network.route(host).interface, host)
-            for network in self._ground.networks
+            for network in self._environment.networks
         )
         return space.kind_of(number(host)), masks
 
@@ -151,7 +150,7 @@ class Groups:
     def _compared(self, group: Group, source: str) -> Compared:
         first = group.first
         packet = Packet(first.address, first.port, group.protocol, source=source)
-        return compare(self._ground.sides, packet)
+        return compare(self._environment.sides, packet)
 
     def _kinds(self, group: Group) -> Iterator[tuple[int, str]]:
         """Each class with an address of it that is none of the hosts."""
@@ -162,14 +161,14 @@ class Groups:
                 while address in hosts:
                     address += 1
                 if address <= last:
-                    yield kind, text_of(address, self._ground.family)
+                    yield kind, text_of(address, self._environment.family)
                     break
 
     def _senders(self, group: Group) -> Iterable[int]:
         """The classes whose packets can get there: to loopback nobody's but the node's own."""
-        ground, space = self._ground, group.space
-        if group.first.address in ground.loopback:
-            return [k for k in space.usable if ground.who(space, k) is Who.NODE]
+        environment, space = self._environment, group.space
+        if group.first.address in environment.loopback:
+            return [k for k in space.usable if environment.who(space, k) is Who.NODE]
         return space.usable
 
     def _hosts(self, group: Group) -> Iterator[tuple[int, str]]:

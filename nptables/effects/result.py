@@ -8,10 +8,9 @@ from typing import Any
 
 import attrs
 
-from nptables.effects.following.fates import ENDS, Case, Fate, Reached
+from nptables.effects.fates import ENDS, Case, Fate, Reached
 from nptables.effects.rules.lines import Span
-from nptables.effects.senders.sites import Who
-from nptables.effects.senders.space import text_of
+from nptables.effects.source_classes import Who, text_of
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.tracing.addressing import number, with_port
