@@ -14,10 +14,10 @@ from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
 from nptables.model.workloads import pod_templates
+from nptables.sources.allocation import Ranges
 from nptables.sources.backing import Maker, key_of, makers_of, read_backing
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
-from nptables.sources.slots import Ranges
 from nptables.sources.text import Document
 
 Object = Mapping[str, Any]

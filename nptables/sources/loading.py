@@ -16,10 +16,10 @@ from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
+from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.bundled import Bundled, bundled
 from nptables.sources.previews import Preview
-from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 

@@ -22,7 +22,7 @@ from typing import Any
 from nptables.errors import InvalidInput, Problem
 from nptables.immutable import frozen
 from nptables.sources.bundles import is_bundle_folder
-from nptables.sources.fleet.places import Place, files_in
+from nptables.sources.fleet.locations import Place, files_in
 
 KIND = "NptablesCollection"
 VERSION = 1

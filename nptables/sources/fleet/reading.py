@@ -19,7 +19,7 @@ from nptables.sources.bundles import contents_of
 from nptables.sources.bundles.layouts import Holds
 from nptables.sources.evidence import evidence_in, read_all_evidence
 from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.text.files import read_unpacked
 

@@ -21,7 +21,7 @@ from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem, printable
 from nptables.immutable import frozen
 from nptables.model import Cluster
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.fleet.working import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.

@@ -97,7 +97,7 @@ def pick_address(
     return None if number is None else str(kind(base + number))
 
 
-class Slots:
+class Allocator:
     """Keeps what is taken of the ranges of a cluster."""
 
     def __init__(self, ranges: Ranges) -> None:
