@@ -7,13 +7,13 @@ from collections.abc import Callable
 import attrs
 
 from nptables.errors import ReadingStarved
+from nptables.gcpause import collector_paused
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.canaries import CANARIES, has_canaries, plant_canaries
-from nptables.translation.collector import collector_paused
 from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
