@@ -116,7 +116,15 @@ class RestoreBackend:
         Raises ReadingStarved where others commit faster than it reads, and KernelRefused where
         what it printed cannot be everything.
         """
-        return self._with_unprintable(self._read(counters=False, understand=self._parsed))
+        return self.read_like(None)
+
+    def read_like(self, expected: Ruleset | None) -> Ruleset:
+        """The same, where chains that are as expected take no memory of their own."""
+
+        def parsed(done: Completed) -> Ruleset:
+            return Ruleset.from_save_lines(done.lines(), family=self.family, like=expected)
+
+        return self._with_unprintable(self._read(counters=False, understand=parsed))
 
     def read_text(self) -> str | Ruleset:
         """The text with counters that the save program prints, without parsing all of it.
@@ -127,17 +135,15 @@ class RestoreBackend:
         if isinstance(read, Outline):
             if not read.remarks.unreadable:
                 return read.text
-            read = self._parsed(read.text)
+            read = Ruleset.from_save(read.text, family=self.family)
         return self._with_unprintable(read)
 
-    def _outlined(self, text: str) -> Outline | Ruleset:
+    def _outlined(self, done: Completed) -> Outline | Ruleset:
         # The kernel gives a legacy table as a whole, while iptables-nft asks for it piece by piece.
+        text = done.stdout
         return rough_outline(text) if self.kind == "legacy" else outline(text, self.family)
 
-    def _parsed(self, text: str) -> Ruleset:
-        return Ruleset.from_save(text, family=self.family)
-
-    def _read(self, *, counters: bool, understand: Callable[[str], Read]) -> Read | Ruleset:
+    def _read(self, *, counters: bool, understand: Callable[[Completed], Read]) -> Read | Ruleset:
         argv = [*command(self.kind, self.family, "save"), *(["-c"] if counters else [])]
         ours, reads = isinstance(self.run, Programs), 0
         commits = Commits(self.patience.limit) if ours and self.kind == "nft" else None
@@ -149,7 +155,7 @@ class RestoreBackend:
             if done.code:
                 raise classify(done, self.kind, self.wait, "reading the tables")
             try:
-                read = understand(done.stdout)
+                read = understand(done)
             except SaveSyntaxError as error:
                 # iptables-nft-save that reads while others write prints chains twice.
                 reads += 1
