@@ -70,11 +70,12 @@ class Inside:
     """Starts programs in a namespace, for the parts of nptables that take a Runner."""
 
     def __init__(self, namespace: Namespace) -> None:
-        self._enter = ["ip", "netns", "exec", namespace.name]
+        self._namespace = namespace
 
     def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
         """Run a program to its end."""
-        return run_program([*self._enter, *argv], text, seconds)
+        with self._namespace.starting(argv) as started:
+            return run_program(started, text, seconds)
 
 
 class FailingFrom(Inside):
