@@ -199,8 +199,10 @@ class Metrics:
         label = family.value
         self._synced_totals[family] = self._totals
         self._count_pending()
-        self._duration.labels(label).observe(seconds)
-        (self._full if outcome.read else self._partial).labels(label).observe(seconds)
+        if outcome.plan or not outcome.verified or pending:
+            # Reading the rules and finding all of them there is no sync of any.
+            self._duration.labels(label).observe(seconds)
+            (self._full if outcome.read else self._partial).labels(label).observe(seconds)
         self._last.labels(label).set(now)
         for of, triggered in pending.triggered.values():
             # What happened before the start says nothing of how fast this is.
