@@ -10,11 +10,13 @@ steps fall away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
+from nptables.family import Family
 from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
-from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.
@@ -72,7 +74,21 @@ def insertion_command(insertion: Insertion) -> str:
     return f"-I {chain}{place}{blank}{rest}"
 
 
-def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
+class Planned(Protocol):
+    """What is needed of a plan to put it into commits."""
+
+    @property
+    def family(self) -> Family:
+        """The address family of the rules."""
+        ...
+
+    @property
+    def tables(self) -> Mapping[str, TablePlan]:
+        """The changes of each table."""
+        ...
+
+
+def steps_of(plan: Planned, *, piece: int | None = None) -> list[Step]:
     """The steps of a plan. With `piece`, new chains and deletions come so many a commit."""
     tables = plan.tables
     found: list[Step] = []
@@ -125,7 +141,7 @@ def with_chains(
     return found
 
 
-def _old_and_new(table: TablePlan, plan: Plan) -> Step:
+def _old_and_new(table: TablePlan, plan: Planned) -> Step:
     """The filter table before nat changes: nothing that it refuses or lets pass is lost yet."""
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     insert: list[Insertion] = []
@@ -145,7 +161,7 @@ def _gains(change: ChainChange) -> bool:
     return bool(change.added) or not change.removed
 
 
-def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
+def _union(change: ChainChange, plan: Planned) -> tuple[str, ...]:
     after = change.after or ()
     if not change.removed or change.before is None:
         return after
