@@ -102,6 +102,8 @@ class Follower:
         if read or not certain:
             found, starved = self._read(desired)
         if found is None and not certain:
+            # Others commit faster than anybody can read. To wait for them would leave the node
+            # without rules; chains that were not read are rewritten, whatever they hold.
             found = self._backend.read_parts(ever_owned())
         if found is None:
             plan = update.plan(most_removed=self._most_removed)

@@ -109,8 +109,10 @@ def with_deletions(steps: Sequence[Step]) -> list[Step]:
     """The same steps with one commit less for each table that has deletions.
 
     They go into the last step before them that changes their table, unless they come in pieces.
-    On legacy a commit costs what the whole table does. A refused deletion takes the whole step
-    back, so whoever uses this has to fall back on the steps as they were.
+    On legacy a commit costs what the whole table does: the kernel takes a table as one block and
+    gives it as one (do_replace and get_entries in net/ipv4/netfilter/ip_tables.c). A refused
+    deletion takes the whole step back, so whoever uses this has to fall back on the steps as they
+    were.
     """
     found = list(steps)
     for deletions in [step for step in steps if step.delete]:
