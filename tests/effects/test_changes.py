@@ -541,6 +541,7 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     (effect,) = [each for each in found.effects if each.to_json()["to"] == "nodePort:30080"]
     document = effect.to_json()
     assert (document["before"]["verdict"], document["after"]["verdict"]) == ("endpoint", "dropped")
+    assert document["service"] == "default/web"
     assert document["addresses"] == []
     assert "241." not in " ".join(sentences(found.effects))
 

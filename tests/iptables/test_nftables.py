@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from nptables import Family
-from nptables.iptables.nftables.documents import read_document
+from nptables.iptables.nftables.documents import read_document, rule_text
 from nptables.iptables.nftables.rules import (
     NO_TARGET,
     NOTHING_PRINTED,
@@ -156,6 +156,11 @@ def test_every_rule_is_read_as_iptables_prints_it_or_left_open(version: str) -> 
         ("ct status dnat counter drop", '-m unread --words "ct status dnat" -j DROP'),
         ('xt match "recent" counter drop', r'-m unread --words "xt match \"recent\"" -j DROP'),
         ("# xt_recent counter drop", '-m unread --words "# xt_recent" -j DROP'),
+        # What answer it gives is not printed, and need not be the usual one.
+        (
+            'counter xt target "REJECT"',
+            r'-m holds --words "xt target \"REJECT\"" -j REJECT',
+        ),
         ('counter xt target "DNAT"', r'-j unread --words "xt target \"DNAT\""'),
         (
             "ip daddr vmap { 10.0.0.1 : drop }",
@@ -174,6 +179,23 @@ def test_a_statement_of_which_nothing_is_printed_leaves_a_blank() -> None:
     assert empty_statements("\t\t  counter packets 0 bytes 0 jump X", 16) == 2
     assert empty_statements("\t\tip saddr 10.0.0.1  counter packets 0 bytes 0 drop ", 16) == 1
     assert empty_statements('\t\tcounter packets 0 bytes 0 log prefix "a  b" ', 16) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ({"rate": 5, "per": "second", "burst": 7}, "limit rate 5/second burst 7 packets"),
+        # More than that, and bytes: iptables asks for neither.
+        ({"rate": 5, "per": "second", "burst": 7, "inv": True}, None),
+        ({"rate": 5, "per": "second", "rate_unit": "mbytes"}, None),
+    ],
+)
+def test_a_limit_in_a_document_is_one_of_packets(
+    limit: dict[str, object], text: str | None
+) -> None:
+    found = rule_text([{"limit": limit}])
+
+    assert found == text if text else "limit rate" not in found
 
 
 def test_what_is_no_object_in_a_document_is_told_by_its_number() -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from tests.support.netns import enter
+from tests.support.entering import enter
 
 if TYPE_CHECKING:
     import ssl

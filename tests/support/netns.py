@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
+
+from tests.support import commands
+from tests.support.entering import entered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +25,8 @@ BACKENDS: tuple[Backend, ...] = ("legacy", "nft")
 FAMILIES: tuple[Family, ...] = ("IPV4", "IPV6")
 # Seconds that a program may wait for the xtables lock, which all namespaces share.
 LOCK_WAIT = "60"
+NPTABLES = [sys.executable, "-m", "nptables"]
 _PREFIX = "nptables-test"
-_CLONE_NEWNET = 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 # Programs that read nothing in /sys, which a thread that enters a namespace keeps from its old one.
 _WITHOUT_SYS = re.compile(r"(ip|ip6?tables(-.+)?|nft|nfacct|conntrack|sysctl)")
 _PROGRAMS = {"IPV4": "iptables", "IPV6": "ip6tables"}
@@ -46,21 +48,29 @@ class Namespace:
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside; a failure says what it wrote."""
-        with self.starting(list(map(str, argv))) as started:
-            done = subprocess.run(
+        words = list(map(str, argv))
+        if words[:3] == NPTABLES and not input and env is None:
+            done = commands.run(words[3:], self.name)
+        else:
+            done = self._start(words, input or "", env)
+        if check and done.returncode:
+            message = f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+            raise AssertionError(message)
+        return done
+
+    def _start(
+        self, argv: list[str], text: str, env: Mapping[str, str] | None
+    ) -> subprocess.CompletedProcess[str]:
+        with self.starting(argv) as started:
+            return subprocess.run(
                 started,
-                input="" if input is None else input,
+                input=text,
                 capture_output=True,
                 text=True,
                 check=False,
                 env=None if env is None else {**os.environ, **env},
                 timeout=300,
             )
-        if check and done.returncode:
-            words = " ".join(map(str, argv))
-            message = f"{words}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-            raise AssertionError(message)
-        return done
 
     @contextlib.contextmanager
     def starting(self, argv: Sequence[str]) -> Iterator[list[str]]:
@@ -91,29 +101,6 @@ class Namespace:
         """Return the tables as iptables-save prints them, without its comment lines."""
         text = self.run([self.program(family, "save")]).stdout
         return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
-
-
-def enter(name: str) -> None:
-    """Move this thread, and what it starts and opens from now on, into a network namespace."""
-    with Path("/run/netns", name).open() as new:
-        _set_namespace(new)
-
-
-@contextlib.contextmanager
-def entered(name: str) -> Iterator[None]:
-    """Have this thread in a network namespace for the block."""
-    with Path("/proc/thread-self/ns/net").open() as old:
-        enter(name)
-        try:
-            yield
-        finally:
-            _set_namespace(old)
-
-
-def _set_namespace(handle: IO[str]) -> None:
-    if _LIBC.setns(handle.fileno(), _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), handle.name)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ from nptables.family import Family
 from nptables.kernel.node.facts import interfaces_of
 from nptables.tracing import read_sets
 from tests.lab.walks.places import PLACES, UNREACHABLE_ROUTES
-from tests.support.netns import enter, remove_namespace, unique_name
+from tests.support.entering import enter
+from tests.support.netns import remove_namespace, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
