@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from nptables.inet import pack_ipv4
@@ -19,8 +21,24 @@ _FLAGS = frozenset({bool})
 _TEXTS = frozenset({str})
 _NO_HINTS: frozenset[str] = frozenset()
 
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+# In canonical spelling, which leaves out two groups or more, and none that is special.
+_USUAL_V6 = re.compile(
+    rf"(?!f[ef]){_GROUP}"
+    rf"(?:(?::{_GROUP}){{7}}|(?=(?::[^:]*){{2,6}}$)(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
+)
 # Many endpoints name few nodes.
 _is_node_name = lru_cache(maxsize=16_384)(names.is_subdomain)
+
+
+def _is_usual_v4(address: str) -> bool:
+    return pack_ipv4(address) is not None and not address.startswith(SPECIAL_V4)
+
+
+_ADDRESS_TYPES: dict[str, Callable[[str], object]] = {
+    "IPv4": _is_usual_v4,
+    "IPv6": _USUAL_V6.fullmatch,
+}
 
 
 def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
@@ -33,9 +51,9 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
     try:
         endpoints = raw["endpoints"]
         namespace = raw["metadata"].get("namespace") or "default"
+        is_usual = _ADDRESS_TYPES[raw["addressType"]]
         if (
-            raw["addressType"] != "IPv4"
-            or endpoints.__class__ is not list
+            endpoints.__class__ is not list
             or namespace.__class__ is not str
             or len(endpoints) > MOST_ENDPOINTS
         ):
@@ -53,8 +71,7 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
                 and addresses.__class__ is list
                 and endpoint.get("zone", "").__class__ is str
                 and _is_node_name(node)
-                and pack_ipv4(address) is not None
-                and not address.startswith(SPECIAL_V4)
+                and is_usual(address)
             ):
                 return None
             name = ""
