@@ -74,8 +74,11 @@ def played(network: Net, wire: Wire, case: Case) -> Case:
     """The case with what the kernel does with it now."""
     family = case.packets[0][0].family
     text = case.text()
-    empty = "".join(f"*{name}\nCOMMIT\n" for name in TABLES if f"*{name}\n" not in text)
-    network.restore(family, text + empty)
+    empty = {name: f"*{name}\nCOMMIT\n" for name in TABLES}
+    # What rules remember and count is kept as long as a rule names it.
+    network.restore(family, "".join(empty.values()))
+    rest = (words for name, words in empty.items() if f"*{name}\n" not in text)
+    network.restore(family, "".join([text, *rest]))
     network.forget_connections()
     rows = [Row(row.table, row.chain, row.words) for row in case.rows]
     for packet in case.before:
