@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nptables.playground import answer, answering
@@ -395,6 +395,7 @@ def test_what_was_kept_changes_no_answer() -> None:
         max_size=8,
     )
 )  # fmt: skip
+@example(["a: 'b\n---\nc'\n", "--- a: b\n"])
 def test_documents_parsed_one_by_one_are_those_of_the_whole(parts: list[str]) -> None:
     """Values, places and problems are the same, wherever the text is cut."""
     source = Input("web.yaml", "".join(parts))
