@@ -362,6 +362,17 @@ def test_an_impossible_value_of_a_match_is_a_hypothesis_that_names_it(
     assert all(says in hypothesis for hypothesis in found.values())
 
 
+def test_what_one_condition_tells_of_a_packet_answers_another() -> None:
+    """Nobody is in two networks that have no address in common, so nobody is dropped."""
+    answer = follow(
+        "filter -A FORWARD -s 203.0.113.0/24 -m conntrack --ctrepldst 198.51.100.0/24 -j DROP",
+        packet=Packet(POD, 80),
+    )
+
+    verdicts = {o.verdict for d in answer.distributions for o in d.outcomes}
+    assert verdicts == {Verdict.POD}
+
+
 def test_an_impossible_address_in_a_long_chain_is_not_passed_over() -> None:
     long = [f"filter -A FORWARD -d 10.9.9.{n}/32 -j ACCEPT" for n in range(40)]
 
