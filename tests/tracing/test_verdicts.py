@@ -6,6 +6,7 @@ import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -360,6 +361,17 @@ def test_an_impossible_value_of_a_match_is_a_hypothesis_that_names_it(
     found = {d.outcomes[0].verdict: d.hypothesis for d in answer.distributions}
     assert found.keys() == {Verdict.POD, Verdict.DROPPED}
     assert all(says in hypothesis for hypothesis in found.values())
+
+
+@pytest.mark.parametrize(("destination", "kind"), [(POD, (8, 0)), ("fd00:10:244:1::5", (128, 0))])
+def test_an_icmp_packet_is_an_echo_request_unless_another_type_is_given(
+    destination: str, kind: tuple[int, int]
+) -> None:
+    """RFC 792 and RFC 4443."""
+    asked = Packet(destination, None, "icmp" if "." in destination else "ipv6-icmp")
+
+    assert asked.icmp == kind
+    assert attrs.evolve(asked, icmp_type=(3, 1)).icmp == (3, 1)
 
 
 def test_what_one_condition_tells_of_a_packet_answers_another() -> None:
