@@ -17,7 +17,7 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.schema import conforms
-from nptables.sources.allocation import Exhausted, Ranges, Allocator
+from nptables.sources.allocation import Allocator, Exhausted, Ranges
 
 Object = Mapping[str, Any]
 
