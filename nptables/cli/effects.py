@@ -22,7 +22,7 @@ from nptables.evidence.serving import serving
 from nptables.iptables.changes import diff
 
 if TYPE_CHECKING:
-    from nptables.kernel.whole_node import NodeChange
+    from nptables.kernel.change import NodeChange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

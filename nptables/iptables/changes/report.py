@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from nptables.errors import printable
 from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.changes.plan import ChainChange, Plan
+from nptables.iptables.changes.parts import ChainChange
+from nptables.iptables.changes.plan import Plan
 from nptables.iptables.ruleset import chain_of
 
 # Who a line of a table belongs to, as people name it; an empty string for nobody in particular.

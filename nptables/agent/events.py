@@ -1,16 +1,62 @@
-"""The threads that feed the loop: a watch of each collection, and the node's own addresses."""
+"""What the loop is told: the one queue of events, and the threads that put them into it.
+
+Those are a watch of each collection, the node's own addresses, and whatever else ends that should
+not; a signal handler puts into the queue as well.
+"""
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import attrs
 
 from nptables.kernel.node.interfaces import AddressWatch
 from nptables.sources.apiserver import Connection, Event, Recorder, Reflector, Resource, Settings
+
+Item = TypeVar("Item")
+
+
+class EventQueue(Generic[Item]):
+    """A queue that knows since when its oldest item waits, in the seconds of `clock`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._items: deque[tuple[float, Item]] = deque()
+        # SimpleQueue may be put to while the same thread is within get, as signals need it.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def put(self, item: Item) -> None:
+        """Add an item."""
+        self._items.append((self._clock(), item))
+        # One signal is enough for all items: the reader takes all of them.
+        if self._bell.empty():
+            self._bell.put(None)
+
+    def wait(self, seconds: float) -> Iterator[Item]:
+        """Everything that is there, after waiting at most so long for the first item."""
+        try:
+            self._bell.get(timeout=min(max(seconds, 0.0), threading_limit))
+        except queue.Empty:
+            return
+        while self._items:
+            yield self._items.popleft()[1]
+
+    def oldest(self) -> float | None:
+        """Since when the oldest item waits, or None."""
+        try:
+            return self._items[0][0]
+        except IndexError:
+            return None
+
+
+# The longest that a queue can be waited for at once, in seconds.
+threading_limit = 3600.0
 
 
 @attrs.frozen
@@ -25,7 +71,7 @@ class Broken:
     error: Exception
 
 
-class Feeds:
+class EventSources:
     """Starts threads that hand what they learn to `put`, which must not block, until `close`."""
 
     def __init__(self, put: Callable[[Event | AddressesChanged | Broken], None]) -> None:

@@ -34,7 +34,7 @@ class _Port:
     udp: Mapping[Frontend, Endpoints]
 
 
-class Tally:
+class RuleCounts:
     """Counts rules by table, Services without local endpoints, and UDP frontends."""
 
     def __init__(self, family: Family) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from nptables.agent.process.logs import Log
 from nptables.errors import KernelBusy
 from nptables.family import Family
-from nptables.kernel import Choice, Patience, choose
+from nptables.kernel import Choice, ReadTimeout, choose
 from nptables.kernel.programs import Runner
 
 # Seconds for reading while others commit: what has changed in the cluster waits meanwhile.
 _DISTURBED = 3.0
 
 
-def choose_patiently(
+def choose_backend(
     family: Family,
     backend: str,
     log: Log,
@@ -30,23 +30,23 @@ def choose_patiently(
     `run` starts programs, here and whenever the backend is used.
     Raises what `choose` raises.
     """
-    patience = Patience(disturbed=_DISTURBED)
+    read_timeout = ReadTimeout(disturbed=_DISTURBED)
     while True:
-        given = patience.seconds
+        given = read_timeout.seconds
         try:
-            return choosing(family, backend, run=run, patience=patience, blind=True)
+            return choosing(family, backend, run=run, read_timeout=read_timeout, blind=True)
         except KernelBusy as error:
-            if patience.seconds == given:
+            if read_timeout.seconds == given:
                 raise
             log.warning(
                 "the tables take long to read; trying again with more time",
                 family=family.value,
                 reason=str(error),
-                seconds=patience.seconds,
+                seconds=read_timeout.seconds,
             )
 
 
-def leave_programs_their_stack() -> None:
+def raise_stack_limit() -> None:
     """Let the programs that this process starts use all the stack that they may.
 
     iptables-nft-save goes as deep as there are chains where these were created in order of names,

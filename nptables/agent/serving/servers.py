@@ -10,19 +10,16 @@ from nptables.agent.core.health import Health
 from nptables.agent.core.picture import Picture
 from nptables.agent.metrics import CONTENT_TYPE, Metrics
 from nptables.agent.process import Log
-from nptables.agent.serving.answers import Answer
-from nptables.agent.serving.configz import configz
 from nptables.agent.serving.http import Handler, Server, by_path
-from nptables.agent.serving.load_balancers import HealthPorts, health_check_hosts
-from nptables.agent.serving.ports import Ports
-from nptables.agent.serving.probes import Probes
+from nptables.agent.serving.listeners import HealthPorts, Ports, health_check_hosts
+from nptables.agent.serving.responses import Answer, Probes, configz
 from nptables.errors import KernelError
 from nptables.model import ProxyConfig
 
 _PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-class AllPorts:
+class Servers:
     """Probes, metrics and health-check node ports, until `closing` closes.
 
     `oldest` gives since when the oldest event waits that the loop has not taken yet, or None.

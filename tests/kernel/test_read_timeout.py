@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nptables.agent.process import Log, choose_patiently
+from nptables.agent.process import Log, choose_backend
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.family import Family
 from nptables.kernel import RestoreBackend, choose
@@ -66,14 +66,14 @@ def test_what_was_enough_once_is_kept_and_backends_do_not_share_it() -> None:
     backend.read()
     backend.read()
     assert slow.given == [180, 360, 360]
-    assert RestoreBackend("nft", Family.IPV4).patience.seconds == 180
+    assert RestoreBackend("nft", Family.IPV4).read_timeout.seconds == 180
 
 
 def test_other_refusals_give_no_more_time() -> None:
     backend = RestoreBackend("nft", Family.IPV4, run=lambda *_: Completed(1, "", "no"))
     with pytest.raises(KernelRefused):
         backend.read()
-    assert backend.patience.seconds == 180
+    assert backend.read_timeout.seconds == 180
 
 
 def test_a_backend_that_cannot_be_read_now_is_not_passed_over_for_the_other() -> None:
@@ -84,7 +84,7 @@ def test_a_backend_that_cannot_be_read_now_is_not_passed_over_for_the_other() ->
 def test_an_agent_starts_on_a_node_whose_tables_take_200_seconds_to_read() -> None:
     slow, said = Slow(takes=200), io.StringIO()
     log = Log(said, level="info", as_json=False, wall=lambda: 0.0)
-    choice = choose_patiently(Family.IPV4, "nft", log, slow)
+    choice = choose_backend(Family.IPV4, "nft", log, slow)
     # The first sync reads again, with what the start has learnt.
     choice.backend.read()
     assert slow.given == [180, 360, 360]
@@ -95,5 +95,5 @@ def test_an_agent_that_cannot_read_in_half_an_hour_says_so_and_ends() -> None:
     slow = Slow(takes=10**6)
     log = Log(io.StringIO(), level="info", as_json=False, wall=lambda: 0.0)
     with pytest.raises(KernelBusy, match="1800 s"):
-        choose_patiently(Family.IPV4, "nft", log, slow)
+        choose_backend(Family.IPV4, "nft", log, slow)
     assert slow.given == [180, 360, 720, 1440, 1800]

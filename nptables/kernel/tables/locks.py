@@ -1,4 +1,4 @@
-"""The xtables lock: who holds it, and holding it ourselves."""
+"""Locks around changes of the tables: that of iptables, and one among our own processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nptables.errors import BackendUnavailable, KernelBusy
+from nptables.kernel import programs
 
 LOCK_FILE = Path("/run/xtables.lock")
 _ENTRY = re.compile(r"\d+: FLOCK +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
@@ -109,3 +110,52 @@ def try_lock(handle: int) -> None:
     import fcntl  # noqa: PLC0415 (not every system has it, and a dry run does without)
 
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+FOLDER = Path("/run/nptables")
+
+
+@contextlib.contextmanager
+def apply_lock(
+    seconds: float,
+    *,
+    folder: Path = FOLDER,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock of this network namespace, waiting at most `seconds`; raises KernelBusy.
+
+    Where no lock file can be made, as on a read-only disk, there is no lock.
+    """
+    handle = _open(folder)
+    if handle is None:
+        yield
+        return
+    try:
+        until, pause = clock() + seconds, 0.002
+        while True:
+            try:
+                try_lock(handle)
+                break
+            except BlockingIOError:
+                if clock() >= until:
+                    raise KernelBusy(
+                        f"another nptables changes the tables; waited {seconds:g} s"
+                    ) from None
+            sleep(pause)
+            pause = min(2 * pause, 0.05)
+        programs.INHERITED.add(handle)
+        yield
+    finally:
+        programs.INHERITED.discard(handle)
+        os.close(handle)
+
+
+def _open(folder: Path) -> int | None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = f"apply-{Path('/proc/self/ns/net').stat().st_ino}.lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(folder / name, flags, 0o600)
+    except OSError:
+        return None

@@ -10,7 +10,7 @@ from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, diff, undo
 from nptables.kernel.node.conntrack import delete_stale_flows
-from nptables.kernel.node.native import native_rules
+from nptables.kernel.node.other_tables import native_rules
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.choosing import Choice, choose
