@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, read_endpoint_slice
-from nptables.model.objects import reader_for
+from nptables.model.objects import ObjectReading, reader_for
 from nptables.model.service import Service, read_service
-from nptables.model.usual import usual_endpoints, usual_service, usual_slice
+from nptables.model.usual import read_early, usual_endpoints, usual_service, usual_slice
 from nptables.model.validation import validate
 
 if TYPE_CHECKING:
@@ -266,6 +266,22 @@ def test_a_slice_that_is_taken_has_no_problem_and_is_read_alike(*, raw: Any, len
         expected = in_all_passes(raw, "EndpointSlice", read_endpoint_slice, lenient=lenient)
         assert expected == (found, [])
         assert _noted(expected[0]) == _noted(found)
+
+
+@given(raw=changed(SLICE), lenient=st.booleans())
+def test_endpoints_that_were_read_early_change_nothing(*, raw: Any, lenient: bool) -> None:
+    """Neither what is read nor what is wrong, whatever the rest of the slice is like."""
+    early = copy.deepcopy(raw)
+    read_early(early)
+    readings = [ObjectReading(lenient), ObjectReading(lenient)]
+
+    for reading, each in zip(readings, (raw, early), strict=True):
+        reading.read_one(each, 0)
+        reading.read_one(each, 1)
+
+    assert readings[0].slices == readings[1].slices
+    assert readings[0].problems == readings[1].problems
+    assert readings[0].unread == readings[1].unread
 
 
 def _noted(found: Service | EndpointSlice) -> tuple[str, str]:
