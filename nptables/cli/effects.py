@@ -15,7 +15,7 @@ from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.effects import Effects
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects.words import sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import serving

@@ -18,6 +18,7 @@ import attrs
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.remarks import Remarks, read_remarks
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
@@ -41,7 +42,7 @@ BUILT_IN_CHAINS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@attrs.frozen
+@frozen
 class Chain:
     """One chain of a table, for reading.
 
@@ -61,7 +62,7 @@ class Chain:
         return _parsed(self.lines, family)
 
 
-@attrs.frozen
+@frozen
 class Table:
     """One table: the lines of its chains, in the order in which the chains are declared.
 

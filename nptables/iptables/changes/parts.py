@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from nptables.immutable import frozen
 
-@attrs.frozen
+
+@frozen
 class ChainChange:
     """One owned chain before and after.
 
@@ -35,7 +37,7 @@ class ChainChange:
         return "edit" if self.in_place else "rewrite"
 
 
-@attrs.frozen
+@frozen
 class Insertion:
     """A jump to insert into a built-in chain: at the top, or directly behind another line.
 
@@ -48,7 +50,7 @@ class Insertion:
     position: int = 1
 
 
-@attrs.frozen
+@frozen
 class TablePlan:
     """The changes of one table.
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
 from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 
@@ -26,7 +27,7 @@ PIECE = 100
 PIECE_IN_USE = 500
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One commit of one table.
 
