@@ -82,6 +82,16 @@ def environment_with(package: Path, folder: Path) -> Path:
     return folder / "bin"
 
 
+def installed_from_url(requirement: str, folder: Path) -> None:
+    """Install what a URL has, alone, into a folder."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), requirement],
+        env={**os.environ, **OFFLINE, "PYTHONPATH": ""},
+        check=True,
+        timeout=120,
+    )
+
+
 def _needed(distribution: metadata.Distribution) -> list[str]:
     """The names of the packages that one needs without any extra, and those that these need."""
     found: list[str] = []
