@@ -85,6 +85,30 @@ def test_what_is_installed_alone_runs_with_what_it_declares_to_need(
         assert (sources / name).read_bytes() == (ROOT / origin).read_bytes()
 
 
+def test_the_image_builds_the_wheel_from_what_it_copies(tmp_path: Path) -> None:
+    """A file that the wheel needs and the image has not would show only when it is built."""
+    stage = (ROOT / "deploy" / "Containerfile").read_text().split("\nFROM ")[1]
+    for line in stage.splitlines():
+        if line.startswith("COPY "):
+            *names, folder = line.split()[1:]
+            for name in names:
+                _copy(ROOT / name, tmp_path / "src" / folder)
+
+    found = built(tmp_path / "src", tmp_path / "out", "wheel")
+
+    whole = built(copy_of_sources(tmp_path / "one"), tmp_path / "all", "wheel")
+    assert found == whole
+
+
+def _copy(source: Path, place: Path) -> None:
+    """As COPY does it: the content of a folder, or a file, into a folder."""
+    if source.is_dir():
+        shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place / source.name)
+
+
 def test_a_repository_is_installed_by_its_url(tmp_path: Path) -> None:
     """As docs/start.md says: with extras and a host, which pip before 24.1 asks for."""
     tree = copy_of_sources(tmp_path / "clone")
