@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 
-from nptables.kernel.tables.generation import generation
+from nptables.kernel.tables.nft_generation import generation
 
 # Seconds between two questions whether there was a commit; to read the tables takes longer.
 _PAUSE = 0.001
