@@ -69,6 +69,7 @@ const actions: Actions = {
     store.change(patch);
   },
   again: () => asking.again(),
+  tell: (words) => pane.progress(words),
   get state() {
     return store.state;
   },

@@ -1,9 +1,10 @@
 /** A Service as a graph. */
+import { open } from "../dialog";
 import { button, h } from "../dom";
 import { Choice } from "../header";
 import type { Choices, Graph, State } from "../protocol";
 import { picture } from "./svg";
-import type { Actions, ViewPart } from "./view";
+import { type Actions, isNarrow, type ViewPart } from "./view";
 
 export class GraphView implements ViewPart<Graph> {
   readonly element: HTMLElement;
@@ -23,7 +24,7 @@ export class GraphView implements ViewPart<Graph> {
   }
 
   request(state: State) {
-    return { ask: "graph", state } as const;
+    return { ask: "graph", state, ...(isNarrow() ? { down: true } : {}) } as const;
   }
 
   choices(choices: Choices, state: State): void {
@@ -52,6 +53,7 @@ export class GraphView implements ViewPart<Graph> {
         save("svg", "image/svg+xml", result.svg),
         save("dot", "text/vnd.graphviz", result.dot),
         save("mmd", "text/plain", result.mermaid),
+        button("Enlarge", () => void open(result.service, "enlarged", picture(result.svg))),
       ),
       h(
         "details",

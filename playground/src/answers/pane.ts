@@ -16,6 +16,8 @@ const VIEWS: readonly { name: View; title: string }[] = [
   { name: "changes", title: "Changes" },
 ];
 
+export const WORKING = "Working …";
+
 export interface PaneEvents {
   chosen(view: View): void;
   stop(): void;
@@ -78,8 +80,13 @@ export class AnswersPane {
   /** It takes long: one can stop it. */
   slow(): void {
     if (this.#place.getAttribute("aria-busy") !== "true") return;
-    this.#status.textContent = "Still working …";
     this.#stop.hidden = false;
+    if (this.#status.textContent === WORKING) this.#status.textContent = "Still working …";
+  }
+
+  /** How far it is. */
+  progress(words: string): void {
+    this.#status.textContent = words;
   }
 
   current(words: string, notes: readonly Note[]): void {

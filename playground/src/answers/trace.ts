@@ -4,7 +4,7 @@ import type { Choices, State, Trace, TraceAnswer, TraceCase, WayLine } from "../
 import { Choosing } from "./choosing";
 import { picture } from "./svg";
 import { table } from "./table";
-import type { Actions, ViewPart } from "./view";
+import { type Actions, isNarrow, type ViewPart } from "./view";
 
 export class TraceView implements ViewPart<Trace> {
   readonly element: HTMLElement;
@@ -28,7 +28,7 @@ export class TraceView implements ViewPart<Trace> {
   }
 
   request(state: State) {
-    return { ask: "trace", state } as const;
+    return { ask: "trace", state, ...(isNarrow() ? { down: true } : {}) } as const;
   }
 
   choices(choices: Choices, state: State): void {

@@ -10,10 +10,17 @@ export interface Actions {
   enter(patch: Partial<State>): void;
   /** Asks again, since the view wants something else now. */
   again(): void;
+  /** Another line for the status of what is shown. */
+  tell(words: string): void;
   readonly state: State;
   /** Asks beside the view; the reply's result, or null where there is none. */
   ask<Result>(request: Request): Promise<Result | null>;
   save(name: string, type: string, content: string): void;
+}
+
+/** Whether pictures are drawn from top to bottom: there is no width for the other way. */
+export function isNarrow(): boolean {
+  return window.matchMedia("(max-width: 56rem)").matches;
 }
 
 export interface ViewPart<Result> {
