@@ -27,7 +27,7 @@ const MUCH = 100_000;
 
 const BROKEN: Readonly<Record<string, string>> = {
   webassembly:
-    "This browser has no WebAssembly, or it is switched off: the program cannot run here. The command line can do the same.",
+    "The program cannot run here: this browser has no WebAssembly, or it is switched off, or the browser is too old. The command line can do the same.",
   file: "A file of this page could not be loaded. Check the connection, and try again.",
   memory:
     "The browser has not enough memory for this. Close other tabs, make the input smaller, or use the command line.",

@@ -41,11 +41,7 @@ export class GraphView implements ViewPart<Graph> {
         "aria-label": `Save as ${ending}`,
       });
     this.#shown.replaceChildren(
-      h(
-        "div",
-        { class: "wide drawn", tabindex: "0", role: "region", "aria-label": "Graph" },
-        picture(result.svg),
-      ),
+      h("div", { class: "drawn" }, picture(result.svg)),
       h(
         "p",
         { class: "row" },

@@ -51,6 +51,7 @@ export class AnswersPane {
     this.#stop = button("Stop", () => events.stop(), { id: "stop", hidden: true });
     this.#panel.append(this.#body);
     place.append(
+      h("h2", { class: "unseen" }, "Answers"),
       this.tabs.element,
       h("div", { class: "statusbar" }, this.#status, this.#stop),
       this.#above,

@@ -37,7 +37,7 @@ export class ReachView implements ViewPart<Reach> {
     this.element.replaceChildren(
       h(
         "div",
-        { class: "wide", tabindex: "0", role: "region", "aria-label": "Who answers where" },
+        { class: "wide", tabindex: "0", role: "group", "aria-label": "Who answers where" },
         h("table", { class: "matrix" }, h("thead", {}, h("tr", {}, ...heads)), this.#body),
       ),
       this.#more,

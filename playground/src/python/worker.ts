@@ -91,7 +91,7 @@ function seal(): void {
 
 function reasonOf(error: unknown): Broken {
   if (error instanceof NotLoaded) return "file";
-  if (typeof WebAssembly === "undefined") return "webassembly";
+  if (["WebAssembly", "DecompressionStream"].some((name) => !(name in self))) return "webassembly";
   return /memory|allocat|RangeError/i.test(detailOf(error)) ? "memory" : "fault";
 }
 
