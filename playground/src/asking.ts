@@ -82,7 +82,7 @@ export class Asking {
   /** Shows the view of the state, and asks. */
   begin(): void {
     const { view } = this.#parts.store.state;
-    this.#parts.pane.select(view, this.#parts.views[view].element);
+    this.#parts.pane.select(view, this.#parts.views[view]);
     this.#parts.pane.busy("loading", "Loading the program …");
     this.#ask();
   }
@@ -97,7 +97,7 @@ export class Asking {
 
   #otherView(view: View): void {
     const { pane, views, store } = this.#parts;
-    pane.select(view, views[view].element);
+    pane.select(view, views[view]);
     const answered = this.#answered.get(view);
     if (answered?.revision === store.revision) {
       pane.current(answered.words, answered.notes);
@@ -110,7 +110,7 @@ export class Asking {
   #changed(changed: ReadonlySet<keyof State>): void {
     const { pane, store, views } = this.#parts;
     const { view } = store.state;
-    if (changed.has("view")) pane.select(view, views[view].element);
+    if (changed.has("view")) pane.select(view, views[view]);
     pane.busy(this.#answered.size ? "stale" : "loading", WORKING);
     window.clearTimeout(this.#late);
     const typed = changed.size === 1;
@@ -204,7 +204,7 @@ export class Asking {
     if (answer.ok) {
       const { view } = round.state;
       const part = this.#parts.views[view];
-      this.#parts.pane.select(view, part.element);
+      this.#parts.pane.select(view, part);
       this.#current(round, part.show(answer.result, round.state), answer.notes);
       return;
     }

@@ -4,27 +4,22 @@ import { button, h } from "../dom";
 import { Choice } from "../header";
 import type { Choices, Graph, State } from "../protocol";
 import { picture } from "./svg";
-import { type Actions, isNarrow, type ViewPart } from "./view";
+import type { Actions, ViewPart } from "./view";
 
 export class GraphView implements ViewPart<Graph> {
-  readonly element: HTMLElement;
+  readonly controls: HTMLElement;
+  readonly element = h("div", { class: "graph", id: "graph" });
   readonly #actions: Actions;
   readonly #service: Choice;
-  readonly #shown = h("div", {});
 
   constructor(actions: Actions) {
     this.#actions = actions;
     this.#service = new Choice("Service", (service) => actions.change({ service }));
-    this.element = h(
-      "div",
-      { class: "graph", id: "graph" },
-      h("div", { class: "controls" }, this.#service.element),
-      this.#shown,
-    );
+    this.controls = h("div", { class: "controls" }, this.#service.element);
   }
 
   request(state: State) {
-    return { ask: "graph", state, ...(isNarrow() ? { down: true } : {}) } as const;
+    return { ask: "graph", state, down: true } as const;
   }
 
   choices(choices: Choices, state: State): void {
@@ -40,7 +35,7 @@ export class GraphView implements ViewPart<Graph> {
       button(ending.toUpperCase(), () => this.#actions.save(`${name}.${ending}`, type, content), {
         "aria-label": `Save as ${ending}`,
       });
-    this.#shown.replaceChildren(
+    this.element.replaceChildren(
       h("div", { class: "drawn" }, picture(result.svg)),
       h(
         "p",

@@ -3,7 +3,7 @@ import { button, counted, h, sentence } from "../dom";
 import type { Fix, Note, Refusal, View } from "../protocol";
 import { Tabs } from "../tabs";
 import { problemList } from "./problems";
-import type { Actions } from "./view";
+import type { Actions, ViewPart } from "./view";
 
 export type Condition = "loading" | "stale" | "current" | "failed";
 
@@ -39,6 +39,7 @@ export class AnswersPane {
   readonly #stop: HTMLButtonElement;
   readonly #notes = h("ul", { class: "notes", "aria-label": "Notes" });
   readonly #above = h("div", { id: "above" });
+  readonly #controls = h("div", {});
   readonly #body = h("div", { class: "body" });
   readonly #events: PaneEvents;
   readonly #actions: Actions;
@@ -49,7 +50,7 @@ export class AnswersPane {
     this.#actions = actions;
     this.tabs = new Tabs("Answers", VIEWS, this.#panel, (view) => events.chosen(view));
     this.#stop = button("Stop", () => events.stop(), { id: "stop", hidden: true });
-    this.#panel.append(this.#body);
+    this.#panel.append(this.#controls, this.#body);
     place.append(
       h("h2", { class: "unseen" }, "Answers"),
       this.tabs.element,
@@ -65,11 +66,12 @@ export class AnswersPane {
     return this.#above;
   }
 
-  select(view: View, element: HTMLElement): void {
+  select(view: View, part: ViewPart<unknown>): void {
     this.tabs.select(view);
+    if (this.#place.dataset.view !== view) this.#panel.scrollTop = 0;
     this.#place.dataset.view = view;
-    this.#body.replaceChildren(element);
-    this.#panel.scrollTop = 0;
+    put(this.#controls, part.controls);
+    put(this.#body, part.element);
   }
 
   /** The answer that is shown is not known to be true of the input: somebody has changed it. */
@@ -111,6 +113,7 @@ export class AnswersPane {
   empty(): void {
     const words = "Nothing to answer yet.";
     this.current(words, []);
+    this.#controls.replaceChildren();
     this.#body.replaceChildren(
       h(
         "div",
@@ -161,4 +164,10 @@ export class AnswersPane {
       ...notes.map((note) => h("li", { class: `note ${note.kind}` }, note.text)),
     );
   }
+}
+
+/** What is there already stays as it is, with the focus that it has. */
+function put(place: HTMLElement, element: HTMLElement | undefined): void {
+  if (place.firstChild === (element ?? null) && place.childNodes.length <= 1) return;
+  place.replaceChildren(...(element ? [element] : []));
 }

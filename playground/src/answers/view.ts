@@ -18,12 +18,9 @@ export interface Actions {
   save(name: string, type: string, content: string): void;
 }
 
-/** Whether pictures are drawn from top to bottom: there is no width for the other way. */
-export function isNarrow(): boolean {
-  return window.matchMedia("(max-width: 56rem)").matches;
-}
-
 export interface ViewPart<Result> {
+  /** What one chooses with: it stays where there is no answer, too. */
+  readonly controls?: HTMLElement;
   readonly element: HTMLElement;
   /** What to ask for this view; null where nothing is to ask, and `idle` says why. */
   request(state: State): Request | null;
