@@ -148,26 +148,18 @@ def test_a_dump_alone_is_followed_and_the_rest_says_what_it_needs() -> None:
     choices = asked("choices", found)["result"]
     assert "nodeport:30080" in [end["value"] for end in choices["destinations"]]
     assert asked("trace", found)["ok"]
-    assert refused("findings", found) == (
-        "input",
-        (
-            "there are no manifests to look at (Trace follows a packet in the rules of the node; the "
-            "rest needs the cluster's)"
-        ),
-    )
+    kind, message = refused("findings", found)
+    assert kind == "input"
+    assert message.startswith("there are no manifests to look at (Trace follows a packet in the")
 
 
 def test_several_sets_have_findings_and_for_the_rest_one_has_to_be_kept() -> None:
     files = [{"name": f"{folder}/web.yaml", "text": ONE_POD} for folder in ("dev", "prod")]
 
     assert asked("findings", {"files": files})["ok"]
-    assert refused("rules", {"files": files}) == (
-        "input",
-        (
-            "there are 2 sets, each a cluster of its own: dev, prod (keep the files of one of them for "
-            "more than its findings)"
-        ),
-    )
+    kind, message = refused("rules", {"files": files})
+    assert kind == "input"
+    assert message.startswith("there are 2 sets, each a cluster of its own: dev, prod (keep the")
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00\x01binary", b"\x00" * 100, b"\x89PNG\r\n\x1a\n"])
