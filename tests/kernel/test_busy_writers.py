@@ -20,7 +20,7 @@ from nptables import Family, Ruleset, translate
 from nptables.errors import KernelBusy
 from nptables.iptables.changes import diff
 from nptables.kernel.programs import Completed, Programs
-from nptables.kernel.tables.generation import Commits
+from nptables.kernel.tables.nft_generation import Commits
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
 from tests.support.netns import network_namespace
@@ -188,7 +188,7 @@ def test_every_commit_to_the_nft_tables_is_counted() -> None:
     """By the kernel, for this network namespace alone."""
     requires("root", "netns", "nft")
     code = (
-        "import subprocess; from nptables.kernel.tables.generation import generation\n"
+        "import subprocess; from nptables.kernel.tables.nft_generation import generation\n"
         "before = generation()\n"
         "for words in (['-N', 'A'], ['-A', 'A'], ['-F', 'A']):\n"
         "    subprocess.run(['iptables-nft', *words], check=True)\n"
