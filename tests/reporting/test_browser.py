@@ -14,8 +14,8 @@ from nptables.checks import check_cluster
 from nptables.graphs import service_graph, way_graph
 from nptables.reachability import Expectation, contradictions
 from nptables.reporting import audit_of, graph_page, matrix_page, report_page
+from tests.support.browsers import started
 from tests.support.crowd import HOSTILE, fleet, hostile
-from tests.support.requirements import browser, requires
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,13 +43,8 @@ AUDIT = {
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
-    requires("browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+    with started() as found:
         yield found
-        found.close()
 
 
 class Seen:
