@@ -29,7 +29,7 @@ def started(kind: Kind = "chromium", **options: Any) -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         found = getattr(playwright, kind).launch(
-            executable_path=browser(kind), **_OPTIONS[kind], **options
+            executable_path=browser(kind), **{**_OPTIONS[kind], **options}
         )
         try:
             yield found

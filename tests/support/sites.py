@@ -87,6 +87,17 @@ class Site:
         return found if found.is_relative_to(self.folder) and found.is_file() else None
 
 
+@contextmanager
+def served(folder: Path, *, compressed: bool = False) -> Iterator[Site]:
+    """A site, until the block ends."""
+    site = Site(folder, compressed=compressed)
+    site.start()
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection; of HTTP/1.0, so that none outlives the server."""
 
