@@ -17,7 +17,7 @@ from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
 from nptables.sources.assembly import Item, Options, assemble
-from nptables.sources.bundled import bundled
+from nptables.sources.bundled import Bundled, bundled
 from nptables.sources.hidden import MADE_UP, with_made_up_addresses
 from nptables.sources.previews import Preview
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
@@ -27,6 +27,7 @@ from nptables.sources.text.document import Progress
 # Above this, texts are not kept after loading only to tell lines later.
 KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
+Parse = Callable[[Input], tuple[list[Document], list[Problem]]]
 # Files that stand for their folder: kustomizations, and charts.
 HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
 
@@ -139,6 +140,27 @@ def load(
         return _load(paths, options, progress)
 
 
+def load_texts(
+    texts: Iterable[Input | Problem],
+    *,
+    lenient: bool = False,
+    preview: bool = True,
+    service_cidrs: Iterable[str] = SERVICE_CIDRS,
+    node_port_range: str = NODE_PORT_RANGE,
+    parse: Parse = parse_text,
+) -> Loaded:
+    """The cluster that texts describe, each with its name, or the problem why it has no text.
+
+    The same as `load`, for a program that has read the files already, or that never had any.
+    `parse` gives the documents of a text, for whoever keeps those of texts that come again.
+    """
+    options = Options(
+        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+    )
+    with collector_paused():
+        return _of_inputs(texts, Bundled(plain=True), options, parse)
+
+
 def load_objects(
     objects: Iterable[Any],
     *,
@@ -166,19 +188,27 @@ def load_objects(
 def _load(
     paths: Iterable[str | os.PathLike[str]], options: Options, progress: Progress | None
 ) -> Loaded:
+    found_there, others = bundled(paths, progress)
+    return _of_inputs(
+        read_inputs(*others), found_there, options, partial(parse_text, progress=progress)
+    )
+
+
+def _of_inputs(
+    inputs: Iterable[Input | Problem], found_there: Bundled, options: Options, parse: Parse
+) -> Loaded:
     items: list[Item] = []
     problems: list[Problem] = []
     notes: list[str] = []
     names: list[str] = []
     kept = 0
-    found_there, others = bundled(paths, progress)
-    for found in read_inputs(*others):
+    for found in inputs:
         if isinstance(found, Problem):
             problems.append(found)
             names.append(found.file or "")
             continue
         names.append(found.name)
-        documents, wrong = parse_text(found, progress)
+        documents, wrong = parse(found)
         problems.extend(wrong)
         kept += len(found.text)
         notes.extend(hints(found, documents))

@@ -10,7 +10,7 @@ import attrs
 from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
-from nptables.sources.text.parsed import Locate
+from nptables.sources.text.parsed import Locate, Parsed
 from nptables.sources.text.redaction import followed
 from nptables.sources.text.yamltext import parse_yaml
 
@@ -40,13 +40,16 @@ class Document:
         return attrs.evolve(problem, file=self.file, line=line, column=column)
 
 
+ParseYaml = Callable[[str, Callable[[int], None] | None], tuple[list[Parsed], list[Problem]]]
+
+
 def parse_text(
-    source: Input, progress: Progress | None = None
+    source: Input, progress: Progress | None = None, *, yaml: ParseYaml = parse_yaml
 ) -> tuple[list[Document], list[Problem]]:
     """Every document of a file, and what is wrong with the text; empty documents are left out.
 
     What stands before a mistake in the text is read all the same, so that one run finds as
-    much as it can.
+    much as it can. `yaml` parses what is YAML.
     """
     text, redaction = followed(source.text)
     source = attrs.evolve(source, text=text)
@@ -57,7 +60,7 @@ def parse_text(
         is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
     if not is_json:
         report = None if progress is None else _report(progress, source)
-        parsed, problems = parse_yaml(source.text, report)
+        parsed, problems = yaml(source.text, report)
     return (
         [
             Document(source.name, found.value, found.locate, not is_json, redaction.hidden > 0)

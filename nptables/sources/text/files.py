@@ -73,16 +73,18 @@ def read_unpacked(path: str | os.PathLike[str], most: int = MOST_BYTES) -> Input
     `most` is how many bytes it may have unpacked. Raises InvalidInput.
     """
     name, data = _bytes(os.fspath(path))
-    if not isinstance(data, Problem) and data.startswith(_GZIP):
-        data = _unpacked(name, data, most)
+    if not isinstance(data, Problem):
+        data = unpacked(name, data, most)
     found = data if isinstance(data, Problem) else decode(name, data)
     if isinstance(found, Problem):
         raise InvalidInput([found])
     return found
 
 
-def _unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
-    """What gzip packed, as far as `most` bytes: a small file must not fill the memory."""
+def unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
+    """The bytes, or what gzip packed, as far as `most`: a small file must not fill the memory."""
+    if not data.startswith(_GZIP):
+        return data
     # In one piece: the file object of the standard library takes half as long again.
     pieces: list[bytes] = []
     left = data

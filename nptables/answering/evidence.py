@@ -1,0 +1,107 @@
+"""What a node has, as those who look at it need it: which tables, of which families, how whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import attrs
+
+from nptables.answering.inputs import some
+from nptables.answering.saying import Say, silent
+from nptables.errors import InvalidInput, Problem
+from nptables.evidence import Evidence, Form
+from nptables.evidence.serving import serving
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.model import Cluster
+from nptables.translation.explanation.grouping import without_services
+
+Found = TypeVar("Found")
+_OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
+
+
+@attrs.frozen
+class NodeHas:
+    """What a node has, the file that it is from, and which of its backends is kube-proxy's."""
+
+    evidence: Evidence
+    path: str | None = None
+    backend: str = "auto"
+
+    def serving(self, family: Family, *, strict: bool = True, say: Say = silent) -> Ruleset:
+        """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
+        current = in_file(
+            self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
+        )
+        if current.remarks.legacy_left_out and len(self.evidence.of(family)) == 1:
+            say(
+                f"{self.path} leaves out the legacy tables, which are not looked at", kind="warning"
+            )
+        return current
+
+    def families(self, asked: Family | None, say: Say = silent) -> tuple[Family, ...]:
+        """The families to look at: as `families_of`."""
+        return families_of(self.evidence, asked, self.path, say)
+
+
+def families_of(
+    evidence: Evidence, asked: Family | None, path: str | None, say: Say = silent
+) -> tuple[Family, ...]:
+    """The families to look at: the one that was asked for, else those that there are tables of.
+
+    That a file has IPv6 alone is said, for whoever did not ask for it. Raises InvalidInput where it
+    has not the one that was asked for.
+    """
+    found = evidence.families
+    if asked is None:
+        if found == (Family.IPV6,) and path is not None:
+            say(f"{path}: these are rules of ip6tables: read as IPv6 ({_OPTIONS[Family.IPV6]})")
+        return found or (Family.IPV4,)
+    if len(found) == 1 and asked not in found:
+        raise InvalidInput([
+            Problem(
+                f"these are rules of {found[0].value}, and {asked.value} was asked for",
+                hint=f"{_OPTIONS[found[0]]}, and addresses of {found[0].value}, go with this "
+                f"{evidence.form.value}",
+                file=path,
+            )
+        ])  # fmt: skip
+    return (asked,)
+
+
+def is_part(evidence: Evidence) -> bool:
+    """Whether there may be more rules in tables that are there than those that are shown."""
+    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
+
+
+def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset:
+    """The rules of a node without those of Services of which the objects of a bundle know nothing.
+
+    A bundle may have some namespaces only: the rules of others may well be right.
+    """
+    backing = cluster.backing
+    if backing is None or (backing.namespaces is None and not backing.hidden):
+        return current
+    known, left_out = without_services(current, lambda service: not backing.knows(service))
+    if left_out:
+        count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
+        say(
+            f"the objects lack {count} that the node has rules for, or hide addresses; these rules "
+            f"are left out: {some(left_out)}",
+            kind="warning",
+        )
+    return known
+
+
+def in_file(path: str | None, act: Callable[[], Found]) -> Found:
+    """What `act` gives; its problems are about the file, where there is one."""
+    try:
+        return act()
+    except InvalidInput as error:
+        raise about(path, error) from None
+
+
+def about(path: str | None, error: InvalidInput) -> InvalidInput:
+    """The error with the file that its problems are about."""
+    return InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems])

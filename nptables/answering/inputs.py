@@ -1,0 +1,161 @@
+"""Everything that rules are made from, for a cluster that was read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from nptables.answering.saying import Say, silent
+from nptables.answering.versions import Told, config_for, read_for
+from nptables.evidence import Evidence, Process
+from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
+from nptables.evidence.naming import node_of
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan
+from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.model.times import changed, in_words, seconds_of
+from nptables.sources import FoundConfig, Loaded
+from nptables.translation import Translation, translate
+from nptables.translation.explanation.difference import Explanation, explain_difference
+from nptables.translation.signs import changed_facts, shown_facts
+
+# Halves that were taken so shortly after one another need no words.
+_NEAR = 5.0
+_NAMED = 6
+
+
+@attrs.frozen
+class Inputs:
+    """What is said about the cluster, the node and the configuration.
+
+    `found` is the configuration before it was read for a version of kube-proxy.
+    """
+
+    loaded: Loaded
+    node: Node
+    config: ProxyConfig
+    family: Family
+    found: FoundConfig | None = None
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that was read."""
+        return self.loaded.cluster
+
+    @property
+    def comparable(self) -> Inputs:
+        """The same without the Services of which addresses are hidden."""
+        cluster = self.cluster.comparable
+        return attrs.evolve(self, loaded=attrs.evolve(self.loaded, cluster=cluster))
+
+    def translate(self, family: Family | None = None) -> Translation:
+        """The rules of the node, in the family that was asked for unless another is given."""
+        return translate(self.cluster, self.node, self.config, family or self.family)
+
+
+def inputs_of(
+    loaded: Loaded,
+    *,
+    node_name: str | None,
+    given: FoundConfig | None = None,
+    facts: NodeFacts | None = None,
+    family: Family | None,
+    version: str | None = None,
+    here: Told | None = None,
+    like: Node | None = None,
+    evidence: Evidence | None = None,
+    say: Say = silent,
+) -> Inputs:
+    """Everything that rules are made from.
+
+    The node is the one that is named, else that of hostnameOverride, else the one that `evidence`
+    is of, else the only one there is. `given` is a configuration that counts more than what is in
+    the manifests or the evidence, `here` the version of this node's kube-proxy. `like` tells the
+    version of kube-proxy where the node does not. What `evidence` has of the node counts where
+    nobody has said otherwise. Raises InvalidInput.
+    """
+    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    if evidence is not None:
+        mention_times(loaded, evidence, say)
+    found = configuration(given, loaded.proxy_config, kube_proxy, say=say)
+    if evidence is not None and evidence.facts is not None:
+        facts = (facts or NodeFacts()).over(evidence.facts)
+    override = "" if found is None else found.hostname_override
+    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
+    node = loaded.cluster.node(node_name or override or known or None, facts)
+    telling = node if node.kubelet_version or like is None else like
+    runs = "" if kube_proxy is None else kube_proxy.version
+    config = config_for(found, [telling], asked=version, runs=runs, here=here, say=say)
+    return Inputs(loaded, node, config, family or Family.IPV4, found)
+
+
+def configuration(
+    given: FoundConfig | None,
+    in_manifests: Mapping[str, Any] | None = None,
+    kube_proxy: Process | None = None,
+    *,
+    say: Say = silent,
+) -> FoundConfig | None:
+    """The configuration that is given, else that of a kube-proxy, else that in the manifests."""
+    if given is not None:
+        return given
+    runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
+    if runs_with is not None:
+        say("the configuration is that of the kube-proxy that runs there; --config names another")
+        return FoundConfig(runs_with)
+    if in_manifests is None:
+        return None
+    say("the KubeProxyConfiguration among the manifests is used; --config names another")
+    return FoundConfig(in_manifests)
+
+
+def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
+    """Why a node differs from what the inputs say that it should have: one plan a family."""
+    return explain_difference(
+        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
+    )
+
+
+def with_shown_facts(
+    inputs: Inputs, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
+) -> Inputs:
+    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
+
+    `whose` says where the rules are from, such as `dump`.
+    """
+    node = inputs.node
+    for current in rulesets:
+        node = shown_facts(current).added_to(node)
+    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
+    if taken:
+        said = ", ".join(taken)
+        say(f"taken from the {whose}, which shows it: {said} (--facts says otherwise)")
+    return attrs.evolve(inputs, node=node)
+
+
+def mention_times(loaded: Loaded, evidence: Evidence, say: Say) -> None:
+    """Say that objects and rules are of two times, and which Services changed in between."""
+    objects = seconds_of(loaded.taken) if loaded.taken else None
+    rules = seconds_of(evidence.taken) if evidence.taken else None
+    if objects is None or rules is None or abs(objects - rules) < _NEAR:
+        return
+    text = f"the objects are from {in_words(objects)}, the rules from {in_words(rules)}"
+    if rules > objects:
+        say(f"{text}: what changed in between is in the rules alone")
+        return
+    later = ["/".join(key) for key, time in changed(loaded.cluster).items() if time >= rules]
+    if not later:
+        say(f"{text}: as far as the objects tell, nothing changed in between")
+        return
+    say(
+        f"{text}: what changed in between ({some(later)}) may differ only for that reason",
+        kind="warning",
+    )
+
+
+def some(services: Collection[str]) -> str:
+    """The first few Services by name."""
+    return ", ".join(sorted(services)[:_NAMED]) + (", ..." if len(services) > _NAMED else "")

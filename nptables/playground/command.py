@@ -1,0 +1,142 @@
+"""The same on a machine: the command line for what is on the screen, and the files it needs."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from nptables.family import Family
+from nptables.playground.state import CONFIG, FACTS, State
+from nptables.sources.evidence import Beside, beside_rules
+
+_FOLDER = "nptables-playground"
+_UNSAFE = re.compile(r"[^\w.@+,=:-]+", re.ASCII)
+# Other characters are lost on the way from a page to a terminal.
+_PLAIN = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
+
+
+def command_of(state: State, node: str) -> dict[str, Any]:
+    """The command, and a script that writes its files into a new folder first.
+
+    `node` is the one that is shown where none is chosen. Names are made harmless: no file is
+    written outside of the folder, whatever a link says.
+    """
+    files = _Files()
+    words = _words(state, node, files)
+    command = shlex.join(["nptables", *words])
+    return {
+        "command": command,
+        "files": list(files.written),
+        "script": "\n".join([
+            f"mkdir {_FOLDER} && cd {_FOLDER} || exit",
+            *(line for name, data in files.written.items() for line in _lines(name, data)),
+            command,
+            "",
+        ]),
+    }  # fmt: skip
+
+
+@attrs.define
+class _Files:
+    """The files of a script by names that are safe, each once."""
+
+    written: dict[str, str | bytes] = attrs.field(factory=dict)
+
+    def add(self, name: str, data: str | bytes, folder: str = "") -> str:
+        """The name under which a file is written."""
+        parts = (_UNSAFE.sub("_", part).lstrip("-") for part in name.split("/"))
+        kept = [part for part in parts if part not in ("", "_", "..", ".")]
+        path = "/".join([*([folder] if folder else []), *(kept or ["input"])])
+        found, number = path, 1
+        while found in self.written:
+            number += 1
+            above, _, last = path.rpartition("/")
+            found = f"{above}/{number}-{last}" if above else f"{number}-{last}"
+        self.written[found] = data
+        return found
+
+
+def _lines(name: str, data: str | bytes) -> Iterator[str]:
+    """The lines of a script that write a file."""
+    if folder := name.rpartition("/")[0]:
+        yield f"mkdir -p {shlex.quote(folder)}"
+    if isinstance(data, bytes) or not _PLAIN.fullmatch(data):
+        raw = data if isinstance(data, bytes) else data.encode()
+        yield f"base64 -d > {shlex.quote(name)} <<'END'"
+        yield base64.encodebytes(raw).decode().rstrip("\n")
+        yield "END"
+        return
+    end = "END"
+    lines = set(data.split("\n"))
+    while end in lines:
+        end += "_"
+    yield f"cat > {shlex.quote(name)} <<'{end}'"
+    yield data.removesuffix("\n")
+    yield end
+
+
+def _words(state: State, node: str, files: _Files) -> list[str]:
+    """The command line for the view."""
+    view = state.view
+    if view == "changes" and state.before is not None:
+        old = [files.add(held.name, held.data, "before") for held in state.before.files]
+        new = [files.add(held.name, held.data, "after") for held in state.files]
+        sides = [_side("before", old), _side("after", new)]
+        return ["diff", *sides, *_about_node(state, node, files), "--effects", "-o", "json"]
+    manifests = [files.add(held.name, held.data) for held in state.files]
+    about = _about_node(state, state.node if view in ("findings", "trace") else node, files)
+    evidence = list(_evidence(state, files))
+    family = ["-6"] if state.family is Family.IPV6 else ["-4"]
+    if view == "rules":
+        return ["render", *manifests, *about, *family]
+    if view == "graph":
+        return ["graph", state.service, *manifests, *about, *family, "-o", "svg"]
+    if view == "trace":
+        ends = ["--from", state.source or "outside", "--to", state.destination]
+        return ["trace", *manifests, *about, *family, *evidence, *ends, "--path"]
+    if view == "reach":
+        config = _about_node(state, "", files, facts=False)
+        source = ["--from", state.source] if state.source else []
+        return ["reach", *manifests, *config, *source]
+    if view == "changes":
+        return ["diff", *manifests, *about, *evidence, "--effects"]
+    return ["check", *manifests, *about, *evidence]
+
+
+def _side(name: str, files: list[str]) -> str:
+    """One file, or the folder of several."""
+    return files[0] if len(files) == 1 else name
+
+
+def _about_node(state: State, node: str, files: _Files, *, facts: bool = True) -> Iterator[str]:
+    if node:
+        yield from ("--node", node)
+    if state.config.strip():
+        yield from ("--config", files.add(CONFIG, state.config))
+    if facts and state.facts.strip():
+        yield from ("--facts", files.add(FACTS, state.facts))
+    if state.version:
+        yield from ("--kube-proxy-version", state.version)
+
+
+def _evidence(state: State, files: _Files) -> Iterator[str]:
+    """The options for evidence: the first file of rules is the node's, others name their node."""
+    found = False
+    for held in state.evidence:
+        name = files.add(held.name, held.data, "evidence")
+        beside = beside_rules(held.data) if isinstance(held.data, str) else None
+        if beside is Beside.CONNECTIONS:
+            yield from ("--conntrack", name)
+        elif beside is Beside.SETS:
+            if state.view == "trace":
+                yield from ("--sets", name)
+        elif not found:
+            found = True
+            yield from ("--snapshot", name)
+        elif state.view == "trace":
+            yield from ("--other", f"{held.stem}={name}")

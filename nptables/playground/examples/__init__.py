@@ -1,0 +1,5 @@
+"""Examples: a question each, its answer, and the state that shows it."""
+
+from nptables.playground.examples.reading import examples
+
+__all__ = ["examples"]

@@ -1,0 +1,56 @@
+"""The findings of a state, as `nptables check` reports them, and where each is underlined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nptables.answering import Say
+from nptables.answering.checking import (
+    Nodes,
+    cluster_findings,
+    connection_findings,
+    findings_document,
+    node_findings,
+)
+from nptables.answering.inputs import configuration
+from nptables.answering.versions import by_version
+from nptables.checks import arranged
+from nptables.checks.silencing import silenced_by_objects
+from nptables.playground.marks import Marker
+from nptables.playground.reading import Reader
+from nptables.playground.state import State
+
+
+def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+    """What is wrong: the document of `check -o json`, and marks in the files."""
+    loaded = reader.loaded(state)
+    for problem in loaded.problems:
+        say(str(problem), kind="warning")
+    for preview in loaded.previews:
+        say(str(preview))
+    there = reader.node_has(state, None, say)
+    inputs = None
+    if there.meant is not None or state.node:
+        inputs = reader.inputs(state, node_has=there.meant, say=say)
+        looked_at: Nodes = [(inputs.config, [inputs.node])]
+    else:
+        found = configuration(reader.config(state), loaded.proxy_config, say=say)
+        nodes = list(loaded.cluster.nodes.values())
+        looked_at = by_version(found, nodes, asked=state.asked_version, say=say)
+    raw = list(cluster_findings(loaded, looked_at))
+    if there.connections is not None:
+        raw += connection_findings(there.connections, loaded.cluster, looked_at)
+    if there.meant is not None and inputs is not None:
+        raw += node_findings(there.meant, inputs, None, say=say)
+    every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
+    reported = [finding for finding in every if finding.silence is None]
+    ignored = [finding for finding in every if finding.silence is not None]
+    marker = Marker.of(state)
+    return {
+        "document": findings_document(reported, ignored=ignored),
+        "marks": [
+            mark
+            for number, finding in enumerate(reported)
+            if (mark := marker.of_finding(finding, number)) is not None
+        ],
+    }

@@ -1,0 +1,169 @@
+"""Where packets go in a state: one packet rule by rule, and all nodes by all Services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nptables.answering import Say
+from nptables.answering.following import cells_document, follow, setting_of
+from nptables.answering.inputs import configuration
+from nptables.answering.versions import by_version
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.graphs import to_svg, way_graph
+from nptables.playground.choices import choices
+from nptables.playground.reading import Reader
+from nptables.playground.state import State
+from nptables.reachability import Configs, Fares, across, reach
+from nptables.reachability.matrix import nodes_text
+from nptables.sources import Loaded
+from nptables.tracing import Trace, family_between
+from nptables.tracing.ends import named_destination, named_source
+from nptables.tracing.telling.words import (
+    HEADINGS,
+    answer_line,
+    hypotheses,
+    outcome_rows,
+    reasons_beside,
+    tree,
+)
+
+
+def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+    """One packet: the document of `trace -o json`, and words for people.
+
+    Without a node the packet is followed on every node, unless there is evidence of one.
+    """
+    source = named_source(state.source or "outside")
+    destination = named_destination(state.destination or _first_destination(reader, state, say))
+    family = family_between(source, destination) or state.family
+    there = reader.node_has(state, family, say)
+    loaded = reader.loaded(state) if state.files or there.meant is None else None
+    if loaded is not None and there.meant is None and _on_each_node(reader, state, loaded):
+        cells = across(
+            loaded.cluster,
+            source,
+            destination,
+            config=_configs(reader, state, loaded, say),
+            family=family,
+        )
+        told = [(nodes_text(cell.nodes), cell.trace) for cell in cells]
+        return _traced(cells_document(cells), told, source, destination)
+    if there.meant is not None:
+        family, *_ = there.meant.families(family, say)
+    setting = setting_of(
+        loaded,
+        node_name=state.node or None,
+        given=reader.config(state),
+        facts=reader.facts(state),
+        family=family,
+        version=state.asked_version,
+        evidence=there.evidence,
+        say=say,
+    )
+    answer = follow(
+        source,
+        destination,
+        setting,
+        evidence=there.evidence,
+        path=None if there.meant is None else there.meant.path,
+        sets=there.told_sets(say),
+        connections=there.connections,
+        others=there.followed_there(setting.cluster, setting.node, family),
+        say=say,
+    )
+    told = [(setting.node.name, answer.trace)]
+    return _traced(answer.to_json(), told, source, destination)
+
+
+def _traced(
+    document: dict[str, Any], told: list[tuple[str, Trace]], source: str, destination: str
+) -> dict[str, Any]:
+    return {
+        "document": document,
+        "from": source,
+        "to": destination,
+        "answers": [{"nodes": nodes, **_words(answer)} for nodes, answer in told],
+    }
+
+
+def _first_destination(reader: Reader, state: State, say: Say) -> str:
+    found = choices(reader, state, say)["destinations"]
+    if not found:
+        raise InvalidInput([Problem("there is no Service to send a packet to")])
+    return found[0]["value"]
+
+
+def _on_each_node(reader: Reader, state: State, loaded: Loaded) -> bool:
+    """Whether nothing in the state is about one node."""
+    found = configuration(reader.config(state), loaded.proxy_config)
+    override = "" if found is None else found.hostname_override
+    about_one = state.node, reader.facts(state), override
+    return len(loaded.cluster.nodes) > 1 and not any(about_one)
+
+
+def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
+    found = configuration(reader.config(state), loaded.proxy_config, say=say)
+    nodes = list(loaded.cluster.nodes.values())
+    groups = by_version(found, nodes, asked=state.asked_version, say=say)
+    if len(groups) == 1:
+        return groups[0][0]
+    return {node.name: config for config, alike in groups for node in alike}
+
+
+def _words(answer: Trace) -> dict[str, Any]:
+    """The answer in words: the line, and each case with its outcomes and its way."""
+    return {
+        "answer": answer_line(answer),
+        "arrives": answer.arrives,
+        "headings": list(HEADINGS),
+        "cases": [
+            {
+                "condition": condition,
+                "rows": [list(row) for row in outcome_rows(distribution)],
+                "way": [
+                    {"kind": line.kind, "text": line.text, "note": line.note}
+                    for line in tree(distribution.outcomes)
+                ],
+            }
+            for condition, distribution in hypotheses(answer)
+        ],
+        "reasons": [reason.text for reason in reasons_beside(answer)],
+        "notes": list(answer.notes),
+        "svg": to_svg(way_graph(answer)),
+    }
+
+
+def reached(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+    """All nodes by all Services: the document of `reach -o json`, and words for each cell."""
+    loaded = reader.loaded(state)
+    found = reach(
+        loaded.cluster,
+        config=_configs(reader, state, loaded, say),
+        nodes=None if loaded.cluster.nodes else [state.node or "node"],
+        source=named_source(state.source or "outside"),
+        families=tuple(Family),
+    )
+    return {
+        "document": found.to_json(),
+        "rows": [
+            {
+                "name": str(row.name),
+                "to": row.to,
+                "cells": [
+                    {
+                        "nodes": list(cell.nodes),
+                        "label": nodes_text(cell.nodes),
+                        "fares": cell.fare.fares.value,
+                        "good": cell.fare.fares is Fares.ANSWERS,
+                        "text": cell.fare.text,
+                        "why": cell.reasons[0].text
+                        if cell.reasons and cell.fare.fares is not Fares.ANSWERS
+                        else "",
+                    }
+                    for cell in row.cells
+                ],
+            }
+            for row in found.rows
+        ],
+    }

@@ -1,0 +1,42 @@
+"""The Service of a state as a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nptables.answering import Say
+from nptables.answering.drawing import drawn, service_in
+from nptables.errors import InvalidInput, Problem
+from nptables.graphs import to_dot, to_mermaid, to_svg
+from nptables.playground.reading import Reader, node_of
+from nptables.playground.state import State
+from nptables.translation.explanation.decision import has_rules
+
+
+def graph(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+    """The graph of a Service: as `graph` writes it in each of its forms, and as text."""
+    inputs = reader.inputs(state, node=node_of(reader, state, say), say=say)
+    cluster = inputs.cluster
+    if state.service:
+        key = key_of(state.service)
+    else:
+        found = [k for k, service in sorted(cluster.services.items()) if service.cluster_ips]
+        if not found:
+            raise InvalidInput([Problem("there is no Service that has rules")])
+        key = found[0]
+    service = service_in(cluster, key)
+    family = state.family if has_rules(service, state.family) else None
+    picture = drawn(inputs, key, family)
+    return {
+        "service": "/".join(key),
+        "svg": to_svg(picture),
+        "dot": to_dot(picture),
+        "mermaid": to_mermaid(picture),
+        "text": picture.text,
+    }
+
+
+def key_of(text: str) -> tuple[str, str]:
+    """Namespace and name of a Service that is named `ns/name`, or by its name alone."""
+    namespace, _, name = text.removeprefix("svc/").rpartition("/")
+    return namespace or "default", name
