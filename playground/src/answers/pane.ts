@@ -1,0 +1,128 @@
+/** The right half: one view at a time, and whether what it shows is true of the input beside it. */
+import { button, h } from "../dom";
+import type { Note, Refusal, View } from "../protocol";
+import { Tabs } from "../tabs";
+import { problemList } from "./problems";
+import type { Actions } from "./view";
+
+export type Condition = "loading" | "stale" | "current" | "failed";
+
+const VIEWS: readonly { name: View; title: string }[] = [
+  { name: "findings", title: "Findings" },
+  { name: "rules", title: "Rules" },
+  { name: "graph", title: "Graph" },
+  { name: "trace", title: "Trace" },
+  { name: "reach", title: "Reach" },
+  { name: "changes", title: "Changes" },
+];
+
+export interface PaneEvents {
+  chosen(view: View): void;
+  stop(): void;
+  again(): void;
+}
+
+export class AnswersPane {
+  readonly tabs: Tabs<View>;
+  readonly #place: HTMLElement;
+  readonly #panel = h("div", {
+    role: "tabpanel",
+    id: "answer-panel",
+    class: "panel",
+    tabindex: "0",
+  });
+  readonly #status = h("p", { id: "status", role: "status" });
+  readonly #stop: HTMLButtonElement;
+  readonly #notes = h("ul", { class: "notes", "aria-label": "Notes" });
+  readonly #above = h("div", { id: "above" });
+  readonly #body = h("div", { class: "body" });
+  readonly #events: PaneEvents;
+  readonly #actions: Actions;
+
+  constructor(place: HTMLElement, events: PaneEvents, actions: Actions) {
+    this.#place = place;
+    this.#events = events;
+    this.#actions = actions;
+    this.tabs = new Tabs("Answers", VIEWS, this.#panel, (view) => events.chosen(view));
+    this.#stop = button("Stop", () => events.stop(), { id: "stop", hidden: true });
+    this.#panel.append(this.#body);
+    place.append(
+      this.tabs.element,
+      h("div", { class: "statusbar" }, this.#status, this.#stop),
+      this.#above,
+      this.#panel,
+      this.#notes,
+    );
+  }
+
+  /** Where what belongs to no view goes: the example's question, what another version does. */
+  get above(): HTMLElement {
+    return this.#above;
+  }
+
+  select(view: View, element: HTMLElement): void {
+    this.tabs.select(view);
+    this.#place.dataset.view = view;
+    this.#body.replaceChildren(element);
+    this.#panel.scrollTop = 0;
+  }
+
+  /** The answer that is shown is not known to be true of the input: somebody has changed it. */
+  busy(condition: "loading" | "stale", words: string): void {
+    this.#condition(condition);
+    this.#status.textContent = words;
+  }
+
+  /** It takes long: one can stop it. */
+  slow(): void {
+    this.#stop.hidden = false;
+  }
+
+  current(words: string, notes: readonly Note[]): void {
+    this.#condition("current");
+    this.#status.textContent = words;
+    this.#showNotes(notes);
+  }
+
+  /** The bridge refuses: the input has problems, or is too large, or we have a fault. */
+  refused(refusal: Refusal): void {
+    this.#failed(refusal.kind, refusal.message);
+    this.#body.replaceChildren(problemList(refusal, this.#actions));
+    this.#showNotes(refusal.notes);
+  }
+
+  /** There is no answer, and it is not the input's doing. */
+  broken(kind: string, sentence: string, detail = ""): void {
+    this.#failed(kind, sentence);
+    this.#body.replaceChildren(
+      h(
+        "div",
+        { class: "prose failed" },
+        h("p", {}, sentence),
+        detail ? h("pre", {}, detail) : null,
+        button("Try again", () => this.#events.again(), { class: "primary" }),
+      ),
+    );
+    this.#showNotes([]);
+  }
+
+  #failed(kind: string, words: string): void {
+    this.#condition("failed");
+    this.#place.dataset.kind = kind;
+    this.#status.textContent = words;
+  }
+
+  #condition(condition: Condition): void {
+    this.#place.dataset.state = condition;
+    const busy = condition === "loading" || condition === "stale";
+    this.#place.setAttribute("aria-busy", String(busy));
+    if (!busy) this.#stop.hidden = true;
+    if (condition !== "failed") delete this.#place.dataset.kind;
+  }
+
+  #showNotes(notes: readonly Note[]): void {
+    this.#notes.replaceChildren(
+      ...notes.map((note) => h("li", { class: `note ${note.kind}` }, note.text)),
+    );
+  }
+}

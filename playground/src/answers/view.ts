@@ -1,0 +1,24 @@
+/** What each view of the answers is. */
+import type { Choices, Request, State } from "../protocol";
+
+/** What a view can have the page do. */
+export interface Actions {
+  /** Brings a place of the input into view. */
+  goTo(file: string, line: number, column?: number | null): void;
+  change(patch: Partial<State>): void;
+  /** Asks beside the view; the reply's result, or null where there is none. */
+  ask<Result>(request: Request): Promise<Result | null>;
+  save(name: string, type: string, content: string): void;
+}
+
+export interface ViewPart<Result> {
+  readonly element: HTMLElement;
+  /** What to ask for this view; null where nothing is to ask, and `idle` says why. */
+  request(state: State): Request | null;
+  /** Shows an answer; returns one line for the status, which screen readers say. */
+  show(result: Result, state: State): string;
+  /** Shows that there is nothing to ask yet. */
+  idle?(state: State): string;
+  /** Other things can be chosen now. */
+  choices?(choices: Choices, state: State): void;
+}

@@ -1,0 +1,249 @@
+/** Puts the page together. */
+import { FindingsView } from "./answers/findings";
+import { JsonView } from "./answers/json";
+import { AnswersPane } from "./answers/pane";
+import type { Actions, ViewPart } from "./answers/view";
+import { Asking } from "./asking";
+import { save } from "./dialog";
+import { button, byId, size } from "./dom";
+import { choose, loadExamples, question } from "./examples";
+import { Header } from "./header";
+import { Openings } from "./input/opening";
+import { InputPane } from "./input/pane";
+import { Notice } from "./notice";
+import { keepOffline } from "./offline/register";
+import { Places } from "./places";
+import { type Answer, type Example, type Request, type State, type View } from "./protocol";
+import { Python } from "./python/client";
+import { share } from "./sharing/dialog";
+import { BadLink, forExample, read } from "./sharing/fragment";
+import { asState } from "./sharing/shape";
+import { Store } from "./state";
+
+const store = new Store();
+const notice = new Notice(byId("notice"));
+const answers = byId("answers");
+const welcome = byId("welcome");
+let examples: readonly Example[] = [];
+let example: Example | null = null;
+let asked = false;
+
+const python = new Python({
+  progress(loaded, total) {
+    byId("progress").textContent =
+      `Loading the program: ${size(loaded)} of ${size(total)}. It runs in this tab, and it is kept for the next time.`;
+    (byId("progress-bar") as HTMLProgressElement).value = loaded / total;
+  },
+  condition(condition) {
+    document.documentElement.dataset.python = condition;
+    if (condition === "ready") void afterFirst();
+  },
+});
+
+const actions: Actions = {
+  goTo(file, line, column) {
+    showHalf("input");
+    if (!input.goTo(file, { line, column: column ?? null })) {
+      notice.say(`${file} is not among the files of the input.`);
+    }
+  },
+  change: (patch) => store.change(patch),
+  async ask<Result>(request: Request): Promise<Result | null> {
+    try {
+      const reply = JSON.parse(
+        await python.ask(request.ask, JSON.stringify(request)),
+      ) as Answer<Result>;
+      return reply.ok ? reply.result : null;
+    } catch {
+      return null;
+    }
+  },
+  save,
+};
+
+const findings = new FindingsView(actions, (mark) => {
+  if (mark.fix) input.apply(mark.fix);
+});
+const views: Record<View, ViewPart<unknown>> = {
+  findings: findings as ViewPart<unknown>,
+  rules: new JsonView("rules"),
+  graph: new JsonView("graph"),
+  trace: new JsonView("trace"),
+  reach: new JsonView("reach"),
+  changes: new JsonView("changes"),
+};
+const pane = new AnswersPane(
+  answers,
+  {
+    chosen: (view) => {
+      places.enter(example ? forExample(example.id, view) : "");
+      store.change({ view });
+    },
+    stop: () => python.stop(),
+    again: () => asking.again(),
+  },
+  actions,
+);
+const input = new InputPane(byId("input"), store, {
+  refused: (sentence) => notice.say(sentence),
+  moved: () => undefined,
+  openFiles: (tab) => openings.openFiles(tab),
+  openFolder: (tab) => openings.openFolder(tab),
+});
+const openings = new Openings(store, {
+  refused: (sentence) => notice.say(sentence),
+  taken(tab, words) {
+    input.showTab(tab);
+    notice.say(words);
+  },
+  saved: openText,
+  tab: () => input.tab,
+});
+const header = new Header(store, () => undefined);
+const asking = new Asking({
+  store,
+  python,
+  pane,
+  views,
+  marked(marks, found) {
+    input.mark(marks);
+    const number = found?.document.findings.length ?? 0;
+    pane.tabs.badge("findings", found ? (number ? String(number) : "") : "!", "bad");
+  },
+  chosen(choices) {
+    header.choices(choices, store.state);
+    for (const view of Object.values(views)) view.choices?.(choices, store.state);
+  },
+});
+const places = new Places(store, {
+  show: (state) => showState(state, exampleAt(location.hash)),
+  arrived: (fragment) => void arrive(fragment),
+});
+
+byId("menu").append(
+  button("Examples", () => choose(examples, enterExample), {
+    class: "primary",
+    id: "open-examples",
+  }),
+  header.element,
+  button("Share", () => void share(store.state, sharing), { id: "open-share" }),
+);
+const sharing = { opened: openText, chooseFile: () => openings.openSaved() };
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  showHalf("answers");
+  answers.focus();
+});
+window.addEventListener("beforeunload", (event) => {
+  if (isChanged()) event.preventDefault();
+});
+void begin();
+
+async function begin(): Promise<void> {
+  python.start();
+  try {
+    examples = await loadExamples();
+  } catch {
+    notice.say(
+      "The examples could not be loaded. Everything else works; reload the page to try again.",
+    );
+  }
+  await arrive(location.hash);
+  asking.begin();
+}
+
+/** What the address says: an example, a state, or nothing, which is the first example. */
+async function arrive(fragment: string): Promise<void> {
+  try {
+    const held = await read(fragment);
+    if (held.kind === "state") {
+      showState(asState(held.state), null);
+    } else if (held.kind === "example" && !examples.some((one) => one.id === held.id)) {
+      throw new BadLink(`There is no example “${held.id}” here.`);
+    } else if (held.kind === "example") {
+      const found = exampleAt(fragment);
+      if (found) showState(withView(found.state, held.view), found);
+    } else if (!asked) {
+      const [first] = examples;
+      if (first) showState(first.state, first);
+    }
+    notice.clear();
+  } catch (error) {
+    if (!(error instanceof BadLink)) throw error;
+    notice.say(error.message);
+    places.rename("");
+    const [first] = examples;
+    if (!asked && first) showState(first.state, first);
+  }
+  asked = true;
+}
+
+function withView(state: State, view: string): State {
+  return view in views ? { ...state, view: view as View } : state;
+}
+
+function exampleAt(fragment: string): Example | null {
+  const id = /^#example=([^&]*)/.exec(fragment)?.[1];
+  return examples.find((one) => encodeURIComponent(one.id) === id) ?? null;
+}
+
+/** Shows other input as a whole. */
+function showState(state: State, of: Example | null): void {
+  example = of;
+  const before = store.state;
+  store.change(state);
+  if (store.state !== before) input.renew();
+  showQuestion();
+}
+
+function enterExample(chosen: Example): void {
+  places.enter(forExample(chosen.id, "findings"));
+  showState(chosen.state, chosen);
+  notice.clear();
+}
+
+function showQuestion(): void {
+  pane.above.replaceChildren();
+  if (!example) return;
+  const next = examples[examples.indexOf(example) + 1];
+  pane.above.append(
+    question(example, next, { next: enterExample, close: () => pane.above.replaceChildren() }),
+  );
+}
+
+/** Opens a state from a file, or from what this browser keeps. */
+function openText(text: string): void {
+  try {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw new BadLink("This file is no saved state of the playground.");
+    }
+    const state = asState(value);
+    places.enter("");
+    showState(state, null);
+    notice.clear();
+  } catch (error) {
+    if (!(error instanceof BadLink)) throw error;
+    notice.say(error.message);
+  }
+}
+
+/** Whether something was typed that is in no example and no link. */
+function isChanged(): boolean {
+  const { state } = store;
+  if (!state.files.some((file) => file.text) && !state.evidence.length) return false;
+  return example !== null && JSON.stringify(example.state.files) !== JSON.stringify(state.files);
+}
+
+/** On a phone one half is on the screen. */
+function showHalf(half: "input" | "answers"): void {
+  document.documentElement.dataset.half = half;
+}
+
+async function afterFirst(): Promise<void> {
+  welcome.remove();
+  const kept = await keepOffline();
+  if (kept) document.documentElement.dataset.offline = "ready";
+}
