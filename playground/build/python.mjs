@@ -1,7 +1,7 @@
 // What Python needs, compiled by the Python that will run it: a browser would take seconds for it.
-import { readFile } from "node:fs/promises";
+import { readFile, realpath } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { loadPyodide } from "pyodide";
 
 const COMPILE = `
@@ -9,9 +9,8 @@ import compileall, io, json, pathlib, py_compile, shutil, sys, zipfile
 
 root = pathlib.Path("/bundle")
 for name in names:
-    source = pathlib.Path("/packages", name)
-    if source.is_dir():
-        shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyx"))
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.pyx", "*.pyi")
+    shutil.copytree(f"/packages/{name}", root / name, ignore=ignored)
 with zipfile.ZipFile("/wheel") as wheel:
     wheel.extractall(root)
 compileall.compile_dir(
@@ -41,7 +40,7 @@ export async function compiled(wheel, packages, names) {
   const python = await loadPyodide({ indexURL: pyodideFolder() });
   python.FS.writeFile("/wheel", await readFile(wheel));
   python.FS.mkdir("/packages");
-  python.FS.mount(python.FS.filesystems.NODEFS, { root: resolve(packages) }, "/packages");
+  python.FS.mount(python.FS.filesystems.NODEFS, { root: await realpath(packages) }, "/packages");
   python.globals.set("names", python.toPy(names));
   const made = python.runPython(COMPILE);
   const [bundle, examples] = made.toJs();
