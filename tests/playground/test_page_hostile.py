@@ -153,11 +153,10 @@ def test_a_file_of_no_use_is_said_and_the_page_stays(
 ) -> None:
     tab.follow(fragment(good()))
     tab.drop({name: data})
-    tab.page.wait_for_function(
-        "name => !document.getElementById('notice').hidden"
-        " || exchanged.at(-1).request.includes(name)", arg=name
+    tab.until(
+        "!document.getElementById('notice').hidden"
+        " || exchanged.at(-1).request.includes(given[0])", name
     )  # fmt: skip
-    tab.settled()
 
     assert name in tab.page.locator("body").inner_text()
     assert "nodeport-service" in json.dumps(tab.replies()["findings"]["request"])

@@ -153,6 +153,17 @@ class Playground:
         self.page.evaluate(_FOLLOWING, fragment)
         return self.replies()
 
+    def until(self, condition: str, *given: object) -> Playground:
+        """Wait for an expression of the page, that may name what is `given`."""
+        # Playwright's own waiting makes code of text, which the page's policy forbids.
+        self.page.evaluate(
+            "async given => { while (!("
+            + condition
+            + ")) await new Promise(go => setTimeout(go, 10)) }",
+            list(given),
+        )
+        return self.settled()
+
     def replies(self) -> dict[str, dict[str, Any]]:
         """The newest reply to each kind of question, and what was asked."""
         found = {}
@@ -221,7 +232,7 @@ class Playground:
 
     def is_silent(self) -> None:
         """Nothing was written on the console, and no other origin was asked."""
-        assert self.said == []
+        assert self.said == [], self.said
         assert self.page.evaluate("errors") == []
         assert [url for url in self.asked if not url.startswith(self.site.origin)] == []
 

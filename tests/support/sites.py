@@ -7,6 +7,7 @@ import gzip
 import mimetypes
 import threading
 from contextlib import contextmanager
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
@@ -115,10 +116,16 @@ class _Handler(BaseHTTPRequestHandler):
         if file is None or fault == "missing":
             self.send_error(HTTPStatus.NOT_FOUND)
             return
+        changed = formatdate(file.stat().st_mtime, usegmt=True)
+        if self.headers["If-Modified-Since"] == changed and fault is None:
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self.end_headers()
+            return
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         body = _compressed(file) if self.site.compressed else file.read_bytes()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html" if fault == "another type" else kind)
+        self.send_header("Last-Modified", changed)
         self.send_header("Content-Length", str(len(body)))
         if self.site.compressed:
             self.send_header("Content-Encoding", "gzip")
