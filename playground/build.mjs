@@ -37,10 +37,10 @@ async function bundled(entry, constants = {}) {
 await rm(folder, { recursive: true, force: true });
 const out = new Output(folder);
 const pyodide = pyodideFolder();
-const made = await compiled(wheel, packages, ["attr", "attrs", "yaml", "jinja2", "markupsafe"]);
+const made = await compiled(wheel, packages, ["attr", "attrs", "yaml"]);
 const parts = {
   wasm: await out.packed("python.wasm", await readFile(join(pyodide, "pyodide.asm.wasm"))),
-  library: await out.packed("library.zip", await readFile(join(pyodide, "python_stdlib.zip"))),
+  library: await out.packed("library.zip", made.library),
   packages: await out.packed("packages.zip", made.bundle),
 };
 const examples = await out.hashed("examples.json", made.examples);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -196,6 +197,7 @@ class _Running:
         )
         if settings.listen:
             self._ports.start(config)
+        self._settled = False
         self._feeds = Feeds(self._inbox.put)
         closing.callback(self._feeds.close)
         recorder = None if self._observe else self._make_recorder()
@@ -204,6 +206,8 @@ class _Running:
             announcements = Announcements(
                 recorder.record, node=settings.node_name, service_of=self._service_of
             )
+        # The API server answers while the tables are looked at.
+        self._feed(recorder)
         engines = self._make_engines()
         self._reports = Reports(
             log,
@@ -231,7 +235,6 @@ class _Running:
             closing.callback(StatusSocket(settings.run_folder, self._describe).close)
         except NptablesError as error:
             log.warning("nptables status will get no answer", reason=str(error))
-        self._feed(recorder)
         if announcements is not None:
             announcements.started()
         log.info(
@@ -392,6 +395,11 @@ class _Running:
     def _after_sync(self) -> None:
         if not self._observe:
             self._ports.follow(self._agent.picture, self._config)
+        if self._agent.synced and not self._settled:
+            self._settled = True
+            # The cluster and its rules stay: a million objects that the collector would look
+            # through every now and then, which takes longer than most syncs.
+            gc.freeze()
 
     def _not_alone(self, found: str) -> None:
         """A kube-proxy that ran at the start was allowed and reported then."""

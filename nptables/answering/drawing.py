@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from nptables.answering.inputs import Inputs
+from nptables.answering.services import service_in
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import Graph, service_graph
-from nptables.model import Cluster, Service
 from nptables.translation.explanation.decision import has_rules, skip_reason
-
-
-def service_in(cluster: Cluster, key: tuple[str, str]) -> Service:
-    """A Service by namespace and name. Raises InvalidInput, which lists those that are there."""
-    found = cluster.services.get(key)
-    if found is None:
-        known = ", ".join("/".join(each) for each in sorted(cluster.services)[:10])
-        raise InvalidInput(
-            [Problem(f"there is no Service {'/'.join(key)}", hint=f"there are: {known or 'none'}")]
-        )
-    return found
 
 
 def drawn(inputs: Inputs, key: tuple[str, str], family: Family | None) -> Graph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import attrs
 
@@ -46,7 +46,7 @@ class Inputs:
         return self.loaded.cluster
 
     @property
-    def comparable(self) -> Inputs:
+    def comparable(self) -> Self:
         """The same without the Services of which addresses are hidden."""
         cluster = self.cluster.comparable
         return attrs.evolve(self, loaded=attrs.evolve(self.loaded, cluster=cluster))
@@ -54,6 +54,9 @@ class Inputs:
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""
         return translate(self.cluster, self.node, self.config, family or self.family)
+
+
+Given = TypeVar("Given", bound=Inputs)
 
 
 def inputs_of(
@@ -120,8 +123,8 @@ def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
 
 
 def with_shown_facts(
-    inputs: Inputs, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
-) -> Inputs:
+    inputs: Given, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
+) -> Given:
     """The inputs with the facts that a node's rules show, which nobody has told otherwise.
 
     `whose` says where the rules are from, such as `dump`.

@@ -17,6 +17,7 @@ import attrs
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.remarks import Remarks, read_remarks
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
@@ -92,8 +93,11 @@ class Table:
         """The lines of the table as `iptables-save` prints them."""
         policies, counters = self.policies, self.counters
         lines = [f"*{self.name}"]
+        # Most chains of a large ruleset are user-defined ones that were translated or just made.
         lines += [
-            f":{name} {policies.get(name, '-')} {counters.get(name, NO_COUNTERS)}".rstrip()
+            f":{name} - {NO_COUNTERS}"
+            if name not in policies and name not in counters
+            else f":{name} {policies.get(name, '-')} {counters.get(name, NO_COUNTERS)}".rstrip()
             for name in self.chains
         ]
         if self.order or self.line_counters:
@@ -167,13 +171,15 @@ class Ruleset:
         A ruleset that was translated has counters `[0:0]` on chains and no comment lines; one
         that was parsed gives its text back.
         """
-        lines: list[str] = []
-        for table in self.tables.values():
-            lines += table.save_lines()
-        if self.comments:
-            lines = _with_comments(lines, self.comments)
-        lines.append("")
-        return "\n".join(lines)
+        # A translation leaves the collector a backlog, with which it would begin here.
+        with collector_paused():
+            lines: list[str] = []
+            for table in self.tables.values():
+                lines += table.save_lines()
+            if self.comments:
+                lines = _with_comments(lines, self.comments)
+            lines.append("")
+            return "\n".join(lines)
 
     @property
     def partial(self) -> bool:

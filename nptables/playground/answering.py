@@ -12,16 +12,17 @@ import attrs
 
 import nptables
 from nptables.answering import Say
+from nptables.answering.services import service_key
 from nptables.errors import InvalidInput, NptablesError, Problem, printable
 from nptables.model.kubeproxy import Version
 from nptables.playground.changes import changes, versions
 from nptables.playground.choices import choices
 from nptables.playground.command import command_of
-from nptables.playground.examples import examples
+from nptables.playground.examples.offered import examples
 from nptables.playground.findings import findings
 from nptables.playground.marks import Marker
 from nptables.playground.packets import reached, traced
-from nptables.playground.pictures import graph, key_of
+from nptables.playground.pictures import graph
 from nptables.playground.protocol import ASKS, FaultKind, Note
 from nptables.playground.reading import Reader
 from nptables.playground.rules import MOST_LINES, rules
@@ -178,7 +179,7 @@ def _rules(state: State, asked: Mapping[str, Any], say: Say) -> Any:
         _READER,
         state,
         say,
-        service=key_of(service) if service else None,
+        service=service_key(service) if service else None,
         first=asked.get("first", 0),
         most=asked.get("most", MOST_LINES),
         whole=bool(asked.get("whole", False)),

@@ -95,7 +95,8 @@ def _against(reader: Reader, state: State, node_has: NodeHas, say: Say) -> dict[
             )
         ])  # fmt: skip
     families = node_has.families(None, say)
-    inputs = reader.inputs(state, node_has=node_has, say=say).comparable
+    node = node_of(reader, state, say, evidence)
+    inputs = reader.inputs(state, node=node, node_has=node_has, say=say).comparable
     current = [node_has.serving(family, say=say) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value, say)
     current = [known_part(each, inputs.cluster, say) for each in current]

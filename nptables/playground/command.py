@@ -91,7 +91,7 @@ def _words(state: State, node: str, files: _Files) -> list[str]:
     manifests = [files.add(held.name, held.data) for held in state.files]
     about = _about_node(state, state.node if view in ("findings", "trace") else node, files)
     evidence = list(_evidence(state, files))
-    family = ["-6"] if state.family is Family.IPV6 else ["-4"]
+    family = ["-6"] if state.family is Family.IPV6 else []
     if view == "rules":
         return ["render", *manifests, *about, *family]
     if view == "graph":

@@ -17,7 +17,7 @@ from nptables.answering.versions import by_version
 from nptables.checks import arranged
 from nptables.checks.silencing import silenced_by_objects
 from nptables.playground.marks import Marker
-from nptables.playground.reading import Reader
+from nptables.playground.reading import Reader, node_of
 from nptables.playground.state import State
 
 
@@ -31,7 +31,8 @@ def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     there = reader.node_has(state, None, say)
     inputs = None
     if there.meant is not None or state.node:
-        inputs = reader.inputs(state, node_has=there.meant, say=say)
+        node = node_of(reader, state, say, there.evidence)
+        inputs = reader.inputs(state, node=node, node_has=there.meant, say=say)
         looked_at: Nodes = [(inputs.config, [inputs.node])]
     else:
         found = configuration(reader.config(state), loaded.proxy_config, say=say)

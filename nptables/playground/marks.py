@@ -9,6 +9,7 @@ import attrs
 
 from nptables.checks import Finding
 from nptables.errors import Problem
+from nptables.playground.fixes import Said, change_for
 from nptables.playground.protocol import Fix, Mark
 from nptables.playground.state import CONFIG, FACTS, State
 
@@ -20,9 +21,6 @@ _FIELD = re.compile(
     """,
     re.VERBOSE,
 )
-_MEANT = re.compile(r"did you mean ([^\s?]+)\?")
-_WRONG = re.compile(r'"([^"\s]+)"')
-_WRITE = re.compile(r"^write ([A-Za-z][A-Za-z0-9]*: \S.*)$")
 
 
 @attrs.frozen
@@ -94,38 +92,22 @@ class Marker:
         return Range(file, line, start + 1, max(end, start) + 1)
 
     def _fix(self, place: Range, message: str, hint: str, field: str = "") -> Fix | None:
-        """The change that a hint names, where there is one place only that it can be about."""
-        text = self._text(place.file, place.line) or ""
-        if (write := _WRITE.match(hint)) and message.startswith("YAML: a space is missing"):
-            begin = len(text) - len(text.lstrip(" -"))
-            return _replaced(
-                Range(place.file, place.line, begin + 1, len(text.rstrip()) + 1), write[1]
-            )
-        meant = _MEANT.search(hint) or _MEANT.search(message)
-        if meant is None:
+        """The change that a hint names, where it is certain."""
+        line = self._text(place.file, place.line) or ""
+        said = Said(line, place.column - 1, place.end - 1, message, hint, field)
+        change = change_for(said)
+        if change is None:
             return None
-        words = [found[1] for found in _WRONG.finditer(message)]
-        words.append(re.split(r"[.\]]", field.rstrip("]"))[-1])
-        for word in filter(None, words):
-            marked = text[place.column - 1 : place.end - 1]
-            found = list(re.finditer(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])", marked))
-            if len(found) == 1 and word != meant[1]:
-                begin = place.column + found[0].start()
-                end = begin + len(word)
-                return _replaced(Range(place.file, place.line, begin, end), meant[1])
-        return None
-
-
-def _replaced(place: Range, text: str) -> Fix:
-    return {
-        "title": f"write {text}",
-        "file": place.file,
-        "line": place.line,
-        "column": place.column,
-        "endLine": place.line,
-        "endColumn": place.end,
-        "text": text,
-    }
+        start, end, text = change
+        return {
+            "title": f"write {text}",
+            "file": place.file,
+            "line": place.line,
+            "column": start + 1,
+            "endLine": place.line,
+            "endColumn": end + 1,
+            "text": text,
+        }
 
 
 def _mark(place: Range, severity: str, message: str, number: int | None, fix: Fix | None) -> Mark:

@@ -12,7 +12,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import to_svg, way_graph
 from nptables.playground.choices import choices
-from nptables.playground.reading import Reader
+from nptables.playground.reading import Reader, node_of
 from nptables.playground.state import State
 from nptables.reachability import Configs, Fares, across, reach
 from nptables.reachability.matrix import nodes_text
@@ -36,7 +36,7 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     """
     source = named_source(state.source or "outside")
     destination = named_destination(state.destination or _first_destination(reader, state, say))
-    family = family_between(source, destination) or state.family
+    family = state.asked_family or family_between(source, destination)
     there = reader.node_has(state, family, say)
     loaded = reader.loaded(state) if state.files or there.meant is None else None
     if loaded is not None and there.meant is None and _on_each_node(reader, state, loaded):
@@ -45,15 +45,19 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
             source,
             destination,
             config=_configs(reader, state, loaded, say),
-            family=family,
+            family=family or Family.IPV4,
         )
         told = [(nodes_text(cell.nodes), cell.trace) for cell in cells]
         return _traced(cells_document(cells), told, source, destination)
     if there.meant is not None:
         family, *_ = there.meant.families(family, say)
+    family = family or Family.IPV4
+    name = state.node or None
+    if loaded is not None:
+        name = node_of(reader, state, say, there.evidence)
     setting = setting_of(
         loaded,
-        node_name=state.node or None,
+        node_name=name,
         given=reader.config(state),
         facts=reader.facts(state),
         family=family,
@@ -140,7 +144,7 @@ def reached(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     found = reach(
         loaded.cluster,
         config=_configs(reader, state, loaded, say),
-        nodes=None if loaded.cluster.nodes else [state.node or "node"],
+        nodes=None if loaded.cluster.nodes else [node_of(reader, state, say) or "node"],
         source=named_source(state.source or "outside"),
         families=tuple(Family),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nptables.answering import Say
-from nptables.answering.drawing import drawn, service_in
+from nptables.answering.drawing import drawn
+from nptables.answering.services import service_in, service_key
 from nptables.errors import InvalidInput, Problem
 from nptables.graphs import to_dot, to_mermaid, to_svg
 from nptables.playground.reading import Reader, node_of
@@ -18,7 +19,7 @@ def graph(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     inputs = reader.inputs(state, node=node_of(reader, state, say), say=say)
     cluster = inputs.cluster
     if state.service:
-        key = key_of(state.service)
+        key = service_key(state.service)
     else:
         found = [k for k, service in sorted(cluster.services.items()) if service.cluster_ips]
         if not found:
@@ -34,9 +35,3 @@ def graph(reader: Reader, state: State, say: Say) -> dict[str, Any]:
         "mermaid": to_mermaid(picture),
         "text": picture.text,
     }
-
-
-def key_of(text: str) -> tuple[str, str]:
-    """Namespace and name of a Service that is named `ns/name`, or by its name alone."""
-    namespace, _, name = text.removeprefix("svc/").rpartition("/")
-    return namespace or "default", name

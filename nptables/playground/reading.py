@@ -24,6 +24,8 @@ from nptables.sources.text.pieces import Pieces
 from nptables.tracing.sets import Sets
 from nptables.translation import Translation
 
+# A node where the input has none.
+_ANY = "node"
 # Of what was made whole: a few states, and what each of them has.
 _MOST_KEPT = 40
 # Bytes of one file of evidence, unpacked.
@@ -192,24 +194,24 @@ class Evidences:
 def default_node(
     cluster: Cluster, state: State, found: FoundConfig | None, evidence: Evidence | None
 ) -> str:
-    """The node that counts where none is chosen: that of the input, else the first."""
+    """The node that counts where none is chosen: that of the input, else the first.
+
+    Without any Node object every name will do for the rules that a cluster makes.
+    """
     override = "" if found is None else found.hostname_override
     known = "" if evidence is None else naming.node_of(evidence, cluster.nodes)
-    return state.node or override or known or next(iter(sorted(cluster.nodes)), "")
+    first = next(iter(sorted(cluster.nodes)), _ANY if cluster.services else "")
+    return state.node or override or known or first
 
 
 def node_of(reader: Reader, state: State, say: Say, evidence: Evidence | None = None) -> str | None:
-    """The node that is shown; which one of several is said where nobody chose it.
-
-    Without any Node object every name will do, so the rules are those of one called `node`.
-    """
+    """The node that is shown; which one of several is said where nobody chose it."""
     loaded = reader.loaded(state)
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
     found = configuration(reader.config(state), loaded.proxy_config, kube_proxy)
     name = default_node(loaded.cluster, state, found, evidence)
-    if not name:
+    if name == _ANY and not loaded.cluster.nodes:
         say("there is no Node in the input: the rules are those of a node called node")
-        return "node"
     if not state.node and len(loaded.cluster.nodes) > 1:
         say(f"shown for {name}, the first of {len(loaded.cluster.nodes)} nodes")
-    return name
+    return name or None

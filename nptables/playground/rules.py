@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from nptables.answering import Say
-from nptables.answering.drawing import service_in
+from nptables.answering.services import service_in
 from nptables.errors import Path
 from nptables.iptables import Ruleset, Table
 from nptables.playground.reading import Reader, node_of

@@ -62,6 +62,11 @@ class State:
     before: State | None = None
 
     @property
+    def asked_family(self) -> Family | None:
+        """The family where another than the usual is chosen: evidence may have only one."""
+        return self.family if self.family is Family.IPV6 else None
+
+    @property
     def asked_version(self) -> str | None:
         """The version of kube-proxy that is chosen, or None."""
         return self.version or None

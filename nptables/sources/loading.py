@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
@@ -390,18 +389,3 @@ def nothing_in(items: list[Item], names: list[str]) -> Problem | None:
 def _holds_objects(item: Item) -> bool:
     """Whether anything but empty lists is in it."""
     return any(not is_empty_list(inner.value) for inner in item.flattened())
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Switch the garbage collector off for a while.
-
-    A million new objects, none of them garbage: looking for some would double the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from nptables.errors import Problem, printable
+from nptables.gcpause import collector_paused
 from nptables.sources.assembly import Options
-from nptables.sources.loading import Loaded, collector_paused, load, stands_for_a_tree
+from nptables.sources.loading import Loaded, load, stands_for_a_tree
 from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text.document import Progress
 from nptables.words import listed

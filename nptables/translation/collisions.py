@@ -63,14 +63,19 @@ class Claim:
 
 def find_collisions(claims: Sequence[Claim], family: Family) -> list[Collision]:
     """Every frontend that several service ports claim, sorted."""
-    claimed: dict[tuple[str, str, int], list[Claim]] = {}
+    first: dict[tuple[str, str, int], Claim] = {}
+    several: dict[tuple[str, str, int], dict[ServicePortName, Claim]] = {}
     for claim in claims:
-        for frontend in dict.fromkeys(claim.frontends(family)):
-            claimed.setdefault(frontend, []).append(claim)
+        for frontend in claim.frontends(family):
+            holder = first.setdefault(frontend, claim)
+            if holder is not claim:
+                several.setdefault(frontend, {holder.name: holder})[claim.name] = claim
     return [
-        Collision(_describe(*frontend), tuple(c.name for c in sorted(found, key=_precedence)))
-        for frontend, found in sorted(claimed.items())
-        if len(found) > 1
+        Collision(
+            _describe(*frontend),
+            tuple(c.name for c in sorted(found.values(), key=_precedence)),
+        )
+        for frontend, found in sorted(several.items())
     ]
 
 

@@ -65,10 +65,8 @@ export class Header {
   #show(state: State): void {
     const choices = this.#choices;
     const nodes = choices?.nodes ?? [];
-    this.#node.show(
-      [["", choices?.node ? `${choices.node} (the first)` : "—"], ...named(nodes)],
-      state.node,
-    );
+    const several = nodes.length > 1 ? "all nodes" : (choices?.node ?? "");
+    this.#node.show([["", several || "—"], ...named(nodes.length > 1 ? nodes : [])], state.node);
     this.#version.show(
       [
         ["", choices ? `${choices.kubeProxyVersion} (newest)` : "newest"],

@@ -1,11 +1,16 @@
 /** Puts the page together. */
+import { ChangesView } from "./answers/changes";
 import { FindingsView } from "./answers/findings";
-import { JsonView } from "./answers/json";
+import { GraphView } from "./answers/graph";
 import { AnswersPane } from "./answers/pane";
+import { ReachView } from "./answers/reach";
+import { RulesView } from "./answers/rules";
+import { TraceView } from "./answers/trace";
+import { versions } from "./answers/versions";
 import type { Actions, ViewPart } from "./answers/view";
 import { Asking } from "./asking";
 import { save } from "./dialog";
-import { button, byId, size } from "./dom";
+import { button, byId, h, size } from "./dom";
 import { choose, loadExamples, question } from "./examples";
 import { Header } from "./header";
 import { Openings } from "./input/opening";
@@ -13,8 +18,9 @@ import { InputPane } from "./input/pane";
 import { Notice } from "./notice";
 import { keepOffline } from "./offline/register";
 import { Places } from "./places";
-import { type Answer, type Example, type Request, type State, type View } from "./protocol";
+import type { Answer, Command, Example, Request, State, Versions, View } from "./protocol";
 import { Python } from "./python/client";
+import { showCommand } from "./sharing/command";
 import { share } from "./sharing/dialog";
 import { BadLink, forExample, read } from "./sharing/fragment";
 import { asState } from "./sharing/shape";
@@ -48,6 +54,14 @@ const actions: Actions = {
     }
   },
   change: (patch) => store.change(patch),
+  enter(patch) {
+    places.enter(example ? forExample(example.id, patch.view ?? store.state.view) : "");
+    store.change(patch);
+  },
+  again: () => asking.again(),
+  get state() {
+    return store.state;
+  },
   async ask<Result>(request: Request): Promise<Result | null> {
     try {
       const reply = JSON.parse(
@@ -61,23 +75,22 @@ const actions: Actions = {
   save,
 };
 
-const findings = new FindingsView(actions, (mark) => {
-  if (mark.fix) input.apply(mark.fix);
-});
-const views: Record<View, ViewPart<unknown>> = {
-  findings: findings as ViewPart<unknown>,
-  rules: new JsonView("rules"),
-  graph: new JsonView("graph"),
-  trace: new JsonView("trace"),
-  reach: new JsonView("reach"),
-  changes: new JsonView("changes"),
-};
+const rules = new RulesView(actions);
+const views = {
+  findings: new FindingsView(actions, (mark) => {
+    if (mark.fix) input.apply(mark.fix);
+  }),
+  rules,
+  graph: new GraphView(actions),
+  trace: new TraceView(actions),
+  reach: new ReachView(actions),
+  changes: new ChangesView(actions),
+} as Record<View, ViewPart<unknown>>;
 const pane = new AnswersPane(
   answers,
   {
     chosen: (view) => {
-      places.enter(example ? forExample(example.id, view) : "");
-      store.change({ view });
+      if (view !== store.state.view) actions.enter({ view });
     },
     stop: () => python.stop(),
     again: () => asking.again(),
@@ -86,7 +99,7 @@ const pane = new AnswersPane(
 );
 const input = new InputPane(byId("input"), store, {
   refused: (sentence) => notice.say(sentence),
-  moved: () => undefined,
+  moved: (file, line) => rules.at(file, line),
   openFiles: (tab) => openings.openFiles(tab),
   openFolder: (tab) => openings.openFolder(tab),
 });
@@ -99,7 +112,7 @@ const openings = new Openings(store, {
   saved: openText,
   tab: () => input.tab,
 });
-const header = new Header(store, () => undefined);
+const header = new Header(store, (before) => void compareVersions(before));
 const asking = new Asking({
   store,
   python,
@@ -126,7 +139,12 @@ byId("menu").append(
     id: "open-examples",
   }),
   header.element,
-  button("Share", () => void share(store.state, sharing), { id: "open-share" }),
+  h(
+    "div",
+    { class: "row" },
+    button("Share", () => void share(store.state, sharing), { id: "open-share" }),
+    button("On your machine", () => void command(), { id: "open-command" }),
+  ),
 );
 const sharing = { opened: openText, chooseFile: () => openings.openSaved() };
 document.querySelector(".skip")?.addEventListener("click", (event) => {
@@ -209,6 +227,28 @@ function showQuestion(): void {
   pane.above.append(
     question(example, next, { next: enterExample, close: () => pane.above.replaceChildren() }),
   );
+}
+
+/** Says above the answers what the version that was chosen does differently. */
+async function compareVersions(before: string): Promise<void> {
+  const { state } = store;
+  const to = state.kubeProxyVersion;
+  document.getElementById("versions")?.remove();
+  const result = await actions.ask<Versions>({
+    ask: "versions",
+    state: { ...state, kubeProxyVersion: before },
+    ...(to ? { to } : {}),
+  });
+  if (!result || store.state.kubeProxyVersion !== to) return;
+  document.getElementById("versions")?.remove();
+  const shown = versions(result, () => shown.remove());
+  pane.above.append(shown);
+}
+
+async function command(): Promise<void> {
+  const result = await actions.ask<Command>({ ask: "command", state: store.state });
+  if (result) showCommand(result);
+  else notice.say("There is no command line for this input: see what the answers say of it.");
 }
 
 /** Opens a state from a file, or from what this browser keeps. */

@@ -182,3 +182,115 @@ export interface Findings {
   readonly document: { readonly findings: readonly Finding[] };
   readonly marks: readonly Mark[];
 }
+
+/** One line of the walk of a packet. */
+export interface WayLine {
+  readonly kind: "hook" | "table" | "rule" | "branch" | "end";
+  readonly text: string;
+  readonly note: string;
+}
+
+export interface TraceCase {
+  readonly condition: string;
+  readonly rows: readonly (readonly string[])[];
+  readonly way: readonly WayLine[];
+}
+
+export interface TraceAnswer {
+  readonly nodes: string;
+  readonly answer: string;
+  readonly arrives: boolean;
+  readonly headings: readonly string[];
+  readonly cases: readonly TraceCase[];
+  readonly reasons: readonly string[];
+  readonly notes: readonly string[];
+  readonly svg: string;
+}
+
+export interface Trace {
+  readonly from: string;
+  readonly to: string;
+  readonly answers: readonly TraceAnswer[];
+}
+
+/** A line, and what it came from. */
+export interface RuleLine {
+  readonly line: string;
+  readonly service: string | null;
+  readonly port: string | null;
+  readonly protocol: string | null;
+  readonly endpoint: string | null;
+  readonly field: string | null;
+  readonly file: string | null;
+  readonly at: number | null;
+}
+
+export interface Chain {
+  readonly table: string;
+  readonly name: string;
+  readonly policy: string | null;
+  readonly lines: readonly RuleLine[];
+}
+
+export interface Rules {
+  readonly node: string;
+  readonly family: string;
+  readonly chains: readonly Chain[];
+  readonly first: number;
+  readonly next: number | null;
+  readonly count: number;
+  readonly lines: number;
+}
+
+export interface Graph {
+  readonly service: string;
+  readonly svg: string;
+  readonly dot: string;
+  readonly mermaid: string;
+  readonly text: string;
+}
+
+export interface ReachCell {
+  readonly nodes: readonly string[];
+  readonly label: string;
+  readonly fares: string;
+  readonly good: boolean;
+  readonly text: string;
+  readonly why: string;
+}
+
+export interface ReachRow {
+  readonly name: string;
+  readonly to: string;
+  readonly destination?: string;
+  readonly cells: readonly ReachCell[];
+}
+
+export interface Reach {
+  readonly document: { readonly from: string; readonly nodes: readonly string[] };
+  readonly rows: readonly ReachRow[];
+}
+
+export interface ChangedLine {
+  readonly kind: string;
+  readonly text: string;
+}
+
+export interface Changes {
+  readonly summary: string;
+  readonly sentences: readonly string[];
+  readonly rules: readonly ChangedLine[];
+  readonly more: number;
+}
+
+export interface Versions extends Changes {
+  readonly from: string;
+  readonly to: string;
+  readonly habits: readonly { readonly title: string; readonly means: string }[];
+}
+
+export interface Command {
+  readonly command: string;
+  readonly files: readonly string[];
+  readonly script: string;
+}

@@ -13,6 +13,7 @@ import pytest
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
 from nptables.effects import Effects, NodeState
 from nptables.effects.telling.words import sentences, summary
+from nptables.sources import load_objects
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")
@@ -538,3 +539,38 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     assert (document["before"]["verdict"], document["after"]["verdict"]) == ("endpoint", "dropped")
     assert document["addresses"] == []
     assert "241." not in " ".join(sentences(found.effects))
+
+
+def test_that_no_endpoint_is_local_is_no_effect_where_the_nodes_of_the_pods_are_unknown() -> None:
+    """Manifests tell that there will be Pods, and not where: both Services have the same two."""
+    labels = {"app": "web"}
+    web = service(selector=labels)
+    pods = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web"}]},
+            },
+        },
+    }
+
+    def rules(policy: str) -> NodeState:
+        made = {**web, "spec": {**web["spec"], "externalTrafficPolicy": policy}}
+        cluster = load_objects([made, pods]).cluster
+        there = cluster.node("worker", {"interfaces": {"eth0": ["192.0.2.1/24"]}})
+        made_rules = translate(cluster, there, ProxyConfig(), Family.IPV4)
+        return NodeState(made_rules, there, cluster, ProxyConfig(), supposed=True)
+
+    found = compare_effects(rules("Cluster"), rules("Local"))
+
+    documents = [each.to_json() for each in found.unknown]
+    assert found.effects == ()
+    assert {document["to"] for document in documents} == {"nodePort:30080"}
+    after = [document["after"] for document in documents]
+    assert [each["verdict"] for each in after] == ["unknown"] * len(after)
+    assert "the nodes of its Pods are unknown" in " ".join(sentences(found.unknown))

@@ -1,4 +1,4 @@
-"""The page is built once, and each browser started once."""
+"""The page is built once, and each browser started once; only files are asked, no cluster."""
 
 from __future__ import annotations
 
@@ -45,3 +45,11 @@ def chromium() -> Iterator[Browser]:
 def firefox() -> Iterator[Browser]:
     with started("firefox") as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command read the cluster of the person who runs the tests."""
+    monkeypatch.setenv("HOME", "/nowhere")
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)

@@ -156,12 +156,8 @@ class Playground:
     def until(self, condition: str, *given: object) -> Playground:
         """Wait for an expression of the page, that may name what is `given`."""
         # Playwright's own waiting makes code of text, which the page's policy forbids.
-        self.page.evaluate(
-            "async given => { while (!("
-            + condition
-            + ")) await new Promise(go => setTimeout(go, 10)) }",
-            list(given),
-        )
+        waiting = f"async given => {{ const there = () => {condition}; {_WAITING} }}"
+        self.page.evaluate(waiting, list(given))
         return self.settled()
 
     def replies(self) -> dict[str, dict[str, Any]]:
@@ -249,16 +245,22 @@ files => {
 }
 """
 
+_WAITING = f"""
+  for (const until = performance.now() + {PATIENCE}; !there();) {{
+    if (performance.now() > until) throw new Error(`waited in vain for ${{there}}`);
+    await new Promise(go => setTimeout(go, 5));
+  }}
+"""
 # The page notices another fragment on its own; what was asked before is no answer to it.
-_FOLLOWING = """
-async fragment => {
+_FOLLOWING = f"""
+async fragment => {{
   exchanged.length = 0;
   location.hash = fragment;
   const answers = document.getElementById("answers");
-  const asked = () => exchanged.some(each => each.reply) && exchanged.every(each => each.reply);
-  while (!(asked() && answers.getAttribute("aria-busy") === "false"))
-    await new Promise(go => setTimeout(go, 5));
-}
+  const there = () => answers.getAttribute("aria-busy") === "false"
+    && exchanged.length && exchanged.every(each => each.reply);
+  {_WAITING}
+}}
 """
 
 

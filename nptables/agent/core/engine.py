@@ -16,7 +16,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel import Applier, Backend
 from nptables.kernel.following import Follower
-from nptables.kernel.tables.canaries import has_canaries, missing_rules, plant_canaries
+from nptables.kernel.tables.canaries import missing_rules
 from nptables.translation import ownership
 from nptables.translation.explanation.decision import Notice
 from nptables.translation.frontends import Frontend, udp_frontends
@@ -43,15 +43,17 @@ class Flows:
 class Outcome:
     """What a sync or a verification of one family did.
 
-    `plan` is what was to do; `read` says that the kernel was read first, `commits` how many
-    commits it took (0 where only observing). `drift` is what others had changed, as far as that
-    is known (see Follower). `flows` is None where no UDP was concerned. `starved` says why the
-    kernel was not read where it should have been.
+    `plan` is what was to do; `read` says that the kernel was read first, `verified` that it was
+    seen to hold what it should, `commits` how many commits it took (0 where only observing).
+    `drift` is what others had changed, as far as that is known (see Follower). `flows` is None
+    where no UDP was concerned. `starved` says why the kernel was not read where it should have
+    been.
     """
 
     family: Family
     plan: Plan
     read: bool
+    verified: bool = False
     commits: int = 0
     drift: Plan | None = None
     flows: Flows | None = None
@@ -84,7 +86,6 @@ class Engine:
         self._clean_flows = clean_flows
         self._clock = clock
         self._follower: Follower | None = None
-        self._canaries = False
 
     def add(self, changes: Changes) -> None:
         """Take changes in; they count until a sync has brought them to the kernel.
@@ -122,14 +123,14 @@ class Engine:
         done = follower.sync(read=read)
         before, after = self._follow(done.update, done.found)
         if done.found is not None:
-            self._canaries = has_canaries(done.found)
             with suppress(KernelError):
                 # What cannot be done now is done before the next check.
-                self._plant()
+                follower.plant_canaries()
         return Outcome(
             self.family,
             done.plan,
             done.read,
+            done.verified,
             done.applied.commits,
             done.drift,
             self._clean(before, after) if done.read or before or after else None,
@@ -141,7 +142,7 @@ class Engine:
         """What is gone of canaries and jumps, in words. Raises KernelError."""
         if self._observe or self._follower is None:
             return ()
-        self._plant()
+        self._follower.plant_canaries()
         return missing_rules(self.backend, ownership())
 
     def remove(self) -> None:
@@ -156,11 +157,6 @@ class Engine:
             raise ValueError("there is nothing to bring before the first changes")
         return self._follower
 
-    def _plant(self) -> None:
-        if not self._canaries:
-            plant_canaries(self.backend)
-            self._canaries = True
-
     def _compare(self, follower: Follower) -> Outcome:
         """What the kernel lacks, without writing anything."""
         update = follower.translator.prepare(follower.pending.take())
@@ -169,7 +165,8 @@ class Engine:
         self._follow(update, found)
         follower.translator.accept(update)
         follower.pending.accepted()
-        return Outcome(self.family, plan, read=True, notices=self._notices(plan, read=True))
+        notices = self._notices(plan, read=True)
+        return Outcome(self.family, plan, read=True, verified=True, notices=notices)
 
     def _follow(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
         """Count the rules anew; returns the UDP frontends before and after."""

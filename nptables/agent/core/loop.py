@@ -324,8 +324,10 @@ class Agent:
             )
             return
         done = self._clock()
-        # Whatever read the tables has verified them.
-        lane.schedule.done(Task.VERIFY if outcome.read else Task.SYNC, now, done)
+        lane.schedule.done(Task.VERIFY if outcome.verified else Task.SYNC, now, done)
+        if outcome.read and not outcome.verified:
+            # Nobody waits for it: the node is in sync as soon as the kernel has accepted the rules.
+            lane.schedule.verify_at(done)
         if outcome.starved is not None:
             lane.schedule.starved(done)
         if outcome.read or outcome.starved is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nptables.answering.services import service_key
 from nptables.cli.clusters import (
     all_namespaces_option,
     namespace_of_names,
@@ -24,7 +25,6 @@ from nptables.cli.options import (
     mention_other_family,
     node_address_option,
     node_options,
-    parse_service_key,
     read_inputs,
     refuse_both_families,
 )
@@ -130,7 +130,7 @@ def _services(text: str | None, inputs: Inputs) -> list[Key]:
         known = sorted({namespace for namespace, _ in services})
         wrong = f"there is no Service in namespace {namespace}"
         raise InvalidInput([Problem(wrong, hint=nearest(namespace, known))])
-    key = parse_service_key(text, namespace_of_names())
+    key = service_key(text, namespace_of_names())
     if key not in services:
         known = ["/".join(known) for known in sorted(services)]
         raise InvalidInput(

@@ -133,7 +133,7 @@ def _compare_table(
     ensure = tuple(
         c for c in want if c not in have and c not in unread and owner.ensures_chain(name, c)
     )
-    return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic)
+    return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic, unread)
 
 
 def _compare_chain(

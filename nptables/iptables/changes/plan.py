@@ -64,7 +64,8 @@ class TablePlan:
     `changes` has the owned chains. `ensure` are chains of others to be created where they are
     missing. `insert` and `remove` are jumps in built-in chains. `kept` are chains that would be
     deleted if it were not for the foreign rule that stands beside their name. `cosmetic` are
-    chains that differ in comments only, with the lines before and after.
+    chains that differ in comments only, with the lines before and after. `unread` are chains that
+    are there already although the plan creates them, because nobody knows what they hold.
     """
 
     table: str
@@ -75,6 +76,7 @@ class TablePlan:
     remove: tuple[str, ...] = ()
     kept: Mapping[str, str] = attrs.field(factory=dict)
     cosmetic: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = attrs.field(factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.ensure or self.discard or self.insert or self.remove)

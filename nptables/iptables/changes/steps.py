@@ -79,14 +79,13 @@ def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
     in_filter = tables.get("filter")
     if in_filter is not None:
         found.append(_old_and_new(in_filter, plan))
-    unread = {name: table.unread for name, table in plan.before.tables.items()}
     for name, table in tables.items():
         if name != "filter":
-            found += _as_it_shall_be(table, piece, unread.get(name, frozenset()))
+            found += _as_it_shall_be(table, piece)
     if in_filter is not None:
         found.append(_only_new(in_filter))
-    for name, table in tables.items():
-        found += _deletions(table, piece, unread.get(name, frozenset()))
+    for table in tables.values():
+        found += _deletions(table, piece)
     return [step for step in found if step]
 
 
@@ -104,6 +103,25 @@ def with_deletions(steps: Sequence[Step]) -> list[Step]:
         if last >= 0 and not found[last].delete:
             found[last] = attrs.evolve(found[last], delete=found[own].delete)
             del found[own]
+    return found
+
+
+def with_chains(
+    steps: Sequence[Step], chains: Mapping[str, Mapping[str, tuple[str, ...]]], purpose: str
+) -> list[Step]:
+    """The same steps, which also write some chains (lines by table and chain) to no rule's notice.
+
+    They go into the last step that writes their table, and where there is none into one of their
+    own, named `purpose`, behind all others.
+    """
+    found = list(steps)
+    for table, fill in chains.items():
+        writing = [i for i, step in enumerate(found) if step.table == table and not step.delete]
+        if writing:
+            step = found[writing[-1]]
+            found[writing[-1]] = attrs.evolve(step, fill={**step.fill, **fill})
+        else:
+            found.append(Step(table, purpose, fill))
     return found
 
 
@@ -149,7 +167,7 @@ def _only_new(table: TablePlan) -> Step:
     return Step(table.table, "filter in its final state", fill, (), (*remove, *table.remove))
 
 
-def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
+def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
     """A table other than filter: new chains that nothing leads to yet first, if in pieces.
 
     Those that are there and were not read come behind them, for they may lead to them.
@@ -158,8 +176,8 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     if piece is not None and len(created) > piece:
         in_order = _leaves_first(created)
-        new = [chain for chain in in_order if chain not in unread]
-        there = [chain for chain in in_order if chain in unread]
+        new = [chain for chain in in_order if chain not in table.unread]
+        there = [chain for chain in in_order if chain in table.unread]
         for chains in (*_pieces(new, piece), *_pieces(there, PIECE_IN_USE)):
             filled = {chain: created[chain] for chain in chains}
             yield Step(table.table, f"new chains of {table.table}", filled)
@@ -208,14 +226,14 @@ def _jumps(table: TablePlan) -> list[Insertion]:
     return found
 
 
-def _deletions(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
+def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
     gone = {change.chain: change.before or () for change in table.of_kind("delete")}
     gone |= dict.fromkeys(table.discard, ())
     if piece is None or len(gone) <= piece:
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
         return
     # It is unknown which of these lead to which, and the kernel deletes none that is led to.
-    yield from emptied(table.table, [chain for chain in gone if chain in unread], piece)
+    yield from emptied(table.table, [chain for chain in gone if chain in table.unread], piece)
     for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -16,7 +16,7 @@ from nptables.errors import (
 )
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import ChainChange, Plan, Step, diff
-from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
+from nptables.iptables.changes.steps import emptied, steps_of, with_chains, with_deletions
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.parts import can_be_read_back
 from nptables.kernel.tables.refusals import explain
@@ -26,6 +26,8 @@ from nptables.translation.explanation.grouping import service_groups
 _MOST_PLANS = 5
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+# What a step is for that only writes chains of `beside`.
+_BESIDE = "chains beside the plan"
 
 
 @attrs.frozen
@@ -37,6 +39,7 @@ class Applied:
     `verified` says that the tables were read back, `after` is what was read then. `found` is what
     the tables held where the plan did not fit them. `starved` says why they were not read, if
     others kept us from it: then only our jumps and the chains of fixed names were looked at.
+    `beside` says that the chains of that name of the applier were written too.
     """
 
     plan: Plan
@@ -47,6 +50,7 @@ class Applied:
     after: Ruleset | None = attrs.field(default=None, repr=False)
     found: Ruleset | None = attrs.field(default=None, repr=False)
     starved: ReadingStarved | None = None
+    beside: bool = False
 
 
 class Applier:
@@ -56,6 +60,9 @@ class Applier:
     tables back. While the kernel is busy it tries again, with growing pauses, for at most `wait`
     seconds. Where others keep the tables from being read it gives up with ReadingStarved, or, if
     it may be `blind`, goes on with what can be read; `starved` says that they do so already.
+    `beside` are chains (lines by table and chain) that are written together with whatever is to
+    do: on legacy a commit of their own would cost as much again. Where the kernel does not take
+    those that need one all the same, the plan is carried out without.
     `clock` and `sleep` are those of the time module unless a test drives them.
     """
 
@@ -67,6 +74,7 @@ class Applier:
         wait: float = 5.0,
         blind: bool = False,
         starved: ReadingStarved | None = None,
+        beside: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,6 +83,7 @@ class Applier:
         self.wait = wait
         self.blind = blind or starved is not None
         self.starved = starved
+        self.beside = beside or {}
         self._clock = clock
         self._sleep = sleep
 
@@ -107,7 +116,7 @@ class Applier:
         left = plan
         while left:
             try:
-                commits, kept = self._carry_out(left)
+                commits, kept, beside = self._carry_out(left)
             except KernelBusy:
                 if self._clock() >= until:
                     raise
@@ -124,7 +133,7 @@ class Applier:
                 done = attrs.evolve(done, replanned=done.replanned + 1, found=done.found or found)
                 continue
             stuck |= kept
-            done = attrs.evolve(done, commits=done.commits + commits)
+            done = attrs.evolve(done, commits=done.commits + commits, beside=beside)
             if not self.verify:
                 break
             after = self._read_back(plan.ownership)
@@ -153,18 +162,25 @@ class Applier:
         """What is still to do, without the deletions that are known to be refused."""
         return _without(diff(current, plan.desired, ownership=plan.ownership), stuck)
 
-    def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]]]:
-        """Commit the steps; returns how many, and the chains that could not be deleted."""
-        steps = steps_of(plan, piece=self.backend.piece)
+    def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]], bool]:
+        """Commit the steps.
+
+        Returns how many, the chains that could not be deleted, and whether those of `beside` are
+        all written.
+        """
+        steps = with_chains(steps_of(plan, piece=self.backend.piece), self.beside, _BESIDE)
         together = with_deletions(steps)
         try:
             self.backend.commit(together)
         except KernelRefused as error:
+            if error.step == _BESIDE:
+                # Those steps come last: what the plan is about is done.
+                return len(together), set(), False
             at = _step_with_deletions(together, error)
             if at is None:
                 raise
-            return self._carry_out_apart(steps, at)
-        return len(together), set()
+            return *self._carry_out_apart(steps, at), False
+        return len(together), set(), bool(self.beside)
 
     def _carry_out_apart(
         self, steps: Sequence[Step], start: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -255,20 +255,20 @@ class RestoreBackend:
                     remove_jumps(self, step.table, step.remove)
 
     def _commit(self, steps: Sequence[Step]) -> None:
-        lines = [list(step.restore_lines()) for step in steps]
-        text = "\n".join(itertools.chain.from_iterable([*lines, [""]]))
-        count = sum(map(len, lines))
+        # Line by line, and not a text for each step: those of a large cluster are 38 MB.
+        lines = itertools.chain.from_iterable(step.restore_lines() for step in steps)
+        text = "\n".join(itertools.chain(lines, [""]))
         argv = [
             *command(self.kind, self.family, "restore"),
             "--noflush",
             "-w",
             str(max(1, math.ceil(self.wait))),
         ]
-        seconds = self.wait + _GRACE + count * _SECONDS_A_LINE
+        seconds = self.wait + _GRACE + text.count("\n") * _SECONDS_A_LINE
         with self._turn():
             done = self.run(argv, text, seconds)
         if done.code:
-            raise self._refusal(done, steps, lines)
+            raise self._refusal(done, steps)
 
     def _turn(self) -> AbstractContextManager[None]:
         """Wait for what another nptables, or the program of one that was killed, is about to do.
@@ -277,11 +277,8 @@ class RestoreBackend:
         """
         return our_turn(self.wait) if isinstance(self.run, Programs) else nullcontext()
 
-    def _refusal(
-        self, done: Completed, steps: Sequence[Step], lines: Sequence[Sequence[str]]
-    ) -> KernelError:
-        number = failed_line(done.stderr)
-        step, line = _locate(number, steps, lines)
+    def _refusal(self, done: Completed, steps: Sequence[Step]) -> KernelError:
+        step, line = _locate(failed_line(done.stderr), steps)
         error = classify(done, self.kind, self.wait, step.purpose if step else "applying")
         if isinstance(error, KernelRefused) and step is not None:
             error = KernelRefused(
@@ -309,12 +306,11 @@ def failed_line(stderr: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _locate(
-    number: int | None, steps: Sequence[Step], lines: Iterable[Sequence[str]]
-) -> tuple[Step | None, str]:
+def _locate(number: int | None, steps: Sequence[Step]) -> tuple[Step | None, str]:
     if number is not None:
-        for step, text in zip(steps, lines, strict=True):
-            if number <= len(text):
-                return step, text[number - 1]
-            number -= len(text)
+        for step in steps:
+            lines = list(step.restore_lines())
+            if number <= len(lines):
+                return step, lines[number - 1]
+            number -= len(lines)
     return (steps[0] if len(steps) == 1 else None), ""

@@ -6,6 +6,11 @@ export interface Actions {
   /** Brings a place of the input into view. */
   goTo(file: string, line: number, column?: number | null): void;
   change(patch: Partial<State>): void;
+  /** Changes, as another place: "back" leads here again. */
+  enter(patch: Partial<State>): void;
+  /** Asks again, since the view wants something else now. */
+  again(): void;
+  readonly state: State;
   /** Asks beside the view; the reply's result, or null where there is none. */
   ask<Result>(request: Request): Promise<Result | null>;
   save(name: string, type: string, content: string): void;

@@ -20,6 +20,7 @@ import {
   highlightActiveLineGutter,
   keymap,
   lineNumbers,
+  placeholder,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import type { Fix, Mark } from "../protocol";
@@ -34,6 +35,14 @@ export interface Place {
   readonly column?: number | null;
   readonly endLine?: number | null;
   readonly endColumn?: number | null;
+}
+
+/** How a document is shown. */
+export interface Look {
+  readonly label: string;
+  /** What stands there while it is empty. */
+  readonly hint: string;
+  readonly isYaml: boolean;
 }
 
 export interface EditorEvents {
@@ -65,7 +74,7 @@ export class Editor {
   }
 
   /** Shows a document; one that was shown before comes with its history, unless its text is another now. */
-  show(key: string, text: string, label: string, isYaml: boolean): void {
+  show(key: string, text: string, look: Look): void {
     if (this.#key !== key) {
       if (this.#key) this.#kept.set(this.#key, this.#view.state);
       this.#key = key;
@@ -75,9 +84,7 @@ export class Editor {
     const kept = this.#kept.get(key);
     const usable = kept && same(kept.doc, text);
     this.#view.setState(
-      usable
-        ? kept
-        : EditorState.create({ doc: text, extensions: this.#extensions(label, isYaml) }),
+      usable ? kept : EditorState.create({ doc: text, extensions: this.#extensions(look) }),
     );
     this.#kept.delete(key);
   }
@@ -143,7 +150,7 @@ export class Editor {
     };
   }
 
-  #extensions(label: string, isYaml: boolean): Extension {
+  #extensions({ label, hint, isYaml }: Look): Extension {
     return [
       lineNumbers(),
       highlightActiveLineGutter(),
@@ -154,6 +161,7 @@ export class Editor {
       highlightActiveLine(),
       highlightSelectionMatches(),
       search({ top: true }),
+      placeholder(hint),
       indentUnit.of("  "),
       isYaml ? [yaml(), codeFolding(), foldGutter()] : [],
       syntaxHighlighting(HIGHLIGHTING),

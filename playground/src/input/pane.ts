@@ -26,7 +26,6 @@ export class InputPane {
   readonly #editor: Editor;
   readonly #host = h("div", { class: "editor", id: "editor" });
   readonly #instead = h("div", { class: "instead prose", hidden: true });
-  readonly #about = h("p", { class: "about" });
   #tab: Tab = "files";
   /** The file that is shown, by tab. */
   readonly #current: Partial<Record<Tab, string>> = {};
@@ -56,7 +55,7 @@ export class InputPane {
         ),
       moved: (key, line) => events.moved(key.startsWith("files/") ? key.slice(6) : null, line),
     });
-    panel.append(this.#bar.element, this.#about, this.#host, this.#instead);
+    panel.append(this.#bar.element, this.#host, this.#instead);
     place.append(this.#tabs.element, panel);
     store.on((_state, changed) => {
       if (["files", "config", "facts", "evidence"].some((key) => changed.has(key as keyof State))) {
@@ -131,13 +130,17 @@ export class InputPane {
     this.#tabs.select(tab);
     this.#badges(state);
     this.#bar.show(tab === "files" || tab === "evidence" ? files : null, name);
-    this.#about.textContent = TABS[tab].about;
     const document = shown(state, tab, name);
     const text = document?.text ?? null;
     this.#host.hidden = text === null;
     this.#instead.hidden = text !== null;
     if (document && text !== null) {
-      this.#editor.show(document.key, text, document.label, tab !== "evidence");
+      const { label } = document;
+      this.#editor.show(document.key, text, {
+        label,
+        hint: TABS[tab].about,
+        isYaml: tab !== "evidence",
+      });
       this.#editor.keepOnly(keys(state));
       this.#showMarks();
     } else {
@@ -152,7 +155,8 @@ export class InputPane {
       return [h("p", {}, `${name} is no text (${size(Math.round(bytes))}). It is read as it is.`)];
     }
     return [
-      h("p", {}, "Nothing here yet. Drop files on this page, or:"),
+      h("p", {}, TABS[this.#tab].about),
+      h("p", {}, "Nothing is here yet. Drop files on this page, or:"),
       h(
         "p",
         { class: "row" },

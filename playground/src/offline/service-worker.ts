@@ -1,5 +1,7 @@
 /** Answers from what was kept of this folder, so that the page works without a network. */
 
+import { cacheName } from "./keeping";
+
 /** Written in by the build: the addresses of all files, and what tells this build from others. */
 declare const FILES: readonly string[];
 declare const VERSION: string;
@@ -12,9 +14,8 @@ interface Fetching extends Extendable {
   respondWith(response: Promise<Response>): void;
 }
 
-const PREFIX = "nptables-playground";
-const CACHE = `${PREFIX}-${VERSION}`;
 const scope = new URL("./", self.location.href);
+const CACHE = cacheName(scope.href, VERSION);
 const addresses = new Set(FILES.map((name) => new URL(name, scope).href));
 
 self.addEventListener("install", (event) => (event as Extendable).waitUntil(fill()));
@@ -34,20 +35,20 @@ async function fill(): Promise<void> {
   const cache = await caches.open(CACHE);
   for (const address of addresses) {
     // What has a hash in its name is right wherever it was kept before.
-    const kept = address.includes("/assets/") ? await caches.match(address) : undefined;
+    const hashed = address.includes("/assets/");
+    const kept = hashed ? await caches.match(address) : undefined;
     if (kept) await cache.put(address, kept);
-    else
-      await cache.add(
-        new Request(address, { cache: address.includes("/assets/") ? "default" : "no-cache" }),
-      );
+    else await cache.add(new Request(address, { cache: hashed ? "default" : "no-cache" }));
   }
 }
 
-/** Caches of earlier builds; other pages of the same server keep theirs. */
+/** Caches of earlier builds in this folder. */
 async function tidy(): Promise<void> {
   const names = await caches.keys();
-  const scoped = names.filter((name) => name.startsWith(PREFIX) && name !== CACHE);
-  await Promise.all(scoped.map((name) => caches.delete(name)));
+  const earlier = names.filter(
+    (name) => name.startsWith(cacheName(scope.href, "")) && name !== CACHE,
+  );
+  await Promise.all(earlier.map((name) => caches.delete(name)));
 }
 
 async function answer(address: string, request: Request): Promise<Response> {

@@ -1,4 +1,5 @@
 /** Files of this folder, which are packed so that any server sends little. */
+import { keep } from "../offline/keeping";
 import type { Unpacked } from "./messages";
 
 interface Part {
@@ -24,7 +25,7 @@ export async function unpack(
   const total = PARTS.wasm.bytes + PARTS.library.bytes + PARTS.packages.bytes;
   let loaded = 0;
   const arrived = (bytes: number) => progress((loaded += bytes), total);
-  const open = (part: Part) => stream(new URL(part.path, base), arrived);
+  const open = (part: Part) => stream(base, part.path, arrived);
   const [wasm, library, packages] = await Promise.all([
     open(PARTS.wasm).then((found) => WebAssembly.compileStreaming(asWasm(found))),
     open(PARTS.library).then((found) => new Response(found).arrayBuffer()),
@@ -38,15 +39,18 @@ function asWasm(content: ReadableStream<Uint8Array<ArrayBuffer>>): Response {
 }
 
 async function stream(
-  address: URL,
+  base: string,
+  path: string,
   arrived: (bytes: number) => void,
 ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  const address = new URL(path, base);
   const response = await fetch(address).catch((error: unknown) => {
     throw new NotLoaded(`${address.pathname}: ${String(error)}`);
   });
   if (!response.ok || !response.body) {
     throw new NotLoaded(`${address.pathname}: the server answered ${response.status}`);
   }
+  void keep(base, address.href, response.clone());
   const counted = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform(chunk, sink) {
       arrived(chunk.byteLength);

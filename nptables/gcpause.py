@@ -1,4 +1,4 @@
-"""Making very many objects that all stay, without the collector looking through them meanwhile."""
+"""Making very many objects that all stay, without the garbage collector looking through them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 def collector_paused() -> Iterator[None]:
     """Pause the cyclic garbage collector, if it runs, for the length of a block.
 
-    A translation of a large cluster makes hundreds of thousands of objects, no cycle among them,
-    and drops none: looking for garbage there takes a third of its time. Where several threads do
-    this at once the collector may run again before the last of them is done, which costs time
+    Reading or translating a large cluster makes hundreds of thousands of objects, no cycle among
+    them, and drops none: looking for garbage there takes a third of the time. Where several threads
+    do this at once the collector may run again before the last of them is done, which costs time
     only.
     """
     was_running = gc.isenabled()
