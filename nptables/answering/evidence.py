@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import attrs
 
-from nptables.answering.inputs import some
+from nptables.answering.inputs import Inputs, some
 from nptables.answering.saying import Say, silent
+from nptables.answering.versions import read_for
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
+from nptables.iptables.changes import Plan
 from nptables.model import Cluster
+from nptables.translation.explanation.difference import Explanation, explain_difference
 from nptables.translation.explanation.grouping import without_services
+from nptables.translation.signs import changed_facts, shown_facts
 
 Found = TypeVar("Found")
+Given = TypeVar("Given", bound=Inputs)
 _OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 
 
@@ -92,6 +97,30 @@ def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset
             kind="warning",
         )
     return known
+
+
+def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
+    """Why a node differs from what the inputs say that it should have: one plan a family."""
+    return explain_difference(
+        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
+    )
+
+
+def with_shown_facts(
+    inputs: Given, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
+) -> Given:
+    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
+
+    `whose` says where the rules are from, such as `dump`.
+    """
+    node = inputs.node
+    for current in rulesets:
+        node = shown_facts(current).added_to(node)
+    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
+    if taken:
+        said = ", ".join(taken)
+        say(f"taken from the {whose}, which shows it: {said}", option="--facts says otherwise")
+    return attrs.evolve(inputs, node=node)
 
 
 def in_file(path: str | None, act: Callable[[], Found]) -> Found:

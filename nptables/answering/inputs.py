@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, Self
 
 import attrs
 
 from nptables.answering.saying import Say, silent
-from nptables.answering.versions import Told, config_for, read_for
+from nptables.answering.versions import Told, config_for
 from nptables.evidence import Evidence, Process
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.evidence.naming import node_of
 from nptables.family import Family
-from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import FoundConfig, Loaded
 from nptables.translation import Translation, translate
-from nptables.translation.explanation.difference import Explanation, explain_difference
-from nptables.translation.signs import changed_facts, shown_facts
 
 # Halves that were taken so shortly after one another need no words.
 _NEAR = 5.0
 _NAMED = 6
+_OPTION = "--config names another"
 
 
 @attrs.frozen
@@ -54,9 +51,6 @@ class Inputs:
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""
         return translate(self.cluster, self.node, self.config, family or self.family)
-
-
-Given = TypeVar("Given", bound=Inputs)
 
 
 def inputs_of(
@@ -107,36 +101,12 @@ def configuration(
         return given
     runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
     if runs_with is not None:
-        say("the configuration is that of the kube-proxy that runs there; --config names another")
+        say("the configuration is that of the kube-proxy that runs there", option=_OPTION)
         return FoundConfig(runs_with)
     if in_manifests is None:
         return None
-    say("the KubeProxyConfiguration among the manifests is used; --config names another")
+    say("the KubeProxyConfiguration among the manifests is used", option=_OPTION)
     return FoundConfig(in_manifests)
-
-
-def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
-    """Why a node differs from what the inputs say that it should have: one plan a family."""
-    return explain_difference(
-        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
-    )
-
-
-def with_shown_facts(
-    inputs: Given, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
-) -> Given:
-    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
-
-    `whose` says where the rules are from, such as `dump`.
-    """
-    node = inputs.node
-    for current in rulesets:
-        node = shown_facts(current).added_to(node)
-    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
-    if taken:
-        said = ", ".join(taken)
-        say(f"taken from the {whose}, which shows it: {said} (--facts says otherwise)")
-    return attrs.evolve(inputs, node=node)
 
 
 def mention_times(loaded: Loaded, evidence: Evidence, say: Say) -> None:

@@ -7,15 +7,18 @@ from typing import Protocol
 
 
 class Say(Protocol):
-    """Takes one sentence for the reader; `kind` is note or warning."""
+    """Takes one sentence for the reader; `kind` is note or warning.
 
-    def __call__(self, text: str, *, kind: str = "note") -> None:
+    `option` says which option of the command line would have it otherwise, for whoever has one.
+    """
+
+    def __call__(self, text: str, *, kind: str = "note", option: str = "") -> None:
         """Show the sentence, or keep it."""
 
 
-def silent(text: str, *, kind: str = "note") -> None:
+def silent(text: str, *, kind: str = "note", option: str = "") -> None:
     """Say nothing."""
-    del text, kind
+    del text, kind, option
 
 
 def say_all(say: Say, texts: Iterable[object], *, kind: str) -> None:

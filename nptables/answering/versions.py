@@ -43,7 +43,7 @@ def config_for(
         there = Told(runs, f"the kube-proxy that runs there is {runs}") if runs else None
         told = there or here or told_by(nodes)
         meant = told.text if told is not None else str(NEWEST)
-        say(_taken(told))
+        say(_taken(told), option=f"{OPTION} names another")
     config = read_for(found, meant)
     say_all(say, config.remarks, kind="warning")
     return config
@@ -87,4 +87,4 @@ def _taken(told: Told | None) -> str:
     version = None if told is None else Version.parse(told.text)
     taken = NEWEST if version is None else nearest_known(version)
     why = "the version on the node is unknown, and this is the newest" if told is None else told.why
-    return f"the rules are those of kube-proxy {taken}: {why} ({OPTION} names another)"
+    return f"the rules are those of kube-proxy {taken}: {why}"

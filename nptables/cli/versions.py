@@ -65,9 +65,9 @@ def told_here() -> Told | None:
     return None if not found else Told(found, f"the kube-proxy that runs here is {found}")
 
 
-def say_once(text: str, *, kind: str = "note") -> None:
+def say_once(text: str, *, kind: str = "note", option: str = "") -> None:
     """One line for the reader on standard error; a note that was said in the command is not."""
     said: set[str] = click.get_current_context().meta.setdefault(_SAID, set())
     if kind != "note" or text not in said:
         said.add(text)
-        say(text, kind=kind)
+        say(text, kind=kind, option=option)

@@ -5,34 +5,23 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 import nptables
-from nptables.answering import Say
-from nptables.answering.services import service_key
 from nptables.errors import InvalidInput, NptablesError, Problem, printable
 from nptables.model.kubeproxy import Version
-from nptables.playground.changes import changes, versions
-from nptables.playground.choices import choices
-from nptables.playground.command import command_of
-from nptables.playground.examples.offered import examples
-from nptables.playground.findings import findings
+from nptables.playground.asks import ANSWERS, READER
 from nptables.playground.marks import Marker
-from nptables.playground.packets import reached, traced
-from nptables.playground.pictures import graph
 from nptables.playground.protocol import ASKS, FaultKind, Note
-from nptables.playground.reading import Reader
-from nptables.playground.rules import MOST_LINES, rules
 from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state
 
 # A request is longer than its texts: what stands for a character has up to six.
 _MOST_REQUEST = 6 * MOST_CHARACTERS
 _MOST_NOTES = 100
 _FIELDS = ("ask", "state", "to", "service", "first", "most", "whole")
-_READER = Reader()
 
 
 @attrs.define
@@ -41,8 +30,9 @@ class _Notes:
 
     found: dict[tuple[str, str], None] = attrs.field(factory=dict)
 
-    def __call__(self, text: str, *, kind: str = "note") -> None:
-        """Keep a sentence."""
+    def __call__(self, text: str, *, kind: str = "note", option: str = "") -> None:
+        """Keep a sentence; the page has no options, but fields that say themselves what they do."""
+        del option
         if len(self.found) < _MOST_NOTES:
             self.found[kind, printable(text, 2000)] = None
 
@@ -62,10 +52,8 @@ def answer(request: str) -> str:
         if len(request) > _MOST_REQUEST:
             raise TooLarge(_too_large())
         asked = _read(request)
-        if asked["ask"] == "examples":
-            return _reply(list(examples()), notes)
         state = read_state(asked.get("state", {}))
-        return _reply(_ANSWERS[asked["ask"]](state, asked, notes), notes)
+        return _reply(ANSWERS[asked["ask"]](state, asked, notes), notes)
     except InvalidInput as error:
         return _refusal("input", _first(error.problems), notes, error.problems, state)
     except TooLarge as error:
@@ -73,7 +61,7 @@ def answer(request: str) -> str:
     except NptablesError as error:
         return _refusal("input", str(error), notes, [Problem(printable(str(error), 2000))], state)
     except MemoryError:
-        _READER.forget()
+        READER.forget()
         return _refusal("large", "there is not enough memory for this input", notes)
     except Exception as error:  # noqa: BLE001 - the last resort that turns a bug into a report
         return _refusal("fault", _FAULT, notes, report=_report(error))
@@ -171,46 +159,3 @@ def _report(error: Exception) -> str:
 def _short(path: str) -> str:
     _, found, rest = path.rpartition("/nptables/")
     return f"nptables/{rest}" if found else path.rpartition("/")[2]
-
-
-def _rules(state: State, asked: Mapping[str, Any], say: Say) -> Any:
-    service = asked.get("service", "")
-    return rules(
-        _READER,
-        state,
-        say,
-        service=service_key(service) if service else None,
-        first=asked.get("first", 0),
-        most=asked.get("most", MOST_LINES),
-        whole=bool(asked.get("whole", False)),
-    )
-
-
-def _command(state: State, asked: Mapping[str, Any], say: Say) -> Any:
-    del asked
-    node = state.node
-    try:
-        there = choices(_READER, state, say)
-    except InvalidInput:
-        # What is wrong with the input is best seen by running the command.
-        return command_of(state, node)
-    first = next((end["value"] for end in there["destinations"]), "")
-    state = attrs.evolve(
-        state,
-        destination=state.destination or first,
-        service=state.service or next(iter(there["services"]), ""),
-    )
-    return command_of(state, there["node"])
-
-
-_ANSWERS: Mapping[str, Callable[[State, Mapping[str, Any], Say], Any]] = {
-    "choices": lambda state, _, say: choices(_READER, state, say),
-    "findings": lambda state, _, say: findings(_READER, state, say),
-    "rules": _rules,
-    "graph": lambda state, _, say: graph(_READER, state, say),
-    "trace": lambda state, _, say: traced(_READER, state, say),
-    "reach": lambda state, _, say: reached(_READER, state, say),
-    "changes": lambda state, _, say: changes(_READER, state, say),
-    "versions": lambda state, asked, say: versions(_READER, state, asked.get("to", ""), say),
-    "command": _command,
-}

@@ -9,8 +9,8 @@ import attrs
 
 from nptables.answering import Say
 from nptables.answering.comparing import changed, habit_changes, habits_document
-from nptables.answering.evidence import NodeHas, is_part, known_part
-from nptables.answering.inputs import Inputs, with_shown_facts
+from nptables.answering.evidence import NodeHas, is_part, known_part, with_shown_facts
+from nptables.answering.inputs import Inputs
 from nptables.answering.noticing import of_plan
 from nptables.answering.versions import config_for
 from nptables.effects import Effects

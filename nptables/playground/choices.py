@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nptables.answering import Say
 from nptables.answering.inputs import configuration
 from nptables.answering.versions import told_by
 from nptables.evidence import Evidence
@@ -26,7 +25,7 @@ _FRONTEND = re.compile(
 )
 
 
-def choices(reader: Reader, state: State, say: Say) -> Choices:
+def choices(reader: Reader, state: State) -> Choices:
     """What can be chosen, and what counts where nothing is."""
     there = reader.node_has(state, None)
     evidence = there.evidence
@@ -35,7 +34,6 @@ def choices(reader: Reader, state: State, say: Say) -> Choices:
         cluster, in_manifests = loaded.cluster, loaded.proxy_config
     else:
         cluster, in_manifests = Cluster(), None
-    del say
     nodes = sorted(cluster.nodes)
     if not nodes and evidence is not None and evidence.node:
         nodes = [evidence.node]

@@ -10,22 +10,42 @@ from typing import Any
 
 import attrs
 
+from nptables.errors import InvalidInput
 from nptables.family import Family
-from nptables.playground.state import CONFIG, FACTS, State
+from nptables.playground.choices import choices
+from nptables.playground.reading import Reader, is_about_all_nodes
+from nptables.playground.state import CONFIG, FACTS, Held, State
 from nptables.sources.evidence import Beside, beside_rules
 
+# What has to be put in by hand where there is nothing to send a packet to.
+_NO_DESTINATION = "ADDRESS:PORT"
 _FOLDER = "nptables-playground"
 _UNSAFE = re.compile(r"[^\w.@+,=:-]+", re.ASCII)
 # Other characters are lost on the way from a page to a terminal.
 _PLAIN = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
 
 
-def command_of(state: State, node: str) -> dict[str, Any]:
+def command_of(reader: Reader, state: State) -> dict[str, Any]:
     """The command, and a script that writes its files into a new folder first.
 
-    `node` is the one that is shown where none is chosen. Names are made harmless: no file is
+    It names what the page takes where nothing is chosen. Names of files are made harmless: none is
     written outside of the folder, whatever a link says.
     """
+    try:
+        there = choices(reader, state)
+    except InvalidInput:
+        # What is wrong with the input is best seen by running the command.
+        return _written(state, state.node)
+    first = next((end["value"] for end in there["destinations"]), _NO_DESTINATION)
+    named = attrs.evolve(
+        state,
+        destination=state.destination or first,
+        service=state.service or next(iter(there["services"]), ""),
+    )
+    return _written(named, "" if is_about_all_nodes(reader, state) else there["node"])
+
+
+def _written(state: State, node: str) -> dict[str, Any]:
     files = _Files()
     words = _words(state, node, files)
     command = shlex.join(["nptables", *words])
@@ -89,7 +109,7 @@ def _words(state: State, node: str, files: _Files) -> list[str]:
         sides = [_side("before", old), _side("after", new)]
         return ["diff", *sides, *_about_node(state, node, files), "--effects", "-o", "json"]
     manifests = [files.add(held.name, held.data) for held in state.files]
-    about = _about_node(state, state.node if view in ("findings", "trace") else node, files)
+    about = _about_node(state, node, files)
     evidence = list(_evidence(state, files))
     family = ["-6"] if state.family is Family.IPV6 else []
     if view == "rules":
@@ -126,17 +146,20 @@ def _about_node(state: State, node: str, files: _Files, *, facts: bool = True) -
 
 def _evidence(state: State, files: _Files) -> Iterator[str]:
     """The options for evidence: the first file of rules is the node's, others name their node."""
-    found = False
-    for held in state.evidence:
+    kinds = [_kind(held) for held in state.evidence]
+    pairs = list(zip(state.evidence, kinds, strict=True))
+    snapshot = next((held for held, kind in pairs if kind is None), None)
+    for held, kind in pairs:
         name = files.add(held.name, held.data, "evidence")
-        beside = beside_rules(held.data) if isinstance(held.data, str) else None
-        if beside is Beside.CONNECTIONS:
+        if kind is Beside.CONNECTIONS:
             yield from ("--conntrack", name)
-        elif beside is Beside.SETS:
-            if state.view == "trace":
-                yield from ("--sets", name)
-        elif not found:
-            found = True
+        elif held is snapshot:
             yield from ("--snapshot", name)
-        elif state.view == "trace":
+        elif state.view == "trace" and kind is Beside.SETS and snapshot is not None:
+            yield from ("--sets", name)
+        elif state.view == "trace" and kind is None:
             yield from ("--other", f"{held.stem}={name}")
+
+
+def _kind(held: Held) -> Beside | None:
+    return beside_rules(held.data) if isinstance(held.data, str) else None

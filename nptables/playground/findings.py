@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from nptables.answering import Say
-from nptables.answering.checking import (
-    Nodes,
-    cluster_findings,
-    connection_findings,
-    findings_document,
-    node_findings,
-)
+from nptables.answering.checking import Nodes, cluster_findings, findings_document
 from nptables.answering.inputs import configuration
 from nptables.answering.versions import by_version
-from nptables.checks import arranged
+from nptables.checks import Finding, arranged
 from nptables.checks.silencing import silenced_by_objects
 from nptables.playground.marks import Marker
 from nptables.playground.reading import Reader, node_of
 from nptables.playground.state import State
+
+if TYPE_CHECKING:
+    from nptables.answering.inputs import Inputs
+    from nptables.playground.reading import Evidences
+    from nptables.sources import Loaded
 
 
 def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
@@ -39,10 +39,8 @@ def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
         nodes = list(loaded.cluster.nodes.values())
         looked_at = by_version(found, nodes, asked=state.asked_version, say=say)
     raw = list(cluster_findings(loaded, looked_at))
-    if there.connections is not None:
-        raw += connection_findings(there.connections, loaded.cluster, looked_at)
-    if there.meant is not None and inputs is not None:
-        raw += node_findings(there.meant, inputs, None, say=say)
+    if there:
+        raw += _of_node(there, inputs, loaded, looked_at, say)
     every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
     reported = [finding for finding in every if finding.silence is None]
     ignored = [finding for finding in every if finding.silence is not None]
@@ -55,3 +53,19 @@ def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
             if (mark := marker.of_finding(finding, number)) is not None
         ],
     }
+
+
+def _of_node(
+    there: Evidences, inputs: Inputs | None, loaded: Loaded, looked_at: Nodes, say: Say
+) -> Iterator[Finding]:
+    """What is wrong with what a node has."""
+    # It takes all that knows rules, which manifests alone do without.
+    from nptables.answering.checking_nodes import (  # noqa: PLC0415
+        connection_findings,
+        node_findings,
+    )
+
+    if there.connections is not None:
+        yield from connection_findings(there.connections, loaded.cluster, looked_at)
+    if there.meant is not None and inputs is not None:
+        yield from node_findings(there.meant, inputs, None, say=say)

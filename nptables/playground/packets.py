@@ -12,9 +12,10 @@ from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import to_svg, way_graph
 from nptables.playground.choices import choices
-from nptables.playground.reading import Reader, node_of
+from nptables.playground.evidence import followed_there, sets_of
+from nptables.playground.reading import Reader, follows_on_all_nodes, node_of
 from nptables.playground.state import State
-from nptables.reachability import Configs, Fares, across, reach
+from nptables.reachability import Configs, Fares, Row, across, reach
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import Loaded
 from nptables.tracing import Trace, family_between
@@ -35,11 +36,11 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     Without a node the packet is followed on every node, unless there is evidence of one.
     """
     source = named_source(state.source or "outside")
-    destination = named_destination(state.destination or _first_destination(reader, state, say))
+    destination = named_destination(state.destination or _first_destination(reader, state))
     family = state.asked_family or family_between(source, destination)
     there = reader.node_has(state, family, say)
     loaded = reader.loaded(state) if state.files or there.meant is None else None
-    if loaded is not None and there.meant is None and _on_each_node(reader, state, loaded):
+    if loaded is not None and follows_on_all_nodes(reader, state, there):
         cells = across(
             loaded.cluster,
             source,
@@ -71,9 +72,9 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
         setting,
         evidence=there.evidence,
         path=None if there.meant is None else there.meant.path,
-        sets=there.told_sets(say),
+        sets=sets_of(there, say),
         connections=there.connections,
-        others=there.followed_there(setting.cluster, setting.node, family),
+        others=followed_there(there, setting.cluster, setting.node, family),
         say=say,
     )
     told = [(setting.node.name, answer.trace)]
@@ -91,19 +92,11 @@ def _traced(
     }
 
 
-def _first_destination(reader: Reader, state: State, say: Say) -> str:
-    found = choices(reader, state, say)["destinations"]
+def _first_destination(reader: Reader, state: State) -> str:
+    found = choices(reader, state)["destinations"]
     if not found:
         raise InvalidInput([Problem("there is no Service to send a packet to")])
     return found[0]["value"]
-
-
-def _on_each_node(reader: Reader, state: State, loaded: Loaded) -> bool:
-    """Whether nothing in the state is about one node."""
-    found = configuration(reader.config(state), loaded.proxy_config)
-    override = "" if found is None else found.hostname_override
-    about_one = state.node, reader.facts(state), override
-    return len(loaded.cluster.nodes) > 1 and not any(about_one)
 
 
 def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
@@ -138,6 +131,13 @@ def _words(answer: Trace) -> dict[str, Any]:
     }
 
 
+def _destination(row: Row) -> str:
+    """The row's address and port as they are written for a trace."""
+    protocol = "" if row.name.protocol == "TCP" else f"/{row.name.protocol}"
+    at = f"[{row.address}]" if ":" in row.address else row.address
+    return f"{at}:{row.number}{protocol}" if at else f"nodeport:{row.number}{protocol}"
+
+
 def reached(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     """All nodes by all Services: the document of `reach -o json`, and words for each cell."""
     loaded = reader.loaded(state)
@@ -154,6 +154,7 @@ def reached(reader: Reader, state: State, say: Say) -> dict[str, Any]:
             {
                 "name": str(row.name),
                 "to": row.to,
+                "destination": _destination(row),
                 "cells": [
                     {
                         "nodes": list(cell.nodes),

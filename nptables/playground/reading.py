@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.answering import Say, silent
-from nptables.answering.evidence import NodeHas
-from nptables.answering.following import Followed, followed_in, told_sets
 from nptables.answering.inputs import Inputs, configuration, inputs_of
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import InvalidInput
 from nptables.evidence import Evidence, naming
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
@@ -18,18 +16,18 @@ from nptables.kept import Kept
 from nptables.model import Cluster, Node, NodeFacts
 from nptables.playground.state import CONFIG, FACTS, Held, State
 from nptables.sources import FoundConfig, Input, Loaded, config_in, facts_in, load_texts
-from nptables.sources.evidence import Beside, beside_rules
-from nptables.sources.held import evidence_of, text_of
+from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
-from nptables.tracing.sets import Sets
 from nptables.translation import Translation
+
+if TYPE_CHECKING:
+    from nptables.answering.evidence import NodeHas
 
 # A node where the input has none.
 _ANY = "node"
-# Of what was made whole: a few states, and what each of them has.
-_MOST_KEPT = 40
-# Bytes of one file of evidence, unpacked.
-_MOST_UNPACKED = 64 * 2**20
+# What was made of input is kept as long as its characters, and something for each, are no more.
+_MOST_KEPT = 25_000_000
+_EACH = 500_000
 # Characters of documents: those of a large input, before and after an edit, and some more.
 _MOST_PIECES = 8_000_000
 
@@ -48,7 +46,9 @@ class Reader:
 
     def loaded(self, state: State) -> Loaded:
         """The objects. Raises InvalidInput where there are none or something is wrong."""
-        loaded = self._memory.kept(("objects", state.files), lambda: self._load(state.files))
+        loaded = self._memory.kept(
+            ("objects", state.files), lambda: self._load(state.files), _EACH + size_of(state.files)
+        )
         if not loaded.usable:
             raise InvalidInput(loaded.problems)
         return loaded
@@ -62,14 +62,14 @@ class Reader:
         if not state.config.strip():
             return None
         source = Input(CONFIG, state.config)
-        return self._memory.kept(("config", state.config), lambda: config_in(source))
+        return self._memory.kept(("config", state.config), lambda: config_in(source), _EACH)
 
     def facts(self, state: State) -> NodeFacts | None:
         """The facts, or None. Raises InvalidInput."""
         if not state.facts.strip():
             return None
         source = Input(FACTS, state.facts)
-        return self._memory.kept(("facts", state.facts), lambda: facts_in(source))
+        return self._memory.kept(("facts", state.facts), lambda: facts_in(source), _EACH)
 
     def inputs(
         self,
@@ -98,55 +98,20 @@ class Reader:
         """The rules of a node, in the family of the inputs, which are those of the state."""
         made_from = (state.files, state.config, state.facts, state.version)
         key = ("rules", made_from, inputs.node.name, inputs.family)
-        return self._memory.kept(key, inputs.translate)
+        return self._memory.kept(key, inputs.translate, _EACH + size_of(state.files))
 
     def node_has(self, state: State, family: Family | None, say: Say = silent) -> Evidences:
         """What is there of nodes. Raises InvalidInput."""
-        found = Evidences()
-        names = self._names(state)
-        for held in state.evidence:
-            text = held.data if isinstance(held.data, str) else ""
-            beside = beside_rules(text)
-            if beside is Beside.CONNECTIONS:
-                found.connections = text
-            elif beside is Beside.SETS:
-                found.sets = (text, held.name)
-            else:
-                self._take(held, state, family, names, found)
+        if not state.evidence:
+            return Evidences()
+        # It knows every form that there is, which takes its time to import.
+        from nptables.playground.evidence import read_evidences  # noqa: PLC0415
+
+        found = read_evidences(state, family, self._names(state), self._memory)
         if found.meant is not None:
             for gap in found.meant.evidence.gaps:
                 say(str(gap))
         return found
-
-    def _take(
-        self,
-        held: Held,
-        state: State,
-        family: Family | None,
-        names: frozenset[str],
-        found: Evidences,
-    ) -> None:
-        """Sort evidence: that of the node that is meant, or that of another by its name."""
-        named = held.stem if held.stem in names else ""
-        node = named or state.node
-        evidence = self._memory.kept(
-            ("evidence", held, family, node),
-            lambda: evidence_of(held.name, held.data, family, node=node, most=_MOST_UNPACKED),
-        )
-        whose = named or (evidence.node if evidence.node in names else "")
-        other = bool(whose and state.node and whose != state.node)
-        if other or (found.meant is not None and whose):
-            found.others[whose] = NodeHas(evidence, held.name)
-        elif found.meant is None:
-            found.meant = NodeHas(evidence, held.name)
-        else:
-            raise InvalidInput([
-                Problem(
-                    "of which node is it? Another file has what the node has",
-                    hint="name the file as the node, such as worker-2.txt",
-                    file=held.name,
-                )
-            ])  # fmt: skip
 
     def _names(self, state: State) -> frozenset[str]:
         """The nodes that there are, as far as the objects can be read."""
@@ -170,25 +135,14 @@ class Evidences:
         """That of the node that is meant."""
         return None if self.meant is None else self.meant.evidence
 
-    def told_sets(self, say: Say) -> Sets | None:
-        """The sets in a file of their own, or None. Raises InvalidInput."""
-        return None if self.sets is None else told_sets(*self.sets, say)
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.meant or self.others or self.connections or self.sets)
 
-    def followed_there(
-        self, cluster: Cluster | None, node: Node, family: Family
-    ) -> Mapping[str, tuple[Node, Followed]]:
-        """What other nodes have, for a packet that passes them. Raises InvalidInput."""
-        nodes = {} if cluster is None else cluster.nodes
-        found = {}
-        for name, has in self.others.items():
-            if name == node.name or name not in nodes:
-                continue
-            has.families(family)
-            there = nodes[name]
-            if has.evidence.facts is not None:
-                there = attrs.evolve(there, facts=there.facts.over(has.evidence.facts))
-            found[name] = there, followed_in(has.evidence, family, path=has.path)
-        return found
+
+def size_of(files: tuple[Held, ...]) -> int:
+    """How many characters or bytes files have."""
+    return sum(len(held.data) for held in files)
 
 
 def default_node(
@@ -215,3 +169,26 @@ def node_of(reader: Reader, state: State, say: Say, evidence: Evidence | None = 
     if not state.node and len(loaded.cluster.nodes) > 1:
         say(f"shown for {name}, the first of {len(loaded.cluster.nodes)} nodes")
     return name or None
+
+
+def is_about_all_nodes(reader: Reader, state: State) -> bool:
+    """Whether the view is of every node: nothing in the state is about one of them."""
+    if state.view == "reach":
+        return True
+    if state.node or state.view not in ("findings", "trace"):
+        return False
+    there = reader.node_has(state, state.asked_family)
+    if state.view == "findings":
+        return there.meant is None
+    return follows_on_all_nodes(reader, state, there)
+
+
+def follows_on_all_nodes(reader: Reader, state: State, there: Evidences) -> bool:
+    """Whether a packet is followed on every node."""
+    if there or not state.files:
+        return False
+    loaded = reader.loaded(state)
+    found = configuration(reader.config(state), loaded.proxy_config)
+    override = "" if found is None else found.hostname_override
+    about_one = state.node, reader.facts(state), override
+    return len(loaded.cluster.nodes) > 1 and not any(about_one)

@@ -13,17 +13,9 @@ from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.sources.evidence import evidence_in, meant
-from nptables.sources.text.files import MOST_BYTES, Input, decode, unpacked
+from nptables.sources.text.files import MOST_BYTES, decode, unpacked
 
 _HELD = "held"
-
-
-def text_of(name: str, data: str | bytes) -> Input | Problem:
-    """The text of a file, or why it has none: as if it were read from a disk."""
-    # Of ASCII without a NUL there is nothing to find out.
-    if isinstance(data, str) and data.isascii() and "\0" not in data:
-        return Input(name, data)
-    return decode(name, data.encode() if isinstance(data, str) else data)
 
 
 def evidence_of(

@@ -308,7 +308,7 @@ def test_a_fault_of_ours_says_where_and_nothing_of_the_input(
     def broken(*_: object) -> None:
         raise ValueError("secret of default/nodeport-service")
 
-    monkeypatch.setattr(answering, "_ANSWERS", {"findings": broken})
+    monkeypatch.setattr(answering, "ANSWERS", {"findings": broken})
     reply = asked("findings", state())
 
     assert (reply["ok"], reply["kind"]) == (False, "fault")

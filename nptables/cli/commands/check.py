@@ -10,13 +10,8 @@ from typing import Any
 import attrs
 import click
 
-from nptables.answering.checking import (
-    Nodes,
-    cluster_findings,
-    connection_findings,
-    findings_document,
-    node_findings,
-)
+from nptables.answering.checking import Nodes, cluster_findings, findings_document
+from nptables.answering.checking_nodes import connection_findings, node_findings
 from nptables.checks import (
     Finding,
     Severity,

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from nptables.answering.comparing import habit_changes, habits_document, plans_document
-from nptables.answering.inputs import explained, with_shown_facts
+from nptables.answering.evidence import explained, with_shown_facts
 from nptables.answering.noticing import of_inputs, of_plan
 from nptables.checks import wrong_in_shared_chains
 from nptables.cli.bundles import known_part

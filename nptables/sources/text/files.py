@@ -166,6 +166,14 @@ def decode(name: str, data: bytes) -> Input | Problem:
     return Input(name, text)
 
 
+def text_of(name: str, data: str | bytes) -> Input | Problem:
+    """The text of a file, or why it has none: as if it were read from a disk."""
+    # Of ASCII without a NUL there is nothing to find out.
+    if isinstance(data, str) and data.isascii() and "\0" not in data:
+        return Input(name, data)
+    return decode(name, data.encode() if isinstance(data, str) else data)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
