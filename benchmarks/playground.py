@@ -31,8 +31,8 @@ import yaml
 
 from benchmarks import workload
 from tests.support.browsers import started
-from tests.support.playgrounds import build, playground
 from tests.support.sites import served
+from tests.support.tabs import build, new_tab
 from tests.support.wandering import memory, wander
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.support.playgrounds import Playground
     from tests.support.sites import Site
+    from tests.support.tabs import Tab
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = (ROOT / "fixtures" / "tutorial" / "two-nodes.yaml").read_text()
@@ -58,13 +58,13 @@ def main() -> None:
         visits = [dict(visited(browser, site)) for _ in range(arguments.runs)]
         for name in visits[0]:
             show(name, statistics.median(visit[name] for visit in visits))
-        with playground(browser, site) as shown:
+        with new_tab(browser, site) as shown:
             shown.open()
             for name, text in texts():
                 show(f"open, {name}", opened(shown, text))
                 show(f"edit, {name}", edited(shown, arguments.runs))
         if arguments.edits:
-            with playground(browser, site) as shown:
+            with new_tab(browser, site) as shown:
                 shown.open()
                 wander(shown, arguments.edits // 4, seed=1)
                 show("endless, after a quarter", memory(browser))
@@ -80,7 +80,7 @@ def show(name: str, value: float) -> None:
 def visited(browser: Browser, site: Site) -> Iterator[tuple[str, float]]:
     """The figures of a first visit and of another, in a profile of its own."""
     before = site.sent
-    with playground(browser, site) as shown:
+    with new_tab(browser, site) as shown:
         shown.open()
         yield "cold, something to read", shown.page.evaluate(_PAINTED)
         yield "cold, first answer", shown.page.evaluate("settledAt")
@@ -106,7 +106,7 @@ def texts() -> Iterator[tuple[str, str]]:
     )
 
 
-def opened(shown: Playground, text: str) -> float:
+def opened(shown: Tab, text: str) -> float:
     """How long a file takes that is opened."""
     before = shown.page.evaluate("performance.now()")
     shown.drop({"web.yaml": text.encode()})
@@ -116,7 +116,7 @@ def opened(shown: Playground, text: str) -> float:
     return now - before
 
 
-def edited(shown: Playground, runs: int) -> float:
+def edited(shown: Tab, runs: int) -> float:
     """How long a character takes that is typed at the end of what is there."""
     found = []
     for _ in range(runs):

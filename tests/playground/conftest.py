@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browsers import started
-from tests.support.playgrounds import BUILT, build, once
 from tests.support.sites import Site, served
+from tests.support.tabs import BUILT, build, once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.support.accessibility import faults
-from tests.support.playgrounds import fragment, playground, state
 from tests.support.scenarios import FIXTURES
 from tests.support.sites import served
+from tests.support.tabs import fragment, new_tab, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.support.playgrounds import Playground
+    from tests.support.tabs import Tab
 
 VIEWS = ("Findings", "Rules", "Graph", "Trace", "Reach", "Changes")
 TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
@@ -25,14 +25,14 @@ TYPO = (FIXTURES / "tutorial" / "affinity-typo.yaml").read_text()
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: Browser, built: Path) -> Iterator[Playground]:
-    with served(built) as site, playground(chromium, site) as shown:
+def tab(chromium: Browser, built: Path) -> Iterator[Tab]:
+    with served(built) as site, new_tab(chromium, site) as shown:
         yield shown.open()
 
 
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nobody_is_shut_out(tab: Playground, scheme: Literal["light", "dark"], width: int) -> None:
+def test_nobody_is_shut_out(tab: Tab, scheme: Literal["light", "dark"], width: int) -> None:
     page = tab.page
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
@@ -51,5 +51,5 @@ def test_nobody_is_shut_out(tab: Playground, scheme: Literal["light", "dark"], w
         page.keyboard.press("Escape")
 
 
-def test_by_keyboard_alone_an_example_is_opened_and_a_packet_followed(tab: Playground) -> None:
+def test_by_keyboard_alone_an_example_is_opened_and_a_packet_followed(tab: Tab) -> None:
     pass

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browsers import Kind, started
-from tests.support.playgrounds import fragment, playground, state
 from tests.support.scenarios import FIXTURES
 from tests.support.sites import served
+from tests.support.tabs import fragment, new_tab, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.support.playgrounds import Playground
     from tests.support.sites import Site
+    from tests.support.tabs import Tab
 
 TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
 TYPO = (FIXTURES / "tutorial" / "affinity-typo.yaml").read_text()
@@ -39,8 +39,8 @@ def own_site(built: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser, own_site: Site) -> Iterator[Playground]:
-    with playground(browser, own_site) as shown:
+def tab(browser: Browser, own_site: Site) -> Iterator[Tab]:
+    with new_tab(browser, own_site) as shown:
         yield shown.open()
 
 
@@ -55,7 +55,7 @@ def of_file(text: str, **more: object) -> str:
     return fragment(state(files=[{"name": "web.yaml", "text": text}], **more))
 
 
-def test_what_is_typed_is_answered_and_undone_again(tab: Playground) -> None:
+def test_what_is_typed_is_answered_and_undone_again(tab: Tab) -> None:
     tab.follow(of_file(service("web")))
     tab.type("x")
     tab.settled()
@@ -70,7 +70,7 @@ def test_what_is_typed_is_answered_and_undone_again(tab: Playground) -> None:
 
 
 def test_what_is_dropped_goes_where_one_looks_and_rules_among_it_are_evidence(
-    tab: Playground,
+    tab: Tab,
 ) -> None:
     case = FIXTURES / "cases" / "nodeport-addresses"
     dump = FIXTURES / "cases" / "antrea-leftover" / "dump.txt"
@@ -94,14 +94,14 @@ def test_what_is_dropped_goes_where_one_looks_and_rules_among_it_are_evidence(
     tab.is_silent()
 
 
-def test_a_link_brings_back_what_was_shared(tab: Playground, browser: Browser) -> None:
+def test_a_link_brings_back_what_was_shared(tab: Tab, browser: Browser) -> None:
     tab.follow(of_file(TUTORIAL, node="worker-2", view="trace", to="nodeport:30080"))
     tab.type("# mine\n")
     tab.settled()
     tab.press("Share")
     link = tab.page.locator("#link").inner_text()
     tab.page.keyboard.press("Escape")
-    with playground(browser, tab.site) as other:
+    with new_tab(browser, tab.site) as other:
         other.open("#" + link.partition("#")[2])
         asked = other.replies()["trace"]["request"]["state"]
 
@@ -109,7 +109,7 @@ def test_a_link_brings_back_what_was_shared(tab: Playground, browser: Browser) -
     assert (asked["node"], asked["to"], asked["view"]) == ("worker-2", "nodeport:30080", "trace")
 
 
-def test_back_and_forward_go_through_what_was_opened(tab: Playground) -> None:
+def test_back_and_forward_go_through_what_was_opened(tab: Tab) -> None:
     tab.follow(of_file(service("one")))
     tab.follow(of_file(service("two")))
     tab.page.go_back()
@@ -121,7 +121,7 @@ def test_back_and_forward_go_through_what_was_opened(tab: Playground) -> None:
     tab.is_silent()
 
 
-def test_a_reload_shows_what_was_there(tab: Playground) -> None:
+def test_a_reload_shows_what_was_there(tab: Tab) -> None:
     tab.follow(of_file(service("kept")))
     tab.page.reload()
     tab.settled()
@@ -130,7 +130,7 @@ def test_a_reload_shows_what_was_there(tab: Playground) -> None:
     tab.is_silent()
 
 
-def test_two_tabs_do_not_know_of_each_other(tab: Playground) -> None:
+def test_two_tabs_do_not_know_of_each_other(tab: Tab) -> None:
     tab.follow(of_file(service("here")))
     other = tab.beside().open(of_file(service("there")))
     other.type("# more\n")
@@ -141,7 +141,7 @@ def test_two_tabs_do_not_know_of_each_other(tab: Playground) -> None:
     other.page.close()
 
 
-def test_after_the_first_visit_no_server_is_needed(tab: Playground) -> None:
+def test_after_the_first_visit_no_server_is_needed(tab: Tab) -> None:
     """Nothing has been asked of it since the page was there, nor is anything else."""
     tab.page.wait_for_selector("html[data-offline=ready]")
     asked = list(tab.site.asked)
@@ -173,7 +173,7 @@ _NOTING = """() => {
 }"""
 
 
-def test_no_answer_is_older_than_the_input_beside_it(tab: Playground) -> None:
+def test_no_answer_is_older_than_the_input_beside_it(tab: Tab) -> None:
     """At every frame, while one types faster than answers come."""
     tab.follow(of_file(GROWING, view="rules"))
     tab.page.evaluate(_NOTING)

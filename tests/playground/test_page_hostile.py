@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.crowd import HOSTILE
-from tests.support.playgrounds import fragment, packed, playground, state
 from tests.support.scenarios import FIXTURES
 from tests.support.sites import served
+from tests.support.tabs import fragment, new_tab, packed, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.support.playgrounds import Playground
+    from tests.support.tabs import Tab
 
 GOOD = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
 VIEWS = ("findings", "rules", "graph", "trace", "reach", "changes")
@@ -29,9 +29,9 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: Browser, built: Path) -> Iterator[Playground]:
+def tab(chromium: Browser, built: Path) -> Iterator[Tab]:
     """One tab for everything: it must stay alive."""
-    with served(built) as site, playground(chromium, site) as shown:
+    with served(built) as site, new_tab(chromium, site) as shown:
         yield shown.open()
 
 
@@ -76,7 +76,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("name", LINKS)
-def test_a_link_that_cannot_be_read_is_said_and_changes_nothing(tab: Playground, name: str) -> None:
+def test_a_link_that_cannot_be_read_is_said_and_changes_nothing(tab: Tab, name: str) -> None:
     tab.follow(fragment(good(view="trace")))
     tab.page.evaluate("link => { location.hash = link }", LINKS[name])
     said = tab.notice
@@ -90,7 +90,7 @@ def test_a_link_that_cannot_be_read_is_said_and_changes_nothing(tab: Playground,
     tab.is_silent()
 
 
-def test_names_and_annotations_stay_text_wherever_they_are_shown(tab: Playground) -> None:
+def test_names_and_annotations_stay_text_wherever_they_are_shown(tab: Tab) -> None:
     text = json.dumps(hostile_objects(), indent=1)
     held = {"name": f"{HOSTILE}.json", "text": text}
     for view in VIEWS:
@@ -122,7 +122,7 @@ def hostile_objects() -> list[dict[str, Any]]:
     return objects
 
 
-def test_a_paste_of_fifty_megabytes_is_refused_and_what_was_typed_is_kept(tab: Playground) -> None:
+def test_a_paste_of_fifty_megabytes_is_refused_and_what_was_typed_is_kept(tab: Tab) -> None:
     tab.follow(fragment(good()))
     tab.page.evaluate(
         """() => {
@@ -148,9 +148,7 @@ def test_a_paste_of_fifty_megabytes_is_refused_and_what_was_typed_is_kept(tab: P
         ("latin.yaml", "name: Müller\n".encode("latin-1")),
     ],
 )
-def test_a_file_of_no_use_is_said_and_the_page_stays(
-    tab: Playground, name: str, data: bytes
-) -> None:
+def test_a_file_of_no_use_is_said_and_the_page_stays(tab: Tab, name: str, data: bytes) -> None:
     tab.follow(fragment(good()))
     tab.drop({name: data})
     tab.until(

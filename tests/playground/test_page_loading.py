@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browsers import started
-from tests.support.playgrounds import playground
+from tests.support.tabs import new_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -39,7 +39,7 @@ def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
     chromium: Browser, site: Site, part: str, fault: Fault
 ) -> None:
     """What does not need the right type is loaded all the same."""
-    with playground(chromium, site) as shown, site.failing(parts(site)[part], fault):
+    with new_tab(chromium, site) as shown, site.failing(parts(site)[part], fault):
         shown.page.goto(site.url)
         shown.type(TYPED)
         shown.page.wait_for_selector("html:not([data-python=starting])")
@@ -52,7 +52,7 @@ def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
 def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
     chromium: Browser, site: Site
 ) -> None:
-    with playground(chromium, site) as shown, site.failing(parts(site)["python"], "late"):
+    with new_tab(chromium, site) as shown, site.failing(parts(site)["python"], "late"):
         shown.page.goto(site.url)
         shown.type(TYPED)
         assert "kube-proxy" in shown.answers
@@ -70,7 +70,7 @@ def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
 )
 def test_a_browser_that_cannot_run_it_is_told_why(site: Site, flag: str, said: str) -> None:
     options = ["--no-sandbox", f"--js-flags={flag}"]
-    with started("chromium", args=options) as browser, playground(browser, site) as shown:
+    with started("chromium", args=options) as browser, new_tab(browser, site) as shown:
         shown.page.goto(site.url)
         shown.type(TYPED)
         shown.page.wait_for_selector("html[data-python=broken]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.support.playgrounds import playground
+from tests.support.tabs import new_tab
 from tests.support.wandering import memory, wander
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ EDITS = int(os.environ.get("NPTABLES_PLAYGROUND_EDITS", "80"))
 def test_random_edits_and_links_are_survived_and_nothing_is_left_of_them(
     chromium: Browser, site: Site
 ) -> None:
-    with playground(chromium, site, viewport={"width": 1280, "height": 3000}) as tab:
+    with new_tab(chromium, site, viewport={"width": 1280, "height": 3000}) as tab:
         tab.open()
         wander(tab, EDITS // 2, seed=1)
         before = memory(chromium)

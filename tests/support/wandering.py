@@ -7,15 +7,15 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.playgrounds import fragment, packed, state
 from tests.support.scenarios import FIXTURES
+from tests.support.tabs import fragment, packed, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Browser
 
-    from tests.support.playgrounds import Playground
+    from tests.support.tabs import Tab
 
 _TEXTS = [
     path.read_text()
@@ -34,7 +34,7 @@ _KEYS = (
 )  # fmt: skip
 
 
-def wander(tab: Playground, steps: int, *, seed: int) -> int:
+def wander(tab: Tab, steps: int, *, seed: int) -> int:
     """Do so many random things; gives how many answers stood beside their input.
 
     Raises AssertionError where the answer that is shown is not one to the input beside it.
@@ -51,7 +51,7 @@ def wander(tab: Playground, steps: int, *, seed: int) -> int:
     return seen + _belongs(tab)
 
 
-def _belongs(tab: Playground) -> bool:
+def _belongs(tab: Tab) -> bool:
     found = tab.page.evaluate(
         "() => [typed(), document.getElementById('answers').dataset.state,"
         " exchanged.filter(each => each.reply).at(-1)?.request]"
@@ -63,31 +63,31 @@ def _belongs(tab: Playground) -> bool:
     return True
 
 
-def _type(tab: Playground, chance: random.Random) -> None:
+def _type(tab: Tab, chance: random.Random) -> None:
     _somewhere(tab, chance)
     tab.page.keyboard.insert_text("".join(chance.choices(_PIECES, k=chance.randint(1, 4))))
 
 
-def _press(tab: Playground, chance: random.Random) -> None:
+def _press(tab: Tab, chance: random.Random) -> None:
     _somewhere(tab, chance)
     for key in chance.choices(_KEYS, k=chance.randint(1, 6)):
         tab.page.keyboard.press(key)
 
 
-def _somewhere(tab: Playground, chance: random.Random) -> None:
+def _somewhere(tab: Tab, chance: random.Random) -> None:
     box = tab.editor.bounding_box()
     if box is not None:
         x, y = chance.uniform(0, box["width"]), chance.uniform(0, min(box["height"], 600))
         tab.page.mouse.click(box["x"] + x, box["y"] + y)
 
 
-def _paste(tab: Playground, chance: random.Random) -> None:
+def _paste(tab: Tab, chance: random.Random) -> None:
     tab.editor.focus()
     tab.page.keyboard.press("Control+a")
     tab.page.keyboard.insert_text(chance.choice(_TEXTS))
 
 
-def _follow(tab: Playground, chance: random.Random) -> None:
+def _follow(tab: Tab, chance: random.Random) -> None:
     text = chance.choice(_TEXTS)
     found = fragment(
         state(
@@ -107,11 +107,11 @@ def _follow(tab: Playground, chance: random.Random) -> None:
     tab.page.evaluate("link => { location.hash = link }", found)
 
 
-def _look(tab: Playground, chance: random.Random) -> None:
+def _look(tab: Tab, chance: random.Random) -> None:
     tab.page.get_by_role("tab", name=chance.choice(_VIEWS)).click()
 
 
-_ACTIONS: tuple[Callable[[Playground, random.Random], None], ...] = (
+_ACTIONS: tuple[Callable[[Tab, random.Random], None], ...] = (
     _type, _type, _type, _press, _press, _paste, _follow, _look,
 )  # fmt: skip
 

@@ -123,7 +123,7 @@ def packed(text: bytes) -> str:
     return "#1." + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-class Playground:
+class Tab:
     """One tab with the page."""
 
     def __init__(self, context: BrowserContext, site: Site) -> None:
@@ -138,12 +138,12 @@ class Playground:
         self.page.on("dialog", lambda dialog: self.said.append(f"dialog {dialog.message}"))
         self.page.on("request", lambda request: self.asked.append(request.url))
 
-    def open(self, fragment: str = "") -> Playground:
+    def open(self, fragment: str = "") -> Tab:
         """Go to the page, and wait until it answers."""
         self.page.goto(self.site.url + fragment)
         return self.settled()
 
-    def settled(self) -> Playground:
+    def settled(self) -> Tab:
         """Wait until what is shown belongs to the input that is shown."""
         self.page.wait_for_selector('#answers[aria-busy="false"]')
         return self
@@ -153,7 +153,7 @@ class Playground:
         self.page.evaluate(_FOLLOWING, fragment)
         return self.replies()
 
-    def until(self, condition: str, *given: object) -> Playground:
+    def until(self, condition: str, *given: object) -> Tab:
         """Wait for an expression of the page, that may name what is `given`."""
         # Playwright's own waiting makes code of text, which the page's policy forbids.
         waiting = f"async given => {{ const there = () => {condition}; {_WAITING} }}"
@@ -181,10 +181,10 @@ class Playground:
 
     @property
     def notice(self) -> str:
-        """What is said above everything else."""
+        """What is said above everything else, without the button that takes it away."""
         notice = self.page.locator("#notice")
         notice.wait_for()
-        return notice.inner_text()
+        return notice.inner_text().removesuffix("\N{MULTIPLICATION SIGN}").strip()
 
     @property
     def editor(self) -> Locator:
@@ -207,9 +207,9 @@ class Playground:
         """Press the button with this name."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
-    def beside(self) -> Playground:
+    def beside(self) -> Tab:
         """Another tab of the same browser, that knows what this one left there."""
-        return Playground(self.page.context, self.site)
+        return Tab(self.page.context, self.site)
 
     def look_at(self, view: str) -> None:
         """Choose a tab of the answers, or of the input."""
@@ -265,10 +265,10 @@ async fragment => {{
 
 
 @contextmanager
-def playground(browser: Browser, site: Site, **options: Any) -> Iterator[Playground]:
+def new_tab(browser: Browser, site: Site, **options: Any) -> Iterator[Tab]:
     """The page in a profile of its own, that nothing is kept of."""
     context = browser.new_context(**options)
     try:
-        yield Playground(context, site)
+        yield Tab(context, site)
     finally:
         context.close()
