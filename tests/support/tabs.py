@@ -221,6 +221,10 @@ class Tab:
         self.page.get_by_label(label, exact=True).select_option(what)
         self.settled()
 
+    def paste(self, piece: str, times: int = 1) -> None:
+        """Paste a text, so many times in a row, where one types."""
+        self.editor.evaluate(_PASTING, [piece, times])
+
     def drop(self, files: dict[str, bytes]) -> None:
         """Drop files on the page; by their names."""
         held = [[name, list(data)] for name, data in files.items()]
@@ -233,6 +237,14 @@ class Tab:
         assert [url for url in self.asked if not url.startswith(self.site.origin)] == []
 
 
+_PASTING = """
+(place, [piece, times]) => {
+  const given = new DataTransfer();
+  given.setData("text/plain", piece.repeat(times));
+  place.dispatchEvent(
+    new ClipboardEvent("paste", {clipboardData: given, bubbles: true, cancelable: true}));
+}
+"""
 _DROPPING = """
 files => {
   const given = new DataTransfer();
@@ -255,6 +267,8 @@ _WAITING = f"""
 _FOLLOWING = f"""
 async fragment => {{
   exchanged.length = 0;
+  // To the same place nobody goes twice.
+  if (location.hash === fragment) history.replaceState(null, "", "#");
   location.hash = fragment;
   const answers = document.getElementById("answers");
   const there = () => answers.getAttribute("aria-busy") === "false"
