@@ -34,6 +34,10 @@ class Kept:
             self._weight -= gone
         return made
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the value of a key is kept."""
+        return key in self._kept
+
     def forget(self) -> None:
         """Forget everything."""
         self._kept.clear()

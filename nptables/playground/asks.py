@@ -17,6 +17,8 @@ from nptables.playground.state import State
 
 # It keeps what was read between two requests.
 READER = Reader()
+# Characters that are parsed ahead at a time: about half a second in a browser.
+_AHEAD = 40_000
 
 
 def _choices(state: State, asked: Mapping[str, Any], say: Say) -> Any:
@@ -65,8 +67,7 @@ def _trace(state: State, asked: Mapping[str, Any], say: Say) -> Any:
 def _reach(state: State, asked: Mapping[str, Any], say: Say) -> Any:
     from nptables.playground.packets import reached
 
-    del asked
-    return reached(READER, state, say)
+    return reached(READER, state, say, first=asked.get("first", 0), most=asked.get("most"))
 
 
 def _changes(state: State, asked: Mapping[str, Any], say: Say) -> Any:
@@ -96,6 +97,13 @@ def _examples(state: State, asked: Mapping[str, Any], say: Say) -> Any:
     return list(examples())
 
 
+def _read(state: State, asked: Mapping[str, Any], say: Say) -> Any:
+    """Parse large input piece by piece, so that the page can show how far it is, and stop."""
+    del say
+    done, total = READER.ahead(state, asked.get("most", _AHEAD))
+    return {"read": done, "total": total}
+
+
 ANSWERS: Mapping[str, Callable[[State, Mapping[str, Any], Say], Any]] = {
     "choices": _choices,
     "findings": _findings,
@@ -107,4 +115,5 @@ ANSWERS: Mapping[str, Callable[[State, Mapping[str, Any], Say], Any]] = {
     "versions": _versions,
     "command": _command,
     "examples": _examples,
+    "read": _read,
 }

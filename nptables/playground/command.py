@@ -15,6 +15,7 @@ from nptables.family import Family
 from nptables.playground.choices import choices
 from nptables.playground.reading import Reader, is_about_all_nodes
 from nptables.playground.state import CONFIG, FACTS, Held, State
+from nptables.sources.dropped import stand_for_a_tree
 from nptables.sources.evidence import Beside, beside_rules
 
 # What has to be put in by hand where there is nothing to send a packet to.
@@ -108,7 +109,7 @@ def _words(state: State, node: str, files: _Files) -> list[str]:
         new = [files.add(held.name, held.data, "after") for held in state.files]
         sides = [_side("before", old), _side("after", new)]
         return ["diff", *sides, *_about_node(state, node, files), "--effects", "-o", "json"]
-    manifests = [files.add(held.name, held.data) for held in state.files]
+    manifests = _manifests(state, files)
     about = _about_node(state, node, files)
     evidence = list(_evidence(state, files))
     family = ["-6"] if state.family is Family.IPV6 else []
@@ -126,6 +127,14 @@ def _words(state: State, node: str, files: _Files) -> list[str]:
     if view == "changes":
         return ["diff", *manifests, *about, *evidence, "--effects"]
     return ["check", *manifests, *about, *evidence]
+
+
+def _manifests(state: State, files: _Files) -> list[str]:
+    """The files, or the folders that they are in, which no program is to render here either."""
+    names = [files.add(held.name, held.data) for held in state.files]
+    if not stand_for_a_tree((held.name, held.data) for held in state.files):
+        return names
+    return [*dict.fromkeys(name.partition("/")[0] for name in names), "--no-render"]
 
 
 def _side(name: str, files: list[str]) -> str:

@@ -3,56 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from nptables.answering import Say
-from nptables.answering.checking import Nodes, cluster_findings, findings_document
+from nptables.answering.checking import Nodes, cluster_findings, findings_document, judged
 from nptables.answering.inputs import configuration
+from nptables.answering.saying import say_all
 from nptables.answering.versions import by_version
-from nptables.checks import Finding, arranged
-from nptables.checks.silencing import silenced_by_objects
+from nptables.checks import Finding
+from nptables.errors import InvalidInput, Problem
 from nptables.playground.marks import Marker
-from nptables.playground.reading import Reader, node_of
+from nptables.playground.reading import Evidences, Reader, node_in
 from nptables.playground.state import State
 
 if TYPE_CHECKING:
     from nptables.answering.inputs import Inputs
-    from nptables.playground.reading import Evidences
     from nptables.sources import Loaded
 
 
 def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     """What is wrong: the document of `check -o json`, and marks in the files."""
-    loaded = reader.loaded(state)
-    for problem in loaded.problems:
-        say(str(problem), kind="warning")
-    for preview in loaded.previews:
-        say(str(preview))
+    if not state.files and state.evidence:
+        hint = "trace follows a packet in what the node has; findings need the cluster's objects"
+        raise InvalidInput([Problem("there are no manifests to look at", hint=hint)])
+    sets = reader.sets(state)
+    say_all(say, sets.left_out, kind="warning")
     there = reader.node_has(state, None, say)
+    if there:
+        sets = attrs.evolve(sets, judged=(sets.only,), problems=())
+    found = list(judged(sets, partial(_findings, reader, state, there, say)))
+    every = [finding for one in found for finding in one.findings]
+    problems = [problem for one in found for problem in one.problems]
+    reported = [finding for finding in every if finding.silence is None]
+    ignored = [finding for finding in every if finding.silence is not None]
+    marker = Marker.of(state)
+    marks = [marker.of_finding(finding, number) for number, finding in enumerate(reported)]
+    return {
+        "document": findings_document(reported, ignored=ignored, problems=problems),
+        "marks": [mark for mark in (*marks, *map(marker.of_problem, problems)) if mark is not None],
+    }
+
+
+def _findings(
+    reader: Reader, state: State, there: Evidences, say: Say, loaded: Loaded
+) -> Iterator[Finding]:
+    """What is wrong in one set."""
+    say_all(say, loaded.problems, kind="warning")
+    say_all(say, loaded.previews, kind="note")
     inputs = None
     if there.meant is not None or state.node:
-        node = node_of(reader, state, say, there.evidence)
-        inputs = reader.inputs(state, node=node, node_has=there.meant, say=say)
+        node = node_in(loaded, reader, state, say, there.evidence)
+        inputs = reader.inputs(state, loaded, node=node, node_has=there.meant, say=say)
         looked_at: Nodes = [(inputs.config, [inputs.node])]
     else:
         found = configuration(reader.config(state), loaded.proxy_config, say=say)
         nodes = list(loaded.cluster.nodes.values())
         looked_at = by_version(found, nodes, asked=state.asked_version, say=say)
-    raw = list(cluster_findings(loaded, looked_at))
+    yield from cluster_findings(loaded, looked_at)
     if there:
-        raw += _of_node(there, inputs, loaded, looked_at, say)
-    every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
-    reported = [finding for finding in every if finding.silence is None]
-    ignored = [finding for finding in every if finding.silence is not None]
-    marker = Marker.of(state)
-    return {
-        "document": findings_document(reported, ignored=ignored),
-        "marks": [
-            mark
-            for number, finding in enumerate(reported)
-            if (mark := marker.of_finding(finding, number)) is not None
-        ],
-    }
+        yield from _of_node(there, inputs, loaded, looked_at, say)
 
 
 def _of_node(

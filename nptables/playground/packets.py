@@ -138,17 +138,28 @@ def _destination(row: Row) -> str:
     return f"{at}:{row.number}{protocol}" if at else f"nodeport:{row.number}{protocol}"
 
 
-def reached(reader: Reader, state: State, say: Say) -> dict[str, Any]:
-    """All nodes by all Services: the document of `reach -o json`, and words for each cell."""
+def reached(
+    reader: Reader, state: State, say: Say, *, first: int = 0, most: int | None = None
+) -> dict[str, Any]:
+    """All nodes by all Services: the document of `reach -o json`, and words for each cell.
+
+    With `most` it is about so many Services, from the `first` one on, in the order of their names.
+    """
     loaded = reader.loaded(state)
+    keys = sorted(loaded.cluster.services)
+    end = len(keys) if most is None else first + most
     found = reach(
         loaded.cluster,
         config=_configs(reader, state, loaded, say),
         nodes=None if loaded.cluster.nodes else [node_of(reader, state, say) or "node"],
         source=named_source(state.source or "outside"),
         families=tuple(Family),
+        services=keys[first:end],
     )
     return {
+        "first": first,
+        "next": end if end < len(keys) else None,
+        "count": len(keys),
         "document": found.to_json(),
         "rows": [
             {

@@ -20,6 +20,7 @@ Ask = Literal[
     "versions",
     "command",
     "examples",
+    "read",
 ]
 View = Literal["findings", "rules", "graph", "trace", "reach", "changes"]
 FamilyName = Literal["IPv4", "IPv6"]
@@ -72,10 +73,11 @@ State = TypedDict(
 class Request(TypedDict, total=False):
     """What is asked of a state.
 
-    `to` is the other version of kube-proxy for `versions`. The others are for `rules`: `service`
-    (`ns/name`) leaves out the rules of all others, `first` is the first chain that is shown, from
-    0, `most` is how many lines all chains together may have, and `whole` asks for the document of
-    `render -o json`, too.
+    `to` is the other version of kube-proxy for `versions`. For `rules`, `service` (`ns/name`)
+    leaves out the rules of all others, `first` is the first chain that is shown, from 0, `most` is
+    how many lines all chains together may have, and `whole` asks for the document of
+    `render -o json`, too. For `reach`, `first` and `most` count Services; without `most` it is
+    about all of them. For `read`, `most` is how many characters are parsed ahead.
     """
 
     ask: Ask

@@ -15,7 +15,16 @@ from nptables.family import Family
 from nptables.kept import Kept
 from nptables.model import Cluster, Node, NodeFacts
 from nptables.playground.state import CONFIG, FACTS, Held, State
-from nptables.sources import FoundConfig, Input, Loaded, config_in, facts_in, load_texts
+from nptables.sources import (
+    FoundConfig,
+    Input,
+    Loaded,
+    Sets,
+    config_in,
+    facts_in,
+    load_texts,
+)
+from nptables.sources.dropped import sets_of, stand_for_a_tree
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
 from nptables.translation import Translation
@@ -44,14 +53,38 @@ class Reader:
         self._memory.forget()
         self._pieces.forget()
 
+    def ahead(self, state: State, most: int) -> tuple[int, int]:
+        """Parse about `most` characters more; how many of all need no more parsing, and all."""
+        files = (*state.files, *(state.before.files if state.before is not None else ()))
+        done = 0
+        for held in files:
+            text = text_of(held.name, held.data)
+            ready = self._pieces.ahead(text, most) if isinstance(text, Input) else len(held.data)
+            done += ready
+            if ready < len(held.data):
+                break
+        return done, size_of(files)
+
+    def sets(self, state: State) -> Sets:
+        """The sets of objects: one, unless files stand in folders or for folders."""
+        if not stand_for_a_tree((held.name, held.data) for held in state.files):
+            return Sets((self._loaded(state),))
+        files = [(held.name, held.data) for held in state.files]
+        return self._memory.kept(
+            ("sets", state.files), lambda: sets_of(files), _EACH + size_of(state.files)
+        )
+
     def loaded(self, state: State) -> Loaded:
         """The objects. Raises InvalidInput where there are none or something is wrong."""
-        loaded = self._memory.kept(
-            ("objects", state.files), lambda: self._load(state.files), _EACH + size_of(state.files)
-        )
+        loaded = self.sets(state).only
         if not loaded.usable:
             raise InvalidInput(loaded.problems)
         return loaded
+
+    def _loaded(self, state: State) -> Loaded:
+        return self._memory.kept(
+            ("objects", state.files), lambda: self._load(state.files), _EACH + size_of(state.files)
+        )
 
     def _load(self, files: tuple[Held, ...]) -> Loaded:
         texts = (text_of(held.name, held.data) for held in files)
@@ -74,6 +107,7 @@ class Reader:
     def inputs(
         self,
         state: State,
+        loaded: Loaded | None = None,
         *,
         family: Family | None = None,
         node: str | None = None,
@@ -81,9 +115,12 @@ class Reader:
         node_has: NodeHas | None = None,
         say: Say = silent,
     ) -> Inputs:
-        """Everything that rules are made from. Raises InvalidInput."""
+        """Everything that rules are made from; `loaded` is one of several sets.
+
+        Raises InvalidInput.
+        """
         return inputs_of(
-            self.loaded(state),
+            loaded or self.loaded(state),
             node_name=node or state.node or None,
             given=self.config(state),
             facts=self.facts(state),
@@ -160,7 +197,13 @@ def default_node(
 
 def node_of(reader: Reader, state: State, say: Say, evidence: Evidence | None = None) -> str | None:
     """The node that is shown; which one of several is said where nobody chose it."""
-    loaded = reader.loaded(state)
+    return node_in(reader.loaded(state), reader, state, say, evidence)
+
+
+def node_in(
+    loaded: Loaded, reader: Reader, state: State, say: Say, evidence: Evidence | None = None
+) -> str | None:
+    """The node of one set, as `node_of`."""
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
     found = configuration(reader.config(state), loaded.proxy_config, kube_proxy)
     name = default_node(loaded.cluster, state, found, evidence)

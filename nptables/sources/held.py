@@ -1,4 +1,4 @@
-"""Files that a program holds instead of a disk: dropped on a page, unpacked from a link."""
+"""Evidence that a program holds instead of a disk: dropped on a page, unpacked from a link."""
 
 from __future__ import annotations
 

@@ -112,12 +112,7 @@ export class Asking {
     const round = { revision: store.revision, state: store.state };
     window.clearTimeout(this.#long);
     this.#long = window.setTimeout(() => {
-      if (
-        this.#isNewest(round) &&
-        this.#answered.get(round.state.view)?.revision !== round.revision
-      ) {
-        pane.slow();
-      }
+      if (this.#isNewest(round)) pane.slow();
     }, LONG);
     void this.#round(round);
   }

@@ -68,6 +68,11 @@ export function counted(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/** With a capital letter. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** "812 bytes", "14 kB", "2.3 MB". */
 export function size(bytes: number): string {
   if (bytes < 1000) return counted(bytes, "byte");

@@ -18,7 +18,7 @@ import { InputPane } from "./input/pane";
 import { Notice } from "./notice";
 import { keepOffline } from "./offline/register";
 import { Places } from "./places";
-import type { Answer, Command, Example, Request, State, Versions, View } from "./protocol";
+import type { Answer, Command, Example, Fix, Request, State, Versions, View } from "./protocol";
 import { Python } from "./python/client";
 import { showCommand } from "./sharing/command";
 import { share } from "./sharing/dialog";
@@ -32,13 +32,20 @@ const answers = byId("answers");
 const welcome = byId("welcome");
 let examples: readonly Example[] = [];
 let example: Example | null = null;
+/** As it came: what differs from it was typed. */
+let pristine: State = store.state;
 let asked = false;
 
 const python = new Python({
   progress(loaded, total) {
+    const bar = document.getElementById("progress-bar");
+    if (!(bar instanceof HTMLProgressElement)) return;
     byId("progress").textContent =
-      `Loading the program: ${size(loaded)} of ${size(total)}. It runs in this tab, and it is kept for the next time.`;
-    (byId("progress-bar") as HTMLProgressElement).value = loaded / total;
+      loaded < total
+        ? `Loading the program: ${size(loaded)} of ${size(total)}. It is kept for the next time.`
+        : "Starting the program. It runs in this tab.";
+    if (loaded < total) bar.value = loaded / total;
+    else bar.removeAttribute("value");
   },
   condition(condition) {
     document.documentElement.dataset.python = condition;
@@ -77,9 +84,7 @@ const actions: Actions = {
 
 const rules = new RulesView(actions);
 const views = {
-  findings: new FindingsView(actions, (mark) => {
-    if (mark.fix) input.apply(mark.fix);
-  }),
+  findings: new FindingsView(actions, applyFix),
   rules,
   graph: new GraphView(actions),
   trace: new TraceView(actions),
@@ -94,6 +99,7 @@ const pane = new AnswersPane(
     },
     stop: () => python.stop(),
     again: () => asking.again(),
+    fix: applyFix,
   },
   actions,
 );
@@ -121,13 +127,22 @@ const asking = new Asking({
   marked(marks, found) {
     input.mark(marks);
     const number = found?.document.findings.length ?? 0;
-    pane.tabs.badge("findings", found ? (number ? String(number) : "") : "!", "bad");
+    const worst = found?.document.findings.some(({ severity }) => severity !== "info");
+    pane.tabs.badge(
+      "findings",
+      found ? (number ? String(number) : "") : "!",
+      worst === false ? "" : "bad",
+    );
   },
   chosen(choices) {
     header.choices(choices, store.state);
     for (const view of Object.values(views)) view.choices?.(choices, store.state);
   },
 });
+const halves = {
+  input: button("Input", () => showHalf("input")),
+  answers: button("Answers", () => showHalf("answers")),
+};
 const places = new Places(store, {
   show: (state) => showState(state, exampleAt(location.hash)),
   arrived: (fragment) => void arrive(fragment),
@@ -147,6 +162,8 @@ byId("menu").append(
   ),
 );
 const sharing = { opened: openText, chooseFile: () => openings.openSaved() };
+byId("halves").append(halves.input, halves.answers);
+showHalf("answers");
 document.querySelector(".skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   showHalf("answers");
@@ -208,6 +225,8 @@ function exampleAt(fragment: string): Example | null {
 /** Shows other input as a whole. */
 function showState(state: State, of: Example | null): void {
   example = of;
+  pristine = state;
+  document.title = `${of ? `${of.title} · ` : ""}nptables playground`;
   const before = store.state;
   store.change(state);
   if (store.state !== before) input.renew();
@@ -273,13 +292,23 @@ function openText(text: string): void {
 /** Whether something was typed that is in no example and no link. */
 function isChanged(): boolean {
   const { state } = store;
-  if (!state.files.some((file) => file.text) && !state.evidence.length) return false;
-  return example !== null && JSON.stringify(example.state.files) !== JSON.stringify(state.files);
+  return (["files", "config", "facts", "evidence"] as const).some(
+    (key) =>
+      state[key] !== pristine[key] && JSON.stringify(state[key]) !== JSON.stringify(pristine[key]),
+  );
+}
+
+function applyFix(fix: Fix): void {
+  showHalf("input");
+  input.apply(fix);
 }
 
 /** On a phone one half is on the screen. */
 function showHalf(half: "input" | "answers"): void {
   document.documentElement.dataset.half = half;
+  for (const [name, pressed] of Object.entries(halves)) {
+    pressed.setAttribute("aria-pressed", String(name === half));
+  }
 }
 
 async function afterFirst(): Promise<void> {

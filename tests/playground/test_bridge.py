@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables.playground import answer, answering
+from nptables.playground.asks import READER
 from nptables.playground.examples.offered import examples
 from nptables.playground.protocol import ASKS
 from nptables.sources import Input
@@ -336,6 +337,49 @@ def test_what_did_not_change_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch
 
     assert len(parsed) == 1
     assert "nodePort: 30999" in parsed[0]
+
+
+def test_large_input_is_read_piece_by_piece() -> None:
+    """The page asks again until all is read, and shows how far it is."""
+    pods = "".join(f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: q{n}}}\n" for n in range(40))
+    found = state(ONE_POD + pods)
+    steps = []
+    while not steps or steps[-1]["read"] < steps[-1]["total"]:
+        steps.append(asked("read", found, most=500)["result"])
+
+    assert len(steps) > 3
+    assert {len(ONE_POD + pods)} == {step["total"] for step in steps}
+    assert [step["read"] for step in steps] == sorted({step["read"] for step in steps})
+
+
+def test_reach_comes_service_by_service() -> None:
+    """The pages together are the whole."""
+    more = ONE_POD.split("---\n")[2].replace("nodeport-service", "other").replace("30080", "30081")
+    found = state(ONE_POD + "---\n" + more.replace("10.233.39.47", "10.233.39.48"))
+    whole = asked("reach", found)["result"]
+    first = asked("reach", found, first=0, most=1)["result"]
+    second = asked("reach", found, first=1, most=1)["result"]
+
+    assert whole["document"]["rows"] == [*first["document"]["rows"], *second["document"]["rows"]]
+    assert (whole["next"], first["next"], second["next"], whole["count"]) == (None, 1, None, 2)
+
+
+@pytest.mark.parametrize("name", ["../up.yaml", "/etc/x.yaml", "a/../../b.yaml", "a/\0.yaml"])
+def test_a_name_that_leads_out_of_the_folder_is_a_problem(name: str) -> None:
+    assert refused("findings", {"files": [{"name": name, "text": ONE_POD}]})[0] == "input"
+
+
+def test_what_was_kept_changes_no_answer() -> None:
+    """The same state is answered alike first, and after another one that shares most of it."""
+    for ask in ("findings", "rules", "trace", "changes"):
+        before = {"files": [{"name": "web.yaml", "text": ONE_POD}]}
+        one = state(node="node1", before=before)
+        other = state(ONE_POD.replace("30080", "30123"), node="node1", before=before)
+        READER.forget()
+        expected = asked(ask, one)
+        asked(ask, other)
+
+        assert expected == asked(ask, one)
 
 
 @given(

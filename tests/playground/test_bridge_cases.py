@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from tests.support.bundles import Node, as_tar, eks, must_gather
+from tests.support.documentation import ROOT
 from tests.support.playground import Case, asked, cases, document_of, manifests, printed
+from tests.support.scenarios import FIXTURES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+ONE_POD = (ROOT / "docs" / "files" / "one-pod.yaml").read_text()
 CASES = {case.name: case for case in cases()}
 MANIFESTS = {case.name: case for case in manifests()}
 
@@ -94,3 +100,49 @@ def test_a_node_differs_from_its_cluster_as_the_command_says(name: str, tmp_path
     expected, actual = both(case, "changes", ["diff", "--effects", *named], tmp_path)
 
     assert expected == actual
+
+
+def test_a_folder_is_read_as_the_command_reads_it() -> None:
+    """With a chart, a kustomization and plain manifests; nothing is rendered on either side."""
+    folder = FIXTURES / "manifests-as-found"
+    paths = sorted(path for path in (folder / "tree").rglob("*") if path.is_file())
+    files = [{"name": str(p.relative_to(folder)), "text": p.read_text()} for p in paths]
+
+    expected = printed("check", "tree", "--no-render", folder=folder)
+
+    assert expected == document_of(asked("findings", {"files": files}))
+
+
+@pytest.mark.parametrize("head", ["kustomization.yaml", "Chart.yaml"])
+def test_a_file_that_stands_for_a_folder_is_read_as_that_folder(head: str, tmp_path: Path) -> None:
+    texts = {"web.yaml": ONE_POD, head: "resources: [web.yaml]\nname: web\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    files = [{"name": name, "text": text} for name, text in texts.items()]
+
+    expected = printed("check", *texts, "--no-render", folder=tmp_path)
+
+    assert expected == document_of(asked("findings", {"files": files}))
+
+
+def test_bundles_are_opened_as_the_command_opens_them(tmp_path: Path) -> None:
+    """The objects of a cluster as `oc adm must-gather` has them, and a node as EKS collects it."""
+    case = FIXTURES / "cases" / "docker-forward-drop"
+    objects = list(yaml.safe_load_all((case / "local.yaml").read_text()))
+    bundles = {
+        "cluster.tar.gz": as_tar(must_gather(objects), "gz"),
+        "node.tar.gz": as_tar(eks(Node({"IPV4": (case / "dump.txt").read_text()})), "gz"),
+    }
+    for name, data in bundles.items():
+        (tmp_path / name).write_bytes(data)
+    files = [{"name": n, "base64": base64.b64encode(d).decode()} for n, d in bundles.items()]
+    held = {"files": files[:1], "evidence": files[1:], "node": "node1"}
+    ends = ["--from", "outside", "--to", "nodeport:30080", "--node", "node1"]
+
+    expected = printed("check", "cluster.tar.gz", folder=tmp_path)
+    assert expected == document_of(asked("findings", {"files": files[:1]}))
+    words = ["trace", "cluster.tar.gz", "--snapshot", "node.tar.gz", *ends]
+    expected = printed(*words, folder=tmp_path)
+    assert expected == document_of(
+        asked("trace", {**held, "from": "outside", "to": "nodeport:30080"})
+    )

@@ -10,17 +10,21 @@ from typing import Any
 import attrs
 import click
 
-from nptables.answering.checking import Nodes, cluster_findings, findings_document
+from nptables.answering.checking import (
+    Judged,
+    Nodes,
+    cluster_findings,
+    findings_document,
+    judged,
+)
 from nptables.answering.checking_nodes import connection_findings, node_findings
 from nptables.checks import (
     Finding,
     Severity,
-    arranged,
     chosen,
 )
 from nptables.checks.baseline import Baseline, Entry, baseline_document
-from nptables.checks.reports import problem_findings
-from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
+from nptables.checks.silencing import silenced_by_rules
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
 from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
@@ -41,7 +45,7 @@ from nptables.cli.options import (
 from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
-from nptables.errors import InvalidInput, Problem, printable
+from nptables.errors import printable
 from nptables.sources import Loaded, read_document, read_text
 from nptables.words import listed
 
@@ -136,8 +140,8 @@ def command(
     known = None
     if baseline is not None:
         known = read_document(baseline, lambda value: Baseline.read(value, baseline))
-    judged = list(_judged(_Besides(node_has, connections_path), options))
-    every = [finding for one in judged for finding in one.findings]
+    sets = list(_read(_Besides(node_has, connections_path), options))
+    every = [finding for one in sets for finding in one.findings]
     every = silenced_by_rules(every, ignore_rules())
     gone: tuple[Entry, ...] = ()
     if known is not None:
@@ -145,17 +149,17 @@ def command(
     chosen_ones = chosen(every, select=select, ignore=ignore, severity=Severity[severity.upper()])
     found = [finding for finding in chosen_ones if finding.silence is None]
     ignored = [finding for finding in chosen_ones if finding.silence is not None]
-    problems = [problem for one in judged for problem in one.problems]
+    problems = [problem for one in sets for problem in one.problems]
     # As where nothing can be read: what is wrong with the input is a finding in these formats.
-    reported = [*(finding for one in judged for finding in one.wrong), *found]
+    reported = [*(finding for one in sets for finding in one.wrong), *found]
     form = FORMS.get(output)
     if form is not None and form.findings is not None:
         print_lines(form.findings(Findings("nptables check", reported, ignored)))
     elif output == "json":
         print_json(findings_document(found, ignored=ignored, gone=gone, problems=problems))
-    elif found or ignored or any(one.has_services for one in judged):
-        _print(found, ignored, len(judged), show_ignored=show_ignored)
-    if not all(one.whole for one in judged):
+    elif found or ignored or any(one.has_services for one in sets):
+        _print(found, ignored, len(sets), show_ignored=show_ignored)
+    if not all(one.whole for one in sets):
         gone = ()
     if gone:
         _say_gone(gone, baseline or "")
@@ -184,25 +188,6 @@ def _say_gone(gone: Sequence[Entry], path: str) -> None:
 
 
 @attrs.frozen
-class _Judged:
-    """The findings of one set, the worst first, or why it could not be judged.
-
-    `whole` is false where findings about other namespaces are left out.
-    """
-
-    name: str
-    has_services: bool
-    findings: tuple[Finding, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    whole: bool = True
-
-    @property
-    def wrong(self) -> list[Finding]:
-        """The problems as findings."""
-        return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
-
-
-@attrs.frozen
 class _Besides:
     """What is looked at besides the manifests: what a node has, and a file of connections."""
 
@@ -213,7 +198,7 @@ class _Besides:
         return bool(self.node_has) or self.connections is not None
 
 
-def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
+def _read(besides: _Besides, options: Mapping[str, Any]) -> Iterator[Judged]:
     """Every set of the input with its findings, as they were read.
 
     What is known of a node belongs to one cluster: then the input has to hold one set.
@@ -223,25 +208,16 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
     if besides:
         loaded = sets.only
         sets = attrs.evolve(sets, judged=(loaded,), problems=())
-    wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
-    if sets.problems or (wrong and len(sets.judged) == 1):
-        raise InvalidInput((*sets.problems, *wrong))
-    for loaded in sets.judged:
-        name = "" if loaded.name == "." else loaded.name
-        if not loaded.usable:
-            yield _Judged(name, loaded.has_services, problems=loaded.problems)
-            continue
+
+    def find(loaded: Loaded) -> Iterator[Finding]:
         say_what_was_read(loaded)
-        raw = _findings(loaded, besides, options)
-        every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
-        found = _shown(every, loaded)
-        named = tuple(attrs.evolve(finding, set=name) for finding in found)
-        whole = len(every) == len(found)
-        yield _Judged(name, loaded.has_services, named, whole=whole)
+        yield from _findings(loaded, besides, options)
+
+    yield from judged(sets, find, _shown)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
     if sets.left_out and not sets.judged:
         say("nothing was checked")
-    elif not wrong and not any(one.has_services for one in sets.judged):
+    elif all(one.usable and not one.has_services for one in sets.judged):
         say("there is no Service in the input, so none was checked")
 
 

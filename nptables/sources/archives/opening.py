@@ -49,13 +49,13 @@ def is_archive(path: str) -> bool:
     """Whether a file is an archive, by its first bytes; `-` is standard input."""
     try:
         if path == STDIN:
-            return _is_archive(_peeked(sys.stdin.buffer))
+            return begins_archive(_peeked(sys.stdin.buffer))
         file = Path(path)
         if not file.is_file():
             return False
         with file.open("rb") as handle:
             head = handle.read(BLOCK)
-            return _is_archive(head + handle.read(_PIECE) if packing_of(head) else head)
+            return begins_archive(head + handle.read(_PIECE) if packing_of(head) else head)
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -241,7 +241,8 @@ def _peeked(stream: BinaryIO) -> bytes:
     return b""
 
 
-def _is_archive(head: bytes) -> bool:
+def begins_archive(head: bytes) -> bool:
+    """Whether bytes are the beginning of an archive; of what is packed a megabyte is enough."""
     if head.startswith(_ZIPS) or begins_tar(head):
         return True
     packing = packing_of(head)

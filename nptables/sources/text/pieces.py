@@ -14,7 +14,9 @@ from nptables.errors import Path, Problem
 from nptables.kept import Kept
 from nptables.sources.text.document import Document, parse_text
 from nptables.sources.text.files import Input
+from nptables.sources.text.jsontext import looks_like_json
 from nptables.sources.text.parsed import Locate, Parsed
+from nptables.sources.text.redaction import followed
 from nptables.sources.text.yamltext import parse_yaml
 
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
@@ -34,6 +36,25 @@ class Pieces:
         """As `text.parse_text`."""
         return parse_text(source, yaml=self._parse_yaml)
 
+    def ahead(self, source: Input, most: int) -> int:
+        """Parse the next documents of a text, of about `most` characters, for `parse_text` to come.
+
+        Returns how many characters of the text need no more parsing. What is not read document by
+        document needs none ahead.
+        """
+        text, _ = followed(source.text)
+        if looks_like_json(source.name, text) or _is_whole(text):
+            return len(source.text)
+        done = parsed = 0
+        for piece in _pieces(text):
+            if piece not in self._kept:
+                if parsed >= most:
+                    return done
+                parsed += len(piece)
+                self._whole(piece, None)
+            done += len(piece) - len(_END) * piece.endswith(_END)
+        return len(source.text)
+
     def forget(self) -> None:
         """Forget all documents."""
         self._kept.forget()
@@ -42,7 +63,7 @@ class Pieces:
         self, text: str, report: Callable[[int], None] | None = None
     ) -> tuple[list[Parsed], list[Problem]]:
         """As `yamltext.parse_yaml`."""
-        if "\r" in text or "\ufeff" in text or _WHOLE.search(text):
+        if _is_whole(text):
             return self._whole(text, report)
         documents: list[Parsed] = []
         problems: list[Problem] = []
@@ -63,6 +84,10 @@ class Pieces:
         self, text: str, report: Callable[[int], None] | None
     ) -> tuple[list[Parsed], list[Problem]]:
         return self._kept.kept(text, lambda: parse_yaml(text, report), weight=len(text) + 1)
+
+
+def _is_whole(text: str) -> bool:
+    return "\r" in text or "\ufeff" in text or _WHOLE.search(text) is not None
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -1,5 +1,5 @@
 /** What packets notice of an edit. */
-import { button, counted, h } from "../dom";
+import { button, counted, h, sentence } from "../dom";
 import type { Before, Changes, State } from "../protocol";
 import type { Actions, ViewPart } from "./view";
 
@@ -46,7 +46,7 @@ export class ChangesView implements ViewPart<Changes> {
 
   show(result: Changes): string {
     this.#shown.replaceChildren(changes(result));
-    return `${result.summary.charAt(0).toUpperCase()}${result.summary.slice(1)}.`;
+    return `${sentence(result.summary)}.`;
   }
 
   #mark(): void {

@@ -1,6 +1,6 @@
 /** What is wrong with the input. */
 import { button, counted, h } from "../dom";
-import type { Finding, Findings, Mark, State } from "../protocol";
+import type { Finding, Findings, Fix, Mark, State } from "../protocol";
 import { place } from "./problems";
 import type { Actions, ViewPart } from "./view";
 
@@ -9,9 +9,9 @@ const SEVERITIES = ["error", "warning", "info"] as const;
 export class FindingsView implements ViewPart<Findings> {
   readonly element = h("div", { class: "findings", id: "findings" });
   readonly #actions: Actions;
-  readonly #apply: (mark: Mark) => void;
+  readonly #apply: (fix: Fix) => void;
 
-  constructor(actions: Actions, apply: (mark: Mark) => void) {
+  constructor(actions: Actions, apply: (fix: Fix) => void) {
     this.#actions = actions;
     this.#apply = apply;
   }
@@ -47,8 +47,8 @@ export class FindingsView implements ViewPart<Findings> {
       h("p", { class: "message" }, h("code", {}, finding.field), " ", finding.message),
       h("p", {}, finding.effect),
       h("p", { class: "remedy" }, finding.remedy),
-      mark && fix
-        ? button(fix.title, () => this.#apply(mark), { class: "fix", data: { fix: finding.code } })
+      fix
+        ? button(fix.title, () => this.#apply(fix), { class: "fix", data: { fix: finding.code } })
         : null,
     );
   }

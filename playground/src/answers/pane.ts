@@ -1,6 +1,6 @@
 /** The right half: one view at a time, and whether what it shows is true of the input beside it. */
-import { button, h } from "../dom";
-import type { Note, Refusal, View } from "../protocol";
+import { button, counted, h } from "../dom";
+import type { Fix, Note, Refusal, View } from "../protocol";
 import { Tabs } from "../tabs";
 import { problemList } from "./problems";
 import type { Actions } from "./view";
@@ -20,6 +20,7 @@ export interface PaneEvents {
   chosen(view: View): void;
   stop(): void;
   again(): void;
+  fix(fix: Fix): void;
 }
 
 export class AnswersPane {
@@ -75,7 +76,7 @@ export class AnswersPane {
 
   /** It takes long: one can stop it. */
   slow(): void {
-    this.#stop.hidden = false;
+    if (this.#place.getAttribute("aria-busy") === "true") this.#stop.hidden = false;
   }
 
   current(words: string, notes: readonly Note[]): void {
@@ -86,8 +87,12 @@ export class AnswersPane {
 
   /** The bridge refuses: the input has problems, or is too large, or we have a fault. */
   refused(refusal: Refusal): void {
-    this.#failed(refusal.kind, refusal.message);
-    this.#body.replaceChildren(problemList(refusal, this.#actions));
+    const problems = refusal.problems.length;
+    this.#failed(
+      refusal.kind,
+      problems > 1 ? `The input has ${counted(problems, "problem")}.` : refusal.message,
+    );
+    this.#body.replaceChildren(problemList(refusal, this.#actions, this.#events.fix));
     this.#showNotes(refusal.notes);
   }
 

@@ -1,16 +1,27 @@
 /** Why there is no answer. */
 import { button, h } from "../dom";
-import type { Problem, Refusal } from "../protocol";
+import type { Fix, Problem, Refusal } from "../protocol";
 import type { Actions } from "./view";
 
-export function problemList(refusal: Refusal, actions: Actions): HTMLElement {
+export function problemList(
+  refusal: Refusal,
+  actions: Actions,
+  apply: (fix: Fix) => void,
+): HTMLElement {
   if (refusal.kind === "fault") return fault(refusal);
-  return h(
-    "div",
-    { class: "problems" },
-    h("p", { class: "lead" }, refusal.message),
-    h("ul", {}, ...refusal.problems.map((problem) => h("li", {}, ...parts(problem, actions)))),
-  );
+  if (!refusal.problems.length) return h("div", { class: "prose" }, h("p", {}, refusal.message));
+  const item = (problem: Problem) => {
+    const fix = refusal.marks.find(
+      (mark) => mark.fix && mark.file === problem.file && mark.line === problem.line,
+    )?.fix;
+    return h(
+      "li",
+      { class: "finding" },
+      ...parts(problem, actions),
+      fix ? button(fix.title, () => apply(fix), { class: "fix" }) : null,
+    );
+  };
+  return h("ul", { class: "problems" }, ...refusal.problems.map(item));
 }
 
 function parts(problem: Problem, actions: Actions): Node[] {
@@ -19,7 +30,13 @@ function parts(problem: Problem, actions: Actions): Node[] {
     .filter(Boolean)
     .join(" ");
   return [
-    h("p", { class: "where" }, where, " ", h("b", {}, object)),
+    h(
+      "p",
+      { class: "where" },
+      h("span", { class: "severity error" }, "problem"),
+      h("b", {}, object),
+      where,
+    ),
     h("p", {}, problem.field ? h("code", {}, problem.field) : null, " ", problem.message),
     ...(problem.hint ? [h("p", { class: "hint" }, problem.hint)] : []),
   ];

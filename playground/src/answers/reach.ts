@@ -82,7 +82,7 @@ export class ReachView implements ViewPart<Reach> {
     return h(
       "tr",
       { data: { service: row.name } },
-      h("th", { scope: "row" }, row.name),
+      h("th", { scope: "row" }, h("div", { class: "name" }, row.name)),
       h("td", {}, row.to),
       ...cells,
     );

@@ -1,5 +1,5 @@
 /** The way of a packet: where it ends, with shares and reasons, and each rule that it meets. */
-import { h } from "../dom";
+import { h, sentence } from "../dom";
 import type { Choices, State, Trace, TraceAnswer, TraceCase, WayLine } from "../protocol";
 import { Choosing } from "./choosing";
 import { picture } from "./svg";
@@ -42,8 +42,8 @@ export class TraceView implements ViewPart<Trace> {
     const several = result.answers.length > 1;
     this.#answers.replaceChildren(...result.answers.map((answer) => trace(answer, several)));
     return several
-      ? result.answers.map((answer) => `${answer.nodes}: ${verdict(answer).words}`).join("; ")
-      : `${verdict(result.answers[0]).words}.`;
+      ? `${result.answers.map((answer) => `${answer.nodes}: ${verdict(answer).words}`).join("; ")}.`
+      : `${sentence(verdict(result.answers[0]).words)}.`;
   }
 }
 
@@ -126,7 +126,7 @@ function step(line: WayLine, text: string): HTMLElement {
   const indent = text.length - text.trimStart().length;
   const element = h(
     "p",
-    { class: `step ${line.kind}` },
+    { class: `step step-${line.kind}` },
     text.trim(),
     line.note ? h("span", { class: "effect" }, ` ${line.note.replace(/^\[|\]$/g, "")}`) : null,
   );

@@ -15,7 +15,7 @@ export function versions(result: Versions, close: () => void): HTMLElement {
     ),
     h(
       "p",
-      { class: "asked" },
+      { class: result.rules.length ? "asked" : "" },
       result.rules.length
         ? `What differs for this input on ${result.to}`
         : `The rules for this input are the same on ${result.from} and ${result.to}.`,

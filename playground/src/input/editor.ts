@@ -175,6 +175,7 @@ export class Editor {
         ...foldKeymap,
         ...lintKeymap,
       ]),
+      EditorView.domEventHandlers({ beforeinput: typedOver }),
       EditorState.changeFilter.of((transaction) => {
         if (transaction.newDoc.length <= MOST_CHARACTERS) return true;
         this.#events.tooLarge();
@@ -189,6 +190,23 @@ export class Editor {
       }),
     ];
   }
+}
+
+/**
+ * What is typed over a selection. A browser would put it in with the style of what it replaces, as an
+ * attribute, which the page's policy refuses.
+ */
+function typedOver(event: InputEvent, view: EditorView): boolean {
+  const { data, inputType } = event;
+  if (inputType !== "insertText" || !data || view.composing || view.state.selection.main.empty) {
+    return false;
+  }
+  event.preventDefault();
+  view.dispatch(view.state.replaceSelection(data), {
+    userEvent: "input.type",
+    scrollIntoView: true,
+  });
+  return true;
 }
 
 function same(doc: Text, text: string): boolean {

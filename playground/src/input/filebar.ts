@@ -14,6 +14,8 @@ export interface FileBarEvents {
 
 export class FileBar {
   readonly element = h("div", { class: "filebar" });
+  /** Beside the tabs: what opens files for the one that is shown. */
+  readonly openers: HTMLElement;
   readonly #list = h("div", { class: "files", role: "group", "aria-label": "Files" });
   readonly #add: HTMLButtonElement;
   readonly #rename: HTMLButtonElement;
@@ -26,6 +28,12 @@ export class FileBar {
     this.#add = button("+", () => events.added(), { "aria-label": "New file", title: "New file" });
     this.#rename = button("Rename", () => this.#edit());
     this.#remove = button("Remove", () => events.removed(this.#current));
+    this.openers = h(
+      "div",
+      { class: "tools" },
+      button("Open files", () => events.openFiles()),
+      button("Open a folder", () => events.openFolder()),
+    );
     this.element.append(
       this.#list,
       h(
@@ -33,8 +41,6 @@ export class FileBar {
         { class: "tools" },
         this.#rename,
         this.#remove,
-        button("Open files", () => events.openFiles()),
-        button("Open a folder", () => events.openFolder()),
         button("Undo", () => events.undo(), { title: "Undo (Ctrl+Z)" }),
         button("Redo", () => events.redo(), { title: "Redo (Ctrl+Y)" }),
       ),

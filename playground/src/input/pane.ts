@@ -56,7 +56,7 @@ export class InputPane {
       moved: (key, line) => events.moved(key.startsWith("files/") ? key.slice(6) : null, line),
     });
     panel.append(this.#bar.element, this.#host, this.#instead);
-    place.append(this.#tabs.element, panel);
+    place.append(h("div", { class: "tabrow" }, this.#tabs.element, this.#bar.openers), panel);
     store.on((_state, changed) => {
       if (["files", "config", "facts", "evidence"].some((key) => changed.has(key as keyof State))) {
         this.#show();

@@ -30,7 +30,7 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
       say({ kind: "reply", id: message.id, reply: answer(message.request) });
     }
   } catch (error) {
-    say({ kind: "broken", reason: reasonOf(error), detail: detailOf(error) });
+    say({ kind: "broken", reason: reasonOf(error), detail: reportOf(error) });
   }
 };
 
@@ -97,4 +97,12 @@ function reasonOf(error: unknown): Broken {
 
 function detailOf(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** What to report: where it happened, and not the words of the error, which may quote the input. */
+function reportOf(error: unknown): string {
+  if (error instanceof NotLoaded) return error.message;
+  if (!(error instanceof Error)) return typeof error;
+  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s*at |@/.test(line));
+  return [`Pyodide ${LOCK.version}, ${error.name}`, ...frames.slice(0, 12)].join("\n");
 }

@@ -62,9 +62,7 @@ async function unpacked(data: string): Promise<string> {
   let bytes = 0;
   let large = false;
   try {
-    const stream = new Blob([fromBase64url(data)])
-      .stream()
-      .pipeThrough(new DecompressionStream("deflate-raw"));
+    const stream = slices(fromBase64url(data)).pipeThrough(new DecompressionStream("deflate-raw"));
     const reader = stream.getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -83,6 +81,17 @@ async function unpacked(data: string): Promise<string> {
   if (large)
     throw new BadLink("This link unpacks to more than the playground takes. It was not opened.");
   return new Blob(parts).text();
+}
+
+/** Little at a time: what one piece unpacks to, up to a thousand times its size, comes at once. */
+function slices(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  return new ReadableStream({
+    pull(sink) {
+      if (at < bytes.length) sink.enqueue(bytes.slice(at, (at += 2048)));
+      else sink.close();
+    },
+  });
 }
 
 function parsed(text: string): unknown {
