@@ -69,7 +69,7 @@ class TableLines:
         """The rules of each chain that has some."""
         found: dict[str, list[str]] = {}
         for rule in self.rules:
-            found.setdefault(rule.split(" ", 2)[1], []).append(rule)
+            found.setdefault(chain_of(rule), []).append(rule)
         return found
 
     def without(self, held: Mapping[str, Sequence[str]]) -> TableLines | None:
@@ -208,7 +208,7 @@ def _fits(
         return False
     # No rule too many is in a chain that is kube-proxy's alone, and none in one that is not there.
     here = table.by_chain
-    if not here.keys() <= table.names or any(
+    if here.keys() - table.names or any(
         len(here.get(name, ())) != len(fixed[name]) for name in fixed.keys() - joint
     ):
         return False

@@ -17,10 +17,13 @@ from nptables.playground.asks import ANSWERS, READER
 from nptables.playground.marks import Marker
 from nptables.playground.protocol import ASKS, FaultKind, Note
 from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state
+from nptables.sources.text.nesting import is_too_deep
 
 # A request is longer than its texts: what stands for a character has up to six.
 _MOST_REQUEST = 6 * MOST_CHARACTERS
 _MOST_NOTES = 100
+# Levels of lists and objects in a request.
+_DEEPEST = 20
 _FIELDS = ("ask", "state", "to", "service", "first", "most", "whole")
 
 
@@ -81,6 +84,8 @@ def _too_large() -> str:
 
 
 def _read(request: str) -> Mapping[str, Any]:
+    if is_too_deep(request, _DEEPEST):
+        raise _wrong("the request is not JSON")
     try:
         asked = json.loads(request)
     except (ValueError, RecursionError):

@@ -27,6 +27,7 @@ from nptables.sources.archives.budget import Progress
 from nptables.sources.bundles import contents_of, evidences_of
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
+from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
 from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
@@ -206,6 +207,8 @@ def _counted(number: int, one: str, many: str, what: str) -> str:
 def _json(text: str, family: Family | None) -> Evidence | None:
     """What a JSON document tells."""
     if not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return None
+    if IN_WEBASSEMBLY and is_too_deep(text):
         return None
     try:
         value = json.loads(text)

@@ -132,6 +132,20 @@ def test_the_order_of_chains_means_nothing_to_the_text(*, counted: bool) -> None
     assert _fits("\n".join(turned), expected)
 
 
+def test_the_text_passes_only_with_both_tables_and_the_node_ports_behind_the_services() -> None:
+    text, expected = _texts_and_expected(3, counted=False)
+    tables = {table.split("\n", 1)[0]: table for table in re.split(r"(?m)^(?=\*)", text) if table}
+    nat = tables["*nat"]
+    services = re.findall(r"(?m)^-A KUBE-SERVICES .*\n", nat)
+    moved = nat.replace("".join(services), "".join([services[-1], *services[:-1]]))
+
+    assert "-j KUBE-NODEPORTS" in services[-1]
+    assert moved != nat
+    assert _fits("".join(tables.values()), expected)
+    assert not _fits("".join({**tables, "*filter": ""}.values()), expected)
+    assert not _fits("".join({**tables, "*nat": moved}.values()), expected)
+
+
 @pytest.mark.parametrize("counted", [True, False])
 def test_chains_too_many_twice_or_not_declared_are_noticed(*, counted: bool) -> None:
     """Each is one that no iptables-save prints for the rules that are expected."""

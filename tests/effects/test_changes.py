@@ -491,8 +491,12 @@ def test_a_rule_about_one_port_of_pods_concerns_the_services_that_lead_to_it() -
 
 
 @pytest.mark.parametrize("length", [2, 70, 250])
-def test_a_drop_behind_many_chains_is_an_effect_or_unknown(length: int) -> None:
-    """The last of chains that call one another drops now; nobody follows as many as 70."""
+@pytest.mark.parametrize("whose", ["", "-d 10.244.1.6/32 -p tcp -m tcp --dport 8080 "])
+def test_a_drop_behind_many_chains_is_an_effect_or_unknown(length: int, whose: str) -> None:
+    """The last of chains that call one another drops now; nobody follows as many as 70.
+
+    All packets come to the first, or those to the endpoint alone.
+    """
     before = state(service(), ON_THE_OTHER)
     first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
     chains = "".join(f":C{n} - [0:0]\n" for n in range(length))
@@ -501,7 +505,7 @@ def test_a_drop_behind_many_chains_is_an_effect_or_unknown(length: int) -> None:
     def ending(target: str) -> NodeState:
         last = f"-A C{length - 1} -j {target}\n"
         declared = (":KUBE-FORWARD - [0:0]\n", f"{chains}:KUBE-FORWARD - [0:0]\n")
-        return edited(before, declared, (first, f"-A FORWARD -j C0\n{jumps}{last}{first}"))
+        return edited(before, declared, (first, f"-A FORWARD {whose}-j C0\n{jumps}{last}{first}"))
 
     found = compare_effects(ending("RETURN"), ending("DROP"))
 
@@ -537,6 +541,7 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     (effect,) = [each for each in found.effects if each.to_json()["to"] == "nodePort:30080"]
     document = effect.to_json()
     assert (document["before"]["verdict"], document["after"]["verdict"]) == ("endpoint", "dropped")
+    assert document["service"] == "default/web"
     assert document["addresses"] == []
     assert "241." not in " ".join(sentences(found.effects))
 

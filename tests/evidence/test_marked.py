@@ -355,3 +355,12 @@ def test_no_contents_of_sections_end_in_anything_but_gaps(
     # Cut wherever it may be, it is still told that something is missing.
     cut = data.draw(st.integers(len(HEADER), len(text) - len(f"{NONCE} complete\n")))
     assert from_marked(text[:cut], parse_config).gaps[0].what == "the end of the text"
+
+
+@pytest.mark.parametrize(("more", "found"), [(0, True), (1, False)])
+def test_the_first_line_is_looked_for_in_twenty_thousand_characters(
+    more: int, *, found: bool
+) -> None:
+    before = "x" * (20_000 - len(HEADER) + more) + "\n"
+
+    assert is_marked(before + HEADER) is found

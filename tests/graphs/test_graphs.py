@@ -220,6 +220,15 @@ def test_a_picture_that_goes_down_has_what_arrows_lead_to_below() -> None:
     assert "rankdir=TB;" in to_dot(graph, down=True)
 
 
+def test_a_picture_that_goes_down_ends_behind_the_text_beside_its_line() -> None:
+    ends = (Vertex(1, Kind.END, ("a",)), Vertex(2, Kind.END, ("b",)))
+    (margin,) = (box.x for box in laid_out(Graph("one", ends[:1], ())).boxes)
+    picture = laid_out(Graph("two", ends, (Edge(1, 2, "wider than both"),)), down=True)
+    (line,) = picture.lines
+
+    assert picture.width == beside(line)[0] + text_width(line.text) + margin
+
+
 @given(graphs())
 def test_without_rings_every_line_leads_to_the_right(graph: Graph) -> None:
     forward = attrs.evolve(graph, edges=tuple(e for e in graph.edges if e.tail < e.head))  # type: ignore[operator]

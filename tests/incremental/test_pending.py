@@ -105,3 +105,15 @@ def test_the_changes_between_two_clusters_are_the_objects_that_differ() -> None:
         {("default", "web-1"): None, ("default", "web-2"): a_slice("10.0.0.1")},
     )
     assert not Changes.between(new, new)
+
+
+def test_of_several_changes_added_at_once_the_last_node_and_configuration_count() -> None:
+    pending = PendingChanges()
+    first, second = (Cluster().node(name) for name in ("node1", "node2"))
+    config = ProxyConfig()
+
+    pending.add(Changes(node=first, config=config))
+    pending.add(Changes({("default", "web"): None}))
+    assert (pending.take().node, pending.take().config) == (first, config)
+    pending.add(Changes(node=second))
+    assert (pending.take().node, pending.take().config) == (second, config)

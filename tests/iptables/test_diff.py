@@ -10,7 +10,7 @@ import pytest
 from nptables import Family, Ownership, Ruleset
 from nptables.iptables.changes import diff, undo
 from nptables.iptables.changes.likeness import target_of, without_comments
-from nptables.iptables.changes.report import report_lines, to_text
+from nptables.iptables.changes.report import changed_lines, report_lines, to_text
 from nptables.iptables.changes.steps import emptied, steps_of
 
 OWNER = Ownership(
@@ -252,7 +252,11 @@ def test_a_jump_that_stands_twice_is_removed_once() -> None:
 def test_a_chain_that_only_has_to_exist_is_created_empty_and_never_touched() -> None:
     none, some = ruleset(filter=[]), ruleset(filter=["-A SHARED -j DROP", *FILTER])
 
-    assert plan_of(none, ruleset(filter=FILTER)).tables["filter"].ensure == ("SHARED",)
+    plan = plan_of(none, ruleset(filter=FILTER))
+    assert plan.tables["filter"].ensure == ("SHARED",)
+    back = undo(plan, ruleset(filter=[*FILTER, ":SHARED"]))
+    kinds = [[c.kind for c in changed_lines(p) if c.line == ":SHARED -"] for p in (plan, back)]
+    assert kinds == [["added"], ["removed"]]
     assert plan_of(some, ruleset(filter=FILTER)).empty
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from nptables import Ruleset
 from nptables.family import Family
 from tests.lab.walks.each.recording import Recording, difference, played
+from tests.lab.walks.each.uses import Use, rules_of, turned_round, uses
 from tests.lab.walks.network import fill_sets, net
 from tests.lab.walks.wire import Wire
 from tests.support.netns import BACKENDS, remove_orphans
@@ -22,6 +24,7 @@ from tests.support.requirements import requires
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nptables.iptables.rule import Rule
     from tests.lab.walks.each.case import Case
     from tests.lab.walks.network import Net
 
@@ -57,3 +60,33 @@ def test_the_kernel_and_the_tracer_do_what_is_recorded(node: Net, family: Family
             wrong += [f"{case.name}: {text}" for text in difference(found, printed, facts, sets)]
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("family", Family)
+def test_whatever_iptables_negates_is_recorded_plain_and_negated(node: Net, family: Family) -> None:
+    """No list says which options those are: iptables is given each of them the other way round."""
+    fill_sets(node, family)
+    recorded: dict[Use, tuple[str, Rule]] = {}
+    for case in Recording(family).cases:
+        for rule, row in rules_of(case, family):
+            for use in uses(rule):
+                recorded.setdefault(use, (row.table, attrs.evolve(rule, target=None)))
+    lacking = []
+    for use, (table, rule) in recorded.items():
+        if use._replace(negated=not use.negated) in recorded:
+            continue
+        other = _printed(node, family, table, turned_round(rule, use))
+        if other not in ([], _printed(node, family, table, rule)):
+            lacking.append((use, other))
+
+    assert len(recorded) > 100
+    assert lacking == []
+
+
+def _printed(network: Net, family: Family, table: str, rule: Rule) -> list[str]:
+    """The rule as iptables prints it, or nothing where it is refused."""
+    try:
+        network.restore(family, f"*{table}\n{rule.render()}\nCOMMIT\n")
+    except AssertionError:
+        return []
+    return [*Ruleset.from_save(network.save(family), family=family).lines(table, rule.chain)]

@@ -102,3 +102,22 @@ def test_what_is_no_number_is_no_port(number: object) -> None:
     (found,) = load_objects([document]).cluster.backing.workloads
 
     assert found.ports == ()
+
+
+@pytest.mark.parametrize(("between", "kinds"), [(5, ["Rollout"]), (6, [])])
+def test_a_template_is_looked_for_behind_six_fields(between: int, kinds: list[str]) -> None:
+    pods: Any = {
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        }
+    }
+    for number in range(between):
+        pods = {f"level{number}": pods}
+    document = {
+        "apiVersion": "example.com/v1", "kind": "Rollout", "metadata": {"name": "web"},
+        "spec": pods,
+    }  # fmt: skip
+
+    found = load_objects([document]).cluster.backing.workloads
+    assert [each.kind for each in found] == kinds

@@ -111,14 +111,15 @@ class Reach:
     def tests(self, mutant: Mutant) -> list[str]:
         """The tests that reach the change, the quickest first.
 
-        Of a line that runs while modules are loaded, and of one that is new, those that reach what
-        it stands in: its function, its module; all there are for a module without functions.
+        Of what runs while a module is loaded, those that reach anything in the module, or all
+        there are where that is nothing; of a line that is new, those that reach its function.
         """
         lines = self._lines(mutant.path)
         whole = (1, len(source(mutant.path).splitlines()))
-        spans = [(mutant.line, mutant.line), mutant.lines, mutant.outermost or whole]
-        if self.loads(mutant):
-            spans.append(whole)
+        spans = [whole]
+        if mutant.outermost is not None:
+            spans = [(mutant.line, mutant.line), mutant.lines, mutant.outermost]
+            spans += [whole] * self.loads(mutant)
         for first, last in spans:
             found = {test for line in range(first, last + 1) for test in lines.get(line, ())}
             found.discard(LOADING)

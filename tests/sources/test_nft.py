@@ -10,6 +10,7 @@ import pytest
 from nptables import Cluster, Family, Ruleset, diff, trace
 from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import Handler, handlers
+from nptables.iptables.unshown import UNREAD_MATCH
 from nptables.sources import evidence_in
 from nptables.tracing import Verdict, missing_tables, packet_between
 from tests.support.scenarios import FIXTURES, named_scenario
@@ -119,6 +120,16 @@ def test_chains_without_their_table_are_placed_by_their_names() -> None:
     )
 
 
+def test_a_chain_begins_where_the_end_of_a_set_is_lost() -> None:
+    text = (
+        "table ip filter {\n\tset s {\n\t\ttype ipv4_addr\n"
+        "\tchain FORWARD {\n\t\tip saddr 192.0.2.1 counter packets 0 bytes 0 drop\n\t}\n}\n"
+    )
+    (rules,) = evidence_in(text).of(Family.IPV4)
+
+    assert rules.lines("filter", "FORWARD") == ("-A FORWARD -s 192.0.2.1/32 -j DROP",)
+
+
 def test_kube_proxys_own_table_tells_who_handles_services() -> None:
     text = (FIXTURES / "cases" / "paste-S" / "nftrules.txt").read_text()
     for paste in (text, text + NODE):
@@ -143,6 +154,46 @@ def test_a_text_whose_modules_were_missing_is_open_as_a_whole() -> None:
     text = re.sub(f"{targets}|{matches}", "", NODE)
     (rules,) = evidence_in(text).of(Family.IPV4)
     assert rules.unshown.open
+
+
+@pytest.mark.parametrize(("count", "is_open"), [(6, False), (7, True)])
+def test_many_rules_that_may_ask_for_more_are_one_question(count: int, *, is_open: bool) -> None:
+    """The blank before a counter that is one too many: each may ask for what is not printed."""
+    rules = "".join(
+        f"\t\tip saddr 192.0.2.{n}  counter packets 0 bytes 0 drop\n" for n in range(count)
+    )
+    text = (
+        "table ip filter {\n\tchain FORWARD {\n"
+        f"\t\ttype filter hook forward priority filter; policy accept;\n{rules}\t}}\n}}\n"
+    )
+    (found,) = evidence_in(text).of(Family.IPV4)
+
+    assert is_open is ("filter" in found.unshown.open)
+    lines = found.lines("filter", "FORWARD")
+    assert [UNREAD_MATCH in line for line in lines] == [not is_open] * count
+
+
+@pytest.mark.parametrize(
+    ("chain", "comments"),
+    [
+        ("KUBE-SEP-ABCDEFGHIJKLMNOP", 2), ("KUBE-FORWARD", 1), ("cali-FORWARD", 2),
+        ("CNI-0123456789", 1), ("FLANNEL-FWD", 1), ("CILIUM_FORWARD", 1), ("ANTREA-FORWARD", 1),
+        ("OVN-KUBE-NODEPORT", 1), ("DOCKER-USER", 0), ("ufw-user-forward", 0),
+    ],
+)  # fmt: skip
+def test_as_many_comments_as_the_writer_of_a_chain_puts_into_a_rule_leave_nothing_open(
+    chain: str, comments: int
+) -> None:
+    """Of a comment old versions of nft print nothing but the blank behind it."""
+    rules = "".join(
+        f"\t\tip saddr 192.0.2.{blanks}{' ' * blanks} counter packets 0 bytes 0 drop\n"
+        for blanks in (comments, comments + 1)
+    )
+    text = f"table ip filter {{\n\tchain {chain} {{\n{rules}\t}}\n}}\n"
+    (found,) = evidence_in(text).of(Family.IPV4)
+
+    lines = found.lines("filter", chain)
+    assert [UNREAD_MATCH in line for line in lines] == [False, True]
 
 
 def test_a_verdict_that_depends_on_what_is_not_printed_is_none() -> None:

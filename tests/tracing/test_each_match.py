@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nptables import Family, Ruleset
-from nptables.iptables.rule import Rule
 from nptables.iptables.unshown import HOLDS_MATCH
 from nptables.tracing import matching, walking
+from nptables.tracing.matching.compiling import MATCHES
 from nptables.tracing.matching.headers import HEADER_MATCHES
-from nptables.tracing.matching.limits import LIMIT_MATCHES
-from nptables.tracing.matching.memory import MEMORY_MATCHES
 from nptables.tracing.matching.tracking import TRACKING_MATCHES
-from nptables.tracing.matching.unknown import NEVER_IN_THE_WAY
 from nptables.tracing.walking import actions
 from tests.lab.walks.each.match_cases import OF_ENTRIES
 from tests.lab.walks.each.recording import Recording, difference
+from tests.lab.walks.each.uses import OF_RULES, Use, rules_of, uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +62,14 @@ ONE_WAY = {
     "-i cni0": "nothing comes in there",
     "-o cni0": "nothing leaves there",
 }  # fmt: skip
+# The same of options, wherever they stand.
+ONE_WAY_OPTIONS = {
+    ("", "-f"): "connection tracking puts fragments together before anybody sees them",
+    ("physdev", "--physdev-is-bridged"): "a routed packet is not being bridged",
+    ("recent", "--set"): "it notes, and always matches",
+    ("connlabel", "--set"): "it sets a label, and matches",
+    ("helper", "--helper"): "a new connection has no helper",
+}
 # What no rule here has, and why.
 NOT_RECORDED = {
     "nfacct": "it counts, and needs an object that another program makes",
@@ -118,45 +123,51 @@ def test_every_match_held_of_some_packets_and_not_of_others(family: Family) -> N
     assert {words for words in unexplained if " -j " not in words} == set()
 
 
-def _matches() -> Iterator[tuple[Family, Rule]]:
+def test_every_option_of_a_match_held_of_some_packets_and_not_of_others() -> None:
+    """A rule of the option, plain or negated, was met by a packet, and not by one that came by."""
+    ways: dict[Use, set[bool]] = {}
     for family, case in ALL:
-        for line in case.text().splitlines():
-            if line.startswith("-A "):
-                yield family, Rule.parse(line, family)
+        came: dict[tuple[str, str], set[int]] = {}
+        for row in case.rows:
+            came.setdefault((row.table, row.chain), set()).update(row.met)
+        for rule, row in rules_of(case, family):
+            missed = came[row.table, row.chain] - set(row.met)
+            for use in uses(rule):
+                ways.setdefault(use, set()).update([True] * bool(row.met), [False] * bool(missed))
+    both = {use for use, found in ways.items() if found == {True, False}}
+    named = {use for use in ways if use.match in MATCHES or not use.match}
+
+    assert {(use.match, use.option) for use in named - both} == set(ONE_WAY_OPTIONS)
 
 
-def test_every_option_of_every_match_that_is_known_is_recorded_plain_and_negated() -> None:
-    known = {
-        (match, option)
+def test_every_match_that_the_tracer_knows_is_recorded_with_its_options_plain_and_negated() -> None:
+    """What iptables negates beside these, `tests/lab/test_trace_each.py` asks iptables itself."""
+    found = {
+        use for family, case in ALL for rule, _ in rules_of(case, family) for use in uses(rule)
+    }
+    wanted = {
+        Use(match, option, negated)
         for matches in (HEADER_MATCHES, TRACKING_MATCHES)
         for match, options in matches.items()
         for option in options
+        for negated in (False, True)
     }
-    known |= {("connmark", "--mark"), ("u32", "--u32"), ("set", "--match-set")}
-    known |= {("addrtype", "--src-type"), ("addrtype", "--dst-type"), ("recent", "--set")}
-    known |= {("recent", f"--{c}") for c in ("rcheck", "update", "remove")}
-    known |= {("statistic", "--probability"), ("statistic", "--every")}
-    found: Counter[tuple[str, str, bool]] = Counter(
-        (match.name, option.name, option.negated)
-        for _, rule in _matches()
-        for match in rule.matches
-        for option in match.options
-    )
+    wanted |= {
+        Use("", option, negated) for option in OF_RULES.values() for negated in (False, True)
+    }
+    # iptables refuses this one.
+    wanted.discard(Use("conntrack", "--ctdir", negated=True))
 
-    # `--ctdir` takes no negation that means anything else than the other direction.
-    wanted = {(*pair, negated) for pair in known for negated in (False, True)}
-    wanted.discard(("conntrack", "--ctdir", True))
-    assert wanted - set(found) == set()
-    names = {match for match, _, _ in found}
-    every = {*HEADER_MATCHES, *TRACKING_MATCHES, *MEMORY_MATCHES, *LIMIT_MATCHES, *NEVER_IN_THE_WAY}
-    assert every - names - set(NOT_RECORDED) == set()
+    assert wanted - found == set()
+    assert MATCHES.keys() - {use.match for use in found} - set(NOT_RECORDED) == set()
 
 
 def test_every_option_that_the_tracer_names_is_in_a_recorded_rule() -> None:
     """Whatever word of a rule decides something in the code, the kernel was asked about it."""
     found = {
         option.name
-        for _, rule in _matches()
+        for family, case in ALL
+        for rule, _ in rules_of(case, family)
         for part in (*rule.matches, *([rule.target] if rule.target else []))
         for option in part.options
     }
@@ -180,7 +191,8 @@ def _modules(package: ModuleType) -> Iterator[Path]:
 
 
 def test_every_target_that_is_known_is_recorded() -> None:
-    found = {rule.target.name for _, rule in _matches() if rule.target is not None}
+    rules = (rule for family, case in ALL for rule, _ in rules_of(case, family))
+    found = {rule.target.name for rule in rules if rule.target is not None}
     known = {*actions._BUILDERS, *actions._WITHOUT_EFFECT, "ACCEPT", "DROP", "RETURN", "REJECT"}
 
     assert known - found - set(NOT_RECORDED) - {"HL", "TTL", "ECN"} == set()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nptables import Cluster, Ruleset, trace
 from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.handlers import handlers
+from nptables.sources import evidence_in
 from nptables.tracing import Packet
 from tests.support.scenarios import FIXTURES
 from tests.tracing.test_cases import Asker
@@ -168,6 +169,19 @@ def test_an_agent_of_cilium_that_was_told_to_replace_kube_proxy_does() -> None:
 def test_rules_of_antrea_alone_do_not_make_it_the_proxy_for_node_ports() -> None:
     # Antrea's own proxy is for Pods, unless proxyAll is on.
     assert who(seen("antrea-leftover")) == {"kube-proxy-iptables": "likely", "antrea": "possible"}
+
+
+def test_rules_for_the_node_ports_of_antrea_make_it_the_proxy() -> None:
+    text = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:ANTREA-PREROUTING - [0:0]\n"
+        "-A PREROUTING -j ANTREA-PREROUTING\n"
+        "-A ANTREA-PREROUTING -m set --match-set ANTREA-NODEPORT-IP dst,dst "
+        "-j DNAT --to-destination 169.254.0.252\nCOMMIT\n"
+    )
+    (found,) = handlers(evidence_in(text)).others
+
+    assert (found.who.value, found.certainty.value) == ("antrea", "likely")
+    assert found.signs == ("rules for the set ANTREA-NODEPORT-IP of proxyAll",)
 
 
 @pytest.mark.parametrize("facts", [(), ("--facts", f"{CASES}/iptables-after-ipvs/facts.yaml")])

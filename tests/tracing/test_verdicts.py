@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -418,6 +419,35 @@ def test_a_hypothesis_is_a_sentence_with_the_command_that_checks_it() -> None:
         {"node": "host", "command": "ip route get 10.244.1.5"}
     ]
     assert check.command == "ip route get 10.244.1.5"
+
+
+def test_of_many_commands_the_first_three_are_named() -> None:
+    answer = follow(*(f"filter -A FORWARD -m set --match-set s{n} src -j DROP" for n in range(4)))
+
+    assert max(len(d.checks) for d in answer.distributions) == 4
+    named = [re.findall(r"ipset test (\w+)", condition) for condition, _ in hypotheses(answer)]
+    assert max(named, key=len) == ["s0", "s1", "s2"]
+
+
+def test_a_packet_that_nodes_send_to_and_fro_goes_in_a_loop_after_six() -> None:
+    cluster = Cluster.from_objects(NODES)
+    rules = {
+        f"node{here}": (
+            cluster.node(f"node{here}"),
+            ruleset(
+                f"nat -A PREROUTING -d 10.244.{here}.5/32 -j DNAT --to-destination 10.244.{to}.5"
+            ),
+        )
+        for here, to in ((1, 2), (2, 1))
+    }
+    place, first = rules["node1"]
+
+    answer = trace(first, Packet("10.244.1.5", 80, source=CLIENT), place, cluster, others=rules)
+
+    way = " -> ".join(["node1", "node2"] * 3 + ["node1"])
+    assert [o.text for d in answer.distributions for o in d.outcomes] == [
+        f"it goes in a loop: {way}"
+    ]
 
 
 def test_a_set_and_a_recent_list_name_the_command_that_lists_them() -> None:

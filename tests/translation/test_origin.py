@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nptables.translation import Origin, ServicePortName, Translation
+from nptables.translation.explanation.grouping import without_services
 from tests.support.clusters import endpoint, endpoint_slice, rules_of, service
 
 BALANCED = service(
@@ -80,3 +81,19 @@ def test_fixed_lines_come_from_the_configuration() -> None:
 
 def test_a_line_that_is_not_in_the_ruleset_has_no_origin() -> None:
     assert rules_of().origin("nat", "-A KUBE-SERVICES -j ACCEPT") is None
+
+
+def test_without_the_rules_of_a_service_those_are_left_that_the_others_have() -> None:
+    others = [
+        service("api", clusterIP="10.96.0.11", ports=[{"port": 80, "nodePort": 30081}]),
+        endpoint_slice(endpoint("10.0.0.2"), of="api"),
+    ]
+    both = rules_of(service(), endpoint_slice(endpoint("10.0.0.1")), *others)
+
+    left, left_out = without_services(both, lambda name: name == "default/web")
+
+    assert left_out == {"default/web"}
+    wanted = rules_of(*others)
+    assert {name: table.chains for name, table in left.tables.items()} == {
+        name: table.chains for name, table in wanted.tables.items()
+    }

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
 from nptables.translation import ServicePortName, Translation
-from tests.support.clusters import Object, clusters, configs
+from tests.support.clusters import (
+    Object,
+    clusters,
+    configs,
+    endpoint,
+    endpoint_slice,
+    node,
+    service,
+)
 
 families = st.sampled_from(list(Family))
 
@@ -198,12 +206,12 @@ def test_packets_go_to_usable_endpoints_only_and_to_some_where_there_are_any(
     objects: list[Object], config: dict[str, Any], family: Family
 ) -> None:
     rules = translated(objects, config, family)
-    for service in (thing for thing in objects if thing["kind"] == "Service"):
-        key = (service["metadata"]["namespace"], service["metadata"]["name"])
-        for port in service["spec"]["ports"]:
+    for each in (thing for thing in objects if thing["kind"] == "Service"):
+        key = (each["metadata"]["namespace"], each["metadata"]["name"])
+        for port in each["spec"]["ports"]:
             name = ServicePortName(*key, port["name"], port["protocol"])
             if name not in rules.ports:
-                assert family.value not in service["spec"]["ipFamilies"]
+                assert family.value not in each["spec"]["ipFamilies"]
                 continue
             targets = {
                 line.rpartition("--to-destination ")[2]
@@ -218,3 +226,19 @@ def test_packets_go_to_usable_endpoints_only_and_to_some_where_there_are_any(
             certain = any(all(one.get("ready", True) for one in all_of) for all_of in said.values())
             if certain and service["spec"]["internalTrafficPolicy"] == "Cluster":
                 assert targets
+
+
+def test_rules_are_equal_whatever_they_were_made_of() -> None:
+    """Neither the node nor the cluster behind rules is compared with them, or shown."""
+    objects = [node("node1"), node("node2"), service(), endpoint_slice(endpoint("10.244.1.5"))]
+    sources = Cluster.from_objects(objects), Cluster.from_objects([*objects, node("node3")])
+    one, other = (
+        translate(cluster, cluster.node(name), ProxyConfig(), Family.IPV4)
+        for cluster, name in zip(sources, ("node1", "node2"), strict=True)
+    )
+
+    assert sources[0] != sources[1]
+    assert one.context != other.context
+    assert one == other
+    assert "Cluster(" not in repr(one)
+    assert "Context(" not in repr(one)

@@ -158,7 +158,7 @@ def _fates(
 def _order(reached: Reached) -> tuple[object, ...]:
     return (
         reached.verdict.value, reached.destination, reached.port or 0, reached.rewritten,
-        reached.affinity or 0, reached.text,
+        str(reached.affinity), reached.text,
     )  # fmt: skip
 
 

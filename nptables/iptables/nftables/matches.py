@@ -66,7 +66,7 @@ def _masked_address(m: re.Match[str], parts: Parts) -> None:
     option = "-s" if m[1] == "saddr" else "-d"
     printed = values.network(f"{m[4]}/{m[2]}", parts.family)
     if not printed.startswith(f"{m[4]}/"):
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.base_option(option, printed, negated=m[3] == "!=")
 
 
@@ -78,7 +78,7 @@ def _address_range(m: re.Match[str], parts: Parts) -> None:
 def _protocol(m: re.Match[str], parts: Parts) -> None:
     if "-p" in parts.base and m[2] in ("icmp", "icmpv6", "ipv6-icmp"):
         # So `--icmp-type any` is printed, and what is not any as well.
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.protocol(m[2], negated=_negated(m[1]))
     parts.told = True
 
@@ -88,14 +88,14 @@ def _ports(m: re.Match[str], parts: Parts) -> None:
     negated = _negated(sign)
     if (protocol, side) == ("udp", "dport") and parts.told and not parts.known_writer:
         # `udp_xlate` up to 1.8.9 says of it whether the other port is negated.
-        raise Unsettled(m[0])
+        raise Unsettled
     if sign and sign.strip()[0] in "<>":
         bound = int(values.decimal(text))
         low, high = {
             "<": (0, bound - 1), "<=": (0, bound), ">": (bound + 1, 65535), ">=": (bound, 65535),
         }[sign.strip()]  # fmt: skip
         if not low <= high <= 65535:
-            raise Unsettled(m[0])
+            raise Unsettled
         text = f"{low}-{high}"
     value = values.port_range(_range(text))
     parts.of_protocol(protocol, f"--{side}", value, negated=negated)
@@ -114,7 +114,7 @@ def _port_list(m: re.Match[str], parts: Parts) -> None:
     protocol, side, sign, text = m.groups()
     ports = [_range(each.strip()) for each in text.split(",")]
     if not all(ports) or any("." in each for each in ports):
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.protocol(protocol)
     value = values.port_list(",".join(ports))
     parts.option("multiport", f"--{side}s", value, negated=_negated(sign))
@@ -161,7 +161,7 @@ def _address_type(m: re.Match[str], parts: Parts) -> None:
     side, interface, sign, text = m.groups()
     names = [each.strip() for each in text.strip("{} ").split(",")]
     if any(name not in _TYPES for name in names):
-        raise Unsettled(m[0])
+        raise Unsettled
     kinds = values.listed(",".join(_TYPES[name] for name in names), tuple(_TYPES.values()))
     option = "--src-type" if side == "s" else "--dst-type"
     parts.option("addrtype", option, kinds, negated=_negated(sign))
@@ -182,7 +182,7 @@ def _status(m: re.Match[str], parts: Parts) -> None:
     """`dnat` and `snat` are printed for whatever else is asked for, and even for the contrary."""
     names = m[2].replace(" ", "").split(",")
     if any(name not in _STATUSES for name in names):
-        raise Unsettled(m[0])
+        raise Unsettled
     value = values.listed(",".join(_STATUSES[name] for name in names), tuple(_STATUSES.values()))
     parts.option("conntrack", "--ctstatus", value, negated=_negated(m[1]))
 
@@ -193,10 +193,10 @@ def _tuple(m: re.Match[str], parts: Parts) -> None:
     negated = _negated(sign)
     if what == "protocol":
         if direction != "original":
-            raise Unsettled(m[0])
+            raise Unsettled
         known = values.decimal(text) if text[:1].isdigit() else None
         if known is None:
-            raise Unsettled(m[0])
+            raise Unsettled
         parts.option("conntrack", "--ctproto", known, negated=negated)
     elif what in _SIDES:
         value = values.host_or_network(text, parts.family)
@@ -222,7 +222,7 @@ def _helper(m: re.Match[str], parts: Parts) -> None:
 
 def _share(m: re.Match[str], parts: Parts) -> None:
     if values.number(m[1]) != _STEPS - 1:
-        raise Unsettled(m[0])
+        raise Unsettled
     share = values.number(m[3], _STEPS) / _STEPS
     parts.verbatim(
         f"-m statistic --mode random {'! ' if m[2] == '>=' else ''}--probability {share:.11f}"
@@ -239,7 +239,7 @@ def _every(m: re.Match[str], parts: Parts) -> None:
 def _limit(m: re.Match[str], parts: Parts) -> None:
     rate, unit, burst = m.groups()
     if unit not in _UNITS:
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.option("limit", "--limit", f"{int(rate)}/{_UNITS[unit]}")
     if burst is not None and int(burst) != 5:
         parts.option("limit", "--limit-burst", str(int(burst)))
@@ -252,7 +252,7 @@ def _icmp(m: re.Match[str], parts: Parts) -> None:
     whose = Family.IPV4 if family == "icmp" else Family.IPV6
     text = values.icmp_type(kind, whose)
     if "/" in text or text == "any" or whose is not parts.family:
-        raise Unsettled(m[0])
+        raise Unsettled
     if code is not None:
         text = f"{text}/{values.number(code, 255)}"
     name, option = ("icmp", "--icmp-type") if family == "icmp" else ("icmp6", "--icmpv6-type")
@@ -267,7 +267,7 @@ def _fragment(m: re.Match[str], parts: Parts) -> None:
 def _packet_type(m: re.Match[str], parts: Parts) -> None:
     kind = {"host": "unicast", "other": ""}.get(m[2], m[2])
     if kind not in ("unicast", "broadcast", "multicast"):
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.option("pkttype", "--pkt-type", kind, negated=_negated(m[1]))
 
 

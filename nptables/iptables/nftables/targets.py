@@ -98,11 +98,11 @@ def _reject(m: re.Match[str], parts: Parts) -> None:
     if kind == "tcp":
         answer = "tcp-reset"
     elif kind is not None and (kind == "icmp") is not (parts.family is Family.IPV4):
-        raise Unsettled(m[0])
+        raise Unsettled
     else:
         answer = _ANSWERS[parts.family].get(word or "port-unreachable", "")
     if not answer:
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.jump(f"-j REJECT --reject-with {answer}")
 
 
@@ -120,7 +120,7 @@ def _set_mark(m: re.Match[str], parts: Parts) -> None:
     if copied is not None:
         if not parts.exact:
             # `connmark_tg_xlate` up to 1.8.7 forgets masks that differ.
-            raise Unsettled(m[0])
+            raise Unsettled
         mask = values.number(copied[1]) if copied[1] else FULL_MARK
         action = "save" if whose == "ct" else "restore"
         parts.jump(f"-j CONNMARK --{action}-mark --nfmask {mask:#x} --ctmask {mask:#x}")
@@ -129,7 +129,7 @@ def _set_mark(m: re.Match[str], parts: Parts) -> None:
         rf"{own} (and|or|xor|[&|^]) ({_NUMBER})(?: (and|xor|[&^]) ({_NUMBER}))?", rest
     )
     if found is None:
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.jump(f"-j {target} --set-xmark {_xmark(*found.groups())}")
 
 
@@ -196,7 +196,7 @@ def _hidden(m: re.Match[str], parts: Parts) -> None:
     """A target whose values are not printed: known only where they do not matter."""
     name = m[1]
     if name not in _PLAIN:
-        raise Unsettled(m[0])
+        raise Unsettled
     parts.holds(m[0])
     parts.jump(f"-j {name}")
 

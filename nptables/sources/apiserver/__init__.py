@@ -1,8 +1,8 @@
 """Objects straight from an API server: lists, and watches that keep them current.
 
-The `kubernetes` client reads the configuration, finds credentials and carries the bytes; the
-list-and-watch loop is ours, because the client's own asks for no bookmarks, does not page, and
-retries without pause. It is imported only when a connection is made.
+The list-and-watch loop is ours, because that of the `kubernetes` client asks for no bookmarks, does
+not page, and retries without pause. urllib3 carries the bytes. Files with credentials are read
+here, and the client is imported only for those that a plugin gives.
 """
 
 from nptables.sources.apiserver.backoff import Backoff

@@ -33,8 +33,9 @@ from nptables.sources.apiserver.listing import (
     read_objects,
     trigger_time,
 )
+from nptables.sources.apiserver.refusals import error_of
 from nptables.sources.apiserver.resources import Resource
-from nptables.sources.apiserver.transport import Response, Transport, error_of
+from nptables.sources.apiserver.transport import Response, Transport
 
 GONE = 410
 UNAUTHORIZED = 401

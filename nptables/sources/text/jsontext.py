@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nptables.errors import Path, Problem, printable
+from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
 from nptables.sources.text.parsed import TOO_DEEP, Locate, Parsed, identity
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -37,6 +38,8 @@ def parse_json(text: str) -> tuple[list[Parsed], list[Problem]]:
     documents: list[Parsed] = []
     problems: list[Problem] = []
     position = _skip(text, 0)
+    if IN_WEBASSEMBLY and is_too_deep(text):
+        return [], [_problem(text, position, TOO_DEEP, "no Kubernetes object is")]
     while position < len(text):
         finder = _Duplicates()
         try:

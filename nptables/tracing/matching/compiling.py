@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match, Rule
@@ -22,9 +22,10 @@ from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.limits import LIMIT_MATCHES
 from nptables.tracing.matching.memory import MEMORY_MATCHES
 from nptables.tracing.matching.tracking import (
+    OF_ENTRIES,
     TRACKING_MATCHES,
     connection_mark_conditions,
-    entry_first,
+    entry_conditions,
     tracking_conditions,
 )
 from nptables.tracing.matching.u32 import u32_condition
@@ -88,31 +89,49 @@ def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condit
         yield unknown_condition(f"{where}: {option.name}", f"the unknown option {option.name}")
 
 
-def _match_conditions(match: Match, where: str) -> Iterator[Condition]:
-    if match.name in NEVER_IN_THE_WAY:
-        return
-    if match.name == "u32":
-        for option in match.options:
-            yield inverted(u32_condition(option.value, where), negated=option.negated)
-    elif match.name in TRACKING_MATCHES:
-        yield from tracking_conditions(match, where)
-    elif match.name == "connmark":
-        yield from connection_mark_conditions(match)
-    elif match.name == "addrtype":
-        yield from address_type_conditions(match, where)
-    elif (header := HEADER_MATCHES.get(match.name)) is not None:
-        for option in match.options:
-            builder = header.get(option.name)
-            if builder is None:
-                yield unknown_option(match, option, where)
-            else:
-                yield inverted(builder(option.values), negated=option.negated)
-    elif (whole := MEMORY_MATCHES.get(match.name)) is not None:
-        yield whole(match)
-    elif (limit := LIMIT_MATCHES.get(match.name)) is not None:
-        yield limit(match, where)
-    else:
-        yield entry_first(match, unknown_match(match, where))
+def _match_conditions(match: Match, where: str) -> Iterable[Condition]:
+    build = MATCHES.get(match.name)
+    return (unknown_match(match, where),) if build is None else build(match, where)
+
+
+def _no_conditions(_match: Match, _where: str) -> Iterable[Condition]:
+    return ()
+
+
+def _u32_conditions(match: Match, where: str) -> Iterator[Condition]:
+    for option in match.options:
+        yield inverted(u32_condition(option.value, where), negated=option.negated)
+
+
+def _header_conditions(match: Match, where: str) -> Iterator[Condition]:
+    for option in match.options:
+        builder = HEADER_MATCHES[match.name].get(option.name)
+        if builder is None:
+            yield unknown_option(match, option, where)
+        else:
+            yield inverted(builder(option.values), negated=option.negated)
+
+
+def _memory_condition(match: Match, _where: str) -> Iterator[Condition]:
+    yield MEMORY_MATCHES[match.name](match)
+
+
+def _limit_condition(match: Match, where: str) -> Iterator[Condition]:
+    yield LIMIT_MATCHES[match.name](match, where)
+
+
+# Every match of which more is known than its words.
+MATCHES: Mapping[str, Callable[[Match, str], Iterable[Condition]]] = {
+    **dict.fromkeys(NEVER_IN_THE_WAY, _no_conditions),
+    **dict.fromkeys(HEADER_MATCHES, _header_conditions),
+    **dict.fromkeys(TRACKING_MATCHES, tracking_conditions),
+    **dict.fromkeys(MEMORY_MATCHES, _memory_condition),
+    **dict.fromkeys(LIMIT_MATCHES, _limit_condition),
+    **dict.fromkeys(OF_ENTRIES, entry_conditions),
+    "addrtype": address_type_conditions,
+    "connmark": connection_mark_conditions,
+    "u32": _u32_conditions,
+}
 
 
 def _host_network(endpoint: str) -> Net | None:

@@ -15,7 +15,7 @@ from nptables.iptables.rule import Match
 from nptables.iptables.values import mark_and_mask
 from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
 from nptables.tracing.matching.headers import Builder, Words, port_ranges
-from nptables.tracing.matching.unknown import unknown_option
+from nptables.tracing.matching.unknown import unknown_match, unknown_option
 from nptables.tracing.state import TEMPLATE, State
 from nptables.tracing.surroundings.addressing import Address, is_in, net
 from nptables.tracing.surroundings.network import LOOPBACK
@@ -166,27 +166,28 @@ def _connection_mark(words: Words) -> Condition:
     return lambda state, _setting: state.connection_mark & mask == value
 
 
-def connection_mark_conditions(match: Match) -> Iterator[Condition]:
+def connection_mark_conditions(match: Match, _where: str) -> Iterator[Condition]:
     """The conditions of `connmark`, which holds of no packet without an entry, negated or not."""
     for option in match.options:
         condition = inverted(_connection_mark(option.values), negated=option.negated)
         yield with_entry(condition, without=False)
 
 
-def entry_first(match: Match, unknown: Condition) -> Condition:
-    """A match whose answer is unknown, unless the entry shows it.
+OF_ENTRIES = ("cluster", "connbytes", "connlabel", "helper")
 
-    `helper` and `connlabel` say no of a packet without an entry, and their negation yes;
-    `connbytes` and `cluster` say no either way.
+
+def entry_conditions(match: Match, where: str) -> Iterator[Condition]:
+    """The condition of a match of OF_ENTRIES: its answer is unknown, unless there is no entry.
+
+    `helper` and `connlabel` say no of a packet without one, and their negation yes; `connbytes`
+    and `cluster` say no either way.
     """
     negated = any(option.negated for option in match.options)
+    unknown = unknown_match(match, where)
     if match.name == "helper":
-        return _helper(unknown, negated=negated)
-    if match.name == "connlabel":
-        return with_entry(unknown, without=negated)
-    if match.name in ("connbytes", "cluster"):
-        return with_entry(unknown, without=False)
-    return unknown
+        yield _helper(unknown, negated=negated)
+    else:
+        yield with_entry(unknown, without=negated and match.name == "connlabel")
 
 
 def _helper(unknown: Condition, *, negated: bool) -> Condition:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nptables.family import Family
-from tests.lab.walks.each.case import Case, Packets, Row, rows
+from tests.lab.walks.each.case import NOTHING, Case, Packets, Row, rows
 from tests.lab.walks.matches import STATES, STATUSES
 from tests.lab.walks.places import PLACES
 from tests.lab.walks.wire import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _COMING = ("PREROUTING", "OUTPUT")
 OF_ENTRIES = (
     "-m connlabel {}--label 3",
     "-m connbytes {}--connbytes 0: --connbytes-mode packets --connbytes-dir both",
+    "-m connbytes {}--connbytes 2: --connbytes-mode packets --connbytes-dir both",
     "-m cluster --cluster-total-nodes 2 {}--cluster-local-node 1 --cluster-hash-seed 5",
 )
 # The client 203.0.113.9 is 0xcb007109.
@@ -297,34 +303,19 @@ def _known(family: Family) -> list[Case]:
 def _open(family: Family) -> list[Case]:
     """Matches that the tracer can only ask about, one at a time; the kernel does one of both."""
     places, make = PLACES[family], Packets(family)
-    packet = make("eth0", places.clients[0], places.pods[0], "udp", 443)
     to_refused = make("eth1", places.pods[0], places.unreachable, "udp", 443)
-    words = (
-        "-m statistic --mode random {}--probability 0.5",
-        "-m statistic --mode nth {}--every 3 --packet 1",
-        *(f"-m recent {{}}--{command} --name ann" for command in ("rcheck", "update", "remove")),
-        "-m recent {}--rcheck --seconds 60 --hitcount 2 --name ann --rdest",
-        "-m limit --limit 1/s",
-        "-m hashlimit --hashlimit-upto 1/s --hashlimit-mode srcip --hashlimit-name h",
-        "-m hashlimit --hashlimit-above 1/s --hashlimit-mode srcip,dstport --hashlimit-name i",
-        "-m limit --limit 1/s --limit-burst 2",
-        *(
-            f"-m hashlimit {{}}--hashlimit{which} 1/s --hashlimit-burst 2 "
-            f"--hashlimit-mode dstip,srcport --hashlimit-name j"
-            for which in ("", "-upto", "-above")
-        ),
-        "-m length {}--length 1:50",
-        "-m conntrack {}--ctexpire 1:20",
-        *OF_ENTRIES,
-        *(
-            f"-m set {{}}--match-set hosts{family.value[-1]} src ! --update-counters {more}"
-            for more in ("--packets-gt 3", "! --packets-eq 0", "--bytes-lt 3", "! --bytes-eq 0")
-        ),
-        f"-m set {{}}--match-set hosts{family.value[-1]} src --return-nomatch",
-    )
+    label = Row("mangle", "FORWARD", "-m connlabel --label 3 --set -j CLASSIFY --set-class 1:1")
     found = [
-        Case(f"open: {row.words}", [row], [(packet, "NEW")], open=True)
-        for row in rows("mangle", ("FORWARD",), [f"{text} -j DROP" for text in words])
+        *(_asked(family, words) for words in _of_counts(family)),
+        *(
+            _asked(family, f"-m recent {no}--{command}{side}", behind=[_noting(side)])
+            for command, side in (
+                *((each, " --name ann") for each in ("rcheck", "update", "remove")),
+                ("rcheck --seconds 60 --hitcount 2", " --name ann --rdest"),
+            )
+            for no in ("", "! ")
+        ),
+        *(_asked(family, f"-m connlabel {no}--label 3", before=[label]) for no in ("", "! ")),
     ]
     if family is Family.IPV4:
         # Whether the local table finds the other routes depends on the rules for routing.
@@ -334,3 +325,58 @@ def _open(family: Family) -> list[Case]:
             sure = "UNREACHABLE" in row.words or "PROHIBIT" in row.words
             found.append(Case(f"route: {row.words}", [row], [(to_refused, "NEW")], open=not sure))
     return found
+
+
+def _asked(
+    family: Family, words: str, *, before: Sequence[Row] = (), behind: Sequence[Row] = ()
+) -> Case:
+    """A match that decides whether packets are dropped, once they have met all that is behind it.
+
+    Three packets are of one kind, so that what counts and remembers does, and one of another.
+    """
+    places, make = PLACES[family], Packets(family)
+    client, pod = places.clients[0], places.pods[0]
+    alike = [make("eth0", client, pod, "udp", 443, source_port=5003) for _ in range(3)]
+    other = make("eth0", places.clients[1], places.pods[1], "udp", 443)
+    found = [
+        # What every packet meets that comes by.
+        Row("mangle", "FORWARD", NOTHING),
+        *before,
+        Row("mangle", "FORWARD", f"{words} -j MARK --set-xmark 0x1/0x1"),
+        *behind,
+        Row("mangle", "FORWARD", "-m mark --mark 0x1/0x1 -j DROP"),
+    ]
+    packets = [(packet, "NEW") for packet in (*alike, other)]
+    name = "noted" if before else "open"
+    return Case(f"{name}: {words}", found, packets, open=True)
+
+
+def _noting(side: str) -> Row:
+    return Row("mangle", "FORWARD", f"-m recent --set{side} {NOTHING}")
+
+
+def _of_counts(family: Family) -> list[str]:
+    hosts = f"-m set --match-set hosts{family.value[-1]} src"
+    texts = [
+        "-m statistic --mode random {}--probability 0.5",
+        "-m statistic --mode nth {}--every 3 --packet 1",
+        "-m limit --limit 1/s",
+        "-m limit --limit 1/hour --limit-burst 1",
+        "-m hashlimit --hashlimit-upto 1/s --hashlimit-mode srcip --hashlimit-name h",
+        "-m hashlimit --hashlimit-above 1/s --hashlimit-mode srcip,dstport --hashlimit-name i",
+        *(
+            f"-m hashlimit {{}}--hashlimit{which} 1/hour --hashlimit-burst 1 "
+            f"--hashlimit-mode dstip,srcport --hashlimit-name j"
+            for which in ("", "-upto", "-above")
+        ),
+        "-m length {}--length 1:50",
+        *(f"-m conntrack {{}}--ctexpire {seconds}" for seconds in ("1:200", "0")),
+        *OF_ENTRIES,
+        *(
+            f"{hosts} ! --update-counters {more}"
+            for more in ("--packets-gt 3", "{}--packets-eq 0", "--bytes-lt 3", "{}--bytes-eq 0")
+        ),
+        f"{hosts} --update-counters --packets-lt 3 --bytes-gt 3",
+        f"{hosts.replace('--match', '{}--match')} --return-nomatch",
+    ]
+    return [row.words for row in rows("mangle", ("FORWARD",), texts)]

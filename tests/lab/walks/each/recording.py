@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,11 @@ def played(network: Net, wire: Wire, case: Case) -> Case:
     """The case with what the kernel does with it now."""
     family = case.packets[0][0].family
     text = case.text()
-    empty = "".join(f"*{name}\nCOMMIT\n" for name in TABLES if f"*{name}\n" not in text)
-    network.restore(family, text + empty)
+    empty = {name: f"*{name}\nCOMMIT\n" for name in TABLES}
+    # What rules remember and count is kept as long as a rule names it.
+    network.restore(family, "".join(empty.values()))
+    rest = (words for name, words in empty.items() if f"*{name}\n" not in text)
+    network.restore(family, "".join([text, *rest]))
     network.forget_connections()
     rows = [Row(row.table, row.chain, row.words) for row in case.rows]
     for packet in case.before:
@@ -96,14 +100,14 @@ def _listed(seen: Seen) -> list[str | int]:
 def counters(network: Net, family: Family) -> Counter[int]:
     """How many packets each rule of the table has met."""
     found: Counter[int] = Counter()
-    rules = Ruleset.from_save(network.save(family), family=family)
-    for table in rules.tables.values():
-        for chain, lines in table.chains.items():
-            for line, counted in zip(lines, table.line_counters.get(chain, ()), strict=True):
-                found[position(line, family)] += int(counted.strip("[]").partition(":")[0])
+    for text in network.save(family).splitlines():
+        if text.startswith("["):
+            counted, _, line = text.partition(" ")
+            found[position(line, family)] += int(counted.strip("[]").partition(":")[0])
     return found
 
 
+@cache
 def position(line: str, family: Family) -> int:
     """The position in the table of a rule, from its comment."""
     matches = Rule.parse(line, family).matches
