@@ -35,7 +35,7 @@ _KEYS = (
 
 
 def wander(tab: Tab, steps: int, *, seed: int) -> int:
-    """Do so many random things; gives how many answers stood beside their input.
+    """Do so many random things; gives how many answers, or refusals, stood beside their input.
 
     Raises AssertionError where the answer that is shown is not one to the input beside it.
     """
@@ -57,7 +57,7 @@ def _belongs(tab: Tab) -> bool:
         " exchanged.filter(each => each.reply).at(-1)?.request]"
     )
     typed, kind, request = found
-    if kind != "current":
+    if kind not in ("current", "failed") or request is None:
         return False
     assert typed in [file["text"] for file in json.loads(request)["state"]["files"]]
     return True
