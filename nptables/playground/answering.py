@@ -24,7 +24,7 @@ _MOST_REQUEST = 6 * MOST_CHARACTERS
 _MOST_NOTES = 100
 # Levels of lists and objects in a request.
 _DEEPEST = 20
-_FIELDS = ("ask", "state", "to", "service", "first", "most", "whole")
+_FIELDS = ("ask", "state", "to", "service", "first", "most", "whole", "down")
 
 
 @attrs.define

@@ -53,15 +53,13 @@ def _rules(state: State, asked: Mapping[str, Any], say: Say) -> Any:
 def _graph(state: State, asked: Mapping[str, Any], say: Say) -> Any:
     from nptables.playground.pictures import graph
 
-    del asked
-    return graph(READER, state, say)
+    return graph(READER, state, say, down=bool(asked.get("down", False)))
 
 
 def _trace(state: State, asked: Mapping[str, Any], say: Say) -> Any:
     from nptables.playground.packets import traced
 
-    del asked
-    return traced(READER, state, say)
+    return traced(READER, state, say, down=bool(asked.get("down", False)))
 
 
 def _reach(state: State, asked: Mapping[str, Any], say: Say) -> Any:

@@ -30,7 +30,7 @@ from nptables.tracing.telling.words import (
 )
 
 
-def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dict[str, Any]:
     """One packet: the document of `trace -o json`, and words for people.
 
     Without a node the packet is followed on every node, unless there is evidence of one.
@@ -49,7 +49,7 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
             family=family or Family.IPV4,
         )
         told = [(nodes_text(cell.nodes), cell.trace) for cell in cells]
-        return _traced(cells_document(cells), told, source, destination)
+        return _traced(cells_document(cells), told, source, destination, down=down)
     if there.meant is not None:
         family, *_ = there.meant.families(family, say)
     family = family or Family.IPV4
@@ -78,17 +78,22 @@ def traced(reader: Reader, state: State, say: Say) -> dict[str, Any]:
         say=say,
     )
     told = [(setting.node.name, answer.trace)]
-    return _traced(answer.to_json(), told, source, destination)
+    return _traced(answer.to_json(), told, source, destination, down=down)
 
 
 def _traced(
-    document: dict[str, Any], told: list[tuple[str, Trace]], source: str, destination: str
+    document: dict[str, Any],
+    told: list[tuple[str, Trace]],
+    source: str,
+    destination: str,
+    *,
+    down: bool,
 ) -> dict[str, Any]:
     return {
         "document": document,
         "from": source,
         "to": destination,
-        "answers": [{"nodes": nodes, **_words(answer)} for nodes, answer in told],
+        "answers": [{"nodes": nodes, **_words(answer, down=down)} for nodes, answer in told],
     }
 
 
@@ -108,7 +113,7 @@ def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
     return {node.name: config for config, alike in groups for node in alike}
 
 
-def _words(answer: Trace) -> dict[str, Any]:
+def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
     """The answer in words: the line, and each case with its outcomes and its way."""
     return {
         "answer": answer_line(answer),
@@ -127,7 +132,7 @@ def _words(answer: Trace) -> dict[str, Any]:
         ],
         "reasons": [reason.text for reason in reasons_beside(answer)],
         "notes": list(answer.notes),
-        "svg": to_svg(way_graph(answer)),
+        "svg": to_svg(way_graph(answer), down=down),
     }
 
 

@@ -14,7 +14,7 @@ from nptables.playground.state import State
 from nptables.translation.explanation.decision import has_rules
 
 
-def graph(reader: Reader, state: State, say: Say) -> dict[str, Any]:
+def graph(reader: Reader, state: State, say: Say, *, down: bool = False) -> dict[str, Any]:
     """The graph of a Service: as `graph` writes it in each of its forms, and as text."""
     inputs = reader.inputs(state, node=node_of(reader, state, say), say=say)
     cluster = inputs.cluster
@@ -30,8 +30,8 @@ def graph(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     picture = drawn(inputs, key, family)
     return {
         "service": "/".join(key),
-        "svg": to_svg(picture),
-        "dot": to_dot(picture),
-        "mermaid": to_mermaid(picture),
+        "svg": to_svg(picture, down=down),
+        "dot": to_dot(picture, down=down),
+        "mermaid": to_mermaid(picture, down=down),
         "text": picture.text,
     }

@@ -77,7 +77,8 @@ class Request(TypedDict, total=False):
     leaves out the rules of all others, `first` is the first chain that is shown, from 0, `most` is
     how many lines all chains together may have, and `whole` asks for the document of
     `render -o json`, too. For `reach`, `first` and `most` count Services; without `most` it is
-    about all of them. For `read`, `most` is how many characters are parsed ahead.
+    about all of them. For `read`, `most` is how many characters are parsed ahead. With `down`
+    pictures are drawn from top to bottom.
     """
 
     ask: Ask
@@ -85,6 +86,7 @@ class Request(TypedDict, total=False):
     to: str
     service: str
     whole: bool
+    down: bool
     first: int
     most: int
 

@@ -51,12 +51,9 @@ def way_back(
 
 def deciding_step(flow: Flow) -> Step | None:
     """The last rule that translated the destination."""
-    trail = flow.trail
-    while trail is not None:
-        step = trail.step
+    for step in reversed(flow.trail.steps() if flow.trail is not None else ()):
         if isinstance(step, Step) and step.note.startswith("destination becomes"):
             return step
-        trail = trail.before
     return None
 
 

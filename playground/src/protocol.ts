@@ -12,7 +12,8 @@ export type Ask =
   | "changes"
   | "versions"
   | "command"
-  | "examples";
+  | "examples"
+  | "read";
 export type View = "findings" | "rules" | "graph" | "trace" | "reach" | "changes";
 export type FamilyName = "IPv4" | "IPv6";
 export type FaultKind = "input" | "large" | "fault";
@@ -58,6 +59,13 @@ export interface Request {
   readonly first?: number;
   readonly most?: number;
   readonly whole?: boolean;
+  readonly down?: boolean;
+}
+
+/** How much of large input needs no more parsing: ask again until it is all. */
+export interface Read {
+  readonly read: number;
+  readonly total: number;
 }
 
 /** Lines and columns count from 1, and the end is behind the last character. */
@@ -262,13 +270,16 @@ export interface ReachCell {
 export interface ReachRow {
   readonly name: string;
   readonly to: string;
-  readonly destination?: string;
+  readonly destination: string;
   readonly cells: readonly ReachCell[];
 }
 
 export interface Reach {
   readonly document: { readonly from: string; readonly nodes: readonly string[] };
   readonly rows: readonly ReachRow[];
+  readonly first: number;
+  readonly next: number | null;
+  readonly count: number;
 }
 
 export interface ChangedLine {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from nptables.tracing.state import Flow, Flows, Questions, Trail, add, split
+from nptables.tracing.state import Flow, Flows, Questions, add, further, split
 from nptables.tracing.walking.rulebook import Rulebook
 from nptables.tracing.walking.steps import End, Ended, Step
 from nptables.tracing.walking.unshown import not_shown
@@ -33,12 +33,12 @@ def through_unknown(
         question, fresh = questions.number(key, text, otherwise)
         decided, passed = split(flow.weights, question, fresh=fresh)
         if decided:
-            trail = Trail(flow.trail, step)
+            trail = further(flow.trail, step)
             # It is unknown in which table the rules are that are not shown.
             where = None if book.ruleset.unshown.open else step
             ended.append(Ended(End.UNKNOWN, state, Flow(decided, trail), where, may))
         if passed:
-            add(passing, state, Flow(passed, Trail(flow.trail, step)))
+            add(passing, state, Flow(passed, further(flow.trail, step)))
     return passing, ended
 
 

@@ -20,8 +20,8 @@ from nptables.tracing.state import (
     Flows,
     Questions,
     State,
-    Trail,
     add,
+    further,
     joined,
     pour,
     scaled,
@@ -258,7 +258,7 @@ class Walker:
         if len(call.chains) > 1:
             return flows
         step = self._step(call, "", NOT_ALL_SHOWN)
-        return {s: Flow(flow.weights, Trail(flow.trail, step)) for s, flow in flows.items()}
+        return {s: Flow(flow.weights, further(flow.trail, step)) for s, flow in flows.items()}
 
     def _usual(self, call: _Call, flows: Flows) -> Flows:
         """The flows behind a chain that is not shown, as far as its name says what it does."""
@@ -319,7 +319,7 @@ class Walker:
         for state, flow in matched.items():
             new = state if change is None else change(state, self._terrain)
             step = self._step(call, rule.line, note_of(rule.action, state, new))
-            add(after, new, Flow(flow.weights, Trail(flow.trail, step)))
+            add(after, new, Flow(flow.weights, further(flow.trail, step)))
         return after
 
     def _matched(self, rule: CompiledRule, flows: Flows) -> tuple[Flows, Flows]:
@@ -402,7 +402,7 @@ class Walker:
             self._end(End.UNKNOWN, state, flow, self._step(call, "", text), text)
 
     def _end(self, end: End, state: State, flow: Flow, step: Step, text: str) -> None:
-        trail = Trail(flow.trail, step)
+        trail = further(flow.trail, step)
         self.ended.append(Ended(end, state, Flow(flow.weights, trail), step, text))
 
     def _step(self, call: _Call, line: str, note: str = "") -> Step:
