@@ -166,7 +166,11 @@ export class Editor {
       isYaml ? [yaml(), codeFolding(), foldGutter()] : [],
       syntaxHighlighting(HIGHLIGHTING),
       EDITOR_THEME,
-      EditorView.contentAttributes.of({ "aria-label": `Editor: ${label}`, spellcheck: "false", tabindex: "0" }),
+      EditorView.contentAttributes.of({
+        "aria-label": `Editor: ${label}`,
+        spellcheck: "false",
+        tabindex: "0",
+      }),
       // Tab leaves the editor, as it leaves every other field: nobody is shut in.
       keymap.of([
         ...defaultKeymap,
