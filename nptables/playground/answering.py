@@ -17,6 +17,7 @@ from nptables.playground.asks import ANSWERS, READER
 from nptables.playground.marks import Marker
 from nptables.playground.protocol import ASKS, FaultKind, Note
 from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state
+from nptables.playground.words import for_page
 from nptables.sources.text.nesting import is_too_deep
 
 # A request is longer than its texts: what stands for a character has up to six.
@@ -37,7 +38,7 @@ class _Notes:
         """Keep a sentence; the page has no options, but fields that say themselves what they do."""
         del option
         if len(self.found) < _MOST_NOTES:
-            self.found[kind, printable(text, 2000)] = None
+            self.found[kind, for_page(printable(text, 2000))] = None
 
     def to_json(self) -> list[Note]:
         """The sentences as plain data."""
@@ -137,7 +138,7 @@ def _refusal(
     return _dumps({
         "ok": False,
         "kind": kind,
-        "message": message,
+        "message": for_page(message),
         "problems": [problem.to_dict() for problem in problems],
         "marks": marks,
         "notes": notes.to_json(),

@@ -12,6 +12,7 @@ from nptables.errors import Problem
 from nptables.playground.fixes import Said, change_for
 from nptables.playground.protocol import Fix, Mark
 from nptables.playground.state import CONFIG, FACTS, State
+from nptables.playground.words import for_page
 
 # A key, or an item of a list, and its value, as far as both stand on one line.
 _FIELD = re.compile(
@@ -118,7 +119,7 @@ def _mark(place: Range, severity: str, message: str, number: int | None, fix: Fi
         "endLine": place.line,
         "endColumn": place.end,
         "severity": severity,  # type: ignore[typeddict-item]
-        "message": message,
+        "message": for_page(message),
         "finding": number,
         "fix": fix,
     }

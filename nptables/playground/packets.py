@@ -15,6 +15,7 @@ from nptables.playground.choices import choices
 from nptables.playground.evidence import followed_there, sets_of
 from nptables.playground.reading import Reader, follows_on_all_nodes, node_of
 from nptables.playground.state import State
+from nptables.playground.words import for_page
 from nptables.reachability import Configs, Fares, Row, across, reach
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import Loaded
@@ -116,7 +117,7 @@ def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
 def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
     """The answer in words: the line, and each case with its outcomes and its way."""
     return {
-        "answer": answer_line(answer),
+        "answer": for_page(answer_line(answer)),
         "arrives": answer.arrives,
         "headings": list(HEADINGS),
         "cases": [
@@ -130,8 +131,8 @@ def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
             }
             for condition, distribution in hypotheses(answer)
         ],
-        "reasons": [reason.text for reason in reasons_beside(answer)],
-        "notes": list(answer.notes),
+        "reasons": [for_page(reason.text) for reason in reasons_beside(answer)],
+        "notes": [for_page(note) for note in answer.notes],
         "svg": to_svg(way_graph(answer), down=down),
     }
 

@@ -49,7 +49,13 @@ def rules(
     for warning in made.warnings:
         say(str(warning), kind="warning")
     places = _Places(inputs.loaded, inputs.found)
-    chains = [(table, chain) for table in ruleset.tables.values() for chain in table.chains]
+    chains = [
+        (table, chain)
+        for table in ruleset.tables.values()
+        for chain, lines in table.chains.items()
+        # A built-in chain without a rule says nothing.
+        if lines or chain not in table.policies
+    ]
     end = _end(chains, first, most)
     return {
         "document": to_document(ruleset, made, *keys) if whole else None,

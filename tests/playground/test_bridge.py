@@ -6,18 +6,20 @@ import base64
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nptables.playground import answer, answering
 from nptables.playground.asks import READER
 from nptables.playground.examples.offered import examples
 from nptables.playground.protocol import ASKS
+from nptables.playground.words import for_page
 from nptables.sources import Input
 from nptables.sources.text import parse_text
 from nptables.sources.text.pieces import Pieces
@@ -339,6 +341,34 @@ def test_what_did_not_change_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch
     assert "nodePort: 30999" in parsed[0]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "taken from its Node object (--facts gives the real ones)",
+            "taken from its Node object (the tab Facts gives the real ones)",
+        ),
+        ("name one with --node", "name one with the choice Node"),
+        ("pass the node's own with --config", "pass the node's own with the tab Configuration"),
+        ("-m addrtype --dst-type LOCAL --dport 80", "-m addrtype --dst-type LOCAL --dport 80"),
+        ("a--node and --node=x", "a--node and --node=x"),
+    ],
+)
+def test_words_name_places_of_the_page_instead_of_options(said: str, shown: str) -> None:
+    assert shown == for_page(said)
+
+
+def test_no_option_of_the_command_line_is_in_the_words_of_an_example() -> None:
+    """What the page shows beside the documents; commands are for a machine."""
+    for found in STATES:
+        reply = asked(found["view"], found)
+        told = [note["text"] for note in reply["notes"]]
+        told += [] if reply["ok"] else [reply["message"]]
+        if found["view"] == "trace":
+            told += [note for part in reply["result"]["answers"] for note in part["notes"]]
+        assert [text for text in told if re.search(r"--(node|config|facts|kube)", text)] == []
+
+
 def test_large_input_is_read_piece_by_piece() -> None:
     """The page asks again until all is read, and shows how far it is."""
     pods = "".join(f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: q{n}}}\n" for n in range(40))
@@ -395,6 +425,7 @@ def test_what_was_kept_changes_no_answer() -> None:
         max_size=8,
     )
 )  # fmt: skip
+@example(["a: 'b\n---\nc'\n", "--- a: b\n"])
 def test_documents_parsed_one_by_one_are_those_of_the_whole(parts: list[str]) -> None:
     """Values, places and problems are the same, wherever the text is cut."""
     source = Input("web.yaml", "".join(parts))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nptables.sources.text import Input, parse_text
 from nptables.sources.text.nesting import is_too_deep
 
 VALUES = st.recursive(
@@ -49,3 +50,12 @@ def test_it_is_as_deep_as_the_value(value: Any, deepest: int, ascii_only: bool) 
 )
 def test_what_is_cut_off_counts_as_it_stands(text: str, expected: bool) -> None:  # noqa: FBT001
     assert expected == is_too_deep(text)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_what_is_nested_without_end_is_a_problem_and_not_the_end(opening: str) -> None:
+    """Also where nothing stops the parser before the stack ends: this runs in WebAssembly, too."""
+    documents, problems = parse_text(Input("deep.json", opening * 100_000))
+
+    assert documents == []
+    assert [problem.message for problem in problems] == ["is nested more than 200 levels deep"]

@@ -11,7 +11,8 @@ import sys
 
 from nptables.sources.text.parsed import DEEPEST
 
-_OTHERS = {code: None for code in range(128) if chr(code) not in '[]{}"'}
+# What is no structure is left out, and braces become brackets.
+_BARE = {code: None for code in range(128) if chr(code) not in '[]"'} | str.maketrans("{}", "[]")
 _OTHER_CHARACTERS = re.compile(r"[^\x00-\x7f]+")
 _TEXTS = re.compile(r"\"[^\"]*\"")
 IN_WEBASSEMBLY = sys.platform == "emscripten"
@@ -28,10 +29,10 @@ def is_too_deep(text: str, deepest: int = DEEPEST) -> bool:
     bare = text.replace("\\\\", "").replace('\\"', "")
     if not bare.isascii():
         bare = _OTHER_CHARACTERS.sub("", bare)
-    bare = _TEXTS.sub("", bare.translate(_OTHERS)).replace('"', "")
+    bare = _TEXTS.sub("", bare.translate(_BARE)).replace('"', "")
     for level in range(deepest + 1):
-        left = bare.replace("[]", "").replace("{}", "")
+        left = bare.replace("[]", "")
         if left == bare:
-            return level + bare.count("[") + bare.count("{") > deepest
+            return level + bare.count("[") > deepest
         bare = left
     return True

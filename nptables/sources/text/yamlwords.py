@@ -37,7 +37,9 @@ class _Mistake:
 
     @property
     def above(self) -> int:
-        """The nearest line above that says anything, or -1."""
+        """The nearest line above in the document that says anything, or -1."""
+        if self.text.startswith("---"):
+            return -1
         number = min(self.line, len(self.lines)) - 1
         while number >= 0 and not self.lines[number].partition("#")[0].strip():
             number -= 1
