@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nptables.playground import answer
 from tests.support.browsers import started
 from tests.support.playground import Case, asked, cases, document_of, manifests, printed
 from tests.support.sites import served
@@ -46,9 +48,9 @@ def test_every_example_answers_its_question_as_the_library_does(tab: Tab) -> Non
         found = tab.follow(f"#example={example['id']}")[given["view"]]
 
         assert given == found["request"]["state"], example["id"]
-        assert tab.kind == "current", example["id"]
-        expected = document_of(asked(given["view"], given))
-        assert expected == document_of(found), example["id"]
+        assert tab.kind == ("current" if found["ok"] else "failed"), example["id"]
+        request = found.pop("request")
+        assert json.loads(answer(json.dumps(request))) == found, example["id"]
         assert example["question"] in tab.answers
     tab.is_silent()
 
