@@ -65,7 +65,18 @@ _PODS = frozenset({"Pod"})
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ADDRESS = rf"(?!{'|'.join(map(re.escape, SPECIAL_V4))}){_OCTET}(?:\.{_OCTET}){{3}}"
-_ADDRESSES = re.compile(rf"{_ADDRESS}(?:\n{_ADDRESS})*")
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+# In canonical spelling, which leaves out two groups or more, and none that is special.
+_ADDRESS_V6 = (
+    rf"(?!f[ef]){_GROUP}"
+    rf"(?:(?::{_GROUP}){{7}}"
+    rf"|(?=(?::[^:\n]*){{2,6}}(?:\n|\Z))(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
+)
+# Of each family: one address or several, each on a line of its own.
+_ADDRESSES = {
+    Family.IPV4: re.compile(rf"{_ADDRESS}(?:\n{_ADDRESS})*"),
+    Family.IPV6: re.compile(rf"{_ADDRESS_V6}(?:\n{_ADDRESS_V6})*"),
+}
 _NAMES = re.compile(rf"{names.SUBDOMAIN}(?:\n{names.SUBDOMAIN})*")
 # Longer names are shortened where they are shown.
 _LONGEST_NAME = 80
@@ -126,7 +137,7 @@ def usual_service(raw: Object) -> Service | None:
 
 
 def usual_slice(raw: Object) -> EndpointSlice | None:
-    """An EndpointSlice of IPv4 addresses without hints; None means look closer."""
+    """An EndpointSlice without hints; None means look closer."""
     try:
         if not (
             raw["kind"] == "EndpointSlice"
@@ -140,7 +151,7 @@ def usual_slice(raw: Object) -> EndpointSlice | None:
         return None
     if metadata is None or ports is None or (endpoints := usual_endpoints(raw)) is None:
         return None
-    return EndpointSlice(metadata, Family.IPV4, ports, endpoints)
+    return EndpointSlice(metadata, Family(raw["addressType"]), ports, endpoints)
 
 
 def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
@@ -152,9 +163,9 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
     try:
         endpoints = raw["endpoints"]
         namespace = raw["metadata"].get("namespace") or "default"
+        are_addresses = _ADDRESSES[Family(raw["addressType"])]
         if (
-            raw["addressType"] != "IPv4"
-            or endpoints.__class__ is not list
+            endpoints.__class__ is not list
             or namespace.__class__ is not str
             or len(endpoints) > MOST_ENDPOINTS
         ):
@@ -177,7 +188,7 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
             return None
         addresses = [address for (address,) in listed]
         targets = _targets(endpoints, namespace)
-        if targets is None or not _each_matches(_ADDRESSES, addresses):
+        if targets is None or not _each_matches(are_addresses, addresses):
             return None
         return tuple(
             map(

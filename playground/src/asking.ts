@@ -6,6 +6,7 @@ import type {
   Answer,
   Choices,
   Findings,
+  HeldFile,
   Mark,
   Note,
   Refusal,
@@ -37,6 +38,11 @@ export interface Parts {
   readonly views: Readonly<Record<View, ViewPart<unknown>>>;
   marked(marks: readonly Mark[], findings: Findings | null): void;
   chosen(choices: Choices): void;
+}
+
+function isEmpty({ files, config, facts, evidence }: State): boolean {
+  const blank = (file: HeldFile) => !file.base64 && !file.text?.trim();
+  return files.every(blank) && evidence.every(blank) && !config.trim() && !facts.trim();
 }
 
 /** What an answer depends on, but for the view. */
@@ -122,6 +128,11 @@ export class Asking {
     const { state } = round;
     try {
       const begun = performance.now();
+      if (isEmpty(state)) {
+        this.#parts.pane.empty();
+        marked([], null);
+        return;
+      }
       const view = views[state.view];
       const request = view.request(state);
       let findings: Answer<unknown> | null = null;

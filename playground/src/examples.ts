@@ -13,14 +13,30 @@ export async function loadExamples(): Promise<readonly Example[]> {
 }
 
 /** The menu. */
-export function choose(examples: readonly Example[], chosen: (example: Example) => void): void {
+export function choose(
+  examples: readonly Example[],
+  events: { chosen(example: Example): void; empty(): void },
+): void {
   const groups = new Map<string, Example[]>();
   for (const example of examples) {
     groups.set(example.group, [...(groups.get(example.group) ?? []), example]);
   }
-  const dialog = open(
+  const dialog: HTMLDialogElement = open(
     "Examples",
     "examples",
+    h(
+      "p",
+      { class: "row" },
+      "Each asks a question first.",
+      button(
+        "Start with nothing instead",
+        () => {
+          dialog.close();
+          events.empty();
+        },
+        { class: "link", id: "start-empty" },
+      ),
+    ),
     ...[...groups].map(([group, members]) =>
       h(
         "section",
@@ -37,7 +53,7 @@ export function choose(examples: readonly Example[], chosen: (example: Example) 
                 [h("b", {}, example.title), h("span", {}, example.question)],
                 () => {
                   dialog.close();
-                  chosen(example);
+                  events.chosen(example);
                 },
                 { class: "example", "aria-label": example.title, data: { example: example.id } },
               ),

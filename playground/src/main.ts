@@ -18,6 +18,7 @@ import { InputPane } from "./input/pane";
 import { Notice } from "./notice";
 import { keepOffline } from "./offline/register";
 import { Places } from "./places";
+import { EMPTY } from "./protocol";
 import type { Answer, Command, Example, Fix, Request, State, Versions, View } from "./protocol";
 import { Python } from "./python/client";
 import { showCommand } from "./sharing/command";
@@ -26,6 +27,8 @@ import { BadLink, forExample, read } from "./sharing/fragment";
 import { asState } from "./sharing/shape";
 import { Store } from "./state";
 
+/** Nothing, not even an empty file. */
+const BARE: State = { ...EMPTY, files: [] };
 const store = new Store();
 const notice = new Notice(byId("notice"));
 const answers = byId("answers");
@@ -100,6 +103,7 @@ const pane = new AnswersPane(
     stop: () => python.stop(),
     again: () => asking.again(),
     fix: applyFix,
+    examples: chooseExample,
   },
   actions,
 );
@@ -109,11 +113,18 @@ const input = new InputPane(byId("input"), store, {
   openFiles: (tab) => openings.openFiles(tab),
   openFolder: (tab) => openings.openFolder(tab),
 });
-const openings = new Openings(store, {
+const openings = new Openings({
   refused: (sentence) => notice.say(sentence),
-  taken(tab, words) {
+  base: () => (isUntouched() ? BARE : store.state),
+  taken(patch, tab, words) {
+    if (isUntouched()) {
+      places.enter("");
+      showState({ ...BARE, view: store.state.view, ...patch }, null);
+    } else {
+      store.change(patch);
+    }
     input.showTab(tab);
-    notice.say(words);
+    notice.tell(words);
   },
   saved: openText,
   tab: () => input.tab,
@@ -126,13 +137,10 @@ const asking = new Asking({
   views,
   marked(marks, found) {
     input.mark(marks);
-    const number = found?.document.findings.length ?? 0;
-    const worst = found?.document.findings.some(({ severity }) => severity !== "info");
-    pane.tabs.badge(
-      "findings",
-      found ? (number ? String(number) : "") : "!",
-      worst === false ? "" : "bad",
-    );
+    const findings = found?.document.findings ?? [];
+    const bad = !found || findings.some(({ severity }) => severity !== "info");
+    const text = found ? String(findings.length || "") : marks.length ? "!" : "";
+    pane.tabs.badge("findings", text, bad ? "bad" : "");
   },
   chosen(choices) {
     header.choices(choices, store.state);
@@ -149,7 +157,7 @@ const places = new Places(store, {
 });
 
 byId("menu").append(
-  button("Examples", () => choose(examples, enterExample), {
+  button("Examples", chooseExample, {
     class: "primary",
     id: "open-examples",
   }),
@@ -233,6 +241,17 @@ function showState(state: State, of: Example | null): void {
   showQuestion();
 }
 
+function chooseExample(): void {
+  choose(examples, { chosen: enterExample, empty: enterEmpty });
+}
+
+function enterEmpty(): void {
+  places.enter("");
+  showState(EMPTY, null);
+  notice.clear();
+  showHalf("input");
+}
+
 function enterExample(chosen: Example): void {
   places.enter(forExample(chosen.id, "findings"));
   showState(chosen.state, chosen);
@@ -287,6 +306,11 @@ function openText(text: string): void {
     if (!(error instanceof BadLink)) throw error;
     notice.say(error.message);
   }
+}
+
+/** An example that is as it came: files of somebody's own take its place. */
+function isUntouched(): boolean {
+  return example !== null && !isChanged();
 }
 
 /** Whether something was typed that is in no example and no link. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -41,7 +42,12 @@ REFERENCES = objects(
     {"kind": field("Pod", "Node"), "name": field("web-1", "a.b")},
     {"namespace": field("shop"), "uid": field("1-2"), "extra": field("x")},
 )
-ADDRESSES = field("10.0.0.1", "192.0.2.7", "127.0.0.1", "169.254.1.1", "010.0.0.1", "fd00::1")
+ADDRESSES = field(
+    *("10.0.0.1", "192.0.2.7", "127.0.0.1", "169.254.1.1", "010.0.0.1"),
+    *("fd00::1", "2001:db8::1:2", "1:2:3:4:5:6:7:8", "2001:DB8::1", "fd00::0:1", "fd00::01"),
+    *("1:2:3:4:5:6::7", "1:2:3:4:5::6", "1::2::3", "fd00::", "::1", "::ffff:10.0.0.1"),
+    *("fe80::1", "ff02::1", "fd00::1\n"),
+)
 ENDPOINTS = objects(
     {
         "addresses": st.lists(ADDRESSES, min_size=1, max_size=2) | field(),
@@ -99,14 +105,23 @@ def test_what_is_taken_has_no_problem_and_is_read_alike(
     assert problems == closely({**raw, "endpoints": []}, lenient=lenient)[1]
 
 
-def test_a_slice_as_a_cluster_has_it_is_taken() -> None:
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [
+        ("IPv4", "10.0.0.1"),
+        ("IPv6", "fd00:10:244:1::5"),
+        ("IPv6", "2001:db8:1:2:3:4:5:6"),
+        ("IPv6", "fd00:10:244:1:2::5"),
+    ],
+)
+def test_a_slice_as_a_cluster_has_it_is_taken(family: str, address: str) -> None:
     """Else every endpoint of a large cluster would be looked at three times."""
     raw = {
-        "addressType": "IPv4",
+        "addressType": family,
         "metadata": {"name": "web", "namespace": "shop"},
         "endpoints": [
             {
-                "addresses": ["10.0.0.1"],
+                "addresses": [address],
                 "conditions": {"ready": False, "serving": True, "terminating": True},
                 "nodeName": "node1",
                 "targetRef": {"kind": "Pod", "namespace": "shop", "name": "web-1", "uid": "1"},
@@ -117,7 +132,7 @@ def test_a_slice_as_a_cluster_has_it_is_taken() -> None:
 
     (found,) = usual_endpoints(raw) or ()
 
-    assert (found.address, found.node_name, found.target) == ("10.0.0.1", "node1", "shop/web-1")
+    assert (found.address, found.node_name, found.target) == (address, "node1", "shop/web-1")
     assert (found.ready, found.serving, found.terminating) == (False, True, True)
 
 

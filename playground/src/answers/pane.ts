@@ -1,5 +1,5 @@
 /** The right half: one view at a time, and whether what it shows is true of the input beside it. */
-import { button, counted, h } from "../dom";
+import { button, counted, h, sentence } from "../dom";
 import type { Fix, Note, Refusal, View } from "../protocol";
 import { Tabs } from "../tabs";
 import { problemList } from "./problems";
@@ -21,6 +21,7 @@ export interface PaneEvents {
   stop(): void;
   again(): void;
   fix(fix: Fix): void;
+  examples(): void;
 }
 
 export class AnswersPane {
@@ -76,7 +77,9 @@ export class AnswersPane {
 
   /** It takes long: one can stop it. */
   slow(): void {
-    if (this.#place.getAttribute("aria-busy") === "true") this.#stop.hidden = false;
+    if (this.#place.getAttribute("aria-busy") !== "true") return;
+    this.#status.textContent = "Still working …";
+    this.#stop.hidden = false;
   }
 
   current(words: string, notes: readonly Note[]): void {
@@ -90,10 +93,30 @@ export class AnswersPane {
     const problems = refusal.problems.length;
     this.#failed(
       refusal.kind,
-      problems > 1 ? `The input has ${counted(problems, "problem")}.` : refusal.message,
+      problems ? `The input has ${counted(problems, "problem")}.` : `${sentence(refusal.message)}.`,
     );
     this.#body.replaceChildren(problemList(refusal, this.#actions, this.#events.fix));
     this.#showNotes(refusal.notes);
+  }
+
+  /** Nothing was asked: there is no input. */
+  empty(): void {
+    const words = "Nothing to answer yet.";
+    this.current(words, []);
+    this.#body.replaceChildren(
+      h(
+        "div",
+        { class: "prose" },
+        h("h2", {}, words),
+        h(
+          "p",
+          {},
+          "Write or paste manifests on the left, or drop files anywhere on this page: manifests, a folder of them, or what iptables-save prints on a node.",
+        ),
+        h("p", {}, "Or begin with one of the examples."),
+        button("Examples", () => this.#events.examples(), { class: "primary" }),
+      ),
+    );
   }
 
   /** There is no answer, and it is not the input's doing. */

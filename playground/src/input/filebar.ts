@@ -76,8 +76,10 @@ export class FileBar {
       this.#rename.focus();
     };
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") close(field.value);
-      if (event.key === "Escape") close(old);
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      // Or the key would press the button that has the focus then.
+      event.preventDefault();
+      close(event.key === "Enter" ? field.value : old);
     });
     field.addEventListener("blur", () => close(field.value));
     this.#list.append(field);

@@ -1,7 +1,6 @@
 /** Files come in: by a drop, by a choice, or as a saved state. */
 import { byId, counted, h } from "../dom";
 import type { HeldFile, State } from "../protocol";
-import type { Store } from "../state";
 import type { Tab } from "./documents";
 import { chosen, dropped, NotRead, read } from "./reading";
 
@@ -9,15 +8,16 @@ const MANIFEST = /\.(ya?ml|json)$/i;
 
 export interface OpeningEvents {
   refused(sentence: string): void;
-  /** Files are there now, in this tab. */
-  taken(tab: Tab, words: string): void;
+  /** What others are added to. */
+  base(): State;
+  /** Files have come in, for this tab. */
+  taken(patch: Partial<State>, tab: Tab, words: string): void;
   /** A file that was saved here; anything may be in it. */
   saved(text: string): void;
   tab(): Tab;
 }
 
 export class Openings {
-  readonly #store: Store;
   readonly #events: OpeningEvents;
   readonly #files = h("input", {
     type: "file",
@@ -29,8 +29,7 @@ export class Openings {
   readonly #saved = h("input", { type: "file", "aria-label": "Saved state", id: "saved-input" });
   #tab: Tab = "files";
 
-  constructor(store: Store, events: OpeningEvents) {
-    this.#store = store;
+  constructor(events: OpeningEvents) {
     this.#events = events;
     this.#folder.webkitdirectory = true;
     for (const input of [this.#files, this.#folder, this.#saved]) {
@@ -103,12 +102,11 @@ export class Openings {
 
   /** Into the tab that is open; of files for the manifests, what is none goes to the evidence. */
   #take(files: readonly HeldFile[], tab: Tab): void {
-    const { state } = this.#store;
+    const state = this.#events.base();
     const [first] = files;
     if (!first) return;
     if ((tab === "config" || tab === "facts") && first.text !== undefined && files.length === 1) {
-      this.#store.change({ [tab]: first.text });
-      this.#events.taken(tab, `${first.name} is here.`);
+      this.#events.taken({ [tab]: first.text }, tab, `${first.name} is here.`);
       return;
     }
     const manifests = tab === "evidence" ? [] : files.filter(isManifest);
@@ -117,8 +115,8 @@ export class Openings {
       ...(manifests.length ? { files: joined(state.files, manifests) } : {}),
       ...(evidence.length ? { evidence: joined(state.evidence, evidence) } : {}),
     };
-    this.#store.change(patch);
     this.#events.taken(
+      patch,
       manifests.length ? "files" : "evidence",
       `${counted(files.length, "file")} taken${
         manifests.length && evidence.length ? `, ${evidence.length} of them as evidence` : ""
