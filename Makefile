@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 PYTEST_ARGS ?= -n auto --dist worksteal
 
-.PHONY: test quick coverage test-lowest test-newest upgrade demo docs bench format prepare lint wasm dist mutants clean
+.PHONY: test quick coverage test-lowest test-newest upgrade demo docs playground bench format prepare lint wasm dist mutants \
+	clean
 .DELETE_ON_ERROR:
 
 # The tests start nptables thousands of times: without its bytecode it is compiled each time, which
@@ -57,6 +58,7 @@ lint: prepare
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml
+	@if [ -d playground/node_modules ]; then cd playground && npm run --silent check; fi
 
 prepare:
 	@PYTHON='$(PYTHON)' scripts/prepare $(VENV)
@@ -68,6 +70,11 @@ demo:
 docs: prepare
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet \
 		--doctree-dir build/doctrees docs build/site
+	@if [ -d build/playground ]; then rm -rf build/site/playground && cp -r build/playground build/site/playground; fi
+
+# The page that runs all of it in a browser tab, into build/playground: any static server can show it.
+playground: prepare
+	scripts/playground $(BIN)/python
 
 bench: prepare
 	$(BIN)/python benchmarks/run.py
@@ -82,8 +89,9 @@ mutants: prepare
 format: prepare
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	@if [ -d playground/node_modules ]; then cd playground && npm run --silent format; fi
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) .venv-lowest .venv-newest .venv-wasm tests/node/node_modules tests/mermaid/node_modules build dist .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) $(DEMO_VENV) .venv-lowest .venv-newest .venv-wasm tests/node/node_modules tests/mermaid/node_modules playground/node_modules build dist .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find nptables tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -13,27 +14,25 @@ from typing import Any
 
 import attrs
 
-from nptables.agent.addresses import Addresses
 from nptables.agent.core.engine import Engine
 from nptables.agent.core.health import Health
 from nptables.agent.core.loop import Agent, Options
-from nptables.agent.feeds import AddressesChanged, Broken, Feeds
-from nptables.agent.inbox import Inbox
+from nptables.agent.events import AddressesChanged, Broken, EventQueue, EventSources
 from nptables.agent.metrics import Metrics
+from nptables.agent.node import Addresses, NodeVersion
 from nptables.agent.process import (
     Announcements,
     InstanceLock,
     Log,
-    Neighbour,
+    OtherProxyWatch,
     ServiceManager,
-    choose_patiently,
-    leave_programs_their_stack,
+    choose_backend,
+    raise_stack_limit,
     words_of_libraries,
 )
 from nptables.agent.reports import Reports
 from nptables.agent.serving import StatusSocket, rfc3339
-from nptables.agent.serving.all_ports import AllPorts
-from nptables.agent.version import NodeVersion
+from nptables.agent.serving.servers import Servers
 from nptables.errors import (
     AnotherProxy,
     BackendUnavailable,
@@ -111,7 +110,7 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
     Raises AlreadyRunning, AnotherProxy, MissingPackage, ApiServerError for an unusable
     kubeconfig, KernelError where no backend can be used, and PodCIDRsChanged.
     """
-    leave_programs_their_stack()
+    raise_stack_limit()
     with (
         words_of_libraries(log),
         InstanceLock(settings.run_folder, node_name=settings.node_name),
@@ -174,7 +173,7 @@ class _Running:
         self._version = NodeVersion(settings.version, settings.config_for, log)
         self._log = log
         self._observe = settings.options.observe
-        self._inbox: Inbox[_Item] = Inbox(time.monotonic)
+        self._inbox: EventQueue[_Item] = EventQueue(time.monotonic)
         self._manager = ServiceManager()
         # A slow program ends in time, so waiting for one is not a hang.
         self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
@@ -183,10 +182,12 @@ class _Running:
             complain=self._unread,
             clock=time.monotonic,
         )
-        self._neighbour = Neighbour(find_kube_proxy, say=self._not_alone, clock=time.monotonic)
+        self._neighbour = OtherProxyWatch(
+            find_kube_proxy, say=self._not_alone, clock=time.monotonic
+        )
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
-        self._ports = AllPorts(
+        self._ports = Servers(
             self._health,
             self._metrics,
             log,
@@ -196,7 +197,8 @@ class _Running:
         )
         if settings.listen:
             self._ports.start(config)
-        self._feeds = Feeds(self._inbox.put)
+        self._settled = False
+        self._feeds = EventSources(self._inbox.put)
         closing.callback(self._feeds.close)
         recorder = None if self._observe else self._make_recorder()
         announcements = None
@@ -204,6 +206,8 @@ class _Running:
             announcements = Announcements(
                 recorder.record, node=settings.node_name, service_of=self._service_of
             )
+        # The API server answers while the tables are looked at.
+        self._feed(recorder)
         engines = self._make_engines()
         self._reports = Reports(
             log,
@@ -231,7 +235,6 @@ class _Running:
             closing.callback(StatusSocket(settings.run_folder, self._describe).close)
         except NptablesError as error:
             log.warning("nptables status will get no answer", reason=str(error))
-        self._feed(recorder)
         if announcements is not None:
             announcements.started()
         log.info(
@@ -331,7 +334,7 @@ class _Running:
         run = self._programs
         for family in self._settings.families:
             try:
-                choice = choose_patiently(family, self._settings.backend, self._log, run)
+                choice = choose_backend(family, self._settings.backend, self._log, run)
                 probe(choice.backend, may_create=not self._observe, run=run)
             except BackendUnavailable as error:
                 refused = error
@@ -392,6 +395,11 @@ class _Running:
     def _after_sync(self) -> None:
         if not self._observe:
             self._ports.follow(self._agent.picture, self._config)
+        if self._agent.synced and not self._settled:
+            self._settled = True
+            # The cluster and its rules stay: a million objects that the collector would look
+            # through every now and then, which takes longer than most syncs.
+            gc.freeze()
 
     def _not_alone(self, found: str) -> None:
         """A kube-proxy that ran at the start was allowed and reported then."""
@@ -441,13 +449,13 @@ class _Running:
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [
                 {
-                    "family": lane.family.value,
-                    "backend": lane.engine.backend.name,
-                    "rules": sum(lane.engine.tally.rules.values()),
-                    "synced": lane.synced,
-                    "driftLines": lane.differences.lines,
-                    "unverified": "" if lane.starved is None else str(lane.starved),
+                    "family": sync.family.value,
+                    "backend": sync.engine.backend.name,
+                    "rules": sum(sync.engine.tally.rules.values()),
+                    "synced": sync.synced,
+                    "driftLines": sync.differences.lines,
+                    "unverified": "" if sync.starved is None else str(sync.starved),
                 }
-                for lane in agent.lanes
+                for sync in agent.syncs
             ],
         }

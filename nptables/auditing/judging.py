@@ -27,11 +27,11 @@ from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
 from nptables.evidence.naming import node_of
 from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
-from nptables.translation.collector import collector_paused
 from nptables.translation.signs import shown_facts
 
 GRACE = 10.0

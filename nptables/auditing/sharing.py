@@ -15,6 +15,7 @@ import attrs
 
 from nptables.auditing.movements import State
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.addresses import network_contains
 from nptables.model.kubeproxy import habits
@@ -28,7 +29,6 @@ from nptables.translation.assembly import (
     join,
 )
 from nptables.translation.chains import ServicePortName
-from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.fixed import node_port_jumps

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from nptables.answering.noticing import of_plan
 from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Noticed, sentences_of
 from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
-from nptables.effects import Effects, NodeState, compare_effects
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects import Effects
+from nptables.effects.words import sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import acting, serving
-from nptables.iptables.changes import Plan, diff
-from nptables.iptables.changes.outcome import carried_out
-from nptables.tracing import missing_tables, read_sets
+from nptables.evidence.serving import serving
+from nptables.iptables.changes import diff
 
 if TYPE_CHECKING:
-    from nptables.kernel.whole_node import NodeChange
+    from nptables.kernel.change import NodeChange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,37 +35,6 @@ def effects_option(command: Command) -> Command:
         help="Report whose packets are treated differently, and how, instead of which rules "
         "differ.",
     )(command)
-
-
-def of_inputs(before: Inputs, after: Inputs, plan: Plan) -> Effects:
-    """What packets notice where a node has the rules of one input, then those of another."""
-    return compare_effects(
-        NodeState(plan.before, before.node, before.cluster, before.config, supposed=True),
-        NodeState(plan.desired, after.node, after.cluster, after.config, supposed=True),
-    )
-
-
-def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
-    """What packets notice where a plan is carried out on a node that has what `evidence` says.
-
-    They meet the tables of both backends, of which the plan changes one.
-    """
-    family, current = plan.family, plan.before
-    beside = tuple(rules for rules in acting(evidence, family) if rules is not current)
-    before = (current, *beside)
-    unread = [tables.backend for tables in evidence.unread if tables.family is family]
-    state = NodeState(
-        before,
-        inputs.node,
-        inputs.cluster,
-        inputs.config,
-        sets={} if evidence.ipset is None else read_sets(evidence.ipset),
-        unread=unread[0] if unread else "",
-        # A reading of the kernel leaves no table out; a dump may.
-        unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
-    )
-    after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)
-    return compare_effects(state, after)
 
 
 def of_change(change: NodeChange, inputs: Inputs) -> Effects:

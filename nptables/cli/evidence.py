@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import attrs
 import click
 
+from nptables.answering import evidence as answering
+from nptables.answering.evidence import NodeHas, is_part
 from nptables.cli.completion import FILE
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
-from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.sources import parse_config
 
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+
 Command = TypeVar("Command", bound=Callable[..., Any])
-Found = TypeVar("Found")
-
-_OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 
 
-@attrs.frozen
+@frozen
 class Named:
     """Where a command is to find what a node has: a file, this node, or nowhere.
 
@@ -81,16 +81,17 @@ class Named:
     def serving(self, evidence: Evidence, family: Family, *, strict: bool = True) -> Ruleset:
         """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
         try:
-            current = serving(evidence, family, self.backend, strict=strict)
+            return self.known(evidence).serving(family, strict=strict, say=say)
         except InvalidInput as error:
+            from nptables.evidence.serving import TWO_BACKENDS, both_in_use  # noqa: PLC0415
+
             if self.live and error.problems[0].code == TWO_BACKENDS:
                 raise AmbiguousBackend(both_in_use(family)) from None
-            raise _about(self.path, error) from None
-        if current.remarks.legacy_left_out and len(evidence.of(family)) == 1:
-            say(
-                f"{self.path} leaves out the legacy tables, which are not looked at", kind="warning"
-            )
-        return current
+            raise
+
+    def known(self, evidence: Evidence) -> NodeHas:
+        """What was read, with where it is from."""
+        return NodeHas(evidence, self.path, self.backend)
 
 
 def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Command], Command]:
@@ -135,40 +136,5 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
 
 
 def families_of(evidence: Evidence, asked: Family | None, path: str | None) -> tuple[Family, ...]:
-    """The families to look at: the one that was asked for, else those that there are tables of.
-
-    That a file has IPv6 alone is said, for whoever did not ask for it. Raises InvalidInput where it
-    has not the one that was asked for.
-    """
-    found = evidence.families
-    if asked is None:
-        if found == (Family.IPV6,) and path is not None:
-            say(f"{path}: these are rules of ip6tables: read as IPv6 ({_OPTIONS[Family.IPV6]})")
-        return found or (Family.IPV4,)
-    if len(found) == 1 and asked not in found:
-        raise InvalidInput([
-            Problem(
-                f"these are rules of {found[0].value}, and {asked.value} was asked for",
-                hint=f"{_OPTIONS[found[0]]}, and addresses of {found[0].value}, go with this "
-                f"{evidence.form.value}",
-                file=path,
-            )
-        ])  # fmt: skip
-    return (asked,)
-
-
-def is_part(evidence: Evidence) -> bool:
-    """Whether there may be more rules in tables that are there than those that are shown."""
-    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
-
-
-def in_file(path: str | None, act: Callable[[], Found]) -> Found:
-    """What `act` gives; its problems are about the file, where there is one."""
-    try:
-        return act()
-    except InvalidInput as error:
-        raise _about(path, error) from None
-
-
-def _about(path: str | None, error: InvalidInput) -> InvalidInput:
-    return InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems])
+    """The families to look at, as `answering.evidence.families_of`; says what was not asked for."""
+    return answering.families_of(evidence, asked, path, say)

@@ -3,66 +3,43 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import click
 
-from nptables.cli.bundles import mention_times
+from nptables.answering import inputs
 from nptables.cli.completion import FILE, contexts, nodes
 from nptables.cli.manifests import read_manifests
 from nptables.cli.memory import kept_to_the_end
 from nptables.cli.output import say
 from nptables.cli.settings import keep
-from nptables.cli.versions import config_for, read_for, version_option
-from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, Process
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.naming import node_of
+from nptables.cli.versions import asked, say_once, told_here, version_option
+from nptables.errors import printable
 from nptables.family import Family
-from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan
-from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
+from nptables.immutable import frozen
+from nptables.model import Node, NodeFacts
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
 from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
-from nptables.translation import Translation, translate
-from nptables.translation.explanation.difference import Explanation, explain_difference
-from nptables.translation.signs import changed_facts, shown_facts
+from nptables.translation import Translation
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence, Process
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@attrs.frozen
-class Inputs:
-    """What a command line says about the cluster, the node and the configuration.
-
-    `found` is the configuration before it was read for a version of kube-proxy.
-    """
-
-    loaded: Loaded
-    node: Node
-    config: ProxyConfig
-    family: Family
-    found: FoundConfig | None = None
-
-    @property
-    def cluster(self) -> Cluster:
-        """The cluster that was read."""
-        return self.loaded.cluster
-
-    @property
-    def comparable(self) -> Inputs:
-        """The same without the Services of which addresses are hidden."""
-        cluster = self.cluster.comparable
-        return attrs.evolve(self, loaded=attrs.evolve(self.loaded, cluster=cluster))
+@frozen
+class Inputs(inputs.Inputs):
+    """What a command line says about the cluster, the node and the configuration."""
 
     def translate(self, family: Family | None = None) -> Translation:
         """The rules of the node, in the family that was asked for unless another is given."""
         with kept_to_the_end():
-            return translate(self.cluster, self.node, self.config, family or self.family)
+            return super().translate(family)
 
 
 def _apply(decorators: list[Callable[[Command], Command]], command: Command) -> Command:
@@ -327,20 +304,20 @@ def inputs_of(
     `like` tells the version of kube-proxy where the node does not. What `evidence` has of the node
     counts where nobody has said otherwise.
     """
-    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
-    if evidence is not None:
-        mention_times(loaded, evidence)
-    found = find_configuration(config_path, loaded.proxy_config, kube_proxy)
-    facts = read_facts(facts_path)
-    if evidence is not None and evidence.facts is not None:
-        facts = (facts or NodeFacts()).over(evidence.facts)
-    override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
-    node = loaded.cluster.node(node_name or override or known or None, facts)
-    telling = node if node.kubelet_version or like is None else like
-    runs = "" if kube_proxy is None else kube_proxy.version
-    config = config_for(found, [telling], live=live, runs=runs)
-    return Inputs(loaded, node, config, family or Family.IPV4, found)
+    version = asked()
+    found = inputs.inputs_of(
+        loaded,
+        node_name=node_name,
+        given=None if config_path is None else find_config(config_path),
+        facts=read_facts(facts_path),
+        family=family,
+        version=version,
+        here=told_here() if live and version is None else None,
+        like=like,
+        evidence=evidence,
+        say=say_once,
+    )
+    return Inputs(found.loaded, found.node, found.config, found.family, found.found)
 
 
 def find_configuration(
@@ -349,16 +326,8 @@ def find_configuration(
     kube_proxy: Process | None = None,
 ) -> FoundConfig | None:
     """The configuration in a file, else that of a kube-proxy, else the one among the manifests."""
-    if path is not None:
-        return find_config(path)
-    runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
-    if runs_with is not None:
-        say("the configuration is that of the kube-proxy that runs there; --config names another")
-        return FoundConfig(runs_with)
-    if in_manifests is None:
-        return None
-    say("the KubeProxyConfiguration among the manifests is used; --config names another")
-    return FoundConfig(in_manifests)
+    given = None if path is None else find_config(path)
+    return inputs.configuration(given, in_manifests, kube_proxy, say=say)
 
 
 def read_facts(path: str | None) -> NodeFacts | None:
@@ -369,53 +338,15 @@ def read_facts(path: str | None) -> NodeFacts | None:
     return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts
 
 
-def parse_service_key(text: str, namespace: str = "default") -> tuple[str, str]:
-    """Namespace and name in `NS/NAME`, `svc/NAME` or `svc/NS/NAME`.
-
-    A bare name is in `namespace`. `svc`, `service` and `services` are the kind, as for kubectl, and
-    no namespaces. Raises InvalidInput for what names no Service.
-    """
-    kind, _, rest = text.partition("/")
-    named = rest if rest and KINDS.get(kind) == "svc" else text
-    given, slash, name = named.rpartition("/")
-    if not name or "/" in given or (slash and not given):
-        raise InvalidInput(
-            [Problem(f'"{text}" is not a Service', hint="write NAMESPACE/NAME or svc/NAME")]
-        )
-    return given or namespace, name
-
-
-def mention_other_family(inputs: Inputs) -> None:
+def mention_other_family(read: Inputs) -> None:
     """Say how many service ports the family that was not asked for has."""
-    other = inputs.family.other
+    other = read.family.other
     count = sum(
         len(service.ports)
-        for service in inputs.cluster.services.values()
+        for service in read.cluster.services.values()
         if other in service.cluster_ips
     )
     if count:
         option = "-6" if other is Family.IPV6 else "-4"
         ports = "1 service port has" if count == 1 else f"{count} service ports have"
         say(f"{ports} {other.value} rules too: see them with {option}")
-
-
-def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
-    """Why a node differs from what the inputs say that it should have: one plan a family."""
-    return explain_difference(
-        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
-    )
-
-
-def with_shown_facts(inputs: Inputs, rulesets: Sequence[Ruleset], whose: str) -> Inputs:
-    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
-
-    `whose` says where the rules are from, such as `dump`.
-    """
-    node = inputs.node
-    for current in rulesets:
-        node = shown_facts(current).added_to(node)
-    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
-    if taken:
-        said = ", ".join(taken)
-        say(f"taken from the {whose}, which shows it: {said} (--facts says otherwise)")
-    return attrs.evolve(inputs, node=node)

@@ -24,8 +24,12 @@ def coloured(stream: Any = None) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def say(text: str, *, kind: str = "note") -> None:
-    """One line for the reader on standard error, such as `warning: ...`."""
+def say(text: str, *, kind: str = "note", option: str = "") -> None:
+    """One line for the reader on standard error, such as `warning: ...`.
+
+    `option` is what would have it otherwise, and stands in parentheses.
+    """
+    text = f"{text} ({option})" if option else text
     shown = f"{kind}: {printable(text, 2000)}"
     if coloured(sys.stderr):
         shown = (

@@ -8,13 +8,13 @@ from typing import TypeVar
 import attrs
 
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.incremental.changes import Changes
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.kubeproxy.seeing import seen_service, seen_slice
 from nptables.model.objects import Key
 from nptables.translation.assembly import Translation, claims_of, is_large, join
 from nptables.translation.chains import ServicePortName
-from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, find_collisions, visiting_order
 from nptables.translation.context import Context, make_context
 from nptables.translation.fixed import node_port_jumps
@@ -23,7 +23,7 @@ from nptables.translation.service_port import (
     NAT_SERVICES,
     PortRules,
     SharedChain,
-    translate_port,
+    translate_ports,
 )
 
 T = TypeVar("T")
@@ -179,10 +179,8 @@ def draft(state: State, changes: Changes) -> Draft:
         known |= {name: list(state.ports[name].selection.known) for name in again}
         names = set(state.claims)
     with collector_paused():
-        ports = {
-            name: translate_port(claim.service, claim.port, known[name], context, comments=comments)
-            for name, claim in claims.items()
-        }
+        asked = [(claim.service, claim.port, known[name]) for name, claim in claims.items()]
+        ports = {rules.name: rules for rules in translate_ports(asked, context, comments=comments)}
     holders = _holders(claims.values(), state.family)
     return Draft(
         state,

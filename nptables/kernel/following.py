@@ -7,11 +7,14 @@ from collections.abc import Callable
 import attrs
 
 from nptables.errors import ReadingStarved
+from nptables.gcpause import collector_paused
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
+from nptables.kernel.tables.canaries import CANARIES, has_canaries, plant_canaries
+from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
@@ -23,7 +26,8 @@ MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
 class Followed:
     """What a sync did: the update, the plan that was carried out, and how that went.
 
-    `read` says that the tables were read first. `found` is what they held, where they were read.
+    `read` says that the tables were read first, and `verified` that they were seen to hold what
+    they should. `found` is what they held, where they were read.
     `drift` is what somebody else had changed in them, as far as that is known: there is none where
     nobody looked, and it is not known while nobody knew for certain what they should hold.
     `starved` says why the tables were not read where they should have been, if others kept us from
@@ -34,6 +38,7 @@ class Followed:
     plan: Plan
     applied: Applied
     read: bool
+    verified: bool = False
     found: Ruleset | None = attrs.field(default=None, repr=False)
     drift: Plan | None = None
     starved: ReadingStarved | None = None
@@ -45,6 +50,13 @@ class Follower:
     While all goes well a sync reads nothing and writes what the changes change. At the start, after
     anything that failed, and where it is asked for, the tables are read and compared first. Where
     others change them faster than they can be read, it goes on without.
+
+    What was written is read back only where reading was asked for: the kernel has accepted it, and
+    on a large node reading it takes as long as a sync may. Whoever starts, or goes on after a
+    failure, asks for that next.
+
+    The canaries (see `nptables.kernel.tables.canaries`) are written along with whatever is to do
+    if they are missing, since on legacy every commit costs what the whole table does.
 
     What is in `pending` is forgotten only once the kernel has accepted it. `writing` says whether
     the last sync came to writing. One thread at a time.
@@ -69,6 +81,7 @@ class Follower:
         self._applier = applier or (lambda backend, verify: Applier(backend, verify=verify))
         self._most_removed = MOST_REMOVED.get(backend.name, min(MOST_REMOVED.values()))
         self._certain = False
+        self._canaries = False
 
     @property
     def certain(self) -> bool:
@@ -84,35 +97,53 @@ class Follower:
         self.writing = False
         certain = self._certain
         update = self.translator.prepare(self.pending.take())
+        desired = update.desired
         found, starved = None, None
         if read or not certain:
-            found, starved = self._read()
-        if found is not None:
-            plan = diff(found, update.desired)
-        elif certain:
+            found, starved = self._read(desired)
+        if found is None and not certain:
+            # Others commit faster than anybody can read. To wait for them would leave the node
+            # without rules; chains that were not read are rewritten, whatever they hold.
+            found = self._backend.read_parts(ever_owned())
+        if found is None:
             plan = update.plan(most_removed=self._most_removed)
         else:
-            found = self._backend.read_parts(ever_owned())
-            plan = diff(found, update.desired)
+            with collector_paused():
+                plan = diff(found, desired)
+            self._canaries = has_canaries(found)
         self._certain = False
         self.writing = True
-        applier = self._applier(self._backend, found is not None)
+        applier = self._applier(self._backend, read)
         applier.blind, applier.starved = True, starved
+        applier.beside = {} if self._canaries else CANARIES
         applied = applier.apply(plan)
+        if applied.found is not None:
+            self._canaries = has_canaries(applied.found)
+        self._canaries = self._canaries or applied.beside
         starved = starved or applied.starved
         seen, drift = found or applied.found, None
         if certain and seen is not None and not seen.partial:
-            wanted = plan if seen is found else diff(seen, update.desired)
+            wanted = plan if seen is found else diff(seen, desired)
             drift = self._drift(seen, wanted, update)
         self._certain = True
         self.translator.accept(update)
         self.pending.accepted()
         whole = found is not None and starved is None
-        return Followed(update, plan, applied, whole, seen, drift, starved)
+        verified = whole and (applied.verified or not plan)
+        return Followed(update, plan, applied, whole, verified, seen, drift, starved)
 
-    def _read(self) -> tuple[Ruleset | None, ReadingStarved | None]:
+    def plant_canaries(self) -> None:
+        """Write the canaries if they are not there. Raises KernelRefused or KernelBusy."""
+        if not self._canaries:
+            plant_canaries(self._backend)
+            self._canaries = True
+
+    def _read(self, desired: Ruleset) -> tuple[Ruleset | None, ReadingStarved | None]:
+        backend = self._backend
         try:
-            return self._backend.read(), None
+            if isinstance(backend, RestoreBackend):
+                return backend.read_like(desired), None
+            return backend.read(), None
         except ReadingStarved as error:
             return None, error
 

@@ -7,6 +7,7 @@ that starts nothing.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -14,19 +15,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 import attrs
 
 from nptables.errors import BackendUnavailable, KernelBusy, printable
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Completed:
-    """How a program ended: exit code, standard output and standard error."""
+    """How a program ended: exit code, standard output and standard error.
+
+    The output may be given as it was written: that of a save program is 38 MB on a large node, and
+    whoever reads it line by line needs it only once.
+    """
 
     code: int
-    stdout: str
+    output: str | bytes
     stderr: str
+
+    @cached_property
+    def stdout(self) -> str:
+        """The output as text."""
+        found = self.output
+        return found if isinstance(found, str) else found.decode("utf-8", "surrogateescape")
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the output, each with its end."""
+        if isinstance(self.output, str):
+            yield from io.StringIO(self.output, newline="\n")
+        else:
+            for line in io.BytesIO(self.output):
+                yield line.decode("utf-8", "surrogateescape")
 
 
 # Arguments, standard input, and how many seconds it may take.
@@ -39,6 +59,8 @@ INHERITED: set[int] = set()
 _WAITING = 1.0
 # How often to ask whether to give up on a program, in seconds.
 _ASKING = 0.25
+# So many characters of an input are encoded at once.
+_PIECE = 1 << 20
 # Where iptables may be when PATH is that of a plain user or of a daemon.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
@@ -93,7 +115,7 @@ class Programs:
             ) from None
         return Completed(
             done.returncode,
-            done.stdout.decode("utf-8", "surrogateescape"),
+            done.stdout,
             done.stderr.decode("utf-8", "replace"),
         )
 
@@ -107,25 +129,25 @@ def _to_its_end(
 ) -> subprocess.CompletedProcess[bytes]:
     until = time.monotonic() + seconds
     with (
-        _output() as output,
+        _memory() as output,
+        _memory() as prepared,
         subprocess.Popen(
             argv,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if prepared is None else _filled(prepared, text),
             stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
             env=environment,
             pass_fds=tuple(INHERITED),
         ) as process,
     ):
+        given = None if prepared is not None else text.encode("utf-8", "surrogateescape")
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
                 # Input that is not all written when the time is over would be lost with it.
                 slot = left if text else min(left, _ASKING)
                 try:
-                    written, said = process.communicate(
-                        text.encode("utf-8", "surrogateescape"), timeout=slot
-                    )
+                    written, said = process.communicate(given, timeout=slot)
                     break
                 except subprocess.TimeoutExpired:
                     if text or left <= slot or give_up():
@@ -141,13 +163,14 @@ def _to_its_end(
 
 
 @contextlib.contextmanager
-def _output() -> Iterator[int | None]:
-    """Memory that takes what a program prints; None where the system has none of that kind.
+def _memory() -> Iterator[int | None]:
+    """A file in memory for what a program reads or prints; None where the system has none.
 
     iptables-save writes 4 kB at a time: by a pipe, reading 38 MB took us a third of its own time.
+    And what iptables-restore is fed by a pipe has to be there as a whole once more, as bytes.
     """
     try:
-        memory = os.memfd_create("output")
+        memory = os.memfd_create("nptables")
     except (AttributeError, OSError):
         yield None
         return
@@ -155,6 +178,17 @@ def _output() -> Iterator[int | None]:
         yield memory
     finally:
         os.close(memory)
+
+
+def _filled(file: int, text: str) -> int:
+    """The file with the text in it, to be read from its beginning."""
+    with open(file, "wb", closefd=False) as writing:
+        writing.writelines(
+            text[start : start + _PIECE].encode("utf-8", "surrogateescape")
+            for start in range(0, len(text), _PIECE)
+        )
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 @contextlib.contextmanager

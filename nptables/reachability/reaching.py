@@ -8,13 +8,13 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.reachability.alike import Alike
 from nptables.reachability.fare import Fare, fare_of
 from nptables.reachability.matrix import Cell, Reach, Row
 from nptables.tracing import Packet, packet_between, trace
 from nptables.tracing.services import NODE_PORT, Frontend, Services
-from nptables.translation.collector import collector_paused
 from nptables.translation.explanation.decision import has_rules
 
 OUTSIDE = "outside"

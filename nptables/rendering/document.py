@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.rule import Option, Rule
 from nptables.translation import Decision, Origin, ServicePortName, Translation
-from nptables.translation.collector import collector_paused
 
 Document = dict[str, Any]
 

@@ -12,6 +12,7 @@ import re
 from functools import cache
 from json.encoder import encode_basestring
 
+from nptables.gcpause import collector_paused
 from nptables.iptables import Ruleset, Table
 from nptables.rendering.document import (
     chain_document,
@@ -20,7 +21,6 @@ from nptables.rendering.document import (
     to_document,
 )
 from nptables.translation import Origin, Translation
-from nptables.translation.collector import collector_paused
 
 
 def to_json(ruleset: Ruleset, translation: Translation, *keys: tuple[str, str]) -> str:

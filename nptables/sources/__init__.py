@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from nptables.lazily import imported_on_use
 from nptables.sources.kubeproxy import (
     FoundConfig,
+    config_in,
+    facts_in,
     find_config,
     find_kube_proxy_config,
     parse_config,
@@ -12,11 +14,11 @@ from nptables.sources.kubeproxy import (
     read_document,
     read_facts,
 )
-from nptables.sources.loading import Loaded, load, load_objects
-from nptables.sources.places import Place, where_changed
+from nptables.sources.loading import Loaded, load, load_objects, load_texts
+from nptables.sources.locations import Place, where_changed
 from nptables.sources.previews import Preview
 from nptables.sources.sets import Sets, load_sets
-from nptables.sources.text.files import read_one
+from nptables.sources.text.files import Input, read_one
 
 if TYPE_CHECKING:
     from nptables.sources.evidence import evidence_in, read_evidence
@@ -34,16 +36,20 @@ def read_text(path: str) -> str:
 
 __all__ = [
     "FoundConfig",
+    "Input",
     "Loaded",
     "Place",
     "Preview",
     "Sets",
+    "config_in",
     "evidence_in",
+    "facts_in",
     "find_config",
     "find_kube_proxy_config",
     "load",
     "load_objects",
     "load_sets",
+    "load_texts",
     "parse_config",
     "read_config",
     "read_document",

@@ -6,6 +6,7 @@ each; the first that knows the text has it.
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from nptables.sources.archives.budget import Progress
 from nptables.sources.bundles import contents_of, evidences_of
 from nptables.sources.kubeproxy import parse_config
 from nptables.sources.text.files import read_unpacked
+from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
 from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
@@ -36,6 +38,8 @@ _EMPTY = (
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
 )
+_SETS = re.compile(r"^(?:create|add) \S+ \S+", re.MULTILINE)
+_CONNECTIONS = re.compile(r"^(?:ipv[46] +\d+ +)?(?:tcp|udp|sctp) +\d+ +\d+ .*src=", re.MULTILINE)
 # What people have instead, by what it looks like, and what it is good for.
 _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
@@ -54,12 +58,12 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "",
     ),
     (
-        re.compile(r"^(?:create|add) \S+ \S+", re.MULTILINE),
+        _SETS,
         "what `ipset save` prints",
         "--sets takes it",
     ),
     (
-        re.compile(r"^(?:ipv[46] +\d+ +)?(?:tcp|udp|sctp) +\d+ +\d+ .*src=", re.MULTILINE),
+        _CONNECTIONS,
         "what `conntrack -L` prints",
         "--conntrack takes it",
     ),
@@ -82,6 +86,21 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "name it as a FILE, without an option before it",
     ),
 )
+
+
+class Beside(enum.Enum):
+    """What goes with the rules of a node, and is none: connections, and sets that rules match."""
+
+    CONNECTIONS = "connections"
+    SETS = "sets"
+
+
+def beside_rules(text: str) -> Beside | None:
+    """What `conntrack -L` or `ipset save` printed, by its first line; None for anything else."""
+    first = text.lstrip().partition("\n")[0]
+    if _CONNECTIONS.match(first):
+        return Beside.CONNECTIONS
+    return Beside.SETS if _SETS.match(first) else None
 
 
 def read_evidence(
@@ -108,7 +127,7 @@ def read_evidence(
     """
     contents = contents_of(os.fspath(path), progress)
     if contents is not None:
-        return _meant(evidences_of(contents, evidence_in), node, contents.path)
+        return meant(evidences_of(contents, evidence_in), node, contents.path)
     source = read_unpacked(path)
     try:
         return evidence_in(source.text, family)
@@ -129,7 +148,7 @@ def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:
     return evidences_of(contents, evidence_in) if has_nodes else []
 
 
-def _meant(found: list[Evidence], node: str, path: str) -> Evidence:
+def meant(found: list[Evidence], node: str, path: str) -> Evidence:
     """The node that is meant of those in a bundle. Raises InvalidInput if it is ambiguous."""
     if len(found) == 1:
         return found[0]
@@ -188,6 +207,8 @@ def _counted(number: int, one: str, many: str, what: str) -> str:
 def _json(text: str, family: Family | None) -> Evidence | None:
     """What a JSON document tells."""
     if not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return None
+    if IN_WEBASSEMBLY and is_too_deep(text):
         return None
     try:
         value = json.loads(text)

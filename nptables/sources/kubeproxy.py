@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 from nptables.model import NodeFacts, ProxyConfig
 from nptables.model.config import API_VERSION, KIND
 from nptables.model.kubeproxy import Version
@@ -32,7 +31,7 @@ def find_kube_proxy_config(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-@attrs.frozen
+@frozen
 class FoundConfig:
     """A KubeProxyConfiguration that was found and that nobody has read yet.
 
@@ -67,7 +66,12 @@ def read_config(path: str | os.PathLike[str], version: str | Version | None = No
 
 def find_config(path: str | os.PathLike[str]) -> FoundConfig:
     """The kube-proxy configuration in a file, not read yet. Raises InvalidInput with lines."""
-    documents = _documents(path)
+    return config_in(read_one(path))
+
+
+def config_in(source: Input) -> FoundConfig:
+    """The kube-proxy configuration in a text, not read yet. Raises InvalidInput with lines."""
+    documents = _documents(source)
     for document in documents:
         for found in _configurations(document.value):
             if isinstance(found, Mapping):
@@ -89,7 +93,12 @@ def find_config(path: str | os.PathLike[str]) -> FoundConfig:
 
 def read_facts(path: str | os.PathLike[str]) -> NodeFacts:
     """The facts of a node in a file. Raises InvalidInput with lines."""
-    return read_document(path, NodeFacts.from_mapping)
+    return facts_in(read_one(path))
+
+
+def facts_in(source: Input) -> NodeFacts:
+    """The facts of a node in a text. Raises InvalidInput with lines."""
+    return _only(source, NodeFacts.from_mapping)
 
 
 def read_document(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
@@ -97,7 +106,11 @@ def read_document(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
 
     Raises InvalidInput.
     """
-    documents = _documents(path)
+    return _only(read_one(path), read)
+
+
+def _only(source: Input, read: Callable[[Any], T]) -> T:
+    documents = _documents(source)
     if len(documents) > 1:
         raise InvalidInput(
             [Problem(f"holds {len(documents)} documents, not one", file=documents[0].file)]
@@ -114,8 +127,7 @@ def parse_config(text: str) -> Any:
     return next((v for v in values if isinstance(v, Mapping) and v.get("kind") == KIND), None)
 
 
-def _documents(path: str | os.PathLike[str]) -> list[Document]:
-    source = read_one(path)
+def _documents(source: Input) -> list[Document]:
     documents, problems = parse_text(source)
     if problems:
         raise InvalidInput(problems)

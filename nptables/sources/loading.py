@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
+from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
+from nptables.model.usual import read_early
 from nptables.model.workloads import Workload
+from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Item, Options, assemble
-from nptables.sources.bundled import bundled
-from nptables.sources.hidden import MADE_UP, with_made_up_addresses
+from nptables.sources.bundled import Bundled, bundled
 from nptables.sources.previews import Preview
-from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 
 # Above this, texts are not kept after loading only to tell lines later.
 KEPT_TEXT = 16 * 1024 * 1024
 _LARGE_YAML = 2 * 1024 * 1024
+Parse = Callable[[Input], tuple[list[Document], list[Problem]]]
 # Files that stand for their folder: kustomizations, and charts.
 HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
 
 
-@attrs.frozen
+@frozen
 class Loaded:
     """What was read, and the problems that were found.
 
@@ -139,6 +140,27 @@ def load(
         return _load(paths, options, progress)
 
 
+def load_texts(
+    texts: Iterable[Input | Problem],
+    *,
+    lenient: bool = False,
+    preview: bool = True,
+    service_cidrs: Iterable[str] = SERVICE_CIDRS,
+    node_port_range: str = NODE_PORT_RANGE,
+    parse: Parse = parse_text,
+) -> Loaded:
+    """The cluster that texts describe, each with its name, or the problem why it has no text.
+
+    The same as `load`, for a program that has read the files already, or that never had any.
+    `parse` gives the documents of a text, for whoever keeps those of texts that come again.
+    """
+    options = Options(
+        lenient=lenient, preview=preview, ranges=Ranges.parse(service_cidrs, node_port_range)
+    )
+    with collector_paused():
+        return _of_inputs(texts, Bundled(plain=True), options, parse)
+
+
 def load_objects(
     objects: Iterable[Any],
     *,
@@ -166,19 +188,30 @@ def load_objects(
 def _load(
     paths: Iterable[str | os.PathLike[str]], options: Options, progress: Progress | None
 ) -> Loaded:
+    found_there, others = bundled(paths, progress)
+    return _of_inputs(
+        read_inputs(*others),
+        found_there,
+        options,
+        partial(parse_text, progress=progress, early=read_early),
+    )
+
+
+def _of_inputs(
+    inputs: Iterable[Input | Problem], found_there: Bundled, options: Options, parse: Parse
+) -> Loaded:
     items: list[Item] = []
     problems: list[Problem] = []
     notes: list[str] = []
     names: list[str] = []
     kept = 0
-    found_there, others = bundled(paths, progress)
-    for found in read_inputs(*others):
+    for found in inputs:
         if isinstance(found, Problem):
             problems.append(found)
             names.append(found.file or "")
             continue
         names.append(found.name)
-        documents, wrong = parse_text(found, progress)
+        documents, wrong = parse(found)
         problems.extend(wrong)
         kept += len(found.text)
         notes.extend(hints(found, documents))
@@ -221,7 +254,11 @@ def finished(
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
-    flat, hidden = with_made_up_addresses(flat)
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    if any(item.document is not None and item.document.redacted for item in flat):
+        from nptables.sources.hidden import with_made_up_addresses  # noqa: PLC0415 - seldom needed
+
+        flat, hidden = with_made_up_addresses(flat)
     result = assemble(flat, options)
     templates: list[str] = []
     if is_template is not None and result.raw_problems:
@@ -263,6 +300,8 @@ def finished(
 
 def _said_of(hidden: frozenset[tuple[str, str]]) -> Iterator[str]:
     if hidden:
+        from nptables.sources.hidden import MADE_UP  # noqa: PLC0415 - imported above already
+
         count = "1 Service" if len(hidden) == 1 else f"{len(hidden)} Services"
         yield (
             f"addresses of {count} are hidden: made-up ones stand for them ({MADE_UP}), and a "
@@ -360,18 +399,3 @@ def nothing_in(items: list[Item], names: list[str]) -> Problem | None:
 def _holds_objects(item: Item) -> bool:
     """Whether anything but empty lists is in it."""
     return any(not is_empty_list(inner.value) for inner in item.flattened())
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Switch the garbage collector off for a while.
-
-    A million new objects, none of them garbage: looking for some would double the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

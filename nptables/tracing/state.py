@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple, TypeVar
 
-from nptables.tracing.surroundings.addressing import Address, Net
+from nptables.tracing.addressing import Address, Net
 
 ONE = Fraction(1)
 TEMPLATE = "TEMPLATE"
@@ -206,19 +206,38 @@ class Questions:
 
 
 class Trail(NamedTuple):
-    """The steps that led somewhere: the last one, and the trail before it."""
+    """The steps that led somewhere: the last one, and the trail before it.
+
+    What is nested deep is a danger where it is given up, so a long trail has its `earlier` steps in
+    one piece; `length` counts those that are not.
+    """
 
     before: Trail | None
     step: Hashable
+    length: int = 1
+    earlier: tuple[Hashable, ...] = ()
 
     def steps(self) -> tuple[Hashable, ...]:
         """All steps, first to last."""
         found = []
-        trail: Trail | None = self
-        while trail is not None:
+        trail = self
+        while True:
             found.append(trail.step)
+            if trail.before is None:
+                return (*trail.earlier, *reversed(found))
             trail = trail.before
-        return tuple(reversed(found))
+
+
+_MOST_NESTED = 500
+
+
+def further(before: Trail | None, step: Hashable) -> Trail:
+    """A trail with one step more."""
+    if before is None:
+        return Trail(None, step)
+    if before.length < _MOST_NESTED:
+        return Trail(before, step, before.length + 1)
+    return Trail(None, step, 1, before.steps())
 
 
 class Flow(NamedTuple):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.errors import Problem
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
 from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.model.kubeproxy import habits
 from nptables.model.kubeproxy.seeing import BREAKS_RESTORE
 from nptables.translation.chains import ServicePortName
-from nptables.translation.collector import collector_paused
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import NO_NETWORKS, Context, make_context
 from nptables.translation.explanation.decision import Decision, Notice, has_rules, unknown_reason
-from nptables.translation.explanation.origin import Origin, PortOrigins, fixed_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.selection import (
@@ -27,7 +28,10 @@ from nptables.translation.selection import (
     known_endpoints,
     port_endpoints,
 )
-from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_port
+from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_ports
+
+if TYPE_CHECKING:
+    from nptables.translation.explanation.origin import Origin, PortOrigins
 
 # With more endpoints than this in a family, rules for endpoints carry no comment.
 LARGE_CLUSTER = 1000
@@ -61,14 +65,17 @@ class Translation(Ruleset):
             for collision in self.collisions
         ]
         notices += _node_port_notices(self.context)
-        carried = self.carried_node_names
-        if carried and self.context.node_name not in carried:
+        name = self.context.node_name
+        known = (pair for rules in self.ports.values() for pair in rules.selection.known)
+        if all(endpoint.node_name != name for _, endpoint in known) and (
+            carried := self.carried_node_names
+        ):
             listed = ", ".join(sorted(carried)[:20])
             notices.append(
                 Notice(
                     "node-name-carried-by-no-endpoint",
                     "",
-                    f"no endpoint is on {self.context.node_name}, endpoints are on: {listed} "
+                    f"no endpoint is on {name}, endpoints are on: {listed} "
                     "(expected if it runs no Pod of these Services; otherwise check the name)",
                 )
             )
@@ -105,6 +112,12 @@ class Translation(Ruleset):
 
     def origin_in(self, table: str, chain: str, line: str) -> Origin:
         """What made a line that stands in that chain: for whoever goes through all of them."""
+        # Rules are made without anybody asking where they come from.
+        from nptables.translation.explanation.origin import (  # noqa: PLC0415
+            PortOrigins,
+            fixed_origin,
+        )
+
         owner = self._owner_of_chain.get(chain) if table == "nat" else None
         owner = owner or self._owner_of_line.get((table, line))
         if owner is None:
@@ -229,10 +242,8 @@ def _known(claims: Iterable[Claim], cluster: Cluster, context: Context) -> Known
 
 
 def _translated(cluster: Cluster, context: Context, known: Known, *, comments: bool) -> Translation:
-    ports = {
-        claim.name: translate_port(claim.service, claim.port, found, context, comments=comments)
-        for claim, found in known
-    }
+    asked = [(claim.service, claim.port, found) for claim, found in known]
+    ports = {rules.name: rules for rules in translate_ports(asked, context, comments=comments)}
     return join(cluster, context, [claim for claim, _ in known], ports)
 
 
@@ -287,25 +298,28 @@ def is_large(endpoints: int) -> bool:
 
 def assemble(context: Context, ports: Iterable[PortRules]) -> dict[str, Table]:
     """The tables that the rules of service ports, in visiting order, and the fixed rules make."""
-    nat, in_filter = nat_chains(context), filter_chains(context)
+    of_ports: list[tuple[str, tuple[str, ...]]] = []
     shared: dict[SharedChain, list[str]] = {}
     for rules in ports:
-        nat.update(rules.chains)
+        of_ports += rules.chains.items()
         for chain, lines in rules.shared.items():
             shared.setdefault(chain, []).extend(lines)
     shared.setdefault(NAT_SERVICES, []).extend(node_port_jumps(context))
-    tables = {"nat": nat, "filter": in_filter}
+    tables = {"nat": nat_chains(context), "filter": filter_chains(context)}
     for (table, name), found in shared.items():
         tables[table][name] = tuple(found)
-    return {table: _table(table, found) for table, found in tables.items()}
+    return {
+        "nat": _table("nat", [*tables["nat"].items(), *of_ports]),
+        "filter": _table("filter", list(tables["filter"].items())),
+    }
 
 
-def _table(name: str, own: Mapping[str, tuple[str, ...]]) -> Table:
+def _table(name: str, own: list[tuple[str, tuple[str, ...]]]) -> Table:
     built_in = {chain: _jumps_from(name, chain) for chain in BUILT_IN_CHAINS[name]}
-    policies = dict.fromkeys(built_in, "ACCEPT")
-    names = sorted(own)
-    chains = {**built_in, **dict(zip(names, map(own.__getitem__, names), strict=True))}
-    return Table(name, chains, policies=policies)
+    # Pairs rather than names alone: a hundred thousand look-ups cost more than the sorting.
+    own.sort(key=itemgetter(0))
+    chains = dict([*built_in.items(), *own])
+    return Table(name, chains, policies=dict.fromkeys(built_in, "ACCEPT"))
 
 
 def _jumps_from(table: str, chain: str) -> tuple[str, ...]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Service, ServicePort
 from nptables.translation.chains import ServicePortName
 from nptables.translation.selection import balancer_ips, external_ips
@@ -20,7 +19,7 @@ from nptables.translation.selection import balancer_ips, external_ips
 _YOUNGEST = "~"
 
 
-@attrs.frozen
+@frozen
 class Collision:
     """Several service ports that match the same packets; the first of `ports` wins."""
 
@@ -33,7 +32,7 @@ class Collision:
         return f"{self.what} belongs to several Services: {winner} gets the packets, {names} none"
 
 
-@attrs.frozen
+@frozen
 class Claim:
     """A service port with what it needs to be compared with others."""
 
@@ -63,14 +62,19 @@ class Claim:
 
 def find_collisions(claims: Sequence[Claim], family: Family) -> list[Collision]:
     """Every frontend that several service ports claim, sorted."""
-    claimed: dict[tuple[str, str, int], list[Claim]] = {}
+    first: dict[tuple[str, str, int], Claim] = {}
+    several: dict[tuple[str, str, int], dict[ServicePortName, Claim]] = {}
     for claim in claims:
-        for frontend in dict.fromkeys(claim.frontends(family)):
-            claimed.setdefault(frontend, []).append(claim)
+        for frontend in claim.frontends(family):
+            holder = first.setdefault(frontend, claim)
+            if holder is not claim:
+                several.setdefault(frontend, {holder.name: holder})[claim.name] = claim
     return [
-        Collision(_describe(*frontend), tuple(c.name for c in sorted(found, key=_precedence)))
-        for frontend, found in sorted(claimed.items())
-        if len(found) > 1
+        Collision(
+            _describe(*frontend),
+            tuple(c.name for c in sorted(found.values(), key=_precedence)),
+        )
+        for frontend, found in sorted(several.items())
     ]
 
 

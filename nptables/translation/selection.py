@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-
-import attrs
+from operator import itemgetter
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Endpoint, EndpointSlice, Service, ServicePort
 from nptables.model.addresses import spelled_by_go
 from nptables.model.kubeproxy import habits as known_habits
@@ -29,7 +29,7 @@ class Topology(enum.Enum):
     SAME_ZONE = "PreferSameZone"
 
 
-@attrs.frozen
+@frozen
 class Selection:
     """The endpoints that a service port uses on a node.
 
@@ -93,29 +93,37 @@ def port_endpoints(
     order.
     """
     found: dict[str, Endpoint] = {}
-    ipv4 = family is Family.IPV4
     for endpoint_slice in slices:
         if endpoint_slice.family is not family:
             continue
         for slice_port in endpoint_slice.ports:
             if slice_port.name != port.name or slice_port.protocol != port.protocol:
                 continue
-            number = slice_port.port
-            for endpoint in endpoint_slice.endpoints:
-                address = endpoint.address
-                if ipv4:
-                    text = f"{address}:{number}"
-                elif endpoint.written:
-                    text = f"[{endpoint.written}]:{number}"
-                else:
-                    text = endpoint_text(address, number)
+            texts = _endpoint_texts(endpoint_slice, slice_port.port)
+            if not found:
+                found = dict(zip(texts, endpoint_slice.endpoints, strict=True))
+                if len(found) == len(texts):
+                    # By far the most Services: one slice, in which no endpoint stands twice.
+                    continue
+                found.clear()
+            for text, endpoint in zip(texts, endpoint_slice.endpoints, strict=True):
                 if text not in found or (
                     not endpoint.terminating
                     if node_preferred is None
                     else endpoint.node_name == node_preferred
                 ):
                     found[text] = endpoint
-    return sorted(found.items())
+    return sorted(found.items(), key=itemgetter(0))
+
+
+def _endpoint_texts(endpoint_slice: EndpointSlice, port: int) -> list[str]:
+    if endpoint_slice.family is Family.IPV4:
+        to_port = f":{port}"
+        return [endpoint.address + to_port for endpoint in endpoint_slice.endpoints]
+    return [
+        f"[{endpoint.written or spelled_by_go(endpoint.address)}]:{port}"
+        for endpoint in endpoint_slice.endpoints
+    ]
 
 
 def endpoint_text(address: str, port: int) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-
-import attrs
+from functools import cache, lru_cache
+from itertools import islice
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Endpoint, Service, ServicePort
 from nptables.model.addresses import network_contains, with_host_prefix
 from nptables.model.kubeproxy import habits
@@ -47,7 +47,7 @@ _REJECT = {
 }
 
 
-@attrs.frozen
+@frozen
 class PortRules:
     """The rules of one service port.
 
@@ -74,10 +74,38 @@ def translate_port(
     `known` are its endpoints as `port_endpoints` gives them. Without `comments` (in a large
     cluster) the rules for endpoints carry none.
     """
-    selection = choose(service, port, known, context)
-    name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
-    rules = _PortTranslation(service, port, name, selection, context, comments=comments)
-    return PortRules(name, selection, rules.own_chains(), rules.shared_lines())
+    (rules,) = translate_ports([(service, port, known)], context, comments=comments)
+    return rules
+
+
+# How many service ports have their names hashed at once: more bring nothing, and take memory.
+_AT_ONCE = 8
+
+
+def translate_ports(
+    ports: Sequence[tuple[Service, ServicePort, Sequence[PortEndpoint]]],
+    context: Context,
+    *,
+    comments: bool,
+) -> Iterator[PortRules]:
+    """What `translate_port` gives for each of many service ports, faster than one by one."""
+    for start in range(0, len(ports), _AT_ONCE):
+        chosen = []
+        texts: list[str] = []
+        for service, port, known in ports[start : start + _AT_ONCE]:
+            name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
+            selection = choose(service, port, known, context)
+            chosen.append((service, port, name, selection))
+            hashed = name.hash_input
+            texts.append(hashed)
+            texts += [hashed + endpoint for endpoint, _ in selection.reachable]
+        suffixes = iter(hashes(texts))
+        for service, port, name, selection in chosen:
+            own = list(islice(suffixes, 1 + len(selection.reachable)))
+            rules = _PortTranslation(
+                service, port, name, selection, own, context, comments=comments
+            )
+            yield PortRules(name, selection, rules.own_chains(), rules.shared_lines())
 
 
 class _PortTranslation:
@@ -89,22 +117,20 @@ class _PortTranslation:
         port: ServicePort,
         name: ServicePortName,
         selection: Selection,
+        suffixes: Sequence[str],
         context: Context,
         *,
         comments: bool,
     ) -> None:
+        """Begin; `suffixes` are the hashes of the service port and of its reachable endpoints."""
         family = context.family
         self.service, self.port, self.selection, self.context = service, port, selection, context
         self.comments = comments
         self.text = str(name)
         self.protocol = port.protocol.lower()
         self.cluster_ip = service.cluster_ips[family]
-        hashed = self.text + self.protocol
-        endpoints = [endpoint for endpoint, _ in selection.reachable]
-        suffix, *suffixes = hashes([hashed, *[hashed + endpoint for endpoint in endpoints]])
-        self.endpoint_chains = dict(
-            zip(endpoints, [ENDPOINT_PREFIX + found for found in suffixes], strict=True)
-        )
+        suffix = suffixes[0]
+        self.endpoint_chains = [ENDPOINT_PREFIX + found for found in suffixes[1:]]
         self.cluster_chain = chains.SERVICE_PREFIX + suffix
         self.local_chain = chains.LOCAL_PREFIX + suffix
         self.external_chain = chains.EXTERNAL_PREFIX + suffix
@@ -296,38 +322,50 @@ class _PortTranslation:
             f'{chains.PROXY_FIREWALL}"'
         )
 
-    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> list[str]:
-        start, text, names = f"-A {chain}", self.text, self.endpoint_chains
-        lines = []
+    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> Iterator[str]:
+        targets = self._chains_of(endpoints)
+        starts = [f"-A {chain}"] * len(endpoints)
+        if self.comments:
+            start = f'-A {chain} -m comment --comment "{self.text} -> '
+            starts = [f'{start}{endpoint}"' for endpoint, _ in endpoints]
         if seconds := self.service.session_affinity_seconds:
             mask = _RECENT_MASK[self.context.family]
-            for endpoint, _ in endpoints:
-                comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
-                target = names[endpoint]
-                lines.append(
-                    f"{start}{comment} -m recent --rcheck --seconds {seconds} --reap "
+            for start, target in zip(starts, targets, strict=True):
+                yield (
+                    f"{start} -m recent --rcheck --seconds {seconds} --reap "
                     f"--name {target} --mask {mask} --rsource -j {target}"
                 )
-        for left, (endpoint, _) in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
-            comment = f' -m comment --comment "{text} -> {endpoint}"' if self.comments else ""
-            lines.append(f"{start}{comment}{_chance(left)} -j {names[endpoint]}")
-        return lines
+        for start, chance, target in zip(starts, _chances(len(targets)), targets, strict=True):
+            yield start + chance + target
+
+    def _chains_of(self, endpoints: Sequence[PortEndpoint]) -> list[str]:
+        """The chains of some of the reachable endpoints, which are most often all of them."""
+        reachable = self.selection.reachable
+        if endpoints is reachable:
+            return self.endpoint_chains
+        found = {
+            endpoint: chain
+            for (endpoint, _), chain in zip(reachable, self.endpoint_chains, strict=True)
+        }
+        return [found[endpoint] for endpoint, _ in endpoints]
 
     def _add_endpoint_chains(self, found: dict[str, tuple[str, ...]]) -> None:
-        names, protocol = self.endpoint_chains, self.protocol
+        protocol, names = self.protocol, self.endpoint_chains
         comment = f' -m comment --comment "{self.text}"' if self.comments else ""
         masquerade = f"/{self.context.family.host_prefix}{comment} -j {chains.MARK_MASQ}"
         match = f" -p {protocol}{comment}"
         translate = f" -m {protocol} -j DNAT --to-destination "
-        mask = _RECENT_MASK[self.context.family]
-        affinity, recent = self.service.session_affinity_seconds, ""
-        for endpoint, details in self.selection.reachable:
-            chain = names[endpoint]
-            if affinity:
-                recent = f" -m recent --set --name {chain} --mask {mask} --rsource"
+        words = [match + translate] * len(names)
+        if self.service.session_affinity_seconds:
+            rest = f"--mask {_RECENT_MASK[self.context.family]} --rsource{translate}"
+            words = [f"{match} -m recent --set --name {name} {rest}" for name in names]
+        for chain, word, (endpoint, details) in zip(
+            names, words, self.selection.reachable, strict=True
+        ):
+            to = _destination(endpoint, details) if details.written else endpoint
             found[chain] = (
                 f"-A {chain} -s {details.address}{masquerade}",
-                f"-A {chain}{match}{recent}{translate}{_destination(endpoint, details)}",
+                f"-A {chain}{word}{to}",
             )
 
 
@@ -341,8 +379,6 @@ def _source_ranges(service: Service, context: Context) -> list[str]:
 
 def _destination(endpoint: str, details: Endpoint) -> str:
     """Address and port as the kernel prints them, whatever spelling the names have."""
-    if not details.written:
-        return endpoint
     return endpoint_text(details.address, int(endpoint.rpartition(":")[2]))
 
 
@@ -355,7 +391,11 @@ def probability(left: int) -> str:
     return f"-m statistic --mode random --probability {steps / (1 << 31):.11f}"
 
 
-@cache
-def _chance(left: int) -> str:
-    """The words that take one of `left` packets; the last endpoint takes what is left."""
-    return f" {probability(left)}" if left > 1 else ""
+_probability = cache(probability)
+
+
+@lru_cache(maxsize=256)
+def _chances(endpoints: int) -> tuple[str, ...]:
+    """The words before the target of each of so many endpoints; the last takes what is left."""
+    chances = [f" {_probability(left)} -j " for left in range(endpoints, 1, -1)]
+    return (*chances, " -j ") if endpoints else ()

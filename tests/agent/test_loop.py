@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +25,11 @@ from nptables.sources.apiserver import (
 from nptables.testing import FakeKernel
 from nptables.translation import translate
 from tests.support.objects import endpoint_slice, node, service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nptables.iptables import Ruleset
 
 NODE = node_named("node1")
 RESOURCES = {"Service": SERVICES, "EndpointSlice": ENDPOINT_SLICES, "Node": NODE}
@@ -417,14 +422,17 @@ def test_a_canary_that_cannot_be_planted_now_is_planted_before_the_next_check() 
     refused = []
 
     def refuse(step: Step) -> None:
-        if step.purpose == "canaries" and not refused:
+        # Once with the first sync, once in a commit of its own behind it.
+        if step.table == "mangle" and len(refused) < 2:
             refused.append(step)
-            raise KernelBusy("not now")
+            raise KernelRefused("not now", table=step.table, step=step.purpose)
 
     rig.kernel.before_commit = refuse
     rig.list(WEB, WEB_1, DNS, DNS_1, node())
     rig.run(1)
-    assert refused
+    assert rig.agent.synced
+    assert len(refused) == 2
+    assert rig.told.of("failed") == []
     expected = rig.expected()
     # All that is to be counted is: the rules, and the frontends of UDP.
     assert rig.engines[0].tally.rules["nat"] == sum(
@@ -434,6 +442,58 @@ def test_a_canary_that_cannot_be_planted_now_is_planted_before_the_next_check() 
     rig.run(31)
     assert rig.in_sync()
     assert rig.told.of("flushed") == []
+
+
+def test_the_node_is_in_sync_before_what_was_written_is_read_back() -> None:
+    """Nothing but the rules is waited for; the very next thing that is done is to verify them."""
+    rig = Rig()
+    reads: list[bool] = []
+    read = rig.kernel.read
+
+    def counted() -> Ruleset:
+        reads.append(rig.agent.synced)
+        return read()
+
+    rig.kernel.read = counted  # type: ignore[method-assign]
+    rig.list(WEB, WEB_1, DNS, DNS_1, node())
+    assert rig.agent.step() == 0
+    assert reads == [False]
+    assert rig.agent.synced
+    assert [outcome.verified for outcome in rig.synced()] == [False]
+    rig.run(1)
+    assert reads == [False, True]
+    assert [(outcome.verified, bool(outcome.plan)) for outcome in rig.synced()] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_what_breaks_between_the_first_sync_and_its_verification_is_repaired_at_once() -> None:
+    rig = Rig()
+    rig.list(WEB, WEB_1, DNS, DNS_1, node())
+    rig.agent.step()
+    rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"][0] = "-A KUBE-MARK-MASQ -j RETURN"
+    rig.run(0.1)
+    assert rig.in_sync()
+    ((_, drift),) = rig.told.of("drift")
+    assert {line.chain for line in drift.lines} == {"KUBE-MARK-MASQ"}
+
+
+def test_the_first_sync_is_one_call_that_plants_the_canaries_too() -> None:
+    """Each call of the restore program costs what its tables do, so there is one."""
+    rig = Rig()
+    calls: list[list[str]] = []
+    commit = rig.kernel.commit
+
+    def counted(steps: Sequence[Step]) -> None:
+        calls.append([step.table for step in steps])
+        commit(steps)
+
+    rig.kernel.commit = counted  # type: ignore[method-assign]
+    rig.list(WEB, WEB_1, DNS, DNS_1, node())
+    rig.run(5)
+    assert calls == [["filter", "nat", "mangle"]]
+    assert rig.in_sync()
 
 
 def test_a_verification_that_finds_nothing_writes_nothing_and_reports_nothing(rig: Rig) -> None:
@@ -534,13 +594,13 @@ def test_drift_that_somebody_mends_is_said_to_be_over(rig: Rig) -> None:
     kept = list(rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"])
     rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"].clear()
     watching.run(400)
-    assert watching.agent.lanes[0].differences.drift is not None
+    assert watching.agent.syncs[0].differences.drift is not None
     assert [args[-1] for args in watching.told.of("synced") if args[1].family is Family.IPV4][
         -1
     ] == 1
     rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"][:] = kept
     watching.run(400)
-    assert watching.agent.lanes[0].differences.drift is None
+    assert watching.agent.syncs[0].differences.drift is None
     assert watching.told.of("settled") == [(Family.IPV4,)]
 
 

@@ -248,7 +248,7 @@ def test_a_bug_is_reported_in_short_with_exit_code_70(
     def explode(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom\n")
 
-    monkeypatch.setattr("nptables.cli.options.translate", explode)
+    monkeypatch.setattr("nptables.answering.inputs.translate", explode)
     assert main(["render", TUTORIAL, "--node", "node1"]) == 70
     out, err = capfd.readouterr()
     assert out == ""
@@ -264,7 +264,7 @@ def test_the_report_of_a_bug_names_the_versions_of_what_took_part(
             raise metadata.PackageNotFoundError(package)
         return {"click": "8.1.7"}.get(package, "1")
 
-    monkeypatch.setattr("nptables.cli.options.translate", None)
+    monkeypatch.setattr("nptables.answering.inputs.translate", None)
     monkeypatch.setattr(metadata, "version", version)
 
     assert main(["render", TUTORIAL, "--node", "node1"]) == 70
@@ -279,5 +279,5 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nptables.cli.options.translate", interrupt)
+    monkeypatch.setattr("nptables.answering.inputs.translate", interrupt)
     assert main(["render", TUTORIAL, "--node", "node1"]) == 130

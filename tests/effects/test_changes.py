@@ -12,7 +12,7 @@ import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
 from nptables.effects import Effects, NodeState
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects.words import sentences, summary
 from nptables.sources import load_objects
 from nptables.tracing import read_sets
 from tests.support.clusters import endpoint, endpoint_slice, node, service

@@ -58,6 +58,15 @@ def test_an_endpoint_more_writes_its_chain_and_the_one_that_leads_to_it() -> Non
     assert not followed.read
 
 
+def test_a_change_puts_the_whole_ruleset_together_neither_as_it_was_nor_as_it_shall_be() -> None:
+    """That costs what the cluster does: 0.2 s of a change where there are 10,000 Services."""
+    followed = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+
+    assert followed.applied.commits == 1
+    for whole in (followed.plan.before, followed.plan.desired):
+        assert "_made" not in vars(whole)
+
+
 def test_an_endpoint_less_is_one_commit_with_its_deletion() -> None:
     following = Following()
     following.change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))

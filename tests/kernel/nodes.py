@@ -39,7 +39,8 @@ class Node:
 
     def start(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
         """Run a program inside; a Runner."""
-        return run_program(["ip", "netns", "exec", self.netns.name, *argv], text, seconds)
+        with self.netns.starting(argv) as started:
+            return run_program(started, text, seconds)
 
     def applier(self, family: Family = Family.IPV4) -> Applier:
         """An applier on the backend."""

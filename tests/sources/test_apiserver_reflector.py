@@ -25,7 +25,7 @@ from nptables.sources.apiserver import (
 )
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.reflector import whole_lines
-from nptables.sources.apiserver.transport import error_of, parse_retry_after
+from nptables.sources.apiserver.refusals import error_of, parse_retry_after
 
 RECORDINGS = {
     entry["name"]: entry

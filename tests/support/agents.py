@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import diff
 from nptables.model import Cluster, ProxyConfig
 from nptables.translation import translate
-from tests.support.netns import FAMILIES
+from tests.support.netns import FAMILIES, NPTABLES
 from tests.support.pace import WATCH_SETTINGS, hasty_watch
 from tests.support.polling import rules_by_table
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tests.support.apiserver import ApiServer
     from tests.support.netns import Family as FamilyName
     from tests.support.netns import Namespace
+
+_COUNTERS = re.compile(r"\[\d+:\d+\]")
 
 
 @dataclass
@@ -113,10 +116,8 @@ class AgentProcess:
 
     def status(self) -> dict[str, Any]:
         """What `nptables status -o json` says."""
-        argv = self.argv("status", "--run-dir", str(self.run_folder), "-o", "json")
-        status: dict[str, Any] = json.loads(
-            subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-        )
+        words = [*NPTABLES, "status", "--run-dir", str(self.run_folder), "-o", "json"]
+        status: dict[str, Any] = json.loads(self.namespace.run(words, check=False).stdout)
         return status
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
@@ -137,9 +138,14 @@ class AgentProcess:
 
     def difference(self, family: Family = Family.IPV4) -> str:
         """What the kernel would have to change to be as expected; empty where nothing."""
-        name = "IPV4" if family is Family.IPV4 else "IPV6"
+        return self._difference(self._tables(family), family)
+
+    def _tables(self, family: Family) -> str:
+        return self.namespace.save("IPV4" if family is Family.IPV4 else "IPV6")
+
+    def _difference(self, tables: str, family: Family) -> str:
         try:
-            current = Ruleset.from_save(self.namespace.save(name), family=family)  # type: ignore[arg-type]
+            current = Ruleset.from_save(tables, family=family)
         except SaveSyntaxError as error:
             # While the agent commits, iptables-nft-save may print a chain twice.
             return str(error)
@@ -149,14 +155,20 @@ class AgentProcess:
     def converges(self, timeout: float = 10.0, family: Family = Family.IPV4) -> float:
         """Wait until the kernel is as expected; returns the seconds. Fails with the difference."""
         started = time.monotonic()
-        while difference := self.difference(family):
+        difference, compared = "", None
+        while True:
+            tables = self._tables(family)
+            # Compared anew where something has changed: that takes far longer than to look.
+            if (state := (self.server.version, _COUNTERS.sub("", tables))) != compared:
+                if not (difference := self._difference(tables, family)):
+                    return time.monotonic() - started
+                compared = state
             if time.monotonic() - started > timeout:
                 log = self.log_path.read_text()[-3000:]
                 raise AssertionError(
                     f"after {timeout} s there is still to do:\n{difference}\n{log}"
                 )
             time.sleep(0.02)
-        return time.monotonic() - started
 
     def settles(self, timeout: float = 10.0) -> None:
         """Wait until the kernel is as expected in both families."""
@@ -188,7 +200,7 @@ def lasting(namespace: Namespace) -> dict[FamilyName, list[str]]:
 def watched(
     namespace: Namespace, needed: Mapping[FamilyName, Sequence[str]]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Have another process read the tables all the time.
+    """Have another process read the tables whenever they change.
 
     What is yielded holds, in the end, what each reading lacked of what is needed.
     """

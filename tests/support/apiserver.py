@@ -11,7 +11,6 @@ import asyncio
 import base64
 import contextlib
 import copy
-import ctypes
 import json
 import re
 import threading
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
+
+from tests.support.entering import enter
 
 if TYPE_CHECKING:
     import ssl
@@ -257,7 +258,7 @@ class ApiServer:
 
         def serve() -> None:
             if self.namespace:
-                enter_namespace(self.namespace)
+                enter(self.namespace)
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
             try:
@@ -581,14 +582,6 @@ class ApiServer:
                 if change.resource == plural:
                     found.append(change)
             return found[::-1]
-
-
-def enter_namespace(name: str) -> None:
-    """Move the calling thread, and what it opens from now on, into a network namespace."""
-    with Path("/run/netns", name).open() as handle:
-        new_network = 0x40000000
-        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), new_network):
-            raise OSError(ctypes.get_errno(), f"cannot enter {name}")
 
 
 def _event(change: _Change, query: dict[str, str]) -> bytes | None:

@@ -14,11 +14,7 @@ from hypothesis import strategies as st
 from nptables import Cluster, Family, ProxyConfig, Ruleset, Trace, trace, translate
 from nptables.iptables.rule import Rule
 from nptables.tracing import Packet, Verdict, packet_between
-from nptables.tracing.asked import Asked
-from nptables.tracing.packet import Origin
-from nptables.tracing.services import Services
-from nptables.tracing.state import State
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,
@@ -26,8 +22,11 @@ from nptables.tracing.telling.words import (
     reasons_beside,
     table_lines,
 )
-from nptables.tracing.walking.impossible import Impossible, impossible_values
-from nptables.tracing.walking.translations import nat_range, new_source
+from nptables.tracing.packet import Origin
+from nptables.tracing.services import Asked, Services
+from nptables.tracing.state import State
+from nptables.tracing.traversal.nat import nat_range, new_source
+from nptables.tracing.traversal.rulebook import Impossible, impossible_values
 from tests.tracing.test_hooks import CLIENT, NODE, POD, follow, host, ruleset
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint, endpoint_slice, service
 

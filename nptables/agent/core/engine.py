@@ -1,4 +1,4 @@
-"""The rules of one address family: what they should be, what the kernel has, and making it so."""
+"""One address family: its rules as they should be, what the kernel has, and making it so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import suppress
 
 import attrs
 
-from nptables.agent.core.tally import Tally
+from nptables.agent.core.drift import Differences
+from nptables.agent.core.picture import Key, Pending
+from nptables.agent.core.rule_counts import RuleCounts
+from nptables.agent.core.schedule import Schedule
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
 from nptables.incremental import Changes, IncrementalTranslator, Update
@@ -16,7 +19,7 @@ from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel import Applier, Backend
 from nptables.kernel.following import Follower
-from nptables.kernel.tables.canaries import has_canaries, missing_rules, plant_canaries
+from nptables.kernel.tables.canaries import missing_rules
 from nptables.translation import ownership
 from nptables.translation.explanation.decision import Notice
 from nptables.translation.frontends import Frontend, udp_frontends
@@ -43,15 +46,17 @@ class Flows:
 class Outcome:
     """What a sync or a verification of one family did.
 
-    `plan` is what was to do; `read` says that the kernel was read first, `commits` how many
-    commits it took (0 where only observing). `drift` is what others had changed, as far as that
-    is known (see Follower). `flows` is None where no UDP was concerned. `starved` says why the
-    kernel was not read where it should have been.
+    `plan` is what was to do; `read` says that the kernel was read first, `verified` that it was
+    seen to hold what it should, `commits` how many commits it took (0 where only observing).
+    `drift` is what others had changed, as far as that is known (see Follower). `flows` is None
+    where no UDP was concerned. `starved` says why the kernel was not read where it should have
+    been.
     """
 
     family: Family
     plan: Plan
     read: bool
+    verified: bool = False
     commits: int = 0
     drift: Plan | None = None
     flows: Flows | None = None
@@ -78,13 +83,12 @@ class Engine:
     ) -> None:
         self.backend = backend
         self.family = backend.family
-        self.tally = Tally(self.family)
+        self.tally = RuleCounts(self.family)
         self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
         self._clock = clock
         self._follower: Follower | None = None
-        self._canaries = False
 
     def add(self, changes: Changes) -> None:
         """Take changes in; they count until a sync has brought them to the kernel.
@@ -122,14 +126,14 @@ class Engine:
         done = follower.sync(read=read)
         before, after = self._follow(done.update, done.found)
         if done.found is not None:
-            self._canaries = has_canaries(done.found)
             with suppress(KernelError):
                 # What cannot be done now is done before the next check.
-                self._plant()
+                follower.plant_canaries()
         return Outcome(
             self.family,
             done.plan,
             done.read,
+            done.verified,
             done.applied.commits,
             done.drift,
             self._clean(before, after) if done.read or before or after else None,
@@ -141,7 +145,7 @@ class Engine:
         """What is gone of canaries and jumps, in words. Raises KernelError."""
         if self._observe or self._follower is None:
             return ()
-        self._plant()
+        self._follower.plant_canaries()
         return missing_rules(self.backend, ownership())
 
     def remove(self) -> None:
@@ -156,11 +160,6 @@ class Engine:
             raise ValueError("there is nothing to bring before the first changes")
         return self._follower
 
-    def _plant(self) -> None:
-        if not self._canaries:
-            plant_canaries(self.backend)
-            self._canaries = True
-
     def _compare(self, follower: Follower) -> Outcome:
         """What the kernel lacks, without writing anything."""
         update = follower.translator.prepare(follower.pending.take())
@@ -169,7 +168,8 @@ class Engine:
         self._follow(update, found)
         follower.translator.accept(update)
         follower.pending.accepted()
-        return Outcome(self.family, plan, read=True, notices=self._notices(plan, read=True))
+        notices = self._notices(plan, read=True)
+        return Outcome(self.family, plan, read=True, verified=True, notices=notices)
 
     def _follow(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
         """Count the rules anew; returns the UDP frontends before and after."""
@@ -193,3 +193,51 @@ class Engine:
     def _notices(plan: Plan, *, read: bool) -> tuple[Notice, ...]:
         """Likely mistakes in the cluster; looked for when the whole ruleset is there anyway."""
         return getattr(plan.desired, "warnings", ()) if read else ()
+
+
+class FamilySync:
+    """The engine of a family with its schedule, so that no family waits for another.
+
+    `differences` is what an observer has seen differ, and since when. `starved` says why the
+    tables could not be read when they should have been last, if so.
+    """
+
+    def __init__(self, engine: Engine, schedule: Schedule, differences: Differences) -> None:
+        self.engine = engine
+        self.schedule = schedule
+        self.differences = differences
+        self.synced = False
+        self.starved: ReadingStarved | None = None
+        self._services: set[Key] = set()
+        self._slices: set[Key] = set()
+        self._triggered: dict[Key, tuple[Family, float]] = {}
+        self._everything = False
+
+    @property
+    def family(self) -> Family:
+        """The family."""
+        return self.engine.family
+
+    def add(self, changes: Changes, pending: Pending) -> None:
+        """Take changes in, as objects and as what is said of them."""
+        self.engine.add(changes)
+        self._services |= pending.services
+        self._slices |= pending.slices
+        self._everything |= pending.everything
+        for key, triggered in pending.triggered.items():
+            # Of several changes before one sync the oldest waited longest.
+            self._triggered.setdefault(key, triggered)
+
+    def take_pending(self) -> Pending:
+        """What waited for the sync that succeeded just now, which it no longer does."""
+        found = Pending(
+            frozenset(self._services),
+            frozenset(self._slices),
+            self._everything,
+            dict(self._triggered),
+        )
+        self._services.clear()
+        self._slices.clear()
+        self._triggered.clear()
+        self._everything = False
+        return found

@@ -10,53 +10,44 @@ from typing import Any
 import attrs
 import click
 
+from nptables.answering.checking import (
+    Judged,
+    Nodes,
+    cluster_findings,
+    findings_document,
+    judged,
+)
+from nptables.answering.checking_nodes import connection_findings, node_findings
 from nptables.checks import (
     Finding,
     Severity,
-    arranged,
-    check_cluster,
-    check_connections,
-    check_node,
     chosen,
 )
 from nptables.checks.baseline import Baseline, Entry, baseline_document
-from nptables.checks.observed import observed
-from nptables.checks.reports import problem_findings
-from nptables.checks.silencing import silenced_by_objects, silenced_by_rules
-from nptables.cli.bundles import known_part
+from nptables.checks.silencing import silenced_by_rules
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
 from nptables.cli.codes import complete_codes, listed_codes
 from nptables.cli.completion import FILE
-from nptables.cli.effects import of_plan
-from nptables.cli.evidence import Named, evidence_options, families_of, is_part
+from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.files import written
 from nptables.cli.forms import FORMS, forms_of, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.forms.sarif import docs_url_option
 from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
 from nptables.cli.options import (
-    Inputs,
-    explained,
     family_options,
     find_configuration,
     inputs_of,
     manifest_options,
     node_address_option,
     node_options,
-    with_shown_facts,
 )
 from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
-from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, Form
-from nptables.family import Family
-from nptables.iptables.changes import diff
-from nptables.model import Cluster, Node, ProxyConfig
+from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.sources import Loaded, read_document, read_text
-from nptables.translation import translate
-from nptables.translation.explanation.disagreement import disagreement
-from nptables.translation.flows import listed_flows
 from nptables.words import listed
 
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
@@ -150,8 +141,8 @@ def command(
     known = None
     if baseline is not None:
         known = read_document(baseline, lambda value: Baseline.read(value, baseline))
-    judged = list(_judged(_Besides(node_has, connections_path), options))
-    every = [finding for one in judged for finding in one.findings]
+    sets = list(_read(_Besides(node_has, connections_path), options))
+    every = [finding for one in sets for finding in one.findings]
     every = silenced_by_rules(every, ignore_rules())
     gone: tuple[Entry, ...] = ()
     if known is not None:
@@ -159,17 +150,17 @@ def command(
     chosen_ones = chosen(every, select=select, ignore=ignore, severity=Severity[severity.upper()])
     found = [finding for finding in chosen_ones if finding.silence is None]
     ignored = [finding for finding in chosen_ones if finding.silence is not None]
-    problems = [problem for one in judged for problem in one.problems]
+    problems = [problem for one in sets for problem in one.problems]
     # As where nothing can be read: what is wrong with the input is a finding in these formats.
-    reported = [*(finding for one in judged for finding in one.wrong), *found]
+    reported = [*(finding for one in sets for finding in one.wrong), *found]
     form = FORMS.get(output)
     if form is not None and form.findings is not None:
         print_lines(form.findings(Findings("nptables check", reported, ignored)))
     elif output == "json":
-        _print_json(found, ignored, gone, problems)
-    elif found or ignored or any(one.has_services for one in judged):
-        _print(found, ignored, len(judged), show_ignored=show_ignored)
-    if not all(one.whole for one in judged):
+        print_json(findings_document(found, ignored=ignored, gone=gone, problems=problems))
+    elif found or ignored or any(one.has_services for one in sets):
+        _print(found, ignored, len(sets), show_ignored=show_ignored)
+    if not all(one.whole for one in sets):
         gone = ()
     if gone:
         _say_gone(gone, baseline or "")
@@ -181,22 +172,6 @@ def command(
         _write(write_baseline, [*found, *(f for f in ignored if known and known.has(f))])
         return 0
     return 1 if found and not exit_zero else 0
-
-
-def _print_json(
-    found: Sequence[Finding],
-    ignored: Sequence[Finding],
-    gone: Sequence[Entry],
-    problems: Sequence[Problem],
-) -> None:
-    document: dict[str, Any] = {"findings": [finding.to_json() for finding in found]}
-    if ignored:
-        document["ignored"] = [finding.to_json() for finding in ignored]
-    if gone:
-        document["gone"] = [entry.to_json() for entry in gone]
-    if problems:
-        document["problems"] = [problem.to_dict() for problem in problems]
-    print_json(document)
 
 
 def _write(path: str, findings: Sequence[Finding]) -> None:
@@ -213,26 +188,7 @@ def _say_gone(gone: Sequence[Entry], path: str) -> None:
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
 
 
-@attrs.frozen
-class _Judged:
-    """The findings of one set, the worst first, or why it could not be judged.
-
-    `whole` is false where findings about other namespaces are left out.
-    """
-
-    name: str
-    has_services: bool
-    findings: tuple[Finding, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    whole: bool = True
-
-    @property
-    def wrong(self) -> list[Finding]:
-        """The problems as findings."""
-        return [attrs.evolve(found, set=self.name) for found in problem_findings(self.problems)]
-
-
-@attrs.frozen
+@frozen
 class _Besides:
     """What is looked at besides the manifests: what a node has, and a file of connections."""
 
@@ -243,7 +199,7 @@ class _Besides:
         return bool(self.node_has) or self.connections is not None
 
 
-def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
+def _read(besides: _Besides, options: Mapping[str, Any]) -> Iterator[Judged]:
     """Every set of the input with its findings, as they were read.
 
     What is known of a node belongs to one cluster: then the input has to hold one set.
@@ -253,25 +209,16 @@ def _judged(besides: _Besides, options: Mapping[str, Any]) -> Iterator[_Judged]:
     if besides:
         loaded = sets.only
         sets = attrs.evolve(sets, judged=(loaded,), problems=())
-    wrong = [problem for one in sets.judged if not one.usable for problem in one.problems]
-    if sets.problems or (wrong and len(sets.judged) == 1):
-        raise InvalidInput((*sets.problems, *wrong))
-    for loaded in sets.judged:
-        name = "" if loaded.name == "." else loaded.name
-        if not loaded.usable:
-            yield _Judged(name, loaded.has_services, problems=loaded.problems)
-            continue
+
+    def find(loaded: Loaded) -> Iterator[Finding]:
         say_what_was_read(loaded)
-        raw = _findings(loaded, besides, options)
-        every = arranged(silenced_by_objects(raw, loaded.cluster, loaded.place))
-        found = _shown(every, loaded)
-        named = tuple(attrs.evolve(finding, set=name) for finding in found)
-        whole = len(every) == len(found)
-        yield _Judged(name, loaded.has_services, named, whole=whole)
+        yield from _findings(loaded, besides, options)
+
+    yield from judged(sets, find, _shown)
     say_what_is_unknown(one.cluster for one in sets.judged if one.usable)
     if sets.left_out and not sets.judged:
         say("nothing was checked")
-    elif not wrong and not any(one.has_services for one in sets.judged):
+    elif all(one.usable and not one.has_services for one in sets.judged):
         say("there is no Service in the input, so none was checked")
 
 
@@ -281,10 +228,6 @@ def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
     if namespace is None:
         return findings
     return [finding for finding in findings if finding.namespace in ("", namespace)]
-
-
-# What is looked at: nodes by what their versions of kube-proxy read in the configuration.
-_Nodes = Sequence[tuple[ProxyConfig, Sequence[Node]]]
 
 
 def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> Iterator[Finding]:
@@ -299,75 +242,17 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
             live=node_has.live,
             evidence=evidence,
         )
-        looked_at: _Nodes = [(inputs.config, [inputs.node])]
+        looked_at: Nodes = [(inputs.config, [inputs.node])]
     else:
         config = find_configuration(options["config_path"], loaded.proxy_config)
         looked_at = by_version(config, list(cluster.nodes.values()))
-    for each, nodes in looked_at:
-        yield from check_cluster(cluster, each, nodes=nodes, place=loaded.place)
+    yield from cluster_findings(loaded, looked_at)
     if besides.connections is not None:
-        yield from _connections(read_text(besides.connections), cluster, looked_at)
+        yield from connection_findings(read_text(besides.connections), cluster, looked_at)
     if evidence is not None and inputs is not None:
-        yield from _node_findings(node_has, evidence, inputs, options["family"])
-
-
-def _connections(listing: str, cluster: Cluster, looked_at: _Nodes) -> Iterator[Finding]:
-    """Connections in a listing that the rules of none of the nodes would make."""
-    for family in Family:
-        made = [
-            translate(cluster, node, config, family)
-            for config, nodes in looked_at
-            for node in nodes or [cluster.node()]
-        ]
-        yield from check_connections(listed_flows(listing, family), made)
-
-
-def _node_findings(
-    node_has: Named, evidence: Evidence, inputs: Inputs, asked: Family | None
-) -> Iterator[Finding]:
-    """What is wrong on a node, family by family."""
-    inputs = inputs.comparable
-    known = tuple(known_part(each, inputs.cluster) for each in evidence.rulesets)
-    evidence = attrs.evolve(evidence, rulesets=known)
-    families = families_of(evidence, asked, node_has.path)
-    tables = [node_has.serving(evidence, family, strict=False) for family in families]
-    inputs = with_shown_facts(inputs, tables, evidence.form.value)
-    desired = [inputs.translate(current.family) for current in tables]
-    plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
-    # A reading of the kernel leaves no table out; a dump may.
-    absent = dict.fromkeys(
-        name
-        for plan in plans
-        for name in plan.tables
-        if name not in plan.before.tables and evidence.form is not Form.SNAPSHOT
-    )
-    part = is_part(evidence)
-    why = "" if absent or part else str(explained(plans, inputs))
-    if part:
-        say(
-            "only a part of the rules is there, so they are not compared with the cluster",
-            kind="warning",
+        yield from node_findings(
+            node_has.known(evidence), inputs, options["family"], here=node_has.live, say=say
         )
-    elif absent:
-        whose = f"the {evidence.form.value}"
-        say(f"{whose} has no table {', '.join(absent)}: it is not checked", kind="warning")
-    for plan, made in zip(plans, desired, strict=True):
-        rulesets = evidence.of(plan.family)
-        behind = None
-        here = {}
-        if not part:
-            behind = disagreement(inputs.cluster, inputs.node, inputs.config, rulesets)
-            here = {name: table for name, table in plan.tables.items() if name not in absent}
-        state = observed(
-            inputs.node.name,
-            attrs.evolve(plan, tables=here),
-            evidence,
-            explanation=why,
-            behind="" if behind is None else str(behind),
-            noticed=of_plan(plan, inputs, evidence) if here else None,
-            here=node_has.live,
-        )
-        yield from check_node(state, inputs.config, made.context)
 
 
 # Of more findings with one code than this only the first are printed.

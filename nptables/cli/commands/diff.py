@@ -9,14 +9,15 @@ from typing import Any
 import attrs
 import click
 
+from nptables.answering.comparing import habit_changes, habits_document, plans_document
+from nptables.answering.evidence import explained, with_shown_facts
+from nptables.answering.noticing import of_inputs, of_plan
 from nptables.checks import wrong_in_shared_chains
 from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
     effects_option,
-    of_inputs,
-    of_plan,
     print_effects,
     say_summary,
 )
@@ -27,20 +28,18 @@ from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.node import print_plan
 from nptables.cli.options import (
     Inputs,
-    explained,
     family_options,
     manifest_options,
     node_address_option,
     node_options,
     read_inputs,
-    with_shown_facts,
 )
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.repository import settings_options
 from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
-from nptables.effects.telling.words import nodes_in_words
+from nptables.effects.words import nodes_in_words
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import handlers
@@ -49,7 +48,7 @@ from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.sources import where_changed
 from nptables.translation import translate
-from nptables.translation.explanation.versions import HabitChange, changes_by_habit
+from nptables.translation.explanation.versions import HabitChange
 
 _HINT = "--effects says which"
 
@@ -158,7 +157,7 @@ def _against(
     families = families_of(evidence, options["family"], node_has.path)
     inputs = read_inputs(**options, live=node_has.live, evidence=evidence).comparable
     current = [node_has.serving(evidence, family) for family in families]
-    inputs = with_shown_facts(inputs, current, evidence.form.value)
+    inputs = with_shown_facts(inputs, current, evidence.form.value, say)
     current = [known_part(each, inputs.cluster) for each in current]
     plans = [diff(each, inputs.translate(each.family)) for each in current]
     for plan in plans:
@@ -194,17 +193,13 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
         say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}")
         place = partial(where_changed, new=inputs.loaded)
         return print_effects([Noticed(each, place) for each in noticed], output)
-    found = [
-        change
-        for family in families
-        for change in changes_by_habit(inputs.cluster, inputs.node, inputs.config, after, family)
-    ]
+    found = habit_changes(inputs, upgraded, families)
     count = len({change.habit.name for change in found})
     habits = "1 habit changes rules" if count == 1 else f"{count} habits change rules"
     what = habits if count else "nothing changes"
     say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}: {what}")
     if output == "json":
-        print_json({"habits": [_habit_json(change) for change in found]})
+        print_json(habits_document(found))
     elif output == "text":
         _print_habits(found, several=len(families) > 1)
     else:
@@ -235,18 +230,6 @@ def _print_habits(changes: list[HabitChange], *, several: bool) -> None:
             if several:
                 click.echo(f"## {change.plan.family.value}:")
             print_plan(change.plan)
-
-
-def _habit_json(change: HabitChange) -> dict[str, Any]:
-    habit = change.habit
-    return {
-        "name": habit.name,
-        "since": None if habit.since is None else str(habit.since),
-        "until": None if habit.until is None else str(habit.until),
-        "comes": change.gained,
-        "means": habit.means,
-        "plan": change.plan.to_json(),
-    }
 
 
 def _warn(plan: Plan, inputs: Inputs) -> None:
@@ -300,7 +283,7 @@ def _print_all(parts: Sequence[Planned], output: str) -> None:
     if form is not None and form.plans is not None:
         print_lines(form.plans(parts))
     elif output == "json":
-        print_json({"plans": [_plan_json(part) for part in parts]})
+        print_json(plans_document((part.plan, _about(part)) for part in parts))
     elif output == "restore":
         for part in parts:
             click.echo(part.plan.to_restore(), nl=False)
@@ -308,11 +291,9 @@ def _print_all(parts: Sequence[Planned], output: str) -> None:
         _print(parts)
 
 
-def _plan_json(part: Planned) -> dict[str, Any]:
+def _about(part: Planned) -> dict[str, Any]:
     about: dict[str, Any] = {"set": part.set} if part.set else {}
-    if part.nodes:
-        about["nodes"] = list(part.nodes)
-    return {**about, **part.plan.to_json()}
+    return {**about, "nodes": list(part.nodes)} if part.nodes else about
 
 
 def _print(parts: Sequence[Planned]) -> None:

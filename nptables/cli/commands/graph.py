@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from nptables.answering.drawing import drawn
+from nptables.answering.services import service_in, service_key
 from nptables.cli.clusters import (
     named_ends,
     namespace_of_names,
@@ -17,18 +19,15 @@ from nptables.cli.options import (
     family_options,
     manifest_options,
     node_options,
-    parse_service_key,
     read_inputs,
     refuse_both_families,
 )
 from nptables.cli.repository import settings_options
-from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
-from nptables.graphs import Graph, service_graph, to_dot, to_mermaid, to_svg, way_graph
+from nptables.graphs import Graph, to_dot, to_mermaid, to_svg, way_graph
 from nptables.reachability import across
 from nptables.tracing import family_between
 from nptables.tracing.ends import DESTINATIONS, SOURCES, pods_named
-from nptables.translation.explanation.decision import has_rules, skip_reason
 
 _WRITERS = {"svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}
 
@@ -76,24 +75,16 @@ def command(
     """  # noqa: D301 - click takes a backspace for "do not wrap"; a raw string has none
     refuse_both_families("a picture is of one family")
     inputs = read_inputs(**options, family=family)
-    key = parse_service_key(service, namespace_of_names())
-    drawn = inputs.cluster.services.get(key)
-    if drawn is None:
-        known = ", ".join("/".join(each) for each in sorted(inputs.cluster.services)[:10])
-        raise InvalidInput(
-            [Problem(f"there is no Service {'/'.join(key)}", hint=f"there are: {known or 'none'}")]
-        )
+    key = service_key(service, namespace_of_names())
+    there = service_in(inputs.cluster, key)
     if ends:
         ends = named_ends(*ends)
         cluster = with_pods(inputs.loaded, pods_named(*ends)).cluster
-        family = family or family_between(*ends) or next(iter(drawn.cluster_ips), Family.IPV4)
+        family = family or family_between(*ends) or next(iter(there.cluster_ips), Family.IPV4)
         (cell,) = across(cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family)
         graph = way_graph(cell.trace)
     else:
-        family = family or next(iter(drawn.cluster_ips), Family.IPV4)
-        if not has_rules(drawn, family):
-            raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(drawn, family)}")])
-        graph = service_graph(inputs.translate(family), key)
+        graph = drawn(inputs, key, family)
     click.echo(_written(graph, output, down=down), nl=False)
     return 0
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from nptables.answering.services import service_key
 from nptables.cli.clusters import namespace_of_names, namespace_option
-from nptables.cli.options import parse_service_key
 from nptables.cli.output import print_json
 from nptables.errors import InvalidInput, Problem
 from nptables.model import names
@@ -68,7 +68,7 @@ _MEANINGS = (
 
 def _service_port(text: str, protocol: str) -> ServicePortName:
     service, _, port = text.partition(":")
-    namespace, name = parse_service_key(service, namespace_of_names())
+    namespace, name = service_key(service, namespace_of_names())
     for part in (namespace, name, port):
         if part and not names.is_label(part):
             raise InvalidInput([Problem(f'"{part}" is not a valid name', hint=names.LABEL_HINT)])

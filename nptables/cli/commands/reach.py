@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nptables.answering.services import service_key
 from nptables.cli.cluster_wide import cluster_wide_options, nodes_option, read_cluster_wide
 from nptables.cli.clusters import (
     all_namespaces_option,
@@ -20,7 +21,7 @@ from nptables.cli.completion import FILE, senders
 from nptables.cli.completion import services as complete_services
 from nptables.cli.forms import print_lines
 from nptables.cli.forms.markdown import cut, text
-from nptables.cli.options import family_options, manifest_options, parse_service_key
+from nptables.cli.options import family_options, manifest_options
 from nptables.cli.output import coloured, folded, print_json, say_all
 from nptables.cli.repository import settings_options
 from nptables.errors import printable
@@ -38,7 +39,7 @@ from nptables.reachability import (
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import read_document
 from nptables.tracing.ends import SOURCES, named_source, pods_named
-from nptables.tracing.telling.words import WIDTH, table_lines
+from nptables.tracing.explanation.words import WIDTH, table_lines
 
 _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yellow"}
 
@@ -122,7 +123,7 @@ def _asked(services: Sequence[str], cluster: Cluster) -> list[tuple[str, str]] |
     """The Services that are named, else those of the namespace that is shown; None for all."""
     if services:
         namespace = namespace_of_names()
-        return [parse_service_key(text, namespace) for text in services]
+        return [service_key(text, namespace) for text in services]
     shown = shown_namespace(cluster)
     return None if shown is None else services_in(shown, cluster)
 

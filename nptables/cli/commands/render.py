@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nptables.answering.services import service_key
 from nptables.cli.clusters import (
     all_namespaces_option,
     namespace_of_names,
@@ -24,7 +25,6 @@ from nptables.cli.options import (
     mention_other_family,
     node_address_option,
     node_options,
-    parse_service_key,
     read_inputs,
     refuse_both_families,
 )
@@ -130,7 +130,7 @@ def _services(text: str | None, inputs: Inputs) -> list[Key]:
         known = sorted({namespace for namespace, _ in services})
         wrong = f"there is no Service in namespace {namespace}"
         raise InvalidInput([Problem(wrong, hint=nearest(namespace, known))])
-    key = parse_service_key(text, namespace_of_names())
+    key = service_key(text, namespace_of_names())
     if key not in services:
         known = ["/".join(known) for known in sorted(services)]
         raise InvalidInput(
@@ -143,7 +143,7 @@ def _say_what_is_odd(translation: Translation, keys: Sequence[Key], inputs: Inpu
     # What was wrong with the objects and the configuration was said when they were read.
     said_elsewhere = ("left-out", "configuration", UNTOLD)
     say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
-    for decision in translation.decisions:
+    for decision in translation.decisions if keys else ():
         if decision.skipped and decision.service.key in keys:
             say(f"{decision.subject} {decision.reasons[0]}")
     say_what_is_unknown([inputs.cluster])

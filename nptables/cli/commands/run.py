@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nptables.answering.versions import read_for
 from nptables.cli.completion import FILE, contexts
 from nptables.cli.options import family_options, find_configuration
 from nptables.cli.output import say_all
-from nptables.cli.versions import asked, read_for, told_here, version_option
+from nptables.cli.versions import asked, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.kernel.tables.choosing import BACKENDS

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from nptables.cli.cluster_wide import cluster_wide_of
+from nptables.answering.following import (
+    Followed,
+    Setting,
+    cells_document,
+    follow,
+    followed_in,
+    setting_of,
+    told_sets,
+)
 from nptables.cli.clusters import named_ends, namespace_option, with_pods
 from nptables.cli.completion import FILE, receivers, senders
-from nptables.cli.evidence import Named, evidence_options, families_of, in_file
+from nptables.cli.evidence import Named, evidence_options, families_of
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
     bare_node_name,
     family_options,
-    find_configuration,
-    inputs_of,
     manifest_options,
     node_address_option,
     node_options,
@@ -26,39 +32,24 @@ from nptables.cli.options import (
 )
 from nptables.cli.output import coloured, highlighted_rule, print_json, say, say_all
 from nptables.cli.repository import settings_options
-from nptables.cli.versions import asked, config_for
-from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, Form
-from nptables.evidence.beside import unfollowed
-from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.serving import acting
+from nptables.cli.versions import asked, say_once, told_here
+from nptables.errors import printable
+from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
-from nptables.model.kubeproxy import NEWEST
-from nptables.reachability import Cell, across
-from nptables.reachability.matrix import nodes_text
+from nptables.model import Node
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
-from nptables.sources.hidden import is_made_up
 from nptables.tracing import (
     Outcome,
-    Packet,
     Trace,
     family_between,
-    missing_tables,
-    packet_between,
-    read_sets,
-    trace,
 )
 from nptables.tracing.ends import (
     DESTINATIONS,
     SOURCES,
     pods_named,
 )
-from nptables.tracing.services import services_of
-from nptables.tracing.sets import IpSet, Sets
-from nptables.tracing.telling.remembered import with_connections
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,
@@ -68,11 +59,12 @@ from nptables.tracing.telling.words import (
     tree,
     tree_lines,
 )
-from nptables.tracing.walking.rulebook import Rules
-from nptables.translation.flows import Flow, listed_flows
-from nptables.translation.signs import with_shown_addresses
 
 Rulesets = tuple[Ruleset, ...]
+
+
+if TYPE_CHECKING:
+    from nptables.reachability import Cell
 
 
 @click.command("trace")
@@ -159,6 +151,10 @@ def command(
     if loaded is not None:
         loaded = with_pods(loaded, pods_named(source, destination))
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
+        # Most packets are followed from one node.
+        from nptables.cli.cluster_wide import cluster_wide_of  # noqa: PLC0415
+        from nptables.reachability import across  # noqa: PLC0415
+
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
             whole.cluster, source, destination, config=whole.configs, family=family or Family.IPV4
@@ -169,79 +165,25 @@ def command(
     if evidence is not None:
         family, *_ = families_of(evidence, family, node_has.path)
     setting = _read(loaded, node_has, evidence, **{**options, "family": family or Family.IPV4})
-    sets = _sets(sets_path, evidence)
-    followed = None
-    if evidence is not None:
-        followed = _followed_in(evidence, setting.family, node_has)
-        rulesets = evidence.of(setting.family)
-        setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
-        say_all(followed.unseen, kind="warning")
-    here = {setting.node.name: followed} if followed is not None else {}
-    there = _others(others, setting)
-    packet = _packet(source, destination, setting, evidence)
-    kept: dict[str, object] = {}
-    followed = followed or _made(setting, packet, kept)
-    answer = trace(
-        followed.rules,
-        packet,
-        setting.node,
-        setting.cluster,
-        config=setting.config,
-        others={name: (node, found.rules) for name, (node, found) in there.items()},
-        sets=sets,
-        unread=followed.unread,
-        kept=kept,
+    sets = None if sets_path is None else told_sets(read_text(sets_path), sets_path, say)
+    connections = None if connections_path is None else read_text(connections_path)
+    answer = follow(
+        source,
+        destination,
+        setting,
         evidence=evidence,
-        unknown_tables={
-            **{name: found.unknown_tables for name, found in here.items()},
-            **{name: found.unknown_tables for name, (_, found) in there.items()},
-        },
+        path=node_has.path,
+        backend=node_has.backend,
+        sets=sets,
+        connections=connections,
+        others=_others(others, setting),
+        say=say,
     )
-    flows = _flows(connections_path, setting.family, evidence) if packet.protocol == "udp" else []
-    answer = with_connections(answer, flows, followed.rules, setting.node)
     if output == "json":
-        print_json({**answer.to_json(), "unseen": list(followed.unseen)})
+        print_json(answer.to_json())
     else:
-        _print(answer, path=path)
-    return 0 if answer.arrives else 1
-
-
-@attrs.frozen
-class _Setting:
-    """What the command line says about the node; no cluster where none is named."""
-
-    cluster: Cluster | None
-    node: Node
-    config: ProxyConfig
-    family: Family
-
-
-def _packet(source: str, destination: str, setting: _Setting, evidence: Evidence | None) -> Packet:
-    """The packet that is meant. Raises InvalidInput."""
-    packet = packet_between(
-        source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
-    )
-    if evidence is not None and is_made_up(packet.destination):
-        # The node's rules have the real address, which none of them names as the Service's.
-        hint = "give the address as the node's rules have it, or a node port"
-        problem = Problem(f"{destination}: its address is hidden in the objects", hint=hint)
-        raise InvalidInput([problem])
-    return packet
-
-
-def _sets(path: str | None, evidence: Evidence | None) -> Sets:
-    """The sets of the node: those in a file, else those that it was seen to have."""
-    text = read_text(path) if path is not None else None if evidence is None else evidence.ipset
-    if text is None:
-        return {}
-    sets = in_file(path, lambda: read_sets(text))
-    for name, found in sets.items():
-        if isinstance(found, IpSet) and found.open_entries:
-            say(
-                f"set {name} ({found.type_name}) has {found.open_entries} entries with a part "
-                f"that no trace can compare: whether it holds a packet is left open"
-            )
-    return sets
+        _print(answer.trace, path=path)
+    return 0 if answer.trace.arrives else 1
 
 
 def _manifests(node_has: Named, options: dict[str, Any]) -> Loaded | None:
@@ -270,25 +212,23 @@ def _on_each_node(
 
 def _read(
     loaded: Loaded | None, node_has: Named, evidence: Evidence | None, **options: Any
-) -> _Setting:
-    family = options["family"]
-    if loaded is not None:
-        inputs = inputs_of(loaded, **options, live=node_has.live, evidence=evidence)
-        return _Setting(inputs.cluster, inputs.node, inputs.config, family)
-    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
-    found = find_configuration(options["config_path"], kube_proxy=kube_proxy)
-    override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else evidence.node
-    facts = read_facts(options["facts_path"])
-    if evidence is not None and evidence.facts is not None:
-        facts = (facts or NodeFacts()).over(evidence.facts)
-    node = Cluster().node(options["node_name"] or override or known or "this-node", facts)
-    # Without a cluster no rules are made, so their version is not reported.
-    config = config_for(found, [], version=asked() or str(NEWEST))
-    return _Setting(None, node, config, family)
+) -> Setting:
+    config_path = options["config_path"]
+    version = asked()
+    return setting_of(
+        loaded,
+        node_name=options["node_name"],
+        given=None if config_path is None else find_config(config_path),
+        facts=read_facts(options["facts_path"]),
+        family=options["family"],
+        version=version,
+        here=told_here() if node_has.live and version is None else None,
+        evidence=evidence,
+        say=say_once,
+    )
 
 
-def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, _Followed]]:
+def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, Followed]]:
     """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
@@ -310,52 +250,16 @@ def _others(texts: tuple[str, ...], setting: _Setting) -> dict[str, tuple[Node, 
         node = nodes[name]
         if evidence.facts is not None:
             node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
-        found[name] = node, _followed_in(evidence, setting.family, named)
+        found[name] = node, followed_in(evidence, setting.family, path=path, backend=named.backend)
     return found
-
-
-@attrs.frozen
-class _Followed:
-    """The rules to follow, a backend whose tables were not read, and what else a packet meets.
-
-    The contents of `unknown_tables` are unknown.
-    """
-
-    rules: Rules
-    unread: str = ""
-    unseen: tuple[str, ...] = ()
-    unknown_tables: frozenset[str] = frozenset()
-
-
-def _made(setting: _Setting, packet: Packet, kept: dict[str, object]) -> _Followed:
-    """The rules that the cluster makes for the node, as far as the packet can meet them."""
-    cluster = (setting.cluster or Cluster()).seen_by(setting.config.habits)
-    services = services_of(kept, cluster, setting.family)
-    return _Followed(services.rules_for(packet, setting.node, setting.config))
-
-
-def _followed_in(evidence: Evidence, family: Family, named: Named) -> _Followed:
-    rulesets = in_file(named.path, lambda: acting(evidence, family, named.backend))
-    unread = [tables for tables in evidence.unread if tables.family is family]
-    # A reading of the kernel leaves no table out; a dump may.
-    open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
-    unread_backend = unread[0].backend if unread else ""
-    return _Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
-
-
-def _flows(path: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:
-    """The UDP connections of the node, as far as they are known."""
-    if path is not None:
-        return listed_flows(read_text(path), family)
-    known = () if evidence is None else evidence.flows or ()
-    return [flow for flow in known if Family.of(flow.destination[0]) is family]
 
 
 def _print_cells(cells: Sequence[Cell], output: str, *, path: bool) -> None:
     """The answers of several nodes, those that fare alike together."""
+    from nptables.reachability.matrix import nodes_text  # noqa: PLC0415 - see `across`
+
     if output == "json":
-        traced = [{"nodes": list(cell.nodes), **cell.trace.to_json()} for cell in cells]
-        print_json({"arrives": all(cell.trace.arrives for cell in cells), "nodes": traced})
+        print_json(cells_document(cells))
         return
     for number, cell in enumerate(cells):
         if number:

@@ -10,11 +10,14 @@ steps fall away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
+from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
-from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.
@@ -24,7 +27,7 @@ PIECE = 100
 PIECE_IN_USE = 500
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One commit of one table.
 
@@ -72,21 +75,34 @@ def insertion_command(insertion: Insertion) -> str:
     return f"-I {chain}{place}{blank}{rest}"
 
 
-def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
+class Planned(Protocol):
+    """What is needed of a plan to put it into commits."""
+
+    @property
+    def family(self) -> Family:
+        """The address family of the rules."""
+        ...
+
+    @property
+    def tables(self) -> Mapping[str, TablePlan]:
+        """The changes of each table."""
+        ...
+
+
+def steps_of(plan: Planned, *, piece: int | None = None) -> list[Step]:
     """The steps of a plan. With `piece`, new chains and deletions come so many a commit."""
     tables = plan.tables
     found: list[Step] = []
     in_filter = tables.get("filter")
     if in_filter is not None:
         found.append(_old_and_new(in_filter, plan))
-    unread = {name: table.unread for name, table in plan.before.tables.items()}
     for name, table in tables.items():
         if name != "filter":
-            found += _as_it_shall_be(table, piece, unread.get(name, frozenset()))
+            found += _as_it_shall_be(table, piece)
     if in_filter is not None:
         found.append(_only_new(in_filter))
-    for name, table in tables.items():
-        found += _deletions(table, piece, unread.get(name, frozenset()))
+    for table in tables.values():
+        found += _deletions(table, piece)
     return [step for step in found if step]
 
 
@@ -94,8 +110,10 @@ def with_deletions(steps: Sequence[Step]) -> list[Step]:
     """The same steps with one commit less for each table that has deletions.
 
     They go into the last step before them that changes their table, unless they come in pieces.
-    On legacy a commit costs what the whole table does. A refused deletion takes the whole step
-    back, so whoever uses this has to fall back on the steps as they were.
+    On legacy a commit costs what the whole table does: the kernel takes a table as one block and
+    gives it as one (do_replace and get_entries in net/ipv4/netfilter/ip_tables.c). A refused
+    deletion takes the whole step back, so whoever uses this has to fall back on the steps as they
+    were.
     """
     found = list(steps)
     for deletions in [step for step in steps if step.delete]:
@@ -107,7 +125,26 @@ def with_deletions(steps: Sequence[Step]) -> list[Step]:
     return found
 
 
-def _old_and_new(table: TablePlan, plan: Plan) -> Step:
+def with_chains(
+    steps: Sequence[Step], chains: Mapping[str, Mapping[str, tuple[str, ...]]], purpose: str
+) -> list[Step]:
+    """The same steps, which also write some chains (lines by table and chain) to no rule's notice.
+
+    They go into the last step that writes their table, and where there is none into one of their
+    own, named `purpose`, behind all others.
+    """
+    found = list(steps)
+    for table, fill in chains.items():
+        writing = [i for i, step in enumerate(found) if step.table == table and not step.delete]
+        if writing:
+            step = found[writing[-1]]
+            found[writing[-1]] = attrs.evolve(step, fill={**step.fill, **fill})
+        else:
+            found.append(Step(table, purpose, fill))
+    return found
+
+
+def _old_and_new(table: TablePlan, plan: Planned) -> Step:
     """The filter table before nat changes: nothing that it refuses or lets pass is lost yet."""
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     insert: list[Insertion] = []
@@ -127,7 +164,7 @@ def _gains(change: ChainChange) -> bool:
     return bool(change.added) or not change.removed
 
 
-def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
+def _union(change: ChainChange, plan: Planned) -> tuple[str, ...]:
     after = change.after or ()
     if not change.removed or change.before is None:
         return after
@@ -149,7 +186,7 @@ def _only_new(table: TablePlan) -> Step:
     return Step(table.table, "filter in its final state", fill, (), (*remove, *table.remove))
 
 
-def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
+def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
     """A table other than filter: new chains that nothing leads to yet first, if in pieces.
 
     Those that are there and were not read come behind them, for they may lead to them.
@@ -158,8 +195,8 @@ def _as_it_shall_be(table: TablePlan, piece: int | None, unread: frozenset[str])
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     if piece is not None and len(created) > piece:
         in_order = _leaves_first(created)
-        new = [chain for chain in in_order if chain not in unread]
-        there = [chain for chain in in_order if chain in unread]
+        new = [chain for chain in in_order if chain not in table.unread]
+        there = [chain for chain in in_order if chain in table.unread]
         for chains in (*_pieces(new, piece), *_pieces(there, PIECE_IN_USE)):
             filled = {chain: created[chain] for chain in chains}
             yield Step(table.table, f"new chains of {table.table}", filled)
@@ -208,14 +245,14 @@ def _jumps(table: TablePlan) -> list[Insertion]:
     return found
 
 
-def _deletions(table: TablePlan, piece: int | None, unread: frozenset[str]) -> Iterator[Step]:
+def _deletions(table: TablePlan, piece: int | None) -> Iterator[Step]:
     gone = {change.chain: change.before or () for change in table.of_kind("delete")}
     gone |= dict.fromkeys(table.discard, ())
     if piece is None or len(gone) <= piece:
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(gone))
         return
     # It is unknown which of these lead to which, and the kernel deletes none that is led to.
-    yield from emptied(table.table, [chain for chain in gone if chain in unread], piece)
+    yield from emptied(table.table, [chain for chain in gone if chain in table.unread], piece)
     for chains in _pieces(list(reversed(_leaves_first(gone))), piece):
         yield Step(table.table, f"deletions in {table.table}", delete=tuple(chains))
 

@@ -1,31 +1,83 @@
-"""Carrying a plan out on a backend: steps, retries, what cannot be deleted, verification."""
+"""Carrying a plan out on a backend: steps, retries, what cannot be deleted, verification.
+
+Where a program says no more than that a commit failed, the line that the kernel refuses is found by
+trying lines in halves.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from nptables.errors import (
     BackendUnavailable,
     KernelBusy,
+    KernelError,
     KernelRefused,
     NotConverged,
     ReadingStarved,
 )
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import ChainChange, Plan, Step, diff
-from nptables.iptables.changes.steps import emptied, steps_of, with_deletions
+from nptables.iptables.changes.likeness import target_of
+from nptables.iptables.changes.steps import emptied, steps_of, with_chains, with_deletions
+from nptables.iptables.ruleset import chain_of
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.parts import can_be_read_back
-from nptables.kernel.tables.refusals import explain
 from nptables.translation.explanation.grouping import service_groups
+
+
+def explain(backend: Backend, step: Step) -> str:
+    """The first line of a refused step that the kernel refuses by itself, or an empty string.
+
+    Lines are tried in halves in a chain of our own that nothing leads to, which is deleted at
+    once: no packet meets it. A jump to a chain of the step cannot be tried that way; nor can what
+    is refused only because of where the chain is used.
+    """
+    lines = [line for chain in step.fill.values() for line in chain]
+    lines += [insertion.line for insertion in step.insert]
+    probe = _Probe(backend, step.table)
+    candidates = [line for line in lines if target_of(line) not in step.fill]
+    try:
+        if not candidates or not probe.refuses(candidates):
+            return ""
+        while len(candidates) > 1:
+            middle = len(candidates) // 2
+            first = candidates[:middle]
+            candidates = first if probe.refuses(first) else candidates[middle:]
+    except KernelError:
+        return ""
+    return candidates[0]
+
+
+class _Probe:
+    """A chain that lines are tried in."""
+
+    def __init__(self, backend: Backend, table: str) -> None:
+        self.backend = backend
+        self.table = table
+        self.chain = f"NPTABLES-PROBE-{os.getpid()}"
+
+    def refuses(self, lines: list[str]) -> bool:
+        """Whether the kernel refuses any of the lines."""
+        tried = tuple(f"-A {self.chain}{line[3 + len(chain_of(line)) :]}" for line in lines)
+        try:
+            self.backend.commit([Step(self.table, "finding the refused line", {self.chain: tried})])
+        except KernelRefused:
+            return True
+        self.backend.commit([Step(self.table, "finding the refused line", delete=(self.chain,))])
+        return False
+
 
 # How often to plan anew where somebody else changed the tables meanwhile.
 _MOST_PLANS = 5
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+# What a step is for that only writes chains of `beside`.
+_BESIDE = "chains beside the plan"
 
 
 @attrs.frozen
@@ -37,6 +89,7 @@ class Applied:
     `verified` says that the tables were read back, `after` is what was read then. `found` is what
     the tables held where the plan did not fit them. `starved` says why they were not read, if
     others kept us from it: then only our jumps and the chains of fixed names were looked at.
+    `beside` says that the chains of that name of the applier were written too.
     """
 
     plan: Plan
@@ -47,6 +100,7 @@ class Applied:
     after: Ruleset | None = attrs.field(default=None, repr=False)
     found: Ruleset | None = attrs.field(default=None, repr=False)
     starved: ReadingStarved | None = None
+    beside: bool = False
 
 
 class Applier:
@@ -56,6 +110,9 @@ class Applier:
     tables back. While the kernel is busy it tries again, with growing pauses, for at most `wait`
     seconds. Where others keep the tables from being read it gives up with ReadingStarved, or, if
     it may be `blind`, goes on with what can be read; `starved` says that they do so already.
+    `beside` are chains (lines by table and chain) that are written together with whatever is to
+    do: on legacy a commit of their own would cost as much again. Where the kernel does not take
+    those that need one all the same, the plan is carried out without.
     `clock` and `sleep` are those of the time module unless a test drives them.
     """
 
@@ -67,6 +124,7 @@ class Applier:
         wait: float = 5.0,
         blind: bool = False,
         starved: ReadingStarved | None = None,
+        beside: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,6 +133,7 @@ class Applier:
         self.wait = wait
         self.blind = blind or starved is not None
         self.starved = starved
+        self.beside = beside or {}
         self._clock = clock
         self._sleep = sleep
 
@@ -107,7 +166,7 @@ class Applier:
         left = plan
         while left:
             try:
-                commits, kept = self._carry_out(left)
+                commits, kept, beside = self._carry_out(left)
             except KernelBusy:
                 if self._clock() >= until:
                     raise
@@ -124,7 +183,7 @@ class Applier:
                 done = attrs.evolve(done, replanned=done.replanned + 1, found=done.found or found)
                 continue
             stuck |= kept
-            done = attrs.evolve(done, commits=done.commits + commits)
+            done = attrs.evolve(done, commits=done.commits + commits, beside=beside)
             if not self.verify:
                 break
             after = self._read_back(plan.ownership)
@@ -153,18 +212,25 @@ class Applier:
         """What is still to do, without the deletions that are known to be refused."""
         return _without(diff(current, plan.desired, ownership=plan.ownership), stuck)
 
-    def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]]]:
-        """Commit the steps; returns how many, and the chains that could not be deleted."""
-        steps = steps_of(plan, piece=self.backend.piece)
+    def _carry_out(self, plan: Plan) -> tuple[int, set[tuple[str, str]], bool]:
+        """Commit the steps.
+
+        Returns how many, the chains that could not be deleted, and whether those of `beside` are
+        all written.
+        """
+        steps = with_chains(steps_of(plan, piece=self.backend.piece), self.beside, _BESIDE)
         together = with_deletions(steps)
         try:
             self.backend.commit(together)
         except KernelRefused as error:
+            if error.step == _BESIDE:
+                # Those steps come last: what the plan is about is done.
+                return len(together), set(), False
             at = _step_with_deletions(together, error)
             if at is None:
                 raise
-            return self._carry_out_apart(steps, at)
-        return len(together), set()
+            return *self._carry_out_apart(steps, at), False
+        return len(together), set(), bool(self.beside)
 
     def _carry_out_apart(
         self, steps: Sequence[Step], start: int

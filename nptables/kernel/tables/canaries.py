@@ -2,6 +2,7 @@
 
 kube-proxy puts an empty chain into nat, filter and mangle and looks whether it is still there.
 `iptables -F` leaves such a chain standing, so ours holds a rule, and the rule is what counts.
+Source: Monitor in kubernetes/pkg/util/iptables/iptables.go.
 Beside it the jumps in the built-in chains are looked at, since one line can be deleted alone.
 """
 
@@ -20,14 +21,13 @@ from nptables.translation.chains import CANARY
 
 TABLES = ("mangle", "nat", "filter")
 CANARY_LINE = f'-A {CANARY} -m comment --comment "removed together with the rules of this table"'
+# By table: the canary chain, which nothing leads to.
+CANARIES = {table: {CANARY: (CANARY_LINE,)} for table in TABLES}
 
 
 def plant_canaries(backend: Backend) -> None:
-    """Put the canary chain with its rule into every table; it is led to by nothing.
-
-    Raises KernelRefused or KernelBusy.
-    """
-    backend.commit([Step(table, "canaries", {CANARY: (CANARY_LINE,)}) for table in TABLES])
+    """Put the canary chain with its rule into every table. Raises KernelRefused or KernelBusy."""
+    backend.commit([Step(table, "canaries", chains) for table, chains in CANARIES.items()])
 
 
 def missing_rules(backend: Backend, ownership: Ownership) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
 """Objects straight from an API server: lists, and watches that keep them current.
 
-The `kubernetes` client reads the configuration, finds credentials and carries the bytes; the
-list-and-watch loop is ours, because the client's own asks for no bookmarks, does not page, and
-retries without pause. It is imported only when a connection is made.
+The list-and-watch loop is ours, because that of the `kubernetes` client asks for no bookmarks, does
+not page, and retries without pause. urllib3 carries the bytes. Files with credentials are read
+here, and the client is imported only for those that a plugin gives.
 """
 
 from nptables.sources.apiserver.backoff import Backoff
-from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
 from nptables.sources.apiserver.executing import Container, Finished, execute
 from nptables.sources.apiserver.kubeconfig import Place
 from nptables.sources.apiserver.listing import list_cluster, list_pages
@@ -16,7 +15,12 @@ from nptables.sources.apiserver.resources import (
     ENDPOINT_SLICES,
     NODES,
     SERVICES,
+    Changed,
+    Event,
+    Listed,
     Resource,
+    Trouble,
+    Watching,
     node_named,
 )
 from nptables.sources.apiserver.transport import (

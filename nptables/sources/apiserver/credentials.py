@@ -1,57 +1,80 @@
-"""Where a cluster is and what proves who asks, as the kubernetes client reads it.
+"""Where the API server is and who we are to it: a Pod's service account, or a kubeconfig.
 
-Imported only when a connection is made: the client is heavy, and an extra. What is done here in
-its place, and why:
+What most agents have is read here: service accounts, tokens, client certificates, passwords. The
+`kubernetes` client does the same, but to import it takes 0.2 s of a start that takes 0.5 s and
+20 MB of the 60 that stay (docs/dependencies.md). It is asked for what needs more than a file: exec
+plugins and auth providers (`plugins`).
 
-- It runs an exec plugin without a limit of time and goes on without credentials where the plugin
-  fails. Here a plugin has `PLUGIN_SECONDS`, and what went wrong is an error that says so.
-- It takes a plugin's token for expired five minutes early, and so runs the plugin for every
-  request where tokens live no longer than that. Here a token counts until it expires.
-- It leaves the keys that a plugin gave in files until the process ends. Here they go with it.
-- Its words for a wrong kubeconfig may hold the whole entry of a user, token included.
+Sources: k8s.io/client-go/tools/clientcmd (which file and which entry counts, relative paths) and
+k8s.io/client-go/transport/token_source.go (a token file is read again once a minute).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubernetes.client.configuration import Configuration
-from kubernetes.config import ConfigException, load_incluster_config
-from kubernetes.config.dateutil import parse_rfc3339
-from kubernetes.config.exec_provider import ExecProvider
-from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
-from kubernetes.config.kube_config import (
-    KubeConfigLoader,
-    KubeConfigMerger,
-)
+import attrs
 
 from nptables.errors import ApiServerError, printable
-from nptables.sources.apiserver.kubeconfig import Place, default_location, files_of
-from nptables.sources.apiserver.transport import reason_of
+from nptables.sources.apiserver.kubeconfig import (
+    POD_VARIABLE,
+    Entry,
+    Kubeconfig,
+    Place,
+    default_location,
+    files_of,
+    read_kubeconfig,
+)
+from nptables.sources.apiserver.refusals import reason_of, unusable
+
+if TYPE_CHECKING:
+    from nptables.sources.apiserver.plugins import Credentials, Plugin
 
 # How long an exec plugin may take.
 PLUGIN_SECONDS = 60.0
-# From SIGTERM to SIGKILL for a plugin that took longer.
-_GRACE = "5"
+# What the kubelet puts into every Pod that may talk to the API server.
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_POD_PORT_VARIABLE = "KUBERNETES_SERVICE_PORT"
+# How long a token that was read from a file counts, in seconds: the kubelet writes a new one
+# minutes before the old one ends.
+_REREAD = 60.0
 # What may stand in an Authorization header.
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
-class Access:
-    """A cluster's address and the credentials for it; `configuration` is the client's.
+@attrs.frozen
+class Server:
+    """An API server as TLS and HTTP need it; paths are of files in PEM.
 
-    `place` says which cluster that is.
-    One thread uses one Access. Raises ApiServerError for what cannot be used; a plugin that fails
-    does so only when the credentials are asked for, since it may work a moment later.
+    `verify` is false where a kubeconfig says not to look at the server's certificate, `tls_name` is
+    the name in it where that is not the host of `url`, and `proxy` an URL or empty.
+    """
+
+    url: str
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    verify: bool = True
+    tls_name: str = ""
+    proxy: str = ""
+
+
+class Access:
+    """A cluster's address and the credentials for it.
+
+    `server` is where and how to connect, `place` says which cluster that is. One thread uses one
+    Access. Raises ApiServerError for what cannot be used; a plugin that fails does so only when
+    the credentials are asked for, since it may work a moment later.
     """
 
     def __init__(
@@ -60,19 +83,22 @@ class Access:
         kubeconfig: str | None = None,
         context: str | None = None,
         plugin_seconds: float = PLUGIN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.configuration: Any = Configuration()
         self.place = Place()
         self._plugin: Plugin | None = None
-        self._seconds = plugin_seconds
         self._credentials: Credentials | None = None
+        self._authorization: Callable[[], str] = str
+        self._seconds = plugin_seconds
+        self._clock = clock
+        self._files = self._given = _PrivateFiles()
         try:
-            self._load(kubeconfig, context)
-        except ApiServerError:
+            self.server = self._load(kubeconfig, context)
+        except (ApiServerError, ImportError):
             raise
         except Exception as error:
-            # The loader raises whatever its files, and their YAML, make it raise.
-            raise _unusable(words_of(error)) from error
+            # Files, and the YAML in them, raise whatever they like.
+            raise unusable(reason_of(error)) from error
 
     def refresh(self) -> bool:
         """Run the plugin if its credentials are missing or expired; whether they are others now.
@@ -82,8 +108,13 @@ class Access:
         if self._plugin is None or (self._credentials and self._credentials.valid()):
             return False
         given = self._credentials = self._plugin.run(self._seconds)
-        self.configuration.cert_file = given.certificate_file
-        self.configuration.key_file = given.key_file
+        files = self._given = _PrivateFiles()
+        if given.certificate:
+            self.server = attrs.evolve(
+                self.server,
+                certificate=files.write("tls.crt", given.certificate.encode()),
+                key=files.write("tls.key", given.key.encode()),
+            )
         return True
 
     def authorization(self) -> str:
@@ -91,7 +122,7 @@ class Access:
         if self._credentials is not None and self._credentials.token:
             value = f"Bearer {self._credentials.token}"
         else:
-            value = self._configured()
+            value = self._authorization()
         if value and not _HEADER.fullmatch(value):
             # The error of whoever sends it would hold the token.
             raise ApiServerError(
@@ -100,143 +131,152 @@ class Access:
             )
         return value
 
-    def _configured(self) -> str:
-        """What the configuration holds; the client reads the token of a Pod once a minute.
-
-        Some loaders call it "authorization", and client 36.0 looks for "BearerToken" alone.
-        """
-        name = "BearerToken" if "BearerToken" in self.configuration.api_key else "authorization"
-        try:
-            value = self.configuration.get_api_key_with_prefix(name)
-        except Exception as error:
-            raise ApiServerError(f"the credentials cannot be read: {words_of(error)}") from error
-        return str(value or "").strip()
-
-    def _load(self, kubeconfig: str | None, context: str | None) -> None:
-        if kubeconfig is None and context is None:
+    def _load(self, kubeconfig: str | None, context: str | None) -> Server:
+        if kubeconfig is None and context is None and os.environ.get(POD_VARIABLE):
             try:
-                load_incluster_config(client_configuration=self.configuration)
-            except ConfigException as error:
-                if os.environ.get(SERVICE_HOST_ENV_NAME) and not _default_files():
-                    folder = Path(SERVICE_TOKEN_FILENAME).parent
-                    raise _unusable(
-                        f"the service account of this Pod ({folder}): {words_of(error)}"
+                return self._service_account()
+            except (ApiServerError, OSError, ValueError) as error:
+                if not _default_files():
+                    raise unusable(
+                        f"the service account of this Pod ({SERVICE_ACCOUNT}): {_words(error)}"
                     ) from error
-            else:
-                self.place = Place(server=self.configuration.host)
-                return
-        self._load_kubeconfig(kubeconfig or default_location(), context)
+        location = kubeconfig or default_location()
+        found = read_kubeconfig(location)
+        if found is None:
+            raise unusable(f"there is no kubeconfig: {printable(location)}")
+        return self._kubeconfig(found, _context_name(found, context, location), location)
 
-    def _load_kubeconfig(self, files: str, context: str | None) -> None:
-        config = KubeConfigMerger(files).config
-        if config is None:
-            raise _unusable(f"there is no kubeconfig: {printable(files)}")
-        name = _context_name(config, context, files)
-        chosen = config["contexts"].get_with_name(name)["context"]
-        cluster = config["clusters"].get_with_name(chosen["cluster"])["cluster"]
-        user = _user(config, chosen)
-        if user is not None and "exec" in user and not {"token", "tokenFile"} & user.value.keys():
-            folder = Path(cluster.path).absolute().parent
-            self._plugin = Plugin(user["exec"], cluster, folder)
-            del user.value["exec"]
-        KubeConfigLoader(config, active_context=name, config_base_path=None).load_and_set(
-            self.configuration
+    def _service_account(self) -> Server:
+        host, port = os.environ[POD_VARIABLE], os.environ.get(_POD_PORT_VARIABLE)
+        if not port:
+            raise ValueError("Service host/port is not set.")
+        authority = SERVICE_ACCOUNT / "ca.crt"
+        if not authority.is_file():
+            raise ValueError("Service certification file does not exist.")
+        if not authority.read_bytes():
+            raise ValueError("Cert file exists but empty.")
+        url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        token = _TokenFile(SERVICE_ACCOUNT / "token", self._clock)
+        # Now, so that a Pod without one is told at the start.
+        token.read()
+        self._authorization = lambda: f"Bearer {token.read()}"
+        self.place = Place(server=url)
+        return Server(url, str(authority), proxy=_proxy_of_environment(url))
+
+    def _kubeconfig(self, found: Kubeconfig, name: str, location: str) -> Server:
+        chosen = found.named("contexts", name)
+        cluster = found.named("clusters", chosen.text("cluster", needed=True))
+        known = chosen.text("user") in found.users
+        user = found.named("users", chosen.text("user")) if known else None
+        self._authorization = self._authorization_of(user, cluster, name, location)
+        url = cluster.text("server", needed=True).rstrip("/")
+        self.place = Place(name, url, chosen.text("namespace"))
+        secure = url.startswith("https")
+        return Server(
+            url,
+            self._file(cluster, "certificate-authority") if secure else None,
+            self._file(user, "client-certificate") if secure else None,
+            self._file(user, "client-key") if secure else None,
+            verify=not cluster.value.get("insecure-skip-tls-verify"),
+            tls_name=cluster.text("tls-server-name"),
+            proxy=cluster.text("proxy-url") or _proxy_of_environment(url),
         )
-        namespace = chosen.safe_get("namespace")
-        self.place = Place(
-            name, str(self.configuration.host), namespace if isinstance(namespace, str) else ""
-        )
+
+    def _authorization_of(
+        self, user: Entry | None, cluster: Entry, context: str, location: str
+    ) -> Callable[[], str]:
+        """What gives the Authorization header, in the order in which client-go tries it."""
+        if user is None:
+            return str
+        if "auth-provider" in user.value:
+            from nptables.sources.apiserver.plugins import provided  # noqa: PLC0415 - heavy
+
+            return provided(location, context)
+        if token := user.text("token"):
+            return lambda: f"Bearer {token}"
+        if path := user.text("tokenFile"):
+            file = _TokenFile(user.folder / path, self._clock)
+            file.read()
+            return lambda: f"Bearer {file.read()}"
+        if "exec" in user.value:
+            from nptables.sources.apiserver.plugins import Plugin  # noqa: PLC0415 - heavy
+
+            self._plugin = Plugin(user.value["exec"], cluster.value, user.folder.absolute())
+        elif user.text("username") and user.text("password"):
+            pair = f"{user.text('username')}:{user.text('password')}".encode()
+            basic = base64.b64encode(pair).decode()
+            return lambda: f"Basic {basic}"
+        return str
+
+    def _file(self, entry: Entry | None, key: str) -> str | None:
+        """The file that an entry names, or that is made of what it holds itself."""
+        if entry is None:
+            return None
+        if data := entry.text(f"{key}-data"):
+            try:
+                return self._files.write(f"{key}.pem", base64.b64decode(data))
+            except binascii.Error as error:
+                raise unusable(f"{key}-data of {entry.name} is not base64") from error
+        if not (path := entry.text(key)):
+            return None
+        if not (file := entry.folder / path).is_file():
+            raise unusable(f"File does not exist: {printable(str(file))}")
+        return str(file)
 
 
-class Credentials:
-    """What a plugin gave: a token or a client certificate or both, and until when they count."""
+class _TokenFile:
+    """A file with a token that somebody else writes anew."""
 
-    def __init__(self, status: Mapping[str, Any]) -> None:
-        self.token = _text(status, "token")
-        self.certificate_file: str | None = None
-        self.key_file: str | None = None
-        certificate, key = (_text(status, f"client{part}Data") for part in ("Certificate", "Key"))
-        if bool(certificate) != bool(key):
-            raise ValueError(
-                "it gave a client certificate without its key, or a key without its certificate"
-            )
-        if not self.token and not certificate:
-            raise ValueError("it gave neither a token nor a client certificate")
-        self._expires = _time(_text(status, "expirationTimestamp"))
-        if certificate:
-            self._keep(certificate, key)
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._token = ""
+        self._read_at = 0.0
 
-    def valid(self) -> bool:
-        """Whether they have not expired."""
-        return self._expires is None or datetime.now(UTC) < self._expires
-
-    def _keep(self, certificate: str, key: str) -> None:
-        """Write what OpenSSL takes from files only into some that live as long as this."""
-        folder = tempfile.mkdtemp(prefix="nptables-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        for name, content in (("tls.crt", certificate), ("tls.key", key)):
-            path = Path(folder, name)
-            path.touch(mode=0o600)
-            path.write_text(content)
-        self.certificate_file, self.key_file = f"{folder}/tls.crt", f"{folder}/tls.key"
+    def read(self) -> str:
+        """The token, at most a minute old. Raises ApiServerError."""
+        now = self._clock()
+        if not self._token or now >= self._read_at + _REREAD:
+            try:
+                token = self._path.read_text(encoding="utf-8").strip()
+            except FileNotFoundError:
+                raise ApiServerError(
+                    f"Service token file does not exist: {printable(str(self._path))}"
+                ) from None
+            except (OSError, ValueError) as error:
+                raise ApiServerError(
+                    f"the credentials cannot be read: {reason_of(error)}"
+                ) from error
+            if not token:
+                raise ApiServerError("Token file exists but empty.")
+            self._token, self._read_at = token, now
+        return self._token
 
 
-class Plugin:
-    """A program that gives credentials (client.authentication.k8s.io).
+class _PrivateFiles:
+    """Files for what OpenSSL takes from files only; they go when this does."""
 
-    `config` is the `exec` of a kubeconfig's user; `folder` is where that kubeconfig is. Raises
-    ApiServerError where the program is not installed.
-    """
+    def __init__(self) -> None:
+        self._folder: str | None = None
 
-    def __init__(self, config: Any, cluster: Any, folder: Path) -> None:
-        self._provider = ExecProvider(config, str(folder), cluster)
-        command = str(config["command"])
-        self._name = printable(command)
-        path = str(folder / command) if os.sep in command else command
-        if shutil.which(path, path=self._provider.env.get("PATH")) is None:
-            hint = " ".join(str(config.safe_get("installHint") or "").split())
-            raise _unusable(
-                f"the credential plugin {self._name} is not installed, or may not be started"
-                + (f": {printable(hint)}" if hint else "")
-            )
-        self._args: list[str] = list(self._provider.args)
-
-    def run(self, seconds: float) -> Credentials:
-        """What the plugin gives, within so many seconds. Raises ApiServerError."""
-        self._provider.args = [*_time_limit(seconds), *self._args]
-        started = time.monotonic()
-        try:
-            status = self._provider.run()
-            if not isinstance(status, Mapping):
-                raise ValueError("its status is not an object")
-            return Credentials(status)
-        except Exception as error:
-            # A ConfigException for what it did, else whatever its output makes the client raise.
-            if time.monotonic() - started >= seconds:
-                said = f"it did not end within {seconds:g} s"
-            elif isinstance(error, AttributeError) and os.isatty(1):
-                # On a terminal the client has no copy of the plugin's words, and stumbles.
-                said = "see its messages above"
-            else:
-                said = words_of(error).removeprefix("exec: ")
-            raise ApiServerError(f"the credential plugin {self._name} failed: {said}") from error
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file that nobody else may read; returns its path."""
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="nptables-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = Path(self._folder, name)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        return str(path)
 
 
-def words_of(error: BaseException) -> str:
-    """What went wrong, on one line and without a secret."""
-    if isinstance(error, ConfigException):
-        # The client names an entry of a kubeconfig by all of its content.
-        text = re.sub(r"/\{.*", "", str(error), flags=re.DOTALL)
-        return printable(text.strip() or "it cannot be used")
-    if isinstance(error, ValueError):
-        return printable(str(error))
-    if isinstance(error, KeyError):
-        return printable(f"{error.args[0] if error.args else ''} is missing")
-    return reason_of(error)
-
-
-def _unusable(reason: str) -> ApiServerError:
-    return ApiServerError(f"the cluster configuration cannot be used: {reason}")
+def _words(error: Exception) -> str:
+    """What is wrong with a service account, without naming the API server twice."""
+    return (
+        str(error).removeprefix("the API server: ")
+        if isinstance(error, ApiServerError)
+        else (reason_of(error))
+    )
 
 
 def _default_files() -> list[str]:
@@ -244,52 +284,43 @@ def _default_files() -> list[str]:
     return [path for path in files_of(default_location()) if Path(path).exists()]
 
 
-def _context_name(config: Any, asked: str | None, files: str) -> str:
+def _context_name(found: Kubeconfig, asked: str | None, location: str) -> str:
     """The context that was asked for, else the current one. Raises ApiServerError for none."""
-    name = asked or config.safe_get("current-context")
-    listed = config.safe_get("contexts")
-    known = [str(each.safe_get("name")) for each in listed] if listed is not None else []
+    name = asked or found.current_context
+    known = [str(each) for each in found.contexts]
     there = f"; there are: {printable(', '.join(known))}" if known else ""
     if not name:
-        raise _unusable(
-            f"{printable(files)} has no current context: choose one with --context{there}"
+        raise unusable(
+            f"{printable(location)} has no current context: choose one with --context{there}"
         )
     if asked and asked not in known:
-        raise _unusable(
-            f'there is no context "{printable(asked, 80)}" in {printable(files)}{there}'
+        raise unusable(
+            f'there is no context "{printable(asked, 80)}" in {printable(location)}{there}'
         )
-    return str(name)
+    return name
 
 
-def _user(config: Any, chosen: Any) -> Any:
-    """The entry of the user that a context names, if there is one."""
-    name = chosen.safe_get("user")
-    found = config["users"].get_with_name(name, safe=True) if name else None
-    return None if found is None else found["user"]
+def _proxy_of_environment(url: str) -> str:
+    """The proxy that HTTPS_PROXY and NO_PROXY have for an URL, as client-go reads them."""
+    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.request import getproxies_environment  # noqa: PLC0415 - heavy, and rarely needed
+
+    proxies: Mapping[str, Any] = getproxies_environment()
+    parts = urlsplit(url)
+    proxy = str(proxies.get(parts.scheme) or proxies.get("all") or "")
+    return "" if _bypassed(parts.hostname or "", str(proxies.get("no") or "")) else proxy
 
 
-def _text(status: Mapping[str, Any], name: str) -> str:
-    value = status.get(name) or ""
-    if not isinstance(value, str):
-        raise ValueError(f"its {name} is not a string")
-    return value.strip()
+def _bypassed(host: str, rules: str) -> bool:
+    """Whether NO_PROXY has a host: by its name, its domain, its address or a network of it."""
+    import ipaddress  # noqa: PLC0415
 
-
-def _time(text: str) -> datetime | None:
-    try:
-        return parse_rfc3339(text) if text else None
-    except Exception as error:
-        # Which one depends on the client's version.
-        raise ValueError(f"its expirationTimestamp is not a time: {text}") from error
-
-
-def _time_limit(seconds: float) -> list[str]:
-    """What goes before a command to end it, and all that it started, after so many seconds.
-
-    The client starts the plugin itself, so that a program has to watch over it: timeout(1), which
-    every Linux has. Whoever sits before a terminal may have to type something, and can end it.
-    """
-    program = shutil.which("timeout")
-    if program is None or (os.isatty(0) and os.isatty(1)):
-        return []
-    return [program, "-k", _GRACE, f"{seconds:g}"]
+    for rule in (rule.strip().lower() for rule in rules.split(",")):
+        if rule == "*" or (rule and (host == rule or host.endswith(f".{rule.lstrip('.')}"))):
+            return True
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import attrs
 
 from nptables.errors import ApiServerError, printable
-from nptables.sources.apiserver.transport import Connection, error_of, reason_of
+from nptables.sources.apiserver.refusals import error_of, reason_of
+from nptables.sources.apiserver.transport import Connection
 
 # No tables that a node can hold print more than this, in bytes.
 MOST_OUTPUT = 512 * 1024 * 1024

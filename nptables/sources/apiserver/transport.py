@@ -1,4 +1,4 @@
-"""HTTP to an API server, with the configuration and the credentials of the kubernetes client."""
+"""HTTP to an API server, by urllib3, which is what the kubernetes client uses beneath as well."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from nptables.errors import ApiServerError, MissingPackage, printable
-
-if TYPE_CHECKING:
-    from nptables.sources.apiserver.credentials import Access
-    from nptables.sources.apiserver.kubeconfig import Place
+from nptables.sources.apiserver.credentials import PLUGIN_SECONDS, Access, Server
+from nptables.sources.apiserver.kubeconfig import POD_VARIABLE, Place
+from nptables.sources.apiserver.refusals import error_of, parse_retry_after, reason_of
 
 # Seconds to wait for a connection, and for the next byte of a list.
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
-# No server has us wait for longer, in seconds.
-LONGEST_WISH = 3600.0
 _ERROR_BODY = 65536
-# What every Pod has that may talk to the API server.
-POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -61,10 +56,10 @@ class Connection:
     """A connection to the API server that a kubeconfig, or the Pod's service account, names.
 
     Without a kubeconfig the service account counts inside a Pod, else KUBECONFIG and
-    ~/.kube/config, as for kubectl. One thread uses one Connection. With `patience` no step of a
+    ~/.kube/config, as for kubectl. One thread uses one Connection. With `step_seconds` no step of a
     request (a credential plugin, connecting, a read) takes longer than so many seconds. Raises
-    MissingPackage without the `kubernetes` package and ApiServerError for an unusable
-    configuration.
+    ApiServerError for an unusable configuration, and MissingPackage without urllib3, or without
+    the `kubernetes` package where a kubeconfig names a plugin.
     """
 
     def __init__(
@@ -73,14 +68,14 @@ class Connection:
         kubeconfig: str | None = None,
         context: str | None = None,
         user_agent: str = "nptables",
-        patience: float | None = None,
+        step_seconds: float | None = None,
     ) -> None:
-        self._patience = patience
+        self._step_seconds = step_seconds
         self._kubeconfig = kubeconfig or None
         self._context = context
         self._user_agent = user_agent
         self._access: Access | None = None
-        self._client: Any = None
+        self._pool: Any = None
         self._open()
 
     @property
@@ -110,20 +105,23 @@ class Connection:
 
         Every wait for the server ends after `seconds`. Raises ApiServerError.
         """
-        import websocket  # noqa: PLC0415 - comes with the kubernetes client
-        from kubernetes.stream.ws_client import (  # noqa: PLC0415
-            WSClient,
-            get_websocket_url,
-        )
-
+        try:
+            import websocket  # noqa: PLC0415 - comes with the kubernetes client
+            from kubernetes.stream.ws_client import (  # noqa: PLC0415
+                WSClient,
+                get_websocket_url,
+            )
+        except ImportError as error:
+            raise _missing(error) from error
         access = self._access or self._open()
         access.refresh()
         headers = {"authorization": given} if (given := access.authorization()) else {}
         # The client gives no limit of its own to the websocket: it takes the package's.
         websocket.setdefaulttimeout(seconds)
-        url = get_websocket_url(f"{access.configuration.host.rstrip('/')}{path}")
+        url = get_websocket_url(f"{access.server.url}{path}")
+        configuration = _configuration(access.server)
         try:
-            return WSClient(access.configuration, url, headers, capture_all=False, binary=True)
+            return WSClient(configuration, url, headers, capture_all=False, binary=True)
         except websocket.WebSocketBadStatusException as error:
             raise _refused_upgrade(error) from error
         except (websocket.WebSocketException, OSError, ValueError) as error:
@@ -132,25 +130,26 @@ class Connection:
 
     def _ask(self, method: str, path: str, read_timeout: float, body: bytes | None = None) -> Any:
         """urllib3's answer, if it is a 2xx."""
-        import urllib3  # noqa: PLC0415 - comes with the kubernetes client
+        import urllib3  # noqa: PLC0415 - an extra
 
         access = self._access or self._open()
-        if access.refresh() or self._client is None:
-            self._connect(access)
+        if access.refresh() or self._pool is None:
+            self._disconnect()
+            self._pool = _pool(access.server)
         headers = {"Accept": "application/json", "User-Agent": self._user_agent}
         if authorization := access.authorization():
             headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            answer = self._client.rest_client.pool_manager.request(
+            answer = self._pool.request(
                 method,
-                f"{self._client.configuration.host.rstrip('/')}{path}",
+                f"{access.server.url}{path}",
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(
-                    connect=self._patience or CONNECT_TIMEOUT,
-                    read=self._patience or read_timeout,
+                    connect=self._step_seconds or CONNECT_TIMEOUT,
+                    read=self._step_seconds or read_timeout,
                 ),
                 preload_content=False,
                 # Only the loop decides when to ask again, and nobody sends us elsewhere.
@@ -172,30 +171,60 @@ class Connection:
 
     def _open(self) -> Access:
         try:
-            # It imports the client: heavy, and an extra.
-            from nptables.sources.apiserver.credentials import (  # noqa: PLC0415
-                PLUGIN_SECONDS,
-                Access,
+            import urllib3  # noqa: F401, PLC0415 - an extra: whoever lacks it is told now
+
+            self._access = Access(
+                kubeconfig=self._kubeconfig,
+                context=self._context,
+                plugin_seconds=self._step_seconds or PLUGIN_SECONDS,
             )
         except ImportError as error:
-            raise MissingPackage("kubernetes", extra="cluster", purpose="ask a cluster") from error
-        self._access = Access(
-            kubeconfig=self._kubeconfig,
-            context=self._context,
-            plugin_seconds=self._patience or PLUGIN_SECONDS,
-        )
+            raise _missing(error) from error
         return self._access
 
-    def _connect(self, access: Access) -> None:
-        from kubernetes.client.api_client import ApiClient  # noqa: PLC0415
-
-        self._disconnect()
-        self._client = ApiClient(access.configuration)
-
     def _disconnect(self) -> None:
-        if self._client is not None:
-            self._client.rest_client.pool_manager.clear()
-        self._client = None
+        if self._pool is not None:
+            self._pool.clear()
+        self._pool = None
+
+
+def _missing(error: ImportError) -> MissingPackage:
+    package = (error.name or "kubernetes").partition(".")[0]
+    return MissingPackage(package, extra="cluster", purpose="ask a cluster")
+
+
+def _pool(server: Server) -> Any:
+    """Connections to a server as its kubeconfig wants them."""
+    import urllib3  # noqa: PLC0415 - an extra
+
+    options: dict[str, Any] = {
+        "cert_reqs": "CERT_REQUIRED" if server.verify else "CERT_NONE",
+        "ca_certs": server.authority,
+        "cert_file": server.certificate,
+        "key_file": server.key,
+    }
+    if server.tls_name:
+        options["server_hostname"] = server.tls_name
+    if not server.proxy:
+        return urllib3.PoolManager(**options)
+    if server.proxy.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - rarely needed
+
+        return SOCKSProxyManager(server.proxy, **options)
+    return urllib3.ProxyManager(server.proxy, **options)
+
+
+def _configuration(server: Server) -> Any:
+    """The same for the kubernetes client."""
+    from kubernetes.client.configuration import Configuration  # noqa: PLC0415 - an extra
+
+    found: Any = Configuration()
+    found.host, found.verify_ssl = server.url, server.verify
+    found.ssl_ca_cert = server.authority
+    found.cert_file, found.key_file = server.certificate, server.key
+    found.tls_server_name = server.tls_name or None
+    found.proxy = server.proxy or None
+    return found
 
 
 def kubeconfig_of_proxy(
@@ -279,39 +308,3 @@ def _refused_upgrade(error: Any) -> ApiServerError:
     refused = error_of(status, f"it answered {error.status_code}")
     refused.status = int(error.status_code)
     return refused
-
-
-def error_of(status: object, otherwise: str) -> ApiServerError:
-    """The error that a Status object says, as far as it is one; `otherwise` are words for it."""
-    found = status if isinstance(status, Mapping) else {}
-    message, code, details = (found.get(key) for key in ("message", "code", "details"))
-    after = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
-    return ApiServerError(
-        printable(message if isinstance(message, str) and message else otherwise),
-        status=code if isinstance(code, int) and 100 <= code <= 599 else 0,
-        retry_after=_sensible(after),
-    )
-
-
-def _sensible(seconds: object) -> float:
-    """How long to wait at a server's wish: at most LONGEST_WISH, and 0 for what is no number."""
-    # The comparison is false for what is not a number, and takes an integer of any size.
-    if isinstance(seconds, int | float) and seconds > 0:
-        return float(min(seconds, LONGEST_WISH))
-    return 0.0
-
-
-def parse_retry_after(text: str) -> float:
-    """The seconds of a Retry-After header; 0 for none, at most LONGEST_WISH.
-
-    A date, which API servers never send, counts as none.
-    """
-    text = text.strip()
-    return _sensible(int(text[:9])) if text.isascii() and text.isdigit() else 0.0
-
-
-def reason_of(error: BaseException) -> str:
-    """What went wrong, on one line; the innermost cause says it best."""
-    while error.__cause__ is not None or (error.__context__ is not None):
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return printable(str(error) or type(error).__name__)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.sources.archives.budget import Budget, Damaged, Refused
 from nptables.sources.archives.packing import Readable, Stream, packing_of, unpacked, with_head
 from nptables.sources.archives.tar import BLOCK, begins_tar, tar_entries
@@ -23,7 +24,7 @@ _SUFFIXES = (".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".zip", ".gz", ".
 _DEEPEST_FOLDER = 60
 
 
-@attrs.frozen
+@frozen
 class Member:
     """A regular file in an archive or a folder.
 
@@ -49,13 +50,13 @@ def is_archive(path: str) -> bool:
     """Whether a file is an archive, by its first bytes; `-` is standard input."""
     try:
         if path == STDIN:
-            return _is_archive(_peeked(sys.stdin.buffer))
+            return begins_archive(_peeked(sys.stdin.buffer))
         file = Path(path)
         if not file.is_file():
             return False
         with file.open("rb") as handle:
             head = handle.read(BLOCK)
-            return _is_archive(head + handle.read(_PIECE) if packing_of(head) else head)
+            return begins_archive(head + handle.read(_PIECE) if packing_of(head) else head)
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -77,7 +78,7 @@ def archive_members(path: str, wanted: Wanted, budget: Budget) -> Iterator[Membe
             yield from looking.file(handle)
 
 
-@attrs.frozen
+@frozen
 class _Looking:
     """Goes through an archive, and those in it."""
 
@@ -241,7 +242,8 @@ def _peeked(stream: BinaryIO) -> bytes:
     return b""
 
 
-def _is_archive(head: bytes) -> bool:
+def begins_archive(head: bytes) -> bool:
+    """Whether bytes are the beginning of an archive; of what is packed a megabyte is enough."""
     if head.startswith(_ZIPS) or begins_tar(head):
         return True
     packing = packing_of(head)

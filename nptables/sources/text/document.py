@@ -10,9 +10,8 @@ import attrs
 from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
-from nptables.sources.text.parsed import Locate
+from nptables.sources.text.parsed import Early, Locate, Parsed
 from nptables.sources.text.redaction import followed
-from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
 Progress = Callable[[str, int, int], None]
@@ -20,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 _SMALL = 1024 * 1024
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Document:
     """A document of a file. `locate` gives line and column (from 1) of a field path.
 
@@ -40,24 +39,40 @@ class Document:
         return attrs.evolve(problem, file=self.file, line=line, column=column)
 
 
+ParseYaml = Callable[[str, Callable[[int], None] | None], tuple[list[Parsed], list[Problem]]]
+
+
+def _parse_yaml(
+    text: str, report: Callable[[int], None] | None
+) -> tuple[list[Parsed], list[Problem]]:
+    from nptables.sources.text.yamltext import parse_yaml  # noqa: PLC0415 - JSON needs no YAML
+
+    return parse_yaml(text, report)
+
+
 def parse_text(
-    source: Input, progress: Progress | None = None
+    source: Input,
+    progress: Progress | None = None,
+    *,
+    yaml: ParseYaml = _parse_yaml,
+    early: Early | None = None,
 ) -> tuple[list[Document], list[Problem]]:
     """Every document of a file, and what is wrong with the text; empty documents are left out.
 
     What stands before a mistake in the text is read all the same, so that one run finds as
-    much as it can.
+    much as it can. `yaml` parses what is YAML. `early` is called with objects of JSON that
+    have endpoints, where no value of the file is hidden.
     """
     text, redaction = followed(source.text)
     source = attrs.evolve(source, text=text)
     is_json = looks_like_json(source.name, source.text)
     if is_json:
-        parsed, problems = parse_json(source.text)
+        parsed, problems = parse_json(source.text, None if redaction.hidden else early)
         # Flow style may begin like JSON; a name that ends in .json says what was meant.
         is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
     if not is_json:
         report = None if progress is None else _report(progress, source)
-        parsed, problems = parse_yaml(source.text, report)
+        parsed, problems = yaml(source.text, report)
     return (
         [
             Document(source.name, found.value, found.locate, not is_json, redaction.hidden > 0)

@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
@@ -37,7 +36,7 @@ _PACKED = {
 }
 
 
-@attrs.frozen
+@frozen
 class Input:
     """The text of one file; `name` is what a message calls it."""
 
@@ -73,16 +72,18 @@ def read_unpacked(path: str | os.PathLike[str], most: int = MOST_BYTES) -> Input
     `most` is how many bytes it may have unpacked. Raises InvalidInput.
     """
     name, data = _bytes(os.fspath(path))
-    if not isinstance(data, Problem) and data.startswith(_GZIP):
-        data = _unpacked(name, data, most)
+    if not isinstance(data, Problem):
+        data = unpacked(name, data, most)
     found = data if isinstance(data, Problem) else decode(name, data)
     if isinstance(found, Problem):
         raise InvalidInput([found])
     return found
 
 
-def _unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
-    """What gzip packed, as far as `most` bytes: a small file must not fill the memory."""
+def unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
+    """The bytes, or what gzip packed, as far as `most`: a small file must not fill the memory."""
+    if not data.startswith(_GZIP):
+        return data
     # In one piece: the file object of the standard library takes half as long again.
     pieces: list[bytes] = []
     left = data
@@ -162,6 +163,14 @@ def decode(name: str, data: bytes) -> Input | Problem:
             column=position - text.rfind("\n", 0, position),
         )
     return Input(name, text)
+
+
+def text_of(name: str, data: str | bytes) -> Input | Problem:
+    """The text of a file, or why it has none: as if it were read from a disk."""
+    # Of ASCII without a NUL there is nothing to find out.
+    if isinstance(data, str) and data.isascii() and "\0" not in data:
+        return Input(name, data)
+    return decode(name, data.encode() if isinstance(data, str) else data)
 
 
 def _reason(error: Exception) -> str:

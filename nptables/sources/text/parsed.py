@@ -9,11 +9,13 @@ import attrs
 
 from nptables.errors import Path, printable
 
+# What may be done with an object as soon as it is parsed.
+Early = Callable[[dict[str, Any]], None]
 # Line and column, from 1, of a field path or of the nearest thing around it that is there.
 Locate = Callable[[Path], tuple[int, int] | None]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Parsed:
     """The value of one document, and where its fields stand."""
 

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-
 from nptables.errors import Problem, printable
+from nptables.immutable import frozen
 
 _KEY = re.compile(r"^( *)(- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*):(?:\s|$)")
 _KEY_AND_VALUE = re.compile(r"^( *)(?:- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*): +([^\s#].*)$")
@@ -20,7 +19,7 @@ _NO_SPACE = re.compile(r"^\s*(?:- +)*([A-Za-z][A-Za-z0-9]*):([^\s/:][^:]*)$")
 _TEMPLATE = re.compile(r"{{|{%")
 
 
-@attrs.frozen
+@frozen
 class _Mistake:
     """What the parser said, where, and the text around it; lines count from 0."""
 
@@ -37,7 +36,9 @@ class _Mistake:
 
     @property
     def above(self) -> int:
-        """The nearest line above that says anything, or -1."""
+        """The nearest line above in the document that says anything, or -1."""
+        if self.text.startswith("---"):
+            return -1
         number = min(self.line, len(self.lines)) - 1
         while number >= 0 and not self.lines[number].partition("#")[0].strip():
             number -= 1

@@ -163,9 +163,6 @@ def laboratory(backend: Backend) -> Iterator[Laboratory]:
         prober = stack.enter_context(contextlib.closing(Prober(spaces)))
         prober.serve()
         nodes = {
-            node.name: stack.enter_context(
-                contextlib.closing(programming.NodeCommands(spaces[node.name], node.name))
-            )
-            for node in NODES
+            node.name: programming.NodeCommands(spaces[node.name], node.name) for node in NODES
         }
         yield Laboratory(spaces, backend, prober, nodes)

@@ -12,8 +12,7 @@ from nptables import Family as NpFamily
 from nptables.kernel import Applied, Applier, RestoreBackend
 from nptables.kernel.programs import Completed, run_program
 from tests.lab.laboratory.addresses import FAMILIES
-from tests.lab.laboratory.commands import Commands
-from tests.support.netns import LOCK_WAIT
+from tests.support.netns import LOCK_WAIT, NPTABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +36,6 @@ class NodeCommands:
     def __init__(self, namespace: Namespace, node: str) -> None:
         self._namespace = namespace
         self._node = node
-        self._commands = Commands(namespace)
 
     def apply(self, objects: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> str:
         """Have the node serve the objects under a configuration; returns what it said.
@@ -48,33 +46,30 @@ class NodeCommands:
             manifest, configuration = Path(folder, "objects.json"), Path(folder, "config.json")
             manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
             configuration.write_text(json.dumps({**API, **config}))
-            done = self._commands.nptables(
+            words = [
+                *NPTABLES,
                 "apply",
-                str(manifest),
+                manifest,
                 f"--config={configuration}",
                 f"--node={self._node}",
                 f"--backend={self._namespace.backend}",
                 f"--wait={LOCK_WAIT}",
                 # Another test may run something like a kube-proxy meanwhile.
                 "--force",
-            )
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    def close(self) -> None:
-        """End the process that runs the commands."""
-        self._commands.close()
+            ]
+            return self._namespace.run(words).stderr
 
 
 class Inside:
     """Starts programs in a namespace, for the parts of nptables that take a Runner."""
 
     def __init__(self, namespace: Namespace) -> None:
-        self._enter = ["ip", "netns", "exec", namespace.name]
+        self._namespace = namespace
 
     def __call__(self, argv: Sequence[str], text: str, seconds: float) -> Completed:
         """Run a program to its end."""
-        return run_program([*self._enter, *argv], text, seconds)
+        with self._namespace.starting(argv) as started:
+            return run_program(started, text, seconds)
 
 
 class FailingFrom(Inside):

@@ -7,13 +7,10 @@ and the programs that it starts are inside too.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nptables import Cluster
@@ -21,6 +18,7 @@ from nptables.family import Family
 from nptables.kernel.node.facts import interfaces_of
 from nptables.tracing import read_sets
 from tests.lab.walks.places import PLACES, UNREACHABLE_ROUTES
+from tests.support.entering import enter
 from tests.support.netns import remove_namespace, unique_name
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CLONE_NEWNET = 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 _BEYOND = {"eth0": "client", "eth1": "server"}
 _SYSCTLS = {
@@ -67,7 +63,7 @@ class Inside:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._thread = ThreadPoolExecutor(1, initializer=_enter, initargs=(name,))
+        self._thread = ThreadPoolExecutor(1, initializer=enter, initargs=(name,))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function inside."""
@@ -87,15 +83,6 @@ class Inside:
         """End the thread, and remove the namespace."""
         self._thread.shutdown()
         remove_namespace(self.name)
-
-
-def _enter(name: str) -> None:
-    descriptor = os.open(Path("/run/netns", name), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _LIBC.setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter {name}")
-    finally:
-        os.close(descriptor)
 
 
 def _run(argv: tuple[str, ...], text: str) -> str:

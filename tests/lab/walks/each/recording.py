@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from nptables import Cluster, Ruleset
 from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.tracing import read_sets
-from nptables.tracing.walking.actions import Kind, compile_action
+from nptables.tracing.traversal.actions import Kind, compile_action
 from tests.lab.walks import comparing
 from tests.lab.walks.each.case import Case, Row
 from tests.lab.walks.each.match_cases import match_cases
@@ -99,14 +100,14 @@ def _listed(seen: Seen) -> list[str | int]:
 def counters(network: Net, family: Family) -> Counter[int]:
     """How many packets each rule of the table has met."""
     found: Counter[int] = Counter()
-    rules = Ruleset.from_save(network.save(family), family=family)
-    for table in rules.tables.values():
-        for chain, lines in table.chains.items():
-            for line, counted in zip(lines, table.line_counters.get(chain, ()), strict=True):
-                found[position(line, family)] += int(counted.strip("[]").partition(":")[0])
+    for text in network.save(family).splitlines():
+        if text.startswith("["):
+            counted, _, line = text.partition(" ")
+            found[position(line, family)] += int(counted.strip("[]").partition(":")[0])
     return found
 
 
+@cache
 def position(line: str, family: Family) -> int:
     """The position in the table of a rule, from its comment."""
     matches = Rule.parse(line, family).matches

@@ -1,0 +1,146 @@
+"""What a node has, as those who look at it need it: which tables, of which families, how whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from nptables.answering.inputs import Inputs, some
+from nptables.answering.saying import Say, silent
+from nptables.answering.versions import read_for
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.iptables import Ruleset
+from nptables.model import Cluster
+
+# Commands that need no evidence import this for its names, and nothing that reads evidence.
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+    from nptables.iptables.changes import Plan
+    from nptables.translation.explanation.difference import Explanation
+
+Found = TypeVar("Found")
+Given = TypeVar("Given", bound=Inputs)
+_OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
+
+
+@attrs.frozen
+class NodeHas:
+    """What a node has, the file that it is from, and which of its backends is kube-proxy's."""
+
+    evidence: Evidence
+    path: str | None = None
+    backend: str = "auto"
+
+    def serving(self, family: Family, *, strict: bool = True, say: Say = silent) -> Ruleset:
+        """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
+        from nptables.evidence.serving import serving  # noqa: PLC0415 - see the imports
+
+        current = in_file(
+            self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
+        )
+        if current.remarks.legacy_left_out and len(self.evidence.of(family)) == 1:
+            say(
+                f"{self.path} leaves out the legacy tables, which are not looked at", kind="warning"
+            )
+        return current
+
+    def families(self, asked: Family | None, say: Say = silent) -> tuple[Family, ...]:
+        """The families to look at: as `families_of`."""
+        return families_of(self.evidence, asked, self.path, say)
+
+
+def families_of(
+    evidence: Evidence, asked: Family | None, path: str | None, say: Say = silent
+) -> tuple[Family, ...]:
+    """The families to look at: the one that was asked for, else those that there are tables of.
+
+    That a file has IPv6 alone is said, for whoever did not ask for it. Raises InvalidInput where it
+    has not the one that was asked for.
+    """
+    found = evidence.families
+    if asked is None:
+        if found == (Family.IPV6,) and path is not None:
+            say(f"{path}: these are rules of ip6tables: read as IPv6 ({_OPTIONS[Family.IPV6]})")
+        return found or (Family.IPV4,)
+    if len(found) == 1 and asked not in found:
+        raise InvalidInput([
+            Problem(
+                f"these are rules of {found[0].value}, and {asked.value} was asked for",
+                hint=f"{_OPTIONS[found[0]]}, and addresses of {found[0].value}, go with this "
+                f"{evidence.form.value}",
+                file=path,
+            )
+        ])  # fmt: skip
+    return (asked,)
+
+
+def is_part(evidence: Evidence) -> bool:
+    """Whether there may be more rules in tables that are there than those that are shown."""
+    from nptables.evidence import Form  # noqa: PLC0415 - see the imports
+
+    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
+
+
+def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset:
+    """The rules of a node without those of Services of which the objects of a bundle know nothing.
+
+    A bundle may have some namespaces only: the rules of others may well be right.
+    """
+    backing = cluster.backing
+    if backing is None or (backing.namespaces is None and not backing.hidden):
+        return current
+    from nptables.translation.explanation.grouping import without_services  # noqa: PLC0415
+
+    known, left_out = without_services(current, lambda service: not backing.knows(service))
+    if left_out:
+        count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
+        say(
+            f"the objects lack {count} that the node has rules for, or hide addresses; these rules "
+            f"are left out: {some(left_out)}",
+            kind="warning",
+        )
+    return known
+
+
+def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
+    """Why a node differs from what the inputs say that it should have: one plan a family."""
+    from nptables.translation.explanation.difference import explain_difference  # noqa: PLC0415
+
+    return explain_difference(
+        plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
+    )
+
+
+def with_shown_facts(
+    inputs: Given, rulesets: Sequence[Ruleset], whose: str, say: Say = silent
+) -> Given:
+    """The inputs with the facts that a node's rules show, which nobody has told otherwise.
+
+    `whose` says where the rules are from, such as `dump`.
+    """
+    from nptables.translation.signs import changed_facts, shown_facts  # noqa: PLC0415
+
+    node = inputs.node
+    for current in rulesets:
+        node = shown_facts(current).added_to(node)
+    taken = changed_facts(inputs.node.facts, node.facts, inputs.config)
+    if taken:
+        said = ", ".join(taken)
+        say(f"taken from the {whose}, which shows it: {said}", option="--facts says otherwise")
+    return attrs.evolve(inputs, node=node)
+
+
+def in_file(path: str | None, act: Callable[[], Found]) -> Found:
+    """What `act` gives; its problems are about the file, where there is one."""
+    try:
+        return act()
+    except InvalidInput as error:
+        raise about(path, error) from None
+
+
+def about(path: str | None, error: InvalidInput) -> InvalidInput:
+    """The error with the file that its problems are about."""
+    return InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems])

@@ -1,0 +1,140 @@
+"""What can be chosen on the page for what there is: nodes, senders, destinations, Services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nptables.answering.inputs import configuration
+from nptables.answering.versions import told_by
+from nptables.evidence import Evidence
+from nptables.evidence.kubeproxy import kube_proxy_of
+from nptables.family import Family
+from nptables.model import Cluster
+from nptables.model.kubeproxy import NEWEST, Version
+from nptables.model.kubeproxy.versions import VERSIONS, nearest_known
+from nptables.playground.protocol import Choices, End
+from nptables.playground.reading import Reader, default_node
+from nptables.playground.state import State
+
+# More than anybody looks through: further ones can be typed.
+_MOST = 500
+_FRONTEND = re.compile(
+    r'^-A KUBE-(?:SERVICES|NODEPORTS) (?:-d (\S+)/\d+ )?-p (\w+) .*--comment "?([^"\s]+)'
+    r".*--dport (\d+)"
+)
+
+
+def choices(reader: Reader, state: State) -> Choices:
+    """What can be chosen, and what counts where nothing is."""
+    there = reader.node_has(state, None)
+    evidence = there.evidence
+    if state.files or evidence is None:
+        loaded = reader.loaded(state)
+        cluster, in_manifests = loaded.cluster, loaded.proxy_config
+    else:
+        cluster, in_manifests = Cluster(), None
+    nodes = sorted(cluster.nodes)
+    if not nodes and evidence is not None and evidence.node:
+        nodes = [evidence.node]
+    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    found = configuration(reader.config(state), in_manifests, kube_proxy)
+    node = default_node(cluster, state, found, evidence)
+    return {
+        "nodes": nodes,
+        "node": node,
+        "families": [family.value for family in _families(cluster, evidence)],
+        "kubeProxyVersions": [str(version) for version in reversed(VERSIONS)],
+        "kubeProxyVersion": _version(cluster, node, kube_proxy.version if kube_proxy else ""),
+        "senders": list(_cut(_senders(cluster, nodes))),
+        "destinations": list(_cut(_destinations(cluster, evidence))),
+        "services": ["/".join(key) for key in sorted(cluster.services)][:_MOST],
+    }
+
+
+def _version(cluster: Cluster, node: str, runs: str) -> str:
+    there = cluster.nodes.get(node)
+    told = None if there is None else told_by([there])
+    text = runs or ("" if told is None else told.text)
+    version = Version.parse(text)
+    return str(NEWEST if version is None else nearest_known(version))
+
+
+def _families(cluster: Cluster, evidence: Evidence | None) -> list[Family]:
+    found = {family for service in cluster.services.values() for family in service.cluster_ips}
+    found |= set() if evidence is None else set(evidence.families)
+    return [family for family in Family if family in found] or [Family.IPV4]
+
+
+def _cut(ends: Iterator[End]) -> Iterator[End]:
+    seen: set[str] = set()
+    for end in ends:
+        if end["value"] not in seen:
+            seen.add(end["value"])
+            yield end
+        if len(seen) == _MOST:
+            return
+
+
+def _senders(cluster: Cluster, nodes: list[str]) -> Iterator[End]:
+    yield {"value": "outside", "label": "a client outside the cluster", "kind": "outside"}
+    for name in nodes:
+        yield {"value": f"node/{name}", "label": f"node {name}", "kind": "node"}
+    on = {
+        tuple(endpoint.target.split("/")): endpoint.node_name
+        for found in cluster.slices.values()
+        for endpoint in found.endpoints
+        if endpoint.target
+    }
+    on |= {key: pod.node_name for key, pod in cluster.pods.items() if pod.addresses}
+    for key, node in sorted(on.items()):
+        name = "/".join(key)
+        where = f" on {node}" if node else ""
+        yield {"value": f"pod/{name}", "label": f"Pod {name}{where}", "kind": "pod"}
+
+
+def _destinations(cluster: Cluster, evidence: Evidence | None) -> Iterator[End]:
+    for key, service in sorted(cluster.services.items()):
+        name = "/".join(key)
+        for port in service.ports:
+            protocol = "" if port.protocol == "TCP" else f"/{port.protocol}"
+            called = f" ({port.name})" if port.name else ""
+            if port.node_port:
+                yield {
+                    "value": f"nodeport:{port.node_port}{protocol}",
+                    "label": f"node port {port.node_port}{protocol} of {name}{called}",
+                    "kind": "nodePort",
+                }
+            if service.cluster_ips:
+                yield {
+                    "value": f"svc/{name}:{port.port}{protocol}",
+                    "label": f"{name} port {port.port}{protocol}{called}, cluster IP",
+                    "kind": "clusterIP",
+                }
+            for address in (*service.external_ips, *(each.ip for each in service.ingress)):
+                at = f"[{address}]" if ":" in address else address
+                kind = "externalIP" if address in service.external_ips else "loadBalancerIP"
+                yield {
+                    "value": f"{at}:{port.port}{protocol}",
+                    "label": f"{name} at {at}:{port.port}{protocol}",
+                    "kind": kind,
+                }
+    if not cluster.services and evidence is not None:
+        yield from _shown(evidence)
+
+
+def _shown(evidence: Evidence) -> Iterator[End]:
+    """The node ports and cluster IPs that the rules of a node have."""
+    for ruleset in evidence.rulesets:
+        table = ruleset.tables.get("nat")
+        for chain in () if table is None else ("KUBE-NODEPORTS", "KUBE-SERVICES"):
+            for line in table.chains.get(chain, ()) if table is not None else ():
+                found = _FRONTEND.match(line)
+                if found is None:
+                    continue
+                address, protocol, name, port = found.groups()
+                behind = "" if protocol == "tcp" else f"/{protocol.upper()}"
+                at = f"[{address}]" if address and ":" in address else address
+                value = f"{at}:{port}{behind}" if at else f"nodeport:{port}{behind}"
+                kind = "clusterIP" if at else "nodePort"
+                yield {"value": value, "label": f"{name} at {value}", "kind": kind}

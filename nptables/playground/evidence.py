@@ -1,0 +1,92 @@
+"""What a state has of nodes: sorted by the node that it is of, and by what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from nptables.answering import Say
+from nptables.answering.evidence import NodeHas
+from nptables.answering.following import Followed, followed_in, told_sets
+from nptables.errors import InvalidInput, Problem
+from nptables.evidence import Evidence
+from nptables.family import Family
+from nptables.kept import Kept
+from nptables.model import Cluster, Node
+from nptables.playground.reading import Evidences
+from nptables.playground.state import Held, State
+from nptables.sources.evidence import Beside, beside_rules
+from nptables.sources.held import evidence_of
+from nptables.tracing.sets import Sets
+
+# Bytes of one file, unpacked.
+_MOST_UNPACKED = 64 * 2**20
+_EACH = 500_000
+
+
+def read_evidences(
+    state: State, family: Family | None, names: frozenset[str], memory: Kept
+) -> Evidences:
+    """What there is of nodes; `names` are those of the cluster. Raises InvalidInput."""
+    found = Evidences()
+    for held in state.evidence:
+        text = held.data if isinstance(held.data, str) else ""
+        beside = beside_rules(text)
+        if beside is Beside.CONNECTIONS:
+            found.connections = text
+        elif beside is Beside.SETS:
+            found.sets = (text, held.name)
+        else:
+            named = held.stem if held.stem in names else ""
+            evidence = _kept(memory, held, family, named or state.node)
+            _sort(NodeHas(evidence, held.name), named, names, state.node, found)
+    return found
+
+
+def _kept(memory: Kept, held: Held, family: Family | None, node: str) -> Evidence:
+    return memory.kept(
+        ("evidence", held, family, node),
+        lambda: evidence_of(held.name, held.data, family, node=node, most=_MOST_UNPACKED),
+        _EACH + len(held.data),
+    )
+
+
+def _sort(has: NodeHas, named: str, names: frozenset[str], node: str, found: Evidences) -> None:
+    """Put evidence to the node that is meant, or to another one by its name."""
+    whose = named or (has.evidence.node if has.evidence.node in names else "")
+    is_of_other = bool(whose and node and whose != node)
+    if is_of_other or (found.meant is not None and whose):
+        found.others[whose] = has
+    elif found.meant is None:
+        found.meant = has
+    else:
+        raise InvalidInput([
+            Problem(
+                "of which node is it? Another file has what the node has",
+                hint="name the file as the node, such as worker-2.txt",
+                file=has.path,
+            )
+        ])  # fmt: skip
+
+
+def sets_of(there: Evidences, say: Say) -> Sets | None:
+    """The sets in a file of their own, or None. Raises InvalidInput."""
+    return None if there.sets is None else told_sets(*there.sets, say)
+
+
+def followed_there(
+    there: Evidences, cluster: Cluster | None, node: Node, family: Family
+) -> Mapping[str, tuple[Node, Followed]]:
+    """What other nodes have, for a packet that passes them. Raises InvalidInput."""
+    nodes = {} if cluster is None else cluster.nodes
+    found = {}
+    for name, has in there.others.items():
+        if name == node.name or name not in nodes:
+            continue
+        has.families(family)
+        other = nodes[name]
+        if has.evidence.facts is not None:
+            other = attrs.evolve(other, facts=other.facts.over(has.evidence.facts))
+        found[name] = other, followed_in(has.evidence, family, path=has.path)
+    return found

@@ -1,0 +1,1 @@
+"""Examples: a question each, its answer, and the state that shows it."""

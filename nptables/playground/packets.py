@@ -1,0 +1,191 @@
+"""Where packets go in a state: one packet rule by rule, and all nodes by all Services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nptables.answering import Say
+from nptables.answering.following import cells_document, follow, setting_of
+from nptables.answering.inputs import configuration
+from nptables.answering.versions import by_version
+from nptables.errors import InvalidInput, Problem
+from nptables.family import Family
+from nptables.graphs import to_svg, way_graph
+from nptables.playground.choices import choices
+from nptables.playground.evidence import followed_there, sets_of
+from nptables.playground.reading import Reader, follows_on_all_nodes, node_of
+from nptables.playground.state import State
+from nptables.playground.words import for_page
+from nptables.reachability import Configs, Fares, Row, across, reach
+from nptables.reachability.matrix import nodes_text
+from nptables.sources import Loaded
+from nptables.tracing import Trace, family_between
+from nptables.tracing.ends import named_destination, named_source
+from nptables.tracing.explanation.words import (
+    HEADINGS,
+    answer_line,
+    hypotheses,
+    outcome_rows,
+    reasons_beside,
+    tree,
+)
+
+
+def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dict[str, Any]:
+    """One packet: the document of `trace -o json`, and words for people.
+
+    Without a node the packet is followed on every node, unless there is evidence of one.
+    """
+    source = named_source(state.source or "outside")
+    destination = named_destination(state.destination or _first_destination(reader, state))
+    family = state.asked_family or family_between(source, destination)
+    there = reader.node_has(state, family, say)
+    loaded = reader.loaded(state) if state.files or there.meant is None else None
+    if loaded is not None and follows_on_all_nodes(reader, state, there):
+        cells = across(
+            loaded.cluster,
+            source,
+            destination,
+            config=_configs(reader, state, loaded, say),
+            family=family or Family.IPV4,
+        )
+        told = [(nodes_text(cell.nodes), cell.trace) for cell in cells]
+        return _traced(cells_document(cells), told, source, destination, down=down)
+    if there.meant is not None:
+        family, *_ = there.meant.families(family, say)
+    family = family or Family.IPV4
+    name = state.node or None
+    if loaded is not None:
+        name = node_of(reader, state, say, there.evidence)
+    setting = setting_of(
+        loaded,
+        node_name=name,
+        given=reader.config(state),
+        facts=reader.facts(state),
+        family=family,
+        version=state.asked_version,
+        evidence=there.evidence,
+        say=say,
+    )
+    answer = follow(
+        source,
+        destination,
+        setting,
+        evidence=there.evidence,
+        path=None if there.meant is None else there.meant.path,
+        sets=sets_of(there, say),
+        connections=there.connections,
+        others=followed_there(there, setting.cluster, setting.node, family),
+        say=say,
+    )
+    told = [(setting.node.name, answer.trace)]
+    return _traced(answer.to_json(), told, source, destination, down=down)
+
+
+def _traced(
+    document: dict[str, Any],
+    told: list[tuple[str, Trace]],
+    source: str,
+    destination: str,
+    *,
+    down: bool,
+) -> dict[str, Any]:
+    return {
+        "document": document,
+        "from": source,
+        "to": destination,
+        "answers": [{"nodes": nodes, **_words(answer, down=down)} for nodes, answer in told],
+    }
+
+
+def _first_destination(reader: Reader, state: State) -> str:
+    found = choices(reader, state)["destinations"]
+    if not found:
+        raise InvalidInput([Problem("there is no Service to send a packet to")])
+    return found[0]["value"]
+
+
+def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
+    found = configuration(reader.config(state), loaded.proxy_config, say=say)
+    nodes = list(loaded.cluster.nodes.values())
+    groups = by_version(found, nodes, asked=state.asked_version, say=say)
+    if len(groups) == 1:
+        return groups[0][0]
+    return {node.name: config for config, alike in groups for node in alike}
+
+
+def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
+    """The answer in words: the line, and each case with its outcomes and its way."""
+    return {
+        "answer": for_page(answer_line(answer)),
+        "arrives": answer.arrives,
+        "headings": list(HEADINGS),
+        "cases": [
+            {
+                "condition": condition,
+                "rows": [list(row) for row in outcome_rows(distribution)],
+                "way": [
+                    {"kind": line.kind, "text": line.text, "note": line.note}
+                    for line in tree(distribution.outcomes)
+                ],
+            }
+            for condition, distribution in hypotheses(answer)
+        ],
+        "reasons": [for_page(reason.text) for reason in reasons_beside(answer)],
+        "notes": [for_page(note) for note in answer.notes],
+        "svg": to_svg(way_graph(answer), down=down),
+    }
+
+
+def _destination(row: Row) -> str:
+    """The row's address and port as they are written for a trace."""
+    protocol = "" if row.name.protocol == "TCP" else f"/{row.name.protocol}"
+    at = f"[{row.address}]" if ":" in row.address else row.address
+    return f"{at}:{row.number}{protocol}" if at else f"nodeport:{row.number}{protocol}"
+
+
+def reached(
+    reader: Reader, state: State, say: Say, *, first: int = 0, most: int | None = None
+) -> dict[str, Any]:
+    """All nodes by all Services: the document of `reach -o json`, and words for each cell.
+
+    With `most` it is about so many Services, from the `first` one on, in the order of their names.
+    """
+    loaded = reader.loaded(state)
+    keys = sorted(loaded.cluster.services)
+    end = len(keys) if most is None else first + most
+    found = reach(
+        loaded.cluster,
+        config=_configs(reader, state, loaded, say),
+        nodes=None if loaded.cluster.nodes else [node_of(reader, state, say) or "node"],
+        source=named_source(state.source or "outside"),
+        families=tuple(Family),
+        services=keys[first:end],
+    )
+    return {
+        "first": first,
+        "next": end if end < len(keys) else None,
+        "count": len(keys),
+        "document": found.to_json(),
+        "rows": [
+            {
+                "name": str(row.name),
+                "to": row.to,
+                "destination": _destination(row),
+                "cells": [
+                    {
+                        "nodes": list(cell.nodes),
+                        "label": nodes_text(cell.nodes),
+                        "fares": cell.fare.fares.value,
+                        "good": cell.fare.fares is Fares.ANSWERS,
+                        "text": cell.fare.text,
+                        "why": cell.reasons[0].text
+                        if cell.reasons and cell.fare.fares is not Fares.ANSWERS
+                        else "",
+                    }
+                    for cell in row.cells
+                ],
+            }
+            for row in found.rows
+        ],
+    }

@@ -1,0 +1,109 @@
+/** The worker that holds Python: it answers one request after the other. */
+import type { PyodideAPI } from "pyodide";
+import { loadPyodide } from "pyodide";
+import createPyodideModule from "pyodide/pyodide.asm.mjs";
+import type { Broken, FromWorker, ToWorker, Unpacked } from "./messages";
+import { NotLoaded, unpack } from "./unpacking";
+
+/** Written in by the build: for which Python Pyodide was made. */
+declare const LOCK: {
+  arch: "wasm32";
+  abi_version: string;
+  platform: string;
+  version: string;
+  python: string;
+};
+
+type Answer = (request: string) => string;
+
+let answer: Answer | null = null;
+
+const say = (message: FromWorker) => self.postMessage(message);
+
+self.onmessage = async (event: MessageEvent<ToWorker>) => {
+  const message = event.data;
+  try {
+    if (message.kind === "start") {
+      answer = await start(message.base, message.unpacked);
+      say({ kind: "ready" });
+    } else if (answer) {
+      say({ kind: "reply", id: message.id, reply: answer(message.request) });
+    }
+  } catch (error) {
+    say({ kind: "broken", reason: reasonOf(error), detail: reportOf(error) });
+  }
+};
+
+async function start(base: string, given: Unpacked | null): Promise<Answer> {
+  let unpacked = given;
+  if (!unpacked) {
+    unpacked = await unpack(base, (loaded, total) => say({ kind: "progress", loaded, total }));
+    say({ kind: "unpacked", unpacked });
+  }
+  const python = await started(unpacked);
+  seal();
+  // Python imports from the archive: to unpack it takes longer.
+  python.FS.writeFile("/packages", new Uint8Array(unpacked.packages));
+  const found = python.runPython(`
+import gc, sys
+sys.path.insert(0, "/packages")
+sys.dont_write_bytecode = True
+from nptables.playground import answer
+gc.collect()
+gc.freeze()
+answer
+`) as Answer;
+  return found;
+}
+
+/** Pyodide, with the files that are here instead of those that it would load. */
+async function started(unpacked: Unpacked): Promise<PyodideAPI> {
+  const { fetch, WebAssembly: wasm } = self;
+  const streaming = wasm.instantiateStreaming;
+  self.fetch = async (what) =>
+    new Response(String(what).endsWith(".zip") ? unpacked.library.slice(0) : null);
+  wasm.instantiateStreaming = async (_source, imports) => ({
+    module: unpacked.wasm,
+    instance: await wasm.instantiate(unpacked.wasm, imports),
+  });
+  try {
+    return await loadPyodide({
+      indexURL: self.location.href.replace(/[^/]*$/, ""),
+      createPyodideModule,
+      lockFileContents: { info: LOCK, packages: {} },
+      stdout: () => undefined,
+      stderr: () => undefined,
+    });
+  } finally {
+    wasm.instantiateStreaming = streaming;
+    self.fetch = fetch;
+  }
+}
+
+/** Nothing here asks a server for anything from now on, whatever the code or the input would like. */
+function seal(): void {
+  const refuse = () => {
+    throw new Error("The playground opens no connection.");
+  };
+  for (const name of ["fetch", "XMLHttpRequest", "WebSocket", "EventSource", "importScripts"]) {
+    Object.defineProperty(self, name, { value: refuse, writable: false, configurable: false });
+  }
+}
+
+function reasonOf(error: unknown): Broken {
+  if (error instanceof NotLoaded) return "file";
+  if (["WebAssembly", "DecompressionStream"].some((name) => !(name in self))) return "webassembly";
+  return /memory|allocat|RangeError/i.test(detailOf(error)) ? "memory" : "fault";
+}
+
+function detailOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** What to report: where it happened, and not the words of the error, which may quote the input. */
+function reportOf(error: unknown): string {
+  if (error instanceof NotLoaded) return error.message;
+  if (!(error instanceof Error)) return typeof error;
+  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s*at |@/.test(line));
+  return [`Pyodide ${LOCK.version}, ${error.name}`, ...frames.slice(0, 12)].join("\n");
+}
