@@ -64,9 +64,19 @@ _TEXTS = frozenset({str})
 _PODS = frozenset({"Pod"})
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_SPECIAL = "|".join(map(re.escape, SPECIAL_V4))
-# For many texts at once, with a line feed after each.
-_ADDRESSES = re.compile(rf"(?:(?!{_SPECIAL})(?:{_OCTET}\.){{3}}{_OCTET}\n)+")
+_ADDRESS = rf"(?!{'|'.join(map(re.escape, SPECIAL_V4))})(?:{_OCTET}\.){{3}}{_OCTET}"
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+# In canonical spelling, which leaves out two groups or more, and none that is special.
+_ADDRESS_V6 = (
+    rf"(?!f[ef]){_GROUP}"
+    rf"(?:(?::{_GROUP}){{7}}"
+    rf"|(?=(?::[^:\n]*){{2,6}}\n)(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
+)
+# Of each family: one address or several, with a line feed after each.
+_ADDRESSES = {
+    Family.IPV4: re.compile(rf"(?:{_ADDRESS}\n)+"),
+    Family.IPV6: re.compile(rf"(?:{_ADDRESS_V6}\n)+"),
+}
 _NAMES = re.compile(rf"(?:{names.SUBDOMAIN}\n)+")
 # Longer names are shortened where they are shown.
 _LONGEST_NAME = 80
