@@ -8,14 +8,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from nptables import Family, ProxyConfig, reach, translate
 from nptables.checks import check_cluster
 from nptables.graphs import service_graph
 from nptables.reporting import graph_page, report_page
+from tests.support.browsers import started
 from tests.support.crowd import fleet
-from tests.support.requirements import browser
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -27,8 +25,7 @@ def main() -> None:
     page = report_page(cluster, configs, reach(cluster), check_cluster(cluster))
     rules = translate(cluster, cluster.nodes["node1"], ProxyConfig(), Family.IPV4)
     graph = graph_page(service_graph(rules, ("ns3", "web3")))
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+    with tempfile.TemporaryDirectory() as folder, started() as chromium:
         shown = chromium.new_page(viewport={"width": 1280, "height": 720})
         report = Path(folder, "report.html")
         report.write_text(page, encoding="utf-8")
@@ -46,7 +43,6 @@ def main() -> None:
         wide = chromium.new_page(viewport={"width": 1800, "height": 420})
         wide.goto(f"file://{drawn}")
         wide.locator("svg").screenshot(path=DOCS / "graph.png")
-        chromium.close()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, repeat
 from typing import Any
 
@@ -65,8 +65,13 @@ _PODS = frozenset({"Pod"})
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _SPECIAL = "|".join(map(re.escape, SPECIAL_V4))
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+# In canonical spelling, which leaves out two groups or more, and none that is special.
+_ADDRESS_V6 = (
+    rf"(?!f[ef]){_GROUP}"
+    rf"(?:(?::{_GROUP}){{7}}|(?=(?::[^:\n]*){{2,6}}\n)(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
+)
 # For many texts at once, with a line feed after each.
-_ADDRESSES = re.compile(rf"(?:(?!{_SPECIAL})(?:{_OCTET}\.){{3}}{_OCTET}\n)+")
 _NAMES = re.compile(rf"(?:{names.SUBDOMAIN}\n)+")
 # Longer names are shortened where they are shown.
 _LONGEST_NAME = 80
@@ -83,6 +88,14 @@ def _is_port_name(text: str) -> bool:
     reader = Reader("Service")
     check_port_name(text, (), reader)
     return not reader.problems
+
+
+@cache
+def _addresses(family: Family) -> re.Pattern[str]:
+    """Usual addresses with a line feed after each; compiled when the first slice is read."""
+    if family is Family.IPV6:
+        return re.compile(rf"(?:{_ADDRESS_V6}\n)+")
+    return re.compile(rf"(?:(?!{_SPECIAL})(?:{_OCTET}\.){{3}}{_OCTET}\n)+")
 
 
 def usual_service(raw: Object) -> Service | None:
@@ -171,7 +184,7 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
         if endpoints.__class__ is ReadEndpoints:
             return tuple(endpoints)
         namespace = raw["metadata"].get("namespace") or "default"
-        are_addresses = _ADDRESSES[Family(raw["addressType"])]
+        are_addresses = _addresses(Family(raw["addressType"]))
         if (
             endpoints.__class__ is not list
             or namespace.__class__ is not str

@@ -99,6 +99,11 @@ def read_state(value: Any) -> State:
     return state
 
 
+def well_formed(text: str) -> str:
+    """A text without halves of surrogate pairs: no file has any, but escapes of JSON may."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 @attrs.define
 class _Reader:
     """Reads fields, and notes what is wrong with them."""
@@ -128,11 +133,16 @@ class _Reader:
         )
 
     def _inputs(self, value: Mapping[str, Any], above: str) -> State:
+        files = tuple(self._held(value, "files", above))
+        evidence = tuple(self._held(value, "evidence", above))
+        # An editor that nobody wrote into is no manifest beside a node's evidence.
+        if evidence and not any(held.data.strip() for held in files):
+            files = ()
         return State(
-            files=tuple(self._held(value, "files", above)),
+            files=files,
             config=self._text(value, "config", above),
             facts=self._text(value, "facts", above),
-            evidence=tuple(self._held(value, "evidence", above)),
+            evidence=evidence,
             node=self._name(value, "node", above),
             version=self._version(value, above),
         )
@@ -187,8 +197,7 @@ class _Reader:
                 f"the input is larger than the {MOST_CHARACTERS // _MEGABYTE} MB that this page "
                 "takes: leave out what is not needed, or use the command line, which has no limit"
             )
-        # Halves of a surrogate pair, which no file holds, come from JSON escapes.
-        return found if found.isascii() else found.encode("utf-8", "replace").decode()
+        return well_formed(found)
 
     def _name(self, value: Mapping[str, Any], field: str, above: str = "") -> str:
         found = self._text(value, field, above)

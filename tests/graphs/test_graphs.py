@@ -26,8 +26,9 @@ from nptables.graphs import (
 )
 from nptables.graphs.graph import Drawing, edge_text
 from nptables.graphs.layout import beside, laid_out, text_width
+from tests.support.browsers import started
 from tests.support.crowd import fleet, hostile
-from tests.support.requirements import browser, mermaid, requires
+from tests.support.requirements import mermaid, requires
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -153,11 +154,8 @@ def test_graphviz_reads_the_dot_and_sees_the_same_vertices() -> None:
 
 
 def test_mermaid_itself_parses_the_flowchart_and_shows_names_as_text() -> None:
-    requires("browser", "mermaid")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+    requires("mermaid")
+    with started() as chromium:
         page = chromium.new_page()
         page.add_script_tag(path=mermaid())
         for number, graph in enumerate(GRAPHS):
@@ -168,7 +166,6 @@ def test_mermaid_itself_parses_the_flowchart_and_shows_names_as_text() -> None:
             )
             assert len(graph.vertices) == len(re.findall(r'class="node ', svg))
             assert "<img" not in svg
-        chromium.close()
 
 
 words = st.text(max_size=12)

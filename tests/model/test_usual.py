@@ -9,12 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nptables import Cluster
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, read_endpoint_slice
 from nptables.model.objects import ObjectReading, reader_for
 from nptables.model.service import Service, read_service
 from nptables.model.usual import read_early, usual_endpoints, usual_service, usual_slice
 from nptables.model.validation import validate
+from tests.support.clusters import endpoint, endpoint_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -307,3 +309,22 @@ def test_names_and_addresses_with_line_feeds_are_not_taken() -> None:
         found = usual_endpoints(raw)
 
         assert found is None or found[0].target == ""
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ({"kind": "Pod", "name": "web-1", "namespace": "shop"}, "shop/web-1"),
+        ({"kind": "Pod", "name": "web-1"}, "default/web-1"),
+        ({"kind": "Node", "name": "node1"}, ""),
+        ({"kind": "Pod", "name": "no name"}, ""),
+    ],
+)
+@pytest.mark.parametrize("unusual", [{}, {"hostname": "web"}])
+def test_the_pod_behind_an_endpoint_is_one_that_can_be(
+    reference: dict[str, str], target: str, unusual: dict[str, str]
+) -> None:
+    objects = [endpoint_slice(endpoint("10.0.0.1", targetRef=reference, **unusual))]
+    (found,) = Cluster.from_objects(objects, lenient=True).slices.values()
+
+    assert [each.target for each in found.endpoints] == [target]

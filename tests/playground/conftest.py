@@ -1,8 +1,50 @@
-"""What is asked here is asked of files alone: there is no kubeconfig, and no Pod around us."""
+"""The page is built once, and each browser started once; only files are asked, no cluster."""
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
+
+from tests.support.browsers import started
+from tests.support.sites import Site, served
+from tests.support.tabs import BUILT, build, once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the page as it is now; of parallel workers the first builds it."""
+    folder = tmp_path_factory.getbasetemp()
+    # Each worker has a folder of its own below that of the run.
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with once(folder, "playground") as first:
+        return BUILT if os.environ.get("NPTABLES_PLAYGROUND_BUILT") else build() if first else BUILT
+
+
+@pytest.fixture
+def site(built: Path) -> Iterator[Site]:
+    """A server for one test, which may do with it what it likes."""
+    with served(built) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with started("chromium") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Browser]:
+    with started("firefox") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

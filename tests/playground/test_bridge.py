@@ -140,6 +140,28 @@ def test_there_is_an_answer_where_there_is_no_input_yet() -> None:
         assert reply["ok"] or len(reply["message"]) < 200
 
 
+def test_a_dump_alone_is_followed_and_the_rest_says_what_it_needs() -> None:
+    """As the page has it where somebody drops a dump beside the empty editor."""
+    dump = (FIXTURES / "cases" / "docker-forward-drop" / "dump.txt").read_text()
+    found = {**state(" \n"), "evidence": [{"name": "dump.txt", "text": dump}]}
+
+    choices = asked("choices", found)["result"]
+    assert "nodeport:30080" in [end["value"] for end in choices["destinations"]]
+    assert asked("trace", found)["ok"]
+    kind, message = refused("findings", found)
+    assert kind == "input"
+    assert message.startswith("there are no manifests to look at (Trace follows a packet in the")
+
+
+def test_several_sets_have_findings_and_for_the_rest_one_has_to_be_kept() -> None:
+    files = [{"name": f"{folder}/web.yaml", "text": ONE_POD} for folder in ("dev", "prod")]
+
+    assert asked("findings", {"files": files})["ok"]
+    kind, message = refused("rules", {"files": files})
+    assert kind == "input"
+    assert message.startswith("there are 2 sets, each a cluster of its own: dev, prod (keep the")
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00\x01binary", b"\x00" * 100, b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_text_is_refused_as_on_the_command_line(data: bytes) -> None:
     held = {"name": "x.yaml", "base64": base64.b64encode(data).decode()}
@@ -201,10 +223,43 @@ def test_a_name_that_leads_upwards_is_harmless_in_the_script(tmp_path: Path) -> 
     assert written["rf"].read_bytes() == b"\r\n"
 
 
-@pytest.mark.parametrize("number", range(len(STATES)))
-def test_the_same_on_a_machine_runs(number: int, tmp_path: Path) -> None:
-    """The script of every example, with the command of this tree, says nothing of wrong usage."""
-    reply = asked("command", STATES[number])
+def test_the_command_names_evidence_by_what_it_is() -> None:
+    """A dump called as the node is its snapshot; connections and sets have options of their own."""
+    case = FIXTURES / "cases"
+    dump = (case / "nodeport-only-on-pod-node" / "dump-a.txt").read_text()
+    texts = {
+        "node-b.txt": dump,
+        "node-a.txt": dump,
+        "connections.txt": (case / "udp-stale" / "conntrack.txt").read_text(),
+        "sets.txt": (case / "stale-reject-after-ipvs" / "sets.txt").read_text(),
+    }
+    cluster = (case / "nodeport-only-on-pod-node" / "cluster.yaml").read_text()
+    evidence = [{"name": name, "text": text} for name, text in texts.items()]
+    found = state(cluster, evidence=evidence, node="node-a", view="trace", to="nodeport:31080")
+
+    words = asked("command", found)["result"]["command"]
+    assert "--other node-b=evidence/node-b.txt --snapshot evidence/node-a.txt" in words
+    assert "--conntrack evidence/connections.txt --sets evidence/sets.txt" in words
+    words = asked("command", {**found, "view": "changes"})["result"]["command"]
+    assert words == (
+        "nptables diff web.yaml --node node-a --snapshot evidence/node-a.txt --effects"
+    )
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff/b"])
+def test_half_a_character_is_none(text: str) -> None:
+    """What a reply holds can be written in UTF-8, whatever the request had."""
+    for more in ({"service": text}, {"to": text}):
+        answer(json.dumps({"ask": "rules", "state": state(node=text), **more})).encode()
+
+
+KINDS = {(s["view"], bool(s["evidence"]), bool(s["config"])): s for s in STATES}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_on_a_machine_runs(kind: tuple[str, bool, bool], tmp_path: Path) -> None:
+    """The script of an example of each kind, with the command of this tree: no wrong usage."""
+    reply = asked("command", KINDS[kind])
     script = f'nptables() {{ "{sys.executable}" -m nptables "$@"; }}\n{reply["result"]["script"]}'
 
     done = subprocess.run(
@@ -212,7 +267,7 @@ def test_the_same_on_a_machine_runs(number: int, tmp_path: Path) -> None:
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": "/nowhere"},
     )  # fmt: skip
 
-    wrong = examples()[number]["id"] in ("affinity-typo", "broken-indent")
+    wrong = not asked(kind[0], KINDS[kind])["ok"]
     assert done.returncode in ((2,) if wrong else (0, 1)), done.stderr
 
 

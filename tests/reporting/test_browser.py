@@ -14,8 +14,9 @@ from nptables.checks import check_cluster
 from nptables.graphs import service_graph, way_graph
 from nptables.reachability import Expectation, contradictions
 from nptables.reporting import audit_of, graph_page, matrix_page, report_page
+from tests.support.accessibility import faults
+from tests.support.browsers import started
 from tests.support.crowd import HOSTILE, fleet, hostile
-from tests.support.requirements import browser, requires
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,13 +44,8 @@ AUDIT = {
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
-    requires("browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+    with started() as found:
         yield found
-        found.close()
 
 
 class Seen:
@@ -106,19 +102,6 @@ def small(folder: Path) -> Path:
     path = folder / "small.html"
     path.write_text(report(fleet(8, 4)))
     return path
-
-
-def faults(page: Page) -> list[str]:
-    """The serious faults that axe-core finds in what is shown."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    # The page's policy lets no script in; axe comes by the debugger, past the policy.
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{each['id']}: {[node['html'][:120] for node in each['nodes']]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
 
 
 def says(page: Page, text: str) -> None:

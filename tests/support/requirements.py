@@ -70,18 +70,27 @@ def _python_iptables() -> str | None:
     return None if found else "python-iptables"
 
 
-def _browser() -> str | None:
-    if browser() is None:
-        return "the program chromium"
-    for module in ("playwright", "axe_playwright_python"):
-        if importlib.util.find_spec(module) is None:
-            return f"the Python package {module}"
-    return None
+BROWSERS = {
+    "chromium": ("chromium", "google-chrome"),
+    "firefox": ("firefox-esr", "firefox"),
+}
 
 
-def browser() -> str | None:
-    """The browser that pages are shown in, or None."""
-    return shutil.which("chromium") or shutil.which("google-chrome")
+def _browser(kind: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        if browser(kind) is None:
+            return f"the program {BROWSERS[kind][0]}"
+        for module in ("playwright", "axe_playwright_python"):
+            if importlib.util.find_spec(module) is None:
+                return f"the Python package {module}"
+        return None
+
+    return probe
+
+
+def browser(kind: str) -> str | None:
+    """The program of a browser, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS[kind])), None)
 
 
 def mermaid() -> Path | None:
@@ -143,7 +152,8 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "bridge netfilter": _bridge_netfilter,
     "python-iptables": _python_iptables,
     "alternatives": _alternatives,
-    "browser": _browser,
+    "chromium": _browser("chromium"),
+    "firefox": _browser("firefox"),
     "mermaid": _mermaid,
     "webassembly": _webassembly,
 }

@@ -30,6 +30,22 @@ def test_a_test_that_lacks_something_fails_where_kernel_tests_are_required(
         requires(ABSENT)
 
 
+@pytest.mark.parametrize(
+    ("browser", "program"), [("chromium", "chromium"), ("firefox", "firefox-esr")]
+)
+def test_a_test_without_its_browser_says_which_program_it_lacks(
+    browser: str, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirements, "REQUIRED", False)
+    monkeypatch.setattr(requirements.shutil, "which", lambda _: None)
+    requirements._reason_against.cache_clear()
+
+    with pytest.raises(pytest.skip.Exception, match=f"lacks the program {program}$"):
+        requires(browser)
+
+    requirements._reason_against.cache_clear()
+
+
 def test_without_root_every_feature_of_the_kernel_is_lacking(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

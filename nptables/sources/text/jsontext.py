@@ -164,6 +164,9 @@ def _children(text: str, position: int) -> Iterator[tuple[str | int, int, int, b
 
 def _in_words(text: str, error: json.JSONDecodeError) -> Problem:
     at = error.pos
+    if error.msg.startswith("Illegal trailing comma"):
+        # From Python 3.13 on the place is that of the comma, before that of what follows it.
+        at = _skip(text, at + 1)
     char = text[at : at + 1]
     before = text[:at].rstrip()[-1:]
     message, hint = error.msg[:1].lower() + error.msg[1:], ""

@@ -122,7 +122,8 @@ export class Editor {
   goTo(place: Place): void {
     const { from, to } = range(this.#view.state.doc, place);
     this.#view.dispatch({
-      selection: EditorSelection.single(from, to),
+      // The cursor at its beginning, or a long line would be moved aside.
+      selection: EditorSelection.single(to, from),
       effects: EditorView.scrollIntoView(from, { y: "center" }),
     });
     this.#view.focus();
@@ -166,7 +167,11 @@ export class Editor {
       isYaml ? [yaml(), codeFolding(), foldGutter()] : [],
       syntaxHighlighting(HIGHLIGHTING),
       EDITOR_THEME,
-      EditorView.contentAttributes.of({ "aria-label": `Editor: ${label}`, spellcheck: "false" }),
+      EditorView.contentAttributes.of({
+        "aria-label": `Editor: ${label}`,
+        spellcheck: "false",
+        tabindex: "0",
+      }),
       // Tab leaves the editor, as it leaves every other field: nobody is shut in.
       keymap.of([
         ...defaultKeymap,

@@ -29,7 +29,7 @@ export function asState(value: unknown): State {
     );
   }
   for (const name of Object.keys(fields)) {
-    if (!(name in EMPTY)) throw broken();
+    if (!Object.hasOwn(EMPTY, name)) throw broken();
   }
   return {
     ...EMPTY,

@@ -1,0 +1,55 @@
+"""For everybody: by keyboard alone, on a phone, in both colour schemes, for a screen reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.support.accessibility import faults
+from tests.support.scenarios import FIXTURES
+from tests.support.sites import served
+from tests.support.tabs import fragment, new_tab, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from tests.support.tabs import Tab
+
+VIEWS = ("Findings", "Rules", "Graph", "Trace", "Reach", "Changes")
+TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
+TYPO = (FIXTURES / "tutorial" / "affinity-typo.yaml").read_text()
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser, built: Path) -> Iterator[Tab]:
+    with served(built) as site, new_tab(chromium, site) as shown:
+        yield shown.open()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out(tab: Tab, scheme: Literal["light", "dark"], width: int) -> None:
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    for view in VIEWS:
+        tab.follow(fragment(state(
+            files=[{"name": "web.yaml", "text": TUTORIAL}], view=view.lower(), node="worker-2"
+        )))  # fmt: skip
+        assert faults(page) == []
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    tab.follow(fragment(state(files=[{"name": "web.yaml", "text": TYPO}])))
+    assert faults(page) == []
+    for button in ("Examples", "Share"):
+        tab.press(button)
+        page.wait_for_selector("dialog[open]")
+        assert faults(page) == []
+        page.keyboard.press("Escape")
+
+
+def test_by_keyboard_alone_an_example_is_opened_and_a_packet_followed(tab: Tab) -> None:
+    pass

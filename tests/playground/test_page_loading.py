@@ -1,0 +1,78 @@
+"""What the page says while it loads, and where something of it does not load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.browsers import started
+from tests.support.tabs import new_tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.support.sites import Fault, Site
+
+TYPED = "kind: Service\n"
+
+
+def parts(site: Site) -> dict[str, str]:
+    """The parts that the page is made of, by what they are."""
+    names = [path.name for path in site.folder.rglob("*")]
+
+    def part(start: str) -> str:
+        (found,) = [name for name in names if name.startswith(start)]
+        return found
+
+    return {
+        "worker": part("worker"),
+        "python": part("python"),
+        "library": part("library"),
+        "packages": part("packages"),
+    }
+
+
+@pytest.mark.parametrize("fault", ["missing", "broken off", "another type"])
+@pytest.mark.parametrize("part", ["worker", "python", "library", "packages"])
+def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
+    chromium: Browser, site: Site, part: str, fault: Fault
+) -> None:
+    """What does not need the right type is loaded all the same."""
+    with new_tab(chromium, site) as shown, site.failing(parts(site)[part], fault):
+        shown.page.goto(site.url)
+        shown.type(TYPED)
+        shown.page.wait_for_selector("html:not([data-python=starting])")
+        if fault != "another type":
+            shown.page.wait_for_selector("html[data-python=broken]")
+            assert "could not be loaded" in shown.notice
+        assert TYPED.strip() in shown.typed
+
+
+def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
+    chromium: Browser, site: Site
+) -> None:
+    with new_tab(chromium, site) as shown, site.failing(parts(site)["python"], "late"):
+        shown.page.goto(site.url)
+        shown.type(TYPED)
+        assert "kube-proxy" in shown.answers
+        assert shown.kind == "loading"
+        site.in_time.set()
+        shown.settled()
+        assert TYPED.strip() in shown.typed
+        shown.is_silent()
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [("--jitless", "WebAssembly"), ("--wasm-max-mem-pages=64", "memory")],
+    ids=["no WebAssembly", "little memory"],
+)
+def test_a_browser_that_cannot_run_it_is_told_why(site: Site, flag: str, said: str) -> None:
+    options = ["--no-sandbox", f"--js-flags={flag}"]
+    with started("chromium", args=options) as browser, new_tab(browser, site) as shown:
+        shown.page.goto(site.url)
+        shown.type(TYPED)
+        shown.page.wait_for_selector("html[data-python=broken]")
+        assert said in shown.notice
+        assert TYPED.strip() in shown.typed
