@@ -30,7 +30,10 @@ export async function unpack(
     open(PARTS.wasm).then((found) => WebAssembly.compileStreaming(asWasm(found))),
     open(PARTS.library).then((found) => new Response(found).arrayBuffer()),
     open(PARTS.packages).then((found) => new Response(found).arrayBuffer()),
-  ]);
+  ]).catch((error: unknown) => {
+    // A file that breaks off cannot be unpacked or compiled.
+    throw error instanceof RangeError ? error : new NotLoaded(String(error));
+  });
   return { wasm, library, packages };
 }
 

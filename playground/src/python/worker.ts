@@ -91,8 +91,8 @@ function seal(): void {
 }
 
 function reasonOf(error: unknown): Broken {
-  if (error instanceof NotLoaded) return "file";
   if (["WebAssembly", "DecompressionStream"].some((name) => !(name in self))) return "webassembly";
+  if (error instanceof NotLoaded) return "file";
   return /memory|allocat|RangeError/i.test(detailOf(error)) ? "memory" : "fault";
 }
 
