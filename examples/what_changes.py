@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nptables import Family, NodeState, ProxyConfig, compare_effects, load, translate
-from nptables.effects.telling.words import sentences
+from nptables.effects.words import sentences
 
 
 def main(old: str, new: str, nodes: str) -> None:

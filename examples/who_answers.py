@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nptables import Family, Packet, ProxyConfig, load, trace, translate
-from nptables.tracing.telling.words import answer_line
+from nptables.tracing.explanation.words import answer_line
 
 CLIENT = "203.0.113.9"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import attrs
+from nptables.immutable import frozen
 
 Path = tuple[str | int, ...]
 
@@ -34,7 +34,7 @@ def format_path(path: Path) -> str:
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
-@attrs.frozen
+@frozen
 class Problem:
     """One thing that is wrong with the input, and how to mend it.
 

@@ -12,6 +12,8 @@ from struct import pack, unpack
 _OCTETS = {str(value): value for value in range(256)}
 _GROUP = re.compile(r"[0-9a-fA-F]{1,4}", re.ASCII)
 
+_RUNS_OF_ZEROS = tuple(f":{'0:' * length}" for length in range(8, 1, -1))
+
 
 class _Groups(dict[str, int]):
     """The values of groups of an IPv6 address; those in the usual spelling are remembered."""
@@ -74,24 +76,11 @@ def unpack_ip(packed: bytes) -> str:
     if len(packed) == 4:
         a, b, c, d = packed
         return f"{a}.{b}.{c}.{d}"
-    values = unpack("!8H", packed)
-    start, length = _longest_run(values)
-    if start == 0 and (length == 6 or (length == 5 and values[5] == 0xFFFF)):
-        mapped = "ffff:" if length == 5 else ""
-        return f"::{mapped}{unpack_ip(packed[12:])}"
-    groups = [f"{value:x}" for value in values]
-    if length < 2:
-        return ":".join(groups)
-    return f"{':'.join(groups[:start])}::{':'.join(groups[start + length :])}"
-
-
-def _longest_run(values: tuple[int, ...]) -> tuple[int, int]:
-    best = start = length = 0
-    for position, value in enumerate((*values, 1)):
-        if value == 0:
-            length += 1
-        else:
-            if length > best:
-                best, start = length, position - length
-            length = 0
-    return start, best
+    text = ":{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:".format(*unpack("!8H", packed))
+    if ":0:0:" not in text:
+        return text[1:-1]
+    head, tail = next(text.split(run, 1) for run in _RUNS_OF_ZEROS if run in text)
+    if not head and (tail.count(":") == 2 or (tail.count(":") == 3 and tail.startswith("ffff:"))):
+        prefix = "::ffff:" if tail.count(":") == 3 else "::"
+        return prefix + unpack_ip(packed[12:])
+    return f"{head[1:]}::{tail[:-1]}"

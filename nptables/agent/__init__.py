@@ -23,7 +23,7 @@ for a program, and nothing else may happen to the state meanwhile anyway. Only t
 answer HTTP run an event loop, each for all of its connections.
 
 `core` is the agent itself: `picture` is what is known, `schedule` when something is due, `engine`
-the rules of one family, `lane` the two for one family, `health` what probes are told, and `loop`
+the rules of one family, `sync` the two for one family, `health` what probes are told, and `loop`
 joins them; these start no thread and read no clock. `serving` answers on ports, `process` is what
 a process owes its node, and `running` wires them to the world.
 """

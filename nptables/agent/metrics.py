@@ -11,7 +11,7 @@ from typing import Any
 
 from nptables.agent.core.engine import Outcome
 from nptables.agent.core.picture import Pending
-from nptables.agent.core.tally import Tally
+from nptables.agent.core.rule_counts import RuleCounts
 from nptables.errors import MissingPackage
 from nptables.family import Family
 from nptables.translation.fixed import INVALID_DROPPED
@@ -192,15 +192,17 @@ class Metrics:
         self._count_pending()
 
     def synced(
-        self, outcome: Outcome, pending: Pending, seconds: float, tally: Tally, differing: int
+        self, outcome: Outcome, pending: Pending, seconds: float, tally: RuleCounts, differing: int
     ) -> None:
         """A sync or a verification of a family succeeded; so many rule lines differ still."""
         family, now = outcome.family, self._wall()
         label = family.value
         self._synced_totals[family] = self._totals
         self._count_pending()
-        self._duration.labels(label).observe(seconds)
-        (self._full if outcome.read else self._partial).labels(label).observe(seconds)
+        if outcome.plan or not outcome.verified or pending:
+            # Reading the rules and finding all of them there is no sync of any.
+            self._duration.labels(label).observe(seconds)
+            (self._full if outcome.read else self._partial).labels(label).observe(seconds)
         self._last.labels(label).set(now)
         for of, triggered in pending.triggered.values():
             # What happened before the start says nothing of how fast this is.
@@ -251,7 +253,7 @@ class Metrics:
         self._services_pending.set(self._totals[0] - min(services for services, _ in synced))
         self._endpoints_pending.set(self._totals[1] - min(endpoints for _, endpoints in synced))
 
-    def _count_rules(self, outcome: Outcome, tally: Tally) -> None:
+    def _count_rules(self, outcome: Outcome, tally: RuleCounts) -> None:
         family = outcome.family.value
         for name, total in tally.rules.items():
             self._rules.labels(name, family).set(total)

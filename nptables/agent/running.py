@@ -14,27 +14,25 @@ from typing import Any
 
 import attrs
 
-from nptables.agent.addresses import Addresses
 from nptables.agent.core.engine import Engine
 from nptables.agent.core.health import Health
 from nptables.agent.core.loop import Agent, Options
-from nptables.agent.feeds import AddressesChanged, Broken, Feeds
-from nptables.agent.inbox import Inbox
+from nptables.agent.events import AddressesChanged, Broken, EventQueue, EventSources
 from nptables.agent.metrics import Metrics
+from nptables.agent.node import Addresses, NodeVersion
 from nptables.agent.process import (
     Announcements,
     InstanceLock,
     Log,
-    Neighbour,
+    OtherProxyWatch,
     ServiceManager,
-    choose_patiently,
-    leave_programs_their_stack,
+    choose_backend,
+    raise_stack_limit,
     words_of_libraries,
 )
 from nptables.agent.reports import Reports
 from nptables.agent.serving import StatusSocket, rfc3339
-from nptables.agent.serving.all_ports import AllPorts
-from nptables.agent.version import NodeVersion
+from nptables.agent.serving.servers import Servers
 from nptables.errors import (
     AnotherProxy,
     BackendUnavailable,
@@ -112,7 +110,7 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
     Raises AlreadyRunning, AnotherProxy, MissingPackage, ApiServerError for an unusable
     kubeconfig, KernelError where no backend can be used, and PodCIDRsChanged.
     """
-    leave_programs_their_stack()
+    raise_stack_limit()
     with (
         words_of_libraries(log),
         InstanceLock(settings.run_folder, node_name=settings.node_name),
@@ -175,7 +173,7 @@ class _Running:
         self._version = NodeVersion(settings.version, settings.config_for, log)
         self._log = log
         self._observe = settings.options.observe
-        self._inbox: Inbox[_Item] = Inbox(time.monotonic)
+        self._inbox: EventQueue[_Item] = EventQueue(time.monotonic)
         self._manager = ServiceManager()
         # A slow program ends in time, so waiting for one is not a hang.
         self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
@@ -184,10 +182,12 @@ class _Running:
             complain=self._unread,
             clock=time.monotonic,
         )
-        self._neighbour = Neighbour(find_kube_proxy, say=self._not_alone, clock=time.monotonic)
+        self._neighbour = OtherProxyWatch(
+            find_kube_proxy, say=self._not_alone, clock=time.monotonic
+        )
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
-        self._ports = AllPorts(
+        self._ports = Servers(
             self._health,
             self._metrics,
             log,
@@ -198,7 +198,7 @@ class _Running:
         if settings.listen:
             self._ports.start(config)
         self._settled = False
-        self._feeds = Feeds(self._inbox.put)
+        self._feeds = EventSources(self._inbox.put)
         closing.callback(self._feeds.close)
         recorder = None if self._observe else self._make_recorder()
         announcements = None
@@ -334,7 +334,7 @@ class _Running:
         run = self._programs
         for family in self._settings.families:
             try:
-                choice = choose_patiently(family, self._settings.backend, self._log, run)
+                choice = choose_backend(family, self._settings.backend, self._log, run)
                 probe(choice.backend, may_create=not self._observe, run=run)
             except BackendUnavailable as error:
                 refused = error
@@ -449,13 +449,13 @@ class _Running:
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [
                 {
-                    "family": lane.family.value,
-                    "backend": lane.engine.backend.name,
-                    "rules": sum(lane.engine.tally.rules.values()),
-                    "synced": lane.synced,
-                    "driftLines": lane.differences.lines,
-                    "unverified": "" if lane.starved is None else str(lane.starved),
+                    "family": sync.family.value,
+                    "backend": sync.engine.backend.name,
+                    "rules": sum(sync.engine.tally.rules.values()),
+                    "synced": sync.synced,
+                    "driftLines": sync.differences.lines,
+                    "unverified": "" if sync.starved is None else str(sync.starved),
                 }
-                for lane in agent.lanes
+                for sync in agent.syncs
             ],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -11,15 +11,15 @@ from nptables.answering.inputs import Inputs, some
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import read_for
 from nptables.errors import InvalidInput, Problem
-from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import serving
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.iptables.changes import Plan
 from nptables.model import Cluster
-from nptables.translation.explanation.difference import Explanation, explain_difference
-from nptables.translation.explanation.grouping import without_services
-from nptables.translation.signs import changed_facts, shown_facts
+
+# Commands that need no evidence import this for its names, and nothing that reads evidence.
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+    from nptables.iptables.changes import Plan
+    from nptables.translation.explanation.difference import Explanation
 
 Found = TypeVar("Found")
 Given = TypeVar("Given", bound=Inputs)
@@ -36,6 +36,8 @@ class NodeHas:
 
     def serving(self, family: Family, *, strict: bool = True, say: Say = silent) -> Ruleset:
         """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
+        from nptables.evidence.serving import serving  # noqa: PLC0415 - see the imports
+
         current = in_file(
             self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
         )
@@ -77,6 +79,8 @@ def families_of(
 
 def is_part(evidence: Evidence) -> bool:
     """Whether there may be more rules in tables that are there than those that are shown."""
+    from nptables.evidence import Form  # noqa: PLC0415 - see the imports
+
     return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
 
 
@@ -88,6 +92,8 @@ def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset
     backing = cluster.backing
     if backing is None or (backing.namespaces is None and not backing.hidden):
         return current
+    from nptables.translation.explanation.grouping import without_services  # noqa: PLC0415
+
     known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
         count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
@@ -101,6 +107,8 @@ def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset
 
 def explained(plans: Sequence[Plan], inputs: Inputs) -> Explanation:
     """Why a node differs from what the inputs say that it should have: one plan a family."""
+    from nptables.translation.explanation.difference import explain_difference  # noqa: PLC0415
+
     return explain_difference(
         plans, inputs.cluster, inputs.node, inputs.config, lambda each: read_for(inputs.found, each)
     )
@@ -113,6 +121,8 @@ def with_shown_facts(
 
     `whose` says where the rules are from, such as `dump`.
     """
+    from nptables.translation.signs import changed_facts, shown_facts  # noqa: PLC0415
+
     node = inputs.node
     for current in rulesets:
         node = shown_facts(current).added_to(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,16 +19,18 @@ from nptables.evidence.serving import acting
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
-from nptables.reachability import Cell
 from nptables.sources import FoundConfig, Loaded
 from nptables.sources.hidden import is_made_up
 from nptables.tracing import Packet, Trace, missing_tables, packet_between, read_sets, trace
+from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
-from nptables.tracing.telling.remembered import with_connections
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation.flows import Flow, listed_flows
 from nptables.translation.signs import with_shown_addresses
+
+if TYPE_CHECKING:
+    from nptables.reachability import Cell
 
 
 @attrs.frozen

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
-from nptables.evidence import Evidence, Process
-from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.naming import node_of
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.times import changed, in_words, seconds_of
 from nptables.sources import FoundConfig, Loaded
 from nptables.translation import Translation, translate
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence, Process
 
 # Halves that were taken so shortly after one another need no words.
 _NEAR = 5.0
@@ -74,14 +74,19 @@ def inputs_of(
     version of kube-proxy where the node does not. What `evidence` has of the node counts where
     nobody has said otherwise. Raises InvalidInput.
     """
-    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    kube_proxy, known = None, ""
     if evidence is not None:
+        # Without evidence nothing that reads it has to be imported.
+        from nptables.evidence.kubeproxy import kube_proxy_of  # noqa: PLC0415
+        from nptables.evidence.naming import node_of  # noqa: PLC0415
+
+        kube_proxy = kube_proxy_of(evidence)
+        known = node_of(evidence, loaded.cluster.nodes)
         mention_times(loaded, evidence, say)
     found = configuration(given, loaded.proxy_config, kube_proxy, say=say)
     if evidence is not None and evidence.facts is not None:
         facts = (facts or NodeFacts()).over(evidence.facts)
     override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else node_of(evidence, loaded.cluster.nodes)
     node = loaded.cluster.node(node_name or override or known or None, facts)
     telling = node if node.kubelet_version or like is None else like
     runs = "" if kube_proxy is None else kube_proxy.version
@@ -99,10 +104,12 @@ def configuration(
     """The configuration that is given, else that of a kube-proxy, else that in the manifests."""
     if given is not None:
         return given
-    runs_with = None if kube_proxy is None else configuration_of(kube_proxy)
-    if runs_with is not None:
-        say("the configuration is that of the kube-proxy that runs there", option=_OPTION)
-        return FoundConfig(runs_with)
+    if kube_proxy is not None:
+        from nptables.evidence.kubeproxy import configuration_of  # noqa: PLC0415 - as above
+
+        if (runs_with := configuration_of(kube_proxy)) is not None:
+            say("the configuration is that of the kube-proxy that runs there", option=_OPTION)
+            return FoundConfig(runs_with)
     if in_manifests is None:
         return None
     say("the KubeProxyConfiguration among the manifests is used", option=_OPTION)

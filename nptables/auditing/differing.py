@@ -11,7 +11,7 @@ import attrs
 from nptables.auditing.repairing import service_of
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
-from nptables.iptables.changes.plan import TablePlan
+from nptables.iptables.changes.parts import TablePlan
 from nptables.translation import Translation, chains
 from nptables.translation.service_port import probability
 

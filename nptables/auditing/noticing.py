@@ -12,7 +12,7 @@ from nptables.auditing.repairing import carried_out, cut_down
 from nptables.effects import Effect, Effects, Fate, NodeState, compare_effects
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.tracing.surroundings.addressing import with_port
+from nptables.tracing.addressing import with_port
 
 # So many Services are looked at, then so many, then all: where packets notice, few mostly tell.
 _STEPS = (2, 12)

@@ -9,7 +9,7 @@ import attrs
 
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.changes import Plan
-from nptables.iptables.changes.plan import TablePlan
+from nptables.iptables.changes.parts import TablePlan
 from nptables.iptables.ruleset import chain_of
 from nptables.translation import chains
 

@@ -11,7 +11,7 @@ from nptables.checks.connections import check_connections, has_unknown_endpoints
 from nptables.checks.finding import Code, Finding, arranged
 from nptables.checks.shared import wrong_in_shared_chains
 from nptables.effects import Effects
-from nptables.effects.telling.words import summary
+from nptables.effects.words import summary
 from nptables.evidence import Bridge, RecentList
 from nptables.family import Family
 from nptables.iptables import Ruleset

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
 import click
 
 from nptables.cli.completion import FILE, nodes
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import bare_node_name, find_configuration
 from nptables.cli.versions import by_version, version_option
+from nptables.immutable import frozen
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.reachability import Configs
 from nptables.sources import Loaded
+
+if TYPE_CHECKING:
+    from nptables.reachability import Configs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@attrs.frozen
+@frozen
 class ClusterWide:
     """A cluster that was read, and its nodes by the configuration that they have.
 

@@ -208,7 +208,7 @@ def _asked(context: click.Context, path: str) -> list[dict[str, Any]]:
     from nptables.sources.cluster import some_of  # noqa: PLC0415
 
     # Importing the kubernetes client may take as long as the server is given.
-    opened = Connection(kubeconfig=asked.kubeconfig, context=asked.context, patience=PATIENCE)
+    opened = Connection(kubeconfig=asked.kubeconfig, context=asked.context, step_seconds=PATIENCE)
     found: list[dict[str, Any]] = []
 
     def ask() -> None:

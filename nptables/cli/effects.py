@@ -15,14 +15,14 @@ from nptables.cli.options import Inputs
 from nptables.cli.output import print_json, say, say_all
 from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.effects import Effects
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects.words import sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
 from nptables.evidence.serving import serving
 from nptables.iptables.changes import diff
 
 if TYPE_CHECKING:
-    from nptables.kernel.whole_node import NodeChange
+    from nptables.kernel.change import NodeChange
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import attrs
 import click
 
 from nptables.answering import evidence as answering
@@ -14,16 +13,18 @@ from nptables.answering.evidence import NodeHas, is_part
 from nptables.cli.completion import FILE
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.errors import AmbiguousBackend, InvalidInput, Problem
-from nptables.evidence import Evidence
-from nptables.evidence.serving import TWO_BACKENDS, both_in_use
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.sources import parse_config
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@attrs.frozen
+@frozen
 class Named:
     """Where a command is to find what a node has: a file, this node, or nowhere.
 
@@ -82,6 +83,8 @@ class Named:
         try:
             return self.known(evidence).serving(family, strict=strict, say=say)
         except InvalidInput as error:
+            from nptables.evidence.serving import TWO_BACKENDS, both_in_use  # noqa: PLC0415
+
             if self.live and error.problems[0].code == TWO_BACKENDS:
                 raise AmbiguousBackend(both_in_use(family)) from None
             raise

@@ -15,7 +15,7 @@ from nptables.cli.streams import piped_in
 from nptables.errors import InvalidInput
 from nptables.model import Cluster
 from nptables.sources import Loaded, Sets, load_sets
-from nptables.sources.slots import NODE_PORT_RANGE
+from nptables.sources.allocation import NODE_PORT_RANGE
 from nptables.translation.explanation.unknown import unknown_endpoints
 
 _STANDARD_INPUT = "-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import click
@@ -17,8 +17,8 @@ from nptables.cli.output import say
 from nptables.cli.settings import keep
 from nptables.cli.versions import asked, say_once, told_here, version_option
 from nptables.errors import printable
-from nptables.evidence import Evidence, Process
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Node, NodeFacts
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
@@ -26,10 +26,13 @@ from nptables.sources import FoundConfig, Loaded, find_config
 from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation
 
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence, Process
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@attrs.frozen
+@frozen
 class Inputs(inputs.Inputs):
     """What a command line says about the cluster, the node and the configuration."""
 

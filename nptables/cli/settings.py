@@ -21,7 +21,7 @@ def setting(name: str) -> Any:
     return found.get(name)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AskedCluster:
     """The cluster that the command line names; false where it names none."""
 

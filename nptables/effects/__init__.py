@@ -1,10 +1,10 @@
 """What packets notice of the difference between two states of a node."""
 
 from nptables.effects.comparing import compare_effects
-from nptables.effects.following.fates import Case, Fate, Reached
-from nptables.effects.senders.sites import Who
+from nptables.effects.fates import Case, Fate, Reached
+from nptables.effects.result import Effect, Effects, Sources
+from nptables.effects.source_classes import Who
 from nptables.effects.state import NodeState
-from nptables.effects.telling.result import Effect, Effects, Sources
 
 __all__ = [
     "Case",

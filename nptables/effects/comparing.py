@@ -6,23 +6,22 @@ from collections.abc import Callable
 
 import attrs
 
-from nptables.effects.following.fates import Reached
-from nptables.effects.following.groups import Groups
-from nptables.effects.rules.changed import changed_keys
-from nptables.effects.rules.closure import Graph
+from nptables.effects.environment import Environment
+from nptables.effects.fates import Reached
+from nptables.effects.groups import Groups
+from nptables.effects.rendering import effects_of
+from nptables.effects.result import Effect, Effects
 from nptables.effects.rules.frontends import Frontend, Named, Names, frontends_of
 from nptables.effects.rules.lines import Reader
-from nptables.effects.senders.ground import Ground
+from nptables.effects.rules.reachable import Graph, changed_keys
 from nptables.effects.state import NodeState
-from nptables.effects.telling.rendering import effects_of
-from nptables.effects.telling.result import Effect, Effects
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing import Verdict
 from nptables.tracing.services import Services
 from nptables.tracing.sets import Sets
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation import Translation
 from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.signs import with_shown_addresses
@@ -115,21 +114,21 @@ class _Comparison:
             None if state.cluster is None else Services(state.cluster, family)
             for state in self._states
         ]
-        self._ground = Ground(self._states, self._graphs, family)
+        self._environment = Environment(self._states, self._graphs, family)
 
     def effects(self) -> Effects:
         """The answer."""
         before, after = self._graphs
         frontends: set[Frontend] = frontends_of(before, self._services[0])
         frontends |= frontends_of(after, self._services[1], beside=before)
-        keys = changed_keys(*self._graphs) if self._ground.same else None
+        keys = changed_keys(*self._graphs) if self._environment.same else None
         concerned = sorted(
             each
             for each in frontends
             if keys is None or each.port in keys or (each.address or None) in keys
-            or (not each.address and not keys.isdisjoint(self._ground.own))
+            or (not each.address and not keys.isdisjoint(self._environment.own))
         )  # fmt: skip
-        groups = Groups(self._ground, self._graphs)
+        groups = Groups(self._environment, self._graphs)
         names = Names([s for s in reversed(self._services) if s is not None], self._graphs[::-1])
         node = self._states[1].node.name
         effects: list[Effect] = []
@@ -143,7 +142,7 @@ class _Comparison:
                 continue
             named = names.of(frontend)
             doubts = (self._doubt(0, named), self._doubt(1, named))
-            for effect in effects_of(frontend, places, named, self._ground, node, doubts):
+            for effect in effects_of(frontend, places, named, self._environment, node, doubts):
                 (effects if effect.known else unknown).append(effect)
         return Effects(tuple(effects), len(frontends) - len(concerned), cosmetic, tuple(unknown))
 

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.sets import Sets
-from nptables.tracing.walking.rulebook import Rules
+from nptables.tracing.traversal.rulebook import Rules
 
 
-@attrs.frozen
+@frozen
 class NodeState:
     """The rules of a node, and the facts that they depend on.
 

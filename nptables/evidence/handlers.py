@@ -21,6 +21,7 @@ import attrs
 
 from nptables.evidence.node import Evidence
 from nptables.evidence.signs import OF_SERVICE_PORTS, Signs, mode_of
+from nptables.immutable import frozen
 from nptables.words import listed
 
 _NAMED = 3
@@ -95,7 +96,7 @@ class Certainty(Enum):
     LEFTOVER = "leftover"
 
 
-@attrs.frozen
+@frozen
 class Sighting:
     """One program, how sure it is that it handles Services, and what was seen of it, in words."""
 
@@ -122,7 +123,7 @@ class Sighting:
         }
 
 
-@attrs.frozen
+@frozen
 class Handling:
     """Everybody who handles Services on a node, or may, or once did, the surest first."""
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import NodeFacts
 from nptables.translation.flows import Flow
@@ -24,7 +23,7 @@ class Form(Enum):
     LISTING = "listing"
 
 
-@attrs.frozen
+@frozen
 class Gap:
     """Something that could not be read, or that the form has no words for, and why."""
 
@@ -35,7 +34,7 @@ class Gap:
         return f"{self.what}: {self.why}"
 
 
-@attrs.frozen
+@frozen
 class Process:
     """A program that runs on the node and may handle Services, such as kube-proxy.
 
@@ -52,7 +51,7 @@ class Process:
     version: str = ""
 
 
-@attrs.frozen
+@frozen
 class Unread:
     """Tables of a backend that are there and that could not be read, or were not asked for.
 
@@ -64,7 +63,7 @@ class Unread:
     chains: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class RecentList:
     """How many addresses a list of the `recent` match holds."""
 
@@ -72,7 +71,7 @@ class RecentList:
     size: int
 
 
-@attrs.frozen
+@frozen
 class Bridge:
     """A bridge: the networks of its addresses, and its ports whose hairpin mode is off.
 
@@ -84,7 +83,7 @@ class Bridge:
     without_hairpin: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Evidence:
     """What is known of a node, in whatever form it was given.
 

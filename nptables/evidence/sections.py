@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 
 VERSION = 1
 
@@ -19,7 +18,7 @@ _HEADER = re.compile(r"^nptables-node-text (\d{1,9}) ([0-9a-f]{32})\r?$", re.MUL
 _FIRST = 20_000
 
 
-@attrs.frozen
+@frozen
 class Section:
     """A part of the text: what a program or a file said, and how the program ended."""
 

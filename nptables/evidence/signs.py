@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
 from nptables.evidence.kubeproxy import configuration_of
 from nptables.evidence.node import Evidence, Form, Process
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.translation import chains
 
@@ -31,7 +30,7 @@ _LOOPBACK = "lo"
 _MODE_OPTION = "--proxy-mode"
 
 
-@attrs.frozen
+@frozen
 class Signs:
     """Names of what was found on a node; None for what nobody looked at.
 

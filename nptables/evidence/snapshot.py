@@ -11,6 +11,7 @@ from nptables.errors import InvalidInput, Path, Problem, SaveSyntaxError
 from nptables.evidence.node import Bridge, Evidence, Form, Gap, Process, RecentList, Unread
 from nptables.evidence.secrets import without_secret_fields, without_secrets
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.iptables.dumps import LEGACY, NFT
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
@@ -31,7 +32,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-@attrs.frozen
+@frozen
 class TableText:
     """The tables of one backend and family, as its save program printed them.
 
@@ -61,7 +62,7 @@ class TableText:
         return attrs.evolve(read, tables=tables, backend=self.backend, unshown=self.unshown)
 
 
-@attrs.frozen
+@frozen
 class Snapshot:
     """What was taken of a node: tables that need not be parsed yet, and in `rest` all else."""
 

@@ -9,7 +9,7 @@ import attrs
 
 from nptables.graphs.graph import Drawing, Graph, Kind
 from nptables.tracing import Outcome, Trace
-from nptables.tracing.telling.words import VERDICTS
+from nptables.tracing.explanation.words import VERDICTS
 from nptables.translation.chains import MARK_MASQ
 
 _MOST_OUTCOMES = 24

@@ -6,8 +6,7 @@ Translating one service port is the same pure function as in a translation from 
 package only decides which to call again and how the results join.
 """
 
-from nptables.incremental.changes import Changes
-from nptables.incremental.pending import PendingChanges
+from nptables.incremental.changes import Changes, PendingChanges
 from nptables.incremental.translator import IncrementalTranslator
 from nptables.incremental.update import Update
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import attrs
 
 from nptables.family import Family
-from nptables.incremental.ruleset import LaterTranslation
 from nptables.incremental.state import Draft
 from nptables.iptables.changes import ChainChange, Plan, TablePlan
 from nptables.iptables.changes.likeness import in_order, surplus
+from nptables.iptables.unshown import EVERYTHING_SHOWN
 from nptables.translation.assembly import Translation
 from nptables.translation.chains import ServicePortName
+from nptables.translation.context import Context
 from nptables.translation.fixed import filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.service_port import (
@@ -26,6 +28,48 @@ from nptables.translation.service_port import (
     PortRules,
     SharedChain,
 )
+
+
+class LazyTranslation(Translation):
+    """A Translation of which only family, context and ownership are there from the start.
+
+    A plan for a small change names the whole ruleset before and after it, which costs what the
+    cluster does; nobody looks into either unless something went wrong.
+    """
+
+    def __init__(self, family: Family, context: Context, make: Callable[[], Translation]) -> None:
+        for name, value in (
+            ("family", family),
+            ("context", context),
+            ("ownership", ownership(context)),
+            ("comments", ()),
+            ("unshown", EVERYTHING_SHOWN),
+            ("_make", make),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return self._made.__eq__(other._made if isinstance(other, LazyTranslation) else other)
+
+    __hash__ = None  # type: ignore[assignment] # like every Ruleset: it holds mappings
+
+    def __repr__(self) -> str:
+        return f"LazyTranslation({self.family})"
+
+    @cached_property
+    def _made(self) -> Translation:
+        make: Callable[[], Translation] = self.__dict__["_make"]
+        return make()
+
+    def __getattr__(self, name: str) -> Any:
+        """The parts that are not there from the start."""
+        if name in _LATER:
+            return getattr(self._made, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+
+
+_LATER = frozenset({"tables", "cluster", "ports", "collisions"})
+
 
 SHARED_CHAINS = (
     NAT_SERVICES,
@@ -144,7 +188,7 @@ class Update:
     @property
     def desired(self) -> Translation:
         """The whole ruleset after the changes, put together when it is first looked at."""
-        return LaterTranslation(
+        return LazyTranslation(
             self.family, self.draft.context, self._while_current(self.draft.translation)
         )
 
@@ -152,7 +196,7 @@ class Update:
     def previous(self) -> Translation:
         """The whole ruleset before the changes, put together when it is first looked at."""
         draft = self.draft
-        return LaterTranslation(
+        return LazyTranslation(
             self.family, draft.old_context, self._while_current(draft.state.translation)
         )
 

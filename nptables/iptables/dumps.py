@@ -16,6 +16,7 @@ import attrs
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.families import family_of_rules
 from nptables.iptables.ruleset import Ruleset, logical_lines, parse_lines
 
@@ -60,7 +61,7 @@ def read_all_dumps(text: str, family: Family | None = None) -> tuple[Ruleset, ..
     )
 
 
-@attrs.frozen
+@frozen
 class _Read:
     """What one program printed, read; `found` is its family where anything tells."""
 

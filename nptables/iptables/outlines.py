@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.remarks import Remarks, read_remarks
 from nptables.iptables.ruleset import Ruleset
 
@@ -18,7 +19,7 @@ _REST_OF_CHAIN = re.compile(r" \S+(?: \[\d+:\d+\])?", re.ASCII)
 _COUNTERS = re.compile(r"\[\d+:\d+\]", re.ASCII)
 
 
-@attrs.frozen
+@frozen
 class Outline:
     """A text that `Ruleset.from_save` takes: its tables by name, and what it says of itself."""
 

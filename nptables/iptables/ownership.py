@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 import attrs
 
+from nptables.immutable import frozen
 
-@attrs.frozen
+
+@frozen
 class Ownership:
     """Which chains and rules belong to the program that made a ruleset.
 

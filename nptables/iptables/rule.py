@@ -13,6 +13,7 @@ import attrs
 
 from nptables.errors import RuleSyntaxError
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import words
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.tables import (
@@ -29,7 +30,7 @@ from nptables.iptables.tables import (
 )
 
 
-@attrs.frozen
+@frozen
 class Option:
     """One option of a rule with the words that belong to it, without their quotes.
 
@@ -47,7 +48,7 @@ class Option:
         return " ".join(self.values)
 
 
-@attrs.frozen
+@frozen
 class Match:
     """`-m name` and its options, in the order they were given."""
 
@@ -59,7 +60,7 @@ class Match:
         return next((option for option in self.options if option.name == name), None)
 
 
-@attrs.frozen
+@frozen
 class Target:
     """`-j name` or, with `goto`, `-g name`, and its options; the name may be that of a chain."""
 
@@ -72,7 +73,7 @@ class Target:
         return next((option for option in self.options if option.name == name), None)
 
 
-@attrs.frozen
+@frozen
 class Rule:
     """What one line says.
 

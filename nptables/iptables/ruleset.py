@@ -18,6 +18,7 @@ import attrs
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.remarks import Remarks, read_remarks
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
@@ -41,7 +42,7 @@ BUILT_IN_CHAINS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@attrs.frozen
+@frozen
 class Chain:
     """One chain of a table, for reading.
 
@@ -61,7 +62,7 @@ class Chain:
         return _parsed(self.lines, family)
 
 
-@attrs.frozen
+@frozen
 class Table:
     """One table: the lines of its chains, in the order in which the chains are declared.
 
@@ -165,6 +166,17 @@ class Ruleset:
         lines, numbers = logical_lines(text)
         return parse_lines(lines, numbers, Family.checked(family))
 
+    @staticmethod
+    def from_save_lines(
+        lines: Iterable[str], *, family: Family = Family.IPV4, like: Ruleset | None = None
+    ) -> Ruleset:
+        """The same from the lines of such a text, read one by one and only once.
+
+        Where a chain holds what it does in `like`, that is kept instead of an equal copy: of a
+        large node that is right nearly everything. Raises SaveSyntaxError.
+        """
+        return _parse(_logical(lines), Family.checked(family), like)
+
     def to_save(self) -> str:
         """The text that `iptables-save` prints for these tables.
 
@@ -236,29 +248,34 @@ def parse_lines(lines: Sequence[str], numbers: Sequence[int], family: Family) ->
     else must be a table, a chain, a rule or COMMIT: a command such as `-I` or `-X` is no part of a
     saved ruleset. Raises SaveSyntaxError.
     """
+    return _parse(zip(numbers, lines, strict=True), family, None)
+
+
+def _parse(numbered: Iterable[tuple[int, str]], family: Family, like: Ruleset | None) -> Ruleset:
     tables: dict[str, Table] = {}
     comments: list[tuple[int, str]] = []
     reading: _TableReader | None = None
-    for index, line in enumerate(lines):
+    number, line = 0, ""
+    for index, (number, line) in enumerate(numbered):
         first = line[:1]
         if first in ("#", "") or line.isspace():
             comments.append((index, line))
         elif reading is None:
             name = line[1:]
             if first != "*":
-                raise _error("stands outside a table (expected *TABLE)", numbers[index], line)
+                raise _error("stands outside a table (expected *TABLE)", number, line)
             if not name or " " in name or name in tables:
                 message = "names no table, or one that was there before"
-                raise _error(message, numbers[index], line)
-            reading = _TableReader(name)
+                raise _error(message, number, line)
+            reading = _TableReader(name, like.tables.get(name) if like else None)
         elif line == "COMMIT":
             tables[reading.name] = reading.table()
             reading = None
         else:
-            reading.read(line, first, numbers[index])
+            reading.read(line, first, number)
     if reading is not None:
         message = f"is the last line, but table {reading.name} has no COMMIT"
-        raise _error(message, numbers[-1], lines[-1])
+        raise _error(message, number, line)
     return Ruleset(family, tables, tuple(comments))
 
 
@@ -291,6 +308,25 @@ def logical_lines(text: str) -> tuple[list[str], Sequence[int]]:
     return joined, numbers
 
 
+def _logical(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The same one by one: each with its number."""
+    opened = ""
+    started = 0
+    for number, read in enumerate(lines, 1):
+        line = read.rstrip("\n").removesuffix("\r")
+        if opened:
+            line = f"{opened}\n{line}"
+        else:
+            started = number
+        if (line.count('"') & 1 or "\\" in line) and _opens_quote(line):
+            opened = line
+        else:
+            opened = ""
+            yield started, line
+    if opened:
+        raise _error("has a quote that is never closed", started, opened.partition("\n")[0])
+
+
 def _opens_quote(line: str) -> bool:
     """Whether a rule line ends within a quoted word."""
     if not line.startswith(("-", "[")):
@@ -299,11 +335,12 @@ def _opens_quote(line: str) -> bool:
 
 
 class _TableReader:
-    """Collects the chains and rules of one table."""
+    """Collects the chains and rules of one table; those that are as in `like` are kept once."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, like: Table | None = None) -> None:
         self.name = name
-        self.chains: dict[str, list[str]] = {}
+        self.like: Mapping[str, tuple[str, ...]] = {} if like is None else like.chains
+        self.chains: dict[str, tuple[str, ...]] = {}
         self.policies: dict[str, str] = {}
         self.counters: dict[str, str] = {}
         self.line_counters: dict[str, list[str]] = {}
@@ -331,7 +368,7 @@ class _TableReader:
         name, policy, counters = match.groups()
         if name in self.chains:
             raise _error(f"declares chain {name} a second time", number, line)
-        self.chains[name] = []
+        self.chains[name] = ()
         if policy != "-":
             self.policies[name] = policy
         if counters != NO_COUNTERS:
@@ -346,7 +383,7 @@ class _TableReader:
                 raise _error(f"belongs to chain {name}, which is not declared", number, line)
             self._end_block()
             self.current = name
-            self.lines = self.chains[name]
+            self.lines = list(self.chains[name])
             self.started = len(self.lines)
         if counters or self.counted:
             self._count(name, counters)
@@ -361,23 +398,24 @@ class _TableReader:
     def _end_block(self) -> None:
         if self.current:
             self.blocks.append((self.current, len(self.lines) - self.started))
+            lines, known = tuple(self.lines), self.like.get(self.current)
+            self.chains[self.current] = known if known == lines else lines
 
     def table(self) -> Table:
         self._end_block()
-        chains = {name: tuple(lines) for name, lines in self.chains.items()}
         return Table(
             self.name,
-            chains,
+            self.chains,
             self.policies,
             self.counters,
             {name: tuple(column) for name, column in self.line_counters.items()},
-            self._order(chains),
+            self._order(),
         )
 
-    def _order(self, chains: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    def _order(self) -> tuple[str, ...]:
         """The chain of each rule, where the rules did not stand chain by chain."""
         names = [name for name, _ in self.blocks]
-        if names == [name for name, lines in chains.items() if lines]:
+        if names == [name for name, lines in self.chains.items() if lines]:
             return ()
         return tuple(name for name, count in self.blocks for _ in range(count))
 

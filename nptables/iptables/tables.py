@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-import attrs
+from nptables.immutable import frozen
 
 
 class Quoting(enum.Enum):
@@ -27,7 +27,7 @@ class Quoting(enum.Enum):
     ALWAYS = "always"
 
 
-@attrs.frozen
+@frozen
 class OptionSpec:
     """An option, printed as `name` with so many `words` after it; None means one or none."""
 

@@ -6,7 +6,7 @@ of a fragment it is unknown which rules were left out.
 
 from __future__ import annotations
 
-import attrs
+from nptables.immutable import frozen
 
 # The match that a reader writes for words that it does not understand: nobody knows whether it
 # holds. No extension of iptables has this name.
@@ -17,7 +17,7 @@ HOLDS_MATCH = "holds"
 UNREAD_TARGET = "unread"
 
 
-@attrs.frozen
+@frozen
 class Unshown:
     """What is not known of the rules of a ruleset.
 

@@ -38,14 +38,14 @@ what looks at all of it at once, and `confirming` the process that takes changes
 from nptables.kernel.tables.applier import Applied, Applier, apply
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.choosing import Choice, choose
-from nptables.kernel.tables.restoring import Patience, RestoreBackend
+from nptables.kernel.tables.restoring import ReadTimeout, RestoreBackend
 
 __all__ = [
     "Applied",
     "Applier",
     "Backend",
     "Choice",
-    "Patience",
+    "ReadTimeout",
     "RestoreBackend",
     "apply",
     "choose",

@@ -14,6 +14,7 @@ from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.canaries import CANARIES, has_canaries, plant_canaries
+from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
@@ -96,16 +97,19 @@ class Follower:
         self.writing = False
         certain = self._certain
         update = self.translator.prepare(self.pending.take())
+        desired = update.desired
         found, starved = None, None
         if read or not certain:
-            found, starved = self._read()
+            found, starved = self._read(desired)
         if found is None and not certain:
+            # Others commit faster than anybody can read. To wait for them would leave the node
+            # without rules; chains that were not read are rewritten, whatever they hold.
             found = self._backend.read_parts(ever_owned())
         if found is None:
             plan = update.plan(most_removed=self._most_removed)
         else:
             with collector_paused():
-                plan = diff(found, update.desired)
+                plan = diff(found, desired)
             self._canaries = has_canaries(found)
         self._certain = False
         self.writing = True
@@ -119,7 +123,7 @@ class Follower:
         starved = starved or applied.starved
         seen, drift = found or applied.found, None
         if certain and seen is not None and not seen.partial:
-            wanted = plan if seen is found else diff(seen, update.desired)
+            wanted = plan if seen is found else diff(seen, desired)
             drift = self._drift(seen, wanted, update)
         self._certain = True
         self.translator.accept(update)
@@ -134,9 +138,12 @@ class Follower:
             plant_canaries(self._backend)
             self._canaries = True
 
-    def _read(self) -> tuple[Ruleset | None, ReadingStarved | None]:
+    def _read(self, desired: Ruleset) -> tuple[Ruleset | None, ReadingStarved | None]:
+        backend = self._backend
         try:
-            return self._backend.read(), None
+            if isinstance(backend, RestoreBackend):
+                return backend.read_like(desired), None
+            return backend.read(), None
         except ReadingStarved as error:
             return None, error
 

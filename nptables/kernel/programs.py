@@ -7,6 +7,7 @@ that starts nothing.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -14,19 +15,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 import attrs
 
 from nptables.errors import BackendUnavailable, KernelBusy, printable
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Completed:
-    """How a program ended: exit code, standard output and standard error."""
+    """How a program ended: exit code, standard output and standard error.
+
+    The output may be given as it was written: that of a save program is 38 MB on a large node, and
+    whoever reads it line by line needs it only once.
+    """
 
     code: int
-    stdout: str
+    output: str | bytes
     stderr: str
+
+    @cached_property
+    def stdout(self) -> str:
+        """The output as text."""
+        found = self.output
+        return found if isinstance(found, str) else found.decode("utf-8", "surrogateescape")
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the output, each with its end."""
+        if isinstance(self.output, str):
+            yield from io.StringIO(self.output, newline="\n")
+        else:
+            for line in io.BytesIO(self.output):
+                yield line.decode("utf-8", "surrogateescape")
 
 
 # Arguments, standard input, and how many seconds it may take.
@@ -95,7 +115,7 @@ class Programs:
             ) from None
         return Completed(
             done.returncode,
-            done.stdout.decode("utf-8", "surrogateescape"),
+            done.stdout,
             done.stderr.decode("utf-8", "replace"),
         )
 

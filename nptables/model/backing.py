@@ -8,6 +8,7 @@ from functools import cached_property
 import attrs
 
 from nptables.errors import Path
+from nptables.immutable import frozen
 from nptables.model.workloads import Workload
 
 Key = tuple[str, str]
@@ -23,7 +24,7 @@ def nowhere(
     return None
 
 
-@attrs.frozen
+@frozen
 class Operated:
     """An object of another project's kind, whose operator may make Pods."""
 

@@ -8,6 +8,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Path
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.conntrack import CONNTRACK_KEYS, ConntrackConfig, read_conntrack
 from nptables.model.durations import seconds_at
@@ -32,7 +33,7 @@ def _habits_of_version(config: ProxyConfig) -> frozenset[str]:
     return in_force(config.version)
 
 
-@attrs.frozen
+@frozen
 class ProxyConfig:
     """A KubeProxyConfiguration with kube-proxy's defaults, and the kube-proxy that reads it.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import attrs
 
 from nptables.errors import Path
+from nptables.immutable import frozen
 from nptables.model.durations import seconds_at
 from nptables.model.kubeproxy.versions import Version, unknown_to
 from nptables.model.reading import Object, Reader
 
 
-@attrs.frozen
+@frozen
 class ConntrackConfig:
     """The `conntrack` section; None leaves a kernel setting as it is. Time-outs in seconds."""
 

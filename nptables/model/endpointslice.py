@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
-
 from nptables.errors import Path
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.metadata import Metadata
 from nptables.model.reading import Object, Reader, described, nearest, quoted
@@ -20,7 +19,7 @@ ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 _NO_HINTS: frozenset[str] = frozenset()
 
 
-@attrs.frozen
+@frozen
 class Endpoint:
     """One endpoint of a slice: what kube-proxy uses of it.
 
@@ -43,7 +42,7 @@ class Endpoint:
     written: str = ""
 
 
-@attrs.frozen
+@frozen
 class SlicePort:
     """A port that every endpoint of a slice has; `name` matches the Service's port name."""
 
@@ -52,7 +51,7 @@ class SlicePort:
     port: int
 
 
-@attrs.frozen
+@frozen
 class EndpointSlice:
     """An EndpointSlice; `family` is None for slices of host names, which no rule can hold.
 

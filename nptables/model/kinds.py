@@ -64,7 +64,7 @@ def read_kind(raw: Any) -> str | Problem:
     Kinds of other API groups are never a mistake, whatever their names: `Service` of
     `serving.knative.dev/v1` is not one of them.
     """
-    if not isinstance(raw, Mapping):
+    if raw.__class__ is not dict and not isinstance(raw, Mapping):
         return Problem(f"must be a Kubernetes object, not {described(raw)}")
     kind, version = raw.get("kind"), raw.get("apiVersion")
     if "api_version" in raw:
@@ -95,7 +95,7 @@ def read_kind(raw: Any) -> str | Problem:
 def is_list(raw: Any) -> bool:
     """Whether an object is a list of objects, of any kind."""
     return (
-        isinstance(raw, Mapping)
+        (raw.__class__ is dict or isinstance(raw, Mapping))
         and isinstance(raw.get("kind"), str)
         and raw["kind"].endswith(_LIST)
         and isinstance(raw.get("items"), list)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.model.reading import Object, Reader
 
 # Set by the EndpointSlice controller to the time of the change that it reacted to.
@@ -14,7 +15,7 @@ TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 IGNORE = "nptables.io/ignore"
 
 
-@attrs.frozen
+@frozen
 class Metadata:
     """Name, labels and age of an object.
 
@@ -41,7 +42,7 @@ class Metadata:
             labels=reader.labels(metadata, "labels", ("metadata",)),
             creation_timestamp=reader.text(metadata, "creationTimestamp", ("metadata",)),
             deletion_timestamp=reader.text(metadata, "deletionTimestamp", ("metadata",)),
-            changed=max(_times(metadata), default=""),
+            changed=last_change(metadata),
             ignore=ignore_text(metadata),
         )
 
@@ -51,6 +52,11 @@ def ignore_text(metadata: Object) -> str:
     annotations = metadata.get("annotations")
     text = annotations.get(IGNORE) if isinstance(annotations, Mapping) else ""
     return text if isinstance(text, str) else ""
+
+
+def last_change(metadata: Object) -> str:
+    """When an object was last changed, as far as its metadata says so; else an empty string."""
+    return max(_times(metadata), default="")
 
 
 def _times(metadata: Object) -> Iterator[str]:

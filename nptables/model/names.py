@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+# An RFC 1123 subdomain as a regular expression; how long it may be is not in it.
+SUBDOMAIN = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
+_SUBDOMAIN = re.compile(SUBDOMAIN)
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]+")
 
 LABEL_HINT = "at most 63 lower-case letters, digits and '-', such as my-name or 123-abc"

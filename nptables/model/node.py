@@ -9,6 +9,7 @@ import attrs
 
 from nptables.errors import InvalidInput, Path
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses
 from nptables.model.metadata import Metadata
 from nptables.model.reading import Object, Reader, nearest, quoted
@@ -18,7 +19,7 @@ HOSTNAME_LABEL = "kubernetes.io/hostname"
 _LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 
 
-@attrs.frozen
+@frozen
 class NodeFacts:
     """What the node knows beyond its Node object.
 
@@ -118,7 +119,7 @@ def _from_ip_json(listed: Sequence[Any]) -> dict[str, list[str]]:
     return found
 
 
-@attrs.frozen
+@frozen
 class Node:
     """The node that rules are made for: its Node object and its facts.
 

@@ -20,10 +20,11 @@ from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
 from nptables.model.service import Service, read_service
 from nptables.model.unread import Unread, truncated, unread_of
-from nptables.model.usual import usual_endpoints
+from nptables.model.usual import usual_endpoints, usual_service, usual_slice
 from nptables.model.validation import validate
 
 T = TypeVar("T")
+Usual = TypeVar("Usual", Service, EndpointSlice)
 Key = tuple[str, str]
 GIVEN_TWICE = "is given twice"
 _MOST_NESTED_LISTS = 50
@@ -61,7 +62,8 @@ class ObjectReading:
         if isinstance(kind, Problem):
             self.problems.append(identified(kind, raw, index))
         elif kind == "Service":
-            self._keep(raw, index, kind, names.is_label, self.services, read_service)
+            if not self._keep_usual(usual_service(raw), self.services):
+                self._keep(raw, index, kind, names.is_label, self.services, read_service)
         elif kind == "EndpointSlice":
             self._read_slice(raw, index)
         elif kind == "Node":
@@ -143,7 +145,19 @@ class ObjectReading:
         if found is not None:
             into[key] = found
 
+    def _keep_usual(self, found: Usual | None, into: dict[Key, Usual]) -> bool:
+        """Keep what was read at a glance; say whether it was."""
+        if found is None:
+            return False
+        key = found.metadata.namespace, found.metadata.name
+        if key in into and not self.lenient:
+            return False
+        into[key] = found
+        return True
+
     def _read_slice(self, raw: Object, index: int) -> None:
+        if self._keep_usual(usual_slice(raw), self.slices):
+            return
         usual = usual_endpoints(raw)
         bare = raw if usual is None else {**raw, "endpoints": []}
         read = partial(read_endpoint_slice, usual=usual or ())

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model.addresses import parse_ip_sloppy
 from nptables.model.reading import mapping_of
 
 _ENDED = ("Succeeded", "Failed")
 
 
-@attrs.frozen
+@frozen
 class Pod:
     """A Pod with its addresses (status.podIPs) and its node (spec.nodeName, empty where none).
 

@@ -6,7 +6,6 @@ item out), so that one pass finds everything that is wrong.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -205,7 +204,9 @@ class Reader:
 
 def mapping_of(value: object) -> Object:
     """A mapping as it is, and an empty one for anything else."""
-    return value if isinstance(value, Mapping) else {}
+    if value.__class__ is dict or isinstance(value, Mapping):
+        return value
+    return {}
 
 
 def quoted(text: str) -> str:
@@ -243,6 +244,8 @@ def nearest(value: str, known: Sequence[str]) -> str:
 
 def closest(value: str, known: Sequence[str]) -> str:
     """The known value that `value` was most likely meant to be, or an empty string."""
+    import difflib  # noqa: PLC0415 - for mistakes only
+
     cutoff = 0.55 if len(known) <= _FEW else 0.65
     by_folded = {candidate.lower(): candidate for candidate in known}
     match = difflib.get_close_matches(value[:80].lower(), by_folded, n=1, cutoff=cutoff)

@@ -8,6 +8,7 @@ import attrs
 
 from nptables.errors import Path
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.metadata import Metadata
 from nptables.model.reading import Object, Reader, quoted
@@ -28,7 +29,7 @@ HEADLESS_LABEL = "service.kubernetes.io/headless"
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 
 
-@attrs.frozen
+@frozen
 class ServicePort:
     """One entry of `spec.ports`.
 
@@ -43,7 +44,7 @@ class ServicePort:
     target_port: int | str = 0
 
 
-@attrs.frozen
+@frozen
 class Ingress:
     """An entry of `status.loadBalancer.ingress`; `ip_mode` is `VIP` or `Proxy`.
 
@@ -54,7 +55,7 @@ class Ingress:
     ip_mode: str = "VIP"
 
 
-@attrs.frozen
+@frozen
 class OctalAddresses:
     """Addresses of a Service as iptables reads the text that is stored.
 
@@ -67,7 +68,7 @@ class OctalAddresses:
     load_balancer_source_ranges: tuple[str, ...]
 
 
-@attrs.frozen
+@frozen
 class Service:
     """A Service with the API server's defaults applied.
 

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.model.endpointslice import SERVICE_NAME_LABEL
 from nptables.model.kinds import VERSIONS
 from nptables.model.reading import closest, mapping_of
@@ -23,7 +24,7 @@ _WITH_PODS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 
 
-@attrs.frozen
+@frozen
 class Unread:
     """An object of which not everything is known.
 

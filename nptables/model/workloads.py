@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import Path
+from nptables.immutable import frozen
 from nptables.model.metadata import ignore_text
 from nptables.model.reading import Object, mapping_of
 
@@ -37,7 +38,7 @@ _DEEPEST_TEMPLATE = 5
 _NOTHING: Object = {}
 
 
-@attrs.frozen
+@frozen
 class ContainerPort:
     """A port that a container declares; `name` is empty where it has none."""
 
@@ -51,7 +52,7 @@ class ContainerPort:
         return f"{self.name} ({number})" if self.name else number
 
 
-@attrs.frozen
+@frozen
 class Probe:
     """What has to answer before a container is ready; `declared` are its container's port names."""
 

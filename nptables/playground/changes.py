@@ -14,7 +14,7 @@ from nptables.answering.inputs import Inputs
 from nptables.answering.noticing import of_plan
 from nptables.answering.versions import config_for
 from nptables.effects import Effects
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects.words import sentences, summary
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence.handlers import handlers
 from nptables.family import Family

@@ -14,7 +14,6 @@ from nptables.answering.inputs import configuration
 from nptables.answering.saying import say_all
 from nptables.answering.versions import by_version
 from nptables.checks import Finding
-from nptables.errors import InvalidInput, Problem
 from nptables.playground.marks import Marker
 from nptables.playground.reading import Evidences, Reader, node_in
 from nptables.playground.state import State
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 def findings(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     """What is wrong: the document of `check -o json`, and marks in the files."""
-    if not state.files and state.evidence:
-        hint = "trace follows a packet in what the node has; findings need the cluster's objects"
-        raise InvalidInput([Problem("there are no manifests to look at", hint=hint)])
     sets = reader.sets(state)
     say_all(say, sets.left_out, kind="warning")
     there = reader.node_has(state, None, say)

@@ -21,7 +21,7 @@ from nptables.reachability.matrix import nodes_text
 from nptables.sources import Loaded
 from nptables.tracing import Trace, family_between
 from nptables.tracing.ends import named_destination, named_source
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,

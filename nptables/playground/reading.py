@@ -8,7 +8,7 @@ import attrs
 
 from nptables.answering import Say, silent
 from nptables.answering.inputs import Inputs, configuration, inputs_of
-from nptables.errors import InvalidInput
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, naming
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
@@ -28,6 +28,7 @@ from nptables.sources.dropped import sets_of, stand_for_a_tree
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
 from nptables.translation import Translation
+from nptables.words import listed
 
 if TYPE_CHECKING:
     from nptables.answering.evidence import NodeHas
@@ -66,7 +67,13 @@ class Reader:
         return done, size_of(files)
 
     def sets(self, state: State) -> Sets:
-        """The sets of objects: one, unless files stand in folders or for folders."""
+        """The sets of objects: one, unless files stand in folders or for folders.
+
+        Raises InvalidInput where there is evidence only.
+        """
+        if not state.files and state.evidence:
+            hint = "Trace follows a packet in the rules of the node; the rest needs the cluster's"
+            raise InvalidInput([Problem("there are no manifests to look at", hint=hint)])
         if not stand_for_a_tree((held.name, held.data) for held in state.files):
             return Sets((self._loaded(state),))
         files = [(held.name, held.data) for held in state.files]
@@ -76,7 +83,13 @@ class Reader:
 
     def loaded(self, state: State) -> Loaded:
         """The objects. Raises InvalidInput where there are none or something is wrong."""
-        loaded = self.sets(state).only
+        sets = self.sets(state)
+        loaded = sets.only
+        if len(sets.judged) > 1 and not sets.problems:
+            names = listed(printable(one.name, 80) for one in sets.judged)
+            message = f"there are {len(sets.judged)} sets, each a cluster of its own: {names}"
+            hint = "keep the files of one of them for more than its findings"
+            raise InvalidInput([Problem(message, hint=hint)])
         if not loaded.usable:
             raise InvalidInput(loaded.problems)
         return loaded

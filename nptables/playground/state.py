@@ -128,11 +128,16 @@ class _Reader:
         )
 
     def _inputs(self, value: Mapping[str, Any], above: str) -> State:
+        files = tuple(self._held(value, "files", above))
+        evidence = tuple(self._held(value, "evidence", above))
+        # An editor that nobody wrote into is no manifest beside a node's evidence.
+        if evidence and not any(held.data.strip() for held in files):
+            files = ()
         return State(
-            files=tuple(self._held(value, "files", above)),
+            files=files,
             config=self._text(value, "config", above),
             facts=self._text(value, "facts", above),
-            evidence=tuple(self._held(value, "evidence", above)),
+            evidence=evidence,
             node=self._name(value, "node", above),
             version=self._version(value, above),
         )

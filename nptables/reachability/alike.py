@@ -19,9 +19,9 @@ from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains
 from nptables.model.kubeproxy import habits
+from nptables.tracing.addressing import Address, Somewhere, net, number
+from nptables.tracing.network import LISTED_NODES
 from nptables.tracing.services import NODE_PORT, Frontend, Services
-from nptables.tracing.surroundings.addressing import Address, Somewhere, net, number
-from nptables.tracing.surroundings.network import LISTED_NODES
 from nptables.translation.context import Context, make_context
 from nptables.translation.selection import PortEndpoint, Selection, choose, known_endpoints
 

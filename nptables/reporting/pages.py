@@ -30,7 +30,7 @@ from nptables.reporting.rows import (
     way_views,
 )
 from nptables.reporting.services import ServicesOf, ServiceView
-from nptables.tracing.telling.words import answer_line, reasons_beside
+from nptables.tracing.explanation.words import answer_line, reasons_beside
 
 # More rows than this are unpacked when somebody asks for them.
 _ROWS_AT_ONCE = 1500

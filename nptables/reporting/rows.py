@@ -9,7 +9,7 @@ import attrs
 from nptables.errors import printable
 from nptables.reachability import Cell, Column, Fares, Reach, Row, columns
 from nptables.reachability.matrix import nodes_text
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     TreeLine,
     hypotheses,

@@ -15,7 +15,7 @@ from nptables.sources.kubeproxy import (
     read_facts,
 )
 from nptables.sources.loading import Loaded, load, load_objects, load_texts
-from nptables.sources.places import Place, where_changed
+from nptables.sources.locations import Place, where_changed
 from nptables.sources.previews import Preview
 from nptables.sources.sets import Sets, load_sets
 from nptables.sources.text.files import Input, read_one

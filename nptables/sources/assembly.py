@@ -14,10 +14,10 @@ from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
 from nptables.model.workloads import pod_templates
+from nptables.sources.allocation import Ranges
 from nptables.sources.backing import Maker, key_of, makers_of, read_backing
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.previews import Preview, ServicePreviews
-from nptables.sources.slots import Ranges
 from nptables.sources.text import Document
 
 Object = Mapping[str, Any]
@@ -188,7 +188,11 @@ class _Assembly:
         keys += [key_of(raw) for _, raw in endpoints]
         keys += [(u.namespace, u.service) for u in self.reading.unread if u.kind in _LISTINGS]
         return read_backing(
-            (item.value for item in self.items if isinstance(item.value, Mapping)),
+            (
+                value
+                for value in (item.value for item in self.items)
+                if value.__class__ is dict or isinstance(value, Mapping)
+            ),
             listed=self.options.listed
             or any(key not in services or services[key].selector for key in keys),
             has_nodes=bool(self.reading.nodes),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nptables.model.backing import Backing, Operated
+from nptables.model.kinds import DISCOVERY
 from nptables.model.reading import Object, mapping_of
 from nptables.model.workloads import Workload, made_by_hook, read_workloads
 
@@ -40,8 +41,12 @@ def read_backing(
     hooks: set[tuple[str, str]] = set()
     scaled: set[tuple[str, str, str]] = set()
     for raw in objects:
+        group_and_kind = raw.get("apiVersion"), raw.get("kind")
+        if group_and_kind == (DISCOVERY, "EndpointSlice"):
+            # Half of a cluster's objects, and nothing makes Pods of them.
+            continue
         kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
-        if (raw.get("apiVersion"), kind) == ("v1", "Service"):
+        if group_and_kind == ("v1", "Service"):
             if made_by_hook(raw):
                 hooks.add((namespace, name))
             if not mapping_of(raw.get("metadata")).get("namespace"):

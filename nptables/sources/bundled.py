@@ -24,7 +24,7 @@ _HEAD = 512
 _DUMPED = b'"NodeList"'
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Bundled:
     """What bundles hold of a cluster, and what is wrong with it."""
 

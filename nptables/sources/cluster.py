@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import ApiServerError
+from nptables.immutable import frozen
 from nptables.sources.apiserver import (
     ENDPOINT_SLICES,
     NODES,
@@ -66,7 +67,7 @@ def fetch(
     return [item for resource in _EVERYTHING for item in list_raw(opened, resource).items]
 
 
-@attrs.frozen
+@frozen
 class RawList:
     """The objects of a list as the server sends them, and the list's resource version."""
 

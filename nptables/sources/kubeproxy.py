@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 from nptables.model import NodeFacts, ProxyConfig
 from nptables.model.config import API_VERSION, KIND
 from nptables.model.kubeproxy import Version
@@ -32,7 +31,7 @@ def find_kube_proxy_config(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
-@attrs.frozen
+@frozen
 class FoundConfig:
     """A KubeProxyConfiguration that was found and that nobody has read yet.
 

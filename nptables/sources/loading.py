@@ -12,14 +12,14 @@ import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.workloads import Workload
+from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.bundled import Bundled, bundled
-from nptables.sources.hidden import MADE_UP, with_made_up_addresses
 from nptables.sources.previews import Preview
-from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 
@@ -31,7 +31,7 @@ Parse = Callable[[Input], tuple[list[Document], list[Problem]]]
 HEADS = ("kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml")
 
 
-@attrs.frozen
+@frozen
 class Loaded:
     """What was read, and the problems that were found.
 
@@ -250,7 +250,11 @@ def finished(
     """
     flat = [inner for item in items for inner in item.flattened()]
     items.clear()
-    flat, hidden = with_made_up_addresses(flat)
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    if any(item.document is not None and item.document.redacted for item in flat):
+        from nptables.sources.hidden import with_made_up_addresses  # noqa: PLC0415 - seldom needed
+
+        flat, hidden = with_made_up_addresses(flat)
     result = assemble(flat, options)
     templates: list[str] = []
     if is_template is not None and result.raw_problems:
@@ -292,6 +296,8 @@ def finished(
 
 def _said_of(hidden: frozenset[tuple[str, str]]) -> Iterator[str]:
     if hidden:
+        from nptables.sources.hidden import MADE_UP  # noqa: PLC0415 - imported above already
+
         count = "1 Service" if len(hidden) == 1 else f"{len(hidden)} Services"
         yield (
             f"addresses of {count} are hidden: made-up ones stand for them ({MADE_UP}), and a "

@@ -14,14 +14,15 @@ import attrs
 
 from nptables.errors import Problem, printable
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.schema import conforms
-from nptables.sources.slots import Exhausted, Ranges, Slots
+from nptables.sources.allocation import Allocator, Exhausted, Ranges
 
 Object = Mapping[str, Any]
 
 
-@attrs.frozen
+@frozen
 class Preview:
     """One value that was invented: for which field, or how many Pods of a workload."""
 
@@ -55,28 +56,28 @@ class ServicePreviews:
     refuse: bool = False
     made: list[Preview] = attrs.field(factory=list)
     _reserved: list[Object] = attrs.field(init=False, factory=list)
-    _found: Slots | None = attrs.field(init=False, default=None)
+    _found: Allocator | None = attrs.field(init=False, default=None)
 
     def reserve(self, services: Iterable[Object]) -> None:
         """Keep every value that is given from being invented for another Service."""
         self._reserved += services
 
     @property
-    def slots(self) -> Slots:
+    def allocator(self) -> Allocator:
         """What is free; where nothing has to be invented, nobody has to know."""
         if self._found is None:
-            self._found = Slots(self.ranges)
+            self._found = Allocator(self.ranges)
             self._take(self._found)
         return self._found
 
-    def _take(self, slots: Slots) -> None:
+    def _take(self, allocator: Allocator) -> None:
         for service in self._reserved:
             spec = service.get("spec")
             if not isinstance(spec, Mapping):
                 continue
             listed = spec.get("clusterIPs")
             given = [spec.get("clusterIP"), *(listed if isinstance(listed, list) else ())]
-            slots.take_addresses(text for text in given if isinstance(text, str))
+            allocator.take_addresses(text for text in given if isinstance(text, str))
             ports = spec.get("ports")
             numbers = [spec.get("healthCheckNodePort")]
             numbers += [
@@ -84,7 +85,7 @@ class ServicePreviews:
                 for port in (ports if isinstance(ports, list) else ())
                 if isinstance(port, Mapping)
             ]
-            slots.take_ports(number for number in numbers if isinstance(number, int))
+            allocator.take_ports(number for number in numbers if isinstance(number, int))
 
     def complete(self, service: Object) -> tuple[Object, list[Problem]]:
         """The Service with its gaps filled; one that is wrong anyway comes back as it is."""
@@ -158,7 +159,7 @@ class _Gaps:
             return {}
         if self._refused(("spec", "clusterIP"), "an address of the cluster's range"):
             return {}
-        made = [self.previews.slots.address(self.key, family) for family in missing]
+        made = [self.previews.allocator.address(self.key, family) for family in missing]
         ips = [*given, *made]
         for position, address in enumerate(made, start=len(given)):
             self._note(
@@ -211,7 +212,7 @@ class _Gaps:
                 continue
             number = by_port.get(port.get("port"))
             if number is None:
-                number = self.previews.slots.port(f"{self.key}:{port.get('port')}")
+                number = self.previews.allocator.port(f"{self.key}:{port.get('port')}")
                 by_port[port.get("port")] = number
             self._note(f"spec.ports[{position}].nodePort", str(number))
             filled.append({**port, "nodePort": number})
@@ -225,7 +226,7 @@ class _Gaps:
         )
         if not needed or self._refused(("spec", "healthCheckNodePort"), "a port"):
             return {}
-        number = self.previews.slots.port(f"{self.key}#health")
+        number = self.previews.allocator.port(f"{self.key}#health")
         self._note("spec.healthCheckNodePort", str(number))
         return {"healthCheckNodePort": number}
 

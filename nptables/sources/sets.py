@@ -11,9 +11,10 @@ import attrs
 
 from nptables.errors import Problem, printable
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
+from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Options
 from nptables.sources.loading import Loaded, load, stands_for_a_tree
-from nptables.sources.slots import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text.document import Progress
 from nptables.words import listed
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nptables.sources.trees import LeftOut, PassedOver
 
 
-@attrs.frozen
+@frozen
 class Sets:
     """What paths hold: sets that are judged each by itself, and what was not judged.
 

@@ -18,7 +18,7 @@ _PROJECT = "pyproject.toml"
 _WITHOUT = "--no-settings ignores it"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SettingsFile:
     """A settings file that was read: its values as they stand there, not yet judged.
 

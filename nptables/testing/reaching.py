@@ -13,7 +13,7 @@ from nptables.family import Family
 from nptables.model import Cluster, NodeFacts, ProxyConfig
 from nptables.sources import load
 from nptables.tracing import Trace, packet_between, trace
-from nptables.tracing.telling.words import HEADINGS, answer_line, outcome_rows, table_lines
+from nptables.tracing.explanation.words import HEADINGS, answer_line, outcome_rows, table_lines
 from nptables.translation import translate
 
 Manifests = str | os.PathLike[str] | Cluster | Iterable[Mapping[str, Any]]

@@ -1,12 +1,12 @@
 """What happens to a packet in a ruleset, and why."""
 
 from nptables.tracing.ends import family_between, packet_between
+from nptables.tracing.explanation import Distribution, Outcome, Trace, Verdict
+from nptables.tracing.hops import missing_tables
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import read_sets
-from nptables.tracing.stops import missing_tables
-from nptables.tracing.telling import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.tracer import trace
-from nptables.tracing.walking import Step
+from nptables.tracing.traversal import Step
 
 __all__ = [
     "Distribution",

@@ -19,13 +19,14 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
+from nptables.tracing.addressing import Address, Somewhere, family_of
+from nptables.tracing.network import Network
 from nptables.tracing.packet import Origin, Packet
-from nptables.tracing.surroundings.addressing import Address, Somewhere, family_of
-from nptables.tracing.surroundings.network import Network
 
 SOURCES = "an address, outside, node, node/NAME, or pod/NAME (pod/NAMESPACE/NAME)"
 DESTINATIONS = (
@@ -125,7 +126,7 @@ def _split_key(text: str) -> tuple[str, str]:
     return namespace or "default", name
 
 
-@attrs.frozen
+@frozen
 class _Ends:
     node: Node
     cluster: Cluster

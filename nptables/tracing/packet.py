@@ -8,9 +8,10 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
 from nptables.model.addresses import parse_ip
-from nptables.tracing.surroundings.addressing import Address, family_of, with_port
+from nptables.tracing.addressing import Address, family_of, with_port
 
 TRACKING = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 _ECHO_REQUEST = {Family.IPV4: (8, 0), Family.IPV6: (128, 0)}
@@ -40,7 +41,7 @@ def _protocol(value: str) -> str:
     return found
 
 
-@attrs.frozen
+@frozen
 class Packet:
     """The first packet of a connection.
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple, TypeVar
 
-from nptables.tracing.surroundings.addressing import Address, Net
+from nptables.tracing.addressing import Address, Net
 
 ONE = Fraction(1)
 TEMPLATE = "TEMPLATE"

@@ -10,26 +10,33 @@ import attrs
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.tracing.asked import Asked, asked_for
-from nptables.tracing.findings import Findings
-from nptables.tracing.owners import Owners
+from nptables.tracing.addressing import Address, Somewhere, net
+from nptables.tracing.explanation.case import Case
+from nptables.tracing.explanation.path import comment_of
+from nptables.tracing.explanation.reasons import OF_RULES_THAT_DIFFER, explain
+from nptables.tracing.explanation.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.hops import Hop, Hops
+from nptables.tracing.local_addresses import LocalAddresses
+from nptables.tracing.network import Place, Site
+from nptables.tracing.outcomes import (
+    Findings,
+    deciding_step,
+    delivered,
+    needs_hairpin,
+    sent,
+    way_back,
+)
 from nptables.tracing.packet import Origin, Packet
+from nptables.tracing.services import Asked, asked_for
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import Flow, Questions, State, Weights, split
-from nptables.tracing.stops import Stop, Stops
-from nptables.tracing.surroundings.addressing import Address, Somewhere, net
-from nptables.tracing.surroundings.network import Place, Site
-from nptables.tracing.telling.case import Case
-from nptables.tracing.telling.explaining import OF_RULES_THAT_DIFFER, explain
-from nptables.tracing.telling.result import Outcome, Trace, Verdict, distributions
-from nptables.tracing.telling.way import comment_of
-from nptables.tracing.verdicts import deciding_step, delivered, needs_hairpin, sent, way_back
-from nptables.tracing.walking.leg import Exit, Left, Leg, Terrain
-from nptables.tracing.walking.rulebook import Rules
-from nptables.tracing.walking.steps import End, Ended, Step
-from nptables.tracing.walking.walker import Budget
+from nptables.tracing.traversal.netfilter import Exit, Left, NodeTraversal, PacketView
+from nptables.tracing.traversal.rulebook import Rules
+from nptables.tracing.traversal.steps import End, Ended, Step
+from nptables.tracing.traversal.walker import Budget
 from nptables.translation import Reason, Translation
 from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.explanation.disagreement import Disagreement, disagreement
@@ -95,14 +102,14 @@ def trace(
         cluster = cluster.seen_by(config.habits)
     if not isinstance(rulesets[0], Translation):
         node = with_shown_addresses(node, rulesets)
-    stops = Stops(
+    hops = Hops(
         rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence, kept
     )
-    return _Tracer(stops, cluster, config, sets or {}, Questions()).trace(packet)
+    return _Tracer(hops, cluster, config, sets or {}, Questions()).trace(packet)
 
 
 def follow(
-    stops: Stops, packet: Packet, questions: Questions, *, sets: Sets | None = None
+    hops: Hops, packet: Packet, questions: Questions, *, sets: Sets | None = None
 ) -> tuple[tuple[Outcome, Weights], ...]:
     """Everything that can happen to a packet, with its weight for each set of answers.
 
@@ -110,7 +117,7 @@ def follow(
     before: of several packets, or of one in several rulesets, so that an answer is the same for
     all. The shares of the outcomes are not filled in.
     """
-    return _Tracer(stops, None, _usual_config(), sets or {}, questions).possibilities(packet)
+    return _Tracer(hops, None, _usual_config(), sets or {}, questions).possibilities(packet)
 
 
 @functools.cache
@@ -138,7 +145,7 @@ def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
     return rulesets
 
 
-@attrs.frozen
+@frozen
 class _Arrival:
     """A packet on its way into a node, with what happened to it before.
 
@@ -146,7 +153,7 @@ class _Arrival:
     theirs: an answer that does not pass them again is not recognised by the sender.
     """
 
-    stop: Stop
+    hop: Hop
     state: State
     flow: Flow
     from_node: bool
@@ -161,7 +168,7 @@ class _Tracer:
 
     def __init__(
         self,
-        stops: Stops,
+        hops: Hops,
         cluster: Cluster | None,
         config: ProxyConfig,
         sets: Sets,
@@ -170,15 +177,15 @@ class _Tracer:
         self._cluster = cluster
         self._config = config
         self._sets = sets
-        self._stops = stops
-        self._home = stops.home
-        self._node: Node = stops.home.network.node
-        self._family: Family = stops.home.network.family
-        self._services = stops.services
+        self._hops = hops
+        self._home = hops.home
+        self._node: Node = hops.home.network.node
+        self._family: Family = hops.home.network.family
+        self._services = hops.services
         self._asked = Asked()
         self._questions = questions
         self._budget = Budget()
-        self._owners = Owners(stops.home, self._questions)
+        self._local = LocalAddresses(hops.home, self._questions)
         self._findings = Findings()
         self._record = self._findings.record
         self._notes: dict[str, None] = {}
@@ -192,7 +199,7 @@ class _Tracer:
             packet,
             self._node.name,
             found,
-            notes=(*self._owners.notes, *self._notes),
+            notes=(*self._local.notes, *self._notes),
             assumptions=tuple(self._assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
@@ -201,7 +208,7 @@ class _Tracer:
         rulesets = tuple(book.ruleset for book in self._home.books)
         case = Case(
             self._asked, self._services, self._home.network, rulesets, self._config, self._family,
-            self._home.handling, tuple(self._owners.conditions), functools.cache(self._compare),
+            self._home.handling, tuple(self._local.conditions), functools.cache(self._compare),
         )  # fmt: skip
         reasons = explain(answer, case)
         differ = any(reason.code in OF_RULES_THAT_DIFFER for reason in reasons)
@@ -212,7 +219,7 @@ class _Tracer:
 
     def _compare(self) -> Disagreement | None:
         """Where the rules of the node and the cluster differ, over all service ports."""
-        if self._cluster is None or self._stops.made or self._stops.in_part:
+        if self._cluster is None or self._hops.made or self._hops.in_part:
             return None
         rulesets = (book.ruleset for book in self._home.books)
         return disagreement(self._cluster, self._node, self._config, rulesets)
@@ -226,13 +233,13 @@ class _Tracer:
         """Follow a packet under each answer to whose its addresses are."""
         home = self._home
         asked: list[Asked] = []
-        packet = attrs.evolve(packet, destination=self._owners.standing_in(packet.destination))
-        for network, flow in self._owners.possible(packet):
-            self._home = self._stops.home = attrs.evolve(home, network=network)
+        packet = attrs.evolve(packet, destination=self._local.standing_in(packet.destination))
+        for network, flow in self._local.possible(packet):
+            self._home = self._hops.home = attrs.evolve(home, network=network)
             self._asked = asked_for(packet, self._services, network, self._family)
             asked.append(self._asked)
             self._start(packet, flow)
-        self._home = self._stops.home = home
+        self._home = self._hops.home = home
         self._asked = next((each for each in asked if each.frontends), asked[0])
 
     def _start(self, packet: Packet, flow: Flow) -> None:
@@ -241,17 +248,17 @@ class _Tracer:
         if network.is_loopback(packet.destination) and origin is not Origin.NODE:
             self._stay(packet, flow)
             return
-        stop = self._home
+        hop = self._home
         if packet.source_node and packet.source_node != self._node.name:
-            stop = self._stop(packet.source_node, packet) or self._home
+            hop = self._hop(packet.source_node, packet) or self._home
         elif isinstance(packet.source, str):
             place = network.place(packet.source)
             if place.site in (Site.POD_ELSEWHERE, Site.OTHER_NODE):
-                stop = self._stop(place.node, packet) or self._home
+                hop = self._hop(place.node, packet) or self._home
         from_node = origin is Origin.NODE
-        if stop is not self._home and packet.origin is None and isinstance(packet.source, str):
-            from_node = stop.network.is_local(packet.source) is True
-        source = self._owners.standing_in(self._source_of(packet, stop, from_node=from_node))
+        if hop is not self._home and packet.origin is None and isinstance(packet.source, str):
+            from_node = hop.network.is_local(packet.source) is True
+        source = self._local.standing_in(self._source_of(packet, hop, from_node=from_node))
         state = State(
             source=source,
             source_port=packet.source_port,
@@ -262,14 +269,14 @@ class _Tracer:
             mark=packet.mark,
         )
         if not from_node and packet.in_interface is None:
-            state = state._replace(in_interface=stop.network.route(source).interface)
-        self._note_assumptions(stop)
+            state = state._replace(in_interface=hop.network.route(source).interface)
+        self._note_assumptions(hop)
         self._follow(
-            _Arrival(stop, state, flow, from_node, visited=(stop.network.node.name,)), packet
+            _Arrival(hop, state, flow, from_node, visited=(hop.network.node.name,)), packet
         )
 
-    def _stop(self, name: str, packet: Packet) -> Stop | None:
-        return self._stops.named(name, packet.destination, packet.port, packet.protocol)
+    def _hop(self, name: str, packet: Packet) -> Hop | None:
+        return self._hops.named(name, packet.destination, packet.port, packet.protocol)
 
     def _origin_of(self, packet: Packet) -> Origin:
         if packet.source is None:
@@ -279,12 +286,12 @@ class _Tracer:
             return Origin.NODE
         return Origin.POD if site is Site.POD_HERE else Origin.OUTSIDE
 
-    def _source_of(self, packet: Packet, stop: Stop, *, from_node: bool) -> Address:
+    def _source_of(self, packet: Packet, hop: Hop, *, from_node: bool) -> Address:
         if packet.source is not None:
             return packet.source
         if from_node:
-            return stop.network.source_for(packet.destination)
-        return stop.network.outside(self._pod_networks())
+            return hop.network.source_for(packet.destination)
+        return hop.network.outside(self._pod_networks())
 
     def _pod_networks(self) -> tuple[str, ...]:
         """The networks of pods that the configuration names, or that the rules were made with."""
@@ -294,8 +301,8 @@ class _Tracer:
             return (*self._config.cluster_cidrs, *((made_with,) if made_with else ()))
         return self._config.cluster_cidrs
 
-    def _note_assumptions(self, stop: Stop) -> None:
-        network = stop.network
+    def _note_assumptions(self, hop: Hop) -> None:
+        network = hop.network
         name = network.node.name
         if network.has_interfaces:
             return
@@ -322,32 +329,32 @@ class _Tracer:
         self._record(Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text)
 
     def _follow(self, arrival: _Arrival, packet: Packet) -> None:
-        if arrival.stop.supposed:
-            name = arrival.stop.network.node.name
+        if arrival.hop.supposed:
+            name = arrival.hop.network.node.name
             self._assumptions[
                 f"{name} has the rules that the cluster makes for it, and nothing else there stops "
                 f"the packet or its answer"
             ] = None
-        terrain = Terrain(
-            network=arrival.stop.network,
-            books=arrival.stop.books,
+        view = PacketView(
+            network=arrival.hop.network,
+            books=arrival.hop.books,
             packet=packet,
             original=arrival.state,
             from_node=arrival.from_node,
             sets=self._sets,
-            unknown_tables=arrival.stop.unknown_tables,
+            unknown_tables=arrival.hop.unknown_tables,
         )
-        leg = Leg(terrain, self._questions, self._budget)
+        traversal = NodeTraversal(view, self._questions, self._budget)
         flow = self._unless_unread(arrival)
         if arrival.from_node:
-            leg.leave(flow)
+            traversal.leave(flow)
         else:
-            leg.arrive(flow)
-        self._notes.update(dict.fromkeys(arrival.stop.elsewhere.notes))
-        for ended in leg.ended:
+            traversal.arrive(flow)
+        self._notes.update(dict.fromkeys(arrival.hop.elsewhere.notes))
+        for ended in traversal.ended:
             if not self._left_to_others(ended.state, ended.flow, arrival, end=ended.end):
                 self._record_end(ended, arrival)
-        for left in leg.left:
+        for left in traversal.left:
             if not self._left_to_others(left.state, left.flow, arrival):
                 self._go_on(left, arrival, packet)
 
@@ -358,14 +365,14 @@ class _Tracer:
         of_service = self._asked.frontend is not None
         if arrival.translated or not (of_service or self._may_be_a_service(arrival)):
             return False
-        text = arrival.stop.elsewhere.text(
+        text = arrival.hop.elsewhere.text(
             translated=state.dnat is not False,
             ended=end in (End.DROPPED, End.REFUSED),
             of_service=of_service,
         )
         if text:
             self._record(
-                Verdict.UNKNOWN, arrival.state, flow, None, node=arrival.stop.network.node.name,
+                Verdict.UNKNOWN, arrival.state, flow, None, node=arrival.hop.network.node.name,
                 rewritten=arrival.rewritten, text=text, code="handled-elsewhere",
             )  # fmt: skip
         return bool(text)
@@ -374,12 +381,12 @@ class _Tracer:
         """Whether there may be a Service at the destination of a packet."""
         if self._cluster is not None:
             return False
-        site = arrival.stop.network.place(arrival.state.destination).site
+        site = arrival.hop.network.place(arrival.state.destination).site
         return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
 
     def _unless_unread(self, arrival: _Arrival) -> Flow:
         """The possibilities in which unread tables leave the packet as it is."""
-        unread, node = arrival.stop.unread, arrival.stop.network.node.name
+        unread, node = arrival.hop.unread, arrival.hop.network.node.name
         if not unread:
             return arrival.flow
         program = "iptables" if self._family is Family.IPV4 else "ip6tables"
@@ -409,7 +416,7 @@ class _Tracer:
         if unknown := self._made_for_want_of_endpoints(ended.step):
             verdict, text = Verdict.UNKNOWN, unknown
         self._record(
-            verdict, ended.state, ended.flow, ended.step, node=arrival.stop.network.node.name,
+            verdict, ended.state, ended.flow, ended.step, node=arrival.hop.network.node.name,
             rewritten=arrival.rewritten or ended.state.snat is not False, text=text,
         )  # fmt: skip
 
@@ -422,7 +429,7 @@ class _Tracer:
         if step is None or frontend is None or self._cluster is None:
             return ""
         comment = comment_of(step.line)
-        of_node = step.node == self._node.name and not self._stops.made
+        of_node = step.node == self._node.name and not self._hops.made
         local = comment.endswith("has no local endpoints")
         if of_node or not (local or comment.endswith("has no endpoints")):
             return ""
@@ -431,7 +438,7 @@ class _Tracer:
 
     def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
         """Where a packet is that came through a node, and what follows."""
-        state, network = left.state, arrival.stop.network
+        state, network = left.state, arrival.hop.network
         translated = arrival.translated or state.dnat is not False
         rewritten = arrival.rewritten or state.snat is not False
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
@@ -470,7 +477,7 @@ class _Tracer:
 
     def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
         """The nodes that an answer has to pass, this one included."""
-        network = arrival.stop.network
+        network = arrival.hop.network
         if state.dnat is False or state.snat is not False or arrival.from_node:
             return arrival.must_return
         source = arrival.state.source
@@ -492,18 +499,18 @@ class _Tracer:
                 text=f"it goes in a loop: {' -> '.join((*arrival.visited, place.node))}",
             )  # fmt: skip
             return True
-        stop = self._stops.named(place.node, state.destination, state.port, packet.protocol)
-        if stop is None:
+        hop = self._hops.named(place.node, state.destination, state.port, packet.protocol)
+        if hop is None:
             return False
         source = state.source
         if isinstance(source, Somewhere):
-            own = tuple(net(address) for address in sorted(stop.network.own))
+            own = tuple(net(address) for address in sorted(hop.network.own))
             source = attrs.evolve(source, without=(*source.without, *own))
-        interface = stop.network.route(source).interface
+        interface = hop.network.route(source).interface
         fresh = State(source, state.source_port, state.destination, state.port, interface, "")
         self._follow(
             _Arrival(
-                stop,
+                hop,
                 fresh,
                 left.flow,
                 from_node=False,

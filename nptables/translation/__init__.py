@@ -1,10 +1,15 @@
 """From the model to the ruleset: what kube-proxy in iptables mode would program."""
 
+from typing import TYPE_CHECKING
+
+from nptables.lazily import imported_on_use
 from nptables.translation.assembly import Translation, translate
 from nptables.translation.chains import ServicePortName
 from nptables.translation.explanation.decision import Decision, Notice, Reason
-from nptables.translation.explanation.origin import Origin
 from nptables.translation.owned import ownership
+
+if TYPE_CHECKING:
+    from nptables.translation.explanation.origin import Origin
 
 __all__ = [
     "Decision",
@@ -16,3 +21,5 @@ __all__ = [
     "ownership",
     "translate",
 ]
+
+__getattr__ = imported_on_use(__name__, {"Origin": "nptables.translation.explanation.origin"})

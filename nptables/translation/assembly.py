@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -19,7 +20,6 @@ from nptables.translation.chains import ServicePortName
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
 from nptables.translation.context import NO_NETWORKS, Context, make_context
 from nptables.translation.explanation.decision import Decision, Notice, has_rules, unknown_reason
-from nptables.translation.explanation.origin import Origin, PortOrigins, fixed_origin
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.selection import (
@@ -29,6 +29,9 @@ from nptables.translation.selection import (
     port_endpoints,
 )
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_ports
+
+if TYPE_CHECKING:
+    from nptables.translation.explanation.origin import Origin, PortOrigins
 
 # With more endpoints than this in a family, rules for endpoints carry no comment.
 LARGE_CLUSTER = 1000
@@ -106,6 +109,12 @@ class Translation(Ruleset):
 
     def origin_in(self, table: str, chain: str, line: str) -> Origin:
         """What made a line that stands in that chain: for whoever goes through all of them."""
+        # Rules are made without anybody asking where they come from.
+        from nptables.translation.explanation.origin import (  # noqa: PLC0415
+            PortOrigins,
+            fixed_origin,
+        )
+
         owner = self._owner_of_chain.get(chain) if table == "nat" else None
         owner = owner or self._owner_of_line.get((table, line))
         if owner is None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Service, ServicePort
 from nptables.translation.chains import ServicePortName
 from nptables.translation.selection import balancer_ips, external_ips
@@ -20,7 +19,7 @@ from nptables.translation.selection import balancer_ips, external_ips
 _YOUNGEST = "~"
 
 
-@attrs.frozen
+@frozen
 class Collision:
     """Several service ports that match the same packets; the first of `ports` wins."""
 
@@ -33,7 +32,7 @@ class Collision:
         return f"{self.what} belongs to several Services: {winner} gets the packets, {names} none"
 
 
-@attrs.frozen
+@frozen
 class Claim:
     """A service port with what it needs to be compared with others."""
 

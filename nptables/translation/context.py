@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Node, ProxyConfig
 from nptables.model.addresses import is_loopback, network_contains
 from nptables.model.config import PRIMARY, matches_all
@@ -19,7 +20,7 @@ LOOPBACK_NETWORK = "127.0.0.0/8"
 NO_NETWORKS = "none that this version of kube-proxy reads"
 
 
-@attrs.frozen
+@frozen
 class LocalDetector:
     """How traffic of the node's own pods is told: by source network, by interface, or not.
 
@@ -41,7 +42,7 @@ class LocalDetector:
         return self.source or self.interface
 
 
-@attrs.frozen
+@frozen
 class Context:
     """Everything besides Services and endpoints that the rules of a family depend on.
 

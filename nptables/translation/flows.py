@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model.addresses import parse_ip_sloppy
 from nptables.translation.frontends import Frontend
 
@@ -19,7 +18,7 @@ Endpoints = frozenset[tuple[str, int]]
 AddressAndPort = tuple[str, int]
 
 
-@attrs.frozen
+@frozen
 class Flow:
     """A UDP connection: where the client sends to, who answers, and who the client is."""
 

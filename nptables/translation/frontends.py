@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import target_of, without_comments
 from nptables.iptables.ruleset import Ruleset
 from nptables.translation import chains
@@ -16,7 +15,7 @@ _FRONTEND = re.compile(
 _BACKEND = re.compile(r" --to-destination \[?(?P<address>[^\s\]]+?)\]?:(?P<port>\d+)$")
 
 
-@attrs.frozen
+@frozen
 class Frontend:
     """An address and a port that UDP clients send to; no address for a node port."""
 

@@ -10,9 +10,8 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Endpoint, EndpointSlice, Service, ServicePort
 from nptables.model.addresses import spelled_by_go
 from nptables.model.kubeproxy import habits as known_habits
@@ -30,7 +29,7 @@ class Topology(enum.Enum):
     SAME_ZONE = "PreferSameZone"
 
 
-@attrs.frozen
+@frozen
 class Selection:
     """The endpoints that a service port uses on a node.
 

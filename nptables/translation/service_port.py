@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Endpoint, Service, ServicePort
 from nptables.model.addresses import network_contains, with_host_prefix
 from nptables.model.kubeproxy import habits
@@ -48,7 +47,7 @@ _REJECT = {
 }
 
 
-@attrs.frozen
+@frozen
 class PortRules:
     """The rules of one service port.
 

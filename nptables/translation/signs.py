@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset, Table
 from nptables.iptables.changes.shown import with_what_is_not_shown
 from nptables.iptables.unshown import HOLDS_MATCH, UNREAD_MATCH
@@ -33,7 +34,7 @@ _SHOWN: dict[str, tuple[str, Habit | None]] = {
 }
 
 
-@attrs.frozen
+@frozen
 class ShownFacts:
     """The facts that the rules of a node show; None for one that they do not show.
 
@@ -134,7 +135,7 @@ def _networks_of_pods(nat: Table) -> set[str]:
     }
 
 
-@attrs.frozen
+@frozen
 class Suspicion:
     """A field of the KubeProxyConfiguration that a node's rules look made with another value of.
 
@@ -243,7 +244,7 @@ def _told_by(match: str, node: Node, family: Family) -> Suspicion:
     return Suspicion("clusterCIDR", value or "none")
 
 
-@attrs.frozen
+@frozen
 class _Answering:
     """Which addresses node ports answer on, by the jumps to their chain.
 

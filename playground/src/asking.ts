@@ -1,5 +1,5 @@
 /** Asks for what is on the screen, whenever it changes; only the newest answer counts. */
-import type { AnswersPane } from "./answers/pane";
+import { type AnswersPane, WORKING } from "./answers/pane";
 import type { ViewPart } from "./answers/view";
 import { NoReply, type Python } from "./python/client";
 import type {
@@ -9,6 +9,7 @@ import type {
   HeldFile,
   Mark,
   Note,
+  Read,
   Refusal,
   Request,
   State,
@@ -21,9 +22,12 @@ const LONG = 1200;
 /** While somebody types, in ms, a half-written line is no news. */
 const TYPING = 700;
 
+/** Characters: more input than this is parsed piece by piece. */
+const MUCH = 100_000;
+
 const BROKEN: Readonly<Record<string, string>> = {
   webassembly:
-    "This browser has no WebAssembly, or it is switched off: the program cannot run here. The command line can do the same.",
+    "The program cannot run here: this browser has no WebAssembly, or it is switched off, or the browser is too old. The command line can do the same.",
   file: "A file of this page could not be loaded. Check the connection, and try again.",
   memory:
     "The browser has not enough memory for this. Close other tabs, make the input smaller, or use the command line.",
@@ -38,6 +42,14 @@ export interface Parts {
   readonly views: Readonly<Record<View, ViewPart<unknown>>>;
   marked(marks: readonly Mark[], findings: Findings | null): void;
   chosen(choices: Choices): void;
+}
+
+function size({ files, config, facts, evidence }: State): number {
+  const of = (file: HeldFile) => (file.text ?? file.base64 ?? "").length;
+  return [...files, ...evidence].reduce(
+    (sum, file) => sum + of(file),
+    config.length + facts.length,
+  );
 }
 
 function isEmpty({ files, config, facts, evidence }: State): boolean {
@@ -70,7 +82,7 @@ export class Asking {
   /** Shows the view of the state, and asks. */
   begin(): void {
     const { view } = this.#parts.store.state;
-    this.#parts.pane.select(view, this.#parts.views[view].element);
+    this.#parts.pane.select(view, this.#parts.views[view]);
     this.#parts.pane.busy("loading", "Loading the program …");
     this.#ask();
   }
@@ -79,27 +91,27 @@ export class Asking {
   again(): void {
     this.#answered.clear();
     this.#beside = -1;
-    this.#parts.pane.busy("stale", "Working …");
+    this.#parts.pane.busy("stale", WORKING);
     this.#ask();
   }
 
   #otherView(view: View): void {
     const { pane, views, store } = this.#parts;
-    pane.select(view, views[view].element);
+    pane.select(view, views[view]);
     const answered = this.#answered.get(view);
     if (answered?.revision === store.revision) {
       pane.current(answered.words, answered.notes);
       return;
     }
-    pane.busy(this.#answered.size ? "stale" : "loading", "Working …");
+    pane.busy(this.#answered.size ? "stale" : "loading", WORKING);
     this.#ask();
   }
 
   #changed(changed: ReadonlySet<keyof State>): void {
     const { pane, store, views } = this.#parts;
     const { view } = store.state;
-    if (changed.has("view")) pane.select(view, views[view].element);
-    pane.busy(this.#answered.size ? "stale" : "loading", "Working …");
+    if (changed.has("view")) pane.select(view, views[view]);
+    pane.busy(this.#answered.size ? "stale" : "loading", WORKING);
     window.clearTimeout(this.#late);
     const typed = changed.size === 1;
     if (typed) this.#lastChange = performance.now();
@@ -133,6 +145,7 @@ export class Asking {
         marked([], null);
         return;
       }
+      if (size(state) > MUCH && !(await this.#readAhead(round))) return;
       const view = views[state.view];
       const request = view.request(state);
       let findings: Answer<unknown> | null = null;
@@ -170,6 +183,18 @@ export class Asking {
     }
   }
 
+  /** Has much input parsed piece by piece: it can be stopped between, and it is said how far it is. */
+  async #readAhead(round: Round): Promise<boolean> {
+    for (;;) {
+      const answer = await this.#reply({ ask: "read", state: round.state });
+      if (!this.#isNewest(round)) return false;
+      const { read, total } = answer.ok ? (answer.result as Read) : { read: 0, total: 0 };
+      // What cannot be read, the view says.
+      if (!answer.ok || read >= total) return true;
+      this.#parts.pane.progress(`Reading the input: ${Math.floor((100 * read) / total)} %`);
+    }
+  }
+
   async #reply(request: Request): Promise<Answer<unknown>> {
     const text = await this.#parts.python.ask("answers", JSON.stringify(request));
     return JSON.parse(text) as Answer<unknown>;
@@ -179,7 +204,7 @@ export class Asking {
     if (answer.ok) {
       const { view } = round.state;
       const part = this.#parts.views[view];
-      this.#parts.pane.select(view, part.element);
+      this.#parts.pane.select(view, part);
       this.#current(round, part.show(answer.result, round.state), answer.notes);
       return;
     }

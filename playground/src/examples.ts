@@ -73,7 +73,13 @@ export function question(
 ): HTMLElement {
   return h(
     "aside",
-    { class: "question", id: "question", "aria-label": "Example", data: { example: example.id } },
+    {
+      class: "question",
+      id: "question",
+      tabindex: "-1",
+      "aria-label": "Example",
+      data: { example: example.id },
+    },
     h(
       "div",
       { class: "question-head" },

@@ -69,6 +69,7 @@ const actions: Actions = {
     store.change(patch);
   },
   again: () => asking.again(),
+  tell: (words) => pane.progress(words),
   get state() {
     return store.state;
   },
@@ -180,18 +181,20 @@ document.querySelector(".skip")?.addEventListener("click", (event) => {
 window.addEventListener("beforeunload", (event) => {
   if (isChanged()) event.preventDefault();
 });
+window.addEventListener("error", (event) => report(event.error));
+window.addEventListener("unhandledrejection", (event) => report(event.reason));
 void begin();
 
 async function begin(): Promise<void> {
   python.start();
-  try {
-    examples = await loadExamples();
-  } catch {
+  const loaded = await loadExamples().catch(() => null);
+  examples = loaded ?? [];
+  await arrive(location.hash);
+  if (!loaded) {
     notice.say(
       "The examples could not be loaded. Everything else works; reload the page to try again.",
     );
   }
-  await arrive(location.hash);
   asking.begin();
 }
 
@@ -263,7 +266,13 @@ function showQuestion(): void {
   if (!example) return;
   const next = examples[examples.indexOf(example) + 1];
   pane.above.append(
-    question(example, next, { next: enterExample, close: () => pane.above.replaceChildren() }),
+    question(example, next, {
+      next(chosen) {
+        enterExample(chosen);
+        document.getElementById("question")?.focus();
+      },
+      close: () => pane.above.replaceChildren(),
+    }),
   );
 }
 
@@ -311,6 +320,16 @@ function openText(text: string): void {
 /** An example that is as it came: files of somebody's own take its place. */
 function isUntouched(): boolean {
   return example !== null && !isChanged();
+}
+
+/** A fault of the page. Its words may quote the input: where it happened is enough. */
+function report(error: unknown): void {
+  const name = error instanceof Error ? error.name : typeof error;
+  const at =
+    error instanceof Error ? (/[\w.-]+\.js:\d+:\d+/.exec(error.stack ?? "")?.[0] ?? "") : "";
+  notice.say(
+    `Something went wrong in this page, which is a fault of ours; what you typed is still here. Please report: ${name} ${at}`,
+  );
 }
 
 /** Whether something was typed that is in no example and no link. */

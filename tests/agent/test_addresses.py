@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nptables.agent.addresses import Addresses
+from nptables.agent.node import Addresses
 from nptables.errors import KernelBusy, KernelError, KernelRefused
 
 

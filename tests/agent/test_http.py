@@ -198,7 +198,7 @@ def test_a_thread_that_ends_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     server._loop.call_soon_threadsafe(lambda: None)
     wait_for(lambda: bool(broken))
     assert broken == [error]
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(OSError, match="the server has ended"):
         server.listen("127.0.0.1", free_port(), hello)
     server.stop()
 

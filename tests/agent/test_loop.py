@@ -594,13 +594,13 @@ def test_drift_that_somebody_mends_is_said_to_be_over(rig: Rig) -> None:
     kept = list(rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"])
     rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"].clear()
     watching.run(400)
-    assert watching.agent.lanes[0].differences.drift is not None
+    assert watching.agent.syncs[0].differences.drift is not None
     assert [args[-1] for args in watching.told.of("synced") if args[1].family is Family.IPV4][
         -1
     ] == 1
     rig.kernel._tables["nat"].chains["KUBE-MARK-MASQ"][:] = kept
     watching.run(400)
-    assert watching.agent.lanes[0].differences.drift is None
+    assert watching.agent.syncs[0].differences.drift is None
     assert watching.told.of("settled") == [(Family.IPV4,)]
 
 

@@ -206,7 +206,9 @@ class Breakable(AgentProcess):
 def test_an_agent_that_can_answer_no_more_ends(agent: AgentProcess, tmp_path: Path) -> None:
     breakable = Breakable(agent.namespace, agent.server, tmp_path)
     with running(breakable):
-        wait_for(lambda: status(agent.namespace, 10256) == 200, 20)
+        # Until all ports are open: that ends otherwise where the thread has ended before.
+        wait_for(lambda: bool(breakable.log("synced for the first time")), 20)
+        wait_for(lambda: status(agent.namespace, 32000, "/") != 0, 20)
         breakable.broken.touch()
         # The next connection wakes the thread.
         with contextlib.suppress(AssertionError):

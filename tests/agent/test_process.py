@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables.agent.inbox import Inbox
+from nptables.agent.events import EventQueue
 from nptables.agent.process import (
     InstanceLock,
     Log,
-    Neighbour,
+    OtherProxyWatch,
     ServiceManager,
     words_of_libraries,
 )
@@ -152,7 +152,7 @@ def test_a_second_agent_is_told_who_runs(tmp_path: Path) -> None:
 
 def test_the_queue_gives_everything_in_order_and_knows_its_oldest() -> None:
     now = [10.0]
-    inbox: Inbox[int] = Inbox(lambda: now[0])
+    inbox: EventQueue[int] = EventQueue(lambda: now[0])
     assert inbox.oldest() is None
     inbox.put(1)
     now[0] = 20.0
@@ -164,7 +164,7 @@ def test_the_queue_gives_everything_in_order_and_knows_its_oldest() -> None:
 
 
 def test_a_burst_is_one_turn_and_not_one_for_each_item() -> None:
-    inbox: Inbox[int] = Inbox(lambda: 0.0)
+    inbox: EventQueue[int] = EventQueue(lambda: 0.0)
     for number in range(20_000):
         inbox.put(number)
     assert len(list(inbox.wait(0))) == 20_000
@@ -174,7 +174,7 @@ def test_a_burst_is_one_turn_and_not_one_for_each_item() -> None:
 
 
 def test_nothing_that_is_put_while_others_are_taken_is_left_lying() -> None:
-    inbox: Inbox[int] = Inbox(lambda: 0.0)
+    inbox: EventQueue[int] = EventQueue(lambda: 0.0)
     taken: list[int] = []
 
     def put(first: int) -> None:
@@ -193,7 +193,7 @@ def test_nothing_that_is_put_while_others_are_taken_is_left_lying() -> None:
 
 
 def test_a_signal_handler_may_put_while_its_own_thread_waits() -> None:
-    inbox: Inbox[str] = Inbox(lambda: 0.0)
+    inbox: EventQueue[str] = EventQueue(lambda: 0.0)
     before = signal.signal(signal.SIGUSR1, lambda *_: inbox.put("signal"))
     try:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
@@ -236,7 +236,7 @@ def test_another_proxy_is_looked_for_every_minute() -> None:
         looked.append(now[0])
         return running[0]
 
-    neighbour = Neighbour(find, say=said.append, clock=lambda: now[0])
+    neighbour = OtherProxyWatch(find, say=said.append, clock=lambda: now[0])
     for _ in range(13):
         neighbour.look()
         now[0] += 10

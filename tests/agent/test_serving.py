@@ -11,8 +11,7 @@ import pytest
 from nptables.agent.core.health import Health
 from nptables.agent.core.picture import Picture
 from nptables.agent.serving import StatusSocket, ask_status
-from nptables.agent.serving.answers import healthz, livez, readyz
-from nptables.agent.serving.configz import document
+from nptables.agent.serving.responses import document, healthz, livez, readyz
 from nptables.agent.serving.status import NotRunning
 from nptables.model import Cluster, ProxyConfig
 from nptables.sources.apiserver import ENDPOINT_SLICES, SERVICES, Changed, Listed

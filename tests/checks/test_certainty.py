@@ -14,7 +14,7 @@ from nptables.family import Family
 from nptables.model import ProxyConfig
 from nptables.sources import load, load_objects
 from nptables.tracing import packet_between
-from nptables.tracing.telling.result import Verdict
+from nptables.tracing.explanation.result import Verdict
 from nptables.translation import translate
 from nptables.translation.explanation.unknown import unknown_endpoints
 from tests.support.scenarios import FIXTURES

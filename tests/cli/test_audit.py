@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,16 +225,27 @@ def test_whoever_interrupts_gets_what_was_found_so_far(folder: Path, tmp_path: P
         "-o",
         "json",
     ]
+    terminal, other = os.openpty()
     process = subprocess.Popen(
-        [*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=other, text=True
     )
-    time.sleep(4)
+    os.close(other)
+    shown = b""
+    # Until the rate that a terminal shows is not that of no node.
+    while not re.search(rb" (?!0\.0)[0-9.]+ nodes/s", shown):
+        shown += os.read(terminal, 4096)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=30)
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    os.close(terminal)
 
+    document = json.loads(out)
     assert process.returncode == 130
-    assert "interrupted: this is what was found so far" in err
-    assert json.loads(out)["summary"]["whole"] is False
+    assert b"interrupted: this is what was found so far" in shown
+    assert document["summary"]["whole"] is False
+    assert 0 < len(document["nodes"]) < 400
 
 
 def test_records_are_read_back_as_they_were_written(tmp_path: Path) -> None:

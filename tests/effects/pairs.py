@@ -19,9 +19,9 @@ from nptables.effects import Case, Effects, Fate, NodeState, compare_effects
 from nptables.errors import SaveSyntaxError
 from nptables.model import Node
 from nptables.tracing import Distribution, Outcome, Verdict, read_sets
+from nptables.tracing.explanation.result import distributions
+from nptables.tracing.hops import Hops
 from nptables.tracing.state import Questions
-from nptables.tracing.stops import Stops
-from nptables.tracing.telling.result import distributions
 from nptables.tracing.tracer import follow
 from tests.support.scenarios import Scenario, random_scenarios
 
@@ -309,8 +309,8 @@ class Told:
 def told(state: NodeState, packet: Packet) -> Told:
     """What `trace` says of a packet in one state."""
     questions = Questions()
-    stops = Stops(state.rulesets, state.node, None, _CONFIG, {}, "", state.unknown_by_node)
-    return Told(*distributions(follow(stops, packet, questions, sets=state.sets), questions))
+    hops = Hops(state.rulesets, state.node, None, _CONFIG, {}, "", state.unknown_by_node)
+    return Told(*distributions(follow(hops, packet, questions, sets=state.sets), questions))
 
 
 def story(answer: Told) -> frozenset[tuple[object, object]]:

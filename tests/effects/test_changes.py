@@ -12,7 +12,7 @@ import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
 from nptables.effects import Effects, NodeState
-from nptables.effects.telling.words import sentences, summary
+from nptables.effects.words import sentences, summary
 from nptables.sources import load_objects
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
@@ -542,6 +542,8 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     document = effect.to_json()
     assert (document["before"]["verdict"], document["after"]["verdict"]) == ("endpoint", "dropped")
     assert document["service"] == "default/web"
+    sources = [{each["source"] for each in document[s]["outcomes"]} for s in ("before", "after")]
+    assert sources == [{"rewritten"}, {None}]
     assert document["addresses"] == []
     assert "241." not in " ".join(sentences(found.effects))
 

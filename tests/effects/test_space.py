@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nptables.effects import Sources
+from nptables.effects.result import _few
 from nptables.effects.rules.lines import Reader
-from nptables.effects.senders.space import Space
-from nptables.effects.telling.result import _few
-from nptables.effects.telling.words import _listed, _number
+from nptables.effects.source_classes import Space
+from nptables.effects.words import _listed, _number
 from nptables.family import Family
 
 addresses = st.integers(0, 2**32 - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 
 import pytest
@@ -196,3 +197,49 @@ def test_a_quote_that_is_never_closed_is_an_error_that_names_its_line() -> None:
         Ruleset.from_save(text, family=Family.IPV4)
     assert caught.value.line_number == 3
     assert "has a quote that is never closed" in str(caught.value)
+
+
+PIECES = st.sampled_from(
+    [
+        "*nat", "COMMIT", ":A - [0:0]", ":B ACCEPT [1:2]", "-A A -j B", "-A B -j RETURN",
+        "[1:2] -A A -j B", '-A A -m comment --comment "open', 'shut" -j B', "# said", "", "\r",
+        '-A A -m comment --comment "a \\\" b" -j B', "-X A",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=12), st.sampled_from(["\n", "\r\n", ""]))
+def test_lines_one_by_one_are_read_as_the_whole_text_is(pieces: list[str], end: str) -> None:
+    """The same ruleset, or a complaint about the same line.
+
+    Of several wrong lines the whole text names an open quote before all others.
+    """
+    text = "\n".join(["*filter", ":A - [0:0]", ":B - [0:0]", *pieces, "COMMIT"]) + end
+    found: list[Ruleset] = []
+    complaints: list[str] = []
+    for read in (
+        lambda: Ruleset.from_save(text),
+        lambda: Ruleset.from_save_lines(io.StringIO(text, newline="\n")),
+    ):
+        try:
+            found.append(read())
+        except SaveSyntaxError as error:
+            complaints.append(str(error))
+    assert len(found) in {0, 2}
+    assert len(set(complaints)) < 2 or "never closed" in complaints[0]
+    if found:
+        expected, actual = found
+        assert expected == actual
+        assert expected.comments == actual.comments
+
+
+def test_a_chain_that_is_as_expected_is_kept_once() -> None:
+    expected = Ruleset.from_save(DUMP)
+    changed = DUMP.replace("NEWTARGET", "OLDTARGET")
+
+    actual = Ruleset.from_save_lines(changed.splitlines(keepends=True), like=expected)
+
+    assert Ruleset.from_save(changed) == actual
+    kept, read = (rules.tables["filter"].chains for rules in (expected, actual))
+    assert read["INPUT"] is kept["INPUT"]
+    assert read["DOCKER-USER"] != kept["DOCKER-USER"]

@@ -20,7 +20,7 @@ from nptables import Family, Ruleset, translate
 from nptables.errors import KernelBusy
 from nptables.iptables.changes import diff
 from nptables.kernel.programs import Completed, Programs
-from nptables.kernel.tables.generation import Commits
+from nptables.kernel.tables.nft_generation import Commits
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
 from tests.support.netns import network_namespace
@@ -29,6 +29,7 @@ from tests.support.requirements import requires
 from tests.support.writers import CHAIN, committing
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.kernel.nodes import Node
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 SERVICES = int(os.environ.get("NPTABLES_SERVICES", "300"))
 PACES = [float(pace) for pace in os.environ.get("NPTABLES_PACES", "0.02").split(",")]
 CHANGES = int(os.environ.get("NPTABLES_CHANGES", "40"))
-# Seconds for a reading while others commit, as docs/applying.md has them, and for what else a
-# command does on a machine that does much besides.
+# Seconds for a reading while others commit, as docs/applying.md has them and as a hasty command
+# has them, and for what else a command does on a machine that does much besides.
 READING = 10
+WAIT = 2
 REST = 60 * max(1, SERVICES // 1000)
 
 
@@ -50,6 +52,12 @@ def wanted() -> Ruleset:
 
 def rules_in(namespace: Namespace, chain: str) -> list[str]:
     return [line for line in namespace.save("IPV4").splitlines() if line.startswith(f"-A {chain} ")]
+
+
+def hasty(node: Node, *words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command that gives up a reading after WAIT seconds."""
+    argv = [sys.executable, "-m", "tests.support.hasty", *words, "--wait", str(WAIT)]
+    return node.netns.run(argv, check=check)
 
 
 @pytest.mark.kernel
@@ -63,25 +71,26 @@ def test_apply_and_cleanup_go_on_without_reading_and_say_so(
     damaged = next(c for c in node.read().tables["nat"].chains if c.startswith("KUBE-SEP-"))
     stale = f"*nat\n:{damaged} -\n:KUBE-SVC-AAAAAAAAAAAAAAAA -\nCOMMIT\n"
     node.netns.restore(stale, "IPV4", noflush=True)
-    files = _files(tmp_path)
+    files, to_nft = _files(tmp_path), ("-4", "--no-prepare", "--backend", "nft")
     with committing(node.netns, pace) as writer:
         compared = node.nptables("diff", *files, "-4", "--live", check=False)
-        refused = node.apply(*files, "-4", "--wait", "5", "--no-blind", check=False)
+        refused = hasty(node, "apply", *files, *to_nft, "--no-blind", check=False)
         started = time.monotonic()
-        done = node.apply(*files, "-4", "--wait", "5")
+        done = hasty(node, "apply", *files, *to_nft)
         took = time.monotonic() - started
     assert (compared.returncode, compared.stdout) == (4, "")
     assert (refused.returncode, refused.stdout) == (4, "")
-    for said in (compared.stderr, refused.stderr, done.stderr):
-        assert "could not be read in 10 s: other programs changed them " in said
+    for said, seconds in ((compared, READING), (refused, WAIT), (done, WAIT)):
+        words = f"could not be read in {seconds} s: other programs changed them "
+        assert words in said.stderr
     assert "going on without having read them" in done.stderr
-    assert took < 2 * READING + REST
+    assert took < 2 * WAIT + REST
     assert not diff(node.read(), target)
     assert writer.rules == rules_in(node.netns, CHAIN)
     node.netns.run(["iptables-nft", "-w", "60", "-F", CHAIN])
     node.netns.run(["iptables-nft", "-w", "60", "-X", CHAIN])
     with committing(node.netns, pace) as writer:
-        node.nptables("cleanup", "-4", "--backend", "nft", "--wait", "5")
+        hasty(node, "cleanup", "-4", "--backend", "nft")
     left = [c for t in node.read().tables.values() for c in t.chains if c.startswith("KUBE-")]
     assert left == ["KUBE-FIREWALL"]
     assert writer.rules == rules_in(node.netns, CHAIN)
@@ -101,7 +110,7 @@ def test_the_agent_starts_follows_and_verifies_when_they_pause(tmp_path: Path, p
                 namespace,
                 server,
                 tmp_path,
-                options=("-4", "--verify-period", "10s"),
+                options=("-4", "--verify-period", "4s"),
                 config={"iptables": {"minSyncPeriod": "10ms"}},
             )
             with committing(namespace, pace) as writer, running(agent):
@@ -188,7 +197,7 @@ def test_every_commit_to_the_nft_tables_is_counted() -> None:
     """By the kernel, for this network namespace alone."""
     requires("root", "netns", "nft")
     code = (
-        "import subprocess; from nptables.kernel.tables.generation import generation\n"
+        "import subprocess; from nptables.kernel.tables.nft_generation import generation\n"
         "before = generation()\n"
         "for words in (['-N', 'A'], ['-A', 'A'], ['-F', 'A']):\n"
         "    subprocess.run(['iptables-nft', *words], check=True)\n"

@@ -13,7 +13,7 @@ from nptables.errors import BackendUnavailable
 from nptables.evidence import Bridge
 from nptables.family import Family
 from nptables.kernel.node import conntrack
-from nptables.kernel.node.bridges import find_bridges
+from nptables.kernel.node.interfaces import find_bridges
 from nptables.kernel.programs import Completed
 from nptables.translation.flows import Flow
 from tests.support.requirements import requires

@@ -12,7 +12,7 @@ import pytest
 
 from nptables import diff
 from nptables.errors import KernelBusy
-from nptables.kernel.tables.lock import lock_path, xtables_lock
+from nptables.kernel.tables.locks import lock_path, xtables_lock
 from tests.kernel.nodes import Node, endpoints, manifest, rules_for, service
 from tests.support.requirements import requires
 

@@ -19,7 +19,7 @@ from nptables.kernel import RestoreBackend
 from nptables.kernel.node import facts, preparation
 from nptables.kernel.node.conntrack import Flow, stale_flows
 from nptables.kernel.node.kube_proxy import find_kube_proxy, running_version
-from nptables.kernel.node.native import native_rules
+from nptables.kernel.node.other_tables import native_rules
 from nptables.kernel.programs import Completed
 from nptables.kernel.tables.choosing import probe
 from nptables.model import NodeFacts

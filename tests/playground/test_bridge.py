@@ -140,6 +140,28 @@ def test_there_is_an_answer_where_there_is_no_input_yet() -> None:
         assert reply["ok"] or len(reply["message"]) < 200
 
 
+def test_a_dump_alone_is_followed_and_the_rest_says_what_it_needs() -> None:
+    """As the page has it where somebody drops a dump beside the empty editor."""
+    dump = (FIXTURES / "cases" / "docker-forward-drop" / "dump.txt").read_text()
+    found = {**state(" \n"), "evidence": [{"name": "dump.txt", "text": dump}]}
+
+    choices = asked("choices", found)["result"]
+    assert "nodeport:30080" in [end["value"] for end in choices["destinations"]]
+    assert asked("trace", found)["ok"]
+    kind, message = refused("findings", found)
+    assert kind == "input"
+    assert message.startswith("there are no manifests to look at (Trace follows a packet in the")
+
+
+def test_several_sets_have_findings_and_for_the_rest_one_has_to_be_kept() -> None:
+    files = [{"name": f"{folder}/web.yaml", "text": ONE_POD} for folder in ("dev", "prod")]
+
+    assert asked("findings", {"files": files})["ok"]
+    kind, message = refused("rules", {"files": files})
+    assert kind == "input"
+    assert message.startswith("there are 2 sets, each a cluster of its own: dev, prod (keep the")
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00\x01binary", b"\x00" * 100, b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_text_is_refused_as_on_the_command_line(data: bytes) -> None:
     held = {"name": "x.yaml", "base64": base64.b64encode(data).decode()}

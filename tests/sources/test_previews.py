@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nptables import Family, InvalidInput
 from nptables.sources import Loaded, load_objects
-from nptables.sources.slots import pick
+from nptables.sources.allocation import pick
 from tests.support.clusters import node
 
 Object = dict[str, Any]

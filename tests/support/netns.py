@@ -131,11 +131,20 @@ def remove_orphans() -> None:
 def remove_namespace(name: str) -> None:
     """Remove a namespace, if it is there, and every process inside."""
     # A process left inside would keep the namespace and its tables alive without a name.
-    inside = subprocess.run(
-        ["ip", "netns", "pids", name], capture_output=True, text=True, check=False, timeout=60
-    )
-    for process in inside.stdout.split():
+    for process in _processes_in(name):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(process), 9)
+            os.kill(process, 9)
     if Path("/run/netns", name).exists():
         subprocess.run(["ip", "netns", "delete", name], check=False, timeout=60)
+
+
+def _processes_in(name: str) -> list[int]:
+    """The processes in a namespace, as `ip netns pids` tells them."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        namespace = Path("/run/netns", name).stat()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat((process / "ns" / "net").stat(), namespace):
+                    found.append(int(process.name))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = FIXTURES / "versions"
 RECORDED = tuple(str(version) for version in VERSIONS)
+_CANARY = re.compile(r"^:KUBE-PROXY-CANARY .*\n", re.MULTILINE)
 # Here the order in which kube-proxy saw the slices decides.
 BY_CHANCE = frozenset(
     {
@@ -94,5 +96,4 @@ def _records(name: str) -> list[dict[str, Any]]:
 
 
 def _without_canary(dump: str) -> str:
-    lines = dump.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(":KUBE-PROXY-CANARY "))
+    return _CANARY.sub("", dump)

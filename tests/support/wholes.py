@@ -9,7 +9,7 @@ from nptables import Cluster, Family, InvalidInput, Trace, trace
 from nptables.evidence import Evidence
 from nptables.sources import evidence_in
 from nptables.tracing import Verdict, missing_tables, packet_between
-from nptables.tracing.telling.result import Distribution
+from nptables.tracing.explanation.result import Distribution
 
 NODE = Cluster().node("node-a", {"interfaces": {"eth0": ["192.0.2.11/24"], "lo": ["127.0.0.1/8"]}})
 PACKETS = (

@@ -15,11 +15,11 @@ import pytest
 
 from nptables import Family, Ruleset
 from nptables.iptables.unshown import HOLDS_MATCH
-from nptables.tracing import matching, walking
+from nptables.tracing import matching, traversal
 from nptables.tracing.matching.compiling import MATCHES
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.matching.tracking import TRACKING_MATCHES
-from nptables.tracing.walking import actions
+from nptables.tracing.traversal import actions
 from tests.lab.walks.each.match_cases import OF_ENTRIES
 from tests.lab.walks.each.recording import Recording, difference
 from tests.lab.walks.each.uses import OF_RULES, Use, rules_of, uses
@@ -171,7 +171,7 @@ def test_every_option_that_the_tracer_names_is_in_a_recorded_rule() -> None:
         for part in (*rule.matches, *([rule.target] if rule.target else []))
         for option in part.options
     }
-    sources = (path for folder in (matching, walking) for path in _modules(folder))
+    sources = (path for folder in (matching, traversal) for path in _modules(folder))
     literals = {
         node.value
         for path in sources

@@ -10,8 +10,8 @@ import pytest
 from nptables import Cluster, Family, InvalidInput, Ruleset, Trace, trace
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.tracing import Origin, Packet, Verdict
-from nptables.tracing.telling.result import exact_text
-from nptables.tracing.walking import MOST_STEPS
+from nptables.tracing.explanation.result import exact_text
+from nptables.tracing.traversal import MOST_STEPS
 
 if TYPE_CHECKING:
     from nptables.model import Node

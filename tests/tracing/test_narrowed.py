@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, trace, translate
 from nptables.tracing import Origin, Packet
+from nptables.tracing.explanation.words import answer_line, outcome_rows, tree_lines
 from nptables.tracing.services import Services
-from nptables.tracing.telling.words import answer_line, outcome_rows, tree_lines
 from tests.support.scenarios import NAMED, named_scenario, random_scenarios
 
 if TYPE_CHECKING:

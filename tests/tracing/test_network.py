@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nptables import Cluster, Family
-from nptables.tracing.surroundings.network import Network
+from nptables.tracing.network import Network
 from tests.support.clusters import node
 
 FACTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from nptables.tracing.state import Flow, Weights, World
-from nptables.tracing.walking.orders import either
+from nptables.tracing.traversal.backends import either
 
 HALF, WHOLE = Fraction(1, 2), Fraction(1)
 ORDER, OTHER = 7, 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nptables import Ruleset, trace
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.tracing import Origin, Packet
-from nptables.tracing.telling.words import answer_line, outcome_rows, tree_lines
+from nptables.tracing.explanation.words import answer_line, outcome_rows, tree_lines
 from tests.tracing.test_hooks import CLIENT, NODE, POD, host
 
 CHAINS = ("A", "B", "C", "D")

@@ -9,7 +9,7 @@ import pytest
 
 from nptables import Cluster, Family, InvalidInput, ProxyConfig, Ruleset, Trace, trace, translate
 from nptables.tracing import Origin, Verdict, packet_between
-from nptables.tracing.telling.words import answer_line
+from nptables.tracing.explanation.words import answer_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

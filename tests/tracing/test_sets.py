@@ -13,9 +13,8 @@ from nptables import Cluster, InvalidInput, Ruleset, trace
 from nptables.cli import main
 from nptables.family import Family
 from nptables.tracing import Packet, Verdict, read_sets
-from nptables.tracing.sets import Side
-from nptables.tracing.sets.parts import RangePart
-from nptables.tracing.surroundings.addressing import Address, Somewhere, net, number
+from nptables.tracing.addressing import Address, Somewhere, net, number
+from nptables.tracing.sets import RangePart, Side
 from tests.support.scenarios import FIXTURES
 
 # Printed by ipset 7.17 on Linux, comments, counters and timeouts included.

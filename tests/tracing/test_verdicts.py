@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from nptables import Cluster, Family, ProxyConfig, Ruleset, Trace, trace, translate
 from nptables.iptables.rule import Rule
 from nptables.tracing import Packet, Verdict, packet_between
-from nptables.tracing.asked import Asked
-from nptables.tracing.packet import Origin
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,
@@ -22,8 +20,10 @@ from nptables.tracing.telling.words import (
     reasons_beside,
     table_lines,
 )
-from nptables.tracing.walking.impossible import Impossible, impossible_values
-from nptables.tracing.walking.translations import nat_range
+from nptables.tracing.packet import Origin
+from nptables.tracing.services import Asked
+from nptables.tracing.traversal.nat import nat_range
+from nptables.tracing.traversal.rulebook import Impossible, impossible_values
 from tests.tracing.test_hooks import CLIENT, NODE, POD, follow, host, ruleset
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint, endpoint_slice, service
 
@@ -323,13 +323,21 @@ def test_what_became_one_of_several_is_no_wrong_endpoint_where_one_of_them_is_ri
 
 @pytest.mark.parametrize(
     "value",
-    ["::1", "[::1]", "[::1]:80", "::1-::2", "[::1-::2]:80-90", ":80", ":80-90", "fd00::1"],
-)
+    ["::1", "[::1]", "[::1]:80", "::1-::2", "[::1-::2]:80-90", ":80", ":80-90", "fd00::1",
+     "[::1]:80-90/8080"],
+)  # fmt: skip
 def test_what_ip6tables_takes_for_a_destination_is_not_impossible(value: str) -> None:
     """A colon may begin an address, and ports alone (`parse_to` in libxt_NAT.c)."""
     rule = Rule.parse(f"-A X -p tcp -j DNAT --to-destination {value}", Family.IPV6)
 
     assert impossible_values(rule, Family.IPV6) == Impossible()
+
+
+@pytest.mark.parametrize("value", ["[::1]/8080", "::1/8080", "[::1]:80-90/x", "[::1]:80/90/1"])
+def test_a_first_port_of_a_range_stands_behind_the_range(value: str) -> None:
+    rule = Rule.parse(f"-A X -p tcp -j DNAT --to-destination {value}", Family.IPV6)
+
+    assert value in impossible_values(rule, Family.IPV6).target
 
 
 @pytest.mark.parametrize(

@@ -219,12 +219,12 @@ def test_packets_go_to_usable_endpoints_only_and_to_some_where_there_are_any(
                 for line in lines
                 if " -j DNAT " in line
             }
-            said = conditions(objects, service, port, family)
+            said = conditions(objects, each, port, family)
             assert targets <= {
                 text for text, all_of in said.items() if any(map(may_be_used, all_of))
             }
             certain = any(all(one.get("ready", True) for one in all_of) for all_of in said.values())
-            if certain and service["spec"]["internalTrafficPolicy"] == "Cluster":
+            if certain and each["spec"]["internalTrafficPolicy"] == "Cluster":
                 assert targets
 
 

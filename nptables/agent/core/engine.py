@@ -1,4 +1,4 @@
-"""The rules of one address family: what they should be, what the kernel has, and making it so."""
+"""One address family: its rules as they should be, what the kernel has, and making it so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import suppress
 
 import attrs
 
-from nptables.agent.core.tally import Tally
+from nptables.agent.core.drift import Differences
+from nptables.agent.core.picture import Key, Pending
+from nptables.agent.core.rule_counts import RuleCounts
+from nptables.agent.core.schedule import Schedule
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
 from nptables.incremental import Changes, IncrementalTranslator, Update
@@ -80,7 +83,7 @@ class Engine:
     ) -> None:
         self.backend = backend
         self.family = backend.family
-        self.tally = Tally(self.family)
+        self.tally = RuleCounts(self.family)
         self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
@@ -190,3 +193,51 @@ class Engine:
     def _notices(plan: Plan, *, read: bool) -> tuple[Notice, ...]:
         """Likely mistakes in the cluster; looked for when the whole ruleset is there anyway."""
         return getattr(plan.desired, "warnings", ()) if read else ()
+
+
+class FamilySync:
+    """The engine of a family with its schedule, so that no family waits for another.
+
+    `differences` is what an observer has seen differ, and since when. `starved` says why the
+    tables could not be read when they should have been last, if so.
+    """
+
+    def __init__(self, engine: Engine, schedule: Schedule, differences: Differences) -> None:
+        self.engine = engine
+        self.schedule = schedule
+        self.differences = differences
+        self.synced = False
+        self.starved: ReadingStarved | None = None
+        self._services: set[Key] = set()
+        self._slices: set[Key] = set()
+        self._triggered: dict[Key, tuple[Family, float]] = {}
+        self._everything = False
+
+    @property
+    def family(self) -> Family:
+        """The family."""
+        return self.engine.family
+
+    def add(self, changes: Changes, pending: Pending) -> None:
+        """Take changes in, as objects and as what is said of them."""
+        self.engine.add(changes)
+        self._services |= pending.services
+        self._slices |= pending.slices
+        self._everything |= pending.everything
+        for key, triggered in pending.triggered.items():
+            # Of several changes before one sync the oldest waited longest.
+            self._triggered.setdefault(key, triggered)
+
+    def take_pending(self) -> Pending:
+        """What waited for the sync that succeeded just now, which it no longer does."""
+        found = Pending(
+            frozenset(self._services),
+            frozenset(self._slices),
+            self._everything,
+            dict(self._triggered),
+        )
+        self._services.clear()
+        self._slices.clear()
+        self._triggered.clear()
+        self._everything = False
+        return found

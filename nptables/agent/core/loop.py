@@ -8,9 +8,8 @@ from typing import Protocol
 import attrs
 
 from nptables.agent.core.drift import Differences, Drift
-from nptables.agent.core.engine import Engine, Outcome
+from nptables.agent.core.engine import Engine, FamilySync, Outcome
 from nptables.agent.core.health import Health
-from nptables.agent.core.lane import Lane
 from nptables.agent.core.picture import Pending, Picture
 from nptables.agent.core.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
@@ -139,8 +138,8 @@ class Agent:
         self._said: tuple[str, ...] = ()
         self._pod_cidrs: tuple[str, ...] = ()
         self._node_known: bool | None = None
-        self.lanes = [
-            Lane(
+        self.syncs = [
+            FamilySync(
                 engine,
                 Schedule(self._periods(), self._backoff()),
                 Differences(settle=options.settle, repeat=options.verify_period),
@@ -151,12 +150,12 @@ class Agent:
     @property
     def engines(self) -> tuple[Engine, ...]:
         """The engines, one a family."""
-        return tuple(lane.engine for lane in self.lanes)
+        return tuple(sync.engine for sync in self.syncs)
 
     @property
     def synced(self) -> bool:
         """Whether every family was in sync at least once."""
-        return all(lane.synced for lane in self.lanes)
+        return all(sync.synced for sync in self.syncs)
 
     def take(self, event: Event) -> None:
         """Take in what the API server said. Raises PodCIDRsChanged."""
@@ -195,8 +194,8 @@ class Agent:
         self.picture.touch()
         if self.started:
             self._facts = self._prepare(self.picture.node_with_facts(), config)
-            for lane in self.lanes:
-                lane.schedule.follow(self._periods(), self._backoff(), self._clock())
+            for sync in self.syncs:
+                sync.schedule.follow(self._periods(), self._backoff(), self._clock())
         self._use_facts()
         self._note_change()
 
@@ -214,13 +213,13 @@ class Agent:
                     self._reporter.waiting(reasons)
                 return 1.0
             self._begin(now)
-        for lane in self.lanes:
+        for sync in self.syncs:
             now = self._clock()
-            task = lane.schedule.due(now)
+            task = sync.schedule.due(now)
             if task is not None:
-                self._do(lane, task, now)
+                self._do(sync, task, now)
         self._publish()
-        return min(lane.schedule.wait(self._clock()) for lane in self.lanes)
+        return min(sync.schedule.wait(self._clock()) for sync in self.syncs)
 
     def _begin(self, now: float) -> None:
         node = self.picture.node_with_facts()
@@ -228,8 +227,8 @@ class Agent:
         self.started = True
         self._pod_cidrs = node.pod_cidrs
         self._use_facts()
-        for lane in self.lanes:
-            lane.schedule.begin(now)
+        for sync in self.syncs:
+            sync.schedule.begin(now)
         self._note_change()
 
     def _missing(self, now: float) -> tuple[str, ...]:
@@ -278,8 +277,8 @@ class Agent:
         """
         node, config = self.picture.node_with_facts(), self.config
         node = attrs.evolve(node, facts=self._facts)
-        for lane in self.lanes:
-            lane.engine.local_addresses = frozenset(node.interface_addresses(lane.family))
+        for sync in self.syncs:
+            sync.engine.local_addresses = frozenset(node.interface_addresses(sync.family))
         contexts = [make_context(node, config, family) for family in Family]
         wanted = {a for c in contexts if not c.all_addresses for a in c.node_port_addresses}
         listed = self._facts.interfaces
@@ -294,68 +293,68 @@ class Agent:
         self.picture.take_facts(attrs.evolve(self._facts, interfaces=listed, routes=None))
 
     def _note_change(self) -> None:
-        """Hand every lane what changed; each brings it to the kernel in its own time."""
+        """Hand every sync what changed; each brings it to the kernel in its own time."""
         if not self.started or not self.picture.dirty:
             return
         pending, changes = self.picture.take_changes(self.config)
-        for lane in self.lanes:
-            lane.add(changes, pending)
-            lane.schedule.changed(self._clock())
+        for sync in self.syncs:
+            sync.add(changes, pending)
+            sync.schedule.changed(self._clock())
         self._publish()
 
     def _publish(self) -> None:
         """Let the probes know since when a change waits, and whether all was in sync once."""
         self.health.synced = self.synced
-        waiting = [lane.schedule.pending_since for lane in self.lanes]
+        waiting = [sync.schedule.pending_since for sync in self.syncs]
         self.health.pending_since = min((at for at in waiting if at is not None), default=None)
 
-    def _do(self, lane: Lane, task: Task, now: float) -> None:
+    def _do(self, sync: FamilySync, task: Task, now: float) -> None:
         try:
             if task is Task.CHECK:
-                self._check(lane)
-                lane.schedule.done(task, now, self._clock())
+                self._check(sync)
+                sync.schedule.done(task, now, self._clock())
                 return
-            outcome = lane.engine.verify() if task is Task.VERIFY else lane.engine.sync()
+            outcome = sync.engine.verify() if task is Task.VERIFY else sync.engine.sync()
         except NptablesError as error:
-            pause = lane.schedule.failed(task, self._clock())
-            writing = task is not Task.CHECK and lane.engine.writing
+            pause = sync.schedule.failed(task, self._clock())
+            writing = task is not Task.CHECK and sync.engine.writing
             self._reporter.failed(
-                Failure(lane.family, task, error, pause, writing, first=not lane.synced)
+                Failure(sync.family, task, error, pause, writing, first=not sync.synced)
             )
             return
         done = self._clock()
-        lane.schedule.done(Task.VERIFY if outcome.verified else Task.SYNC, now, done)
+        sync.schedule.done(Task.VERIFY if outcome.verified else Task.SYNC, now, done)
         if outcome.read and not outcome.verified:
             # Nobody waits for it: the node is in sync as soon as the kernel has accepted the rules.
-            lane.schedule.verify_at(done)
+            sync.schedule.verify_at(done)
         if outcome.starved is not None:
-            lane.schedule.starved(done)
+            sync.schedule.starved(done)
         if outcome.read or outcome.starved is not None:
-            lane.starved = outcome.starved
-        lane.synced = True
+            sync.starved = outcome.starved
+        sync.synced = True
         if self.options.observe:
-            self._observe(lane, outcome, done)
+            self._observe(sync, outcome, done)
         elif outcome.drift:
-            self._reporter.drift(lane.family, Drift.of(outcome.drift))
-        pending, differing = lane.take_pending(), lane.differences.lines
+            self._reporter.drift(sync.family, Drift.of(outcome.drift))
+        pending, differing = sync.take_pending(), sync.differences.lines
         self._reporter.synced(task, outcome, pending, done - now, differing)
 
-    def _check(self, lane: Lane) -> None:
-        missing = lane.engine.missing()
+    def _check(self, sync: FamilySync) -> None:
+        missing = sync.engine.missing()
         if missing:
-            self._reporter.flushed(lane.family, missing)
-            lane.schedule.verify_at(self._clock())
+            self._reporter.flushed(sync.family, missing)
+            sync.schedule.verify_at(self._clock())
 
-    def _observe(self, lane: Lane, outcome: Outcome, now: float) -> None:
+    def _observe(self, sync: FamilySync, outcome: Outcome, now: float) -> None:
         """Tell what lasts, and when it is over."""
-        seen = lane.differences
+        seen = sync.differences
         before = seen.drift
         news = seen.compare(outcome.plan, now)
         if news and seen.drift is not None:
-            self._reporter.drift(lane.family, seen.drift)
+            self._reporter.drift(sync.family, seen.drift)
         elif before is not None and seen.drift is None:
-            self._reporter.settled(lane.family)
-        lane.schedule.verify_at(seen.next_look)
+            self._reporter.settled(sync.family)
+        sync.schedule.verify_at(seen.next_look)
 
     def _periods(self) -> Periods:
         options, config = self.options, self.config

@@ -33,6 +33,10 @@ class Pending:
     everything: bool = False
     triggered: Mapping[Key, tuple[Family, float]] = attrs.field(factory=dict)
 
+    def __bool__(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.services or self.slices or self.everything)
+
 
 class Picture:
     """Services, EndpointSlices and the own Node, as the API server last said.

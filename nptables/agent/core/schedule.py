@@ -1,4 +1,9 @@
-"""When something is due: coalescing, periods and retries, as a function of the time passed in."""
+"""When something is due: coalescing, periods and retries, as a function of the time passed in.
+
+What minSyncPeriod and syncPeriod mean is kube-proxy's (BoundedFrequencyRunner in
+kubernetes/pkg/util/async): the first change is brought at once, those within minSyncPeriod of it
+together, and a sync that failed again after syncPeriod at the latest.
+"""
 
 from __future__ import annotations
 

@@ -1,19 +1,18 @@
 """The agent as a process of its node: one instance, logs, and the service manager."""
 
-from nptables.agent.process.announcements import Announcements
-from nptables.agent.process.instance import InstanceLock
+from nptables.agent.process.instance import InstanceLock, OtherProxyWatch
+from nptables.agent.process.kubernetes_events import Announcements
 from nptables.agent.process.logs import Log, words_of_libraries
-from nptables.agent.process.manager import ServiceManager
-from nptables.agent.process.neighbour import Neighbour
-from nptables.agent.process.patience import choose_patiently, leave_programs_their_stack
+from nptables.agent.process.startup import choose_backend, raise_stack_limit
+from nptables.agent.process.systemd import ServiceManager
 
 __all__ = [
     "Announcements",
     "InstanceLock",
     "Log",
-    "Neighbour",
+    "OtherProxyWatch",
     "ServiceManager",
-    "choose_patiently",
-    "leave_programs_their_stack",
+    "choose_backend",
+    "raise_stack_limit",
     "words_of_libraries",
 ]

@@ -1,11 +1,13 @@
-"""One agent a node: a locked file that says who runs."""
+"""One proxy a node: the lock that a second agent meets, and a kube-proxy that starts later."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import json
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,3 +81,37 @@ def _said(file: int) -> str:
         return printable(f"pid {int(document['pid'])}, node {document['node']}", 300)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
+
+
+# Looking reads a line of each process; seconds.
+_PERIOD = 60.0
+
+
+class OtherProxyWatch:
+    """Looks for another proxy every minute; `found` is the last answer of `find`.
+
+    `say` is told each time one is there. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], str],
+        *,
+        say: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.found = ""
+        self._find = find
+        self._say = say
+        self._clock = clock
+        self._at = -math.inf
+
+    def look(self) -> None:
+        """Look if it is time to; to be called every few seconds."""
+        now = self._clock()
+        if now < self._at:
+            return
+        self._at = now + _PERIOD
+        self.found = self._find()
+        if self.found:
+            self._say(self.found)

@@ -1,10 +1,8 @@
 """What the agent answers to others: probes, metrics, load balancers and `nptables status`."""
 
-from nptables.agent.serving.answers import Answer
 from nptables.agent.serving.http import Handler, Server, by_path
-from nptables.agent.serving.load_balancers import HealthPorts, health_check_hosts
-from nptables.agent.serving.ports import Ports
-from nptables.agent.serving.probes import Probes, rfc3339
+from nptables.agent.serving.listeners import HealthPorts, Ports, health_check_hosts
+from nptables.agent.serving.responses import Answer, Probes, rfc3339
 from nptables.agent.serving.status import StatusSocket, ask_status
 
 __all__ = [

@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any, TypeVar, cast
 
-from nptables.agent.serving.answers import NOT_FOUND, Answer
+from nptables.agent.serving.responses import NOT_FOUND, Answer
 
 # From the path of a request to the answer; the query is cut off.
 Handler = Callable[[str], Answer]
@@ -85,7 +85,10 @@ class Server:
 
     def close(self, listener: Listener) -> None:
         """Stop listening there; the port is free when this returns."""
-        self._in_thread(self._refuse(listener))
+        if self._loop.is_closed():
+            listener.socket.close()
+        else:
+            self._in_thread(self._refuse(listener))
 
     def stop(self) -> None:
         """Stop listening everywhere."""
@@ -94,13 +97,13 @@ class Server:
         self._thread.join(2)
 
     def _in_thread(self, what: Coroutine[Any, Any, _Result]) -> _Result:
-        """Raises TimeoutError, an OSError, where the thread does not come to it in time."""
+        """Raises OSError where the thread has ended, or does not come to it in time."""
         try:
             future = asyncio.run_coroutine_threadsafe(what, self._loop)
-        except RuntimeError:
-            # The thread has ended.
+        except RuntimeError as error:
+            # The thread has ended, and `broken` was told why: that is what whoever asks shall hear.
             what.close()
-            raise
+            raise OSError("the server has ended") from error
         try:
             return future.result(_SECONDS)
         except TimeoutError:

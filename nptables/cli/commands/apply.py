@@ -32,6 +32,7 @@ from nptables.cli.output import print_json, say, say_all
 from nptables.errors import AnotherProxy, KernelError
 from nptables.family import Family
 from nptables.kernel import confirming
+from nptables.kernel.change import NodeChange, Outcome, carry_out, look, take_back
 from nptables.kernel.node.kube_proxy import find_kube_proxy
 from nptables.kernel.node.preparation import (
     Setting,
@@ -41,7 +42,6 @@ from nptables.kernel.node.preparation import (
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.node.services import find_handlers
-from nptables.kernel.whole_node import NodeChange, Outcome, carry_out, look, take_back
 from nptables.translation.explanation.decision import UNREAD
 
 

@@ -20,7 +20,7 @@ from nptables.cli.versions import asked, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.model.durations import parse_duration
 from nptables.sources import find_config
-from nptables.sources.fleet.places import Place, place_at
+from nptables.sources.fleet.locations import Place, place_at
 from nptables.sources.fleet.reading import (
     Collection,
     bundles_with_objects,

@@ -46,6 +46,7 @@ from nptables.cli.output import coloured, folded, print_json, say, say_all
 from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.sources import Loaded, read_document, read_text
 from nptables.words import listed
 
@@ -187,7 +188,7 @@ def _say_gone(gone: Sequence[Entry], path: str) -> None:
     say(f"{path} has {what} that {there} gone: {named}; --write-baseline leaves such out")
 
 
-@attrs.frozen
+@frozen
 class _Besides:
     """What is looked at besides the manifests: what a node has, and a file of connections."""
 

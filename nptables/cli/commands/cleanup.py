@@ -10,7 +10,7 @@ from nptables.cli.output import say, say_all
 from nptables.errors import AmbiguousBackend
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.kernel.whole_node import NodeChange, carry_out, look
+from nptables.kernel.change import NodeChange, carry_out, look
 from nptables.translation.owned import cleanup_ownership
 
 

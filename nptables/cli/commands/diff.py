@@ -39,7 +39,7 @@ from nptables.cli.repository import settings_options
 from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
-from nptables.effects.telling.words import nodes_in_words
+from nptables.effects.words import nodes_in_words
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
 from nptables.evidence.handlers import handlers

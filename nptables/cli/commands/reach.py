@@ -39,7 +39,7 @@ from nptables.reachability import (
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import read_document
 from nptables.tracing.ends import SOURCES, named_source, pods_named
-from nptables.tracing.telling.words import WIDTH, table_lines
+from nptables.tracing.explanation.words import WIDTH, table_lines
 
 _COLOURS = {Fares.ANSWERS: "green", Fares.UNKNOWN: "yellow", Fares.DEPENDS: "yellow"}
 

@@ -32,7 +32,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.reachability import reach
 from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
-from nptables.sources.fleet.places import Place, place_at
+from nptables.sources.fleet.locations import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
 
 

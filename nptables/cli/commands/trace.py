@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -17,7 +17,6 @@ from nptables.answering.following import (
     setting_of,
     told_sets,
 )
-from nptables.cli.cluster_wide import cluster_wide_of
 from nptables.cli.clusters import named_ends, namespace_option, with_pods
 from nptables.cli.completion import FILE, receivers, senders
 from nptables.cli.evidence import Named, evidence_options, families_of
@@ -39,8 +38,6 @@ from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Node
-from nptables.reachability import Cell, across
-from nptables.reachability.matrix import nodes_text
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.tracing import (
     Outcome,
@@ -52,7 +49,7 @@ from nptables.tracing.ends import (
     SOURCES,
     pods_named,
 )
-from nptables.tracing.telling.words import (
+from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
     hypotheses,
@@ -64,6 +61,10 @@ from nptables.tracing.telling.words import (
 )
 
 Rulesets = tuple[Ruleset, ...]
+
+
+if TYPE_CHECKING:
+    from nptables.reachability import Cell
 
 
 @click.command("trace")
@@ -150,6 +151,10 @@ def command(
     if loaded is not None:
         loaded = with_pods(loaded, pods_named(source, destination))
     if loaded is not None and _on_each_node(loaded, node_has, others, connections_path, options):
+        # Most packets are followed from one node.
+        from nptables.cli.cluster_wide import cluster_wide_of  # noqa: PLC0415
+        from nptables.reachability import across  # noqa: PLC0415
+
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
             whole.cluster, source, destination, config=whole.configs, family=family or Family.IPV4
@@ -251,6 +256,8 @@ def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, F
 
 def _print_cells(cells: Sequence[Cell], output: str, *, path: bool) -> None:
     """The answers of several nodes, those that fare alike together."""
+    from nptables.reachability.matrix import nodes_text  # noqa: PLC0415 - see `across`
+
     if output == "json":
         print_json(cells_document(cells))
         return

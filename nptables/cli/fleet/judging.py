@@ -14,7 +14,7 @@ import click
 
 from nptables.auditing import NodeResult, Options
 from nptables.sources.fleet.folder import snapshot_files
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.fleet.reading import Collection
 from nptables.sources.fleet.working import judge_files
 

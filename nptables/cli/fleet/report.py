@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
 import click
 
 from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
@@ -14,6 +13,7 @@ from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.output import coloured, folded, print_json
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.words import listed
 
 _MOST_NODES = 8
@@ -21,7 +21,7 @@ _MOST_SERVICES = 5
 _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
-@attrs.frozen
+@frozen
 class Report:
     """The results by name, their causes, and whether all nodes were judged."""
 

@@ -8,7 +8,8 @@ import attrs
 
 from nptables.checks import Finding
 from nptables.effects import Effect, Effects
-from nptables.effects.telling.words import NOBODYS, Addresses, sentences
+from nptables.effects.words import NOBODYS, Addresses, sentences
+from nptables.immutable import frozen
 from nptables.iptables.changes import Plan
 from nptables.sources import Place
 
@@ -16,7 +17,7 @@ from nptables.sources import Place
 PlaceOf = Callable[[tuple[str, str]], Place | None]
 
 
-@attrs.frozen
+@frozen
 class Findings:
     """What a command found: what is reported, and what is silenced.
 
@@ -28,7 +29,7 @@ class Findings:
     ignored: Sequence[Finding] = ()
 
 
-@attrs.frozen
+@frozen
 class Noticed:
     """What packets notice of a difference, and where its objects stand.
 
@@ -51,7 +52,7 @@ def sentences_of(
     return sentences(found, own)
 
 
-@attrs.frozen
+@frozen
 class Planned:
     """How the rules of a node differ, and where the objects stand that make them.
 
@@ -68,7 +69,7 @@ class Planned:
         return attrs.evolve(self, nodes=(*self.nodes, *other.nodes))
 
 
-@attrs.frozen
+@frozen
 class Form:
     """A form of output: each of its functions gives lines; None for what it cannot print.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nptables.checks.reports import github_lines, workflow_command
 from nptables.cli.forms.form import Findings, Form, Noticed, Planned
-from nptables.effects.telling.words import nodes_in_words, same_on_nodes
+from nptables.effects.words import nodes_in_words, same_on_nodes
 from nptables.iptables.changes.report import report_lines
 from nptables.translation.explanation.grouping import service_groups
 

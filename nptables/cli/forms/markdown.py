@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nptables.checks import Finding, Severity
 from nptables.cli.forms.form import Findings, Form, Noticed, Planned, sentences_of
 from nptables.effects import Effects
-from nptables.effects.telling.words import nodes_in_words, summary
+from nptables.effects.words import nodes_in_words, summary
 from nptables.errors import format_path, printable
 from nptables.iptables.changes.report import ReportLine, report_lines
 from nptables.translation.explanation.grouping import service_groups

@@ -11,8 +11,8 @@ from collections.abc import Hashable
 
 import attrs
 
-from nptables.effects.rules.closure import ChainId, Entry, Graph, Reached
 from nptables.effects.rules.lines import Span, Words
+from nptables.effects.rules.reachable import ChainId, Entry, Graph, Reached
 
 
 @attrs.define

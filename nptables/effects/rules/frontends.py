@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from nptables.effects.rules.closure import Entry, Graph
 from nptables.effects.rules.lines import without_comment
+from nptables.effects.rules.reachable import Entry, Graph
+from nptables.immutable import frozen
 from nptables.iptables.protocols import protocol_name
+from nptables.tracing.explanation.path import comment_of
 from nptables.tracing.services import NODE_PORT, Services
-from nptables.tracing.telling.way import comment_of
 
 _PROTOCOL = re.compile(r" -p (\S+)")
 _PORTS = re.compile(r" --dports? ([0-9][0-9,]*)(?= |$)")
@@ -37,7 +38,7 @@ class Frontend:
     port: int
 
 
-@attrs.frozen
+@frozen
 class Named:
     """What a frontend is called: the Service as `namespace/name`, its port, and the field."""
 

@@ -16,7 +16,8 @@ from nptables.iptables.changes.likeness import (
     surplus,
     target_of,
 )
-from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
+from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.shown import with_what_is_not_shown
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of

@@ -10,9 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.spelling import normal_form
 
 # Quoted words are consumed whole, so that what looks like a comment inside one is left alone.
@@ -58,7 +57,7 @@ def _bare_form(line: str, family: Family) -> str:
     return without_comments(normal_form(line, family))
 
 
-@attrs.frozen
+@frozen
 class Multisets:
     """How two chains differ as multisets: lines only in one, and pairs that say the same.
 

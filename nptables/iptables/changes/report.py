@@ -5,18 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import attrs
-
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.changes.plan import ChainChange, Plan
+from nptables.iptables.changes.parts import ChainChange
+from nptables.iptables.changes.plan import Plan
 from nptables.iptables.ruleset import chain_of
 
 # Who a line of a table belongs to, as people name it; an empty string for nobody in particular.
 GroupOf = Callable[[str, str], str]
 
 
-@attrs.frozen
+@frozen
 class ReportLine:
     """One line of a report: `kind` is heading, chain, removed, added, same or note."""
 
@@ -24,7 +24,7 @@ class ReportLine:
     text: str
 
 
-@attrs.frozen
+@frozen
 class ChangedLine:
     """A rule line that a plan takes away or brings, or the declaration of an empty chain.
 

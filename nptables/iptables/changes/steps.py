@@ -10,11 +10,14 @@ steps fall away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
+from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
-from nptables.iptables.changes.plan import ChainChange, Insertion, Plan, TablePlan
+from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.
@@ -24,7 +27,7 @@ PIECE = 100
 PIECE_IN_USE = 500
 
 
-@attrs.frozen
+@frozen
 class Step:
     """One commit of one table.
 
@@ -72,7 +75,21 @@ def insertion_command(insertion: Insertion) -> str:
     return f"-I {chain}{place}{blank}{rest}"
 
 
-def steps_of(plan: Plan, *, piece: int | None = None) -> list[Step]:
+class Planned(Protocol):
+    """What is needed of a plan to put it into commits."""
+
+    @property
+    def family(self) -> Family:
+        """The address family of the rules."""
+        ...
+
+    @property
+    def tables(self) -> Mapping[str, TablePlan]:
+        """The changes of each table."""
+        ...
+
+
+def steps_of(plan: Planned, *, piece: int | None = None) -> list[Step]:
     """The steps of a plan. With `piece`, new chains and deletions come so many a commit."""
     tables = plan.tables
     found: list[Step] = []
@@ -93,8 +110,10 @@ def with_deletions(steps: Sequence[Step]) -> list[Step]:
     """The same steps with one commit less for each table that has deletions.
 
     They go into the last step before them that changes their table, unless they come in pieces.
-    On legacy a commit costs what the whole table does. A refused deletion takes the whole step
-    back, so whoever uses this has to fall back on the steps as they were.
+    On legacy a commit costs what the whole table does: the kernel takes a table as one block and
+    gives it as one (do_replace and get_entries in net/ipv4/netfilter/ip_tables.c). A refused
+    deletion takes the whole step back, so whoever uses this has to fall back on the steps as they
+    were.
     """
     found = list(steps)
     for deletions in [step for step in steps if step.delete]:
@@ -125,7 +144,7 @@ def with_chains(
     return found
 
 
-def _old_and_new(table: TablePlan, plan: Plan) -> Step:
+def _old_and_new(table: TablePlan, plan: Planned) -> Step:
     """The filter table before nat changes: nothing that it refuses or lets pass is lost yet."""
     fill: dict[str, tuple[str, ...]] = dict.fromkeys(table.ensure, ())
     insert: list[Insertion] = []
@@ -145,7 +164,7 @@ def _gains(change: ChainChange) -> bool:
     return bool(change.added) or not change.removed
 
 
-def _union(change: ChainChange, plan: Plan) -> tuple[str, ...]:
+def _union(change: ChainChange, plan: Planned) -> tuple[str, ...]:
     after = change.after or ()
     if not change.removed or change.before is None:
         return after

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.listing.words import read_words, unread_match
 from nptables.iptables.protocols import c_number, protocol_name
 from nptables.iptables.spelling import normal_form
@@ -30,7 +29,7 @@ _GOTO = "[goto]"
 _TALKING = frozenset({"DNAT", "SNAT", "NETMAP", "REJECT", "MARK", "CONNMARK", "LOG"})
 
 
-@attrs.frozen
+@frozen
 class Columns:
     """Which columns rows have, by their title."""
 
@@ -47,7 +46,7 @@ class Columns:
         return Columns("num" in words, "pkts" in words, "in" in words)
 
 
-@attrs.frozen
+@frozen
 class Row:
     """One rule of a listing as the line that `iptables-save` prints for it.
 
@@ -118,7 +117,7 @@ def read_row(line: str, chain: str, columns: Columns, family: Family, more: str 
     )
 
 
-@attrs.frozen
+@frozen
 class _Fields:
     target: str
     protocol: str

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.listing.rows import Columns, Row, is_broken_row, read_row
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table
 from nptables.iptables.tables import TARGETS
@@ -36,7 +37,7 @@ _LAST_COLUMN = 21
 _FEW = 4
 
 
-@attrs.frozen
+@frozen
 class Listed:
     """A table of a listing, under the name that it was asked for by, or that its chains tell.
 

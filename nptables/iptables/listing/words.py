@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import values
 from nptables.iptables.unshown import UNREAD_MATCH
 from nptables.iptables.values import FULL_MARK, Unsettled
@@ -372,7 +371,7 @@ _TARGETS = {
 }
 
 
-@attrs.frozen
+@frozen
 class Words:
     """What stands behind the columns: matches and the target's options, as a rule has them.
 

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.dumps import NFT
 from nptables.iptables.nftables.rules import (
     NO_TARGET,
@@ -36,7 +35,7 @@ _MOST_DOUBTS = 6
 CUT_OFF = "the line is cut off"
 
 
-@attrs.frozen
+@frozen
 class Habits:
     """What is known of those who write rules, by the names of chains.
 
@@ -54,7 +53,7 @@ class Habits:
     targetless: Callable[[str], bool]
 
 
-@attrs.frozen
+@frozen
 class NftListing:
     """What was read.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.listing.words import read_one
 from nptables.iptables.nftables.matches import MATCHES
 from nptables.iptables.nftables.parts import Parts
@@ -34,7 +33,7 @@ NOTHING_PRINTED = "a statement of which nft prints nothing"
 NO_TARGET = "a target of which nft prints nothing, if there is one"
 
 
-@attrs.frozen
+@frozen
 class NftRule:
     """A rule that was read.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.listing.tables import OMISSION
 
 _QUOTE = re.compile(r"^\s*(?:>\s?)+")
@@ -31,7 +32,7 @@ _LISTS = re.compile(r" (?:-[a-zA-Z]*[LS][a-zA-Z]*|--list(?:-rules)?) ")
 _PIPE = re.compile(r"\s*(?:\||&&|;|>).*")
 
 
-@attrs.frozen
+@frozen
 class Command:
     """What a command in front of its output tells of it.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
 from nptables.iptables.tables import TARGETS
 
@@ -27,7 +26,7 @@ _LIKELY = {"PREROUTING": "nat", "POSTROUTING": "nat"}
 Homes = Callable[[str], str]
 
 
-@attrs.frozen
+@frozen
 class Placed:
     """The table of each rule; `guessed` has the positions of those that do not tell."""
 

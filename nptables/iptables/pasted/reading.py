@@ -10,6 +10,7 @@ import attrs
 
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.dumps import OTHER_BACKEND, read_all_dumps
 from nptables.iptables.families import family_of_lines, family_of_rules
 from nptables.iptables.listing import is_title, read_listing
@@ -34,7 +35,7 @@ class Kind(enum.Enum):
     LISTING = "listing"
 
 
-@attrs.frozen
+@frozen
 class Pasted:
     """What was read.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.iptables.listing.tables import begins_another, table_of
 from nptables.iptables.pasted.placing import Homes, jump_of, place
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of
@@ -49,7 +50,7 @@ class Section:
         return not (self.rules or self.policies or self.begun)
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """A table as far as it is there; `guessed` are numbers of lines that may be of another."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import values
 from nptables.iptables.rule import Option
 from nptables.iptables.values import FULL_MARK, Unsettled
@@ -16,7 +17,7 @@ ValueForm = Callable[[Words, Family], Words]
 Named = dict[str, Option]
 
 
-@attrs.frozen
+@frozen
 class Forms:
     """The printed form of one extension.
 

@@ -1,15 +1,23 @@
-"""Hearing from the kernel that addresses of this node came or went, by netlink.
+"""The interfaces of this node: that their addresses changed, and which of them are bridges.
 
-The messages are those of linux/rtnetlink.h; their kind is all that is looked at, since whoever is
-told reads the addresses anew.
+The messages of netlink are those of linux/rtnetlink.h; their kind is all that is looked at, since
+whoever is told reads the addresses anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
+
+from nptables.errors import KernelError
+from nptables.evidence import Bridge
+from nptables.kernel.node.facts import interfaces
+from nptables.kernel.programs import Runner, run_program
+from nptables.model.addresses import parse_network_sloppy
 
 _ROUTE = 0
 _GROUPS = 0x1 | 0x10 | 0x100  # links, IPv4 addresses, IPv6 addresses
@@ -58,3 +66,46 @@ class AddressWatch:
                 return True
             data = data[(max(length, _HEADER.size) + 3) & ~3 :]
         return False
+
+
+NET = Path("/sys/class/net")
+_PROMISCUOUS = 0x100  # IFF_PROMISC of linux/if.h
+
+
+def find_bridges(run: Runner = run_program, net: Path = NET) -> list[Bridge]:
+    """The bridges of this network namespace that have ports, by name.
+
+    Their networks are not known where `ip` is not installed or fails.
+    """
+    ports: dict[str, list[str]] = {}
+    for port in sorted(net.glob("*/brport")):
+        bridge = (port / "bridge").resolve().name
+        off = _text(port / "hairpin_mode") == "0"
+        ports.setdefault(bridge, []).extend([port.parent.name] if off else [])
+    if not ports:
+        return []
+    addresses: dict[str, list[str]] = {}
+    with contextlib.suppress(KernelError):
+        addresses = interfaces(run) or {}
+    return [
+        Bridge(
+            name,
+            tuple(n for a in addresses.get(name, ()) if (n := parse_network_sloppy(a))),
+            () if _is_promiscuous(net / name) else tuple(off),
+        )
+        for name, off in sorted(ports.items())
+    ]
+
+
+def _is_promiscuous(interface: Path) -> bool:
+    try:
+        return bool(int(_text(interface / "flags"), 16) & _PROMISCUOUS)
+    except ValueError:
+        return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

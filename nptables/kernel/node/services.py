@@ -12,7 +12,7 @@ from nptables.evidence.handlers import Handling, handling
 from nptables.evidence.node import Process
 from nptables.evidence.signs import Signs
 from nptables.kernel.node.kube_proxy import of_this_network
-from nptables.kernel.node.native import table_names
+from nptables.kernel.node.other_tables import table_names
 from nptables.kernel.programs import Runner, find_program, run_program
 
 _PROGRAMS = frozenset({"cilium-agent", "antrea-agent", "kube-router", "ovnkube", "ovnkube-node"})

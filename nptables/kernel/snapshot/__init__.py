@@ -18,7 +18,7 @@ from nptables.errors import KernelError, printable
 from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.snapshot import Snapshot
 from nptables.family import Family
-from nptables.kernel.node.bridges import find_bridges
+from nptables.kernel.node.interfaces import find_bridges
 from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.snapshot.native import native_objects
 from nptables.kernel.snapshot.processes import ReadYaml, find_processes

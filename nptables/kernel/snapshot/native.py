@@ -19,7 +19,7 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel import netlink
-from nptables.kernel.node.native import (
+from nptables.kernel.node.other_tables import (
     NFT_FAMILIES,
     find_native_rules,
     is_plain,

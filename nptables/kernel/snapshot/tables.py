@@ -12,10 +12,10 @@ from nptables.evidence import Gap, Unread
 from nptables.evidence.snapshot import TableText
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.kernel.node.unseen import chains_beside, unreadable_chains
+from nptables.kernel.node.other_tables import chains_beside, unreadable_chains
 from nptables.kernel.programs import Runner, find_program
 from nptables.kernel.tables.parts import unprintable
-from nptables.kernel.tables.restoring import DISTURBED, Patience, RestoreBackend
+from nptables.kernel.tables.restoring import DISTURBED, ReadTimeout, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, legacy_tables, stem
 from nptables.translation.owned import ever_owned
 
@@ -51,7 +51,7 @@ def read_tables(
                     unread.append(Unread(kind, family, chains))
                 continue
             reader = RestoreBackend(
-                kind, family, wait, run, Patience(disturbed=max(DISTURBED, wait))
+                kind, family, wait, run, ReadTimeout(disturbed=max(DISTURBED, wait))
             )
             try:
                 found = _read(reader, counters=counters, gaps=gaps, strict=strict)

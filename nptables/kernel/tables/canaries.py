@@ -2,6 +2,7 @@
 
 kube-proxy puts an empty chain into nat, filter and mangle and looks whether it is still there.
 `iptables -F` leaves such a chain standing, so ours holds a rule, and the rule is what counts.
+Source: Monitor in kubernetes/pkg/util/iptables/iptables.go.
 Beside it the jumps in the built-in chains are looked at, since one line can be deleted alone.
 """
 

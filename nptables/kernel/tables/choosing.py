@@ -24,7 +24,7 @@ from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.tables.backend import Backend
-from nptables.kernel.tables.restoring import DEFAULT_WAIT, DISTURBED, Patience, RestoreBackend
+from nptables.kernel.tables.restoring import DEFAULT_WAIT, DISTURBED, ReadTimeout, RestoreBackend
 from nptables.kernel.tables.xtables import KINDS, Kind, classify, command, legacy_tables, stem
 from nptables.translation.owned import ever_owned, holds_service_chains
 
@@ -51,31 +51,31 @@ def choose(
     *,
     wait: float = DEFAULT_WAIT,
     run: Runner = run_program,
-    patience: Patience | None = None,
+    read_timeout: ReadTimeout | None = None,
     blind: bool = False,
 ) -> Choice:
     """The backend of a node for one family, and its tables.
 
     `wanted` is one of BACKENDS. With `auto`: the backend that holds a chain of the kubelet's, else
     the one that holds ours, else the one with more rules, else the system's default. Looking
-    creates no legacy table. `patience` is for reading; whoever keeps it and tries again after a
+    creates no legacy table. `read_timeout` is for reading; whoever keeps it and tries again after a
     KernelBusy gives large tables more time. With `blind`, parts will do where others keep the
     tables from being read.
 
     Raises AmbiguousBackend where both hold rules for Services, BackendUnavailable where there
     is none, or not the one that is wanted, and KernelBusy where one of them cannot be read now.
     """
-    patience = patience or Patience(disturbed=max(DISTURBED, wait))
+    read_timeout = read_timeout or ReadTimeout(disturbed=max(DISTURBED, wait))
     if wanted in _BY_NAME:
-        return _BY_NAME[wanted](_Asked(family, wait, run, patience, blind))
+        return _BY_NAME[wanted](_Asked(family, wait, run, read_timeout, blind))
     if wanted != "auto":
         raise BackendUnavailable(f"there is no backend {wanted}: one of {', '.join(BACKENDS)}")
-    held, failures = read_both(family, wait, run, patience, blind=blind)
+    held, failures = read_both(family, wait, run, read_timeout, blind=blind)
     if not held:
         raise failures[0]
     kind, reason = _decide({each: rules for each, (rules, _) in held.items()}, family, run)
     current, starved = held[kind]
-    return Choice(RestoreBackend(kind, family, wait, run, patience), current, reason, starved)
+    return Choice(RestoreBackend(kind, family, wait, run, read_timeout), current, reason, starved)
 
 
 def probe(
@@ -123,7 +123,7 @@ def _read(backend: RestoreBackend, *, blind: bool) -> Reading:
 
 
 def read_both(
-    family: Family, wait: float, run: Runner, patience: Patience, *, blind: bool = False
+    family: Family, wait: float, run: Runner, read_timeout: ReadTimeout, *, blind: bool = False
 ) -> tuple[dict[Kind, Reading], list[KernelError]]:
     """The tables of each backend that is there, and why others could not be read.
 
@@ -132,7 +132,7 @@ def read_both(
     held: dict[Kind, Reading] = {}
     failures: list[KernelError] = []
     for kind in KINDS:
-        backend = RestoreBackend(kind, family, wait, run, patience)
+        backend = RestoreBackend(kind, family, wait, run, read_timeout)
         try:
             if kind == "legacy" and not legacy_tables(family):
                 # The module may not even be loaded; whether the program works is not asked.
@@ -178,12 +178,12 @@ class _Asked:
     family: Family
     wait: float
     run: Runner
-    patience: Patience
+    read_timeout: ReadTimeout
     blind: bool
 
 
 def _restoring(kind: Kind, asked: _Asked) -> Choice:
-    backend = RestoreBackend(kind, asked.family, asked.wait, asked.run, asked.patience)
+    backend = RestoreBackend(kind, asked.family, asked.wait, asked.run, asked.read_timeout)
     current, starved = _read(backend, blind=asked.blind)
     return Choice(backend, current, "it was asked for", starved)
 

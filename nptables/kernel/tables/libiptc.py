@@ -33,9 +33,8 @@ from nptables.iptables.changes import Insertion, Step
 from nptables.iptables.rule import Match, Rule, Target
 from nptables.iptables.ruleset import chain_of
 from nptables.kernel.programs import Runner, run_program
-from nptables.kernel.tables.lock import xtables_lock
+from nptables.kernel.tables.locks import apply_lock, xtables_lock
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
-from nptables.kernel.tables.turn import our_turn
 
 _LONGEST_CHAIN_NAME = 28
 # A commit that another program's commit came before is refused with this word.
@@ -80,7 +79,7 @@ class LibiptcBackend:
             _commit_elsewhere(self, steps)
             return
         for step in steps:
-            with our_turn(self.wait), xtables_lock(self.wait):
+            with apply_lock(self.wait), xtables_lock(self.wait):
                 self._commit(step)
 
     def _commit(self, step: Step) -> None:

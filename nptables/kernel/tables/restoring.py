@@ -25,9 +25,9 @@ from nptables.iptables.changes.steps import PIECE
 from nptables.iptables.outlines import Outline, outline, rough_outline
 from nptables.iptables.remarks import unreadable_remark
 from nptables.kernel.programs import Completed, Programs, Runner, run_program
-from nptables.kernel.tables.generation import Commits
+from nptables.kernel.tables.locks import apply_lock
+from nptables.kernel.tables.nft_generation import Commits
 from nptables.kernel.tables.parts import owned_parts, remove_jumps, table_names, unprintable_table
-from nptables.kernel.tables.turn import our_turn
 from nptables.kernel.tables.xtables import (
     Kind,
     cannot_be_printed,
@@ -50,7 +50,7 @@ _SECONDS_A_LINE = 0.005
 # create them, and 200 s where somebody created them in the order of their names.
 _READING = 180.0
 _LONGEST_READING = 1800.0
-# Seconds for reading while others commit, unless the caller has more patience: four times what
+# Seconds for reading while others commit, unless the caller has more read_timeout: four times what
 # 120,000 chains take on a quiet node.
 DISTURBED = 10.0
 # An undisturbed reading ends by itself, however long it takes.
@@ -60,7 +60,7 @@ _MOST_READS = 8
 
 
 @attrs.define
-class Patience:
+class ReadTimeout:
     """How many seconds the save program gets: twice as many each time they were too few.
 
     Whoever keeps one and reads again so comes to an end, however large the tables are. While
@@ -86,14 +86,14 @@ class Patience:
 class RestoreBackend:
     """iptables-restore and iptables-save; `wait` is in seconds, for the xtables lock.
 
-    `patience` is for reading, and is kept from one reading to the next.
+    `read_timeout` is for reading, and is kept from one reading to the next.
     """
 
     kind: Kind
     family: Family
     wait: float = DEFAULT_WAIT
     run: Runner = attrs.field(default=run_program, repr=False)
-    patience: Patience = attrs.field(factory=Patience, repr=False, eq=False)
+    read_timeout: ReadTimeout = attrs.field(factory=ReadTimeout, repr=False, eq=False)
     _hindering: set[str] = attrs.field(factory=set, repr=False, eq=False, init=False)
 
     @property
@@ -116,7 +116,15 @@ class RestoreBackend:
         Raises ReadingStarved where others commit faster than it reads, and KernelRefused where
         what it printed cannot be everything.
         """
-        return self._with_unprintable(self._read(counters=False, understand=self._parsed))
+        return self.read_like(None)
+
+    def read_like(self, expected: Ruleset | None) -> Ruleset:
+        """The same, where chains that are as expected take no memory of their own."""
+
+        def parsed(done: Completed) -> Ruleset:
+            return Ruleset.from_save_lines(done.lines(), family=self.family, like=expected)
+
+        return self._with_unprintable(self._read(counters=False, understand=parsed))
 
     def read_text(self) -> str | Ruleset:
         """The text with counters that the save program prints, without parsing all of it.
@@ -127,20 +135,18 @@ class RestoreBackend:
         if isinstance(read, Outline):
             if not read.remarks.unreadable:
                 return read.text
-            read = self._parsed(read.text)
+            read = Ruleset.from_save(read.text, family=self.family)
         return self._with_unprintable(read)
 
-    def _outlined(self, text: str) -> Outline | Ruleset:
+    def _outlined(self, done: Completed) -> Outline | Ruleset:
         # The kernel gives a legacy table as a whole, while iptables-nft asks for it piece by piece.
+        text = done.stdout
         return rough_outline(text) if self.kind == "legacy" else outline(text, self.family)
 
-    def _parsed(self, text: str) -> Ruleset:
-        return Ruleset.from_save(text, family=self.family)
-
-    def _read(self, *, counters: bool, understand: Callable[[str], Read]) -> Read | Ruleset:
+    def _read(self, *, counters: bool, understand: Callable[[Completed], Read]) -> Read | Ruleset:
         argv = [*command(self.kind, self.family, "save"), *(["-c"] if counters else [])]
         ours, reads = isinstance(self.run, Programs), 0
-        commits = Commits(self.patience.limit) if ours and self.kind == "nft" else None
+        commits = Commits(self.read_timeout.limit) if ours and self.kind == "nft" else None
         while True:
             with self._turn():
                 done = self._save(argv, commits)
@@ -149,7 +155,7 @@ class RestoreBackend:
             if done.code:
                 raise classify(done, self.kind, self.wait, "reading the tables")
             try:
-                read = understand(done.stdout)
+                read = understand(done)
             except SaveSyntaxError as error:
                 # iptables-nft-save that reads while others write prints chains twice.
                 reads += 1
@@ -159,7 +165,7 @@ class RestoreBackend:
                     message = f"{_name(argv)} did not print a ruleset: {error}"
                     raise KernelRefused(message) from error
                 continue
-            self.patience.starved = False
+            self.read_timeout.starved = False
             self._hindering.clear()
             self._refuse_what_is_short(argv, done, read)
             return read
@@ -174,17 +180,17 @@ class RestoreBackend:
     def _save(self, argv: Sequence[str], commits: Commits | None) -> Completed:
         try:
             if commits is None or not isinstance(self.run, Programs):
-                return self.run(argv, "", self.patience.seconds)
-            return self.run(argv, "", self.patience.seconds, commits.starve)
+                return self.run(argv, "", self.read_timeout.seconds)
+            return self.run(argv, "", self.read_timeout.seconds, commits.starve)
         except KernelBusy as error:
             if commits is not None and commits.count:
                 raise self._starved(commits) from error
             # A runner says so only of a program that took longer than it might.
-            self.patience.grow()
+            self.read_timeout.grow()
             raise
 
     def _starved(self, commits: Commits) -> ReadingStarved:
-        self.patience.starved = True
+        self.read_timeout.starved = True
         changes = "once" if commits.count == 1 else f"{commits.count} times"
         return ReadingStarved(
             f"the {self.family.value} nft tables could not be read in {commits.seconds:g} s: "
@@ -201,7 +207,7 @@ class RestoreBackend:
         comments: list[tuple[int, str]] = []
         for table in table_names(self):
             with self._turn():
-                done = self.run([*argv, "-t", table], "", self.patience.seconds)
+                done = self.run([*argv, "-t", table], "", self.read_timeout.seconds)
             if done.code and not cannot_be_printed(done.stderr):
                 raise classify(done, self.kind, self.wait, f"reading the {table} table")
             read = Ruleset(self.family, {})
@@ -275,7 +281,7 @@ class RestoreBackend:
 
         A Runner that is not ours works on tables that the lock of this process is not about.
         """
-        return our_turn(self.wait) if isinstance(self.run, Programs) else nullcontext()
+        return apply_lock(self.wait) if isinstance(self.run, Programs) else nullcontext()
 
     def _refusal(self, done: Completed, steps: Sequence[Step]) -> KernelError:
         step, line = _locate(failed_line(done.stderr), steps)

@@ -9,7 +9,7 @@ from typing import Literal
 from nptables.errors import BackendUnavailable, KernelBusy, KernelError, KernelRefused, printable
 from nptables.family import Family
 from nptables.kernel.programs import Completed, find_program
-from nptables.kernel.tables.lock import busy, lock_holder
+from nptables.kernel.tables.locks import busy, lock_holder
 
 Kind = Literal["legacy", "nft"]
 KINDS: tuple[Kind, ...] = ("legacy", "nft")

@@ -5,12 +5,11 @@ Source: pkg/features/kube_features.go of each release.
 
 from __future__ import annotations
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.model.kubeproxy.versions import Version
 
 
-@attrs.frozen
+@frozen
 class Gate:
     """A feature gate of kube-proxy.
 

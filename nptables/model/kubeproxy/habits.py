@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.model.kubeproxy import gates
 from nptables.model.kubeproxy.gates import Gate
 from nptables.model.kubeproxy.versions import Version
 
 
-@attrs.frozen
+@frozen
 class Habit:
     """One way in which versions differ.
 

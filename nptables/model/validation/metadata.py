@@ -34,6 +34,14 @@ def validate_metadata(raw: Object, reader: Reader) -> None:
         )
 
 
+def are_annotations(annotations: Mapping[str, str]) -> bool:
+    """Whether there is nothing wrong with annotations."""
+    return (
+        all(is_qualified(key.lower()) for key in annotations)
+        and sum(map(len, annotations)) + sum(map(len, annotations.values())) <= _MOST_ANNOTATIONS
+    )
+
+
 def check_labels(labels: Any, path: Path, reader: Reader) -> None:
     """A map of labels, or a selector of that form."""
     if not isinstance(labels, Mapping):

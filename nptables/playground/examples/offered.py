@@ -11,8 +11,8 @@ from nptables.playground.examples.tutorial import TUTORIAL
 from nptables.playground.protocol import Example
 
 GROUPS: dict[str, tuple[Given, ...]] = {
-    "What a NodePort does": TUTORIAL,
     "It does not answer": NO_ANSWER,
+    "What a NodePort does": TUTORIAL,
     "One feature each": FEATURES,
 }
 

@@ -6,7 +6,6 @@ here, and the client is imported only for those that a plugin gives.
 """
 
 from nptables.sources.apiserver.backoff import Backoff
-from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watching
 from nptables.sources.apiserver.executing import Container, Finished, execute
 from nptables.sources.apiserver.kubeconfig import Place
 from nptables.sources.apiserver.listing import list_cluster, list_pages
@@ -16,7 +15,12 @@ from nptables.sources.apiserver.resources import (
     ENDPOINT_SLICES,
     NODES,
     SERVICES,
+    Changed,
+    Event,
+    Listed,
     Resource,
+    Trouble,
+    Watching,
     node_named,
 )
 from nptables.sources.apiserver.transport import (

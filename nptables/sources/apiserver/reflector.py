@@ -25,7 +25,6 @@ import attrs
 
 from nptables.errors import ApiServerError, Problem, printable
 from nptables.sources.apiserver.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
-from nptables.sources.apiserver.events import Changed, Event, Listed, Trouble, Watched, Watching
 from nptables.sources.apiserver.listing import (
     PAGE_SIZE,
     list_pages,
@@ -34,7 +33,15 @@ from nptables.sources.apiserver.listing import (
     trigger_time,
 )
 from nptables.sources.apiserver.refusals import error_of
-from nptables.sources.apiserver.resources import Resource
+from nptables.sources.apiserver.resources import (
+    Changed,
+    Event,
+    Listed,
+    Resource,
+    Trouble,
+    Watched,
+    Watching,
+)
 from nptables.sources.apiserver.transport import Response, Transport
 
 GONE = 410

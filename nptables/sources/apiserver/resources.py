@@ -1,8 +1,11 @@
-"""What is asked for: collections of the API, narrowed as kube-proxy narrows them."""
+"""What is asked for, narrowed as kube-proxy narrows it, and what a watch tells of it."""
 
 from __future__ import annotations
 
 import attrs
+
+from nptables.errors import Problem
+from nptables.model import Cluster, EndpointSlice, Node, Service
 
 
 @attrs.frozen
@@ -48,3 +51,55 @@ NODES = Resource("nodes", "/api/v1/nodes", "Node", "v1")
 def node_named(name: str) -> Resource:
     """The collection that holds one Node, or nothing while there is none of that name."""
     return attrs.evolve(NODES, field_selector=f"metadata.name={name}")
+
+
+Watched = Service | EndpointSlice | Node
+
+
+@attrs.frozen
+class Listed:
+    """A complete list: whatever is not in it is gone. `cluster.problems` is what was left out.
+
+    `triggered` has, by key, when the change that an EndpointSlice reports happened (seconds
+    since the epoch), where its controller says so.
+    """
+
+    resource: Resource
+    cluster: Cluster
+    triggered: dict[tuple[str, str], float] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Changed:
+    """One object is new or different; `value` is None where it is gone or cannot be used.
+
+    `namespace` is empty for Nodes. `problems` says why an object, or a part of it, cannot be
+    used.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    value: Watched | None
+    problems: tuple[Problem, ...] = ()
+    triggered: float | None = None
+
+
+@attrs.frozen
+class Trouble:
+    """A request failed; the next one is made in `retry_in` seconds."""
+
+    resource: Resource
+    reason: str
+    status: int
+    retry_in: float
+
+
+@attrs.frozen
+class Watching:
+    """A watch stands again, from the version that was last seen."""
+
+    resource: Resource
+
+
+Event = Listed | Changed | Trouble | Watching

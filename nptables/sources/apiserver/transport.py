@@ -56,7 +56,7 @@ class Connection:
     """A connection to the API server that a kubeconfig, or the Pod's service account, names.
 
     Without a kubeconfig the service account counts inside a Pod, else KUBECONFIG and
-    ~/.kube/config, as for kubectl. One thread uses one Connection. With `patience` no step of a
+    ~/.kube/config, as for kubectl. One thread uses one Connection. With `step_seconds` no step of a
     request (a credential plugin, connecting, a read) takes longer than so many seconds. Raises
     ApiServerError for an unusable configuration, and MissingPackage without urllib3, or without
     the `kubernetes` package where a kubeconfig names a plugin.
@@ -68,9 +68,9 @@ class Connection:
         kubeconfig: str | None = None,
         context: str | None = None,
         user_agent: str = "nptables",
-        patience: float | None = None,
+        step_seconds: float | None = None,
     ) -> None:
-        self._patience = patience
+        self._step_seconds = step_seconds
         self._kubeconfig = kubeconfig or None
         self._context = context
         self._user_agent = user_agent
@@ -148,8 +148,8 @@ class Connection:
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(
-                    connect=self._patience or CONNECT_TIMEOUT,
-                    read=self._patience or read_timeout,
+                    connect=self._step_seconds or CONNECT_TIMEOUT,
+                    read=self._step_seconds or read_timeout,
                 ),
                 preload_content=False,
                 # Only the loop decides when to ask again, and nobody sends us elsewhere.
@@ -176,7 +176,7 @@ class Connection:
             self._access = Access(
                 kubeconfig=self._kubeconfig,
                 context=self._context,
-                plugin_seconds=self._patience or PLUGIN_SECONDS,
+                plugin_seconds=self._step_seconds or PLUGIN_SECONDS,
             )
         except ImportError as error:
             raise _missing(error) from error

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 
 from nptables.errors import NptablesError
+from nptables.immutable import frozen
 
 # Called with the name of the file, the bytes of it that were read, and those that there are.
 Progress = Callable[[str, int, int], None]
@@ -26,7 +27,7 @@ class Refused(NptablesError):
     """An archive goes beyond a limit; the text says which."""
 
 
-@attrs.frozen
+@frozen
 class Limits:
     """How far an archive is followed.
 

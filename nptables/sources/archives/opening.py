@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.sources.archives.budget import Budget, Damaged, Refused
 from nptables.sources.archives.packing import Readable, Stream, packing_of, unpacked, with_head
 from nptables.sources.archives.tar import BLOCK, begins_tar, tar_entries
@@ -23,7 +24,7 @@ _SUFFIXES = (".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".zip", ".gz", ".
 _DEEPEST_FOLDER = 60
 
 
-@attrs.frozen
+@frozen
 class Member:
     """A regular file in an archive or a folder.
 
@@ -77,7 +78,7 @@ def archive_members(path: str, wanted: Wanted, budget: Budget) -> Iterator[Membe
             yield from looking.file(handle)
 
 
-@attrs.frozen
+@frozen
 class _Looking:
     """Goes through an archive, and those in it."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from nptables.errors import InvalidInput, Problem, printable
+from nptables.immutable import frozen
 from nptables.sources.archives import (
     Budget,
     Damaged,
@@ -39,7 +40,7 @@ _USUAL = frozenset({"links", "pipes"})
 LIMITS = Limits()
 
 
-@attrs.frozen
+@frozen
 class Piece:
     """A member of a bundle: where it stands in it, what it holds, and its bytes.
 
@@ -54,7 +55,7 @@ class Piece:
     modified: float | None = None
 
 
-@attrs.frozen
+@frozen
 class Bundle:
     """What one collector gathered; `name` is what a message calls it."""
 
@@ -80,7 +81,7 @@ class Bundle:
         return found
 
 
-@attrs.frozen
+@frozen
 class Contents:
     """The bundles at a path.
 

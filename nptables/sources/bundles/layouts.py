@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-import attrs
+from nptables.immutable import frozen
 
 
 class Holds(Enum):
@@ -36,7 +36,7 @@ class Holds(Enum):
     OBJECTS_DATE = "the time of objects"
 
 
-@attrs.frozen
+@frozen
 class Part:
     """A pattern for paths within a bundle, and what such members hold.
 
@@ -51,7 +51,7 @@ class Part:
     family: str = ""
 
 
-@attrs.frozen
+@frozen
 class Layout:
     """A way of arranging files: where a path fits each pattern of `known_by`, it is this one."""
 

@@ -10,6 +10,7 @@ import attrs
 
 from nptables.errors import Path, Problem
 from nptables.evidence.printed import date_shown
+from nptables.immutable import frozen
 from nptables.sources.bundles.finding import Contents, Piece
 from nptables.sources.bundles.layouts import KINDS, Holds
 from nptables.sources.text import Document, parse_text
@@ -19,7 +20,7 @@ from nptables.sources.text.files import decode
 _KUBE_PROXY = "kube-proxy"
 
 
-@attrs.frozen
+@frozen
 class Objects:
     """What bundles hold of a cluster.
 

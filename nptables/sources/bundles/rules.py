@@ -13,6 +13,7 @@ from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, Form, Gap
 from nptables.evidence.rules import NOTHING_OF_THEM, tables_not_shown
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.sources.bundles.finding import Bundle, Piece
 from nptables.sources.bundles.layouts import Holds
@@ -27,7 +28,7 @@ _ORDER = (Form.SAVED, Form.LISTING, Form.FRAGMENT)
 _NAMED = 4
 
 
-@attrs.frozen
+@frozen
 class Rules:
     """The rulesets of a node, and what is not known of them; `written` is when, as seconds."""
 

@@ -16,8 +16,8 @@ from nptables.errors import Problem
 from nptables.family import Family
 from nptables.model import Node, addresses
 from nptables.model.workloads import Workload, put_on_labels
+from nptables.sources.allocation import pick_address
 from nptables.sources.previews import Preview
-from nptables.sources.slots import pick_address
 
 Object = Mapping[str, Any]
 MOST_REPLICAS = 5000

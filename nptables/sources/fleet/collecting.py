@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import ApiServerError, NptablesError, printable
+from nptables.immutable import frozen
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
 from nptables.sources.fleet.daemonset import daemon_set
@@ -38,7 +39,7 @@ _INTERRUPTED = "the collection was interrupted"
 _GLANCE = 1.0
 
 
-@attrs.frozen
+@frozen
 class Asked:
     """What to collect, and how.
 
@@ -63,7 +64,7 @@ def _unheard(text: str) -> None:
     """Where nobody wants to know."""
 
 
-@attrs.frozen
+@frozen
 class Surroundings:
     """What collecting needs of the world: connections, clocks in seconds, random numbers.
 
@@ -78,7 +79,7 @@ class Surroundings:
     tell: Callable[[str], None] = _unheard
 
 
-@attrs.frozen
+@frozen
 class Progress:
     """A node that is done, of how many there are; `fetched` tells that it was read just now."""
 

@@ -19,11 +19,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 from nptables.sources.bundles import is_bundle_folder
-from nptables.sources.fleet.places import Place, files_in
+from nptables.sources.fleet.locations import Place, files_in
 
 KIND = "NptablesCollection"
 VERSION = 1
@@ -36,7 +35,7 @@ _SUFFIX = ".json.gz"
 READ, UNREACHABLE, WAITING = "read", "unreachable", "waiting"
 
 
-@attrs.frozen
+@frozen
 class NodeRecord:
     """What came of reading a node: `read`, or `unreachable` and why, or `waiting`."""
 
@@ -47,7 +46,7 @@ class NodeRecord:
     seconds: float = 0.0
 
 
-@attrs.frozen
+@frozen
 class Change:
     """What a watch told of an object, and when it did: seconds since the epoch."""
 
@@ -56,7 +55,7 @@ class Change:
     item: Mapping[str, Any]
 
 
-@attrs.frozen
+@frozen
 class Collected:
     """The folder of a collection, to be read."""
 
@@ -103,7 +102,7 @@ class Collected:
                 continue
 
 
-@attrs.frozen
+@frozen
 class Folder(Collected):
     """The folder of a collection on this machine, to be written; it need not be there yet."""
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import attrs
 
 from nptables.errors import ApiServerError
+from nptables.immutable import frozen
 from nptables.sources.apiserver import ENDPOINT_SLICES, NODES, SERVICES, Connection, Resource
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.reflector import GONE, whole_lines
@@ -99,7 +100,7 @@ def nodes(connection: Connection, selector: str = "") -> list[Mapping[str, Any]]
     return list_raw(connection, attrs.evolve(NODES, label_selector=selector)).items
 
 
-@attrs.frozen
+@frozen
 class Start:
     """The objects as they were, and the versions from which their watches go on."""
 

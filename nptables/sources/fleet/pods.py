@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from nptables.evidence import Process
 from nptables.evidence.secrets import without_secrets
+from nptables.immutable import frozen
 from nptables.sources.apiserver import Connection, Container, Resource
 from nptables.sources.cluster import list_raw
 
@@ -22,7 +21,7 @@ SELECTORS = (
 _NAME = "kube-proxy"
 
 
-@attrs.frozen
+@frozen
 class ProxyPod:
     """A Pod on a node, and what its manifest says of the kube-proxy in it.
 

@@ -8,24 +8,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from nptables.auditing import Movement
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.evidence.snapshot import Snapshot, is_snapshot, snapshot_in
+from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.objects import Key
 from nptables.sources.bundles import contents_of
 from nptables.sources.bundles.layouts import Holds
 from nptables.sources.evidence import evidence_in, read_all_evidence
 from nptables.sources.fleet.folder import READ, Change, Collected, snapshot_files
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.kubeproxy import find_kube_proxy_config
 from nptables.sources.text.files import read_unpacked
 
 
-@attrs.frozen
+@frozen
 class Collection:
     """What `collect` left in a folder.
 

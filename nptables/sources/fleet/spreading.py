@@ -16,13 +16,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 import nptables
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem, printable
+from nptables.immutable import frozen
 from nptables.model import Cluster
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.fleet.working import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.
@@ -33,7 +32,7 @@ _ADDRESS = re.compile(r"(?:(tcp|tls|ucx|ws|wss)://)?(?:\[[0-9a-fA-F:.%]+\]|[^\s/
 _TRIES = 3
 
 
-@attrs.frozen
+@frozen
 class _Task:
     """What every worker needs to judge nodes; `token` tells one audit from another."""
 

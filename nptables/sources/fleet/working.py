@@ -13,7 +13,7 @@ from itertools import islice
 from nptables.auditing import Judge, NodeResult, Options
 from nptables.errors import InvalidInput, NptablesError
 from nptables.model import Cluster
-from nptables.sources.fleet.places import Place
+from nptables.sources.fleet.locations import Place
 from nptables.sources.fleet.reading import read_snapshots
 
 File = tuple[str, Place | bytes]

@@ -12,7 +12,6 @@ from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
 from nptables.sources.text.parsed import Locate, Parsed
 from nptables.sources.text.redaction import followed
-from nptables.sources.text.yamltext import parse_yaml
 
 # Progress is called with the bytes that were read and the bytes there are.
 Progress = Callable[[str, int, int], None]
@@ -20,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 _SMALL = 1024 * 1024
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Document:
     """A document of a file. `locate` gives line and column (from 1) of a field path.
 
@@ -43,8 +42,16 @@ class Document:
 ParseYaml = Callable[[str, Callable[[int], None] | None], tuple[list[Parsed], list[Problem]]]
 
 
+def _parse_yaml(
+    text: str, report: Callable[[int], None] | None
+) -> tuple[list[Parsed], list[Problem]]:
+    from nptables.sources.text.yamltext import parse_yaml  # noqa: PLC0415 - JSON needs no YAML
+
+    return parse_yaml(text, report)
+
+
 def parse_text(
-    source: Input, progress: Progress | None = None, *, yaml: ParseYaml = parse_yaml
+    source: Input, progress: Progress | None = None, *, yaml: ParseYaml = _parse_yaml
 ) -> tuple[list[Document], list[Problem]]:
     """Every document of a file, and what is wrong with the text; empty documents are left out.
 

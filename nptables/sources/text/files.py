@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
-
 from nptables.errors import InvalidInput, Problem
+from nptables.immutable import frozen
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
@@ -37,7 +36,7 @@ _PACKED = {
 }
 
 
-@attrs.frozen
+@frozen
 class Input:
     """The text of one file; `name` is what a message calls it."""
 

@@ -29,10 +29,6 @@ def looks_like_json(name: str, text: str) -> bool:
     return _LIKE_JSON.match(text) is not None
 
 
-class _DuplicateFound(Exception):
-    pass
-
-
 def parse_json(text: str) -> tuple[list[Parsed], list[Problem]]:
     """Every document of a JSON text, and what is wrong with the text."""
     documents: list[Parsed] = []

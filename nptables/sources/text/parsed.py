@@ -13,7 +13,7 @@ from nptables.errors import Path, printable
 Locate = Callable[[Path], tuple[int, int] | None]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Parsed:
     """The value of one document, and where its fields stand."""
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET
 from nptables.iptables.words import always_quoted
 
@@ -39,7 +38,7 @@ _OF_SOS = re.compile(r"\bobfuscated(?:domain|word|user)\d+|\b53:4f:53(?::[0-9a-f
 _PARTS_OF_SOS = ("obfuscated", "53:4f:53:")
 
 
-@attrs.frozen
+@frozen
 class Redaction:
     """What was found: how many values are followed, and how many texts stand for any value.
 
@@ -61,7 +60,12 @@ def followed(text: str) -> tuple[str, Redaction]:
     """The text with an address for each token that stands for one, and what was found."""
     # The expression alone would look at each place of a text where a word begins.
     is_of_sos = any(part in text for part in _PARTS_OF_SOS) and _OF_SOS.search(text) is not None
-    if "***" not in text and "x-ipv" not in text and "xx" not in text and "x-mac" not in text:
+    if (
+        ("*" not in text or "***" not in text)
+        and "x-ipv" not in text
+        and "xx" not in text
+        and "x-mac" not in text
+    ):
         return text, Redaction(is_of_sos=is_of_sos)
     tokens: dict[str, str] = {}
     given: dict[str, str] = {}

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-
 from nptables.errors import Problem, printable
+from nptables.immutable import frozen
 
 _KEY = re.compile(r"^( *)(- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*):(?:\s|$)")
 _KEY_AND_VALUE = re.compile(r"^( *)(?:- +)*([^\s#:'\"\[\]{}-][^#:'\"\[\]{}]*): +([^\s#].*)$")
@@ -20,7 +19,7 @@ _NO_SPACE = re.compile(r"^\s*(?:- +)*([A-Za-z][A-Za-z0-9]*):([^\s/:][^:]*)$")
 _TEMPLATE = re.compile(r"{{|{%")
 
 
-@attrs.frozen
+@frozen
 class _Mistake:
     """What the parser said, where, and the text around it; lines count from 0."""
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-import attrs
-
 from nptables.errors import printable
+from nptables.immutable import frozen
 
 
-@attrs.frozen
+@frozen
 class Patterns:
     """The patterns of one file, for paths relative to the folder that it stands in.
 

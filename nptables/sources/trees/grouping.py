@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-import attrs
+from nptables.immutable import frozen
 
 
-@attrs.frozen
+@frozen
 class Member:
     """A file: the folders above it and its name, and the objects in it.
 
@@ -25,7 +25,7 @@ class Member:
     claims: frozenset[Hashable] = frozenset()
 
 
-@attrs.frozen
+@frozen
 class Group:
     """Files that belong together, and the folder (or the file) that they are called after."""
 

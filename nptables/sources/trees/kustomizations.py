@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, Path, Problem, printable
+from nptables.immutable import frozen
 from nptables.sources.text import Document, Input, parse_text, read_one
 from nptables.sources.text.parsed import nowhere
 from nptables.sources.trees.programs import Failure, output_of
@@ -38,7 +39,7 @@ _LIMITS = re.compile(
 )
 
 
-@attrs.frozen
+@frozen
 class Kustomization:
     """One kustomization file: the folders and files that it names, as real paths, and what is far.
 
@@ -153,7 +154,7 @@ def closure(first: Kustomization, known: dict[str, Kustomization]) -> list[Kusto
     return list(found.values())
 
 
-@attrs.frozen
+@frozen
 class Built:
     """What a kustomization builds; `remote` is what it names and was not fetched."""
 
@@ -211,7 +212,7 @@ def build(
     return Built(placed, tuple(remote))
 
 
-@attrs.frozen
+@frozen
 class _Source:
     """Where the files really are that a build reads: below `base`, in place of below `copy`."""
 

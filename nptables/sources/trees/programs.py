@@ -19,9 +19,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
-
 from nptables.errors import printable
+from nptables.immutable import frozen
 
 SECONDS = 30.0
 _NOWHERE = "http://127.0.0.1:9"
@@ -30,7 +29,7 @@ _LONGEST_SENTENCE = 400
 _OPENING = re.compile(r'^[Ee]rror: |^[EF]\d{4} [^]]*\] "command failed" err=')
 
 
-@attrs.frozen
+@frozen
 class Failure:
     """Why a program gave no manifests, in one sentence."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import Problem, printable
+from nptables.immutable import frozen
 from nptables.model.kinds import VERSIONS
 from nptables.model.workloads import pod_templates
 from nptables.sources.text import Document
@@ -26,7 +27,7 @@ _FILES_PER_REPORT = 100
 _AT_ONCE = 2
 
 
-@attrs.frozen
+@frozen
 class Wanted:
     """How folders are read: what is left out, whether programs may run, values for charts."""
 
@@ -35,7 +36,7 @@ class Wanted:
     values: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Part:
     """One set: the documents that belong together, and what is wrong with them.
 
@@ -50,7 +51,7 @@ class Part:
     scattered: bool = False
 
 
-@attrs.frozen
+@frozen
 class LeftOut:
     """A set that was not judged, and why."""
 

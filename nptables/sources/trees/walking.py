@@ -16,13 +16,14 @@ from pathlib import Path
 import attrs
 
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.sources.text.files import SUFFIXES
 from nptables.sources.trees.gitignore import Patterns, glob_expression, is_ignored, parse_patterns
 
 _IGNORE_FILE = ".gitignore"
 
 
-@attrs.frozen
+@frozen
 class PassedOver:
     """A file of a folder that was not judged; `grave` is what the reader must be told of."""
 
@@ -106,7 +107,7 @@ def _patterns(file: Path, base: str) -> Patterns | None:
     return parse_patterns(base, text.split("\n"))
 
 
-@attrs.frozen
+@frozen
 class _Pending:
     """A folder to look into, with its path from the top of the repository and from the root."""
 

@@ -11,11 +11,17 @@ from collections.abc import Iterator
 
 from nptables.family import Family
 from nptables.iptables.rule import Match
-from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
+from nptables.tracing.addressing import Address, is_in, net
+from nptables.tracing.matching.conditions import (
+    Answer,
+    Condition,
+    Setting,
+    asking,
+    inverted,
+    unknown_option,
+)
 from nptables.tracing.matching.headers import MULTICAST
-from nptables.tracing.matching.unknown import unknown_option
 from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Address, is_in, net
 
 _LIMITS = ("--limit-iface-in", "--limit-iface-out")
 _REFUSALS = frozenset({"BLACKHOLE", "UNREACHABLE", "PROHIBIT"})

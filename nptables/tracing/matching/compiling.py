@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match, Rule
 from nptables.iptables.values import Unsettled
+from nptables.tracing.addressing import Net, net
 from nptables.tracing.matching.address_types import address_type_conditions
-from nptables.tracing.matching.answers import (
+from nptables.tracing.matching.conditions import (
+    NEVER_IN_THE_WAY,
     Answer,
     Condition,
     Setting,
@@ -17,10 +19,12 @@ from nptables.tracing.matching.answers import (
     inverted,
     source_in,
     source_is_endpoint,
+    unknown_condition,
+    unknown_match,
+    unknown_option,
 )
 from nptables.tracing.matching.headers import HEADER_MATCHES
-from nptables.tracing.matching.limits import LIMIT_MATCHES
-from nptables.tracing.matching.memory import MEMORY_MATCHES
+from nptables.tracing.matching.memory import LIMIT_MATCHES, MEMORY_MATCHES
 from nptables.tracing.matching.tracking import (
     OF_ENTRIES,
     TRACKING_MATCHES,
@@ -29,14 +33,7 @@ from nptables.tracing.matching.tracking import (
     tracking_conditions,
 )
 from nptables.tracing.matching.u32 import u32_condition
-from nptables.tracing.matching.unknown import (
-    NEVER_IN_THE_WAY,
-    unknown_condition,
-    unknown_match,
-    unknown_option,
-)
 from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Net, net
 
 
 class NotUnderstood(Exception):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from nptables.family import Family
 from nptables.iptables.values import icmp_type, mark_and_mask, port
-from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
+from nptables.tracing.addressing import Address, is_in, net, number
+from nptables.tracing.matching.conditions import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Address, is_in, net, number
 
 Words = tuple[str, ...]
 Builder = Callable[[Words], Condition]

@@ -13,12 +13,19 @@ from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match
 from nptables.iptables.values import mark_and_mask
-from nptables.tracing.matching.answers import Answer, Condition, Setting, asking, inverted
+from nptables.tracing.addressing import Address, is_in, net
+from nptables.tracing.matching.conditions import (
+    Answer,
+    Condition,
+    Setting,
+    asking,
+    inverted,
+    unknown_match,
+    unknown_option,
+)
 from nptables.tracing.matching.headers import Builder, Words, port_ranges
-from nptables.tracing.matching.unknown import unknown_match, unknown_option
+from nptables.tracing.network import LOOPBACK
 from nptables.tracing.state import TEMPLATE, State
-from nptables.tracing.surroundings.addressing import Address, is_in, net
-from nptables.tracing.surroundings.network import LOOPBACK
 
 _STATE_OPTIONS = ("--ctstate", "--state")
 # The addresses in an entry that CT made up.

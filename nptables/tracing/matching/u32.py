@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from nptables.iptables.protocols import NAMES, c_number
-from nptables.tracing.matching.answers import Answer, Condition, Setting, asking
+from nptables.tracing.addressing import Address, number
+from nptables.tracing.matching.conditions import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
-from nptables.tracing.surroundings.addressing import Address, number
 
 _NUMBERS = {name: number for number, name in NAMES.items()}
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import attrs
-
 from nptables.errors import Path
+from nptables.immutable import frozen
 from nptables.model import Service
 from nptables.model.backing import Backing
 from nptables.model.workloads import Workload
@@ -15,7 +14,7 @@ from nptables.words import listed
 _LISTED = 4
 
 
-@attrs.frozen
+@frozen
 class Related:
     """Another object that a cause is about, with its place as far as it is known."""
 
@@ -24,7 +23,7 @@ class Related:
     line: int | None
 
 
-@attrs.frozen
+@frozen
 class Cause:
     """Why a Service has no endpoint, or not the ones that are meant.
 
@@ -45,7 +44,7 @@ class Cause:
         return f"{self.text}; {self.fix}" if self.fix else self.text
 
 
-@attrs.frozen
+@frozen
 class Speaker:
     """Makes the causes of one Service, with the places of both sides."""
 

@@ -6,8 +6,7 @@ import enum
 import re
 from collections.abc import Iterator
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.model import Cluster, Service
 from nptables.model.backing import Backing
 from nptables.model.unread import Unread
@@ -16,7 +15,7 @@ from nptables.translation.backing.causes import Cause, Speaker, pairs, some
 from nptables.translation.backing.selectors import near_misses, shared_by_strangers
 
 
-@attrs.frozen
+@frozen
 class Backed:
     """What an input knows about the endpoints of a Service.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Cluster, Service, ServicePort
 from nptables.model.kubeproxy import habits
 from nptables.model.service import TOPOLOGY_ANNOTATIONS, zero_network
@@ -34,7 +35,7 @@ UNREAD, UNTOLD, UNPLACED = "endpoints-unread", "endpoints-unknown", "endpoints-u
 UNKNOWN = (UNREAD, UNTOLD, UNPLACED)
 
 
-@attrs.frozen
+@frozen
 class Reason:
     """One reason: a stable code, and a sentence."""
 
@@ -45,7 +46,7 @@ class Reason:
         return self.text
 
 
-@attrs.frozen
+@frozen
 class Notice:
     """A warning: a stable code, the Service it is about (or an empty string), and a sentence."""
 
@@ -57,7 +58,7 @@ class Notice:
         return f"{self.subject}: {self.text}" if self.subject else self.text
 
 
-@attrs.frozen
+@frozen
 class Decision:
     """What was decided for one service port, or for a Service that gets no rules.
 

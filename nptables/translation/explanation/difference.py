@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import attrs
-
 from nptables.errors import InvalidInput
+from nptables.immutable import frozen
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.report import changed_lines
 from nptables.model import Cluster, Node, ProxyConfig
@@ -23,7 +22,7 @@ from nptables.translation.signs import suspicions
 ConfigOf = Callable[[Version], ProxyConfig]
 
 
-@attrs.frozen
+@frozen
 class _Distance:
     """How many lines differ, and how many of them the node has and should not have."""
 
@@ -31,7 +30,7 @@ class _Distance:
     strange: int
 
 
-@attrs.frozen
+@frozen
 class Likeness:
     """The versions whose rules are nearest to a node's, and nearer than those asked for.
 
@@ -45,7 +44,7 @@ class Likeness:
     before: int
 
 
-@attrs.frozen
+@frozen
 class Explanation:
     """What explains a difference; what is left of it is drift.
 

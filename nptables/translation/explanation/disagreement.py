@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig, Service, ServicePort
 from nptables.model.addresses import parse_ip
@@ -66,7 +65,7 @@ _WORDS = {
 }
 
 
-@attrs.frozen
+@frozen
 class PortDifference:
     """A service port that leads elsewhere by the rules than by the cluster.
 
@@ -81,7 +80,7 @@ class PortDifference:
     local: bool = False
 
 
-@attrs.frozen
+@frozen
 class Disagreement:
     """What differs, of how many service ports that were compared, and the likeliest cause.
 
@@ -178,7 +177,7 @@ def _fits(compared: Iterable[_Claim], node: str) -> str:
     return fitting[0] if len(fitting) == 1 else ""
 
 
-@attrs.frozen
+@frozen
 class _Claim:
     """The endpoints of one service port: by the rules, and by the cluster.
 

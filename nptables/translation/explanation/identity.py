@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Cluster, EndpointSlice, ServicePort
 from nptables.model.kubeproxy.seeing import seen_slice
 from nptables.translation import chains
@@ -29,7 +28,7 @@ _FIXED = frozenset(
 )
 
 
-@attrs.frozen
+@frozen
 class ChainOwner:
     """A chain, the service port it belongs to, and the endpoint if it is an endpoint's."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import chain_of
 from nptables.model import Service
 from nptables.translation import chains
@@ -15,7 +14,7 @@ from nptables.translation.chains import ServicePortName
 from nptables.translation.service_port import PortRules
 
 
-@attrs.frozen
+@frozen
 class Origin:
     """What made a rule.
 
@@ -48,7 +47,7 @@ def fixed_origin(line: str) -> Origin:
     return Origin(field=_FIXED_FIELDS.get(chain_of(line), ""))
 
 
-@attrs.frozen
+@frozen
 class PortOrigins:
     """Where the lines of one service port come from.
 

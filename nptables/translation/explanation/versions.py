@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables.changes import Plan, diff
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import HABITS, Habit
 from nptables.translation.assembly import translate
 
 
-@attrs.frozen
+@frozen
 class HabitChange:
     """What one habit changes in the rules, when those before it in the table are changed already.
 

@@ -4,10 +4,10 @@ import type { Before, Changes, State } from "../protocol";
 import type { Actions, ViewPart } from "./view";
 
 export class ChangesView implements ViewPart<Changes> {
-  readonly element: HTMLElement;
+  readonly controls: HTMLElement;
+  readonly element = h("div", { class: "changes", id: "changes" });
   readonly #actions: Actions;
-  readonly #shown = h("div", {});
-  readonly #said = h("p", { class: "dim" });
+  readonly #said = h("p", { class: "dim said" });
   readonly #restore: HTMLButtonElement;
   readonly #unmark: HTMLButtonElement;
   #state: State | null = null;
@@ -18,18 +18,13 @@ export class ChangesView implements ViewPart<Changes> {
       if (this.#state?.before) actions.change(this.#state.before);
     });
     this.#unmark = button("Forget it", () => actions.change({ before: null }));
-    this.element = h(
+    this.controls = h(
       "div",
-      { class: "changes", id: "changes" },
-      h(
-        "div",
-        { class: "controls" },
-        button("Mark as before", () => this.#mark(), { class: "primary", id: "mark-before" }),
-        this.#restore,
-        this.#unmark,
-      ),
+      { class: "controls" },
+      button("Mark as before", () => this.#mark(), { class: "primary", id: "mark-before" }),
+      this.#restore,
+      this.#unmark,
       this.#said,
-      this.#shown,
     );
   }
 
@@ -40,12 +35,12 @@ export class ChangesView implements ViewPart<Changes> {
   }
 
   idle(): string {
-    this.#shown.replaceChildren();
+    this.element.replaceChildren();
     return "Nothing is marked as before.";
   }
 
   show(result: Changes): string {
-    this.#shown.replaceChildren(changes(result));
+    this.element.replaceChildren(changes(result));
     return `${sentence(result.summary)}.`;
   }
 

@@ -1,4 +1,5 @@
 /** A Service as a graph. */
+import { open } from "../dialog";
 import { button, h } from "../dom";
 import { Choice } from "../header";
 import type { Choices, Graph, State } from "../protocol";
@@ -6,24 +7,19 @@ import { picture } from "./svg";
 import type { Actions, ViewPart } from "./view";
 
 export class GraphView implements ViewPart<Graph> {
-  readonly element: HTMLElement;
+  readonly controls: HTMLElement;
+  readonly element = h("div", { class: "graph", id: "graph" });
   readonly #actions: Actions;
   readonly #service: Choice;
-  readonly #shown = h("div", {});
 
   constructor(actions: Actions) {
     this.#actions = actions;
     this.#service = new Choice("Service", (service) => actions.change({ service }));
-    this.element = h(
-      "div",
-      { class: "graph", id: "graph" },
-      h("div", { class: "controls" }, this.#service.element),
-      this.#shown,
-    );
+    this.controls = h("div", { class: "controls" }, this.#service.element);
   }
 
   request(state: State) {
-    return { ask: "graph", state } as const;
+    return { ask: "graph", state, down: true } as const;
   }
 
   choices(choices: Choices, state: State): void {
@@ -39,12 +35,8 @@ export class GraphView implements ViewPart<Graph> {
       button(ending.toUpperCase(), () => this.#actions.save(`${name}.${ending}`, type, content), {
         "aria-label": `Save as ${ending}`,
       });
-    this.#shown.replaceChildren(
-      h(
-        "div",
-        { class: "wide drawn", tabindex: "0", role: "region", "aria-label": "Graph" },
-        picture(result.svg),
-      ),
+    this.element.replaceChildren(
+      h("div", { class: "drawn" }, picture(result.svg)),
       h(
         "p",
         { class: "row" },
@@ -52,6 +44,7 @@ export class GraphView implements ViewPart<Graph> {
         save("svg", "image/svg+xml", result.svg),
         save("dot", "text/vnd.graphviz", result.dot),
         save("mmd", "text/plain", result.mermaid),
+        button("Enlarge", () => void open(result.service, "enlarged", picture(result.svg))),
       ),
       h(
         "details",

@@ -3,7 +3,7 @@ import { button, counted, h, sentence } from "../dom";
 import type { Fix, Note, Refusal, View } from "../protocol";
 import { Tabs } from "../tabs";
 import { problemList } from "./problems";
-import type { Actions } from "./view";
+import type { Actions, ViewPart } from "./view";
 
 export type Condition = "loading" | "stale" | "current" | "failed";
 
@@ -15,6 +15,8 @@ const VIEWS: readonly { name: View; title: string }[] = [
   { name: "reach", title: "Reach" },
   { name: "changes", title: "Changes" },
 ];
+
+export const WORKING = "Working …";
 
 export interface PaneEvents {
   chosen(view: View): void;
@@ -37,6 +39,7 @@ export class AnswersPane {
   readonly #stop: HTMLButtonElement;
   readonly #notes = h("ul", { class: "notes", "aria-label": "Notes" });
   readonly #above = h("div", { id: "above" });
+  readonly #controls = h("div", {});
   readonly #body = h("div", { class: "body" });
   readonly #events: PaneEvents;
   readonly #actions: Actions;
@@ -47,8 +50,9 @@ export class AnswersPane {
     this.#actions = actions;
     this.tabs = new Tabs("Answers", VIEWS, this.#panel, (view) => events.chosen(view));
     this.#stop = button("Stop", () => events.stop(), { id: "stop", hidden: true });
-    this.#panel.append(this.#body);
+    this.#panel.append(this.#controls, this.#body);
     place.append(
+      h("h2", { class: "unseen" }, "Answers"),
       this.tabs.element,
       h("div", { class: "statusbar" }, this.#status, this.#stop),
       this.#above,
@@ -62,11 +66,12 @@ export class AnswersPane {
     return this.#above;
   }
 
-  select(view: View, element: HTMLElement): void {
+  select(view: View, part: ViewPart<unknown>): void {
     this.tabs.select(view);
+    if (this.#place.dataset.view !== view) this.#panel.scrollTop = 0;
     this.#place.dataset.view = view;
-    this.#body.replaceChildren(element);
-    this.#panel.scrollTop = 0;
+    put(this.#controls, part.controls);
+    put(this.#body, part.element);
   }
 
   /** The answer that is shown is not known to be true of the input: somebody has changed it. */
@@ -78,8 +83,13 @@ export class AnswersPane {
   /** It takes long: one can stop it. */
   slow(): void {
     if (this.#place.getAttribute("aria-busy") !== "true") return;
-    this.#status.textContent = "Still working …";
     this.#stop.hidden = false;
+    if (this.#status.textContent === WORKING) this.#status.textContent = "Still working …";
+  }
+
+  /** How far it is. */
+  progress(words: string): void {
+    this.#status.textContent = words;
   }
 
   current(words: string, notes: readonly Note[]): void {
@@ -103,6 +113,7 @@ export class AnswersPane {
   empty(): void {
     const words = "Nothing to answer yet.";
     this.current(words, []);
+    this.#controls.replaceChildren();
     this.#body.replaceChildren(
       h(
         "div",
@@ -153,4 +164,10 @@ export class AnswersPane {
       ...notes.map((note) => h("li", { class: `note ${note.kind}` }, note.text)),
     );
   }
+}
+
+/** What is there already stays as it is, with the focus that it has. */
+function put(place: HTMLElement, element: HTMLElement | undefined): void {
+  if (place.firstChild === (element ?? null) && place.childNodes.length <= 1) return;
+  place.replaceChildren(...(element ? [element] : []));
 }

@@ -5,63 +5,91 @@ import type { Actions, ViewPart } from "./view";
 
 /** More nodes than these are shown in groups that fare alike. */
 const MOST_COLUMNS = 8;
-/** More rows than these are shown when somebody asks. */
-const MOST_ROWS = 300;
+/** Services that are asked for at once: of more the table grows, and can be stopped. */
+const AT_ONCE = 50;
 
 export class ReachView implements ViewPart<Reach> {
   readonly element = h("div", { class: "reach", id: "reach" });
   readonly #actions: Actions;
+  readonly #more = h("p", { class: "row" });
+  #body = h("tbody", {});
+  #columns: readonly string[] | null = null;
+  #rows = 0;
+  #bad = 0;
+  /** What is asked for belongs to this; another one has taken its place, or somebody stopped it. */
+  #going: symbol | null = null;
 
   constructor(actions: Actions) {
     this.#actions = actions;
   }
 
   request(state: State) {
-    return { ask: "reach", state } as const;
+    return { ask: "reach", state, first: 0, most: AT_ONCE } as const;
   }
 
-  show(result: Reach): string {
+  show(result: Reach, state: State): string {
     const { nodes } = result.document;
-    const columns = nodes.length <= MOST_COLUMNS ? nodes : null;
-    const body = h("tbody", {});
-    const more = h("p", {});
-    const add = (first: number) => {
-      body.append(
-        ...result.rows.slice(first, first + MOST_ROWS).map((row) => this.#row(row, columns)),
-      );
-      const rest = result.rows.length - first - MOST_ROWS;
-      more.replaceChildren();
-      if (rest > 0) {
-        more.append(
-          button(`Show more: ${counted(rest, "further row")}`, () => add(first + MOST_ROWS)),
-        );
-      }
-    };
-    add(0);
-    const headings = ["Service", "at", ...(columns ?? ["nodes that fare alike"])];
+    this.#columns = nodes.length <= MOST_COLUMNS ? nodes : null;
+    this.#body = h("tbody", {});
+    this.#rows = this.#bad = 0;
+    const headings = ["Service", "at", ...(this.#columns ?? ["nodes that fare alike"])];
+    const heads = headings.map((heading) => h("th", { scope: "col" }, heading));
     this.element.replaceChildren(
       h(
         "div",
-        { class: "wide", tabindex: "0", role: "region", "aria-label": "Who answers where" },
-        h(
-          "table",
-          { class: "matrix" },
-          h(
-            "thead",
-            {},
-            h("tr", {}, ...headings.map((heading) => h("th", { scope: "col" }, heading))),
-          ),
-          body,
-        ),
+        { class: "wide", tabindex: "0", role: "group", "aria-label": "Who answers where" },
+        h("table", { class: "matrix" }, h("thead", {}, h("tr", {}, ...heads)), this.#body),
       ),
-      more,
+      this.#more,
     );
-    const bad = result.rows.filter((row) => row.cells.some((cell) => !cell.good)).length;
-    const all = counted(result.rows.length, "Service port");
-    if (!result.rows.length) return "There is no Service to reach.";
-    return bad
-      ? `${bad} of ${all} ${bad === 1 ? "does" : "do"} not answer everywhere, for a packet from ${result.document.from}.`
-      : `${all} on ${counted(nodes.length, "node")}: each answers everywhere, for a packet from ${result.document.from}.`;
+    this.#add(result);
+    void this.#go(result, state);
+    return this.#words(result);
+  }
+
+  /** Asks for the further Services, as long as the answer on the screen is this one. */
+  async #go(result: Reach, state: State): Promise<void> {
+    const going = (this.#going = Symbol("going"));
+    let last = result;
+    while (last.next !== null) {
+      const first = last.next;
+      const done = `${first.toLocaleString("en")} of ${counted(last.count, "Service")} …`;
+      this.#more.replaceChildren(
+        done,
+        button("Stop here", () => this.#stop(last, state)),
+      );
+      const request = { ...this.request(state), first };
+      const next = await this.#actions.ask<Reach>(request);
+      if (this.#going !== going || this.#actions.state !== state) return;
+      if (!next) return this.#stop(last, state);
+      this.#add(next);
+      this.#actions.tell(this.#words(next));
+      last = next;
+    }
+    this.#more.replaceChildren();
+  }
+
+  #stop(last: Reach, state: State): void {
+    this.#going = null;
+    this.#more.replaceChildren(
+      `${(last.next ?? last.count).toLocaleString("en")} of ${counted(last.count, "Service")}.`,
+      button("Go on", () => void this.#go(last, state)),
+    );
+  }
+
+  #add(result: Reach): void {
+    this.#body.append(...result.rows.map((row) => this.#row(row, this.#columns)));
+    this.#rows += result.rows.length;
+    this.#bad += result.rows.filter((row) => row.cells.some((cell) => !cell.good)).length;
+  }
+
+  #words({ document: { from, nodes }, next }: Reach): string {
+    if (!this.#rows) return "There is no Service to reach.";
+    const all = counted(this.#rows, "Service port");
+    const some = next === null ? all : `${all} so far`;
+    return this.#bad
+      ? `${this.#bad} of ${some} ${this.#bad === 1 ? "does" : "do"} not answer everywhere, for a packet from ${from}.`
+      : `${some} on ${counted(nodes.length, "node")}: each answers everywhere, for a packet from ${from}.`;
   }
 
   #row(row: ReachRow, columns: readonly string[] | null): HTMLElement {

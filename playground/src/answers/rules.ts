@@ -5,6 +5,7 @@ import type { Chain, Choices, RuleLine, Rules, State } from "../protocol";
 import type { Actions, ViewPart } from "./view";
 
 export class RulesView implements ViewPart<Rules> {
+  readonly controls: HTMLElement;
   readonly element: HTMLElement;
   readonly #actions: Actions;
   readonly #service: Choice;
@@ -23,13 +24,8 @@ export class RulesView implements ViewPart<Rules> {
       this.#only = service;
       this.#actions.again();
     });
-    this.element = h(
-      "div",
-      { class: "rules", id: "rules" },
-      h("div", { class: "controls" }, this.#service.element, this.#back),
-      this.#list,
-      this.#more,
-    );
+    this.controls = h("div", { class: "controls" }, this.#service.element, this.#back);
+    this.element = h("div", { class: "rules", id: "rules" }, this.#list, this.#more);
   }
 
   request(state: State) {

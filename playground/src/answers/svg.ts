@@ -11,6 +11,10 @@ const ATTRIBUTES = new Set(
 export function picture(svg: string): HTMLElement {
   const host = document.createElement("div");
   host.className = "picture";
+  // It scrolls by the keyboard, too.
+  host.tabIndex = 0;
+  host.setAttribute("role", "group");
+  host.setAttribute("aria-label", "Picture");
   const root = host.attachShadow({ mode: "open" });
   const styles = [":host{display:block}svg{display:block}"];
   // Before it is read: the page's policy refuses a style that stands in a document.

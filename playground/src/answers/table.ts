@@ -10,7 +10,7 @@ export function table(
 ): HTMLElement {
   return h(
     "div",
-    { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" },
+    { class: "wide", tabindex: "0", role: "group", "aria-label": "Table" },
     h(
       "table",
       {},

@@ -7,10 +7,10 @@ import { table } from "./table";
 import type { Actions, ViewPart } from "./view";
 
 export class TraceView implements ViewPart<Trace> {
-  readonly element: HTMLElement;
+  readonly controls: HTMLElement;
+  readonly element = h("div", { class: "trace", id: "trace" });
   readonly #from: Choosing;
   readonly #to: Choosing;
-  readonly #answers = h("div", { class: "traces" });
 
   constructor(actions: Actions) {
     this.#from = new Choosing("From", "10.244.1.7, pod/shop/web-1", (from) =>
@@ -19,16 +19,11 @@ export class TraceView implements ViewPart<Trace> {
     this.#to = new Choosing("To", "nodeport:30080, svc/shop/web:80, 10.0.0.1:80", (to) =>
       actions.change({ to }),
     );
-    this.element = h(
-      "div",
-      { class: "trace", id: "trace" },
-      h("div", { class: "controls" }, this.#from.element, this.#to.element),
-      this.#answers,
-    );
+    this.controls = h("div", { class: "controls" }, this.#from.element, this.#to.element);
   }
 
   request(state: State) {
-    return { ask: "trace", state } as const;
+    return { ask: "trace", state, down: true } as const;
   }
 
   choices(choices: Choices, state: State): void {
@@ -40,7 +35,7 @@ export class TraceView implements ViewPart<Trace> {
     this.#from.value(state.from);
     this.#to.value(state.to);
     const several = result.answers.length > 1;
-    this.#answers.replaceChildren(...result.answers.map((answer) => trace(answer, several)));
+    this.element.replaceChildren(...result.answers.map((answer) => trace(answer, several)));
     return several
       ? `${result.answers.map((answer) => `${answer.nodes}: ${verdict(answer).words}`).join("; ")}.`
       : `${sentence(verdict(result.answers[0]).words)}.`;

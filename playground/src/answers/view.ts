@@ -10,6 +10,8 @@ export interface Actions {
   enter(patch: Partial<State>): void;
   /** Asks again, since the view wants something else now. */
   again(): void;
+  /** Another line for the status of what is shown. */
+  tell(words: string): void;
   readonly state: State;
   /** Asks beside the view; the reply's result, or null where there is none. */
   ask<Result>(request: Request): Promise<Result | null>;
@@ -17,6 +19,8 @@ export interface Actions {
 }
 
 export interface ViewPart<Result> {
+  /** What one chooses with: it stays where there is no answer, too. */
+  readonly controls?: HTMLElement;
   readonly element: HTMLElement;
   /** What to ask for this view; null where nothing is to ask, and `idle` says why. */
   request(state: State): Request | null;

@@ -122,7 +122,8 @@ export class Editor {
   goTo(place: Place): void {
     const { from, to } = range(this.#view.state.doc, place);
     this.#view.dispatch({
-      selection: EditorSelection.single(from, to),
+      // The cursor at its beginning, or a long line would be moved aside.
+      selection: EditorSelection.single(to, from),
       effects: EditorView.scrollIntoView(from, { y: "center" }),
     });
     this.#view.focus();

@@ -56,7 +56,11 @@ export class InputPane {
       moved: (key, line) => events.moved(key.startsWith("files/") ? key.slice(6) : null, line),
     });
     panel.append(this.#bar.element, this.#host, this.#instead);
-    place.append(h("div", { class: "tabrow" }, this.#tabs.element, this.#bar.openers), panel);
+    place.append(
+      h("h2", { class: "unseen" }, "Input"),
+      h("div", { class: "tabrow" }, this.#tabs.element, this.#bar.openers),
+      panel,
+    );
     store.on((_state, changed) => {
       if (["files", "config", "facts", "evidence"].some((key) => changed.has(key as keyof State))) {
         this.#show();

@@ -42,7 +42,8 @@ async function start(base: string, given: Unpacked | null): Promise<Answer> {
   }
   const python = await started(unpacked);
   seal();
-  python.unpackArchive(new Uint8Array(unpacked.packages), "zip", { extractDir: "/packages" });
+  // Python imports from the archive: to unpack it takes longer.
+  python.FS.writeFile("/packages", new Uint8Array(unpacked.packages));
   const found = python.runPython(`
 import gc, sys
 sys.path.insert(0, "/packages")
@@ -91,7 +92,7 @@ function seal(): void {
 
 function reasonOf(error: unknown): Broken {
   if (error instanceof NotLoaded) return "file";
-  if (typeof WebAssembly === "undefined") return "webassembly";
+  if (["WebAssembly", "DecompressionStream"].some((name) => !(name in self))) return "webassembly";
   return /memory|allocat|RangeError/i.test(detailOf(error)) ? "memory" : "fault";
 }
 

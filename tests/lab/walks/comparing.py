@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 from nptables.iptables.rule import Rule
 from nptables.tracing import Origin, Packet, Verdict, trace
+from nptables.tracing.addressing import net, number
 from nptables.tracing.state import Questions
-from nptables.tracing.surroundings.addressing import net, number
-from nptables.tracing.walking import walker
-from nptables.tracing.walking.actions import Kind, compile_action
+from nptables.tracing.traversal import walker
+from nptables.tracing.traversal.actions import Kind, compile_action
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from nptables import Ruleset, Trace
     from nptables.model import Node
     from nptables.tracing import Outcome
+    from nptables.tracing.addressing import Address
     from nptables.tracing.sets import Sets
-    from nptables.tracing.surroundings import Address
     from tests.lab.walks.wire import Seen, Sent
 
 P = ParamSpec("P")

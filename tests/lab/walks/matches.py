@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nptables.family import Family
-from nptables.tracing.surroundings.addressing import number
+from nptables.tracing.addressing import number
 from tests.lab.walks.places import INTERFACES, PLACES, PORTS
 
 if TYPE_CHECKING:

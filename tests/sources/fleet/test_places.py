@@ -12,7 +12,7 @@ import pytest
 from nptables.cli import main
 from nptables.evidence.snapshot import to_document
 from nptables.sources.fleet.folder import Folder
-from nptables.sources.fleet.places import Remote, place_of
+from nptables.sources.fleet.locations import Remote, place_of
 from tests.support.fleets import Fleet, snapshots
 
 FLEET = Fleet(nodes=4, services=8)

@@ -20,7 +20,7 @@ from nptables import Cluster, Ruleset
 from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.tracing import read_sets
-from nptables.tracing.walking.actions import Kind, compile_action
+from nptables.tracing.traversal.actions import Kind, compile_action
 from tests.lab.walks import comparing
 from tests.lab.walks.each.case import Case, Row
 from tests.lab.walks.each.match_cases import match_cases

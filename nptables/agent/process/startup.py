@@ -1,0 +1,57 @@
+"""Finding out which backend a node uses, however long that takes."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Callable
+
+from nptables.agent.process.logs import Log
+from nptables.errors import KernelBusy
+from nptables.family import Family
+from nptables.kernel import Choice, ReadTimeout, choose
+from nptables.kernel.programs import Runner
+
+# Seconds for reading while others commit: what has changed in the cluster waits meanwhile.
+_DISTURBED = 3.0
+
+
+def choose_backend(
+    family: Family,
+    backend: str,
+    log: Log,
+    run: Runner,
+    choosing: Callable[..., Choice] = choose,
+) -> Choice:
+    """The backend of a node, however long its tables take to read (at most half an hour).
+
+    Where others change them faster than they can be read, parts of them are enough.
+
+    `run` starts programs, here and whenever the backend is used.
+    Raises what `choose` raises.
+    """
+    read_timeout = ReadTimeout(disturbed=_DISTURBED)
+    while True:
+        given = read_timeout.seconds
+        try:
+            return choosing(family, backend, run=run, read_timeout=read_timeout, blind=True)
+        except KernelBusy as error:
+            if read_timeout.seconds == given:
+                raise
+            log.warning(
+                "the tables take long to read; trying again with more time",
+                family=family.value,
+                reason=str(error),
+                seconds=read_timeout.seconds,
+            )
+
+
+def raise_stack_limit() -> None:
+    """Let the programs that this process starts use all the stack that they may.
+
+    iptables-nft-save goes as deep as there are chains where these were created in order of names,
+    and 120,000 of them are too many for the usual 8 MB.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))

@@ -1,1 +1,0 @@
-"""Packets of each class, followed through two states."""

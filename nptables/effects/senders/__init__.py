@@ -1,1 +1,0 @@
-"""Who sends: classes of source addresses that no rule distinguishes, and what they are."""

@@ -1,1 +1,0 @@
-"""The answer: effects, and how they are said."""

@@ -1,0 +1,59 @@
+"""Immutable classes of attrs that cost less to make.
+
+attrs writes `__eq__`, `__hash__` and `__repr__` of each class as Python code and compiles it. A
+command imports a hundred classes and compares values of few: that was a sixth of the time that a
+short command takes. Here these three methods are the same functions for all classes.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+__all__ = ["frozen"]
+
+if TYPE_CHECKING:
+    from attrs import frozen
+else:
+
+    def frozen(cls):
+        """As `attrs.frozen`, without arguments."""
+        cls.__eq__, cls.__hash__ = _equal, _hash
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = _repr
+        return attrs.frozen(cls, eq=False, repr=False)
+
+
+_KEYS: dict[type, Any] = {}
+
+
+def _key(cls: type) -> Any:
+    """What gives the values of an object of a class that count in a comparison."""
+    found = _KEYS.get(cls)
+    if found is None:
+        names = [field.name for field in attrs.fields(cls) if field.eq]
+        found = _KEYS[cls] = attrgetter(*names) if names else type
+    return found
+
+
+def _equal(self: Any, other: object) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    key = _key(self.__class__)
+    return key(self) == key(other)
+
+
+def _hash(self: Any) -> int:
+    return hash((self.__class__, _key(self.__class__)(self)))
+
+
+def _repr(self: Any) -> str:
+    cls = self.__class__
+    shown = ", ".join(
+        f"{field.name}={(field.repr if callable(field.repr) else repr)(getattr(self, field.name))}"
+        for field in attrs.fields(cls)
+        if field.repr
+    )
+    return f"{cls.__qualname__.rpartition('>.')[2]}({shown})"

@@ -1,0 +1,161 @@
+"""Locks around changes of the tables: that of iptables, and one among our own processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nptables.errors import BackendUnavailable, KernelBusy
+from nptables.kernel import programs
+
+LOCK_FILE = Path("/run/xtables.lock")
+_ENTRY = re.compile(r"\d+: FLOCK +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
+
+
+def lock_path() -> Path:
+    """The lock file that iptables uses (XTABLES_LOCKFILE names another)."""
+    return Path(os.environ.get("XTABLES_LOCKFILE") or LOCK_FILE)
+
+
+def lock_holder(path: Path | None = None, locks: Path = Path("/proc/locks")) -> str:
+    """The process that holds the lock as `name (pid N)`, or an empty string.
+
+    From /proc/locks; a process of another PID namespace has no name there.
+    """
+    try:
+        inode = (path or lock_path()).stat()
+        text = locks.read_text()
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        found = _ENTRY.match(line)
+        if found is None or int(found[4]) != inode.st_ino:
+            continue
+        if os.makedev(int(found[2], 16), int(found[3], 16)) != inode.st_dev:
+            continue
+        return describe_process(int(found[1]))
+    return ""
+
+
+def describe_process(pid: int) -> str:
+    """A process as `name (pid N)`."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return f"pid {pid}" if pid > 0 else "a process outside this container"
+    return f"{name} (pid {pid})"
+
+
+def busy(waited: float, holder: str) -> KernelBusy:
+    """The error for a lock that was not to be had."""
+    who = holder or "another program"
+    return KernelBusy(
+        f"{who} holds the xtables lock; waited {waited:g} s: try again, or wait longer with --wait",
+        holder=holder,
+    )
+
+
+@contextlib.contextmanager
+def xtables_lock(
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock that iptables takes, waiting at most `seconds` for it.
+
+    Raises KernelBusy with the holder, or BackendUnavailable where the file cannot be made.
+    """
+    path = lock_path()
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BackendUnavailable(
+            f"the lock file {path} cannot be opened: {error.strerror}"
+        ) from error
+    try:
+        _take(handle, path, seconds, clock, sleep)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(
+    handle: int,
+    path: Path,
+    seconds: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    until = clock() + seconds
+    pause = 0.005
+    while True:
+        try:
+            try_lock(handle)
+        except BlockingIOError:
+            if clock() >= until:
+                raise busy(seconds, lock_holder(path)) from None
+            sleep(min(pause, max(until - clock(), 0.001)))
+            pause = min(pause * 2, 0.2)
+        else:
+            return
+
+
+def try_lock(handle: int) -> None:
+    """Lock an open file for this handle alone. Raises BlockingIOError where another has it."""
+    import fcntl  # noqa: PLC0415 (not every system has it, and a dry run does without)
+
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+FOLDER = Path("/run/nptables")
+
+
+@contextlib.contextmanager
+def apply_lock(
+    seconds: float,
+    *,
+    folder: Path = FOLDER,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Hold the lock of this network namespace, waiting at most `seconds`; raises KernelBusy.
+
+    Where no lock file can be made, as on a read-only disk, there is no lock.
+    """
+    handle = _open(folder)
+    if handle is None:
+        yield
+        return
+    try:
+        until, pause = clock() + seconds, 0.002
+        while True:
+            try:
+                try_lock(handle)
+                break
+            except BlockingIOError:
+                if clock() >= until:
+                    raise KernelBusy(
+                        f"another nptables changes the tables; waited {seconds:g} s"
+                    ) from None
+            sleep(pause)
+            pause = min(2 * pause, 0.05)
+        programs.INHERITED.add(handle)
+        yield
+    finally:
+        programs.INHERITED.discard(handle)
+        os.close(handle)
+
+
+def _open(folder: Path) -> int | None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = f"apply-{Path('/proc/self/ns/net').stat().st_ino}.lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(folder / name, flags, 0o600)
+    except OSError:
+        return None

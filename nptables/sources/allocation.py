@@ -1,0 +1,139 @@
+"""Addresses and ports that follow from a name and are not taken yet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Container, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from nptables.errors import InvalidInput, Problem, printable
+from nptables.family import Family
+from nptables.immutable import frozen
+from nptables.model import addresses
+
+SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
+NODE_PORT_RANGE = "30000-32767"
+_PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
+_TRIES = 64
+
+
+class Exhausted(Exception):
+    """Nothing is left of a range; the text says of which."""
+
+
+@frozen
+class Ranges:
+    """Where made-up values come from: a network of each family, and first and last node port."""
+
+    networks: Mapping[Family, IPv4Network | IPv6Network]
+    first_port: int
+    last_port: int
+
+    @classmethod
+    def parse(
+        cls,
+        service_cidrs: Iterable[str] = SERVICE_CIDRS,
+        node_port_range: str = NODE_PORT_RANGE,
+    ) -> Ranges:
+        """Ranges from text; a family that is not named keeps its default. Raises InvalidInput."""
+        problems = []
+        networks: dict[Family, IPv4Network | IPv6Network] = {}
+        for text in (*SERVICE_CIDRS, *service_cidrs):
+            network = addresses.parse_network(text.strip())
+            if network is None:
+                problems.append(
+                    Problem(
+                        f'the Service range "{printable(text, 60)}" is not a network',
+                        hint=f"such as {SERVICE_CIDRS[0]} or {SERVICE_CIDRS[1]}",
+                    )
+                )
+            else:
+                networks[Family.of(network)] = ip_network(network)
+        match = _PORT_RANGE.fullmatch(node_port_range)
+        first, last = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not 1 <= first <= last <= 65535:
+            problems.append(
+                Problem(
+                    f'the node port range "{printable(node_port_range, 60)}" is not a range',
+                    hint=f"such as {NODE_PORT_RANGE}",
+                )
+            )
+        if problems:
+            raise InvalidInput(problems)
+        return cls(networks, first, last)
+
+
+def pick(key: str, size: int, is_taken: Callable[[int], bool], *, above: int = 0) -> int | None:
+    """A number below `size` that follows from `key` and is not taken, or None.
+
+    Numbers below `above` are used only when the others are taken: an API server keeps them for
+    values that people choose.
+    """
+    width = size - above
+    if width <= 0:
+        above, width = 0, size
+    for attempt in range(_TRIES):
+        digest = hashlib.sha256(f"{attempt}\n{key}".encode("utf-8", "surrogatepass")).digest()
+        number = above + int.from_bytes(digest[:8]) % width
+        if not is_taken(number):
+            return number
+    for step in range(min(size, 1 << 20)):
+        if not is_taken(size - 1 - step):
+            return size - 1 - step
+    return None
+
+
+def pick_address(
+    key: str, network: IPv4Network | IPv6Network, taken: Container[str], *, above: int = 1
+) -> str | None:
+    """An address of a network, never its first or its last, that is not taken; canonical text."""
+    size = network.num_addresses
+    base = int(network.network_address)
+    kind = type(network.network_address)
+    last = size - 1 if size > 2 else size
+    # The canonical text of an IPv4-compatible address is not ipaddress's; nobody picks those.
+    number = pick(key, last, lambda n: n == 0 or str(kind(base + n)) in taken, above=above)
+    return None if number is None else str(kind(base + number))
+
+
+class Allocator:
+    """Keeps what is taken of the ranges of a cluster."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+        self._addresses: set[str] = set()
+        self._ports: set[int] = set()
+
+    def take_addresses(self, texts: Iterable[str]) -> None:
+        """Note addresses that are given; what is no address is skipped."""
+        for text in texts:
+            canonical = addresses.parse_ip_sloppy(text)
+            if canonical is not None:
+                self._addresses.add(canonical)
+
+    def take_ports(self, numbers: Iterable[int]) -> None:
+        """Note ports that are given."""
+        self._ports.update(numbers)
+
+    def address(self, key: str, family: Family) -> str:
+        """A free cluster IP. Raises Exhausted."""
+        network = self._ranges.networks[family]
+        # The lower band that the API server's own allocator leaves to people.
+        band = min(max(16, network.num_addresses // 16), 256)
+        found = pick_address(f"clusterIP {key}", network, self._addresses, above=band)
+        if found is None:
+            raise Exhausted(f"no address is left in {network}")
+        self._addresses.add(found)
+        return found
+
+    def port(self, key: str) -> int:
+        """A free node port. Raises Exhausted."""
+        first, last = self._ranges.first_port, self._ranges.last_port
+        size = last - first + 1
+        band = min(max(16, size // 32), 128) if size > 32 else 0
+        number = pick(f"nodePort {key}", size, lambda n: first + n in self._ports, above=band)
+        if number is None:
+            raise Exhausted(f"no port is left in {first}-{last}")
+        self._ports.add(first + number)
+        return first + number
