@@ -22,9 +22,10 @@ from nptables.sources.archives import (
     Refused,
     archive_members,
 )
-from nptables.sources.archives.budget import Progress
+from nptables.sources.archives.budget import MIB, Progress
 from nptables.sources.bundles.layouts import LAYOUTS, Holds, Layout, Part, patterns
 from nptables.sources.text.files import STDIN, STDIN_NAME
+from nptables.sources.text.nesting import IN_WEBASSEMBLY
 
 # Of what may be long only so much is read: the rest says nothing that is needed.
 _HEADS = {Holds.LOG: 1 << 20, Holds.CONNECTIONS: 1 << 25}
@@ -37,7 +38,12 @@ _STORED = re.compile(rb"\b(?:resourceVersion|creationTimestamp|uid)\b|kind[\"']?
 _HEAD = 1 << 16
 # Every sos report has them; they lead to other members, or to nothing that is needed.
 _USUAL = frozenset({"links", "pipes"})
-LIMITS = Limits()
+# A browser tab has less memory than a machine, and its YAML is read much slower.
+LIMITS = (
+    Limits(member=16 * MIB, kept=32 * MIB, unpacked=1024 * MIB, free=64 * MIB)
+    if IN_WEBASSEMBLY
+    else Limits()
+)
 
 
 @frozen
