@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browsers import started
+from tests.support.browsers import another
 from tests.support.tabs import new_tab
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
     [("--jitless", "WebAssembly"), ("--wasm-max-mem-pages=64", "memory")],
     ids=["no WebAssembly", "little memory"],
 )
-def test_a_browser_that_cannot_run_it_is_told_why(site: Site, flag: str, said: str) -> None:
-    options = ["--no-sandbox", f"--js-flags={flag}"]
-    with started("chromium", args=options) as browser, new_tab(browser, site) as shown:
+def test_a_browser_that_cannot_run_it_is_told_why(
+    chromium: Browser, site: Site, flag: str, said: str
+) -> None:
+    with another(chromium, flag) as browser, new_tab(browser, site) as shown:
         shown.page.goto(site.url)
         shown.type(TYPED)
         shown.page.wait_for_selector("html[data-python=broken]")

@@ -30,7 +30,13 @@ export async function unpack(
     open(PARTS.wasm).then((found) => WebAssembly.compileStreaming(asWasm(found))),
     open(PARTS.library).then((found) => new Response(found).arrayBuffer()),
     open(PARTS.packages).then((found) => new Response(found).arrayBuffer()),
-  ]);
+  ]).catch((error: unknown) => {
+    // Cut off on the way: it cannot be unpacked, or not be compiled.
+    if (error instanceof TypeError || error instanceof WebAssembly.CompileError) {
+      throw new NotLoaded(String(error));
+    }
+    throw error;
+  });
   return { wasm, library, packages };
 }
 
