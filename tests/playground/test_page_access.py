@@ -55,6 +55,7 @@ def test_nobody_is_shut_out(tab: Tab, scheme: Literal["light", "dark"], width: i
 _FOCUSED = """() => {
   let found = document.activeElement;
   while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+  if (!found.matches("button, a, summary, select, [role]")) return "";
   return found.getAttribute("aria-label") || found.textContent;
 }"""
 

@@ -166,10 +166,11 @@ _NOTING = """() => {
   const look = () => {
     const answers = document.getElementById("answers");
     if (answers.getAttribute("aria-busy") === "false") {
-      const said = answers.cloneNode(true);
+      let said = answers.innerText;
       // What can be chosen is no answer.
-      for (const each of said.querySelectorAll("select")) each.remove();
-      noted.push([said.textContent, window.typed()]);
+      for (const each of answers.querySelectorAll("select"))
+        said = said.replace(each.innerText, "");
+      noted.push([said, window.typed()]);
     }
     requestAnimationFrame(look);
   };
