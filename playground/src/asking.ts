@@ -1,7 +1,7 @@
 /** Asks for what is on the screen, whenever it changes; only the newest answer counts. */
 import { type AnswersPane, WORKING } from "./answers/pane";
 import type { ViewPart } from "./answers/view";
-import { NoReply, type Python } from "./python/client";
+import { type Ended, NoReply, type Python } from "./python/client";
 import type {
   Answer,
   Choices,
@@ -25,7 +25,8 @@ const TYPING = 700;
 /** Characters: more input than this is parsed piece by piece. */
 const MUCH = 100_000;
 
-const BROKEN: Readonly<Record<string, string>> = {
+/** Why there is no answer, in a sentence. */
+export const BROKEN: Readonly<Record<Exclude<Ended, "overtaken">, string>> = {
   webassembly:
     "The program cannot run here: this browser has no WebAssembly, or it is switched off, or the browser is too old. The command line can do the same.",
   file: "A file of this page could not be loaded. Check the connection, and try again.",
@@ -177,7 +178,7 @@ export class Asking {
       this.#answered.delete(state.view);
       this.#parts.pane.broken(
         error.ended === "stopped" ? "stopped" : "broken",
-        BROKEN[error.ended] ?? "",
+        BROKEN[error.ended],
         error.ended === "fault" || error.ended === "file" ? error.detail : "",
       );
     }

@@ -8,7 +8,7 @@ import { RulesView } from "./answers/rules";
 import { TraceView } from "./answers/trace";
 import { versions } from "./answers/versions";
 import type { Actions, ViewPart } from "./answers/view";
-import { Asking } from "./asking";
+import { Asking, BROKEN } from "./asking";
 import { save } from "./dialog";
 import { button, byId, h, size } from "./dom";
 import { choose, loadExamples, question } from "./examples";
@@ -50,11 +50,15 @@ const python = new Python({
     if (loaded < total) bar.value = loaded / total;
     else bar.removeAttribute("value");
   },
-  condition(condition) {
+  condition(condition, reason) {
     document.documentElement.dataset.python = condition;
     if (condition === "ready") void afterFirst();
+    if (reason) notice.say(BROKEN[reason]);
+    else if (condition === "ready" && Object.values(BROKEN).includes(notice.said)) notice.clear();
   },
 });
+// At once: it takes longest, and nothing below depends on it.
+python.start();
 
 const actions: Actions = {
   goTo(file, line, column) {
@@ -186,7 +190,6 @@ window.addEventListener("unhandledrejection", (event) => report(event.reason));
 void begin();
 
 async function begin(): Promise<void> {
-  python.start();
   const loaded = await loadExamples().catch(() => null);
   examples = loaded ?? [];
   await arrive(location.hash);
@@ -209,11 +212,11 @@ async function arrive(fragment: string): Promise<void> {
     } else if (held.kind === "example") {
       const found = exampleAt(fragment);
       if (found) showState(withView(found.state, held.view), found);
-    } else if (!asked) {
+    } else if (!asked && store.revision === 0) {
       const [first] = examples;
       if (first) showState(first.state, first);
     }
-    notice.clear();
+    if (asked) notice.clear();
   } catch (error) {
     if (!(error instanceof BadLink)) throw error;
     notice.say(error.message);

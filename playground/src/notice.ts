@@ -12,6 +12,11 @@ export class Notice {
     this.#place = place;
   }
 
+  /** What is said now. */
+  get said(): string {
+    return this.#place.querySelector("p")?.textContent ?? "";
+  }
+
   /** Something was not done. It stays until somebody closes it. */
   say(sentence: string): void {
     this.#show(sentence, "alert");
