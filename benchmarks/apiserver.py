@@ -8,6 +8,7 @@ from standard input, one JSON a line: each goes to the watches of its kind as mo
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import queue
@@ -79,9 +80,11 @@ def main() -> None:
             self.end_headers()
             events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
             others.append(events)
-            while True:
-                line = events.get()
-                self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+            # Whoever watches ends at some time, in the middle of a line or between two.
+            with contextlib.suppress(OSError):
+                while True:
+                    line = events.get()
+                    self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
 
         def log_message(self, *_: object) -> None:
             pass

@@ -10,6 +10,8 @@ own and with the same API server:
 - start to first sync: from the start of the process to the log line that says so;
 - own figure: what the agent's metric kubeproxy_sync_full_proxy_rules_duration_seconds has for it;
 - a change: the same for one endpoint that comes or goes, the median of so many changes;
+- processor: what the process and the programs that it started used for these, which says something
+  on a busy machine too;
 - memory: resident after these, and at the peak, with a verification of all rules in between.
 
 kube-proxy itself is not here. Its *shape* is: the lists are read from the API server and thrown
@@ -57,6 +59,7 @@ from tests.support.netns import Backend, Namespace, network_namespace  # noqa: E
 ENDPOINTS = 10
 PORT = 18001
 START, OWN, CHANGE = "start to first sync, s", "own figure of it, s", "a change, s"
+START_USED, CHANGE_USED = "processor to first sync, s", "processor for a change, s"
 RESIDENT, PEAK = "MB resident", "MB at the peak"
 SHAPE, BEFORE, NOW = "kube-proxy's shape", "before", "now"
 # kube-proxy 1.30.3 on a quiet machine of two cores, and what is aimed at, as a ratio to it.
@@ -152,15 +155,15 @@ def show(work: str, rounds: dict[str, list[Figures]]) -> None:
     names = [name for name in (SHAPE, BEFORE, NOW) if name in medians]
     heads = [*names, "now / shape", "kube-proxy", "now / kube-proxy", "aim"]
     print(f"\n{work} x {ENDPOINTS}, medians of {len(rounds[NOW])}")
-    print(" " * 26 + "".join(f"{head:>20}" for head in heads))
-    for figure in (START, OWN, CHANGE, RESIDENT, PEAK):
+    print(" " * 28 + "".join(f"{head:>20}" for head in heads))
+    for figure in (START, OWN, CHANGE, START_USED, CHANGE_USED, RESIDENT, PEAK):
         now = medians[NOW][figure]
         shaped = medians.get(SHAPE, {}).get(figure)
         proxy = PROXY.get(work, {}).get(figure)
         cells = [*(medians[name].get(figure) for name in names)]
         cells += [now / shaped if shaped else None, proxy, now / proxy if proxy else None]
         cells.append(AIMS.get(work, {}).get(figure))
-        print(f"{figure:26}" + "".join(f"{_cell(cell):>20}" for cell in cells))
+        print(f"{figure:28}" + "".join(f"{_cell(cell):>20}" for cell in cells))
 
 
 def _cell(value: float | None) -> str:
@@ -226,8 +229,10 @@ def agent(
         process = subprocess.Popen(argv, stderr=errors, env=environment, cwd=folder)
     try:
         first = logged(log, "synced for the first time")
+        used = processor(process.pid)
         if tree == ROOT:
             logged(log, "verified")
+        before = processor(process.pid)
         changed = []
         for number in range(options.changes):
             time.sleep(0.2)
@@ -235,6 +240,7 @@ def agent(
             put(server, endpoint_slice(which, ENDPOINTS + 1 - number % 2))
             changed.append(logged(log, "synced", number)["seconds"])
         status = Path(f"/proc/{process.pid}/status").read_text()
+        changing = (processor(process.pid) - before) / options.changes
     finally:
         process.terminate()
         process.wait(60)
@@ -243,9 +249,17 @@ def agent(
         START: datetime.fromisoformat(first["time"]).timestamp() - started,
         OWN: first["seconds"],
         CHANGE: statistics.median(changed),
+        START_USED: used,
+        CHANGE_USED: changing,
         RESIDENT: int(fields["VmRSS"].split()[0]) / 1024,
         PEAK: int(fields["VmHWM"].split()[0]) / 1024,
     }
+
+
+def processor(pid: int) -> float:
+    """Seconds that a process and the programs which it waited for have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def put(server: subprocess.Popen[str], changed: dict[str, Any]) -> None:
@@ -305,6 +319,7 @@ def shape(asked: Path) -> Figures:
             subprocess.run(argv, stdin=text, check=True)
         return time.perf_counter() - started
 
+    began = sum(os.times()[:4])
     started = time.perf_counter()
     for path in PATHS.values():
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}") as answer:
@@ -314,8 +329,15 @@ def shape(asked: Path) -> Figures:
     subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
     fed("whole")
     synced = time.perf_counter()
+    first = sum(os.times()[:4])
     changed = [fed("fewer" if number % 2 else "more") for number in range(options["changes"])]
-    return {START: synced - started, OWN: synced - listed, CHANGE: statistics.median(changed)}
+    return {
+        START: synced - started,
+        OWN: synced - listed,
+        CHANGE: statistics.median(changed),
+        START_USED: first - began,
+        CHANGE_USED: (sum(os.times()[:4]) - first) / options["changes"],
+    }
 
 
 if __name__ == "__main__":

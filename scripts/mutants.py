@@ -67,6 +67,10 @@ class Verdicts:
         """What noticed the change when it was tried last."""
         return self._known[str(mutant)]["by"]  # type: ignore[no-any-return]
 
+    def was_noticed(self, mutant: Mutant) -> bool:
+        """Whether anything noticed the change when it was tried last, if ever."""
+        return self.is_known(mutant) and self.by(mutant) is not None
+
     def is_known(self, mutant: Mutant) -> bool:
         """Whether it was ever tried."""
         return str(mutant) in self._known
@@ -119,9 +123,16 @@ class Trial:
         self._until = until
         self._verdicts = Verdicts(KEPT / "verdicts.jsonl", reach)
         self._chosen = chosen
+        self._again = False
 
     def run(self) -> Verdicts:
         """Try them, and give what is known of all."""
+        # What was noticed before the last change to a module or a test will be noticed again.
+        for self._again in (False, True):
+            self._run()
+        return self._verdicts
+
+    def _run(self) -> None:
         if any(not mutant.loads for mutant, _ in self._pending()):
             # In a child: this process stays without nptables, for those that are tried afresh.
             child = os.fork()
@@ -132,10 +143,10 @@ class Trial:
             self._verdicts.read()
         for mutant, tests in self._pending():
             self._try(mutant, tests, LOADING_TIME, freshly)
-        return self._verdicts
 
     def _pending(self) -> list[tuple[Mutant, list[str]]]:
-        found = [(mutant, self._verdicts.untried(mutant)) for mutant in self._chosen]
+        chosen = [m for m in self._chosen if self._verdicts.was_noticed(m) is self._again]
+        found = [(mutant, self._verdicts.untried(mutant)) for mutant in chosen]
         return [(mutant, tests) for mutant, tests in found if tests is not None]
 
     def _in_functions(self, loaded: Loaded) -> None:

@@ -38,3 +38,9 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start first what takes long, so that at the end nobody waits for the one that has it."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import nptables
 from scripts.install_lines import PAGES, SOURCE, with_source
 from tests.support.documentation import ROOT, TUTORIAL
-from tests.support.installing import built, copy_of_sources, environment_with
+from tests.support.installing import built, copy_of_sources, environment_with, installed_from_url
 
 pytest.importorskip("hatchling")
 
@@ -82,6 +83,45 @@ def test_what_is_installed_alone_runs_with_what_it_declares_to_need(
         ("checks.md", "docs/checks.md"),
     ):
         assert (sources / name).read_bytes() == (ROOT / origin).read_bytes()
+
+
+def test_the_image_builds_the_wheel_from_what_it_copies(tmp_path: Path) -> None:
+    """A file that the wheel needs and the image has not would show only when it is built."""
+    stage = (ROOT / "deploy" / "Containerfile").read_text().split("\nFROM ")[1]
+    for line in stage.splitlines():
+        if line.startswith("COPY "):
+            *names, folder = line.split()[1:]
+            for name in names:
+                _copy(ROOT / name, tmp_path / "src" / folder)
+
+    found = built(tmp_path / "src", tmp_path / "out", "wheel")
+
+    whole = built(copy_of_sources(tmp_path / "one"), tmp_path / "all", "wheel")
+    assert found == whole
+
+
+def _copy(source: Path, place: Path) -> None:
+    """As COPY does it: the content of a folder, or a file, into a folder."""
+    if source.is_dir():
+        shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place / source.name)
+
+
+def test_a_repository_is_installed_by_its_url(tmp_path: Path) -> None:
+    """As docs/start.md says: with extras and a host, which pip before 24.1 asks for."""
+    tree = copy_of_sources(tmp_path / "clone")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(tree)]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True)
+    url = f"nptables[all] @ git+file://localhost{tree}"
+
+    installed_from_url(url, tmp_path / "target")
+
+    (found,) = metadata.distributions(name="nptables", path=[str(tmp_path / "target")])
+    assert found.version == nptables.__version__
+    assert (tmp_path / "target" / "nptables" / "sources" / "checks.md").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

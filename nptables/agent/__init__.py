@@ -17,15 +17,16 @@ What whoever runs it may expect:
 How it is built. One thread owns all state: it takes events from one queue (what the API server
 said, changed addresses, signals), asks the Schedule what is due and lets the Engines do it.
 Everything else feeds that queue or answers questions from values that the thread published:
-a thread for each watch, because the kubernetes client's transport blocks, one for netlink, one
+a thread for each watch, because urllib3 blocks until the next line comes, one for netlink, one
 for probes and one for metrics. Threads rather than asyncio: programming the kernel means waiting
 for a program, and nothing else may happen to the state meanwhile anyway. Only the two that
 answer HTTP run an event loop, each for all of its connections.
 
 `core` is the agent itself: `picture` is what is known, `schedule` when something is due, `engine`
-the rules of one family, `sync` the two for one family, `health` what probes are told, and `loop`
-joins them; these start no thread and read no clock. `serving` answers on ports, `process` is what
-a process owes its node, and `running` wires them to the world.
+the rules of one family and what waits for them, `health` what probes are told, and `loop` joins
+them; these start no thread and read no clock. `events` has the queue and who feeds it, `serving`
+answers on ports, `process` is what a process owes its node, and `running` wires them to the world.
+docs/architecture.md follows one change through these files.
 """
 
 from nptables.agent.core.engine import Engine, Outcome

@@ -330,7 +330,7 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
     given = reader.mapping(doc, "featureGates")
     found = {}
     for name in given:
-        on = reader.boolean(given, name, ("featureGates",), default=True)
+        on = reader.boolean(given, name, ("featureGates",), default=False)
         gate = GATES.get(name)
         if gate is None:
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from nptables.errors import Path
 from nptables.model.reading import Object, Reader, quoted
@@ -32,9 +31,6 @@ def parse_duration(text: str) -> float | None:
 
 def seconds_at(parent: Object, key: str, path: Path, reader: Reader) -> float | None:
     """The duration at `key` in seconds; None where the field is absent."""
-    value: Any = parent.get(key)
-    if value is None or value == "":
-        return None
     text = reader.text(parent, key, path)
     found = parse_duration(text)
     if text and found is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, repeat
 from typing import Any
 
@@ -64,20 +64,15 @@ _TEXTS = frozenset({str})
 _PODS = frozenset({"Pod"})
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_ADDRESS = rf"(?!{'|'.join(map(re.escape, SPECIAL_V4))}){_OCTET}(?:\.{_OCTET}){{3}}"
+_SPECIAL = "|".join(map(re.escape, SPECIAL_V4))
 _GROUP = "[1-9a-f][0-9a-f]{0,3}"
 # In canonical spelling, which leaves out two groups or more, and none that is special.
 _ADDRESS_V6 = (
     rf"(?!f[ef]){_GROUP}"
-    rf"(?:(?::{_GROUP}){{7}}"
-    rf"|(?=(?::[^:\n]*){{2,6}}(?:\n|\Z))(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
+    rf"(?:(?::{_GROUP}){{7}}|(?=(?::[^:\n]*){{2,6}}\n)(?::{_GROUP})*::{_GROUP}(?::{_GROUP})*)"
 )
-# Of each family: one address or several, each on a line of its own.
-_ADDRESSES = {
-    Family.IPV4: re.compile(rf"{_ADDRESS}(?:\n{_ADDRESS})*"),
-    Family.IPV6: re.compile(rf"{_ADDRESS_V6}(?:\n{_ADDRESS_V6})*"),
-}
-_NAMES = re.compile(rf"{names.SUBDOMAIN}(?:\n{names.SUBDOMAIN})*")
+# For many texts at once, with a line feed after each.
+_NAMES = re.compile(rf"(?:{names.SUBDOMAIN}\n)+")
 # Longer names are shortened where they are shown.
 _LONGEST_NAME = 80
 # What somebody writes by hand, to decide something.
@@ -93,6 +88,14 @@ def _is_port_name(text: str) -> bool:
     reader = Reader("Service")
     check_port_name(text, (), reader)
     return not reader.problems
+
+
+@cache
+def _addresses(family: Family) -> re.Pattern[str]:
+    """Usual addresses with a line feed after each; compiled when the first slice is read."""
+    if family is Family.IPV6:
+        return re.compile(rf"(?:{_ADDRESS_V6}\n)+")
+    return re.compile(rf"(?:(?!{_SPECIAL})(?:{_OCTET}\.){{3}}{_OCTET}\n)+")
 
 
 def usual_service(raw: Object) -> Service | None:
@@ -154,6 +157,22 @@ def usual_slice(raw: Object) -> EndpointSlice | None:
     return EndpointSlice(metadata, Family(raw["addressType"]), ports, endpoints)
 
 
+class ReadEndpoints(tuple[Endpoint, ...]):
+    """Endpoints that were read already, in the place of what they were read from."""
+
+    __slots__ = ()
+
+
+def read_early(raw: dict[str, Any]) -> None:
+    """Put the endpoints of a slice, where they are usual, in the place of what they are read from.
+
+    For a parser that has just made the object: it is still in the processor's cache, and what the
+    endpoints are read from is most of what a cluster's objects take in memory.
+    """
+    if raw.get("kind") == "EndpointSlice" and (found := usual_endpoints(raw)) is not None:
+        raw["endpoints"] = ReadEndpoints(found)
+
+
 def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
     """The endpoints of a slice if each is surely what a cluster writes; None means look closer.
 
@@ -162,8 +181,10 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
     """
     try:
         endpoints = raw["endpoints"]
+        if endpoints.__class__ is ReadEndpoints:
+            return tuple(endpoints)
         namespace = raw["metadata"].get("namespace") or "default"
-        are_addresses = _ADDRESSES[Family(raw["addressType"])]
+        are_addresses = _addresses(Family(raw["addressType"]))
         if (
             endpoints.__class__ is not list
             or namespace.__class__ is not str
@@ -235,9 +256,9 @@ def _targets(endpoints: Sequence[Object], namespace: str) -> list[str] | None:
 
 
 def _each_matches(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
-    """Whether each text matches, by a pattern for all of them with line feeds between."""
-    joined = "\n".join(texts)
-    return joined.count("\n") == len(texts) - 1 and pattern.fullmatch(joined) is not None
+    """Whether each text matches, by a pattern for all of them."""
+    joined = "\n".join([*texts, ""])
+    return joined.count("\n") == len(texts) and pattern.fullmatch(joined) is not None
 
 
 def _metadata(raw: Object, is_name: Callable[[str], bool]) -> Metadata | None:

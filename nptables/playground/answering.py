@@ -16,7 +16,7 @@ from nptables.model.kubeproxy import Version
 from nptables.playground.asks import ANSWERS, READER
 from nptables.playground.marks import Marker
 from nptables.playground.protocol import ASKS, FaultKind, Note
-from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state
+from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state, well_formed
 from nptables.playground.words import for_page
 from nptables.sources.text.nesting import is_too_deep
 
@@ -25,6 +25,7 @@ _MOST_REQUEST = 6 * MOST_CHARACTERS
 _MOST_NOTES = 100
 # Levels of lists and objects in a request.
 _DEEPEST = 20
+_TEXTS = ("to", "service")
 _FIELDS = ("ask", "state", "to", "service", "first", "most", "whole", "down")
 
 
@@ -98,13 +99,14 @@ def _read(request: str) -> Mapping[str, Any]:
     for field in asked:
         if field not in _FIELDS:
             raise _wrong(f'the request has no field "{printable(field, 40)}"')
-    for field in ("to", "service"):
+    for field in _TEXTS:
         if not isinstance(asked.get(field, ""), str):
             raise _wrong(f"the request: {field}: is not text")
     for field in ("first", "most"):
         value = asked.get(field, 0)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
             raise _wrong(f"the request: {field}: is not a number from 0 on")
+    asked = {**asked, **{field: well_formed(asked[field]) for field in _TEXTS if field in asked}}
     if asked.get("to") and Version.parse(asked["to"]) is None:
         raise _wrong(f'the request: to: "{printable(asked["to"], 40)}" is not a version')
     return asked

@@ -34,6 +34,7 @@ def command_of(reader: Reader, state: State) -> dict[str, Any]:
     """
     try:
         there = choices(reader, state)
+        node = "" if is_about_all_nodes(reader, state) else there["node"]
     except InvalidInput:
         # What is wrong with the input is best seen by running the command.
         return _written(state, state.node)
@@ -43,7 +44,7 @@ def command_of(reader: Reader, state: State) -> dict[str, Any]:
         destination=state.destination or first,
         service=state.service or next(iter(there["services"]), ""),
     )
-    return _written(named, "" if is_about_all_nodes(reader, state) else there["node"])
+    return _written(named, node)
 
 
 def _written(state: State, node: str) -> dict[str, Any]:
@@ -108,10 +109,10 @@ def _words(state: State, node: str, files: _Files) -> list[str]:
         old = [files.add(held.name, held.data, "before") for held in state.before.files]
         new = [files.add(held.name, held.data, "after") for held in state.files]
         sides = [_side("before", old), _side("after", new)]
-        return ["diff", *sides, *_about_node(state, node, files), "--effects", "-o", "json"]
+        return ["diff", *sides, *_about_node(state, node, files), "--effects"]
     manifests = _manifests(state, files)
     about = _about_node(state, node, files)
-    evidence = list(_evidence(state, files))
+    evidence = list(_evidence(state, node, files))
     family = ["-6"] if state.family is Family.IPV6 else []
     if view == "rules":
         return ["render", *manifests, *about, *family]
@@ -153,14 +154,18 @@ def _about_node(state: State, node: str, files: _Files, *, facts: bool = True) -
         yield from ("--kube-proxy-version", state.version)
 
 
-def _evidence(state: State, files: _Files) -> Iterator[str]:
-    """The options for evidence: the first file of rules is the node's, others name their node."""
+def _evidence(state: State, node: str, files: _Files) -> Iterator[str]:
+    """The options for evidence: a file of rules that is called as the node, or the first, is its.
+
+    Others name their node.
+    """
     kinds = [_kind(held) for held in state.evidence]
     pairs = list(zip(state.evidence, kinds, strict=True))
-    snapshot = next((held for held, kind in pairs if kind is None), None)
+    rules = [held for held, kind in pairs if kind is None]
+    snapshot = next((held for held in rules if held.stem == node), next(iter(rules), None))
     for held, kind in pairs:
         name = files.add(held.name, held.data, "evidence")
-        if kind is Beside.CONNECTIONS:
+        if kind is Beside.CONNECTIONS and state.view in ("findings", "trace"):
             yield from ("--conntrack", name)
         elif held is snapshot:
             yield from ("--snapshot", name)

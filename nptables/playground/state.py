@@ -99,6 +99,11 @@ def read_state(value: Any) -> State:
     return state
 
 
+def well_formed(text: str) -> str:
+    """A text without halves of surrogate pairs: no file has any, but escapes of JSON may."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 @attrs.define
 class _Reader:
     """Reads fields, and notes what is wrong with them."""
@@ -192,8 +197,7 @@ class _Reader:
                 f"the input is larger than the {MOST_CHARACTERS // _MEGABYTE} MB that this page "
                 "takes: leave out what is not needed, or use the command line, which has no limit"
             )
-        # Halves of a surrogate pair, which no file holds, come from JSON escapes.
-        return found if found.isascii() else found.encode("utf-8", "replace").decode()
+        return well_formed(found)
 
     def _name(self, value: Mapping[str, Any], field: str, above: str = "") -> str:
         found = self._text(value, field, above)

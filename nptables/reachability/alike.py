@@ -67,10 +67,10 @@ class Alike:
             key = its_class, self._is_listed(node)
             if node.name in named:
                 choice = self._choice(frontend, known, node)
-            elif (kept := shared.get(key)) is not None:
-                choice = kept
             else:
-                choice = shared[key] = self._choice(frontend, known, node)
+                if key not in shared:
+                    shared[key] = self._choice(frontend, known, node)
+                choice = shared[key]
             found.setdefault((its_class, choice), []).append(node)
         for alike in found.values():
             yield tuple(alike)

@@ -15,6 +15,7 @@ from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
+from nptables.model.usual import read_early
 from nptables.model.workloads import Workload
 from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Item, Options, assemble
@@ -189,7 +190,10 @@ def _load(
 ) -> Loaded:
     found_there, others = bundled(paths, progress)
     return _of_inputs(
-        read_inputs(*others), found_there, options, partial(parse_text, progress=progress)
+        read_inputs(*others),
+        found_there,
+        options,
+        partial(parse_text, progress=progress, early=read_early),
     )
 
 

@@ -163,12 +163,12 @@ def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None
     interfaces = node.facts.interfaces or {}
     key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"
     kept = books[0].extra.get(key)
-    if isinstance(kept, tuple) and kept[0] == len(books):
+    if isinstance(kept, tuple) and kept[0] is books[-1]:
         known: Handling = kept[1]
         return known
     rulesets = tuple(book.ruleset for book in books)
     found = handlers(Evidence(Form.SAVED, rulesets, facts=node.facts))
-    books[0].extra[key] = (len(books), found)
+    books[0].extra[key] = (books[-1], found)
     return found
 
 

@@ -358,12 +358,14 @@ class Network:
 
     def _endpoint_nodes(self) -> Mapping[str, str]:
         if self._node_of_address is None:
-            found: dict[str, str] = {}
             cluster = self._cluster or Cluster()
-            for endpoint_slice in cluster.slices.values():
-                for endpoint in endpoint_slice.endpoints:
-                    if endpoint.node_name:
-                        found.setdefault(endpoint.address, endpoint.node_name)
+            # Backwards, so that of two that have an address the first counts.
+            found = {
+                endpoint.address: endpoint.node_name
+                for endpoint_slice in reversed([*cluster.slices.values()])
+                for endpoint in reversed(endpoint_slice.endpoints)
+                if endpoint.node_name
+            }
             for pod in cluster.pods.values():
                 for address in pod.addresses if pod.node_name else ():
                     found.setdefault(address, pod.node_name)

@@ -65,14 +65,17 @@ class Translation(Ruleset):
             for collision in self.collisions
         ]
         notices += _node_port_notices(self.context)
-        carried = self.carried_node_names
-        if carried and self.context.node_name not in carried:
+        name = self.context.node_name
+        known = (pair for rules in self.ports.values() for pair in rules.selection.known)
+        if all(endpoint.node_name != name for _, endpoint in known) and (
+            carried := self.carried_node_names
+        ):
             listed = ", ".join(sorted(carried)[:20])
             notices.append(
                 Notice(
                     "node-name-carried-by-no-endpoint",
                     "",
-                    f"no endpoint is on {self.context.node_name}, endpoints are on: {listed} "
+                    f"no endpoint is on {name}, endpoints are on: {listed} "
                     "(expected if it runs no Pod of these Services; otherwise check the name)",
                 )
             )

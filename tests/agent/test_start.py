@@ -19,7 +19,7 @@ import trustme
 from nptables.family import Family
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
-from tests.support.netns import BACKENDS, Backend, network_namespace
+from tests.support.netns import BACKENDS, Backend, network_namespace, processes_in
 from tests.support.objects import endpoint_slice, node, service
 from tests.support.requirements import requires
 from tests.support.tls import server_context
@@ -86,7 +86,7 @@ def imported(agent: AgentProcess) -> bool:
 def names_inside(namespace: Namespace) -> set[str]:
     """The names of the processes in a network namespace."""
     names = set()
-    for pid in namespace.run(["ip", "netns", "pids", namespace.name]).stdout.split():
+    for pid in processes_in(namespace.name):
         with contextlib.suppress(OSError):
             names.add(Path(f"/proc/{pid}/comm").read_text().strip())
     return names
@@ -125,7 +125,7 @@ def test_a_stop_does_not_wait_for_tables_that_take_long_to_read(
     wait_for(lambda: count.exists() and count.read_text() == "\n" * reading, 20)
     assert agent.stop(signal.SIGTERM) == 0
     assert agent.log("the rules stay")
-    assert "sleep" not in names_inside(agent.namespace)
+    wait_for(lambda: "sleep" not in names_inside(agent.namespace))
 
 
 # What the programs of 1.8.9 say where the kernel has no IPv6 (ipv6.disable=1, or no module).

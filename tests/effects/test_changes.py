@@ -14,6 +14,7 @@ from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, tra
 from nptables.effects import Effects, NodeState
 from nptables.effects.words import sentences, summary
 from nptables.sources import load_objects
+from nptables.tracing import read_sets
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")
@@ -581,3 +582,16 @@ def test_that_no_endpoint_is_local_is_no_effect_where_the_nodes_of_the_pods_are_
     after = [document["after"] for document in documents]
     assert [each["verdict"] for each in after] == ["unknown"] * len(after)
     assert "the nodes of its Pods are unknown" in " ".join(sentences(found.unknown))
+
+
+def test_the_members_of_a_set_decide_for_whom_a_rule_is_new() -> None:
+    before = state(service(), ON_THE_OTHER)
+    first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
+    after = edited(before, (first, f"-A FORWARD -m set --match-set bad src -j DROP\n{first}"))
+    sets = read_sets("create bad hash:ip family inet\nadd bad 203.0.113.9\n")
+
+    found = compare_effects(*before.rulesets, *after.rulesets, before.node, sets=sets)
+
+    assert found.unknown == ()
+    named = {source for each in found.effects for source in each.to_json()["from"]}
+    assert "203.0.113.9/32" in named

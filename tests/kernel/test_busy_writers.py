@@ -61,6 +61,7 @@ def hasty(node: Node, *words: str | Path, check: bool = True) -> subprocess.Comp
 
 
 @pytest.mark.kernel
+@pytest.mark.long
 @pytest.mark.parametrize("pace", PACES)
 def test_apply_and_cleanup_go_on_without_reading_and_say_so(
     nft_node: Node, tmp_path: Path, pace: float
@@ -97,6 +98,7 @@ def test_apply_and_cleanup_go_on_without_reading_and_say_so(
 
 
 @pytest.mark.kernel
+@pytest.mark.long
 @pytest.mark.parametrize("pace", PACES)
 def test_the_agent_starts_follows_and_verifies_when_they_pause(tmp_path: Path, pace: float) -> None:
     requires("root", "netns", "nft")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.lab.laboratory.lab import Laboratory
     from tests.lab.laboratory.manifests import Object
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 APPLIES = 200
 CONFIG = {"clusterCIDR": ",".join(POD_NETWORK)}

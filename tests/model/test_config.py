@@ -136,3 +136,28 @@ def test_an_unknown_field_inside_a_section_is_named_with_the_one_that_is_near(
     (problem,) = caught.value.problems
     assert problem.path == (section, slip)
     assert meant in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("10.0.0.1:9999", "10.0.0.1:9999"), ("[::1]:80", "[::1]:80"), ("10.0.0.1:65535",) * 2,
+        ("10.0.0.1", "10.0.0.1:10249"), ("::1", "[::1]:10249"),
+    ],
+)  # fmt: skip
+def test_an_address_to_listen_on_may_have_a_port(text: str, address: str) -> None:
+    assert read(metricsBindAddress=text).metrics_bind_address == address
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1:x", "10.0.0.1:0", "10.0.0.1:65536", "host:80"])
+def test_an_address_to_listen_on_has_a_number_of_a_port(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(metricsBindAddress=text)
+
+    assert "is not an address and port" in str(error.value)
+
+
+def test_a_gate_that_is_null_is_off_as_go_reads_it() -> None:
+    read_so = [read(featureGates={"AllowServiceExternalIPs": on}) for on in (True, False, None)]
+
+    assert [config.allow_service_external_ips for config in read_so] == [True, False, False]

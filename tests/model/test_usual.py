@@ -9,12 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nptables import Cluster
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, read_endpoint_slice
-from nptables.model.objects import reader_for
+from nptables.model.objects import ObjectReading, reader_for
 from nptables.model.service import Service, read_service
-from nptables.model.usual import usual_endpoints, usual_service, usual_slice
+from nptables.model.usual import read_early, usual_endpoints, usual_service, usual_slice
 from nptables.model.validation import validate
+from tests.support.clusters import endpoint, endpoint_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -268,6 +270,22 @@ def test_a_slice_that_is_taken_has_no_problem_and_is_read_alike(*, raw: Any, len
         assert _noted(expected[0]) == _noted(found)
 
 
+@given(raw=changed(SLICE), lenient=st.booleans())
+def test_endpoints_that_were_read_early_change_nothing(*, raw: Any, lenient: bool) -> None:
+    """Neither what is read nor what is wrong, whatever the rest of the slice is like."""
+    early = copy.deepcopy(raw)
+    read_early(early)
+    readings = [ObjectReading(lenient), ObjectReading(lenient)]
+
+    for reading, each in zip(readings, (raw, early), strict=True):
+        reading.read_one(each, 0)
+        reading.read_one(each, 1)
+
+    assert readings[0].slices == readings[1].slices
+    assert readings[0].problems == readings[1].problems
+    assert readings[0].unread == readings[1].unread
+
+
 def _noted(found: Service | EndpointSlice) -> tuple[str, str]:
     """What does not count when two objects are compared."""
     return found.metadata.changed, found.metadata.ignore
@@ -291,3 +309,22 @@ def test_names_and_addresses_with_line_feeds_are_not_taken() -> None:
         found = usual_endpoints(raw)
 
         assert found is None or found[0].target == ""
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ({"kind": "Pod", "name": "web-1", "namespace": "shop"}, "shop/web-1"),
+        ({"kind": "Pod", "name": "web-1"}, "default/web-1"),
+        ({"kind": "Node", "name": "node1"}, ""),
+        ({"kind": "Pod", "name": "no name"}, ""),
+    ],
+)
+@pytest.mark.parametrize("unusual", [{}, {"hostname": "web"}])
+def test_the_pod_behind_an_endpoint_is_one_that_can_be(
+    reference: dict[str, str], target: str, unusual: dict[str, str]
+) -> None:
+    objects = [endpoint_slice(endpoint("10.0.0.1", targetRef=reference, **unusual))]
+    (found,) = Cluster.from_objects(objects, lenient=True).slices.values()
+
+    assert [each.target for each in found.endpoints] == [target]

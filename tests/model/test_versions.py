@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables import Cluster, InvalidInput, ProxyConfig
-from nptables.model.addresses import parse_ip, parse_ip_octal, parse_network_octal
+from nptables.model.addresses import (
+    parse_ip,
+    parse_ip_octal,
+    parse_network_octal,
+    parse_network_sloppy,
+)
 from nptables.model.kubeproxy import NEWEST, VERSIONS, Version, in_force
 from tests.support.clusters import clusters
 
@@ -186,3 +191,16 @@ def test_to_look_twice_at_a_cluster_changes_nothing(
     again = Cluster(seen.services, seen.slices, seen.nodes, seen.problems).seen_by(habits)
 
     assert again == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        # Go prints a mapped network with IPv4's last 32 bits where its mask leaves the mapping.
+        ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+        ("::ffff:10.1.2.3/96", "0.0.0.0/0"),
+        ("::ffff:10.1.2.3/95", "::fffe:0:0/95"),
+    ],
+)
+def test_a_mapped_network_is_one_of_ipv4_from_96_bits_on(text: str, network: str) -> None:
+    assert parse_network_sloppy(text) == network

@@ -13,6 +13,7 @@ from tests.support.requirements import requires
 TESTS = {"3.14": "all", "3.13": "few", "3.12": "few"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", TESTS)
 def test_the_pure_packages_need_nothing_of_a_machine(version: str) -> None:
     """Nothing is skipped: the lists name what cannot be there (other clients, programs)."""

@@ -223,10 +223,43 @@ def test_a_name_that_leads_upwards_is_harmless_in_the_script(tmp_path: Path) -> 
     assert written["rf"].read_bytes() == b"\r\n"
 
 
-@pytest.mark.parametrize("number", range(len(STATES)))
-def test_the_same_on_a_machine_runs(number: int, tmp_path: Path) -> None:
-    """The script of every example, with the command of this tree, says nothing of wrong usage."""
-    reply = asked("command", STATES[number])
+def test_the_command_names_evidence_by_what_it_is() -> None:
+    """A dump called as the node is its snapshot; connections and sets have options of their own."""
+    case = FIXTURES / "cases"
+    dump = (case / "nodeport-only-on-pod-node" / "dump-a.txt").read_text()
+    texts = {
+        "node-b.txt": dump,
+        "node-a.txt": dump,
+        "connections.txt": (case / "udp-stale" / "conntrack.txt").read_text(),
+        "sets.txt": (case / "stale-reject-after-ipvs" / "sets.txt").read_text(),
+    }
+    cluster = (case / "nodeport-only-on-pod-node" / "cluster.yaml").read_text()
+    evidence = [{"name": name, "text": text} for name, text in texts.items()]
+    found = state(cluster, evidence=evidence, node="node-a", view="trace", to="nodeport:31080")
+
+    words = asked("command", found)["result"]["command"]
+    assert "--other node-b=evidence/node-b.txt --snapshot evidence/node-a.txt" in words
+    assert "--conntrack evidence/connections.txt --sets evidence/sets.txt" in words
+    words = asked("command", {**found, "view": "changes"})["result"]["command"]
+    assert words == (
+        "nptables diff web.yaml --node node-a --snapshot evidence/node-a.txt --effects"
+    )
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff/b"])
+def test_half_a_character_is_none(text: str) -> None:
+    """What a reply holds can be written in UTF-8, whatever the request had."""
+    for more in ({"service": text}, {"to": text}):
+        answer(json.dumps({"ask": "rules", "state": state(node=text), **more})).encode()
+
+
+KINDS = {(s["view"], bool(s["evidence"]), bool(s["config"])): s for s in STATES}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_on_a_machine_runs(kind: tuple[str, bool, bool], tmp_path: Path) -> None:
+    """The script of an example of each kind, with the command of this tree: no wrong usage."""
+    reply = asked("command", KINDS[kind])
     script = f'nptables() {{ "{sys.executable}" -m nptables "$@"; }}\n{reply["result"]["script"]}'
 
     done = subprocess.run(
@@ -234,7 +267,7 @@ def test_the_same_on_a_machine_runs(number: int, tmp_path: Path) -> None:
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": "/nowhere"},
     )  # fmt: skip
 
-    wrong = examples()[number]["id"] in ("affinity-typo", "broken-indent")
+    wrong = not asked(kind[0], KINDS[kind])["ok"]
     assert done.returncode in ((2,) if wrong else (0, 1)), done.stderr
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from nptables import Cluster, Family, InvalidInput, ProxyConfig, reach, trace, translate
 from nptables.reachability import Fares, columns, fare_of
+from nptables.reachability.alike import Alike
 from nptables.tracing import packet_between
+from nptables.tracing.services import Services
 from tests.support import clusters
 from tests.support.crowd import fleet
 from tests.support.scenarios import NAMED, named_scenario
@@ -285,3 +287,14 @@ def test_where_two_services_claim_an_address_each_node_is_looked_at() -> None:
     assert compare(cluster, ProxyConfig(), list(cluster.nodes.values())) == 24
     shared = [row for row in reach(cluster).rows if row.address]
     assert [row.on("node1").nodes for row in shared] == [("node1",), ("node1",)]
+
+
+def test_a_node_that_the_cluster_does_not_have_so_is_like_no_other() -> None:
+    cluster = Cluster.from_objects([clusters.node("node1"), clusters.node("node2")])
+    alike = Alike(cluster, ProxyConfig(), Services(cluster, Family.IPV4))
+
+    its_own, told, stranger = (
+        cluster.node("node1"), cluster.node("node2", {"nfacct": True}), Cluster().node("stranger"),
+    )  # fmt: skip
+    assert alike.class_of(its_own) != "node1"
+    assert [alike.class_of(told), alike.class_of(stranger)] == ["node2", "stranger"]

@@ -116,7 +116,7 @@ class AgentProcess:
 
     def status(self) -> dict[str, Any]:
         """What `nptables status -o json` says."""
-        words = [*NPTABLES, "status", "--run-dir", self.run_folder, "-o", "json"]
+        words = [*NPTABLES, "status", "--run-dir", str(self.run_folder), "-o", "json"]
         status: dict[str, Any] = json.loads(self.namespace.run(words, check=False).stdout)
         return status
 

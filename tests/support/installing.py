@@ -49,10 +49,11 @@ def copy_of_sources(folder: Path, mode: int = 0o644, also: tuple[str, ...] = ())
     return folder
 
 
-def built(tree: Path, out: Path) -> dict[str, bytes]:
-    """Build both in a tree, and return the files by name."""
+def built(tree: Path, out: Path, *kinds: str) -> dict[str, bytes]:
+    """Build the sdist and the wheel in a tree, or those kinds, and return the files by name."""
+    targets = [word for kind in kinds or ("sdist", "wheel") for word in ("-t", kind)]
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", str(out), "-t", "sdist", "-t", "wheel"],
+        [sys.executable, "-m", "hatchling", "build", "-d", str(out), *targets],
         cwd=tree,
         env={**os.environ, "SOURCE_DATE_EPOCH": "1767225600"},
         check=True,
@@ -80,6 +81,16 @@ def environment_with(package: Path, folder: Path) -> Path:
     for name in _needed(metadata.Distribution.at(next(packages.glob("nptables-*.dist-info")))):
         _link(metadata.distribution(name), packages)
     return folder / "bin"
+
+
+def installed_from_url(requirement: str, folder: Path) -> None:
+    """Install what a URL has, alone, into a folder."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), requirement],
+        env={**os.environ, **OFFLINE, "PYTHONPATH": ""},
+        check=True,
+        timeout=120,
+    )
 
 
 def _needed(distribution: metadata.Distribution) -> list[str]:

@@ -131,15 +131,15 @@ def remove_orphans() -> None:
 def remove_namespace(name: str) -> None:
     """Remove a namespace, if it is there, and every process inside."""
     # A process left inside would keep the namespace and its tables alive without a name.
-    for process in _processes_in(name):
+    for process in processes_in(name):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, 9)
     if Path("/run/netns", name).exists():
         subprocess.run(["ip", "netns", "delete", name], check=False, timeout=60)
 
 
-def _processes_in(name: str) -> list[int]:
-    """The processes in a namespace, as `ip netns pids` tells them."""
+def processes_in(name: str) -> list[int]:
+    """The processes in a namespace, as `ip netns pids` tells them from outside."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         namespace = Path("/run/netns", name).stat()

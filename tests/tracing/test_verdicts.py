@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,9 @@ from nptables.tracing.explanation.words import (
     table_lines,
 )
 from nptables.tracing.packet import Origin
-from nptables.tracing.services import Asked
-from nptables.tracing.traversal.nat import nat_range
+from nptables.tracing.services import Asked, Services
+from nptables.tracing.state import State
+from nptables.tracing.traversal.nat import nat_range, new_source
 from nptables.tracing.traversal.rulebook import Impossible, impossible_values
 from tests.tracing.test_hooks import CLIENT, NODE, POD, follow, host, ruleset
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint, endpoint_slice, service
@@ -456,6 +458,8 @@ def test_a_packet_that_nodes_send_to_and_fro_goes_in_a_loop_after_six() -> None:
     assert [o.text for d in answer.distributions for o in d.outcomes] == [
         f"it goes in a loop: {way}"
     ]
+    # Nothing on the way gave it another source.
+    assert not any(o.source_rewritten for d in answer.distributions for o in d.outcomes)
 
 
 def test_a_set_and_a_recent_list_name_the_command_that_lists_them() -> None:
@@ -576,3 +580,81 @@ def test_a_column_stays_on_the_line_while_it_fits_and_no_longer() -> None:
         "ab  c", "    d   e", "f   ghijk", "    lm  n",
     ]  # fmt: skip
     assert list(table_lines([("a", "bcd ef gh")], 6)) == ["a", "   bcd", "   ef", "   gh"]
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "port"),
+    [
+        ("SNAT --to-source 10.9.9.9:20000", "10.9.9.9", 20000),
+        ("SNAT --to-source 10.9.9.9:20000-30000", "10.9.9.9", 25000),
+        # The port is kept where nobody else has it, which is not known.
+        ("SNAT --to-source 10.9.9.9", "10.9.9.9", None),
+        ("SNAT --to-source 10.9.9.9:20000-30000 --random", "10.9.9.9", None),
+    ],
+)
+def test_the_port_that_a_translated_source_has(target: str, source: str, port: int | None) -> None:
+    rule = Rule.parse(f"-A POSTROUTING -p tcp -j {target}", Family.IPV4)
+    assert rule.target is not None
+
+    found = new_source(rule.target)(State("10.1.1.1", 25000, POD, 80, "", "eth0"), tcp())
+    assert (found.source, found.source_port, found.snat) == (source, port, True)
+
+
+def tcp() -> Any:
+    """What a translation asks of a node, of a TCP packet."""
+    return SimpleNamespace(family=Family.IPV4, protocol="tcp")
+
+
+def test_what_a_rule_changed_is_noted_and_nothing_else() -> None:
+    answer = follow(
+        "raw -A PREROUTING -j NOTRACK",
+        "mangle -A PREROUTING -j MARK --set-xmark 0x1/0x1",
+        "mangle -A PREROUTING -j MARK --set-xmark 0x1/0x1",
+    )
+    (outcome,) = answer.distributions[0].outcomes
+
+    notes = [step.note for step in outcome.path if step.line.startswith("-A PREROUTING")]
+    assert notes == ["connection is UNTRACKED", "mark becomes 0x1", ""]
+
+
+def test_who_handles_services_is_asked_for_every_pair_of_dumps() -> None:
+    """The first dump is the same object in both, and the second is another."""
+    first = Ruleset.from_save("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n")
+    plain = Ruleset.from_save("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")
+    antrea = Ruleset.from_save(
+        "*nat\n:ANTREA-OUTPUT - [0:0]\n-A ANTREA-OUTPUT -m set --match-set ANTREA-NODEPORT-IP "
+        "dst,dst -j DNAT --to-destination 169.254.0.252\nCOMMIT\n"
+    )
+    handling = [
+        trace((first, second), Packet(POD, 80, source=CLIENT), host()).handling
+        for second in (plain, antrea, plain)
+    ]
+
+    assert [[each.who.value for each in found.others] for found in handling] == [
+        [], ["antrea"], [],
+    ]  # fmt: skip
+
+
+def test_another_cluster_has_other_rules_on_its_nodes_whatever_was_kept() -> None:
+    kept: dict[str, object] = {}
+    found = []
+    for address in ("10.244.2.5", "10.244.2.6"):
+        objects = [*NODES, service(), endpoint_slice(endpoint(address, "node2"))]
+        cluster = Cluster.from_objects(objects)
+        place = cluster.node("node1")
+        packet = packet_between("outside", "192.168.0.12:30080", node=place, cluster=cluster)
+        rules = translate(cluster, place, ProxyConfig(), Family.IPV4)
+        answer = trace(rules, packet, place, cluster, kept=kept)
+        found.append({str(o.destination) for d in answer.distributions for o in d.outcomes})
+
+    assert found == [{"10.244.2.5"}, {"10.244.2.6"}]
+
+
+@pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"type": "ExternalName"}])
+def test_a_service_without_a_cluster_ip_is_met_nowhere(spec: dict[str, str]) -> None:
+    made = service(externalIPs=["198.51.100.1"])
+    made["spec"] |= {"type": "ClusterIP", "externalName": "example.com", **spec}
+    made["spec"]["ports"] = [{"port": 80}]
+    cluster = Cluster.from_objects([made], lenient=True)
+
+    assert Services(cluster, Family.IPV4).met("198.51.100.1", 80, "tcp") == []

@@ -143,7 +143,7 @@ def _say_what_is_odd(translation: Translation, keys: Sequence[Key], inputs: Inpu
     # What was wrong with the objects and the configuration was said when they were read.
     said_elsewhere = ("left-out", "configuration", UNTOLD)
     say_all((n for n in translation.warnings if n.code not in said_elsewhere), kind="warning")
-    for decision in translation.decisions:
+    for decision in translation.decisions if keys else ():
         if decision.skipped and decision.service.key in keys:
             say(f"{decision.subject} {decision.reasons[0]}")
     say_what_is_unknown([inputs.cluster])

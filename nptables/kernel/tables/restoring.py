@@ -50,7 +50,7 @@ _SECONDS_A_LINE = 0.005
 # create them, and 200 s where somebody created them in the order of their names.
 _READING = 180.0
 _LONGEST_READING = 1800.0
-# Seconds for reading while others commit, unless the caller has more read_timeout: four times what
+# Seconds for reading while others commit, unless the caller gives more: four times what
 # 120,000 chains take on a quiet node.
 DISTURBED = 10.0
 # An undisturbed reading ends by itself, however long it takes.
@@ -86,7 +86,7 @@ class ReadTimeout:
 class RestoreBackend:
     """iptables-restore and iptables-save; `wait` is in seconds, for the xtables lock.
 
-    `read_timeout` is for reading, and is kept from one reading to the next.
+    `read_timeout` is kept from one reading to the next.
     """
 
     kind: Kind

@@ -36,12 +36,12 @@ _FOR_SLICES = frozenset({known.USUAL_ENDPOINTS.name, known.LABELS_BY_KIND.name})
 
 def sees_everything(habits: Habits) -> bool:
     """Whether objects are left as they are."""
-    return habits >= _FOR_SERVICES | _FOR_SLICES
+    return habits.issuperset(_FOR_SERVICES) and habits.issuperset(_FOR_SLICES)
 
 
 def seen_service(service: Service, habits: Habits) -> Service:
     """The Service as a kube-proxy with some habits sees it."""
-    if habits >= _FOR_SERVICES:
+    if habits.issuperset(_FOR_SERVICES):
         return service
     changes: dict[str, Any] = {}
     if known.LABELS_BY_KIND.name not in habits and HEADLESS_LABEL in service.metadata.labels:
@@ -73,7 +73,7 @@ def seen_service(service: Service, habits: Habits) -> Service:
 
 def seen_slice(endpoint_slice: EndpointSlice, habits: Habits) -> EndpointSlice | None:
     """The slice as a kube-proxy with some habits sees it, or None where it does not."""
-    if habits >= _FOR_SLICES:
+    if habits.issuperset(_FOR_SLICES):
         return endpoint_slice
     if known.LABELS_BY_KIND.name not in habits and endpoint_slice.claimed:
         return None

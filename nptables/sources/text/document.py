@@ -10,7 +10,7 @@ import attrs
 from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
-from nptables.sources.text.parsed import Locate, Parsed
+from nptables.sources.text.parsed import Early, Locate, Parsed
 from nptables.sources.text.redaction import followed
 
 # Progress is called with the bytes that were read and the bytes there are.
@@ -51,18 +51,23 @@ def _parse_yaml(
 
 
 def parse_text(
-    source: Input, progress: Progress | None = None, *, yaml: ParseYaml = _parse_yaml
+    source: Input,
+    progress: Progress | None = None,
+    *,
+    yaml: ParseYaml = _parse_yaml,
+    early: Early | None = None,
 ) -> tuple[list[Document], list[Problem]]:
     """Every document of a file, and what is wrong with the text; empty documents are left out.
 
     What stands before a mistake in the text is read all the same, so that one run finds as
-    much as it can. `yaml` parses what is YAML.
+    much as it can. `yaml` parses what is YAML. `early` is called with objects of JSON that
+    have endpoints, where no value of the file is hidden.
     """
     text, redaction = followed(source.text)
     source = attrs.evolve(source, text=text)
     is_json = looks_like_json(source.name, source.text)
     if is_json:
-        parsed, problems = parse_json(source.text)
+        parsed, problems = parse_json(source.text, None if redaction.hidden else early)
         # Flow style may begin like JSON; a name that ends in .json says what was meant.
         is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
     if not is_json:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nptables.errors import Path, Problem, printable
 from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
-from nptables.sources.text.parsed import TOO_DEEP, Locate, Parsed, identity
+from nptables.sources.text.parsed import TOO_DEEP, Early, Locate, Parsed, identity
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LIKE_JSON = re.compile(r"\s*(?:{\s*(?:\"|}|$)|\[\s*(?:[{\[\]]|$))")
@@ -29,15 +29,18 @@ def looks_like_json(name: str, text: str) -> bool:
     return _LIKE_JSON.match(text) is not None
 
 
-def parse_json(text: str) -> tuple[list[Parsed], list[Problem]]:
-    """Every document of a JSON text, and what is wrong with the text."""
+def parse_json(text: str, early: Early | None = None) -> tuple[list[Parsed], list[Problem]]:
+    """Every document of a JSON text, and what is wrong with the text.
+
+    `early` is called with each object that has a field `endpoints`, as soon as it is complete.
+    """
     documents: list[Parsed] = []
     problems: list[Problem] = []
     position = _skip(text, 0)
     if IN_WEBASSEMBLY and is_too_deep(text):
         return [], [_problem(text, position, TOO_DEEP, "no Kubernetes object is")]
     while position < len(text):
-        finder = _Duplicates()
+        finder = _Duplicates(early)
         try:
             value, end = finder.decoder.raw_decode(text, position)
         except RecursionError:
@@ -69,14 +72,17 @@ class _NotANumber(ValueError):
 class _Duplicates:
     """A decoder that notices when an object has a key twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, early: Early | None) -> None:
         self.found = False
+        self._early = early
         self.decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=_constant)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
             self.found = True
+        elif "endpoints" in found and self._early is not None:
+            self._early(found)
         return found
 
 

@@ -9,6 +9,8 @@ import attrs
 
 from nptables.errors import Path, printable
 
+# What may be done with an object as soon as it is parsed.
+Early = Callable[[dict[str, Any]], None]
 # Line and column, from 1, of a field path or of the nearest thing around it that is there.
 Locate = Callable[[Path], tuple[int, int] | None]
 

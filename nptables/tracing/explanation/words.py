@@ -243,7 +243,7 @@ def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[TreeLi
         before.table,
     ):
         yield TreeLine("table", f"{indent}  {f'{step.backend} {step.table}'.lstrip()}")
-    note = printable(f"[{step.note}]", 197) if step.note else ""
+    note = printable(f"[{step.note}]") if step.note else ""
     yield TreeLine("rule", f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}", note)
 
 

@@ -23,6 +23,8 @@ from nptables.tracing.traversal.rulebook import Rulebook
 from nptables.tracing.traversal.steps import End, Ended
 from nptables.tracing.traversal.walker import Budget, Walker
 
+# `enum nf_ip_hook_priorities` in include/uapi/linux/netfilter_ipv4.h: raw -300, mangle -150, nat
+# of destinations -100, filter 0, security 50, nat of sources (INPUT and POSTROUTING) 100.
 PREROUTING = ("raw", "mangle", "nat")
 INPUT = ("mangle", "filter", "security", "nat")
 FORWARD = ("mangle", "filter", "security")
@@ -169,6 +171,7 @@ class NodeTraversal:
         )
         leaving: Flows = {}
         for state, found in flows.items():
+            # A new destination is routed anew (`ip_route_me_harder` in net/ipv4/netfilter.c).
             again = state
             if (state.destination, state.port) != (first.destination, first.port):
                 moved = self._routed(state, found)
