@@ -76,10 +76,14 @@ def unpack_ip(packed: bytes) -> str:
     if len(packed) == 4:
         a, b, c, d = packed
         return f"{a}.{b}.{c}.{d}"
-    text = ":{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:".format(*unpack("!8H", packed))
+    a, b, c, d, e, f, g, h = unpack("!8H", packed)
+    text = f":{a:x}:{b:x}:{c:x}:{d:x}:{e:x}:{f:x}:{g:x}:{h:x}:"
     if ":0:0:" not in text:
         return text[1:-1]
-    head, tail = next(text.split(run, 1) for run in _RUNS_OF_ZEROS if run in text)
+    for run in _RUNS_OF_ZEROS:
+        head, found, tail = text.partition(run)
+        if found:
+            break
     if not head and (tail.count(":") == 2 or (tail.count(":") == 3 and tail.startswith("ffff:"))):
         prefix = "::ffff:" if tail.count(":") == 3 else "::"
         return prefix + unpack_ip(packed[12:])

@@ -24,7 +24,7 @@ class Section:
 
     name: str
     text: str
-    code: int = 0
+    code: int
 
 
 def is_marked(text: str) -> bool:

@@ -188,7 +188,7 @@ class Entry:
     """An entry of a set; `nomatch` is an exception from the wider ones."""
 
     parts: tuple[Part, ...]
-    nomatch: bool = False
+    nomatch: bool
 
     @property
     def lengths(self) -> tuple[int, ...]:

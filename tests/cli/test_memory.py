@@ -32,8 +32,8 @@ def test_a_further_command_of_a_process_begins_with_nothing_kept(
         pass
     before = gc.get_freeze_count()
 
-    main(["--version"])
+    main(["rule", "--help"])
 
-    assert capsys.readouterr().out.startswith("nptables")
+    assert capsys.readouterr().out.startswith("Usage")
     assert before > 0
     assert gc.get_freeze_count() == 0

@@ -49,11 +49,12 @@ def test_policies_counters_and_lines_are_told_apart() -> None:
     assert (rules.chain_count(), rules.rule_count()) == (6, 3)
 
 
-def test_comments_do_not_count_when_rulesets_are_compared() -> None:
+def test_comments_do_not_count_when_rulesets_are_compared_or_shown() -> None:
     plain = "".join(line for line in DUMP.splitlines(keepends=True) if not line.startswith("#"))
-    assert Ruleset.from_save(plain, family=Family.IPV4) == Ruleset.from_save(
-        DUMP, family=Family.IPV4
-    )
+    found, said = (Ruleset.from_save(text, family=Family.IPV4) for text in (plain, DUMP))
+
+    assert said.comments
+    assert (found, repr(found)) == (said, repr(said))
 
 
 def test_rules_that_do_not_stand_chain_by_chain_keep_their_places() -> None:

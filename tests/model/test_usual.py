@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nptables import Cluster
+from nptables.family import Family
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, read_endpoint_slice
 from nptables.model.objects import ObjectReading, reader_for
@@ -181,6 +182,11 @@ SLICE: dict[str, Any] = {
         {**USUAL, "targetRef": {"kind": "Pod", "name": "web-2", "namespace": "other"}},
     ],
 }
+SLICE_V6: dict[str, Any] = {
+    **SLICE,
+    "addressType": "IPv6",
+    "endpoints": [{**each, "addresses": ["fd00:1::2"]} for each in SLICE["endpoints"]],
+}
 # What decides something, is refused somewhere, or is right in another field.
 VALUES: tuple[Any, ...] = (
     *ODD, "web", "a" * 81, "a.b", "Cluster", "ClusterIP", "LoadBalancer", "ClientIP", "IPv6", "UDP",
@@ -260,7 +266,7 @@ def test_a_service_that_is_taken_has_no_problem_and_is_read_alike(
         assert _noted(expected[0]) == _noted(found)
 
 
-@given(raw=changed(SLICE), lenient=st.booleans())
+@given(raw=changed(SLICE) | changed(SLICE_V6), lenient=st.booleans())
 def test_a_slice_that_is_taken_has_no_problem_and_is_read_alike(*, raw: Any, lenient: bool) -> None:
     """Whatever it holds, for manifests and for what a server stores."""
     found = usual_slice(raw)
@@ -270,7 +276,7 @@ def test_a_slice_that_is_taken_has_no_problem_and_is_read_alike(*, raw: Any, len
         assert _noted(expected[0]) == _noted(found)
 
 
-@given(raw=changed(SLICE), lenient=st.booleans())
+@given(raw=changed(SLICE) | changed(SLICE_V6), lenient=st.booleans())
 def test_endpoints_that_were_read_early_change_nothing(*, raw: Any, lenient: bool) -> None:
     """Neither what is read nor what is wrong, whatever the rest of the slice is like."""
     early = copy.deepcopy(raw)
@@ -294,9 +300,12 @@ def _noted(found: Service | EndpointSlice) -> tuple[str, str]:
 def test_objects_as_a_cluster_has_them_are_taken() -> None:
     """Else every field of a large cluster would be looked at three times."""
     service, endpoints = usual_service(SERVICE), usual_slice(SLICE)
+    six = usual_slice(SLICE_V6)
 
     assert service is not None
     assert endpoints is not None
+    assert six is not None
+    assert six.family is Family.IPV6
     assert [port.target_port for port in service.ports] == ["web", 53]
     assert [endpoint.target for endpoint in endpoints.endpoints] == ["shop/web-1", "other/web-2"]
 

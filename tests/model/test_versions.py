@@ -110,6 +110,10 @@ def test_a_setting_that_says_what_is_anyway_so_gives_no_warning() -> None:
         ("1.33", GATE, "like every version from 1.33"),
         ("1.28", {"featureGates": {"ProxyTerminatingEndpoints": False}}, "from 1.28"),
         ("1.36", {"featureGates": {"LoadBalancerIPMode": False}}, "from 1.32"),
+        ("1.33", {"featureGates": {"TopologyAwareHints": False}}, "from 1.33"),
+        ("1.35", {"featureGates": {"PreferSameTrafficDistribution": False}}, "from 1.35"),
+        ("1.28", {"featureGates": {"EndpointSliceProxying": False}}, "from 1.22"),
+        ("1.28", {"featureGates": {"ServiceInternalTrafficPolicy": False}}, "from 1.26"),
     ],
 )
 def test_what_a_version_refuses_is_an_error_that_says_since_when(

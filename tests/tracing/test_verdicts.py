@@ -6,6 +6,7 @@ import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -360,6 +361,28 @@ def test_an_impossible_value_of_a_match_is_a_hypothesis_that_names_it(
     found = {d.outcomes[0].verdict: d.hypothesis for d in answer.distributions}
     assert found.keys() == {Verdict.POD, Verdict.DROPPED}
     assert all(says in hypothesis for hypothesis in found.values())
+
+
+@pytest.mark.parametrize(("destination", "kind"), [(POD, (8, 0)), ("fd00:10:244:1::5", (128, 0))])
+def test_an_icmp_packet_is_an_echo_request_unless_another_type_is_given(
+    destination: str, kind: tuple[int, int]
+) -> None:
+    """RFC 792 and RFC 4443."""
+    asked = Packet(destination, None, "icmp" if "." in destination else "ipv6-icmp")
+
+    assert asked.icmp == kind
+    assert attrs.evolve(asked, icmp_type=(3, 1)).icmp == (3, 1)
+
+
+def test_what_one_condition_tells_of_a_packet_answers_another() -> None:
+    """Nobody is in two networks that have no address in common, so nobody is dropped."""
+    answer = follow(
+        "filter -A FORWARD -s 203.0.113.0/24 -m conntrack --ctrepldst 198.51.100.0/24 -j DROP",
+        packet=Packet(POD, 80),
+    )
+
+    verdicts = {o.verdict for d in answer.distributions for o in d.outcomes}
+    assert verdicts == {Verdict.POD}
 
 
 def test_an_impossible_address_in_a_long_chain_is_not_passed_over() -> None:

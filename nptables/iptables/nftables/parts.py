@@ -105,10 +105,7 @@ class Parts:
         words = [f"-A {bare(chain)}", *(self.base[each] for each in order if each in self.base)]
         words += [match.text() for match in self.matches]
         words += [self.target or self.logs]
-        line = " ".join(filter(None, words))
-        # A REJECT whose answer is not printed must not get the usual one.
-        plain = self.target in ("-j REJECT", "-j MASQUERADE") or UNREAD_TARGET in self.target
-        return line if plain else normal_form(line, self.family)
+        return normal_form(" ".join(filter(None, words)), self.family)
 
     def hidden_target(self, words: str) -> None:
         """A target whose effect is unknown."""

@@ -38,13 +38,12 @@ class NftRule:
     """A rule that was read.
 
     `unread` are words that are not understood, or whose values are not printed. `target` is the
-    chain or target, empty for none. `counted` tells that there is a counter, as iptables makes one.
+    chain or target, empty for none.
     """
 
     line: str
     target: str
-    unread: tuple[str, ...] = ()
-    counted: bool = False
+    unread: tuple[str, ...]
 
 
 def empty_statements(text: str, indent: int) -> int:
@@ -102,9 +101,7 @@ def read_rule(
         elif not parts.target and not parts.logs:
             parts.hidden_target(doubt)
     target = parts.target or parts.logs
-    return NftRule(
-        parts.line(chain), target.split()[1] if target else "", tuple(parts.unread), counted
-    )
+    return NftRule(parts.line(chain), target.split()[1] if target else "", tuple(parts.unread))
 
 
 def acts(text: str) -> bool:
