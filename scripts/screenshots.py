@@ -1,4 +1,4 @@
-"""Make the pictures of docs/report.md and docs/reach.md.
+"""Make the pictures of docs/report.md, docs/reach.md and docs/playground.md.
 
 python -m scripts.screenshots
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nptables import Family, ProxyConfig, reach, translate
 from nptables.checks import check_cluster
@@ -14,6 +15,11 @@ from nptables.graphs import service_graph
 from nptables.reporting import graph_page, report_page
 from tests.support.browsers import started
 from tests.support.crowd import fleet
+from tests.support.sites import served
+from tests.support.tabs import build, new_tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ViewportSize
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -26,6 +32,7 @@ def main() -> None:
     rules = translate(cluster, cluster.nodes["node1"], ProxyConfig(), Family.IPV4)
     graph = graph_page(service_graph(rules, ("ns3", "web3")))
     with tempfile.TemporaryDirectory() as folder, started() as chromium:
+        _playground(chromium)
         shown = chromium.new_page(viewport={"width": 1280, "height": 720})
         report = Path(folder, "report.html")
         report.write_text(page, encoding="utf-8")
@@ -43,6 +50,18 @@ def main() -> None:
         wide = chromium.new_page(viewport={"width": 1800, "height": 420})
         wide.goto(f"file://{drawn}")
         wide.locator("svg").screenshot(path=DOCS / "graph.png")
+
+
+def _playground(chromium: Browser) -> None:
+    """An example with its answer, and a table in the dark."""
+    size: ViewportSize = {"width": 1280, "height": 760}
+    with served(build()) as site, new_tab(chromium, site, viewport=size) as tab:
+        tab.open("#example=no-pod-here")
+        tab.page.get_by_text("Show the answer").click()
+        tab.page.screenshot(path=DOCS / "playground.png")
+        tab.page.emulate_media(color_scheme="dark")
+        tab.look_at("Reach")
+        tab.page.screenshot(path=DOCS / "playground-dark.png")
 
 
 if __name__ == "__main__":

@@ -51,5 +51,44 @@ def test_nobody_is_shut_out(tab: Tab, scheme: Literal["light", "dark"], width: i
         page.keyboard.press("Escape")
 
 
-def test_by_keyboard_alone_an_example_is_opened_and_a_packet_followed(tab: Tab) -> None:
-    pass
+# What has the focus, also within a shadow root, in words.
+_FOCUSED = """() => {
+  let found = document.activeElement;
+  while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+  if (!found.matches("button, a, summary, select, [role]")) return "";
+  return found.getAttribute("aria-label") || found.textContent;
+}"""
+
+
+def walk_to(tab: Tab, wanted: str) -> None:
+    """Press Tab until something that says this has the focus."""
+    for _ in range(80):
+        tab.page.keyboard.press("Tab")
+        if wanted in tab.page.evaluate(_FOCUSED):
+            return
+    pytest.fail(f"no way leads to {wanted}")
+
+
+def test_by_keyboard_alone_an_example_is_opened_and_every_place_reached(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 1280, "height": 800})
+    tab.follow(fragment(state(files=[{"name": "web.yaml", "text": TUTORIAL}])))
+    tab.page.evaluate("document.activeElement.blur()")
+    walk_to(tab, "Examples")
+    tab.page.keyboard.press("Enter")
+    walk_to(tab, "Why does worker-2 not answer?")
+    tab.page.keyboard.press("Enter")
+    tab.until("exchanged.some(each => each.reply && each.request.includes('worker-2'))")
+
+    # Into the editor, and out of it again.
+    walk_to(tab, "Editor")
+    tab.page.keyboard.type("# mine")
+    walk_to(tab, "Trace")
+    tab.page.keyboard.press("ArrowRight")
+    tab.until('exchanged.some(each => each.reply && each.request.includes(\'"ask":"reach"\'))')
+    assert "# mine" in tab.typed
+    tab.page.keyboard.press("ArrowLeft")
+    tab.settled()
+    walk_to(tab, "Show the answer")
+    tab.page.keyboard.press("Enter")
+    assert "both Pods are on worker-1" in tab.answers
+    tab.is_silent()

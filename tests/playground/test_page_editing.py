@@ -74,7 +74,7 @@ def test_what_is_dropped_goes_where_one_looks_and_rules_among_it_are_evidence(
 ) -> None:
     case = FIXTURES / "cases" / "nodeport-addresses"
     dump = FIXTURES / "cases" / "antrea-leftover" / "dump.txt"
-    tab.follow(of_file(""))
+    tab.follow(of_file(service("web")))
     tab.drop({"cluster.yaml": (case / "cluster.yaml").read_bytes(), "dump.txt": dump.read_bytes()})
     tab.until("exchanged.at(-1)?.request.includes('KUBE-SEP-')")
     for view, name, sign in [
@@ -165,8 +165,13 @@ _NOTING = """() => {
   window.noted = [];
   const look = () => {
     const answers = document.getElementById("answers");
-    if (answers.getAttribute("aria-busy") === "false")
-      noted.push([answers.innerText, window.typed()]);
+    if (answers.getAttribute("aria-busy") === "false") {
+      let said = answers.innerText;
+      // What can be chosen is no answer.
+      for (const each of answers.querySelectorAll("select"))
+        said = said.replace(each.innerText, "");
+      noted.push([said, window.typed()]);
+    }
     requestAnimationFrame(look);
   };
   look();

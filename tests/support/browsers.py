@@ -22,16 +22,25 @@ _OPTIONS: dict[Kind, dict[str, Any]] = {
 
 
 @contextmanager
-def started(kind: Kind = "chromium", **options: Any) -> Iterator[Browser]:
+def started(kind: Kind = "chromium") -> Iterator[Browser]:
     """A browser, until the block ends; the running test says what it lacks where there is none."""
     requires(kind)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = getattr(playwright, kind).launch(
-            executable_path=browser(kind), **{**_OPTIONS[kind], **options}
-        )
+        found = getattr(playwright, kind).launch(executable_path=browser(kind), **_OPTIONS[kind])
         try:
             yield found
         finally:
             found.close()
+
+
+@contextmanager
+def another(chromium: Browser, flag: str) -> Iterator[Browser]:
+    """A chromium beside one that runs, told something about its JavaScript."""
+    flags = [*_OPTIONS["chromium"]["args"], f"--js-flags={flag}"]
+    found = chromium.browser_type.launch(executable_path=browser("chromium"), args=flags)
+    try:
+        yield found
+    finally:
+        found.close()

@@ -111,6 +111,13 @@ def _webassembly() -> str | None:
     return None if found.exists() else "Pyodide (scripts/prepare installs it with npm)"
 
 
+def _playground() -> str | None:
+    if reason := _webassembly():
+        return reason
+    found = Path(__file__).parents[2] / "playground" / "node_modules" / "pyodide"
+    return None if found.exists() else "what the playground is built of (scripts/prepare)"
+
+
 def _bridge_netfilter() -> str | None:
     setting = "net.bridge.bridge-nf-call-iptables"
     return _refusal(["sysctl", "-n", setting], "iptables for bridges (modprobe br_netfilter)")
@@ -156,4 +163,5 @@ _FEATURES: dict[str, Callable[[], str | None]] = {
     "firefox": _browser("firefox"),
     "mermaid": _mermaid,
     "webassembly": _webassembly,
+    "playground": _playground,
 }

@@ -89,7 +89,7 @@ window.Worker = class extends Worker {
 
 def build(python: str = sys.executable) -> Path:
     """Build the page; the running test says what it lacks where that cannot be."""
-    requires("node", "webassembly")
+    requires("playground")
     subprocess.run(
         [ROOT / "scripts" / "playground", python], check=True, cwd=ROOT, capture_output=True
     )

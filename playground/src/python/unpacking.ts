@@ -31,8 +31,11 @@ export async function unpack(
     open(PARTS.library).then((found) => new Response(found).arrayBuffer()),
     open(PARTS.packages).then((found) => new Response(found).arrayBuffer()),
   ]).catch((error: unknown) => {
-    // A file that breaks off cannot be unpacked or compiled.
-    throw error instanceof RangeError ? error : new NotLoaded(String(error));
+    // Cut off on the way: it cannot be unpacked, or not be compiled.
+    if (error instanceof TypeError || error instanceof WebAssembly.CompileError) {
+      throw new NotLoaded(String(error));
+    }
+    throw error;
   });
   return { wasm, library, packages };
 }

@@ -62,18 +62,24 @@ async function started(unpacked: Unpacked): Promise<PyodideAPI> {
   const streaming = wasm.instantiateStreaming;
   self.fetch = async (what) =>
     new Response(String(what).endsWith(".zip") ? unpacked.library.slice(0) : null);
-  wasm.instantiateStreaming = async (_source, imports) => ({
-    module: unpacked.wasm,
-    instance: await wasm.instantiate(unpacked.wasm, imports),
-  });
+  let fail: (error: unknown) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  wasm.instantiateStreaming = (_source, imports) =>
+    new Promise((done) => {
+      // Pyodide would write a failure on the console, and wait for ever.
+      wasm.instantiate(unpacked.wasm, imports).then((instance) => {
+        done({ module: unpacked.wasm, instance });
+      }, fail);
+    });
   try {
-    return await loadPyodide({
+    const python = loadPyodide({
       indexURL: self.location.href.replace(/[^/]*$/, ""),
       createPyodideModule,
       lockFileContents: { info: LOCK, packages: {} },
       stdout: () => undefined,
       stderr: () => undefined,
     });
+    return await Promise.race([python, failed]);
   } finally {
     wasm.instantiateStreaming = streaming;
     self.fetch = fetch;
