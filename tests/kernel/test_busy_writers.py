@@ -19,7 +19,7 @@ from benchmarks import workload
 from nptables import Family, Ruleset, translate
 from nptables.errors import KernelBusy
 from nptables.iptables.changes import diff
-from nptables.kernel.programs import Completed, Programs
+from nptables.kernel.programs import Programs
 from nptables.kernel.tables.nft_generation import Commits
 from tests.support.agents import AgentProcess, running, wait_for
 from tests.support.apiserver import ApiServer
@@ -214,4 +214,4 @@ def test_a_program_is_ended_when_it_is_given_up() -> None:
     with pytest.raises(KernelBusy):
         Programs()(["sleep", "60"], "", 60, lambda: True)
     done = Programs()(["sh", "-c", "sleep 0.6; echo done"], "", 60, lambda: False)
-    assert done == Completed(0, "done\n", "")
+    assert (done.code, done.stdout, done.stderr) == (0, "done\n", "")
