@@ -25,7 +25,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Each worker has a folder of its own below that of the run.
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with once(folder, "playground") as first:
-        return BUILT if os.environ.get("NPTABLES_PLAYGROUND_BUILT") else build() if first else BUILT
+        return build() if first else BUILT
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_by_keyboard_alone_an_example_is_opened_and_every_place_reached(tab: Tab
     tab.page.evaluate("document.activeElement.blur()")
     walk_to(tab, "Examples")
     tab.page.keyboard.press("Enter")
-    walk_to(tab, "Why does worker-2 not answer?")
+    walk_to(tab, "No Pod on this node")
     tab.page.keyboard.press("Enter")
     tab.until("exchanged.some(each => each.reply && each.request.includes('worker-2'))")
 
