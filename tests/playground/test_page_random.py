@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
 # 2,000 take minutes: `NPTABLES_PLAYGROUND_EDITS=2000`, and benchmarks/playground.py.
-EDITS = int(os.environ.get("NPTABLES_PLAYGROUND_EDITS", "80"))
+EDITS = int(os.environ.get("NPTABLES_PLAYGROUND_EDITS", "40"))
 
 
 def test_random_edits_and_links_are_survived_and_nothing_is_left_of_them(
