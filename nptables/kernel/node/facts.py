@@ -15,6 +15,7 @@ from nptables.kernel.programs import Runner, find_program, run_program
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 _VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
 # The first version of iptables whose MASQUERADE knows --random-fully.
+# kube-proxy asks the same (HasRandomFully in kubernetes/pkg/util/iptables/iptables.go).
 _RANDOM_FULLY = (1, 6, 2)
 # How long `ip` may take.
 _SECONDS = 10.0
@@ -73,6 +74,8 @@ def interfaces_of(links: list[dict[str, Any]]) -> dict[str, list[str]]:
 def be_liberal(path: Path = BE_LIBERAL) -> bool:
     """Whether the kernel lets TCP packets outside the window pass as valid."""
     try:
+        # Whatever is not 0, as in kube-proxy (NewProxier in
+        # kubernetes/pkg/proxy/iptables/proxier.go).
         return path.read_text().strip() not in ("", "0")
     except OSError:
         return False
