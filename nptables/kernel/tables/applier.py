@@ -236,8 +236,8 @@ class Applier:
             if error.step == _BESIDE:
                 # Those steps come last: what the plan is about is done.
                 return len(together), set(), False
-            # A deletion is refused where rules of others lead to the chain, and the rest of its step
-            # can be done without it. Whatever else is refused would be refused again.
+            # A deletion is refused where rules of others lead to the chain, and the rest of its
+            # step can be done without it. Whatever else is refused would be refused again.
             at = _step_with_deletions(together, error)
             if at is None:
                 raise
