@@ -18,6 +18,7 @@ from nptables.model.unread import Unread
 from nptables.sources.apiserver.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
 from nptables.sources.apiserver.transport import Transport
 
+# As client-go (defaultPageSize in k8s.io/client-go/tools/pager/pager.go).
 PAGE_SIZE = 500
 
 
@@ -39,11 +40,14 @@ def list_pages(
     """
     token = ""
     while True:
+        # Without a resourceVersion, which means the newest state. client-go's reflector begins with
+        # version 0, and any cache may answer that with an older one.
         query = {**resource.selectors, "limit": str(page_size)}
         if token:
             query["continue"] = token
         document = _document(transport.get(resource.path, query).read())
         metadata = document.get("metadata") or {}
+        # An empty list of Go's may be null in JSON.
         items = document.get("items") or []
         before, token = token, str(metadata.get("continue") or "")
         if token and token == before:
