@@ -19,8 +19,8 @@ from nptables.translation.service_port import ACCEPTED_ON_LOCALHOST
 
 # 1 ms doubling fifteen times, as kube-proxy's.
 SYNC_BUCKETS = tuple(0.001 * 2**power for power in range(15))
-# Wide, since they measure from the change of a Pod on, over controllers and API server, up to the
-# kernel: what the EndpointSlice's annotation says (TRIGGER_TIME) to now.
+# The 0 at the beginning is kube-proxy's, too: MergeBuckets in
+# k8s.io/component-base/metrics/buckets.go adds to a list that has a zero already.
 PROGRAMMING_BUCKETS = (
     0.0,
     0.25,
