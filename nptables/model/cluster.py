@@ -163,6 +163,8 @@ class Cluster:
     @cached_property
     def _slices_by_service(self) -> Mapping[Key, tuple[EndpointSlice, ...]]:
         found: dict[Key, list[EndpointSlice]] = {}
+        # kube-proxy has its slices in a Go map: any order is right, and this one is always the
+        # same.
         for key in sorted(self.slices):
             endpoint_slice = self.slices[key]
             if not endpoint_slice.headless:

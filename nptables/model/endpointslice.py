@@ -113,6 +113,8 @@ def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
             reader.problem(
                 (*path, "port"), f"{number} is not a port number", "a number from 1 to 65535"
             )
+        # A port without a number means all ports to the API, and nothing to kube-proxy, which skips
+        # it (`endpointInfoByServicePort` in pkg/proxy/endpointslicecache.go).
         elif number != -1 and len(reader.problems) == before:
             found.append(SlicePort(name, protocol, number))
     return found
@@ -166,6 +168,8 @@ def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | N
     first = None
     for position, (place, text) in enumerate(reader.texts(raw, "addresses", path)):
         address = reader.ip(text, place)
+        # kube-proxy hands such an address to iptables-restore, which refuses everything: see
+        # WRONG_FAMILY_BREAKS.
         if address is not None and Family.of(address) is not family:
             other = family.other.value
             reader.problem(

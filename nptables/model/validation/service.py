@@ -56,6 +56,7 @@ def _headless(spec: Object) -> bool:
 
 def _ports_given(spec: Object, reader: Reader) -> None:
     ports = spec.get("ports")
+    # Neither has an address that a port could be at.
     needed = not _headless(spec) and _type(spec) != "ExternalName"
     if needed and (ports is None or ports == []):
         reader.problem((*_SPEC, "ports"), "is required", "at least one, such as - port: 80")
@@ -108,6 +109,7 @@ def _one_port(port: Object, path: Path, service_type: str, reader: Reader) -> No
             "may not be used with type ClusterIP",
             "add type: NodePort, or remove nodePort",
         )
+    # Some clouds open the port on every node, which would expose the kubelet (ValidateService).
     if service_type == "LoadBalancer" and port.get("port") == _KUBELET_PORT:
         reader.problem(path, f"{_KUBELET_PORT} is the kubelet's: no load balancer may expose it")
 
