@@ -127,8 +127,8 @@ def _every_packet(word: str, rule: Step, comment: str) -> Reason:
         text += f', whatever its comment says ("{comment}")'
     if rule.chain == chains.FIREWALL:
         text += (
-            # The kubelet's rule for KUBE-MARK-DROP. It loses its match where an iptables reads what
-            # another version wrote and does not understand it.
+            # The kubelet's rule for KUBE-MARK-DROP: iptables 1.8.7 loses its match where 1.8.8 has
+            # written it (kubernetes issue #112477).
             "; most likely a rule for packets with the mark 0x8000 that lost `-m mark --mark "
             "0x8000/0x8000`: it cuts the node off, delete it"
         )
