@@ -219,7 +219,7 @@ def _settings(
 
 
 def _strict_filters(settings: Mapping[str, str]) -> Iterator[Found]:
-    """The stricter of `all` and the interface's own holds (Documentation/networking/ip-sysctl)."""
+    """The greater of `all` and the interface's own holds (Documentation/networking/ip-sysctl)."""
     prefix, suffix = "net/ipv4/conf/", "/rp_filter"
     every = settings.get(f"{prefix}all{suffix}", "0")
     strict = []
