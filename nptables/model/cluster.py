@@ -132,6 +132,7 @@ class Cluster:
                 problems=(*self.problems, *broken),
             )
             self._seen[habits] = found
+            # Who has seen it so sees the same in it once more.
             found._seen[habits] = found  # noqa: SLF001 - a Cluster too
         return found
 

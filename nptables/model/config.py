@@ -63,6 +63,7 @@ class ProxyConfig:
     sync_period: float = DEFAULT_SYNC_PERIOD
     min_sync_period: float = DEFAULT_MIN_SYNC_PERIOD
     config_sync_period: float = DEFAULT_CONFIG_SYNC_PERIOD
+    # ProxyHealthzPort and ProxyStatusPort in pkg/cluster/ports/ports.go.
     healthz_bind_address: str = "0.0.0.0:10256"
     metrics_bind_address: str = "127.0.0.1:10249"
     bind_address_hard_fail: bool = False

@@ -92,6 +92,7 @@ def read_endpoint_slice(
             f"{quoted(address_type)} is not one of {known}" if address_type else "is required",
             nearest(address_type, ADDRESS_TYPES) if address_type else f"one of {known}",
         )
+        # So that nothing is said of addresses whose family nobody knows.
         address_type = "FQDN"
     family = None if address_type == "FQDN" else Family(address_type)
     return EndpointSlice(
@@ -192,6 +193,7 @@ def _hint_names(hints: Object, key: str, path: Path, reader: Reader) -> frozense
 
 def _target_name(target: Object, reader: Reader) -> str:
     try:
+        # No rule depends on it: what is wrong with it is not worth a word.
         if target.get("kind") == "Pod" and names.is_subdomain(target["name"]):
             return f"{target.get('namespace') or reader.namespace}/{target['name']}"
     except (AttributeError, KeyError, TypeError):

@@ -167,6 +167,7 @@ class Node:
 
     def first_address(self) -> str:
         """The first InternalIP, else the first ExternalIP, of whichever family, or loopback."""
+        # kube-proxy 1.28 alone goes by it: see NODE_ADDRESS_PER_FAMILY.
         for wanted in ("InternalIP", "ExternalIP"):
             for kind, address in self.addresses:
                 if kind == wanted:

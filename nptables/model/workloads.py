@@ -21,7 +21,9 @@ _POD = ("v1", "Pod")
 _STATEFUL = "StatefulSet"
 _DAEMON = "DaemonSet"
 _POD_NAME = "statefulset.kubernetes.io/pod-name"
+# Since Kubernetes 1.28 (KEP-4017).
 _POD_INDEX = "apps.kubernetes.io/pod-index"
+# Kubernetes 1.27 added the second and kept the first.
 _JOB_NAMES = ("job-name", "batch.kubernetes.io/job-name")
 # Put on by a controller with a value that no manifest can tell.
 _OPAQUE = (
@@ -194,6 +196,7 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
     for step in path[:-1]:
         above = above[step]
     replicas, ordinals = above.get("replicas"), mapping_of(above.get("ordinals"))
+    # The numbers of Pods may begin with another one than 0 (KEP-3335).
     first = ordinals.get("start")
     spec_path = (*path, "spec")
     return Workload(

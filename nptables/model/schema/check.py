@@ -17,6 +17,7 @@ from nptables.model.reading import Reader, nearest
 from nptables.model.schema.types import FIELDS
 
 UNKNOWN_FIELD = "unknown field"
+# RFC 3339, as metav1.Time of k8s.io/apimachinery reads.
 _TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
