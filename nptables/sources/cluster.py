@@ -19,6 +19,7 @@ from nptables.sources.apiserver import (
     Transport,
 )
 
+# As client-go (tools/pager) and kubectl (--chunk-size) ask for.
 PAGE_SIZE = 500
 _NOT_FOUND = 404
 _EXPIRED = 410
@@ -94,6 +95,7 @@ def _pages(transport: Transport, resource: Resource) -> RawList:
         if token:
             query["continue"] = token
         document = _document(transport.get(resource.path, query).read())
+        # The items of a list come without kind and version: those of the list stand for them.
         found += [
             {"kind": resource.kind, "apiVersion": resource.api_version, **item}
             for item in document.get("items") or ()

@@ -93,6 +93,8 @@ def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:
             if _HASHED.fullmatch(target):
                 leads.setdefault(chain, []).append(target)
                 if said is not None:
+                    # Not overwritten: a rule inside the chain says it better than one that leads
+                    # there.
                     owners.setdefault(target, said[1])
             if said is not None and _HASHED.fullmatch(chain):
                 owners.setdefault(chain, said[1])
