@@ -135,6 +135,11 @@ def _gates() -> Iterator[str]:
     yield "|---|---|---|---|"
     for gate in GATES.values():
         yield f"| {gate.name} | {_from(gate.known)} | {_on(gate)} | {_never_or(gate.locked)} |"
+    yield (
+        "\nAllAlpha sets the gates that a version knows and that are not on yet, AllBeta those\n"
+        "that are on and can be switched off. Neither sets a gate that the configuration names,\n"
+        "nor AllowServiceExternalIPs, which was never alpha or beta."
+    )
 
 
 def _from(version: object) -> str:

@@ -13,7 +13,7 @@ from nptables.model import addresses, names
 from nptables.model.conntrack import CONNTRACK_KEYS, ConntrackConfig, read_conntrack
 from nptables.model.durations import seconds_at
 from nptables.model.kubeproxy import habits as known
-from nptables.model.kubeproxy.gates import EXTERNAL_IPS, GATES
+from nptables.model.kubeproxy.gates import EXTERNAL_IPS, GATES, set_for_all
 from nptables.model.kubeproxy.habits import Habit, in_force
 from nptables.model.kubeproxy.versions import NEWEST, Version, read_version, unknown_to
 from nptables.model.reading import Object, Reader, nearest, quoted
@@ -335,9 +335,13 @@ def _hostname(doc: Object, reader: Reader) -> str:
 def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> dict[str, bool]:
     """The gates that are set and that the version uses."""
     given = reader.mapping(doc, "featureGates")
-    found = {}
+    found: dict[str, bool] = {}
     for name in given:
         on = reader.boolean(given, name, ("featureGates",), default=False)
+        for one in set_for_all(name, version):
+            # Whatever their order, a gate that is named is what it says itself.
+            if one not in given:
+                found[one] = on
         gate = GATES.get(name)
         # Most gates are of no consequence for rules, and there are hundreds.
         if gate is None:

@@ -140,6 +140,43 @@ def test_a_gate_decides_while_it_can_be_set(gate: str, habit: str, first: str, o
     assert habit not in read(on, featureGates={gate: False}).habits
 
 
+# From pkg/features/kube_features.go: since when each is alpha, beta and released.
+@pytest.mark.parametrize(
+    ("habit", "alpha", "beta", "released"),
+    [
+        ("node-hints", "1.33", "1.34", "1.35"),
+        ("hints-without-annotation", "1.30", "1.31", "1.33"),
+        ("ip-mode", "1.29", "1.30", "1.32"),
+        ("zone-hints", None, "1.27", "1.33"),
+        ("terminating-fallback", None, "1.27", "1.28"),
+    ],
+)
+def test_all_alpha_and_all_beta_set_the_gates_of_their_stage_alone(
+    habit: str, alpha: str | None, beta: str, released: str
+) -> None:
+    if alpha is not None:
+        assert habit in read(alpha, featureGates={"AllAlpha": True}).habits
+        assert habit not in read(alpha, featureGates={"AllBeta": True}).habits
+    assert habit not in read(beta, featureGates={"AllBeta": False}).habits
+    assert habit in read(beta, featureGates={"AllAlpha": False}).habits
+    assert habit in read(released, featureGates={"AllAlpha": False, "AllBeta": False}).habits
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_gate_that_is_named_is_not_set_by_all_beta(step: int) -> None:
+    """The order in the file does not matter: component-base ends with what is named."""
+    both = [("LoadBalancerIPMode", True), ("AllBeta", False)]
+
+    config = read("1.31", featureGates=dict(both[::step]))
+
+    assert "ip-mode" in config.habits
+    assert "hints-without-annotation" not in config.habits
+
+
+def test_all_beta_leaves_the_deprecated_gate_of_external_ips_on() -> None:
+    assert read("1.36", featureGates={"AllBeta": False, "AllAlpha": False}) == read("1.36")
+
+
 def test_a_configuration_made_by_hand_has_the_habits_of_its_version() -> None:
     assert ProxyConfig(version=Version(1, 29)).habits == in_force(Version(1, 29))
 

@@ -14,13 +14,15 @@ class Gate:
     """A feature gate of kube-proxy.
 
     `known` is the first version that has it (None: all of them have), `on` the first where it is on
-    unless switched off, `locked` the first where it cannot be switched off.
+    unless switched off, `locked` the first where it cannot be switched off. A `deprecated` gate
+    was never alpha or beta.
     """
 
     name: str
     known: Version | None = None
     on: Version | None = None
     locked: Version | None = None
+    deprecated: bool = False
 
     def exists(self, version: Version) -> bool:
         """Whether a version knows the gate."""
@@ -34,8 +36,17 @@ class Gate:
         """What a version does where its configuration does not name the gate."""
         return self.exists(version) and (self.on is None or version >= self.on)
 
+    def is_alpha(self, version: Version) -> bool:
+        """Whether AllAlpha sets it in a version."""
+        # Each of these gates was off as alpha and on as beta, and locked from its release on.
+        return self.exists(version) and not self.default(version)
 
-EXTERNAL_IPS = Gate("AllowServiceExternalIPs", known=Version(1, 36))
+    def is_beta(self, version: Version) -> bool:
+        """Whether AllBeta sets it in a version."""
+        return self.default(version) and not self.is_locked(version) and not self.deprecated
+
+
+EXTERNAL_IPS = Gate("AllowServiceExternalIPs", known=Version(1, 36), deprecated=True)
 SAME_NODE = Gate("PreferSameTrafficDistribution", Version(1, 33), Version(1, 34), Version(1, 35))
 DISTRIBUTION = Gate("ServiceTrafficDistribution", Version(1, 30), Version(1, 31), Version(1, 33))
 BALANCER_IP_MODE = Gate("LoadBalancerIPMode", Version(1, 29), Version(1, 30), Version(1, 32))
@@ -56,3 +67,16 @@ GATES = {
         Gate("ServiceInternalTrafficPolicy", locked=Version(1, 26)),
     )
 }
+
+
+def set_for_all(name: str, version: Version) -> tuple[str, ...]:
+    """The gates that AllAlpha or AllBeta sets, unless they are named; none for another name.
+
+    Source: `setUnsetAlphaGates` and `setUnsetBetaGates` in
+    staging/src/k8s.io/component-base/featuregate/feature_gate.go.
+    """
+    if name == "AllAlpha":
+        return tuple(gate.name for gate in GATES.values() if gate.is_alpha(version))
+    if name == "AllBeta":
+        return tuple(gate.name for gate in GATES.values() if gate.is_beta(version))
+    return ()
