@@ -325,6 +325,25 @@ def test_what_became_one_of_several_is_no_wrong_endpoint_where_one_of_them_is_ri
 
 
 @pytest.mark.parametrize(
+    ("arrived", "sent_on"),
+    [(2000, 5000), (2050, 5050), (2100, 5100), (2101, 5000), (5050, 5020), (1999, 5087)],
+)
+def test_a_base_port_shifts_ports_into_the_range(arrived: int, sent_on: int) -> None:
+    """5000 + (port - 2000) % 101, where what is below the base is 16 bits without a sign.
+
+    3050 = 30 * 101 + 20 and 65535 = 648 * 101 + 87 (NF_NAT_RANGE_PROTO_OFFSET in nf_nat_core.c).
+    """
+    assert nat_range("10.244.1.5:5000-5100/2000").port_for(arrived) == sent_on
+    assert nat_range(":5000-5100/2000").port_for(arrived) == sent_on
+
+
+def test_without_a_base_port_a_port_of_the_range_is_kept_and_others_are_drawn() -> None:
+    to = nat_range("10.244.1.5:5000-5100")
+
+    assert (to.port_for(5050), to.port_for(2050)) == (5050, None)
+
+
+@pytest.mark.parametrize(
     "value",
     ["::1", "[::1]", "[::1]:80", "::1-::2", "[::1-::2]:80-90", ":80", ":80-90", "fd00::1",
      "[::1]:80-90/8080"],

@@ -50,13 +50,15 @@ class Range:
     """Where a translation leads; None keeps what the packet has.
 
     Where `addresses` has a first and a last one, `address` is somewhere in between. `random`
-    draws the port.
+    draws the port. With `base`, the packets to that port get the first of `ports`, those to the
+    next port the next, and so on.
     """
 
     address: Address | None
     ports: tuple[int, int] | None
     addresses: tuple[int, int] | None = None
     random: bool = False
+    base: int | None = None
 
     def port_for(self, port: int | None) -> int | None:
         """The port that a packet gets; None where the kernel chooses."""
@@ -65,6 +67,10 @@ class Range:
         low, high = self.ports
         if low == high:
             return low
+        if self.base is not None and not self.random:
+            # Unsigned 16 bits, and round and round in the range (NF_NAT_RANGE_PROTO_OFFSET in
+            # `nf_nat_l4proto_unique_tuple`). What --random does to it differs between kernels.
+            return None if port is None else low + (port - self.base) % 65536 % (high - low + 1)
         # The kernel keeps what lies in the range already, unless it is told to draw
         # (`get_unique_tuple` in net/netfilter/nf_nat_core.c).
         kept = port is not None and low <= port <= high and not self.random
@@ -148,20 +154,23 @@ def _range_of(target: Target, name: str, before: str = "") -> Range:
 
 
 def nat_range(text: str) -> Range:
-    """The range in `ADDRESS[-ADDRESS][:PORT[-PORT]]`. Raises ValueError."""
+    """The range in `ADDRESS[-ADDRESS][:PORT[-PORT[/PORT]]]`. Raises ValueError."""
     address_text, ports_text = _split_ports(text)
     ports: tuple[int, int] | None = None
+    base: int | None = None
     if ports_text:
-        low, _, high = ports_text.partition("/")[0].partition("-")
+        range_text, slash, base_text = ports_text.partition("/")
+        low, _, high = range_text.partition("-")
         ports = port_number(low), port_number(high or low)
+        base = port_number(base_text) if slash else None
     first, _, last = (_canonical(part) for part in address_text.strip("[]").partition("-"))
     if not first:
-        return Range(None, ports)
+        return Range(None, ports, base=base)
     ends = number(first), number(last or first)
     if ends[0] == ends[1]:
-        return Range(first, ports)
+        return Range(first, ports, base=base)
     common = _common(*ends, Family.of(first).host_prefix)
-    return Range(Somewhere(f"one of {first} to {last}", common), ports, ends)
+    return Range(Somewhere(f"one of {first} to {last}", common), ports, ends, base=base)
 
 
 def _canonical(text: str) -> str:
