@@ -256,6 +256,15 @@ def icmp_type(text: str, family: Family) -> str:
     return f"{printed}/{number(code, 255)}" if slash else printed
 
 
+def any_icmp_type(text: str, family: Family) -> bool:
+    """Whether the text stands for every ICMP type: `any`, or 255, of IPv4 alone.
+
+    In IPv6 255 is a type like others (`icmp_type_code_match` in net/ipv4/netfilter/ip_tables.c
+    and `icmp6_type_code_match` in net/ipv6/netfilter/ip6_tables.c).
+    """
+    return family is Family.IPV4 and text.lower() in ("any", "255")
+
+
 _SECONDS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
 _UNITS = {
     "d": "day", "da": "day", "day": "day",

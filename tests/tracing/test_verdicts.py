@@ -22,6 +22,7 @@ from nptables.tracing.explanation.words import (
     reasons_beside,
     table_lines,
 )
+from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.packet import Origin
 from nptables.tracing.services import Asked, Services
 from nptables.tracing.state import State
@@ -391,6 +392,32 @@ def test_an_icmp_packet_is_an_echo_request_unless_another_type_is_given(
 
     assert asked.icmp == kind
     assert attrs.evolve(asked, icmp_type=(3, 1)).icmp == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "text", "holds"),
+    [
+        (Family.IPV4, (8, 0), "255", True),
+        (Family.IPV4, (8, 0), "any", True),
+        (Family.IPV6, (128, 0), "255", False),
+        (Family.IPV6, (255, 0), "255", True),
+    ],
+)
+def test_type_255_stands_for_every_icmp_type_of_ipv4_alone(
+    family: Family, kind: tuple[int, int], text: str, *, holds: bool
+) -> None:
+    """As icmp_type_code_match and icmp6_type_code_match compare types in the kernel."""
+    name, option = ("icmp", "--icmp-type") if family is Family.IPV4 else ("icmp6", "--icmpv6-type")
+    setting = SimpleNamespace(family=family, icmp=kind)
+
+    assert HEADER_MATCHES[name][option]((text,))(None, setting) is holds  # type: ignore[arg-type]
+
+
+def test_ip6tables_knows_no_icmp_type_any() -> None:
+    """Only libxt_icmp.h has that name, for IPv4."""
+    rule = Rule.parse("-A X -p ipv6-icmp -m icmp6 --icmpv6-type any -j DROP", Family.IPV6)
+
+    assert impossible_values(rule, Family.IPV6) != Impossible()
 
 
 def test_what_one_condition_tells_of_a_packet_answers_another() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nptables.family import Family
-from nptables.iptables.values import icmp_type, mark_and_mask, port
+from nptables.iptables.values import any_icmp_type, icmp_type, mark_and_mask, port
 from nptables.tracing.addressing import Address, is_in, net, number
 from nptables.tracing.matching.conditions import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
@@ -96,12 +96,9 @@ def _syn(_words: Words) -> Condition:
 
 
 def _icmp(words: Words) -> Condition:
-    # 255 is no type but stands for all of them (`icmp_type_code_match` in
-    # net/ipv4/netfilter/ip_tables.c).
-    if words[0].lower() in ("any", "255"):
-        return lambda _state, _setting: True
-
     def holds(_state: State, setting: Setting) -> Answer:
+        if any_icmp_type(words[0], setting.family):
+            return True
         kind, slash, code = icmp_type(words[0], setting.family).partition("/")
         return int(kind) == setting.icmp[0] and (not slash or int(code) == setting.icmp[1])
 

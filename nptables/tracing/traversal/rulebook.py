@@ -330,7 +330,7 @@ def _connection_ports(text: str, _family: Family) -> None:
 
 
 def _icmp(text: str, family: Family) -> None:
-    if text.lower() not in ("any", "255"):
+    if not values.any_icmp_type(text, family):
         values.icmp_type(text, family)
 
 
