@@ -123,9 +123,10 @@ def _applied(operator: str, operand: int, word: Word) -> Word:
     value, known = word
     if operator == "&":
         return value & operand, known | (~operand & _FULL)
-    # In C such a shift is undefined, and processors differ in what they make of it.
+    # In C such a shift is undefined: most processors shift by what is left after dividing by 32,
+    # others leave zeros.
     if operand > 31:
-        return 0, _FULL
+        return 0, 0
     if operator == "<<":
         return (value << operand) & _FULL, (known << operand | (1 << operand) - 1) & _FULL
     return value >> operand, known >> operand | (_FULL << (32 - operand)) & _FULL
