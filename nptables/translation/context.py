@@ -188,9 +188,10 @@ def _node_port_networks(node: Node, config: ProxyConfig, family: Family) -> tupl
     """The nodePortAddresses of a family; none of them means all addresses."""
     if config.node_port_addresses == (PRIMARY,):
         address = node.address(family, config.bind_address)
-        # The node's address is not known. kube-proxy then keeps an empty list, and that means all
-        # addresses (`newProxyServer` in cmd/kube-proxy/app/server.go).
-        if address in ("127.0.0.1", "::1"):
+        # The node's address is not known, or bindAddress is one of loopback. kube-proxy then keeps
+        # an empty list, and that means all addresses (`newProxyServer` in
+        # cmd/kube-proxy/app/server.go).
+        if is_loopback(address):
             return ()
         return (f"{address}/{family.host_prefix}",)
     return tuple(c for c in config.node_port_addresses if Family.of(c) is family)

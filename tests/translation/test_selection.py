@@ -212,3 +212,16 @@ def test_node_ports_that_answer_nowhere_are_a_warning() -> None:
     assert str(warning) == (
         "no address of node1 is in nodePortAddresses (10.99.0.0/16): node ports answer nowhere"
     )
+
+
+@pytest.mark.parametrize("bind_address", ["127.0.0.1", "127.0.0.2"])
+def test_node_ports_on_a_primary_address_of_loopback_answer_everywhere(bind_address: str) -> None:
+    """IsLoopback of Go holds for all of 127.0.0.0/8, and no address left means all of them."""
+    rules = rules_of(bindAddress=bind_address, nodePortAddresses=["primary"])
+
+    (jump,) = (
+        line
+        for line in rules.tables["nat"].chains["KUBE-SERVICES"]
+        if line.endswith(" -j KUBE-NODEPORTS")
+    )
+    assert " -d " not in jump
