@@ -138,8 +138,9 @@ class Allocator:
         """A free node port. Raises Exhausted."""
         first, last = self._ranges.first_port, self._ranges.last_port
         size = last - first + 1
-        # The same for ports (KEP-3668).
-        band = min(max(16, size // 32), 128) if size > 32 else 0
+        # The same for ports (KEP-3668), in ranges of more than 16 (`calculateRangeOffset` in
+        # pkg/registry/core/service/portallocator): of a smaller one, nothing would be left.
+        band = min(max(16, size // 32), 128)
         number = pick(f"nodePort {key}", size, lambda n: first + n in self._ports, above=band)
         if number is None:
             raise Exhausted(f"no port is left in {first}-{last}")

@@ -93,6 +93,17 @@ def test_the_ranges_can_be_set() -> None:
     assert 40000 <= node_port(loaded) <= 40010
 
 
+@pytest.mark.parametrize(("last", "lowest"), [(30015, 30000), (30016, 30016), (30031, 30016)])
+def test_the_first_16_ports_are_left_to_people_in_ranges_of_more_than_16(
+    last: int, lowest: int
+) -> None:
+    """calculateRangeOffset gives 0 for 16 ports and 16 for 17 and for 32."""
+    picked = {node_port(read(service(f"s{n}"), node_port_range=f"30000-{last}"), f"s{n}")
+              for n in range(200)}  # fmt: skip
+
+    assert picked == set(range(lowest, last + 1))
+
+
 def test_a_range_that_is_used_up_is_a_problem() -> None:
     loaded = load_objects([service(f"s{n}") for n in range(3)], node_port_range="30000-30001")
 
