@@ -8,11 +8,11 @@ from functools import cached_property
 
 import attrs
 
-from nptables.auditing.repairing import service_of
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.parts import TablePlan
 from nptables.translation import Translation, chains
+from nptables.translation.explanation.grouping import service_of
 from nptables.translation.service_port import probability
 
 _JUMP = " -j "
@@ -120,7 +120,9 @@ class Differing:
             )
         for service, places in self.services.items():
             found.setdefault(service, []).extend(
-                c for c in places if c.startswith((*_CHOOSING, chains.EXTERNAL_PREFIX))
+                c
+                for c in places
+                if chains.HASHED.fullmatch(c) and not c.startswith(chains.ENDPOINT_PREFIX)
             )
         return found
 
@@ -148,7 +150,7 @@ def _places(desired: Translation, name: str, table: TablePlan) -> Iterator[tuple
         named = dict.fromkeys(filter(None, map(service_of, lines)))
         nameless = [line for line in lines if not service_of(line)]
         yield from ((chain, service) for service in named)
-        hashed = chain.startswith((chains.ENDPOINT_PREFIX, *_CHOOSING, chains.EXTERNAL_PREFIX))
+        hashed = chains.HASHED.fullmatch(chain) is not None
         # An unwanted chain that names no Service is removed with the rule that led to it.
         if (not named and not (hashed and change.after is None)) or (nameless and not hashed):
             yield chain, ""

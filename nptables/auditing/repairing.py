@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
 import attrs
@@ -12,11 +11,8 @@ from nptables.iptables.changes import Plan
 from nptables.iptables.changes.parts import TablePlan
 from nptables.iptables.ruleset import chain_of
 from nptables.translation import chains
+from nptables.translation.explanation.grouping import service_of
 
-# The service port in the comment of a rule: `--comment "ns/name:port cluster IP"`.
-_NAMED = re.compile(
-    r' --comment "?(?:masquerade traffic for |pod traffic for )?([^\s":/]+/[^\s":]+)'
-)
 _SHARED = (
     chains.SERVICES,
     chains.NODEPORTS,
@@ -57,12 +53,6 @@ def _changed(table: Table, plan: TablePlan) -> Table:
         there.insert(insertion.position - 1, insertion.line)
         lines[chain] = tuple(there)
     return attrs.evolve(table, chains=lines, line_counters={}, order=())
-
-
-def service_of(line: str) -> str:
-    """The Service that a rule names in its comment, as `namespace/name`; or an empty string."""
-    found = _NAMED.search(line)
-    return found[1] if found is not None else ""
 
 
 def cut_down(ruleset: Ruleset, services: Collection[str]) -> Ruleset:

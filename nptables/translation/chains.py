@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -21,6 +22,8 @@ LOCAL_PREFIX = "KUBE-SVL-"
 EXTERNAL_PREFIX = "KUBE-EXT-"
 SOURCE_RANGES_PREFIX = "KUBE-FW-"
 ENDPOINT_PREFIX = "KUBE-SEP-"
+# The chains of service ports and of their endpoints.
+HASHED = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
 
 # The kernel takes chain names of at most 28 characters (`XT_EXTENSION_MAXNAMELEN` is 29, with the
 # NUL), so kube-proxy cuts the hash: 80 bits are left (`portProtoHash` in proxier.go).

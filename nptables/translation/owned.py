@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import attrs
 
 from nptables.iptables.ownership import Ownership
@@ -12,7 +10,6 @@ from nptables.translation import chains
 from nptables.translation.context import Context
 from nptables.translation.fixed import JUMPS, firewall_lines
 
-_HASHED = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
 _NAT = frozenset({chains.SERVICES, chains.NODEPORTS, chains.POSTROUTING, chains.MARK_MASQ})
 _FILTER = frozenset(
     {
@@ -36,7 +33,7 @@ def ownership(context: Context | None = None) -> Ownership:
     firewall = frozenset({chains.FIREWALL})
     return Ownership(
         chains={"nat": _NAT, "filter": _FILTER | firewall if writes_firewall else _FILTER},
-        patterns={"nat": _HASHED},
+        patterns={"nat": chains.HASHED},
         ensured={} if writes_firewall else {"filter": firewall},
         joint={"filter": firewall},
         jumps=JUMPS,
@@ -52,7 +49,7 @@ def ownership(context: Context | None = None) -> Ownership:
 def holds_service_chains(ruleset: Ruleset) -> bool:
     """Whether a ruleset has chains of service ports."""
     table = ruleset.tables.get("nat")
-    return table is not None and any(map(_HASHED.fullmatch, (*table.chains, *table.unread)))
+    return table is not None and any(map(chains.HASHED.fullmatch, (*table.chains, *table.unread)))
 
 
 def cleanup_ownership() -> Ownership:
