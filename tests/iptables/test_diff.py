@@ -10,6 +10,7 @@ import pytest
 from nptables import Family, Ownership, Ruleset
 from nptables.iptables.changes import diff, undo
 from nptables.iptables.changes.likeness import target_of, without_comments
+from nptables.iptables.changes.outcome import carried_out
 from nptables.iptables.changes.report import changed_lines, report_lines, to_text
 from nptables.iptables.changes.steps import emptied, steps_of
 
@@ -246,6 +247,34 @@ def test_a_jump_that_stands_twice_is_removed_once() -> None:
 
     assert plan_of(current, ruleset(nat=NAT)).to_restore() == (
         "*nat\n-D PREROUTING -j MY-ALL\nCOMMIT\n"
+    )
+
+
+def test_of_equal_jumps_the_first_keeps_its_place_before_the_rules_of_others() -> None:
+    """`-D` deletes the first of them, so all go and one comes back, in one commit."""
+    foreign = "-A PREROUTING -s 203.0.113.0/24 -j RETURN"
+    current = ruleset(nat=[NAT[0], foreign, *NAT])
+
+    plan = plan_of(current, ruleset(nat=NAT))
+
+    assert plan.tables["nat"].remove == (NAT[0],)
+    assert plan.to_restore() == (
+        "*nat\n-D PREROUTING -j MY-ALL\n-D PREROUTING -j MY-ALL\n-I PREROUTING -j MY-ALL\nCOMMIT\n"
+    )
+    assert carried_out(plan).lines("nat", "PREROUTING") == (NAT[0], foreign)
+
+
+def test_a_jump_that_is_put_back_counts_what_is_inserted_above_it() -> None:
+    """SHARED goes to the top and MY-FILTER, third then, behind a rule of somebody else."""
+    foreign = ["-A INPUT -i lo -j ACCEPT", "-A INPUT -j DROP"]
+    jump = "-A INPUT -j MY-FILTER"
+    current = ruleset(filter=[foreign[0], jump, foreign[1], jump, FILTER[2], *FILTER[3:]])
+
+    plan = plan_of(current, ruleset(filter=FILTER))
+
+    assert plan.to_restore() == (
+        "*filter\n:SHARED - [0:0]\n-I INPUT -j SHARED\nCOMMIT\n"
+        "*filter\n-D INPUT -j MY-FILTER\n-D INPUT -j MY-FILTER\n-I INPUT 3 -j MY-FILTER\nCOMMIT\n"
     )
 
 

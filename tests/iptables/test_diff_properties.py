@@ -136,6 +136,28 @@ def test_applying_a_plan_gives_what_was_desired_and_leaves_all_else(
     }
 
 
+@settings(max_examples=25, deadline=None)
+@given(current=on_a_node(), desired=owned())
+def test_no_jump_that_stays_changes_places_with_rules_of_others(
+    current: Ruleset, desired: Ruleset
+) -> None:
+    """Of equal ones the first stays: it decides what packets meet before the rules behind it."""
+    kernel = FakeKernel(save=current.to_save())
+
+    apply(diff(current, desired), backend=kernel)
+
+    after = kernel.read()
+    for name, table in current.tables.items():
+        jumps = OWNER.jumps[name]
+        for chain in BUILT_IN_CHAINS[name]:
+            before = table.chains[chain]
+            first = [
+                n for n, line in enumerate(before) if line not in jumps or line not in before[:n]
+            ]
+            there = [line for line in after.lines(name, chain) if line in before]
+            assert there == [before[n] for n in first]
+
+
 @settings(max_examples=60, deadline=None)
 @given(current=on_a_node(), desired=owned())
 def test_a_second_apply_issues_nothing(current: Ruleset, desired: Ruleset) -> None:

@@ -141,6 +141,30 @@ def test_a_jump_that_appears_after_the_comparison_does_not_stop_the_rest(node: N
     assert left == {used}
 
 
+def with_scattered_copies(node: Node, rules: Ruleset, table: str, chain: str) -> tuple[str, ...]:
+    """Put copies of our jumps between rules of others, and give the lines that shall be left."""
+    ours = rules.lines(table, chain)
+    theirs = [f"-A {chain} -s 203.0.113.{number}/32 -j ACCEPT" for number in range(3)]
+    for line in (theirs[0], *ours, theirs[1], *reversed(ours), theirs[2]):
+        node.netns.restore(f"*{table}\n{line}\nCOMMIT\n", "IPV4", noflush=True)
+    assert len(node.read().lines(table, chain)) == 3 * len(ours) + 3
+    return (*ours, *theirs)
+
+
+@pytest.mark.parametrize(("table", "chain"), [("filter", "FORWARD"), ("nat", "PREROUTING")])
+def test_of_equal_jumps_the_first_stays_before_the_rules_of_others(
+    node: Node, table: str, chain: str
+) -> None:
+    rules = rules_for([service(1), endpoints(1, 3)])
+    node.applier().sync(rules)
+    left = with_scattered_copies(node, rules, table, chain)
+
+    node.applier().sync(rules)
+
+    assert left == node.read().lines(table, chain)
+    assert node.applier().sync(rules).commits == 0
+
+
 def test_a_plan_that_is_out_of_date_is_made_anew(node: Node) -> None:
     objects = [o for i in range(8) for o in (service(i), endpoints(i, 1))]
     node.applier().sync(rules_for(objects))
@@ -276,6 +300,17 @@ def test_libiptc_gives_exactly_the_state_that_iptables_restore_gives(legacy_node
 
         assert again.stderr.count("nothing to do") == 2
         assert {f: node.netns.save(f) for f in FAMILIES.values()} == by_libiptc
+
+
+def test_libiptc_leaves_the_first_of_equal_jumps_too(legacy_node: Node, tmp_path: Path) -> None:
+    requires("python-iptables")
+    path = manifest(tmp_path / "objects.json", [service(1), endpoints(1, 3)])
+    legacy_node.apply(path)
+    left = with_scattered_copies(legacy_node, legacy_node.read(), "filter", "FORWARD")
+
+    legacy_node.nptables("apply", path, "--no-prepare", "--backend", "iptc", "--wait", "60")
+
+    assert left == legacy_node.read().lines("filter", "FORWARD")
 
 
 def test_libiptc_is_refused_where_the_node_uses_nft(nft_node: Node, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def _compare_table(
             changes[chain] = change
         else:
             cosmetic[chain] = (before, lines)
-    insert, remove = _compare_jumps(have, want, name, owner, family)
+    insert, remove, reinsert = _compare_jumps(have, want, name, owner, family)
     unwanted = [c for c in (*have, *sorted(unread)) if c not in want and owner.owns_chain(name, c)]
     kept: dict[str, str] = {}
     if unwanted and current is not None:
@@ -136,7 +136,7 @@ def _compare_table(
     ensure = tuple(
         c for c in want if c not in have and c not in unread and owner.ensures_chain(name, c)
     )
-    return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic, unread)
+    return TablePlan(name, changes, ensure, (), insert, remove, kept, cosmetic, unread, reinsert)
 
 
 def _compare_chain(
@@ -198,10 +198,11 @@ def _compare_jumps(
     table: str,
     owner: Ownership,
     family: Family,
-) -> tuple[tuple[Insertion, ...], tuple[str, ...]]:
-    """The owner's jumps that are missing from built-in chains, and those that are too many."""
+) -> tuple[tuple[Insertion, ...], tuple[str, ...], tuple[Insertion, ...]]:
+    """The owner's jumps that are missing from built-in chains, too many, and to be put back."""
     insert: list[Insertion] = []
     remove: list[str] = []
+    reinsert: list[Insertion] = []
     jumps = owner.jumps.get(table, ())
     for chain in dict.fromkeys(map(chain_of, jumps)):
         lines = have.get(chain, ())
@@ -210,17 +211,28 @@ def _compare_jumps(
         forms = [normal_form(line, family) for line in lines]
         wanted = {normal_form(line, family) for line in want.get(chain, ())}
         previous, place = "", 0
+        gone: set[int] = set()
+        scattered: set[int] = set()
+        missing: list[Insertion] = []
         for jump in (jump for jump in jumps if chain_of(jump) == chain):
             form = normal_form(jump, family)
             places = [index for index, found in enumerate(forms) if found == form]
             if form not in wanted:
-                remove.extend(lines[index] for index in places)
+                gone.update(places)
             elif places:
-                remove.extend(lines[index] for index in places[1:])
+                gone.update(places[1:])
+                if places[-1] - places[0] >= len(places):
+                    scattered.add(places[0])
                 previous, place = jump, places[0] + 1
             else:
-                insert.append(Insertion(jump, previous, place + 1))
-    return tuple(insert), tuple(remove)
+                missing.append(Insertion(jump, previous, place + 1))
+        for index in sorted(scattered):
+            above = index - sum(other < index for other in gone)
+            above += sum(insertion.position <= index + 1 for insertion in missing)
+            reinsert.append(Insertion(lines[index], position=above + 1))
+        remove.extend(lines[index] for index in sorted(gone))
+        insert += missing
+    return tuple(insert), tuple(remove), tuple(reinsert)
 
 
 def _used_by_others(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from nptables.iptables.changes.parts import Insertion
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.steps import Step, steps_of
 from nptables.iptables.ruleset import Ruleset, Table
@@ -29,15 +30,22 @@ def _after(step: Step, table: Table | None) -> Table:
         chain = insertion.line.split(" ", 2)[1]
         if chain not in chains:
             policies[chain] = "ACCEPT"
-        lines = list(chains.get(chain, ()))
-        lines.insert(insertion.position - 1, insertion.line)
-        chains[chain] = tuple(lines)
+        _insert(chains, insertion)
     for line in step.remove:
         chain = line.split(" ", 2)[1]
         lines = list(chains.get(chain, ()))
         if line in lines:
             lines.remove(line)
         chains[chain] = tuple(lines)
+    for insertion in step.reinsert:
+        _insert(chains, insertion)
     for chain in step.delete:
         chains.pop(chain, None)
     return Table(step.table, chains, policies)
+
+
+def _insert(chains: dict[str, tuple[str, ...]], insertion: Insertion) -> None:
+    chain = insertion.line.split(" ", 2)[1]
+    lines = list(chains.get(chain, ()))
+    lines.insert(insertion.position - 1, insertion.line)
+    chains[chain] = tuple(lines)

@@ -94,6 +94,7 @@ def _in_common(table: TablePlan, other: TablePlan) -> TablePlan:
         discard=tuple(chain for chain in table.discard if chain in other.discard),
         insert=tuple(insertion for insertion in table.insert if insertion.line in jumps),
         remove=tuple(line for line in table.remove if line in other.remove),
+        reinsert=tuple(jump for jump in table.reinsert if jump.line in other.remove),
     )
 
 

@@ -32,8 +32,8 @@ class Step:
     """One commit of one table.
 
     In this order: the chains of `fill` are created or emptied and get their lines, `insert` are
-    lines to insert, `remove` lines to delete, each in a chain that is there, and `delete` chains
-    to empty and delete. `purpose` says in words what the step is for.
+    lines to insert, `remove` lines to delete, `reinsert` some of these again, each in a chain that
+    is there, and `delete` chains to empty and delete. `purpose` says in words what the step is for.
     """
 
     table: str
@@ -42,6 +42,7 @@ class Step:
     insert: tuple[Insertion, ...] = ()
     remove: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
+    reinsert: tuple[Insertion, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.fill or self.remove or self.insert or self.delete)
@@ -66,6 +67,8 @@ class Step:
             yield insertion_command(insertion)
         for line in self.remove:
             yield f"-D{line[2:]}"
+        for insertion in self.reinsert:
+            yield insertion_command(insertion)
         for chain in sorted(self.delete):
             yield f"-X {chain}"
         yield "COMMIT"
@@ -187,7 +190,14 @@ def _only_new(table: TablePlan) -> Step:
             remove += change.removed
         else:
             fill[change.chain] = change.after
-    return Step(table.table, "filter in its final state", fill, (), (*remove, *table.remove))
+    return Step(
+        table.table,
+        "filter in its final state",
+        fill,
+        (),
+        (*remove, *_removed(table)),
+        reinsert=table.reinsert,
+    )
 
 
 def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
@@ -220,8 +230,16 @@ def _as_it_shall_be(table: TablePlan, piece: int | None) -> Iterator[Step]:
         f"{table.table} in its final state",
         fill,
         tuple(insert),
-        (*remove, *table.remove),
+        (*remove, *_removed(table)),
+        reinsert=table.reinsert,
     )
+
+
+def _removed(table: TablePlan) -> Iterator[str]:
+    """The jumps to delete, with those that are inserted again in the same commit."""
+    yield from table.remove
+    for insertion in table.reinsert:
+        yield insertion.line
 
 
 def _at_the_top(lines: tuple[str, ...]) -> list[Insertion]:

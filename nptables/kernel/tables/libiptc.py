@@ -164,6 +164,7 @@ def _serve() -> None:
             tuple(Insertion(**insertion) for insertion in given["insert"]),
             tuple(given["remove"]),
             tuple(given["delete"]),
+            tuple(Insertion(**insertion) for insertion in given["reinsert"]),
         )
         for given in order["steps"]
     ]
@@ -198,16 +199,21 @@ class _Change:
         for chain in sorted(self.step.fill):
             for line in self.step.fill[chain]:
                 self._do(line, table.append_entry, chain, self._entry(line).rule)
-        for insertion in self.step.insert:
-            rule = self._entry(insertion.line).rule
-            chain = chain_of(insertion.line)
-            # libiptc counts from 0, iptables from 1.
-            self._do(insertion.line, table.insert_entry, chain, rule, insertion.position - 1)
+        self._insert(self.step.insert)
         for line in self.step.remove:
             entry = self._entry(line)
             self._do(line, table.delete_entry, chain_of(line), entry.rule, entry.mask)
+        self._insert(self.step.reinsert)
         for chain in sorted(self.step.delete):
             self._do(f"-X {chain}", table.delete_chain, chain)
+
+    def _insert(self, insertions: Sequence[Insertion]) -> None:
+        for insertion in insertions:
+            rule = self._entry(insertion.line).rule
+            chain = chain_of(insertion.line)
+            # libiptc counts from 0, iptables from 1.
+            place = insertion.position - 1
+            self._do(insertion.line, self.table.insert_entry, chain, rule, place)
 
     def _do(self, line: str, act: Callable[..., None], *arguments: Any) -> None:
         try:

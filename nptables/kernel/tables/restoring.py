@@ -21,6 +21,7 @@ from nptables.errors import (
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
+from nptables.iptables.changes.likeness import surplus
 from nptables.iptables.changes.steps import PIECE
 from nptables.iptables.outlines import Outline, outline, rough_outline
 from nptables.iptables.remarks import unreadable_remark
@@ -259,11 +260,13 @@ class RestoreBackend:
             self._commit(steps)
             return
         for step in steps:
-            if rest := attrs.evolve(step, remove=()) if step in by_nft else step:
+            if rest := attrs.evolve(step, remove=(), reinsert=()) if step in by_nft else step:
                 self._commit([rest])
             if step in by_nft:
                 with self._turn():
-                    remove_jumps(self, step.table, step.remove)
+                    # By handle the last of equal jumps go: the first need not be put back.
+                    back = [insertion.line for insertion in step.reinsert]
+                    remove_jumps(self, step.table, list(surplus(step.remove, back)))
 
     def _commit(self, steps: Sequence[Step]) -> None:
         # Line by line, and not a text for each step: those of a large cluster are 38 MB.
