@@ -36,7 +36,6 @@ from nptables.cli.versions import asked, say_once, told_here
 from nptables.errors import printable
 from nptables.evidence import Evidence
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.model import Node
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.tracing import (
@@ -59,9 +58,6 @@ from nptables.tracing.explanation.words import (
     tree,
     tree_lines,
 )
-
-Rulesets = tuple[Ruleset, ...]
-
 
 if TYPE_CHECKING:
     from nptables.reachability import Cell
