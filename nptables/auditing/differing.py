@@ -8,11 +8,11 @@ from functools import cached_property
 
 import attrs
 
-from nptables.auditing.repairing import service_of
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.iptables.changes.parts import TablePlan
 from nptables.translation import Translation, chains
+from nptables.translation.explanation.grouping import service_of
 from nptables.translation.service_port import probability
 
 _JUMP = " -j "

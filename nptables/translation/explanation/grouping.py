@@ -10,12 +10,18 @@ import attrs
 from nptables.iptables.changes.report import chain_or_target
 from nptables.iptables.ruleset import Ruleset
 from nptables.translation.assembly import Translation
+from nptables.translation.owned import is_of_service_port
 
 _COMMENT = re.compile(
     r' --comment "?(?:(?:masquerade|pod|route LOCAL|masquerade LOCAL) traffic for '
     r"|other traffic to )?([a-z0-9](?:[a-z0-9.-]*)/[a-z0-9](?:[a-z0-9.-]*))(?::[a-z0-9-]+)?[\" ]"
 )
-_HASHED = re.compile(r"KUBE-(?:SVC|SVL|EXT|FW|SEP)-[A-Z2-7]{16}")
+
+
+def service_of(line: str) -> str:
+    """The Service that a rule names in its comment, as `namespace/name`; or an empty string."""
+    said = _COMMENT.search(line)
+    return "" if said is None else said[1]
 
 
 def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
@@ -39,9 +45,8 @@ def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
         return owners.get(chain, "")
 
     def group_of(table: str, line: str) -> str:
-        said = _COMMENT.search(line)
-        if said is not None:
-            return said[1]
+        if said := service_of(line):
+            return said
         if table != "nat":
             return ""
         chain, target = chain_or_target(line)
@@ -72,7 +77,7 @@ def without_services(
         chains = {
             chain: tuple(line for line in lines if not belongs(name, line))
             for chain, lines in table.chains.items()
-            if not (_HASHED.fullmatch(chain) and belongs(name, f"-A {chain}"))
+            if not (is_of_service_port(chain) and belongs(name, f"-A {chain}"))
         }
         tables[name] = attrs.evolve(table, chains=chains, line_counters={}, order=())
     if not left_out:
@@ -88,14 +93,14 @@ def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:
     leads: dict[str, list[str]] = {}
     for chain, lines in table.chains.items():
         for line in lines:
-            said = _COMMENT.search(line)
+            said = service_of(line)
             _, target = chain_or_target(line)
-            if _HASHED.fullmatch(target):
+            if is_of_service_port(target):
                 leads.setdefault(chain, []).append(target)
-                if said is not None:
-                    owners.setdefault(target, said[1])
-            if said is not None and _HASHED.fullmatch(chain):
-                owners.setdefault(chain, said[1])
+                if said:
+                    owners.setdefault(target, said)
+            if said and is_of_service_port(chain):
+                owners.setdefault(chain, said)
     # From external to service to endpoint chains: two steps are the longest way.
     for _ in range(2):
         for chain, targets in leads.items():
