@@ -9,7 +9,7 @@ import pytest
 
 from nptables import Family, Ownership, Ruleset
 from nptables.iptables.changes import diff, undo
-from nptables.iptables.changes.likeness import target_of, without_comments
+from nptables.iptables.changes.likeness import without_comments
 from nptables.iptables.changes.report import changed_lines, report_lines, to_text
 from nptables.iptables.changes.steps import emptied, steps_of
 
@@ -216,13 +216,6 @@ def test_what_looks_like_a_comment_inside_a_quoted_word_is_not_taken_out() -> No
 
     assert without_comments(line) == line
     assert without_comments('-A X -m comment --comment "a \\" -j Y" -j Z') == "-A X -j Z"
-
-
-def test_the_target_of_a_line_is_not_looked_for_in_quotes() -> None:
-    assert target_of('-A X -m comment --comment "x -j NOT" -j YES') == "YES"
-    assert target_of('-A X -m comment --comment "x -j NOT"') == ""
-    assert target_of("-A X -g THERE") == "THERE"
-    assert target_of("-A X -j DNAT --to-destination 1.2.3.4:5") == "DNAT"
 
 
 def test_missing_jumps_are_prepended_in_their_order() -> None:
