@@ -120,10 +120,7 @@ def table_names() -> list[tuple[str, str]]:
     `nft list tables` reads all that is in them first, which takes minutes beside 120,000 chains.
     """
     return [
-        (
-            family,
-            (attributes.get(_TABLE_NAME) or b"").rstrip(b"\0").decode(errors="surrogateescape"),
-        )
+        (family, netlink.text(attributes.get(_TABLE_NAME)))
         for family, number in NFT_FAMILIES.items()
         for _, attributes in netlink.ask(_SUBSYSTEM, _GET_TABLE, netlink.DUMP, family=number)
     ]

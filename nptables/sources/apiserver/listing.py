@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from nptables.errors import ApiServerError, Problem
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster, EndpointSlice, Node, Service
 from nptables.model.metadata import TRIGGER_TIME
 from nptables.model.unread import Unread
@@ -48,7 +47,7 @@ def list_pages(
         before, token = token, str(metadata.get("continue") or "")
         if token and token == before:
             raise ApiServerError("it sends the same page of the list again and again")
-        with _collector_paused():
+        with collector_paused():
             page = Page(
                 read_objects(resource, items),
                 str(metadata.get("resourceVersion") or ""),
@@ -123,15 +122,3 @@ def _document(body: bytes) -> Mapping[str, Any]:
     ):
         raise ApiServerError("what it sent is not a list of objects")
     return document
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A page makes many objects and no cycles: collecting between them only costs time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -73,7 +73,7 @@ class Usual:
 # The masqueradeBit and the mark for drops that kube-proxy and the kubelet have unless told.
 _USUAL: Mapping[tuple[str, str], Usual] = {
     ("nat", chains.MARK_MASQ): Usual(mark=0x4000),
-    ("nat", "KUBE-MARK-DROP"): Usual(drops=True),
+    ("nat", chains.MARK_DROP): Usual(drops=True),
 }
 
 
