@@ -44,10 +44,9 @@ def node_findings(
     inputs: Inputs,
     asked: Family | None,
     *,
-    here: bool = False,
     say: Say = silent,
 ) -> Iterator[Finding]:
-    """What is wrong on a node, family by family; `here` says that it is this node."""
+    """What is wrong on a node, family by family."""
     evidence, inputs = node_has.evidence, inputs.comparable
     known = tuple(known_part(each, inputs.cluster, say) for each in evidence.rulesets)
     evidence = attrs.evolve(evidence, rulesets=known)
@@ -88,6 +87,6 @@ def node_findings(
             explanation=why,
             behind="" if behind is None else str(behind),
             noticed=of_plan(plan, inputs, evidence) if compared else None,
-            here=here,
+            here=node_has.here,
         )
         yield from check_node(state, inputs.config, made.context)

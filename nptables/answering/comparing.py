@@ -1,24 +1,60 @@
-"""Two inputs compared on one node, and the documents of what changes."""
+"""Two inputs compared on one node, a node with its cluster, and the documents of what changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Generic
 
+import attrs
+
+from nptables.answering.evidence import Given, NodeHas, known_part, with_shown_facts
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_inputs
+from nptables.answering.noticing import of_inputs, of_plan
+from nptables.answering.saying import Say, silent
 from nptables.effects import Effects
+from nptables.evidence.handlers import handlers
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
 
 
+@attrs.frozen
+class Against(Generic[Given]):
+    """How what a node has differs from what its cluster asks for, family by family.
+
+    `inputs` are what it was compared with. Where somebody handles Services there instead of rules,
+    `elsewhere` says who, and nothing is known of what packets notice.
+    """
+
+    inputs: Given
+    plans: tuple[Plan, ...]
+    effects: tuple[Effects, ...]
+    elsewhere: str = ""
+
+
+def against(
+    node_has: NodeHas, inputs: Given, families: Sequence[Family], say: Say = silent
+) -> Against[Given]:
+    """Compare all that a node has with what the inputs ask for, as far as these tell.
+
+    Raises InvalidInput, and what `NodeHas.serving` raises.
+    """
+    evidence, inputs = node_has.evidence, inputs.comparable
+    current = [node_has.serving(family, say=say) for family in families]
+    inputs = with_shown_facts(inputs, current, evidence.form.value, say)
+    current = [known_part(each, inputs.cluster, say) for each in current]
+    plans = tuple(diff(each, inputs.translate(each.family)) for each in current)
+    if elsewhere := handlers(evidence).instead(inputs.node.name):
+        return Against(inputs, plans, (), elsewhere)
+    return Against(inputs, plans, tuple(of_plan(plan, inputs, evidence) for plan in plans))
+
+
 def changed(
     before: Inputs, after: Inputs, families: Sequence[Family]
-) -> tuple[list[Plan], Effects]:
-    """How the rules of a node differ between two inputs, and what packets notice of it."""
+) -> tuple[list[Plan], list[Effects]]:
+    """How the rules of a node differ between two inputs, and what packets notice, by family."""
     plans = [diff(before.translate(family), after.translate(family)) for family in families]
-    return plans, Effects.joined(tuple(of_inputs(before, after, plan) for plan in plans))
+    return plans, [of_inputs(before, after, plan) for plan in plans]
 
 
 def habits_document(changes: Iterable[HabitChange]) -> dict[str, Any]:

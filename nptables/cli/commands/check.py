@@ -231,16 +231,16 @@ def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
 
 
 def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> Iterator[Finding]:
-    cluster, inputs, evidence = loaded.cluster, None, None
+    cluster, inputs, there = loaded.cluster, None, None
     node_has = besides.node_has
     if node_has:
-        evidence = node_has.read(options["family"])
-    if evidence is not None or options["node_name"] is not None:
+        there = node_has.read(options["family"])
+    if there is not None or options["node_name"] is not None:
         inputs = inputs_of(
             loaded,
             **{key: options[key] for key in ("node_name", "config_path", "facts_path", "family")},
             live=node_has.live,
-            evidence=evidence,
+            evidence=None if there is None else there.evidence,
         )
         looked_at: Nodes = [(inputs.config, [inputs.node])]
     else:
@@ -249,10 +249,8 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
     yield from cluster_findings(loaded, looked_at)
     if besides.connections is not None:
         yield from connection_findings(read_text(besides.connections), cluster, looked_at)
-    if evidence is not None and inputs is not None:
-        yield from node_findings(
-            node_has.known(evidence), inputs, options["family"], here=node_has.live, say=say
-        )
+    if there is not None and inputs is not None:
+        yield from node_findings(there, inputs, options["family"], say=say)
 
 
 # Of more findings with one code than this only the first are printed.

@@ -87,7 +87,7 @@ def _found(source: str | None, wait: float) -> Snapshot:
         found = look_around(wait=wait, read_yaml=_read_yaml)
         say_all(found.rest.gaps, kind="warning")
         return found
-    evidence = Named(source).read()
+    evidence = Named(source).read().evidence
     return Snapshot(evidence.rulesets, attrs.evolve(evidence, rulesets=()))
 
 
