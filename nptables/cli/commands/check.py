@@ -26,7 +26,7 @@ from nptables.checks import (
 from nptables.checks.baseline import Baseline, Entry, baseline_document
 from nptables.checks.silencing import silenced_by_rules
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
-from nptables.cli.codes import complete_codes, listed_codes
+from nptables.cli.codes import SEVERITY_COLOURS, complete_codes, listed_codes
 from nptables.cli.completion import FILE
 from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.files import written
@@ -49,8 +49,6 @@ from nptables.errors import printable
 from nptables.immutable import frozen
 from nptables.sources import Loaded, read_document, read_text
 from nptables.words import listed
-
-_COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
 @click.command("check")
@@ -271,7 +269,7 @@ def _print(
         for finding in found[:_MOST_PRINTED]:
             line = str(finding)
             if coloured():
-                painted = click.style(severity.word, fg=_COLOURS[severity], bold=True)
+                painted = click.style(severity.word, fg=SEVERITY_COLOURS[severity], bold=True)
                 said = f"{severity.word} {what.code}"
                 line = line.replace(said, f"{painted} {what.code}", 1)
             click.echo(line)
