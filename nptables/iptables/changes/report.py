@@ -71,11 +71,6 @@ def report_lines(
         yield ReportLine("note", f"# {count} {chains} in comments only, which is not drift")
 
 
-def to_text(lines: Iterable[ReportLine]) -> str:
-    """The report without colours."""
-    return "".join(f"{line.text}\n" for line in lines)
-
-
 def _fate(plan: Plan, table: str, chain: str) -> str:
     changes = plan.tables[table]
     if chain in changes.create:
