@@ -56,6 +56,7 @@ class EventQueue(Generic[Item]):
 
 
 # The longest that a queue can be waited for at once, in seconds.
+# Schedule.wait may be infinite, and a lock takes no timeout beyond threading.TIMEOUT_MAX.
 threading_limit = 3600.0
 
 
@@ -118,4 +119,5 @@ class EventSources:
                     self._put(Broken(error))
 
         self._interrupts.append(interrupt)
+        # A daemon: one that waits for the network must not keep the process from ending.
         threading.Thread(target=guarded, name=name, daemon=True).start()

@@ -19,6 +19,8 @@ from nptables.translation.service_port import ACCEPTED_ON_LOCALHOST
 
 # 1 ms doubling fifteen times, as kube-proxy's.
 SYNC_BUCKETS = tuple(0.001 * 2**power for power in range(15))
+# The 0 at the beginning is kube-proxy's, too: MergeBuckets in
+# k8s.io/component-base/metrics/buckets.go adds to a list that has a zero already.
 PROGRAMMING_BUCKETS = (
     0.0,
     0.25,
@@ -249,6 +251,7 @@ class Metrics:
 
     def _count_pending(self) -> None:
         """A change is pending until every family has it."""
+        # By the family that is furthest behind.
         synced = list(self._synced_totals.values()) or [self._totals]
         self._services_pending.set(self._totals[0] - min(services for services, _ in synced))
         self._endpoints_pending.set(self._totals[1] - min(endpoints for _, endpoints in synced))

@@ -118,6 +118,8 @@ class Reports:
             event = "compared for the first time" if self._observe else "synced for the first time"
             self._log.info(event, family=family.value, clusterServices=count, seconds=seconds)
             if not self._unsynced:
+                # Not before every family has its rules: what is ordered behind us may then use
+                # Services.
                 self._manager.ready(f"{count} Services in sync")
         else:
             self._log.debug(

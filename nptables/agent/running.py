@@ -251,6 +251,7 @@ class _Running:
             number = self._turn()
         except Stopped as stopped:
             number = stopped.number
+        # The end may remove rules: a second signal must not leave half of them.
         self._signals.ignore()
         return self._end(number)
 
@@ -259,6 +260,7 @@ class _Running:
         wait = 0.0
         while True:
             self._manager.alive()
+            # Twice in the time that systemd allows between two signs of life: see `watchdog`.
             longest = min(_LONGEST_WAIT, self._manager.watchdog or _LONGEST_WAIT)
             again = min(self._ports.retry(), self._addresses.wait())
             for item in self._inbox.wait(min(wait, longest, again)):
@@ -337,6 +339,8 @@ class _Running:
                 choice = choose_backend(family, self._settings.backend, self._log, run)
                 probe(choice.backend, may_create=not self._observe, run=run)
             except BackendUnavailable as error:
+                # Many nodes have no IPv6. kube-proxy goes on with the family that there is, too
+                # (platformCheckSupported in kubernetes/cmd/kube-proxy/app/server_linux.go).
                 refused = error
                 self._log.warning("this family is left out", family=family.value, reason=str(error))
                 continue
@@ -371,6 +375,8 @@ class _Running:
 
     def _feed(self, recorder: Recorder | None) -> None:
         resources = (SERVICES, ENDPOINT_SLICES, node_named(self._settings.node_name))
+        # One each, since a connection belongs to one thread; and all before the first thread
+        # starts, so that a kubeconfig that cannot be used ends the start.
         connections = [self._connect() for _ in resources]
         for resource, connection in zip(resources, connections, strict=True):
             self._feeds.watch(resource, connection, self._settings.watch)

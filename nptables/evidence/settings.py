@@ -25,6 +25,7 @@ SYSCTLS = (
 _KEPT = re.compile("|".join(re.escape(path).replace(r"\*", "[^/]+") for path in SYSCTLS))
 _VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
 # The first version of iptables whose MASQUERADE knows --random-fully.
+# kube-proxy asks the same (HasRandomFully in kubernetes/pkg/util/iptables/iptables.go).
 _RANDOM_FULLY = (1, 6, 2)
 
 

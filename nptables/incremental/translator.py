@@ -53,6 +53,8 @@ class IncrementalTranslator:
 
     def prepare(self, changes: Changes) -> Update:
         """What the changes change in the rules. The translator stays as it is."""
+        # The number and not the translator decides: after an accept() there is another one, and
+        # older updates are past.
         generation = self._generation
         return Update(draft(self._state, changes), lambda: self._generation == generation)
 

@@ -46,6 +46,8 @@ class LazyTranslation(Translation):
             ("unshown", EVERYTHING_SHOWN),
             ("_make", make),
         ):
+            # The class is frozen. What is not set here is missing, so that __getattr__ is asked for
+            # it.
             object.__setattr__(self, name, value)
 
     def __eq__(self, other: object) -> bool:
@@ -155,6 +157,7 @@ class Update:
     def fixed(self) -> dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]]:
         """By table: the fixed chains that change, with their lines before and after."""
         old, new = self.draft.old_context, self.draft.context
+        # By identity: `draft` makes a new context only where node or configuration are others.
         if old is new:
             return {}
         owner = ownership(new)
@@ -211,6 +214,8 @@ class Update:
             for chain, (before, after) in chains.items():
                 tables[table][chain] = _rewritten(chain, before, after)
         for (table, chain), change in self.shared.items():
+            # An edit knows its own lines only, and the chain, which may have a line for each
+            # Service, is not put together.
             if change.in_place and len(change.removed) <= most_removed:
                 tables[table][chain] = ChainChange(
                     chain, change.removed, change.added, change.removed, change.added, in_place=True
@@ -256,10 +261,13 @@ class Update:
             before = self.before[name].shared.get(chain, ()) if name in self.before else ()
             after = self.after[name].shared.get(chain, ()) if name in self.after else ()
             if before != after:
+                # As multisets: equal lines occur, and -D takes away one of them.
                 gone, new = list(surplus(before, after)), list(surplus(after, before))
                 changed = True
                 in_place = (
                     in_place
+                    # So the lines stand after an edit: new ones at the top, and what stays in its
+                    # old order.
                     and in_order([*new, *surplus(before, gone)], after, self.family)
                     and not (after and self._moves(name, gains=bool(new)))
                 )

@@ -182,6 +182,7 @@ def _tables(lines: Iterable[str]) -> Iterator[_Table]:
             table.family = _family(generated[2])
             table.backend = _backend(generated) or table.backend
         elif (warned := _WARNING.fullmatch(line)) is not None:
+            # nft's programs alone say it, so it is not of this table.
             if complete and table.backend == LEGACY:
                 yield table
                 table, complete = _Table(), False
@@ -207,5 +208,6 @@ def _backend(generated: re.Match[str]) -> str:
         return NFT
     if remark == "legacy" or "-legacy" in name:
         return LEGACY
+    # Silence tells as well: from 1.8.8 on the nft programs would have said (nf_tables).
     version = (int(major), int(minor), int(patch or 0))
     return LEGACY if version >= _NFT_SAYS_SO_FROM else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 
+# Comments may hold addresses of any family.
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
 # Addresses, and what iptables has for one family only.
 _EVIDENCE = {

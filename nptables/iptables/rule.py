@@ -109,6 +109,7 @@ class Rule:
         '22'
         """
         rule = _Parser(line, family).rule()
+        # So it is for nearly every line, and then the text is not kept beside the rule.
         if rule.render() == line:
             return rule
         return attrs.evolve(rule, _origin=(line, rule))
@@ -285,6 +286,7 @@ class _Parser:
             self._base[name] = Option(name, (self._value(spelling),), negated)
 
     def _extension_option(self, name: str, *, quoted: bool, negated: bool) -> None:
+        # What stood in quotes is a value, even if it looks like an option.
         extension = None if quoted else self._owners.get(name) or self._implied(name)
         if extension is None:
             home = self._extra if self._last is None else self._last.options
@@ -319,6 +321,8 @@ class _Parser:
 
     def _could_abbreviate(self, name: str) -> bool:
         """Whether getopt_long may take `name` for the beginning of another option's name."""
+        # getopt_long(3) takes the beginning of a name for the whole. Whether it is the only one
+        # that begins so, nobody knows who does not know all matches of the rule.
         if not self._match_names <= MATCHES.keys():
             return True
         return any(
@@ -336,6 +340,7 @@ class _Parser:
     def _load_target(self, name: str, *, goto: bool) -> None:
         if self._target is not None:
             raise self._error("more than one target")
+        # -g leads to chains alone: whatever the name is, no options of a target follow.
         self._target = _Extension(name, {} if goto else TARGETS.get(name, {}))
         self._goto = goto
         self._load(self._target)

@@ -34,6 +34,7 @@ _TARGET = re.compile(r' -[jg] (\S+)|"(?:[^"\\]|\\.)*"', re.DOTALL)
 _COUNTED = re.compile(r"(\[\d+:\d+\]) (-A .*)", re.ASCII | re.DOTALL)
 
 # The built-in chains of each table, in the order in which iptables-save prints them.
+# Which a table has is its `valid_hooks` (net/ipv4/netfilter/iptable_nat.c and so on).
 BUILT_IN_CHAINS: Mapping[str, tuple[str, ...]] = {
     "raw": ("PREROUTING", "OUTPUT"),
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
@@ -305,6 +306,7 @@ def logical_lines(text: str) -> tuple[list[str], Sequence[int]]:
     lines = (text.replace("\r\n", "\n") if "\r\n" in text else text).split("\n")
     if lines[-1] == "":
         lines.pop()
+    # Nearly every text has none, and is then not looked at character by character.
     suspects = [i for i, line in enumerate(lines) if line.count('"') & 1 or "\\" in line]
     if not any(map(_opens_quote, (lines[i] for i in suspects))):
         return lines, range(1, len(lines) + 1)
@@ -345,6 +347,7 @@ def _logical(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 def _opens_quote(line: str) -> bool:
     """Whether a rule line ends within a quoted word."""
+    # Only rules have quoted words: an odd quote in a comment line opens nothing.
     if not line.startswith(("-", "[")):
         return False
     return bool((_ESCAPED.sub("", line) if "\\" in line else line).count('"') & 1)
@@ -401,6 +404,7 @@ class _TableReader:
             self.current = name
             self.lines = list(self.chains[name])
             self.started = len(self.lines)
+        # From the first line with counters on, so that a dump without them has no column at all.
         if counters or self.counted:
             self._count(name, counters)
         self.lines.append(line)
@@ -431,6 +435,7 @@ class _TableReader:
     def _order(self) -> tuple[str, ...]:
         """The chain of each rule, where the rules did not stand chain by chain."""
         names = [name for name, _ in self.blocks]
+        # As save programs print them: then the order of the chains says everything.
         if names == [name for name, lines in self.chains.items() if lines]:
             return ()
         return tuple(name for name, count in self.blocks for _ in range(count))

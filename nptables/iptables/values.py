@@ -239,6 +239,7 @@ def probability(text: str) -> str:
     if not _PROBABILITY.fullmatch(text) or float(text) > 1:
         raise Unsettled(text)
     scaled = float(text) * 2**31
+    # As lround(3) does: a half goes up. Python's round() would take it to the even number.
     steps = int(scaled) + (scaled - int(scaled) >= 0.5)
     return f"{steps / 2**31:.11f}"
 
@@ -250,6 +251,7 @@ def icmp_type(text: str, family: Family) -> str:
     if known is not None:
         return known
     kind, slash, code = text.partition("/")
+    # In IPv4 the type 255 stands for any (libxt_icmp.h).
     printed = str(number(kind, 254 if family is Family.IPV4 else 255))
     return f"{printed}/{number(code, 255)}" if slash else printed
 
@@ -277,6 +279,7 @@ def rate(text: str, scale: int, *, keep_unit: bool = False) -> str:
     unit = _UNITS.get((match[2] or "second").lower())
     if unit is None:
         raise Unsettled(text)
+    # A whole number of the kernel's units of time: what is lost by that is lost in print, too.
     period = scale * _SECONDS[unit] // int(match[1])
     if period == 0:
         raise Unsettled(text)

@@ -84,6 +84,8 @@ def carry_out(
     `Applier.apply` raises; a table of connections that cannot be read is only a problem.
     """
     applier = Applier(change.backend, verify=verify, wait=wait, blind=blind, starved=change.starved)
+    # Rules first, as in kube-proxy's syncProxyRules: a connection that is deleted before them comes
+    # back by the old rules with its next packet.
     applied = applier.apply(change.plan)
     plan = change.plan
     try:

@@ -74,10 +74,13 @@ def guard(
     `take_back` runs in the guard's process and returns what went wrong. Raises KernelBusy where a
     guard waits already, BackendUnavailable where the socket cannot be made.
     """
+    # Before the fork: whoever connects from now on waits in the queue until the guard accepts.
     listener = _listen(socket_path(folder))
     child = os.fork()
     if child == 0:
         _become_guard(listener, seconds, take_back, socket_path(folder))
+    # The child ends at once, since the guard is a child of its own: nobody has to wait for that
+    # one, and it leaves no zombie behind.
     os.waitpid(child, 0)
     listener.close()
     return Guarded(_connect(socket_path(folder)))
@@ -100,6 +103,7 @@ def _listen(path: Path) -> socket.socket:
         owner = path.parent.lstat()
         if not stat.S_ISDIR(owner.st_mode) or owner.st_uid != os.geteuid():
             raise BackendUnavailable(f"{path.parent} is not a folder that belongs to this user")
+        # A guard answers there; the socket that a killed one left behind refuses.
         with contextlib.suppress(OSError), _connect(path):
             raise KernelBusy(
                 "an earlier apply still waits to be confirmed: run `nptables confirm`, or wait "
@@ -107,6 +111,8 @@ def _listen(path: Path) -> socket.socket:
             )
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # The rights of a socket are those that it is bound with (unix(7)): to change them later
+        # would leave a gap.
         before = os.umask(0o177)
         try:
             listener.bind(str(path))
@@ -146,6 +152,8 @@ def _become_guard(
 ) -> None:
     """The child: leave the terminal and the parent behind, and watch. Never returns."""
     try:
+        # The usual way to become a daemon (daemon(7)): a new session has no terminal, and who does
+        # not lead it never gets one.
         os.setsid()
         if os.fork():
             os._exit(0)
@@ -157,6 +165,7 @@ def _become_guard(
         os.chdir("/")
         _watch(listener, seconds, take_back, path)
     finally:
+        # Not sys.exit: buffers and exit handlers are the parent's, and would be run twice.
         os._exit(0)
 
 
@@ -185,12 +194,15 @@ def _watch(
                 if not words:
                     selector.unregister(key.fileobj)
                 if "applied" in words:
+                    # Applying may take long itself: people get all of the time to look at the
+                    # result.
                     until = clock() + seconds
                 if "confirm" in words:
                     keep = True
                 elif "revert" in words:
                     keep = False
     problems = [] if keep else take_back()
+    # Before anybody is told, since whoever is told may start the next guard at once.
     path.unlink(missing_ok=True)
     outcome = KEPT if keep else TAKEN_BACK
     if problems:

@@ -111,6 +111,8 @@ class Follower:
             with collector_paused():
                 plan = diff(found, desired)
             self._canaries = has_canaries(found)
+        # From here on nobody knows what the kernel holds until it has accepted everything. An error
+        # leaves it at that, and the next sync reads.
         self._certain = False
         self.writing = True
         applier = self._applier(self._backend, read)
@@ -122,10 +124,13 @@ class Follower:
         self._canaries = self._canaries or applied.beside
         starved = starved or applied.starved
         seen, drift = found or applied.found, None
+        # Only who knew what the tables should hold can call a difference somebody else's.
         if certain and seen is not None and not seen.partial:
             wanted = plan if seen is found else diff(seen, desired)
             drift = self._drift(seen, wanted, update)
         self._certain = True
+        # First the state, then the changes: between the two they are there twice, and never not at
+        # all.
         self.translator.accept(update)
         self.pending.accepted()
         whole = found is not None and starved is None

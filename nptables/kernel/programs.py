@@ -91,6 +91,8 @@ class Programs:
         input. Raises BackendUnavailable where it cannot be started and KernelBusy where it does not
         end in time (it is killed then; iptables commits at once or not at all).
         """
+        # What programs say is compared with English words, and some of it comes from strerror(3),
+        # which speaks the user's language.
         environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
         try:
             with _told_of_it(self.waiting), contextlib.nullcontext() if text else self.looking():
@@ -153,6 +155,7 @@ def _to_its_end(
                     if text or left <= slot or give_up():
                         raise
         except BaseException:
+            # Leaving the block waits for the program, so it has to be ended first.
             process.kill()
             raise
         if output is not None:

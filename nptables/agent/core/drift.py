@@ -52,6 +52,7 @@ class Differences:
     def compare(self, plan: Plan, now: float) -> bool:
         """Take in what differs now; returns whether there is drift that is worth telling."""
         before = self._since
+        # A line that was right meanwhile begins anew: only what has never been right since counts.
         self._since = {line: before.get(line, now) for line in changed_lines(plan)}
         lines = tuple(line for line, at in self._since.items() if now >= at + self._settle)
         known, self._told = self._told, frozenset(lines)

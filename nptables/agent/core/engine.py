@@ -136,6 +136,8 @@ class Engine:
             done.verified,
             done.applied.commits,
             done.drift,
+            # After the rules, and where the kernel was read always: connections may stand behind
+            # rules that were there before this process.
             self._clean(before, after) if done.read or before or after else None,
             self._notices(done.plan, read=done.read),
             done.starved,

@@ -23,6 +23,8 @@ class Health:
     """
 
     timeout: float
+    # Eligible while it starts, until an event of the Node says otherwise (newProxyHealthServer in
+    # kubernetes/pkg/proxy/healthcheck/proxy_health.go).
     node_eligible: bool = True
     pending_since: float | None = None
     last_sync: float | None = None

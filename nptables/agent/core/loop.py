@@ -18,6 +18,9 @@ from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.sources.apiserver import Backoff, Event, Listed, Trouble, Watching
 from nptables.translation.context import make_context
 
+# A Node that never comes must not keep rules from its node for ever: without it they are made as
+# for a Node without addresses. For podCIDRs kube-proxy waits as long (timeoutForNodePodCIDR in
+# kubernetes/cmd/kube-proxy/app/server_linux.go), and then gives up as well.
 NODE_WAIT = 30.0
 POD_CIDR_WAIT = 300.0
 # How long another proxy gets to follow a change before a difference counts as drift.
@@ -211,8 +214,10 @@ class Agent:
                 if reasons != self._said:
                     self._said = reasons
                     self._reporter.waiting(reasons)
+                # Nothing wakes the loop when a wait for the Node is over, so it asks again.
                 return 1.0
             self._begin(now)
+        # One task a family and no more: if one of them is always due, events still get their turn.
         for sync in self.syncs:
             now = self._clock()
             task = sync.schedule.due(now)
@@ -223,6 +228,8 @@ class Agent:
 
     def _begin(self, now: float) -> None:
         node = self.picture.node_with_facts()
+        # Before the first rules: they name nfacct counters, and the kernel refuses a rule whose
+        # counter is not there (nfacct_mt_checkentry in net/netfilter/xt_nfacct.c).
         self._facts = self._prepare(node, self.config)
         self.started = True
         self._pod_cidrs = node.pod_cidrs
@@ -259,6 +266,9 @@ class Agent:
             self._node_known = known
             self._reporter.node(known=known)
         if (
+            # Rules for the old networks would take what comes from Pods for what comes from
+            # outside. kube-proxy ends then, too, to be started again with the new ones
+            # (pkg/proxy/node.go).
             self.started
             and node is not None
             and self.config.detect_local_mode == "NodeCIDR"
@@ -323,6 +333,7 @@ class Agent:
             )
             return
         done = self._clock()
+        # Whatever was due: a sync that read the tables and found them right has verified them.
         sync.schedule.done(Task.VERIFY if outcome.verified else Task.SYNC, now, done)
         if outcome.read and not outcome.verified:
             # Nobody waits for it: the node is in sync as soon as the kernel has accepted the rules.

@@ -215,6 +215,8 @@ class Picture:
             self._triggered.setdefault(key, triggered[key])
 
     def _take_node(self, node: Node | None) -> None:
+        # What was last known of a Node that is gone stays in use: its labels and addresses are
+        # still those of this machine.
         self.node_gone = node is None
         if node is not None and node != self.node:
             self.node = node

@@ -66,6 +66,7 @@ class RuleCounts:
         before: dict[Frontend, Endpoints] = {}
         after: dict[Frontend, Endpoints] = {}
         draft = update.draft
+        # All old ones first: a port that only changes is in both lists, and is counted once.
         for name in draft.names:
             old = self._ports.pop(name, None)
             if old is not None:

@@ -14,6 +14,8 @@ import attrs
 
 from nptables.sources.apiserver import Backoff
 
+# kube-proxy waits for a whole syncPeriod (RetryAfter in syncProxyRules of
+# kubernetes/pkg/proxy/iptables/proxier.go). Here that is the longest pause and not the first.
 FIRST_RETRY = 1.0
 # Verifying takes at most a tenth of the time, however large the tables are.
 _VERIFY_REST = 9
@@ -85,6 +87,8 @@ class Schedule:
 
     def due(self, now: float) -> Task | None:
         """What is to be done now, if anything."""
+        # After a failure nothing comes in between: checks and verifications would meet the same
+        # kernel, and the pause is meant for that.
         if self._retry_at is not None:
             return Task.SYNC if now >= self._retry_at else None
         if now >= self._verify_at:

@@ -28,6 +28,8 @@ class InstanceLock:
         self.path = folder / LOCK_NAME
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not handed on to programs, unlike the lock around changes: one that outlives a killed
+            # agent must not keep the next agent from starting.
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise NptablesError(
@@ -46,6 +48,8 @@ class InstanceLock:
         document = json.dumps({"pid": os.getpid(), "node": node_name}).encode()
         # The lock is held, and its text only informs people: a full disk is no reason to end.
         with contextlib.suppress(OSError):
+            # Written first and cut then: who reads in between finds a name with too much behind it,
+            # and not an empty file.
             os.ftruncate(self._file, os.pwrite(self._file, document, 0))
 
     def __enter__(self) -> Self:

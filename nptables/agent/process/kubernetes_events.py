@@ -31,6 +31,8 @@ class Announcements:
         """The agent starts."""
         # kubectl finds the Events of a Node by its name in the place of the UID.
         node = Regarding("Node", self._node, uid=self._node)
+        # The words of birthCry in kubernetes/cmd/kube-proxy/app/server.go, for those who look for
+        # them.
         self._record(Announcement(node, "Normal", "Starting", "StartKubeProxy"))
 
     def problems(self, problems: Iterable[Problem]) -> None:
@@ -41,6 +43,7 @@ class Announcements:
             service = self._service_of((problem.namespace, problem.name))
             if service is None or not service[1]:
                 continue
+            # The words of LogAndEmitIncorrectIPVersionEvent in kubernetes/pkg/proxy/util/utils.go.
             self._record(
                 Announcement(
                     Regarding("Service", service[1], service[0]),

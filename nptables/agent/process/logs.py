@@ -68,6 +68,8 @@ class Log:
         if now - said < self._quiet:
             self._repeated[about] = (said, left_out + 1)
             return
+        # `about` may hold names of objects, and whoever makes many of those must not fill our
+        # memory.
         if len(self._repeated) >= 1000:
             self._repeated.clear()
         self._repeated[about] = (now, 0)

@@ -14,6 +14,7 @@ class ServiceManager:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         environment = os.environ if environment is None else environment
         path = environment.get("NOTIFY_SOCKET", "")
+        # An @ stands for the NUL that an abstract socket begins with (sd_notify(3), unix(7)).
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self.watchdog = _watchdog(environment)
 
@@ -31,6 +32,7 @@ class ServiceManager:
 
     def reloading(self) -> None:
         """The configuration is read again; `ready` ends it."""
+        # Type=notify-reload wants to know when the reload began, by this very clock (sd_notify(3)).
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
@@ -52,6 +54,8 @@ class ServiceManager:
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:
     """Half of the time that systemd allows between two signs of life, in seconds."""
+    # Meant for another process if the number is another: we may have inherited it. Half of the time
+    # is what sd_watchdog_enabled(3) advises.
     text, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     if not text.isdigit() or (pid and pid != str(os.getpid())):
         return None

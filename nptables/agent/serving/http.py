@@ -190,6 +190,7 @@ class _Client(asyncio.Protocol):
         self._head += data
         if len(self._head) > _LONGEST_HEAD:
             self.drop()
+        # A line feed alone may end a line, too (RFC 9112, section 2.2).
         elif b"\n\r\n" in self._head or b"\n\n" in self._head:
             self._transport.write(_Request(bytes(self._head), self._listener.handler).answer)
             self._transport.close()
@@ -209,6 +210,7 @@ class _Request(BaseHTTPRequestHandler):
     def __init__(self, head: bytes, handler: Handler) -> None:
         self._head = head
         self._handler = handler
+        # The base class does all of its work in there: setup, handle and finish.
         super().__init__(None, None, None)  # type: ignore[arg-type]
 
     def setup(self) -> None:
@@ -256,6 +258,7 @@ def _bound(host: str, port: int) -> socket.socket:
         try:
             return _listening(socket.AF_INET6, "::", port, both=True)
         except OSError as error:
+            # Where IPv6 works, it is the port that was refused, and IPv4 alone would hide that.
             if error.errno is not None and socket.has_ipv6 and _ipv6_works():
                 raise
             host = "0.0.0.0"  # noqa: S104 - told to listen everywhere
@@ -266,8 +269,11 @@ def _bound(host: str, port: int) -> socket.socket:
 def _listening(family: int, host: str, port: int, *, both: bool) -> socket.socket:
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # An agent that was started again finds connections of the old one in TIME_WAIT: these must
+        # not keep it from its ports (socket(7)).
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
+            # In either case, since the default is a setting of the node (bindv6only, ipv6(7)).
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         found.bind((host, port))
         # That another socket listens there is known only now.

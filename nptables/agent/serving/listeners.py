@@ -84,6 +84,7 @@ class Listeners(Generic[Name]):
             if reason is None:
                 continue
             reasons[name] = reason
+            # The new address is not to be had, so back to the old one.
             if name in before:
                 self._try(name, before[name])
             self._refused(name, missing[name], reason)

@@ -34,6 +34,9 @@ NOT_FOUND = Answer(404, b"404 page not found\n", {"Content-Type": "text/plain; c
 def healthz(*, healthy: bool, eligible: bool, updated: str, now: str) -> Answer:
     """The answer to /healthz; times are RFC 3339 text, `updated` is that of the last sync."""
     good = healthy and eligible
+    # Blank for blank what healthzHandler in kubernetes/pkg/proxy/healthcheck/proxy_health.go
+    # prints. Who is healthy gives the present time as lastUpdated there: in older releases that was
+    # when the loop last ran, also where nothing had changed.
     body = (
         f'{{"lastUpdated": "{now if good else updated}","currentTime": "{now}", '
         f'"nodeEligible": {str(eligible).lower()}}}'
@@ -57,6 +60,7 @@ def readyz(*, healthy: bool, synced: bool) -> Answer:
 def load_balancer(namespace: str, name: str, *, endpoints: int, healthy: bool) -> Answer:
     """The answer on the health-check node port of a Service."""
     body = (
+        # As hcHandler in kubernetes/pkg/proxy/healthcheck/service_health.go prints it.
         '{\n\t"service": {\n'
         f'\t\t"namespace": {json.dumps(namespace)},\n\t\t"name": {json.dumps(name)}\n'
         f'\t}},\n\t"localEndpoints": {endpoints},\n'
@@ -120,6 +124,7 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds or 0:g}s"
 
 
+# The zero time of Go, which stands for none there.
 _NEVER = "0001-01-01T00:00:00Z"
 
 

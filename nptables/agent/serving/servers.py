@@ -61,6 +61,7 @@ class Servers:
     def start(self, config: ProxyConfig) -> None:
         """Listen; raises KernelError where an address is refused that must not be."""
         self.listen(config)
+        # Elsewhere a port that is taken is no reason to end: rules matter more than probes.
         if config.bind_address_hard_fail:
             for address, reason in self._ports.refused.items():
                 raise KernelError(f"{address} cannot be listened on: {reason}")

@@ -17,6 +17,7 @@ from nptables.errors import NptablesError
 
 SOCKET_NAME = "agent.sock"
 _SECONDS = 5.0
+# struct ucred: process, user and group of whoever connected (SO_PEERCRED in unix(7)).
 _PEER = struct.Struct("3i")
 
 
@@ -37,6 +38,7 @@ class StatusSocket:
         self._path = folder / SOCKET_NAME
         self._status = status
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # The rights of a socket are those that it is bound with (unix(7)).
         before = os.umask(0o177)
         try:
             # Whoever holds the instance lock may remove what a killed agent left.
@@ -53,6 +55,7 @@ class StatusSocket:
     def close(self) -> None:
         """Stop answering and remove the socket."""
         with suppress(OSError):
+            # To close it would not wake the thread that waits in accept().
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with suppress(OSError):

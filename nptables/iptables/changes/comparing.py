@@ -44,6 +44,7 @@ def diff(current: Ruleset, desired: Ruleset, *, ownership: Ownership | None = No
         raise ValueError("diff needs an Ownership: desired has none, so pass ownership=")
     if current.family is not desired.family:
         raise ValueError(f"cannot compare {current.family.value} with {desired.family.value} rules")
+    # A table that is not desired at all may still have chains of the owner's to delete.
     names = dict.fromkeys((*desired.tables, *owner.tables))
     found, wanted = current, desired
     if current.unshown.comments:
@@ -92,6 +93,7 @@ def _restorable(ruleset: Ruleset) -> Ruleset:
                 chain: tuple(line for line in lines if can_be_restored(line))
                 for chain, lines in table.chains.items()
             },
+            # Neither fits once lines are left out: both have an entry for each.
             line_counters={},
             order=(),
         )
@@ -177,6 +179,8 @@ def _compare_shared_chain(
     found = compare_multisets(before, after, family)
     removed, added = found.removed, found.added
     edits = len(removed) + len(added)
+    # Where most lines change anyway, to rewrite the chain is as short, and sure to leave it in
+    # order.
     in_place = edits <= MOST_EDITS and edits <= max(len(before), len(after)) // 2
     # What cannot be written down cannot be deleted by a line either.
     in_place = in_place and all(map(can_be_restored, removed))
@@ -234,6 +238,8 @@ def _used_by_others(
         for line in lines:
             target = target_of(line)
             if target in chains:
+                # As often as it is removed: of two equal jumps one may stay, and it still leads to
+                # the chain.
                 if chain in BUILT_IN_CHAINS.get(name, ()) and line in going:
                     going.remove(line)
                 else:

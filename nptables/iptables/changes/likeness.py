@@ -18,6 +18,8 @@ from nptables.iptables.spelling import normal_form
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _COMMENT = re.compile(rf' -m comment --comment (?:{_QUOTED}|[^\s"]+)|({_QUOTED})')
 
+# It counts on the order in which iptables prints options: addresses, interfaces, protocol, then
+# matches, then the target.
 _PACKETS = re.compile(
     r"-A \S+(?: (?:! )?-s \S+)?(?: (?P<not>! )?-d (?P<to>\S+))?(?:(?: !)? -[io] \S+)*"
     r"(?: -p (?P<protocol>\S+))?(?:.*? --dport (?P<port>\S+))?"
@@ -107,6 +109,7 @@ def _pair_off(
         else:
             left.append(line)
     gone = [line for lines in waiting.values() for line in lines]
+    # The inner one are those that found a partner, so what is left has the order that it came in.
     in_order = list(surplus(removed, list(surplus(removed, gone))))
     return in_order, left, tuple(pairs)
 
@@ -127,6 +130,7 @@ def in_order(lines: Sequence[str], wanted: Sequence[str], family: Family) -> boo
         sorted(last) == sorted(wanted_last) and _for_single_addresses(last, family)
     ):
         return False
+    # A line for all ports stands before one for a single port, and may decide first.
     if rest and rest[0][0] < len(lines) - len(rest):
         return False
     return all(len(group) == 1 or found.get(key) == group for key, group in want.items())

@@ -98,6 +98,7 @@ def changed_lines(plan: Plan) -> Iterator[ChangedLine]:
                 yield ChangedLine(name, change.chain, kind, line)
 
 
+# difflib takes up to the square of the length, and a chain may have a line for each Service.
 _MOST_COMPARED = 2000
 
 
@@ -122,6 +123,8 @@ def _rewritten(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[st
         yield from (("removed", line) for line in before if line not in new)
         yield from (("added", line) for line in after if line not in old)
         return
+    # From 200 lines on autojunk would take what occurs often for noise, and pair off the wrong
+    # lines.
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag != "equal":

@@ -95,6 +95,7 @@ def _may_be(shown: Rule, other: Rule) -> bool:
         elif named[1] not in bare:
             return False
     target = _may_be_target(shown.target, other.target, hidden_values=hidden_values)
+    # Each word without a name may hide one match, and no more than that.
     return len(left) <= loose and target
 
 

@@ -56,10 +56,13 @@ class Step:
         yield f"*{self.table}"
         # Within a commit both backends are faster with chains declared in sorted order.
         chains = sorted(self.fill)
+        # With --noflush a declaration empties the chain, or makes it: -X takes an empty one only.
+        # For a built-in chain the same line would set its policy.
         for chain in sorted({*chains, *self.delete}):
             yield f":{chain} - [0:0]"
         for chain in chains:
             yield from self.fill[chain]
+        # Before the deletions: positions are counted with the lines that are to go.
         for insertion in self.insert:
             yield insertion_command(insertion)
         for line in self.remove:
@@ -170,6 +173,7 @@ def _union(change: ChainChange, plan: Planned) -> tuple[str, ...]:
     if not change.removed or change.before is None:
         return after
     removed = compare_multisets(change.before, after, plan.family).removed
+    # New lines first: where both match a packet, the new one decides already.
     return (*after, *(line for line in removed if can_be_restored(line)))
 
 
@@ -278,6 +282,7 @@ def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
     depth: dict[str, int] = {}
     opened: set[str] = set()
     for start in chains:
+        # Not by recursion: chains may lead to one another deeper than Python recurses.
         stack = [start]
         while stack:
             chain = stack[-1]
@@ -291,6 +296,8 @@ def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
                 stack += waiting
             else:
                 depth[chain] = 1 + max((depth.get(t, 0) for t in leads[chain]), default=0)
+    # That sort is __nft_chain_list_sort in iptables/nft-cache.c. The last characters of a name come
+    # first here, so that hashes decide.
     return sorted(chains, key=lambda chain: (depth[chain], chain[::-1]))
 
 

@@ -178,6 +178,8 @@ def _protocol_position(texts: list[str], first: int, columns: Columns) -> int | 
         if position + 1 < len(texts) and texts[position + 1] in _FRAGMENTS:
             return position
     # ip6tables up to 1.8 leaves the column of fragments empty.
+    # Then only the addresses tell where the columns are; the source stands so far behind the
+    # protocol.
     between = 3 if columns.interfaces else 1
     for position in (first + 1, first):
         at = position + between

@@ -173,7 +173,9 @@ def _listed(chains: Sequence[_Chain], family: Family, asked: str, *, cut: int) -
         unread += [(number, text) for number, row in rows for text in row.unread]
         strays += [*inside, *behind]
     name = asked or table_of(names)
+    # security has the same built-in chains as filter, so that these cannot tell one from the other.
     whole = whole and bool(name) and table_of(names) == name.replace("security", "filter")
+    # The kernel counts the rules that lead to a chain: where fewer are here, some are missing.
     whole = whole and not any(leads[chain.name] < chain.references for chain in chains)
     whole = whole and all(target in lines or target in TARGETS for target in leads if target)
     columns = [chain.columns for chain in chains if chain.columns is not None]

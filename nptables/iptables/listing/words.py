@@ -153,6 +153,8 @@ def _random(found: re.Match[str], _family: Family) -> str:
         # What is rounded is taken for one of several equals, as proxies write them.
         whole = round(1 / float(text)) if float(text) > 1 / _MOST_ENDPOINTS else 0
         digits = len(text.partition(".")[2])
+        # Only if it rounds to just what is printed: kube-proxy writes 1/n with 10 digits
+        # (computeProbability in kubernetes/pkg/proxy/iptables/proxier.go).
         if whole and f"{1 / whole:.{digits}f}" == f"{float(text):.{digits}f}":
             text = f"{1 / whole:.11f}"
     printed = values.probability(text)

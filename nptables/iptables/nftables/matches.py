@@ -53,6 +53,7 @@ def _interface(m: re.Match[str], parts: Parts) -> None:
     if "\\" in name or "*" in name[:-1] or not name:
         raise Unsettled(name)
     if name.endswith("*"):
+        # The + of iptables: every interface whose name begins so.
         name = f"{name[:-1]}+"
     parts.base_option("-i" if m[1] == "i" else "-o", name, negated=_negated(m[2]))
 
@@ -122,6 +123,7 @@ def _port_list(m: re.Match[str], parts: Parts) -> None:
 
 def _flag_list(text: str) -> str:
     names = [each for each in re.split(r"[,|() ]+", text) if each]
+    # nft has no name for no flag at all.
     if names in (["0x0"], ["0"], ["0x00"]):
         return "NONE"
     return values.listed(",".join(names), values.TCP_FLAGS)
@@ -221,6 +223,8 @@ def _helper(m: re.Match[str], parts: Parts) -> None:
 
 
 def _share(m: re.Match[str], parts: Parts) -> None:
+    # xt_statistic looks at 31 random bits, which this mask says: with another one it is not its
+    # rule.
     if values.number(m[1]) != _STEPS - 1:
         raise Unsettled
     share = values.number(m[3], _STEPS) / _STEPS
@@ -241,6 +245,7 @@ def _limit(m: re.Match[str], parts: Parts) -> None:
     if unit not in _UNITS:
         raise Unsettled
     parts.option("limit", "--limit", f"{int(rate)}/{_UNITS[unit]}")
+    # iptables-save leaves out a burst of 5, its default, while nft always prints it.
     if burst is not None and int(burst) != 5:
         parts.option("limit", "--limit-burst", str(int(burst)))
 

@@ -79,6 +79,8 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     if not found.tables:
         return None
     tables = [table for table in found.tables if not _is_native(table)]
+    # Without the modules of iptables nft can print neither matches nor targets, and then nothing
+    # may be concluded from what is not there.
     found.no_modules = found.no_modules or (not found.exact and _lacks_target(tables, habits))
     unread: Counter[str] = Counter()
     guessed: list[int] = []
@@ -86,6 +88,7 @@ def read_listing(found: NftText, habits: Habits, family: Family | None = None) -
     for table in tables:
         for whose, part, whole in _tables(found, table, habits, family, unread, guessed):
             read.setdefault(whose, []).append((part, whole))
+    # A single table may be all that was asked for; several are what `nft list ruleset` prints.
     whole = found.all_tables or (len(found.tables) > 1 and all(t.whole for t in found.tables))
     whole = whole and not found.partly
     if not read:

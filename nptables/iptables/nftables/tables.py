@@ -117,6 +117,7 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
         else:
             yield number, line
             continue
+        # A set that was cut off must not take the rest of the text with it.
         if not _opens_set(begun[1]) or line.strip() in ("}", "") or _CHAIN.fullmatch(line.strip()):
             yield begun
             begun = None

@@ -104,6 +104,7 @@ def _reject(m: re.Match[str], parts: Parts) -> None:
 def _set_mark(m: re.Match[str], parts: Parts) -> None:
     whose, rest = m.groups()
     rest = re.sub(r"[()]", "", rest).strip()
+    # Only an operation on the very mark that is set has a form in iptables.
     own = r"ct mark" if whose == "ct" else r"(?:meta )?mark"
     target = "CONNMARK" if whose == "ct" else "MARK"
     if re.fullmatch(_NUMBER, rest):

@@ -62,6 +62,7 @@ class Block:
 
 def undressed(raw: str) -> str:
     """A line without marks of a quotation, fences and the quotes of an editor."""
+    # What web pages and word processors put in the place of blanks and quotes.
     line = raw.replace("\u00a0", " ").replace("\u201c", '"').replace("\u201d", '"')
     line = _QUOTE.sub("", line)
     return "" if _FENCE.match(line) else line.rstrip("\r\n")
@@ -118,6 +119,7 @@ def _command(line: str) -> Command | None:
     table, chain = _options(words)
     if not save and not _LISTS.search(f" {plain} "):
         return None
+    # The table that a command without -t is about (iptables(8)).
     if not save and not table:
         table = "filter"
     return Command(family, (backend or "").lstrip("-"), "" if save else table, partly or chain)

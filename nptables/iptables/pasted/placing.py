@@ -39,6 +39,7 @@ def place(lines: Sequence[str], homes: Homes) -> Placed:
     names = [(chain_of(line), target_of(line)) for line in lines]
     found = [_told(chain, target, homes) for chain, target in names]
     settled = False
+    # Again and again: a rule that was placed tells where the chain is that it leads to, and so on.
     while not settled:
         settled = True
         homes_here = _chains_of(names, found)

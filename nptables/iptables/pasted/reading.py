@@ -301,6 +301,7 @@ class _Node:
                 self.tables[name] = table
                 self.open.discard(name)
                 self.open |= part.open & {name}
+            # Two views of a table that neither shows whole: together they are more of it.
             elif name in self.open:
                 self.tables[name] = _both(here, table)
 
@@ -333,6 +334,8 @@ def _rulesets(parts: Sequence[_Part], asked: Family | None) -> Iterator[Ruleset]
     nodes: list[_Node] = []
     known = [part.family for part in parts]
     for position, part in enumerate(parts):
+        # What does not tell is most likely of the family of what stands before it, else of what
+        # follows.
         near = [part.family, *reversed(known[:position]), *known[position:]]
         family = next((each for each in near if each), None) or asked or Family.IPV4
         node = next((n for n in nodes if n.family is family and n.takes(part)), None)

@@ -83,6 +83,7 @@ def sections(lines: Sequence[str], numbers: Sequence[int], table: str) -> Iterat
                 yield section
                 section = Section(table)
             section.policies[declared[0]] = declared[1]
+        # A terminal or a mail program broke the line; with an odd quote, within a comment.
         elif after_rule and (line.startswith(_REST) or section.rules[-1][1].count('"') % 2):
             begun, text = section.rules[-1]
             section.rules[-1] = (begun, f"{text} {line}")

@@ -164,6 +164,8 @@ def _protocol_number(words: Words, _family: Family) -> Words:
 
 
 def _id_owner(words: Words, _family: Family) -> Words:
+    # The one user whose number is the same on every node. What others are called is the business of
+    # the node that the rule is from.
     return ("0",) if words[0] == "root" else words
 
 

@@ -68,9 +68,11 @@ _USUAL = re.compile(
 
 def _is_normal_at_a_glance(line: str, family: Family) -> bool:
     match = _USUAL.fullmatch(line)
+    # Of a named group that occurs twice only the last match can be looked at below.
     if match is None or line.count(" -m statistic ") > 1 or line.count(" -m recent ") > 1:
         return False
     for address in match["source"], match["destination"]:
+        # A network of everything is not printed at all.
         if address and (network(address, family) != address or address.endswith("/0")):
             return False
     given, full, to = match["probability"], match["mask"], match["to"]
@@ -96,6 +98,7 @@ def normal_form(line: str, family: Family) -> str:
         if _is_normal_at_a_glance(line, family):
             return line
         rule = Rule.parse(line, family)
+        # What nobody knows may change what the rest of the rule means.
         if rule.unknown:
             return line
         return _settled(rule, family).render()
@@ -183,6 +186,7 @@ def _settled_protocol(option: Option | None) -> Option | None:
     name = protocol_name(value)
     if name is None:
         number = c_number(value, 255)
+        # Distributions call these two differently: see `protocols`.
         if number is None or number in (4, 94):
             raise Unsettled(value)
         name = str(number)

@@ -33,6 +33,7 @@ def _connmark(options: Named, family: Family) -> Named:
         return set_mark(options, family)
     if len(copying) > 1 or not set(options) <= {*copying, "--mask", "--nfmask", "--ctmask"}:
         raise Unsettled("CONNMARK")
+    # One mask for both marks, which is printed as two.
     both = options.pop("--mask", None)
     if both is not None and len(options) > 1:
         raise Unsettled("--mask with another mask")

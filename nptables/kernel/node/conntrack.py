@@ -86,6 +86,8 @@ def delete_stale_flows(
         with Conntrack(nfgen_family=number) as table:
             entries = list(_udp_entries(table, number))
             flows = [flow for _, flow in entries]
+            # Only the packet that begins a connection is shown to the nat table (iptables(8)), and
+            # UDP has no end: who goes on sending from one port stays at the old endpoint.
             stale = set(stale_flows(flows, before, after, local_addresses))
             for entry, flow in entries:
                 if flow in stale:

@@ -70,6 +70,8 @@ def interfaces_of(links: list[dict[str, Any]]) -> dict[str, list[str]]:
 def be_liberal(path: Path = BE_LIBERAL) -> bool:
     """Whether the kernel lets TCP packets outside the window pass as valid."""
     try:
+        # Whatever is not 0, as in kube-proxy (NewProxier in
+        # kubernetes/pkg/proxy/iptables/proxier.go).
         return path.read_text().strip() not in ("", "0")
     except OSError:
         return False

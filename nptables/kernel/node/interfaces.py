@@ -22,6 +22,7 @@ from nptables.model.addresses import parse_network_sloppy
 _ROUTE = 0
 _GROUPS = 0x1 | 0x10 | 0x100  # links, IPv4 addresses, IPv6 addresses
 _HEADER = struct.Struct("=IHHII")
+# RTM_DELLINK, RTM_NEWADDR and RTM_DELADDR. A new link is no news: it has no address yet.
 _DELETED_LINK, _NEW_ADDRESS, _DELETED_ADDRESS = 17, 20, 21
 _TELLING = (_DELETED_LINK, _NEW_ADDRESS, _DELETED_ADDRESS)
 
@@ -35,6 +36,7 @@ class AddressWatch:
     def __init__(self) -> None:
         self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)
         self._netlink.bind((0, _GROUPS))
+        # To close a socket wakes nobody who selects on it; to close the other end of a pair does.
         self._wake, self._woken = socket.socketpair()
 
     def run(self, changed: Callable[[], None]) -> None:
@@ -58,7 +60,8 @@ class AddressWatch:
         try:
             data = self._netlink.recv(1 << 16)
         except OSError:
-            # The kernel dropped messages because there were too many: something changed.
+            # ENOBUFS (netlink(7)): the kernel dropped messages because there were too many.
+            # Something changed.
             return True
         while len(data) >= _HEADER.size:
             length, kind, *_ = _HEADER.unpack_from(data)
@@ -80,6 +83,9 @@ def find_bridges(run: Runner = run_program, net: Path = NET) -> list[Bridge]:
     ports: dict[str, list[str]] = {}
     for port in sorted(net.glob("*/brport")):
         bridge = (port / "bridge").resolve().name
+        # A bridge sends no frame back through the port that it came by, so that a Pod cannot reach
+        # itself by its Service, unless the port is in hairpin mode or the bridge is promiscuous
+        # (hairpinMode of KubeletConfiguration).
         off = _text(port / "hairpin_mode") == "0"
         ports.setdefault(bridge, []).extend([port.parent.name] if off else [])
     if not ports:

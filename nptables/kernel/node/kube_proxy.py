@@ -13,6 +13,7 @@ from nptables.evidence.kubeproxy import NAME
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
 PORTS = (10256, 10249)
+# TCP_LISTEN of include/net/tcp_states.h.
 _LISTEN = "0A"
 
 
@@ -63,6 +64,7 @@ def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, s
 _BUILD = re.compile(
     rb'^kubernetes_build_info\{[^}\n]*\bgit_version="(v[0-9][^"\n]{0,60})"', re.MULTILINE
 )
+# Whoever listens there may be anybody: he gets little time, and little of what he says is read.
 _PATIENCE = 1.0
 _LARGEST = 16 << 20
 
@@ -106,6 +108,7 @@ def _listeners(proc: Path) -> dict[int, str]:
             continue
         for line in lines:
             fields = line.split()
+            # Of /proc/net/tcp (proc_pid_net(5)): 1 is the local address, 3 the state, 9 the inode.
             if len(fields) > 9 and fields[3] == _LISTEN:
                 found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
     return found

@@ -14,6 +14,7 @@ from nptables.translation.service_port import ACCEPTED_ON_LOCALHOST
 
 COUNTERS = (INVALID_DROPPED, ACCEPTED_ON_LOCALHOST)
 
+# NFNL_SUBSYS_ACCT (linux/netfilter/nfnetlink.h); the others by their names in nfnetlink_acct.h.
 _SUBSYSTEM = 7
 _NEW, _GET = 0, 1
 _NAME, _PACKETS, _BYTES = 1, 2, 3

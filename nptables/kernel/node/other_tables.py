@@ -65,11 +65,12 @@ def _nft_chains(run: Runner) -> list[dict[str, Any]] | None:
     return [entry for entry in listed if isinstance(entry, dict)]
 
 
-# At some 5 ms each.
 # The families of linux/netfilter.h, as nft calls them.
 NFT_FAMILIES = {"ip": 2, "ip6": 10, "inet": 1, "arp": 3, "bridge": 7, "netdev": 5}
 
+# At some 5 ms each.
 _MOST_CHAINS = 300
+# NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE and NFTA_TABLE_NAME.
 _SUBSYSTEM, _GET_TABLE, _TABLE_NAME = 10, 1, 1
 _SECONDS = 60.0
 
@@ -97,6 +98,7 @@ def find_native_rules(
     Of more than 300 chains the first are asked for. Empty where nft cannot be asked.
     """
     found = find_program("nft")
+    # The kernel allows more names than nft's grammar, which would read some as more of the command.
     chains = [(table, chain) for table, chain in chains if is_plain(chain)]
     if found is None or not chains:
         return []

@@ -14,6 +14,9 @@ from nptables.model.kubeproxy.habits import PACKET_COUNTERS
 
 PROC = Path("/proc/sys")
 HASH_SIZE = Path("/sys/module/nf_conntrack/parameters/hashsize")
+# A node port on 127.0.0.1 is translated to a Pod's address with a source in 127.0.0.0/8, which the
+# kernel routes to no other interface without this. Since others can then reach what listens on
+# 127.0.0.1, a rule in KUBE-FIREWALL belongs to it (issues.k8s.io/90259).
 _LOCALNET = "net/ipv4/conf/all/route_localnet"
 _MOST_ENTRIES = "nf_conntrack_max"
 
@@ -59,6 +62,8 @@ def missing_settings(
     found: list[Setting] = []
     if localhost_node_ports:
         found += _missing(_LOCALNET, 1, proc)
+    # All cores of the machine and not those that this process may use, as detectNumCPU in
+    # kubernetes/cmd/kube-proxy/app/server_linux.go.
     for name, value in conntrack_settings(config, os.cpu_count() or 1).items():
         settings = list(_missing(f"net/netfilter/{name}", value, proc))
         found += settings
@@ -104,6 +109,8 @@ def conntrack_settings(config: ProxyConfig, cores: int) -> dict[str, int]:
     conntrack = config.conntrack
     wanted: dict[str, int] = {}
     if conntrack.max_per_core:
+        # `min` is a floor, and without maxPerCore it means nothing (getConntrackMax in
+        # kubernetes/cmd/kube-proxy/app/server_linux.go).
         wanted[_MOST_ENTRIES] = max(conntrack.max_per_core * cores, conntrack.min or 0)
     for name, seconds in (
         ("nf_conntrack_tcp_timeout_established", conntrack.tcp_established_timeout),
@@ -152,6 +159,8 @@ def _missing_hash(most: int) -> Iterator[Setting]:
     except (OSError, ValueError) as error:
         yield Setting(name, value, problem=str(error))
     else:
+        # Never smaller, and not written without need: outside of the first network namespace the
+        # kernel refuses (SetMax in kubernetes/cmd/kube-proxy/app/conntrack.go).
         if before < most // 4:
             yield Setting(name, value, str(before), path=HASH_SIZE)
 

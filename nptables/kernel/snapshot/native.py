@@ -29,6 +29,7 @@ from nptables.kernel.programs import Runner, find_program
 from nptables.kernel.snapshot.tables import Tables
 from nptables.translation import ownership
 
+# NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, and NFTA_CHAIN_TABLE, _NAME and _HOOK.
 _SUBSYSTEM = 10
 _GET_CHAIN = 4
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK = 1, 3, 4

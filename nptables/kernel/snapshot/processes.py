@@ -82,6 +82,8 @@ def _configuration(
         return None, "it was not asked for"
     try:
         text = _text(
+            # By way of /proc/PID/root and cwd (proc(5)): a container has other files at the same
+            # paths.
             folder / "root" / path.lstrip("/") if path.startswith("/") else folder / "cwd" / path
         )
     except OSError as error:

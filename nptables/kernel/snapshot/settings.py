@@ -23,6 +23,7 @@ MOST_FLOWS = 10_000
 
 _SYS = Path("/proc/sys")
 _RECENT = Path("/proc/net/xt_recent")
+# How many addresses a list of `recent` remembers: 100 unless the module was loaded with more.
 _RECENT_LIMIT = Path("/sys/module/xt_recent/parameters/ip_list_tot")
 _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 

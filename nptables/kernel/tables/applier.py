@@ -48,6 +48,8 @@ def explain(backend: Backend, step: Step) -> str:
             first = candidates[:middle]
             candidates = first if probe.refuses(first) else candidates[middle:]
     except KernelError:
+        # The line is only for the message. A look that fails must not hide why the step was
+        # refused.
         return ""
     return candidates[0]
 
@@ -58,6 +60,8 @@ class _Probe:
     def __init__(self, backend: Backend, table: str) -> None:
         self.backend = backend
         self.table = table
+        # A name for each process: two that look for a line at the same time must not empty each
+        # other's chain.
         self.chain = f"NPTABLES-PROBE-{os.getpid()}"
 
     def refuses(self, lines: list[str]) -> bool:
@@ -158,6 +162,8 @@ class Applier:
         times. Raises KernelRefused with the line, the Service and the program's words, KernelBusy
         when somebody else keeps the tables busy, or NotConverged when they do not stay as written.
         """
+        # Before anything is written: a table that cannot be read again can neither be verified nor
+        # be repaired.
         can_be_read_back(plan)
         done = Applied(plan)
         stuck: set[tuple[str, str]] = set()
@@ -171,11 +177,15 @@ class Applier:
                     raise
                 self._sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+                # The steps before the one that failed are done, and whoever kept the kernel busy
+                # has changed the tables: only reading tells what is left.
                 left = self._anew(plan, stuck, self.read(plan.ownership))
                 continue
             except KernelRefused as error:
                 found = self.read(plan.ownership)
                 anew = self._anew(plan, stuck, found)
+                # The same is to do as before: no change of somebody else's is to blame, so the
+                # kernel does not take our rules.
                 if done.replanned == _MOST_PLANS or anew.tables == left.tables:
                     raise self._explained(error, left) from error
                 left = anew
@@ -225,6 +235,8 @@ class Applier:
             if error.step == _BESIDE:
                 # Those steps come last: what the plan is about is done.
                 return len(together), set(), False
+            # A deletion is refused where rules of others lead to the chain, and the rest of its
+            # step can be done without it. Whatever else is refused would be refused again.
             at = _step_with_deletions(together, error)
             if at is None:
                 raise
@@ -238,6 +250,7 @@ class Applier:
         try:
             self.backend.commit(steps[start:])
         except KernelRefused as error:
+            # That is how `steps_of` calls the steps that delete.
             if not error.step.startswith("deletions"):
                 raise
             deletions = [step for step in steps if step.delete]
@@ -249,6 +262,9 @@ class Applier:
         stuck: set[tuple[str, str]] = set()
         for table in dict.fromkeys(step.table for step in deletions):
             chains = [c for step in deletions if step.table == table for c in step.delete]
+            # A chain that rules of others lead to stays, but must not go on serving a Service that
+            # is gone. And chains that lead to one another can be deleted in any order once they are
+            # empty.
             self.backend.commit(list(emptied(table, chains, self.backend.piece)))
             self._halve(table, chains, stuck)
         return stuck

@@ -19,6 +19,8 @@ from nptables.kernel.tables.parts import listed_chain
 from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.chains import CANARY
 
+# Those that kube-proxy watches (NewProxier in kubernetes/pkg/proxy/iptables/proxier.go): each table
+# is flushed by itself.
 TABLES = ("mangle", "nat", "filter")
 CANARY_LINE = f'-A {CANARY} -m comment --comment "removed together with the rules of this table"'
 # By table: the canary chain, which nothing leads to.

@@ -21,9 +21,12 @@ from nptables.kernel.programs import Runner
 # The chains of each table with their policies; None is that of a chain that is at no hook.
 Names = dict[str, dict[str, str | None]]
 
+# NFNL_SUBSYS_NFTABLES (linux/netfilter/nfnetlink.h), NFT_MSG_GETCHAIN, and NFTA_CHAIN_TABLE, _NAME
+# and _POLICY (linux/netfilter/nf_tables.h).
 _SUBSYSTEM = 10
 _GET = 4
 _TABLE, _NAME, _POLICY = 1, 3, 5
+# By NF_DROP and NF_ACCEPT, and then NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h).
 _POLICIES = ("DROP", "ACCEPT")
 _PROTOCOLS = {Family.IPV4: 2, Family.IPV6: 10}
 _SECONDS = 60.0

@@ -95,11 +95,14 @@ def probe(
     is raised. Raises BackendUnavailable.
     """
     family = backend.family
+    # The file is not there where IPv6 was switched off when the kernel started.
     if family is Family.IPV6 and not (proc / "if_inet6").exists():
         raise BackendUnavailable("this kernel does not speak IPv6")
     if backend.name == "nft" or "nat" in legacy_tables(family, proc) or not may_create:
         return
     argv = [*command("legacy", family), "-w", str(max(1, int(wait)))]
+    # What kube-proxy asks, too (Present, called by platformCheckSupported in
+    # kubernetes/cmd/kube-proxy/app/server_linux.go).
     done = run([*argv, "-t", "nat", "-S", "POSTROUTING"], "", wait + _SECONDS)
     if done.code == 0:
         return

@@ -36,8 +36,11 @@ from nptables.kernel.programs import Runner, run_program
 from nptables.kernel.tables.locks import apply_lock, xtables_lock
 from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
 
+# XT_EXTENSION_MAXNAMELEN of linux/netfilter/x_tables.h is 29, with the NUL at the end.
 _LONGEST_CHAIN_NAME = 28
 # A commit that another program's commit came before is refused with this word.
+# It is EAGAIN of xt_replace_table in net/netfilter/x_tables.c, which compares no more than the
+# number of rules: without the lock other changes would be lost unnoticed.
 _MOVED = "Resource temporarily unavailable"
 
 
@@ -79,6 +82,8 @@ class LibiptcBackend:
             _commit_elsewhere(self, steps)
             return
         for step in steps:
+            # In this order, which is that of iptables-restore under our lock too: no two can wait
+            # for each other.
             with apply_lock(self.wait), xtables_lock(self.wait):
                 self._commit(step)
 
@@ -196,6 +201,7 @@ class _Change:
         for insertion in self.step.insert:
             rule = self._entry(insertion.line).rule
             chain = chain_of(insertion.line)
+            # libiptc counts from 0, iptables from 1.
             self._do(insertion.line, table.insert_entry, chain, rule, insertion.position - 1)
         for line in self.step.remove:
             entry = self._entry(line)

@@ -13,6 +13,8 @@ from nptables.errors import BackendUnavailable, KernelBusy
 from nptables.kernel import programs
 
 LOCK_FILE = Path("/run/xtables.lock")
+# A line of /proc/locks (proc_locks(5)): the process, then device and inode. Whoever only waits for
+# the lock has an arrow before FLOCK, and is not meant.
 _ENTRY = re.compile(r"\d+: FLOCK +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
 
 
@@ -72,6 +74,7 @@ def xtables_lock(
     """
     path = lock_path()
     try:
+        # As xtables_lock in iptables/xshared.c opens it: a lock needs no right to write.
         handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BackendUnavailable(
@@ -92,6 +95,7 @@ def _take(
     sleep: Callable[[float], None],
 ) -> None:
     until = clock() + seconds
+    # In turns, because a flock that blocks knows no time limit.
     pause = 0.005
     while True:
         try:
@@ -109,6 +113,7 @@ def try_lock(handle: int) -> None:
     """Lock an open file for this handle alone. Raises BlockingIOError where another has it."""
     import fcntl  # noqa: PLC0415 (not every system has it, and a dry run does without)
 
+    # flock and not lockf: the two do not see each other (flock(2)), and iptables takes this one.
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -144,6 +149,8 @@ def apply_lock(
                     ) from None
             sleep(pause)
             pause = min(2 * pause, 0.05)
+        # Programs that start now inherit the open file, and the lock belongs to that and not to us
+        # (flock(2)): if we are killed, it is held until the last of them has ended.
         programs.INHERITED.add(handle)
         yield
     finally:
@@ -154,6 +161,7 @@ def apply_lock(
 def _open(folder: Path) -> int | None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        # Each network namespace has tables of its own, while /run may be shared by several.
         name = f"apply-{Path('/proc/self/ns/net').stat().st_ino}.lock"
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         return os.open(folder / name, flags, 0o600)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from nptables.kernel import netlink
 
+# NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN and NFTA_GEN_ID.
 _SUBSYSTEM = 10
 _GET = 16
 _ID = 1
@@ -53,6 +54,8 @@ class Commits:
     def made(self) -> int:
         """How many there were until now."""
         if self._first is not None:
+            # 0 cannot be meant: the counter skips it (nf_tables_commit in
+            # net/netfilter/nf_tables_api.c).
             self.count = (self._now() or self._first) - self._first
         return self.count
 

@@ -165,6 +165,8 @@ def remove_jumps(backend: Tables, table: str, lines: Sequence[str]) -> None:
     commands = []
     for chain in dict.fromkeys(map(chain_of, lines)):
         targets = [target_of(line) for line in lines if chain_of(line) == chain]
+        # From the end: of equal jumps the first stays, since its place decides what packets meet
+        # before it.
         for rule in reversed(list(_rules(backend, table, chain))):
             if _leads_to(rule) in targets:
                 targets.remove(_leads_to(rule))
@@ -213,6 +215,7 @@ def _lines(backend: Tables, table: str, chain: str) -> tuple[str, ...] | None:
         if not isinstance(error, KernelRefused):
             raise error
         return ()
+    # The first line declares the chain (-N or -P), which a dump writes in another way.
     text = "".join(done.stdout.splitlines(keepends=True)[1:])
     try:
         read = Ruleset.from_save(f"*{table}\n:{chain} -\n{text}COMMIT\n", family=backend.family)
@@ -272,6 +275,8 @@ def _nft(backend: Tables, words: str) -> list[dict[str, Any]]:
             "needed: install it (Debian: nftables)"
         )
     done = backend.run([found, "-j", words], "", _SECONDS)
+    # ENOENT of the kernel: somebody deleted the chain after it was listed. The words are English
+    # because programs run with LC_ALL=C.
     if done.code and "No such file" in done.stderr:
         return []
     if done.code:

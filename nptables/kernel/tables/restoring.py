@@ -40,6 +40,7 @@ from nptables.translation.owned import ever_owned
 
 Read = TypeVar("Read", Outline | Ruleset, Ruleset)
 
+# As long as kube-proxy waits (WaitSecondsValue in kubernetes/pkg/util/iptables/iptables.go).
 DEFAULT_WAIT = 5.0
 
 # Seconds for a program beyond its wait for the lock, and for every line it is fed: the slowest
@@ -183,6 +184,7 @@ class RestoreBackend:
                 return self.run(argv, "", self.read_timeout.seconds)
             return self.run(argv, "", self.read_timeout.seconds, commits.starve)
         except KernelBusy as error:
+            # It was ended because others had committed: more time would not have helped.
             if commits is not None and commits.count:
                 raise self._starved(commits) from error
             # A runner says so only of a program that took longer than it might.
@@ -207,6 +209,7 @@ class RestoreBackend:
         comments: list[tuple[int, str]] = []
         for table in table_names(self):
             with self._turn():
+                # Only tables that are there are asked for: none is created by that.
                 done = self.run([*argv, "-t", table], "", self.read_timeout.seconds)
             if done.code and not cannot_be_printed(done.stderr):
                 raise classify(done, self.kind, self.wait, f"reading the {table} table")
@@ -235,6 +238,8 @@ class RestoreBackend:
             why = "its output ends in the middle"
         elif complaint := complaints(done.stderr):
             why = f"it says: {complaint}"
+        # Which legacy tables there are is known of our own network namespace only, and another
+        # Runner may work elsewhere.
         elif self.kind == "legacy" and isinstance(self.run, Programs):
             missing = [t for t in legacy_tables(self.family) if t not in read.tables]
             why = f"it leaves out the table {missing[0]}, which is there" if missing else ""
@@ -266,8 +271,12 @@ class RestoreBackend:
         text = "\n".join(itertools.chain(lines, [""]))
         argv = [
             *command(self.kind, self.family, "restore"),
+            # Otherwise it deletes all that a table had before, rules of others too
+            # (iptables-restore(8)).
             "--noflush",
             "-w",
+            # 0 means not to wait at all: xtables_lock in iptables/xshared.c then asks with LOCK_NB.
+            # nft takes no lock and ignores the option.
             str(max(1, math.ceil(self.wait))),
         ]
         seconds = self.wait + _GRACE + text.count("\n") * _SECONDS_A_LINE
@@ -291,6 +300,8 @@ class RestoreBackend:
                 error.message,
                 table=step.table,
                 step=step.purpose,
+                # Legacy complains about COMMIT whatever the kernel refused, and so does nft about a
+                # jump that leads nowhere: then the line tells nothing.
                 line="" if line == "COMMIT" or line.startswith("*") else line,
                 code=done.code,
                 stderr=done.stderr,

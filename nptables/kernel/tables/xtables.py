@@ -68,6 +68,8 @@ def classify(done: Completed, kind: Kind, waited: float, doing: str) -> KernelEr
     Exit code 4 is a held lock on legacy, but any refusal of the kernel on nft.
     """
     words = done.stderr
+    # By the words: legacy ends with RESOURCE_PROBLEM (4) also where the lock file cannot be opened
+    # (xtables_lock_or_exit in iptables/xshared.c).
     if _LOCKED.search(words):
         if kind == "legacy":
             return busy(waited, lock_holder())

@@ -32,6 +32,7 @@ class Backoff:
         """The next delay; a server that asked for a longer one (Retry-After) gets it."""
         base = self._next
         self._next = min(base * 2, self.longest)
+        # Also behind a server's wish: it sends the same one to every node.
         return max(base, at_least) + base * self.random()
 
     def reset(self) -> None:

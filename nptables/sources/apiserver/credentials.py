@@ -265,6 +265,7 @@ class _PrivateFiles:
             self._folder = tempfile.mkdtemp(prefix="nptables-")
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = Path(self._folder, name)
+        # Made with its rights while it is empty: there is no moment in which others may read a key.
         path.touch(mode=0o600)
         path.write_bytes(content)
         return str(path)

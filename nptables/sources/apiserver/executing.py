@@ -17,6 +17,7 @@ from nptables.sources.apiserver.transport import Connection
 
 # No tables that a node can hold print more than this, in bytes.
 MOST_OUTPUT = 512 * 1024 * 1024
+# The channels of the protocol, as in kubernetes/stream/ws_client.py of the client.
 _INPUT, _OUTPUT, _ERRORS, _STATUS = range(4)
 _PIECE = 32768
 # How long to wait for the next piece before looking at the clock, in seconds.
@@ -161,6 +162,8 @@ def _exit_code(status: Mapping[str, Any]) -> int | None:
     details = status.get("details")
     causes = details.get("causes") if isinstance(details, Mapping) else None
     for cause in causes if isinstance(causes, list) else ():
+        # ExitCodeCauseType of k8s.io/apimachinery/pkg/util/remotecommand/constants.go; the type of
+        # a cause is called its reason in JSON.
         if isinstance(cause, Mapping) and cause.get("reason") == "ExitCode":
             with suppress(ValueError, TypeError):
                 return int(cause["message"])

@@ -17,6 +17,7 @@ from nptables.model.unread import Unread
 from nptables.sources.apiserver.resources import ENDPOINT_SLICES, NODES, SERVICES, Resource
 from nptables.sources.apiserver.transport import Transport
 
+# As client-go (defaultPageSize in k8s.io/client-go/tools/pager/pager.go).
 PAGE_SIZE = 500
 
 
@@ -44,6 +45,8 @@ def raw_page(
 
     Raises ApiServerError; with status 410 where the list outlived the token.
     """
+    # Without a resourceVersion, which means the newest state. client-go's reflector begins with
+    # version 0, and any cache may answer that with an older one.
     query = {**resource.selectors, "limit": str(page_size)}
     if token:
         query["continue"] = token
@@ -52,9 +55,9 @@ def raw_page(
     following = str(metadata.get("continue") or "")
     if following and following == token:
         raise ApiServerError(f"it sends the same page of {resource.name} again and again")
-    return RawList(
-        document.get("items") or [], str(metadata.get("resourceVersion") or "")
-    ), following
+    version = str(metadata.get("resourceVersion") or "")
+    # An empty list of Go's may be null in JSON.
+    return RawList(document.get("items") or [], version), following
 
 
 def list_pages(

@@ -28,6 +28,8 @@ BURST = 10
 SECONDS_EACH = 60.0
 ATTEMPTS = 8
 # The API server takes no longer note, in bytes.
+# This and the next are NoteLengthLimit and ReportingInstanceLengthLimit of
+# kubernetes/pkg/apis/core/validation/events.go.
 LONGEST_NOTE = 1024
 _LONGEST_INSTANCE = 128
 _ALREADY_THERE = 409
@@ -142,8 +144,11 @@ class Recorder:
             try:
                 self._poster.post(path, document)
             except ApiServerError as error:
+                # An earlier attempt came through, and only its answer did not.
                 if error.status == _ALREADY_THERE:
                     return False
+                # 0 is no answer at all, 401 may be a token that was replaced, 429 asks for
+                # patience. Whatever else is refused would be refused again.
                 passing = error.status in (0, 401, 429) or error.status >= 500
                 if not passing or attempt == ATTEMPTS:
                     self._failed(str(error))
@@ -178,6 +183,8 @@ def event_object(announcement: Announcement, *, node: str, at: float) -> dict[st
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {
+            # Name and time in hexadecimal, as client-go names Events: no two are alike, and a
+            # repeated attempt has the same name.
             "name": f"{regarding.name}.{int(at * 1_000_000):x}",
             "namespace": namespace,
         },

@@ -61,6 +61,8 @@ class Settings:
     """
 
     page_size: int = PAGE_SIZE
+    # minWatchTimeout in k8s.io/client-go/tools/cache/reflector.go. Bookmarks come once a minute
+    # (defaultBookmarkFrequency in k8s.io/apiserver/pkg/storage/cacher/cacher.go).
     watch_timeout: float = 300.0
     silence: float = 90.0
     # A watch that ended well but was shorter is treated as one that failed.
@@ -132,12 +134,14 @@ class Reflector:
             triggered.update(page.triggered)
             version = page.resource_version
         self._emit(Listed(self.resource, merged(parts), triggered))
+        # Not before it was handed on: should that fail, the list is asked for again.
         self._version = version
 
     def _watch(self) -> float:
         """Follow one watch to its end; returns how long to wait before the next."""
         settings = self._settings
         started = self._clock()
+        # At random, so that the watches of all nodes do not end together.
         timeout = settings.watch_timeout * (1 + self._random())
         query = {
             **self.resource.selectors,
@@ -148,6 +152,7 @@ class Reflector:
         }
         response = self._transport.get(self.resource.path, query, read_timeout=settings.silence)
         self._response = response
+        # interrupt() may have come when there was no answer to close yet.
         if self._interrupted:
             response.close()
         try:
@@ -165,6 +170,7 @@ class Reflector:
         return self._backoff.delay()
 
     def _failed(self, error: ApiServerError) -> float:
+        # The server has forgotten that version (etcd was compacted): no watch can go on from it.
         if error.status == GONE:
             self._version = None
         if error.status == UNAUTHORIZED:
@@ -178,10 +184,14 @@ class Reflector:
         kind, item = self._parse(line)
         metadata = item.get("metadata")
         metadata = metadata if isinstance(metadata, Mapping) else {}
+        # The answer to a watch began with 200, so what goes wrong later can only be an event, a 410
+        # too.
         if kind == "ERROR":
             raise error_of(item, "the watch failed")
         if kind in ("ADDED", "MODIFIED", "DELETED"):
             self._emit(self._change(item, metadata, gone=kind == "DELETED"))
+        # Of a BOOKMARK that is all that counts: it brings the version forward where nothing
+        # happens, so that a watch which breaks can go on from one that the server still has.
         version = metadata.get("resourceVersion")
         if isinstance(version, str) and version:
             self._version = version

@@ -30,6 +30,8 @@ class Resource:
 
 
 # The selectors are those of kube-proxy 1.36: what they leave out gets no rules.
+# A Service with the label service-proxy-name is another proxy's, and a headless one (clusterIP
+# None) has no address that rules could translate.
 SERVICES = Resource(
     "services",
     "/api/v1/services",

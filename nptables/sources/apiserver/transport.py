@@ -18,6 +18,7 @@ from nptables.sources.apiserver.refusals import error_of, parse_retry_after, rea
 # Seconds to wait for a connection, and for the next byte of a list.
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
+# A Status is small, while the error page of a proxy on the way can be anything.
 _ERROR_BODY = 65536
 _POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -133,6 +134,8 @@ class Connection:
         import urllib3  # noqa: PLC0415 - an extra
 
         access = self._access or self._open()
+        # New credentials may be a client certificate, and that belongs to the connections
+        # themselves.
         if access.refresh() or self._pool is None:
             self._disconnect()
             self._pool = _pool(access.server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
@@ -42,6 +43,13 @@ def receive_error(opened: socket.socket) -> tuple[bytes, str, int]:
     """
     quoted, ancillary, _, destination = opened.recvmsg(1024, 1024, socket.MSG_ERRQUEUE)
     return quoted, destination[0], struct.unpack_from("=I", ancillary[-1][2])[0]
+
+
+def drop_errors(opened: socket.socket) -> None:
+    """Forget the ICMP errors about what was sent."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            receive_error(opened)
 
 
 def send(raw: socket.socket, data: bytes, destination: str, *, source: str = "") -> None:

@@ -72,6 +72,8 @@ def _answer_sctp(raw: socket.socket, host: str, served: frozenset[tuple[str, int
     try:
         data, source, destination = envelopes.receive(raw)
     except OSError:
+        # Of no interest, but as long as they are there the loop is woken.
+        envelopes.drop_errors(raw)
         return
     request = sctp.parse(data)
     if request is None or request.chunk != sctp.INIT:
