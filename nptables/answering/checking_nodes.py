@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.answering.checking import Nodes
+from nptables.answering.effects import of_plan
 from nptables.answering.evidence import (
     NodeHas,
     explained,
@@ -15,7 +16,6 @@ from nptables.answering.evidence import (
     with_shown_facts,
 )
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_plan
 from nptables.answering.saying import Say, silent
 from nptables.checks import Finding, check_connections, check_node
 from nptables.checks.observed import observed

@@ -7,9 +7,9 @@ from typing import Any, Generic
 
 import attrs
 
+from nptables.answering.effects import of_inputs, of_plan
 from nptables.answering.evidence import Given, NodeHas, known_part, with_shown_facts
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_inputs, of_plan
 from nptables.answering.saying import Say, silent
 from nptables.effects import Effects
 from nptables.evidence.handlers import handlers

@@ -9,7 +9,7 @@ import attrs
 
 from nptables.auditing import quick
 from nptables.auditing.differing import Differing, Kind
-from nptables.auditing.noticing import Noticed
+from nptables.auditing.effects import Noticed
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import NOBODY, Expected, Sharing
 from nptables.auditing.verdicts import NodeCause

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nptables.errors import printable
-from nptables.evidence.homes import home_of
+from nptables.evidence.chain_tables import home_of
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.family import Family
 from nptables.iptables import Ruleset

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nptables.answering import Say
 from nptables.answering.evidence import NodeHas
-from nptables.answering.following import Followed, followed_on, told_sets
+from nptables.answering.tracing import Followed, followed_on, told_sets
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family

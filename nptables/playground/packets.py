@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nptables.answering import Say
-from nptables.answering.following import cells_document, follow, setting_of
 from nptables.answering.inputs import configuration
+from nptables.answering.tracing import cells_document, follow, setting_of
 from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family

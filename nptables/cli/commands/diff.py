@@ -17,8 +17,8 @@ from nptables.answering.comparing import (
     habits_document,
     plans_document,
 )
+from nptables.answering.effects import of_inputs
 from nptables.answering.evidence import explained
-from nptables.answering.noticing import of_inputs
 from nptables.checks import wrong_in_shared_chains
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of

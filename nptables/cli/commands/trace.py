@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nptables.answering.following import (
+from nptables.answering.inputs import is_for_each_node
+from nptables.answering.tracing import (
     Followed,
     Setting,
     cells_document,
@@ -16,7 +17,6 @@ from nptables.answering.following import (
     setting_of,
     told_sets,
 )
-from nptables.answering.inputs import is_for_each_node
 from nptables.cli.clusters import named_ends, namespace_option, with_pods
 from nptables.cli.completion import FILE, receivers, senders
 from nptables.cli.evidence import Named, evidence_options
