@@ -42,10 +42,14 @@ def against(
     evidence, inputs = node_has.evidence, inputs.comparable
     current = [node_has.serving(family, say=say) for family in families]
     inputs = with_shown_facts(inputs, current, evidence.form.value, say)
-    current = [known_part(each, inputs.cluster, say) for each in current]
-    plans = tuple(diff(each, inputs.translate(each.family)) for each in current)
+    known = [known_part(each, inputs.cluster, say) for each in current]
+    plans = tuple(diff(each, inputs.translate(each.family)) for each in known)
     if elsewhere := handlers(evidence).instead(inputs.node.name):
         return Against(inputs, plans, (), elsewhere)
+    # What is left out of the rules must not stand beside them as those of another backend.
+    parts = {id(whole): part for whole, part in zip(current, known, strict=True)}
+    rulesets = tuple(parts.get(id(each), each) for each in evidence.rulesets)
+    evidence = attrs.evolve(evidence, rulesets=rulesets)
     return Against(inputs, plans, tuple(of_plan(plan, inputs, evidence) for plan in plans))
 
 
