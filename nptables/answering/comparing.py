@@ -12,9 +12,11 @@ from nptables.answering.evidence import Given, NodeHas, known_part, with_shown_f
 from nptables.answering.inputs import Inputs
 from nptables.answering.saying import Say, silent
 from nptables.effects import Effects
+from nptables.evidence import Evidence
 from nptables.evidence.handlers import handlers
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
+from nptables.translation import Translation
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
 
 
@@ -22,35 +24,51 @@ from nptables.translation.explanation.versions import HabitChange, changes_by_ha
 class Against(Generic[Given]):
     """How what a node has differs from what its cluster asks for, family by family.
 
-    `inputs` are what it was compared with. Where somebody handles Services there instead of rules,
-    `elsewhere` says who, and nothing is known of what packets notice.
+    `inputs` are what it was compared with, `whole` is all that it has, and `evidence` the same
+    without the rules of Services of which the objects know nothing.
     """
 
     inputs: Given
+    whole: Evidence
+    evidence: Evidence
+    desired: tuple[Translation, ...]
     plans: tuple[Plan, ...]
-    effects: tuple[Effects, ...]
-    elsewhere: str = ""
+
+    @property
+    def elsewhere(self) -> str:
+        """Who handles Services there instead of rules, of which a difference would say nothing."""
+        return handlers(self.whole).instead(self.inputs.node.name)
+
+    def noticed(self) -> list[Effects]:
+        """What packets notice of each difference."""
+        return [of_plan(plan, self.inputs, self.evidence) for plan in self.plans]
 
 
 def against(
-    node_has: NodeHas, inputs: Given, families: Sequence[Family], say: Say = silent
+    node_has: NodeHas,
+    inputs: Given,
+    families: Sequence[Family],
+    *,
+    strict: bool = True,
+    say: Say = silent,
 ) -> Against[Given]:
-    """Compare all that a node has with what the inputs ask for, as far as these tell.
+    """Compare what a node has with what the inputs ask for.
 
-    Raises InvalidInput, and what `NodeHas.serving` raises.
+    `strict` is that of `NodeHas.serving`. Raises what that raises.
     """
     evidence, inputs = node_has.evidence, inputs.comparable
-    current = [node_has.serving(family, say=say) for family in families]
-    inputs = with_shown_facts(inputs, current, evidence.form.value, say)
-    known = [known_part(each, inputs.cluster, say) for each in current]
-    plans = tuple(diff(each, inputs.translate(each.family)) for each in known)
-    if elsewhere := handlers(evidence).instead(inputs.node.name):
-        return Against(inputs, plans, (), elsewhere)
-    # What is left out of the rules must not stand beside them as those of another backend.
-    parts = {id(whole): part for whole, part in zip(current, known, strict=True)}
-    rulesets = tuple(parts.get(id(each), each) for each in evidence.rulesets)
-    evidence = attrs.evolve(evidence, rulesets=rulesets)
-    return Against(inputs, plans, tuple(of_plan(plan, inputs, evidence) for plan in plans))
+    whole = [node_has.serving(family, strict=strict, say=say) for family in families]
+    inputs = with_shown_facts(inputs, whole, evidence.form.value, say)
+    # All of them: the whole of one that was compared in part would look like another backend's.
+    known = {id(each): known_part(each, inputs.cluster, say) for each in evidence.rulesets}
+    desired = tuple(inputs.translate(family) for family in families)
+    return Against(
+        inputs,
+        evidence,
+        attrs.evolve(evidence, rulesets=tuple(known.values())),
+        desired,
+        tuple(diff(known[id(each)], made) for each, made in zip(whole, desired, strict=True)),
+    )
 
 
 def changed(

@@ -86,13 +86,13 @@ def _against(reader: Reader, state: State, node_has: NodeHas, say: Say) -> dict[
     families = node_has.families(None, say)
     node = node_of(reader, state, say, node_has.evidence)
     inputs = reader.inputs(state, node=node, node_has=node_has, say=say)
-    found = against(node_has, inputs, families, say)
+    found = against(node_has, inputs, families, say=say)
     if found.elsewhere:
         say(f"{found.elsewhere}; so nothing is compared", kind="warning")
         nothing = _changed([], [])
         told = {**nothing["document"], "handledElsewhere": found.elsewhere}
         return {**nothing, "document": told}
-    return _changed(found.plans, found.effects)
+    return _changed(found.plans, found.noticed())
 
 
 def _changed(plans: Sequence[Plan], noticed: Sequence[Effects]) -> dict[str, Any]:

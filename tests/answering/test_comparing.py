@@ -35,7 +35,7 @@ def test_rules_of_services_that_the_objects_lack_stand_in_no_packets_way() -> No
     after = attrs.evolve(cluster("10.244.1.9"), backing=backing)
     inputs = Inputs(Loaded(cluster=after), after.node("node1"), CONFIG, Family.IPV4)
 
-    (found,) = against(there, inputs, (Family.IPV4,)).effects
+    (found,) = against(there, inputs, (Family.IPV4,)).noticed()
 
     (effect,) = found.to_json()["effects"]
     assert effect["service"] == "default/web"

@@ -123,7 +123,7 @@ def command(
     compared = _against(node_has, options)
     if compared.elsewhere:
         return _not_compared(compared.elsewhere, output, effects=effects)
-    inputs, plans, noticed = compared.inputs, compared.plans, compared.effects
+    inputs, plans, noticed = compared.inputs, compared.plans, compared.noticed()
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
@@ -153,13 +153,12 @@ def _against(node_has: Named, options: dict[str, Any]) -> Against[Inputs]:
     """How what a node has differs from what the cluster says; says what may be wrong with it."""
     there = node_has.read(options["family"])
     there.refuse_part()
-    evidence = there.evidence
     families = there.families(options["family"], say)
-    inputs = read_inputs(**options, live=node_has.live, evidence=evidence)
-    found = against(there, inputs, families, say)
+    inputs = read_inputs(**options, live=node_has.live, evidence=there.evidence)
+    found = against(there, inputs, families, say=say)
     for plan in found.plans:
-        _warn_of_missing_tables(plan, evidence)
-        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
+        _warn_of_missing_tables(plan, there.evidence)
+        say_all(native_rules(there.evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
     return found
 
