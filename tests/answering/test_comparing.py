@@ -37,9 +37,11 @@ def test_rules_of_services_that_the_objects_lack_stand_in_no_packets_way() -> No
 
     (found,) = against(there, inputs, (Family.IPV4,)).noticed()
 
-    (effect,) = found.to_json()["effects"]
-    assert effect["service"] == "default/web"
-    assert effect["from"] == ["outside", "node", "pod"]
-    assert effect["before"]["endpoints"] == {"10.244.1.8:8080": "1"}
-    assert effect["after"]["endpoints"] == {"10.244.1.9:8080": "1"}
+    effects = found.to_json()["effects"]
+    # The source of packets from outside clusterCIDR is rewritten, that of Pods is kept.
+    assert [effect["from"] for effect in effects] == [["outside", "node"], ["pod"]]
+    for effect in effects:
+        assert effect["service"] == "default/web"
+        assert effect["before"]["endpoints"] == {"10.244.1.8:8080": "1"}
+        assert effect["after"]["endpoints"] == {"10.244.1.9:8080": "1"}
     assert not found.unknown
