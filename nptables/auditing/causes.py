@@ -74,6 +74,7 @@ def causes_of(case: Case) -> list[NodeCause]:
     A table that was flushed, another configuration, version or name explains all that differs;
     only where none of these does each Service is looked at by itself.
     """
+    # The surest first: each asks for more work, and explains by less evidence, than the one before.
     for explain in (_flushed, _other_version, _configuration, _other_name):
         found = list(explain(case))
         if found:
@@ -103,6 +104,8 @@ def _flushed(case: Case) -> Iterator[NodeCause]:
             jumps = [line for line in JUMPS[table] if line.endswith(f" -j {chains.SERVICES}")]
             leads = any(line in lines for line in jumps for lines in held.values())
             wanted = found.expected.translation.lines(table, chains.SERVICES)
+            # kube-proxy notices a flush by its canaries, but looks for them once per syncPeriod
+            # only (`Monitor` in pkg/util/iptables/iptables.go).
             if not leads or (table == "nat" and wanted and not held.get(chains.SERVICES)):
                 gone.append(f"{found.family.value} {table}")
     if gone:
@@ -116,6 +119,7 @@ def _other_version(case: Case) -> Iterator[NodeCause]:
     fitting = []
     for version in VERSIONS:
         config = _as_version(own, version)
+        # Versions with the same habits make the same rules, and cannot be told by them.
         if config.habits != own.habits and all(
             _fits(found, case.sharing.expected(case.node, config, found.family))
             for found in case.found
@@ -152,6 +156,7 @@ def _configuration(case: Case) -> Iterator[NodeCause]:
 def _other_name(case: Case) -> Iterator[NodeCause]:
     """The name under which the rules of the node would be right, where it is another."""
     services = {_key(service) for found in case.found for service in found.differing.services}
+    # Where other Services differ as well, the name does not explain it all.
     if not all(map(partial(_asks_for_name, case.cluster), services)):
         return
     called = case.evidence.node
@@ -224,6 +229,7 @@ def _old(case: Case, old: Mapping[str, Mapping[Family, Kind]]) -> NodeCause:
         text = f"no kube-proxy runs, and nothing that changed{after} is there: {count}"
         return NodeCause(codes.STOPPED, text, "", services, example)
     behind = [found.family for found in case.found]
+    # kube-proxy syncs each family by itself, and one may fail while the other goes on.
     if case.fitting and all(_served_by(case, s, case.fitting) for s in services):
         families = " and ".join(family.value for family in behind)
         text = f"{families} is behind{after}, and {case.fitting[0].value} is not: {count}"
@@ -254,6 +260,7 @@ def _since(case: Case, old: Sequence[str]) -> tuple[float | None, bool]:
         return None, len(old) > 1
     since = min(known.values())
     later = [key for key, time in times.items() if time >= since]
+    # Services that are gone have no object any more that could say when they changed.
     gone = len(old) - len(known)
     share = (len(known) + gone) / (len(later) + gone)
     return since, share >= _MOST

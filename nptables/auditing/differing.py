@@ -169,6 +169,7 @@ def _is_whole(chain: str, here: Mapping[str, tuple[str, ...]]) -> bool:
     count = len(balancing)
     for place, line in enumerate(balancing):
         left = count - place
+        # One in as many as are left, and the last without: kube-proxy never writes another row.
         told = f" {probability(left)} " in line
         if told is not (left > 1) or (left == 1 and " -m statistic " in line):
             return False
@@ -182,6 +183,8 @@ def _is_whole(chain: str, here: Mapping[str, tuple[str, ...]]) -> bool:
 
 def _is_endpoint(lines: tuple[str, ...]) -> bool:
     return (
+        # The rule that masquerades what comes from the endpoint itself, and the one that
+        # translates.
         len(lines) == 2
         and lines[0].endswith(f" -j {chains.MARK_MASQ}")
         and " -j DNAT --to-destination " in lines[1]

@@ -79,6 +79,7 @@ def effects_between(
 
     Those that come first are looked at first, and the others only where these notice nothing.
     """
+    # Most differences show in any Service, and comparing all of a large cluster takes long.
     for count in (count for count in _STEPS if count < len(services)):
         if found := _between(before, after, services[:count], ground):
             return attrs.evolve(found, all_looked_at=False)
@@ -124,6 +125,7 @@ def _kept(lines: tuple[str, ...], services: Collection[str]) -> Iterator[str]:
 
 
 def _noticed(effects: Effects, chosen: Collection[str]) -> Noticed:
+    # Rules of others stay as they are, and lead to frontends that were not asked about.
     ours = [e for e in effects.effects if not e.service or e.service in chosen]
     unsure = [e for e in effects.unknown if not e.service or e.service in chosen]
     return Noticed(

@@ -54,6 +54,8 @@ def _in_front(
             else:
                 lines = list(tables.ruleset(index).lines(table, chain))
             ours = [i for i, line in enumerate(lines) if line in jumps]
+            # In nat a packet that is accepted is translated no more; in filter it is only let
+            # through.
             stops = (*_STOPS, *(_PASSES if table == "nat" else ()))
             found += [
                 (table, line)
@@ -68,6 +70,7 @@ def _noticed(
 ) -> Noticed:
     content = current.tables[table]
     lines = list(content.chains[chain_of(line)])
+    # The first of equal lines: with another one left, packets notice nothing, which is true.
     lines.remove(line)
     without = attrs.evolve(
         content,

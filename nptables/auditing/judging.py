@@ -109,6 +109,7 @@ class Judge:
             shown = configuration_of(process)
         document = shown if shown is not None else self.options.configuration
         told = process.version if process is not None else ""
+        # kubelet and kube-proxy are mostly of one version; nodeInfo says nothing better.
         version = self.options.version or told or node.kubelet_version
         if Version.parse(version) is None:
             version = ""
@@ -147,9 +148,11 @@ class Judge:
 
     def on_their_way(self, rest: Evidence) -> frozenset[str]:
         """The Services that changed about when a node was read: nothing is concluded of them."""
+        # What was watched is known state by state: see `movements`.
         if self.options.watched or not self._changed:
             return frozenset()
         taken = seconds_of(rest.taken) if rest.taken else None
+        # A snapshot without a time is taken for as old as the last change that is known.
         moment = taken if taken is not None else max(self._changed.values())
         limit = moment - self.options.grace
         return frozenset("/".join(key) for key, time in self._changed.items() if time >= limit)

@@ -85,6 +85,7 @@ class _History:
 
     def states(self) -> Iterator[State]:
         services, sliced = _distinct(self.services), _distinct(self.sliced)
+        # Each state has to be translated, and looked for on every node.
         if len(services) * len(sliced) > _MOST_STATES:
             services = services[-2:]
         for service, slices in product(services, sliced):

@@ -79,6 +79,7 @@ class TableLines:
         so whole runs of lines are compared, and none of them is looked at by itself.
         """
         others = [place for place, name in enumerate(self.chains) if name not in held]
+        # One chain too few is enough: its rules cannot be there.
         if len(self.chains) - len(others) != len(held):
             return None
         rest: list[str] = []
@@ -114,6 +115,7 @@ class TableLines:
 def tables_in(text: str) -> dict[str, TableLines] | None:
     """The tables in what iptables-save printed; None where it is not as usual."""
     found: dict[str, TableLines] = {}
+    # A terminal has been in between: the parser copes with that, this does not.
     if "\r" in text:
         return None
     end = 0
@@ -212,6 +214,7 @@ def _fits(
         len(here.get(name, ())) != len(fixed[name]) for name in fixed.keys() - joint
     ):
         return False
+    # Twice does no harm to packets, but is nothing that kube-proxy writes.
     return all(here.get(chain_of(jump), []).count(jump) == 1 for jump in owner.jumps[name])
 
 
@@ -224,12 +227,14 @@ def _fixed_chain_fits(
 ) -> bool:
     name, chain_name = place
     found = table.by_chain.get(chain_name, [])
+    # The kubelet may have rules there too.
     if chain_name in owner.joint.get(name, ()):
         return set(found).issuperset(lines)
     if chain_name not in owner.unordered.get(name, ()):
         return found == list(lines)
     if len(found) != len(lines) or set(found) != set(lines):
         return False
+    # Then the order among service ports decides who gets the packets.
     if expected.shared.collisions:
         return in_order(found, lines, expected.context.family)
     last = _last(lines)

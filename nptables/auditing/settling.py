@@ -58,6 +58,7 @@ def _chosen(
         absent = every - rules.keys()
         if fits and not any(_mentions(tables, made, name) for name in absent):
             sizes[place] = size
+    # The lines of a smaller state may all be among those of a larger one.
     return max(sizes, key=sizes.__getitem__, default=None)
 
 

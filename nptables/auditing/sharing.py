@@ -235,8 +235,10 @@ class _Way:
 
 
 def _way(service: Service, known: Known, slices: Iterable[EndpointSlice], context: Context) -> _Way:
+    # On a node that no hint names the hints are passed over, as on any other such node.
     nodes = {hint for _, endpoint in known for hint in endpoint.node_hints}
     if service.internal_policy_local or service.external_policy_local:
+        # A node without an endpoint drops what any other such node drops.
         nodes |= {endpoint.node_name for _, endpoint in known}
     if not context.has(habits.TERMINATING_NEVER_REPLACES):
         # Of an endpoint that stands in several places older kube-proxies take the one on their
@@ -340,6 +342,8 @@ class Sharing:
             zone="",
             node_address="",
             interface_addresses=(),
+            # What depends on these comes back in `alike`, in `own_rules`, or in the last lines of
+            # KUBE-SERVICES.
             node_port_networks=(),
         )
         shared = self._found.pop(key, None)

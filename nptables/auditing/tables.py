@@ -48,6 +48,7 @@ class NodeTables:
     def text(self, index: int) -> dict[str, quick.TableLines] | None:
         """The lines of the tables at a place, unparsed; None where they are not as usual."""
         table = self._snapshot.tables[index]
+        # What is not in the text cannot be compared by it.
         if isinstance(table, Ruleset) or table.unread:
             return None
         if index not in self._texts:

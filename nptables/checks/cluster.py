@@ -18,6 +18,7 @@ from nptables.translation.context import make_context
 from nptables.translation.explanation.decision import has_rules
 from nptables.words import listed
 
+# kube-apiserver --service-node-port-range, unless it is told otherwise.
 NODE_PORTS = (30000, 32767)
 _SHORT_SECONDS = 60
 
@@ -96,6 +97,7 @@ def _about_spec(service: Service) -> Iterator[Finding]:
             yield _of(service, codes.NODE_PORT_UNUSUAL, text, "spec", "ports", position, "nodePort")
     ranges = [n for n in service.load_balancer_source_ranges if not zero_network(n)]
     ports = [port.node_port for port in service.ports if port.node_port]
+    # For better or for worse, as kube-proxy says: `syncProxyRules` in proxier.go.
     if ranges and ports and service.type == "LoadBalancer":
         yield _of(
             service,
@@ -113,6 +115,7 @@ def _about_spec(service: Service) -> Iterator[Finding]:
 
 def _affinity(service: Service) -> Iterator[Finding]:
     seconds = service.session_affinity_seconds
+    # The default of ip_list_tot in net/netfilter/xt_recent.c.
     text = f"sessionAffinity ClientIP remembers 100 clients for each endpoint, for {seconds} s"
     yield _of(service, codes.AFFINITY_MEMORY, text, "spec", "sessionAffinity")
     if seconds < _SHORT_SECONDS:
@@ -126,6 +129,7 @@ def _affinity(service: Service) -> Iterator[Finding]:
     if len(service.ports) > 1:
         text = f"affinity is kept for each of the {len(service.ports)} ports separately"
         yield _of(service, codes.AFFINITY_PER_PORT, text, "spec", "sessionAffinity")
+    # A UDP flow is one conntrack entry for as long as it lasts, and keeps its endpoint anyway.
     udp = [port.name or str(port.port) for port in service.ports if port.protocol == "UDP"]
     if udp:
         text = f"affinity for UDP port {listed(udp)}"

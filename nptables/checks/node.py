@@ -125,6 +125,7 @@ def _foreign_stops(plan: Plan) -> Iterator[Found]:
         for chain in BUILT_IN_CHAINS.get(table.name, ()):
             ours = set(table.chains.get(chain, ()))
             lines = current.chains.get(chain, ()) if current is not None else ()
+            # Behind the jump it does not matter: the packet has been through our chains.
             first = next((i for i, line in enumerate(lines) if line in ours), len(lines))
             for line in lines[:first]:
                 if line not in ours and any(stop in line for stop in _STOPS):
@@ -211,12 +212,13 @@ def _settings(
     if ipv4:
         yield from _strict_filters(settings)
     liberal = settings.get("net/netfilter/nf_conntrack_tcp_be_liberal")
+    # With the setting in its configuration kube-proxy turns the sysctl on when it starts.
     if liberal == "0" and not config.conntrack.tcp_be_liberal:
         yield codes.NOT_LIBERAL, "net.netfilter.nf_conntrack_tcp_be_liberal is 0"
 
 
 def _strict_filters(settings: Mapping[str, str]) -> Iterator[Found]:
-    """The stricter of `all` and the interface's own holds (Documentation/networking/ip-sysctl)."""
+    """The greater of `all` and the interface's own holds (Documentation/networking/ip-sysctl)."""
     prefix, suffix = "net/ipv4/conf/", "/rp_filter"
     every = settings.get(f"{prefix}all{suffix}", "0")
     strict = []

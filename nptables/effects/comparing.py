@@ -121,6 +121,7 @@ class _Comparison:
         before, after = self._graphs
         frontends: set[Frontend] = frontends_of(before, self._services[0])
         frontends |= frontends_of(after, self._services[1], beside=before)
+        # With other routes or addresses a packet may fare otherwise by the same rules.
         keys = changed_keys(*self._graphs) if self._environment.same else None
         concerned = sorted(
             each
@@ -136,6 +137,7 @@ class _Comparison:
         cosmetic = 0
         for frontend in concerned:
             places = groups.of(frontend, frontends)
+            # Rules may be written otherwise and do the same: these are counted and not told.
             telling = any(group.pieces or group.problem for group, _ in places)
             if not telling:
                 cosmetic += 1
@@ -152,6 +154,7 @@ class _Comparison:
         cluster = state.cluster
         namespace, _, name = named.service.partition("/")
         service = None if cluster is None else cluster.services.get((namespace, name))
+        # Rules that a node really has are what they are, whatever the cluster knows.
         if service is None or cluster is None or not state.supposed:
             return lambda each: each
 

@@ -169,6 +169,7 @@ def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> R
         return Reached(outcome.verdict, why=why)
     lists = [match[1] for step in outcome.path for match in _REMEMBERED.finditer(step.line)]
     kept = [affinity[name] for name in lists if name in affinity]
+    # One destination stands for all of equal form, so its own address must not be in the answer.
     moved = (outcome.destination, outcome.port) != (packet.destination, packet.port)
     return Reached(
         outcome.verdict,
@@ -216,6 +217,8 @@ class _SharedQuestions(Questions):
 
     def _shared(self, key: Hashable) -> Hashable:
         if isinstance(key, tuple):
+            # kube-proxy names lists after chains, whose names differ from cluster to cluster; the
+            # endpoint behind one is what both states have in common.
             if key[:1] == ("recent",):
                 return self._remembered(key)
             return tuple(self._shared(each) for each in key)
@@ -244,6 +247,7 @@ class _SharedQuestions(Questions):
             lines = book.ruleset.lines(table, chain)
             if book.label == (label or "") and int(position) < len(lines):
                 line = without_comment(lines[int(position)])
+                # Equal lines count apart, as each has its own limit.
                 before = sum(without_comment(each) == line for each in lines[: int(position)])
                 return f"{label} {table} {line} {before}{text[match.end() :]}"
         return text

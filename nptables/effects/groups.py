@@ -86,10 +86,12 @@ class Groups:
         forms = [
             form_of(each, graph, naming) for each, graph in zip(reached, self._graphs, strict=True)
         ]
+        # Nothing on the way differs, so there is nothing to follow.
         if forms[0] == forms[1] and environment.trunk_same and environment.same:
             return None
         space = environment.refined(naming.spans, naming.sets)
         member = Member(address, frontend.port, tuple(naming.hosts))
+        # Where no rule looks at the number, destinations that differ in it alone are followed once.
         named = (
             environment.ranged
             or naming.ranged
@@ -158,6 +160,7 @@ class Groups:
         for kind in self._senders(group):
             for first, last in group.space.intervals(kind):
                 address = first
+                # A host of the rules, such as an endpoint, may fare unlike the rest of its class.
                 while address in hosts:
                     address += 1
                 if address <= last:
@@ -167,6 +170,8 @@ class Groups:
     def _senders(self, group: Group) -> Iterable[int]:
         """The classes whose packets can get there: to loopback nobody's but the node's own."""
         environment, space = self._environment, group.space
+        # A host sends packets for loopback addresses to itself. Who crafts such a packet for
+        # another host, as in CVE-2020-8558, is not followed.
         if group.first.address in environment.loopback:
             return [k for k in space.usable if environment.who(space, k) is Who.NODE]
         return space.usable

@@ -101,6 +101,7 @@ def _renamed(case: Case, names: Mapping[str, str], port: int, its_port: int) -> 
     """A case of one destination, in the names of another of equal form."""
     if port == its_port and all(one == other for one, other in names.items()):
         return case
+    # All at once, since the new name of one may be the old name of another.
     pattern = re.compile("|".join(rf"(?<![\w.:]){re.escape(name)}(?![\w:]|\.\d)" for name in names))
 
     def text(old: str) -> str:

@@ -94,6 +94,8 @@ def networks_of(spans: tuple[Span, ...], family: Family) -> Iterator[str]:
     bits = family.host_prefix
     for first, last in spans:
         while first <= last:
+            # The largest network that begins here, and then the largest that still ends in the
+            # span.
             size = bits if first == 0 else (first & -first).bit_length() - 1
             size = min(size, (last - first + 1).bit_length() - 1)
             yield f"{text_of(first, family)}/{bits - size}"

@@ -102,6 +102,7 @@ class Space:
 
     def told_apart(self, spans: Iterable[Span], traits: Callable[[int], Hashable]) -> Space:
         """The space with its classes cut at the ends of spans, where `traits` of these differ."""
+        # Something may change where a span begins and behind its end, and nowhere else.
         points = {point for first, last in spans for point in (first, last + 1)}
         starts = sorted({*self.starts, *(point for point in points if point <= self.last)})
         kinds = [self.kind_of(start) for start in starts]

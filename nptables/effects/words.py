@@ -188,6 +188,7 @@ def _part(share: Fraction) -> str:
 
 def _number(share: Fraction) -> str:
     """A share as people write it: the kernel's chances are near simple fractions."""
+    # One in three is 0.33333333349 in the kernel, which keeps probabilities in steps of 1/2^31.
     simple = share.limit_denominator(100)
     close = abs(simple - share) < Fraction(1, 1_000_000)
     return str(simple) if close else f"{float(share) * 100:.2f} %"

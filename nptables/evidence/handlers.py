@@ -201,6 +201,7 @@ _ORDER = tuple(Certainty)
 def handling(signs: Signs) -> Handling:
     """Who handles Services on a node, by what was found there."""
     found = [each for each in (*_kube_proxies(signs), *_other_programs(signs)) if each is not None]
+    # IPVS gets only what the rules of iptables leave. The others may take packets before them.
     acting = {each.who for each in found if each.acts}
     if acting - {Handler.IPTABLES, Handler.IPVS, Handler.KUBE_ROUTER}:
         found = [_doubted(each, signs) for each in found]
@@ -290,6 +291,7 @@ def _of_ipvs(signs: Signs) -> Seen:
     told += [f"interface {name}" for name in interface]
     sets = [*signs.has_set("KUBE-CLUSTER-IP"), *signs.has_set("KUBE-6-CLUSTER-IP")]
     told += [f"set {name}" for name in sets]
+    # The interface alone proves nothing: a stopped kube-proxy leaves it, with all its addresses.
     if interface and signs.servers:
         return Certainty.SURE, [*told, "the kernel's IPVS has virtual servers"]
     if signs.servers is False or not told:
@@ -327,6 +329,7 @@ def _cilium(signs: Signs) -> Sighting | None:
     for agent in agents:
         for word in agent.arguments:
             option, _, value = word.partition("=")
+            # Before Cilium 1.14 it was called `strict`.
             if option == "--kube-proxy-replacement" and value in ("true", "strict"):
                 return Sighting(Handler.CILIUM, Certainty.SURE, (*told, f"with {word}"))
     return Sighting(Handler.CILIUM, Certainty.POSSIBLE, tuple(told)) if told else None
@@ -385,6 +388,7 @@ def _nobody(signs: Signs, found: list[Sighting]) -> Sighting | None:
     told = ["no rule of nat leads to Services"]
     if of_kubernetes := _of_kubernetes(signs):
         told.append(f"though it is a node of a cluster ({of_kubernetes})")
+    # Each of the handlers that are known shows in one of these three.
     looked = None not in (signs.interfaces, signs.tables, signs.processes)
     return Sighting(Handler.NOBODY, Certainty.LIKELY if looked else Certainty.POSSIBLE, tuple(told))
 

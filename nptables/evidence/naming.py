@@ -51,6 +51,7 @@ def _are_alike(one: str, other: str) -> bool:
 def _by_address(evidence: Evidence, nodes: Mapping[str, Node]) -> str:
     listed = (evidence.facts.interfaces if evidence.facts else None) or {}
     own = {entry.partition("/")[0] for entries in listed.values() for entry in entries}
+    # Every node has these.
     own = {address for address in own if not address.startswith(("127.", "fe80:", "::1"))}
     fitting = [
         name

@@ -90,6 +90,7 @@ def is_native(rule: Mapping[str, Any]) -> bool:
     expressions = rule.get("expr", [])
     if not isinstance(expressions, list):
         return True
+    # iptables-nft puts a counter into every rule, since iptables shows one for each.
     if not any(isinstance(e, Mapping) and ("counter" in e or "xt" in e) for e in expressions):
         return True
     text = json.dumps(expressions)

@@ -71,6 +71,7 @@ def _comments(chain: str, target: str) -> int | None:
 
 def _may_share(chain: str, target: str) -> bool:
     """Whether a rule may be for a share of packets: kube-proxy's are, for endpoints."""
+    # The statistic match is one of those that nft prints nothing of.
     return bool(_PORTAL.fullmatch(chain) and _ENDPOINT.fullmatch(target))
 
 

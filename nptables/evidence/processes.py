@@ -46,6 +46,7 @@ def _words(line: bytes) -> list[str]:
 def _option(words: Sequence[str]) -> str:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, given, value = word.partition("=")
+        # Go programs take one dash as well as two.
         if name in (_OPTION, _OPTION[1:]):
             return value if given else following
     return ""

@@ -30,6 +30,7 @@ def without_secrets(arguments: Sequence[str]) -> tuple[str, ...]:
     asked = ""
     for argument in arguments:
         name, given, value = argument.partition("=")
+        # The value of the option before; a value may begin with one dash.
         if asked and not argument.startswith("--"):
             kept.append(argument if asked == "file" and _is_path(argument) else LEFT_OUT)
             asked = ""

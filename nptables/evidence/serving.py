@@ -74,9 +74,12 @@ def decide(rulesets: Sequence[Ruleset]) -> tuple[Ruleset, str] | None:
     else the one with more rules. Two with rules for Services are too many to tell.
     """
     with_services = [rules for rules in rulesets if holds_service_chains(rules)]
+    # Both are walked by the kernel, so neither can be taken for a leftover.
     if len(with_services) > 1:
         return None
     for rules in rulesets:
+        # The kubelet makes KUBE-IPTABLES-HINT, since 1.24, for programs that have to choose a
+        # backend, and its canary since 1.17.
         mangle = rules.tables.get("mangle")
         chain = next((c for c in KUBELET_CHAINS if mangle and c in mangle.chains), None)
         if chain is not None:

@@ -119,6 +119,7 @@ def to_document(found: Snapshot | Evidence) -> dict[str, Any]:
         ],
         "tables": [_table_document(table) for table in found.tables],
     }
+    # None means that nobody looked, and an empty list that nothing was there.
     return {key: value for key, value in document.items() if value is not None}
 
 
@@ -159,6 +160,7 @@ def _facts_document(facts: NodeFacts) -> dict[str, Any]:
         ("tcpBeLiberal", facts.tcp_be_liberal, False),
         ("randomFully", facts.random_fully, True),
     )
+    # What was told is written though it is usual: then it is known, and not assumed.
     written |= {
         key: value for key, value, usual in switches if key in facts.told or value is not usual
     }

@@ -169,7 +169,10 @@ class _Reading:
     def _facts(self, settings: Mapping[str, str]) -> NodeFacts | None:
         found: dict[str, Any] = {}
         if (liberal := settings.get("net/netfilter/nf_conntrack_tcp_be_liberal")) is not None:
+            # Any value but 0 counts, as for kube-proxy (`NewProxier` in
+            # pkg/proxy/iptables/proxier.go).
             found["tcpBeLiberal"] = liberal not in ("", "0")
+        # kube-proxy calls plain iptables; the others are asked where a node has no such name.
         for tool in ("iptables", "iptables-nft", "iptables-legacy"):
             knows = knows_random_fully(self._text(f"version {tool}"))
             if knows is not None:
@@ -298,6 +301,7 @@ class _Reading:
             if not self._has(name):
                 return None
             said = self._text(f"said {name}")
+            # `conntrack -L` may end well and say on standard error that it could not read all.
             if "Operation failed" in said or any(s.code for s in self._all(name)):
                 self.gaps.append(Gap(f"{family.value} UDP connections", printable(said.strip())))
                 return None
@@ -315,6 +319,7 @@ class _Reading:
             # One line each; the shell has put \001 for line ends within one.
             lines = section.text.split("\n") if section.text else []
             arguments = without_secrets([line.replace("\1", "\n") for line in lines])
+            # Its other commands only look, the one that takes this snapshot too.
             if name == "nptables" and "run" not in arguments:
                 continue
             mode = self._text(f"mode {pid}").strip()

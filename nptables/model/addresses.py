@@ -133,6 +133,7 @@ def _octal(text: str) -> int | None:
     if not text.isascii() or not text.isdigit():
         return None
     try:
+        # Hexadecimal, which strtoul takes as well, no API server lets through.
         return int(text, 8) if text[0] == "0" else int(text)
     except ValueError:
         return None
@@ -161,6 +162,7 @@ def _network(packed: bytes, prefix_text: str) -> str | None:
     prefix = int(prefix_text)
     if prefix > bits:
         return None
+    # Go takes a network in ::ffff:0:0/96 for an IPv4 one (`networkNumberAndMask` in net/ip.go).
     if packed.startswith(_MAPPED) and prefix >= 96:
         packed, prefix, bits = packed[12:], prefix - 96, 32
     shift = bits - prefix

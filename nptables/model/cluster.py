@@ -132,6 +132,7 @@ class Cluster:
                 problems=(*self.problems, *broken),
             )
             self._seen[habits] = found
+            # Who has seen it so sees the same in it once more.
             found._seen[habits] = found  # noqa: SLF001 - a Cluster too
         return found
 
@@ -163,6 +164,8 @@ class Cluster:
     @cached_property
     def _slices_by_service(self) -> Mapping[Key, tuple[EndpointSlice, ...]]:
         found: dict[Key, list[EndpointSlice]] = {}
+        # kube-proxy has its slices in a Go map: any order is right, and this one is always the
+        # same.
         for key in sorted(self.slices):
             endpoint_slice = self.slices[key]
             if not endpoint_slice.headless:

@@ -23,6 +23,8 @@ API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 KIND = "KubeProxyConfiguration"
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 PRIMARY = "primary"
+# kube-proxy's defaults: SetDefaults_KubeProxyConfiguration in
+# pkg/proxy/apis/config/v1alpha1/defaults.go.
 DEFAULT_MASQUERADE_BIT = 14
 DEFAULT_SYNC_PERIOD = 30.0
 DEFAULT_MIN_SYNC_PERIOD = 1.0
@@ -61,6 +63,7 @@ class ProxyConfig:
     sync_period: float = DEFAULT_SYNC_PERIOD
     min_sync_period: float = DEFAULT_MIN_SYNC_PERIOD
     config_sync_period: float = DEFAULT_CONFIG_SYNC_PERIOD
+    # ProxyHealthzPort and ProxyStatusPort in pkg/cluster/ports/ports.go.
     healthz_bind_address: str = "0.0.0.0:10256"
     metrics_bind_address: str = "127.0.0.1:10249"
     bind_address_hard_fail: bool = False
@@ -156,6 +159,7 @@ _DETECT_LOCAL = ("bridgeInterface", "interfaceNamePrefix")
 
 
 def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> ProxyConfig:
+    # Gates first: they decide habits, and habits what some fields may say.
     gates = _gates(doc, reader, version, remarks)
     habits = in_force(version, gates)
     _check_identity(doc, reader)
@@ -188,6 +192,7 @@ def _read(doc: Object, reader: Reader, version: Version, remarks: list[str]) -> 
         )
     bind_address = _bind_address(doc, reader)
     node_ports, odd_zero = _node_port_addresses(doc, reader, habits)
+    # The servers listen in the family of bindAddress unless they are told otherwise.
     everywhere, here = ("[::]", "[::1]") if ":" in bind_address else ("0.0.0.0", "127.0.0.1")  # noqa: S104
     return ProxyConfig(
         cluster_cidrs=_cluster_cidrs(doc, reader),
@@ -242,6 +247,7 @@ def _check_known(
     accepted: frozenset[str] = frozenset(),
 ) -> None:
     for key in parent:
+        # kube-proxy only logs it and goes on with the default, which may not be what was meant.
         if key not in known and key not in accepted:
             reader.problem(
                 (*path, str(key)),
@@ -258,6 +264,7 @@ def _detect_local(doc: Object, reader: Reader) -> tuple[str, str, str]:
     prefix = reader.text(section, "interfaceNamePrefix", ("detectLocal",))
     for key, value, needed_by, length in (
         ("bridgeInterface", bridge, "BridgeInterface", names.INTERFACE_LENGTH),
+        # One less: the rule has a `+` behind it.
         ("interfaceNamePrefix", prefix, "InterfaceNamePrefix", names.INTERFACE_LENGTH - 1),
     ):
         if not value and mode == needed_by:
@@ -332,6 +339,7 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
     for name in given:
         on = reader.boolean(given, name, ("featureGates",), default=False)
         gate = GATES.get(name)
+        # Most gates are of no consequence for rules, and there are hundreds.
         if gate is None:
             continue
         if not gate.exists(version):

@@ -15,6 +15,7 @@ from nptables.model.reading import Object, Reader
 class ConntrackConfig:
     """The `conntrack` section; None leaves a kernel setting as it is. Time-outs in seconds."""
 
+    # The same defaults as in pkg/proxy/apis/config/v1alpha1/defaults.go.
     max_per_core: int | None = 32768
     min: int | None = 131072
     tcp_established_timeout: float | None = 86400.0

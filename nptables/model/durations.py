@@ -11,6 +11,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
 _UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
+    # U+00B5 and U+03BC look alike, and time.ParseDuration takes both.
     "µs": 1e-6,
     "μs": 1e-6,
     "ms": 1e-3,

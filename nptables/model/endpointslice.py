@@ -92,6 +92,7 @@ def read_endpoint_slice(
             f"{quoted(address_type)} is not one of {known}" if address_type else "is required",
             nearest(address_type, ADDRESS_TYPES) if address_type else f"one of {known}",
         )
+        # So that nothing is said of addresses whose family nobody knows.
         address_type = "FQDN"
     family = None if address_type == "FQDN" else Family(address_type)
     return EndpointSlice(
@@ -113,6 +114,8 @@ def _ports(raw: Object, reader: Reader) -> list[SlicePort]:
             reader.problem(
                 (*path, "port"), f"{number} is not a port number", "a number from 1 to 65535"
             )
+        # A port without a number means all ports to the API, and nothing to kube-proxy, which skips
+        # it (`endpointInfoByServicePort` in pkg/proxy/endpointslicecache.go).
         elif number != -1 and len(reader.problems) == before:
             found.append(SlicePort(name, protocol, number))
     return found
@@ -166,6 +169,8 @@ def _address(raw: Object, path: Path, family: Family, reader: Reader) -> str | N
     first = None
     for position, (place, text) in enumerate(reader.texts(raw, "addresses", path)):
         address = reader.ip(text, place)
+        # kube-proxy hands such an address to iptables-restore, which refuses everything: see
+        # WRONG_FAMILY_BREAKS.
         if address is not None and Family.of(address) is not family:
             other = family.other.value
             reader.problem(
@@ -188,6 +193,7 @@ def _hint_names(hints: Object, key: str, path: Path, reader: Reader) -> frozense
 
 def _target_name(target: Object, reader: Reader) -> str:
     try:
+        # No rule depends on it: what is wrong with it is not worth a word.
         if target.get("kind") == "Pod" and names.is_subdomain(target["name"]):
             return f"{target.get('namespace') or reader.namespace}/{target['name']}"
     except (AttributeError, KeyError, TypeError):

@@ -67,6 +67,7 @@ def read_kind(raw: Any) -> str | Problem:
     if raw.__class__ is not dict and not isinstance(raw, Mapping):
         return Problem(f"must be a Kubernetes object, not {described(raw)}")
     kind, version = raw.get("kind"), raw.get("apiVersion")
+    # to_dict() of the client has field names of Python, which no API server knows.
     if "api_version" in raw:
         return Problem(
             "has the field names of the Python client's to_dict()",

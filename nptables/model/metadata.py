@@ -66,6 +66,7 @@ def _times(metadata: Object) -> Iterator[str]:
         if isinstance(entry, Mapping) and isinstance(time := entry.get("time"), str):
             yield time
     annotations = metadata.get("annotations")
+    # kubectl leaves managedFields out unless it is told to show them.
     for holder, key in ((annotations, TRIGGER_TIME), (metadata, "creationTimestamp")):
         if isinstance(holder, Mapping) and isinstance(time := holder.get(key), str):
             yield time

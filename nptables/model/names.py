@@ -12,6 +12,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]+")
 
 LABEL_HINT = "at most 63 lower-case letters, digits and '-', such as my-name or 123-abc"
 SUBDOMAIN_HINT = "lower-case letters, digits, '-' and '.', such as worker-1.example.com"
+# IFNAMSIZ is 16, with the NUL (include/uapi/linux/if.h).
 INTERFACE_LENGTH = 15
 # What kubectl takes for these kinds, and what they are called here.
 KINDS = {

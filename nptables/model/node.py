@@ -153,6 +153,8 @@ class Node:
         """
         if bind_address and Family.of(bind_address) is family and bind_address not in UNSPECIFIED:
             return bind_address
+        # The order of `GetNodeHostIPs` in pkg/util/node/node.go, and loopback if the Node has
+        # neither (`detectNodeIPs` in cmd/kube-proxy/app/server.go).
         for wanted in ("InternalIP", "ExternalIP"):
             for kind, address in self.addresses:
                 if kind == wanted and Family.of(address) is family:
@@ -165,6 +167,7 @@ class Node:
 
     def first_address(self) -> str:
         """The first InternalIP, else the first ExternalIP, of whichever family, or loopback."""
+        # kube-proxy 1.28 alone goes by it: see NODE_ADDRESS_PER_FAMILY.
         for wanted in ("InternalIP", "ExternalIP"):
             for kind, address in self.addresses:
                 if kind == wanted:
@@ -227,6 +230,7 @@ def _addresses(status: Object, reader: Reader) -> list[tuple[str, str]]:
     for path, raw in reader.objects(status, "addresses", ("status",)):
         kind = reader.text(raw, "type", path)
         text = reader.text(raw, "address", path)
+        # kube-proxy looks at no other type.
         if kind in ("InternalIP", "ExternalIP"):
             address = reader.ip(text, (*path, "address"))
             if address is not None:
@@ -236,6 +240,7 @@ def _addresses(status: Object, reader: Reader) -> list[tuple[str, str]]:
 
 def _pod_cidrs(spec: Object, reader: Reader) -> list[str]:
     listed: list[tuple[Path, str]] = list(reader.texts(spec, "podCIDRs", ("spec",)))
+    # Servers fill in both fields; what was written by hand may have the older one alone.
     if not listed and (only := reader.text(spec, "podCIDR", ("spec",))):
         listed = [(("spec", "podCIDR"), only)]
     found = (reader.network(text, path) for path, text in listed)

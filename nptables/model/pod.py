@@ -37,6 +37,8 @@ class Pod:
         status = mapping_of(pod.get("status"))
         phase = str(status.get("phase") or "")
         found = (parse_ip_sloppy(text) for text in pod_ips(status))
+        # The status keeps the address of a Pod that has ended, while another Pod may have it by
+        # now.
         addresses = () if phase in _ENDED else tuple(ip for ip in found if ip is not None)
         node_name = str(mapping_of(pod.get("spec")).get("nodeName") or "")
         return cls(namespace, name, tuple(dict.fromkeys(addresses)), node_name, phase)

@@ -128,6 +128,7 @@ class Reader:
             return default
         if isinstance(value, int) and not isinstance(value, bool):
             return value
+        # kubectl sends 80.0 as 80.
         if isinstance(value, float) and value.is_integer():
             return int(value)
         self.wrong_type((*path, key), value, "a whole number")
@@ -149,6 +150,7 @@ class Reader:
         for label, value in self.mapping(parent, key, path).items():
             if isinstance(value, str):
                 found[label] = value
+            # So Go reads null in a map of strings.
             elif value is None:
                 found[label] = ""
             else:

@@ -24,6 +24,7 @@ TOPOLOGY_ANNOTATIONS = (
     "service.kubernetes.io/topology-aware-hints",
     "service.kubernetes.io/topology-mode",
 )
+# v1.DefaultClientIPServiceAffinitySeconds of k8s.io/api: three hours.
 DEFAULT_AFFINITY_SECONDS = 10800
 HEADLESS_LABEL = "service.kubernetes.io/headless"
 SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
@@ -136,11 +137,15 @@ class Service:
     @property
     def external_policy_local(self) -> bool:
         """Whether traffic to other addresses stays on the node."""
+        # `ExternalPolicyLocal` in pkg/api/v1/service/util.go: what is left over in the field of a
+        # ClusterIP Service without externalIPs means nothing.
         return self.external_traffic_policy == "Local" and self.externally_accessible
 
     @property
     def health_check_port(self) -> int:
         """The health-check node port that kube-proxy serves for this Service, or 0."""
+        # Nobody but a load balancer asks for it, and it asks which nodes have endpoints
+        # (`NeedsHealthCheck` in pkg/api/v1/service/util.go).
         needed = self.type == "LoadBalancer" and self.external_policy_local
         return self.health_check_node_port if needed else 0
 
@@ -256,6 +261,8 @@ def _cluster_ips(spec: Object, reader: Reader) -> dict[Family, str]:
         if not text or (address := reader.ip(text, path)) is None:
             continue
         family = Family.of(address)
+        # Objects from before dual stack have no ipFamilies (`GetClusterIPByFamily` in
+        # pkg/proxy/util/utils.go).
         if not families and position == 0:
             found[family] = address
         elif position < len(families) and families[position] is family:
@@ -289,6 +296,7 @@ def _source_ranges(spec: Object, reader: Reader) -> list[tuple[str, str]]:
     """Networks without the white space around them that API validation lets through."""
     found = []
     for path, stored in reader.texts(spec, "loadBalancerSourceRanges", ("spec",)):
+        # kube-proxy strips it as well (`newBaseServiceInfo` in pkg/proxy/serviceport.go).
         text = stored.strip()
         network = reader.network(text, path)
         if network is not None:
@@ -323,6 +331,7 @@ def _affinity_seconds(spec: Object, reader: Reader) -> int:
     client_ip = reader.mapping(config, "clientIP", path)
     where: Path = (*path, "clientIP")
     seconds = reader.integer(client_ip, "timeoutSeconds", where, DEFAULT_AFFINITY_SECONDS)
+    # v1.MaxClientIPServiceAffinitySeconds of k8s.io/api: one day.
     if not 1 <= seconds <= 86400:
         reader.problem(
             (*where, "timeoutSeconds"), f"{seconds} is out of range", "from 1 to 86400 seconds"

@@ -83,6 +83,7 @@ def unread_of(raw: Any) -> Unread | None:
         return anything("an object that cannot be read")
     said = raw.get("kind")
     kind = said if isinstance(said, str) else ""
+    # A misspelt kind may have been meant for one that holds endpoints.
     meant = kind if kind in VERSIONS else closest(kind, list(VERSIONS)) if kind else ""
     if meant == "Service" or (kind and not meant):
         return None

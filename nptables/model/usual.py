@@ -113,6 +113,7 @@ def usual_service(raw: Object) -> Service | None:
             and _SPEC.issuperset(spec)
             and status in _UNSERVED
             and spec["clusterIPs"] == [address]
+            # Dual stack and IPv6 are less common, and their checks would cost the others time.
             and spec["ipFamilies"] == ["IPv4"]
             and spec["ipFamilyPolicy"] == "SingleStack"
             and spec.get("sessionAffinity", "None") == "None"
@@ -207,6 +208,8 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
             and all(map(_is_subdomain, nodes))
         ):
             return None
+        # kube-proxy uses the first address of an endpoint only, and clusters write one. Two raise
+        # here.
         addresses = [address for (address,) in listed]
         targets = _targets(endpoints, namespace)
         if targets is None or not _each_matches(are_addresses, addresses):

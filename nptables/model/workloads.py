@@ -21,7 +21,9 @@ _POD = ("v1", "Pod")
 _STATEFUL = "StatefulSet"
 _DAEMON = "DaemonSet"
 _POD_NAME = "statefulset.kubernetes.io/pod-name"
+# Since Kubernetes 1.28 (KEP-4017).
 _POD_INDEX = "apps.kubernetes.io/pod-index"
+# Kubernetes 1.27 added the second and kept the first.
 _JOB_NAMES = ("job-name", "batch.kubernetes.io/job-name")
 # Put on by a controller with a value that no manifest can tell.
 _OPAQUE = (
@@ -185,12 +187,14 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
     metadata, pod_spec = mapping_of(raw.get("metadata")), mapping_of(template.get("spec"))
     kind, name = str(raw.get("kind") or ""), str(metadata.get("name") or "")
     labels = _labels(template.get("metadata"))
+    # Knative puts this label on the Pods of its Services, in no template.
     if str(raw.get("apiVersion") or "").startswith("serving.knative.dev/"):
         labels = {"serving.knative.dev/service": name, **labels}
     above: Any = raw
     for step in path[:-1]:
         above = above[step]
     replicas, ordinals = above.get("replicas"), mapping_of(above.get("ordinals"))
+    # The numbers of Pods may begin with another one than 0 (KEP-3335).
     first = ordinals.get("start")
     spec_path = (*path, "spec")
     return Workload(
@@ -199,6 +203,7 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
         name=name,
         labels=labels,
         own_labels={} if not path else _labels(metadata),
+        # By the end of the name: other projects have such kinds too, as ExtendedDaemonSet.
         replicas=None if kind.endswith(_DAEMON) else _count(replicas),
         first_ordinal=first if isinstance(first, int) else 0,
         ports=tuple(_ports(pod_spec, spec_path)),
@@ -224,6 +229,7 @@ def _containers(spec: Object, path: Path) -> Iterator[tuple[Path, Object]]:
     for key in ("containers", "initContainers"):
         for position, container in enumerate(_listed(spec.get(key))):
             found = mapping_of(container)
+            # An init container that is always restarted is a sidecar and stays (KEP-753).
             if key == "containers" or found.get("restartPolicy") == "Always":
                 yield (*path, key, position), found
 

@@ -12,9 +12,14 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import addresses
 
+# The first is kubeadm's default (DefaultServicesSubnet), and the second is made like it: IPv6 has
+# none.
 SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
+# The default of kube-apiserver's --service-node-port-range.
 NODE_PORT_RANGE = "30000-32767"
 _PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
+# So many places that follow from a name are tried. Only in a range that is almost full all are
+# taken, and then the free ones are counted from the end.
 _TRIES = 64
 
 
@@ -78,6 +83,7 @@ def pick(key: str, size: int, is_taken: Callable[[int], bool], *, above: int = 0
         number = above + int.from_bytes(digest[:8]) % width
         if not is_taken(number):
             return number
+    # A range of IPv6 is too large to be gone through.
     for step in range(min(size, 1 << 20)):
         if not is_taken(size - 1 - step):
             return size - 1 - step
@@ -91,6 +97,7 @@ def pick_address(
     size = network.num_addresses
     base = int(network.network_address)
     kind = type(network.network_address)
+    # As an API server's allocator, which omits both (pkg/registry/core/service/ipallocator).
     last = size - 1 if size > 2 else size
     # The canonical text of an IPv4-compatible address is not ipaddress's; nobody picks those.
     number = pick(key, last, lambda n: n == 0 or str(kind(base + n)) in taken, above=above)
@@ -119,7 +126,7 @@ class Allocator:
     def address(self, key: str, family: Family) -> str:
         """A free cluster IP. Raises Exhausted."""
         network = self._ranges.networks[family]
-        # The lower band that the API server's own allocator leaves to people.
+        # The lower band that the API server's own allocator leaves to people (KEP-3070).
         band = min(max(16, network.num_addresses // 16), 256)
         found = pick_address(f"clusterIP {key}", network, self._addresses, above=band)
         if found is None:
@@ -131,6 +138,7 @@ class Allocator:
         """A free node port. Raises Exhausted."""
         first, last = self._ranges.first_port, self._ranges.last_port
         size = last - first + 1
+        # The same for ports (KEP-3668).
         band = min(max(16, size // 32), 128) if size > 32 else 0
         number = pick(f"nodePort {key}", size, lambda n: first + n in self._ports, above=band)
         if number is None:

@@ -139,6 +139,7 @@ class _Assembly:
         self.kinds = [self._kind(item, index) for index, item in enumerate(self.items)]
         for index, raw in self._of("Node", "EndpointSlice"):
             self.reading.read_one(raw, index)
+        # After the Nodes, whose families decide which ones a Service gets that asks for none.
         self._read_services()
         endpoints = self._checked("Endpoints")
         pods = self._checked("Pod")
@@ -268,6 +269,7 @@ class _Assembly:
         }
 
     def _primary_family(self) -> Family:
+        # With both families either may come first in a cluster, and nearly everywhere IPv4 does.
         return Family.IPV6 if self._node_families() == {Family.IPV6} else Family.IPV4
 
     def _has_both_families(self) -> bool:

@@ -82,6 +82,7 @@ def _pages(transport: Transport, resource: Resource) -> RawList:
     token = ""
     while True:
         page, token = raw_page(transport, resource, token)
+        # The items of a list come without kind and version: those of the list stand for them.
         found += [
             {"kind": resource.kind, "apiVersion": resource.api_version, **item}
             for item in page.items

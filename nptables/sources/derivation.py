@@ -57,6 +57,7 @@ class Derivation:
             if service is not None:
                 self.reading.note_truncated(raw)
                 self._keep_slices(slices_from_endpoints(service, raw), index)
+        # Without a selector no controller makes slices: somebody else has to.
         selecting = [service for service in without.values() if service.selector]
         if selecting and (pods or makers):
             self._from_pods(selecting, pods, makers)
@@ -79,6 +80,8 @@ class Derivation:
                 if _selects(service.selector, pod.get("metadata") or {})
             ]
             taken = [pod for _, pod in selected]
+            # One with an address shows that a cluster made them, and then nothing has to be made
+            # up.
             if not any(has_address(pod) for pod in taken):
                 taken = self._made_up(service, selected, makers, maker, made)
             self._keep_slices(slices_from_pods(service, taken, self.reading.nodes), None)
@@ -126,6 +129,7 @@ class Derivation:
             if (index, ()) not in made:
                 made[index, ()] = [] if self._refused("Pod", pod, index) else [maker.pod(pod)]
             found += made[index, ()]
+        # The Deployment that owns a ReplicaSet is most often there too, and makes the same Pods.
         fitting = [
             (index, template, workload)
             for index, template, workload in makers

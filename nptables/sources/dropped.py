@@ -28,6 +28,7 @@ def sets_of(files: Iterable[tuple[str, str | bytes]]) -> Sets:
     """
     problems: list[Problem] = []
     tops: dict[str, None] = {}
+    # From within, messages name the files as they were given.
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for name, data in files:
             parts = PurePosixPath(name).parts

@@ -45,6 +45,7 @@ class FoundConfig:
     @property
     def hostname_override(self) -> str:
         """The node's name as far as the configuration says it; checked when it is read."""
+        # As kube-proxy does (GetHostname in k8s.io/component-helpers/node/util).
         name = self.value.get("hostnameOverride") if isinstance(self.value, Mapping) else None
         return name.strip().lower() if isinstance(name, str) else ""
 
@@ -151,6 +152,7 @@ def _configurations(value: Any) -> Iterator[Mapping[str, Any] | str]:
         if item.get("kind") == KIND:
             yield item
         elif item.get("kind") == "ConfigMap" and isinstance(item.get("data"), Mapping):
+            # kubeadm calls it config.conf, and others otherwise.
             for text in item["data"].values():
                 if isinstance(text, str) and KIND in text and "kubeproxy.config.k8s.io" in text:
                     yield text

@@ -216,6 +216,7 @@ def _of_inputs(
         kept += len(found.text)
         notes.extend(hints(found, documents))
         items.extend(Item(document.value, document) for document in documents)
+        # Else a text would be held while the next one is read.
         del found
     names += found_there.files
     problems += found_there.problems
@@ -253,6 +254,7 @@ def finished(
     which there may be Services, None for all.
     """
     flat = [inner for item in items for inner in item.flattened()]
+    # So that the objects of a large input are not held twice.
     items.clear()
     hidden: frozenset[tuple[str, str]] = frozenset()
     if any(item.document is not None and item.document.redacted for item in flat):
@@ -268,6 +270,8 @@ def finished(
             if problem.index is not None and is_template(flat[problem.index], problem)
         }
         if unfilled:
+            # What is left is assembled once more, since the others may have taken addresses and
+            # ports.
             templates = [flat[i].place(Problem("")).file or "" for i in sorted(unfilled)]
             flat = [item for i, item in enumerate(flat) if i not in unfilled]
             result = assemble(flat, options)

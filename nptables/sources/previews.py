@@ -182,6 +182,7 @@ class _Gaps:
         of_given = [Family.of(address) for address in parsed if address is not None]
         families = list(dict.fromkeys(asked or of_given or [self.previews.primary]))
         policy = self.spec.get("ipFamilyPolicy")
+        # A Service that says nothing has one family, in a dual-stack cluster too (KEP-563).
         if policy in (None, "", "SingleStack"):
             return families[:1]
         both = policy == "RequireDualStack" or (
@@ -193,6 +194,7 @@ class _Gaps:
 
     def _node_ports(self) -> dict[str, Any]:
         kind = self.spec.get("type")
+        # A load balancer may reach Pods without node ports (KEP-1864).
         wanted = kind == "NodePort" or (
             kind == "LoadBalancer" and self.spec.get("allocateLoadBalancerNodePorts") is not False
         )
@@ -201,7 +203,7 @@ class _Gaps:
             return {}
         if self._refused(("spec", "ports"), "a nodePort for each port"):
             return {}
-        # As the server does: one number for ports that differ in their protocol only.
+        # As initNodePorts of the server: one number for ports that differ in their protocol only.
         by_port = {
             p["port"]: p["nodePort"] for p in ports if p and p.get("nodePort") and "port" in p
         }
@@ -226,6 +228,8 @@ class _Gaps:
         )
         if not needed or self._refused(("spec", "healthCheckNodePort"), "a port"):
             return {}
+        # The server takes it from the range of node ports too
+        # (pkg/registry/core/service/storage/alloc.go).
         number = self.previews.allocator.port(f"{self.key}#health")
         self._note("spec.healthCheckNodePort", str(number))
         return {"healthCheckNodePort": number}

@@ -113,6 +113,7 @@ class Somewhere:
             return True
         if network.apart_from(self.within) or any(n.covers(network) for n in self.without):
             return False
+        # Hosts are apart from `without`, since they may be thousands and are asked for one by one.
         single = network.base in self.hosts and network.mask.bit_count() == network.bits
         return False if single else None
 
@@ -182,7 +183,11 @@ def best_source(
         name, text = entry
         address, _, length = text.partition("/")
         own = number(address)
+        # The bits that both begin with.
         alike = _BITS - (own ^ wanted).bit_length()
+        # The order of rules in `ipv6_get_saddr_eval` in net/ipv6/addrconf.c (RFC 6724, section 5).
+        # Facts do not say which addresses are deprecated or temporary, so those two rules are left
+        # out.
         return (
             own == wanted,
             _is_near(own) == _is_near(wanted),

@@ -143,6 +143,7 @@ class Hops:
         protocol: str,
     ) -> Rulebook:
         """The rules of another node for one destination: only Services that may match it."""
+        # The rules of all Services would be made anew for every node on the way.
         met = services.met(destination, port, protocol)
         key = str(("rules", node.name, tuple(sorted({one.key for one in met}))))
         kept = self._kept.get(key)
@@ -160,6 +161,7 @@ def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None
         return handlers(evidence)
     if isinstance(books[0].ruleset, Translation):
         return Handling()
+    # Some proxies show by their interface, as mode ipvs does by kube-ipvs0.
     interfaces = node.facts.interfaces or {}
     key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"
     kept = books[0].extra.get(key)

@@ -31,6 +31,7 @@ LOOPBACK = "lo"
 _THIS_NETWORK = net("0.0.0.0/8")
 # Stands for any address of the IPv6 Internet (RFC 4291, section 2.4).
 _GLOBAL = "2000::"
+# With more, what tells a client outside from nodes and pods would cost more than it is worth.
 LISTED_NODES = 100
 
 
@@ -81,6 +82,7 @@ class Network:
                 *(a.partition("/")[0] for _, a in self._interfaces),
             )
         )
+        # The kernel puts all of 127.0.0.0/8 into its local table, but in IPv6 ::1 alone.
         loopback = "127.0.0.0/8" if family is Family.IPV4 else "::1/128"
         self._loopback = net(loopback)
         self._own_nets = (self._loopback, *(net(address) for address in sorted(self.own)))
@@ -99,6 +101,8 @@ class Network:
         if isinstance(address, str):
             local = address in self.own or self._loopback.holds(number(address))
             return self._at(interface, self._with_address(address)) if local else False
+        # It is one of the addresses that others reach that node by, whichever: see
+        # `Somewhere.of_node`.
         if address.node:
             return self._at(interface, frozenset()) if address.node == self.node.name else False
         answers = {address.is_in(own) for own in self._own_nets}
@@ -166,6 +170,8 @@ class Network:
         """Whether packets to an address that come in are for this node, or for it too."""
         if self._is_bound(address):
             return False
+        # The local table is asked first, and delivers all of these (`ip_route_input_slow` in
+        # net/ipv4/route.c).
         return self.is_local(address) or self.is_broadcast(address) or self.is_anycast(address)
 
     def _is_bound(self, address: Address) -> bool:
@@ -196,6 +202,8 @@ class Network:
         """
         if not isinstance(address, str) or self.family is Family.IPV6:
             return False
+        # `__inet_dev_addr_type` in net/ipv4/fib_frontend.c takes these for broadcasts without a
+        # look at any table.
         if address == "255.255.255.255" or _THIS_NETWORK.holds(number(address)):
             return True
         those = self._broadcasts.get(address)
@@ -211,6 +219,8 @@ class Network:
         those = {
             name
             for name, entry in self._interfaces
+            # A /127 has no such address (RFC 6164; `addrconf_join_anycast` in net/ipv6/addrconf.c).
+            # A node forwards for its pods, so it is a router and has the others.
             if 0 < (network := net(entry)).mask.bit_count() < 127
             and network.base == number(address)
         }
@@ -238,11 +248,14 @@ class Network:
         for network, route in self._routes:
             if bound and route.interface != came_through:
                 continue
+            # The longest prefix wins, and of two alike the first, since `_routes` sorts by metric.
             if network.holds(wanted) and (best is None or network.mask > best[0].mask):
                 best = network, route
         if best is not None:
             return best[1]
         for interface, entry in self._interfaces:
+            # The kernel makes a route for the network of every address, so this is known without a
+            # list of routes (`fib_add_ifaddr` in net/ipv4/fib_frontend.c).
             if interface != LOOPBACK and net(entry).holds(wanted):
                 return Route(interface)
         return Route(refused="no route") if self.has_routes else Route()
@@ -262,6 +275,7 @@ class Network:
         route = self.route(destination)
         if route.source is not None:
             return route.source
+        # Without prefsrc the kernel takes the address as it does for MASQUERADE.
         found = self.address_on(route.interface, destination)
         if isinstance(found, str) or self.place(destination).site is Site.POD_HERE:
             return found
@@ -299,6 +313,7 @@ class Network:
                 return mine
             return best_source(self._interfaces, interface, destination) or mine
         towards = self.route(destination).gateway or destination
+        # The scope of 127.0.0.1 is the host, and what leaves the host asks for a wider one.
         others = [(name, a) for name, a in self._interfaces if not self.is_loopback(_host(a))]
         on_it = [a for name, a in others if name == interface]
         for entry in on_it:
@@ -325,6 +340,8 @@ class Network:
         if any(network_contains(cidr, address) for cidr in self.node.pod_cidrs):
             return Place(Site.POD_HERE, here)
         for name, node in self._others():
+            # Before podCIDRs: the addresses of nodes may lie in a network that somebody gave to
+            # pods.
             if any(address == known for _, known in node.addresses):
                 return Place(Site.OTHER_NODE, name)
             if any(network_contains(cidr, address) for cidr in node.pod_cidrs):
@@ -337,6 +354,8 @@ class Network:
     def _place_by_route(self, address: str) -> Place:
         """What the routes alone tell: a pod is behind an interface without a gateway of its own."""
         route = self.route(address)
+        # Behind an uplink are the node's neighbours, which are no pods though no gateway leads to
+        # them.
         uplinks = {self._default_route().interface}
         for interface, entry in self._interfaces:
             if _host(entry) in {known for _, known in self.node.addresses}:
@@ -402,6 +421,7 @@ def _broadcasts(interfaces: Sequence[tuple[str, str]]) -> dict[str, frozenset[st
     found: dict[str, frozenset[str]] = {}
     for name, entry in interfaces:
         network = net(entry)
+        # A /31 joins two hosts and has no broadcast (RFC 3021; `fib_add_ifaddr`).
         if name != LOOPBACK and network.mask.bit_count() < 31:
             value = network.base | (network.mask ^ 0xFFFFFFFF)
             address = ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
@@ -437,6 +457,8 @@ def _metric(raw: Mapping[str, Any]) -> int:
 
 def _route_network(raw: Mapping[str, Any], family: Family) -> Net | None:
     text = str(raw.get("dst", ""))
+    # These are of table local, which is known from the addresses; a throw only ends the look into
+    # its table (ip-route(8)).
     if raw.get("type") in ("local", "broadcast", "multicast", "anycast", "throw"):
         return None
     if text == "default":

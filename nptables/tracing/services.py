@@ -84,6 +84,7 @@ class Services:
             return found
         if isinstance(destination, str):
             found += self._frontends.get((destination, wanted, port), ())
+        # A client's placeholder is no node's address, and so it has no node port.
         if isinstance(destination, str) or destination.node:
             found += self._frontends.get(("", wanted, port), ())
         return found
@@ -121,6 +122,8 @@ class Services:
         if not isinstance(packet.destination, str) or port is None:
             return self._rules_of(self.cluster.services.values(), node, config)
         services = [f.service for f in self.met(packet.destination, port, packet.protocol)]
+        # A health check port has a rule of its own, which a packet may meet without any Service at
+        # it.
         return self._rules_of([*services, *self._health_checks.get(port, ())], node, config)
 
     def _rules_of(
@@ -197,6 +200,7 @@ def _frontends(service: Service, family: Family) -> Iterator[tuple[Frontend, int
         return
     addresses = [("clusterIP", ip) for fam, ip in service.cluster_ips.items() if fam is family]
     addresses += [("externalIP", ip) for ip in service.external_ips if Family.of(ip) is family]
+    # Whatever its ipMode: who asks about such an address is told why no rule takes its packets.
     addresses += [
         ("load-balancer IP", i.ip) for i in service.ingress if i.ip and Family.of(i.ip) is family
     ]

@@ -259,6 +259,7 @@ class IpSet:
 
     def _looked_up(self, sides: tuple[Side, ...]) -> bool | None:
         possible: list[bool] = []
+        # Narrow ones first, so that a `nomatch` in a wider network is found before that network.
         found = sorted(self._candidates(sides[0]), key=lambda entry: entry.lengths, reverse=True)
         for entry in found:
             fits = entry.fits(sides)
@@ -364,6 +365,7 @@ class _Reader:
 
     def _add(self, words: Sequence[str]) -> None:
         name, text, *options = words
+        # A comment comes last and may hold any word, `nomatch` too.
         if "comment" in options:
             options = options[: options.index("comment")]
         if name in self.lists:
@@ -385,9 +387,12 @@ class _Reader:
         if len(values) != len(kinds):
             raise ValueError(text)
         mask = self._masks[into.name]
+        # What a mask means to other types is not known here, so whatever is asked of them stays
+        # open.
         if mask and into.type_name not in _MASKED_TYPES:
             return tuple(OpenPart() for _ in kinds)
         if into.type_name == "bitmap:port":
+            # Its word in the type is `port`, but its entries name no protocol.
             kinds = ["number"]
         wildcard = "wildcard" in options
         return tuple(

@@ -133,6 +133,8 @@ def split(weights: Weights, question: int, *, fresh: bool) -> tuple[Weights, Wei
 
 def _forget_idle_questions(total: dict[World, Fraction], world: World) -> None:
     while world.parent is not None:
+        # Equal weights under yes and no: the question did not matter. Forgetting it may make the
+        # parent's question idle too.
         sibling = world.parent.with_answer(world.question, answer=not world.answer)
         if sibling not in total or total[sibling] != total[world]:
             return

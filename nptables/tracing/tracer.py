@@ -100,6 +100,7 @@ def trace(
     config = config or _usual_config()
     if cluster is not None:
         cluster = cluster.seen_by(config.habits)
+    # Rules made for a node show only what was put into them.
     if not isinstance(rulesets[0], Translation):
         node = with_shown_addresses(node, rulesets)
     hops = Hops(
@@ -245,6 +246,7 @@ class _Tracer:
     def _start(self, packet: Packet, flow: Flow) -> None:
         network = self._home.network
         origin = packet.origin or self._origin_of(packet)
+        # Each host and each pod has a loopback interface of its own.
         if network.is_loopback(packet.destination) and origin is not Origin.NODE:
             self._stay(packet, flow)
             return
@@ -256,6 +258,8 @@ class _Tracer:
             if place.site in (Site.POD_ELSEWHERE, Site.OTHER_NODE):
                 hop = self._hop(place.node, packet) or self._home
         from_node = origin is Origin.NODE
+        # The node of the packet's source may tell better than this one whether the address is its
+        # own.
         if hop is not self._home and packet.origin is None and isinstance(packet.source, str):
             from_node = hop.network.is_local(packet.source) is True
         source = self._local.standing_in(self._source_of(packet, hop, from_node=from_node))
@@ -478,6 +482,8 @@ class _Tracer:
     def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
         """The nodes that an answer has to pass, this one included."""
         network = arrival.hop.network
+        # An answer finds the way back by itself if nothing was translated, if it goes to the node's
+        # own address after masquerading, or if the node itself asked.
         if state.dnat is False or state.snat is not False or arrival.from_node:
             return arrival.must_return
         source = arrival.state.source
@@ -506,6 +512,8 @@ class _Tracer:
         if isinstance(source, Somewhere):
             own = tuple(net(address) for address in sorted(hop.network.own))
             source = attrs.evolve(source, without=(*source.without, *own))
+        # By the reverse of the route, as rp_filter wants it. The mark, what was tracked and what
+        # nat did stay on the node before: only addresses and ports cross the wire.
         interface = hop.network.route(source).interface
         fresh = State(source, state.source_port, state.destination, state.port, interface, "")
         self._follow(

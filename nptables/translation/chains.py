@@ -24,6 +24,8 @@ EXTERNAL_PREFIX = "KUBE-EXT-"
 SOURCE_RANGES_PREFIX = "KUBE-FW-"
 ENDPOINT_PREFIX = "KUBE-SEP-"
 
+# The kernel takes chain names of at most 28 characters (`XT_EXTENSION_MAXNAMELEN` is 29, with the
+# NUL), so kube-proxy cuts the hash: 80 bits are left (`portProtoHash` in proxier.go).
 _HASH_LENGTH = 16
 
 
@@ -51,6 +53,9 @@ class ServicePortName(NamedTuple):
     @property
     def hash_input(self) -> str:
         """What an endpoint's text is appended to before hashing."""
+        # Nothing stands between the parts, and the Service's hash is not part of the endpoint's:
+        # this is how kube-proxy joins them (`portProtoHash`, `servicePortEndpointChainName` in
+        # proxier.go).
         return f"{self}{self.protocol.lower()}"
 
     @property

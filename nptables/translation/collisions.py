@@ -16,6 +16,7 @@ from nptables.model import Service, ServicePort
 from nptables.translation.chains import ServicePortName
 from nptables.translation.selection import balancer_ips, external_ips
 
+# Timestamps begin with a digit, which sorts before this.
 _YOUNGEST = "~"
 
 
@@ -106,6 +107,7 @@ def _groups(collisions: Iterable[Collision]) -> list[set[ServicePortName]]:
         merged = set(collision.ports)
         for name in collision.ports:
             merged |= group_of.get(name, set())
+        # All members point to one set: who collides with any of them later joins all.
         group_of.update(dict.fromkeys(merged, merged))
     distinct: Mapping[int, set[ServicePortName]] = {id(g): g for g in group_of.values()}
     return list(distinct.values())

@@ -78,6 +78,7 @@ class Context:
         """The zone that hints of a Service are compared with; None where they do not count."""
         if not self.has(known.ZONE_HINTS):
             return None
+        # No zone is not the same as a zone without a name: None fits no hint, "" fits an empty one.
         if not (self.zone or self.has(known.EMPTY_ZONE)):
             return None
         if self.has(known.HINTS_WITHOUT_ANNOTATION):
@@ -116,12 +117,17 @@ def make_context(node: Node, config: ProxyConfig, family: Family) -> Context:
         masquerade_mark=config.masquerade_mark,
         random_fully=node.facts.random_fully,
         allow_external_ips=config.serves_external_ips,
+        # IPv6 has no `route_localnet`, so kube-proxy turns node ports on localhost off for it
+        # (`NewDualStackProxier`), and on IPv4 where nodePortAddresses leave 127.0.0.0/8 out
+        # (`NewProxier` in pkg/proxy/iptables/proxier.go).
         localhost_node_ports=(
             config.localhost_node_ports and family is Family.IPV4 and _has_loopback(networks)
         ),
         node_port_networks=looked_through,
         all_addresses=everywhere,
         interface_addresses=node.interface_addresses(family),
+        # A rule that names a counter the kernel does not have is refused, and all others with it
+        # (`nfacct_mt_checkentry` in net/netfilter/xt_nfacct.c).
         count_packets=node.facts.nfacct and config.has(known.PACKET_COUNTERS),
         drop_invalid=not (liberal and config.has(known.TCP_BE_LIBERAL)),
         habits=config.habits,
@@ -135,6 +141,7 @@ def _node_address(node: Node, config: ProxyConfig, family: Family) -> str:
     if config.has(known.NODE_ADDRESS_PER_FAMILY):
         return node.address(family, config.bind_address)
     address = config.bind_address
+    # An unspecified bindAddress means "everywhere" and names no node.
     if address in ("", *UNSPECIFIED):
         address = "" if config.has(known.BIND_ADDRESS_ALONE) else node.first_address()
     return address if address and Family.of(address) is family else _UNSPECIFIED[family]
@@ -166,10 +173,13 @@ def _detector(node: Node, config: ProxyConfig, family: Family) -> LocalDetector:
     if config.detect_local_mode == "BridgeInterface":
         return LocalDetector(interface=f"-i {config.bridge_interface}")
     if config.detect_local_mode == "InterfaceNamePrefix":
+        # iptables takes a `+` at the end for any name that begins so (iptables(8), --in-interface).
         return LocalDetector(interface=f"-i {config.interface_name_prefix}+")
     if config.detect_local_mode == "NodeCIDR":
         network = node.pod_cidr(family)
     else:
+        # Without a network of this family nothing tells the node's pods, and the rules that need to
+        # know are left out: `IsImplemented` in pkg/proxy/util/localdetector.go is false.
         network = next((c for c in config.cluster_cidrs if Family.of(c) is family), None)
     return LocalDetector(source=f"-s {network}") if network else LocalDetector()
 
@@ -178,6 +188,8 @@ def _node_port_networks(node: Node, config: ProxyConfig, family: Family) -> tupl
     """The nodePortAddresses of a family; none of them means all addresses."""
     if config.node_port_addresses == (PRIMARY,):
         address = node.address(family, config.bind_address)
+        # The node's address is not known. kube-proxy then keeps an empty list, and that means all
+        # addresses (`newProxyServer` in cmd/kube-proxy/app/server.go).
         if address in ("127.0.0.1", "::1"):
             return ()
         return (f"{address}/{family.host_prefix}",)
@@ -186,6 +198,9 @@ def _node_port_networks(node: Node, config: ProxyConfig, family: Family) -> tupl
 
 def _has_loopback(networks: tuple[str, ...]) -> bool:
     """Whether node ports may answer on 127.0.0.0/8: as kube-proxy looks, network by network."""
+    # Not whether they hold all of it: `NewNodePortAddresses` in
+    # pkg/proxy/util/nodeport_addresses.go asks of each network whether it begins in 127.0.0.0/8 or
+    # holds that network's first address.
     return matches_all(networks) or any(
         network.startswith("127.") or network_contains(network, "127.0.0.0") for network in networks
     )

@@ -19,6 +19,10 @@ _FORWARDING = '-m comment --comment "kubernetes forwarding rules"'
 _EXTERNAL = '-m comment --comment "kubernetes externally-visible service portals"'
 
 # Jumps by table, each table's in the order in which they stand at the top of their chains.
+# kube-proxy prepends them one after the other, so they stand in the reverse order of
+# `iptablesJumpChains` in proxier.go, below those to KUBE-FIREWALL, which it makes last. Chains that
+# only refuse are for NEW packets: once a connection stands, its packets need not walk through all
+# Services. The chain of the health check ports accepts, so all their packets have to meet it.
 JUMPS: Mapping[str, tuple[str, ...]] = {
     "nat": (
         f"-A PREROUTING {_PORTALS} -j {chains.SERVICES}",
@@ -50,10 +54,14 @@ def nat_chains(context: Context) -> dict[str, tuple[str, ...]]:
     """The fixed chains of the nat table; shared chains have no line here."""
     mark = context.masquerade_mark
     fully = " --random-fully" if context.random_fully else ""
+    # A chain of its own, as the mark may change, and as others jump there too. iptables stores
+    # --or-mark X as --set-xmark X/X, and --xor-mark X as X/0x0; it prints the latter forms.
     return {
         chains.MARK_MASQ: (f"-A {chains.MARK_MASQ} -j MARK --set-xmark {mark}/{mark}",),
         chains.POSTROUTING: (
             f"-A {chains.POSTROUTING} -m mark ! --mark {mark}/{mark} -j RETURN",
+            # The bit is set here, so flipping it clears it: a packet that passes the network stack
+            # once more, as inside a tunnel, is not masqueraded again (`syncProxyRules`).
             f"-A {chains.POSTROUTING} -j MARK --set-xmark {mark}/0x0",
             (
                 f"-A {chains.POSTROUTING} -m comment "
@@ -68,6 +76,8 @@ def nat_chains(context: Context) -> dict[str, tuple[str, ...]]:
 def filter_chains(context: Context) -> dict[str, tuple[str, ...]]:
     """The fixed chains of the filter table; shared chains have no line here."""
     mark, start = context.masquerade_mark, f"-A {chains.FORWARD}"
+    # Node ports and load-balancer IPs work where the policy of FORWARD is DROP: marked packets are
+    # accepted, and then the rest of their connections, which carries no mark.
     forward = [
         (f"{start} {_FORWARDING} -m mark --mark {mark}/{mark} -j ACCEPT"),
         (
@@ -76,7 +86,10 @@ def filter_chains(context: Context) -> dict[str, tuple[str, ...]]:
         ),
     ]
     if context.drop_invalid:
+        # Two spaces, as iptables-save prints it: see the remark in extensions/libxt_nfacct.t.
         count = f"-m nfacct --nfacct-name  {INVALID_DROPPED} " if context.count_packets else ""
+        # First, before anything accepts: an answer that conntrack does not recognise is not
+        # translated back, and the client resets the connection (kubernetes issue #74839).
         forward.insert(0, f"{start} -m conntrack --ctstate INVALID {count}-j DROP")
     return {
         chains.FORWARD: tuple(forward),
@@ -99,6 +112,8 @@ def firewall_lines(context: Context) -> tuple[str, ...]:
     return (
         (
             f"-A {chains.FIREWALL} ! -s {LOOPBACK_NETWORK} -d {LOOPBACK_NETWORK} "
+            # CVE-2020-8558 (kubernetes issue #90259). The kubelet writes the same rule, so the two
+            # must stay equal. DNAT: what the rules here send to localhost themselves.
             '-m comment --comment "block incoming localnet connections" '
             "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
         ),
@@ -109,6 +124,8 @@ def node_port_jumps(context: Context) -> tuple[str, ...]:
     """The last lines of KUBE-SERVICES: which addresses of the node answer on node ports."""
     start, jump = f"-A {chains.SERVICES}", f"-j {chains.NODEPORTS}"
     if context.all_addresses:
+        # A packet from ::1, or from 127.0.0.0/8 without `route_localnet`, cannot leave the node.
+        # With a jump here such connections would hang; without, they are refused at once.
         if context.family is Family.IPV6:
             start += " ! -d ::1/128"
         elif not context.localhost_node_ports:

@@ -66,7 +66,8 @@ def _frontend_of(
     return None
 
 
-# The first is how conntrack prints it, in /proc the family stands before.
+# UDP alone, as in kube-proxy's pkg/proxy/conntrack: a TCP client notices that nobody answers, and
+# its next connection meets the rules anew. In /proc the family stands before the protocol.
 _UDP = re.compile(r"(?:ipv[46] +\d+ +)?udp ")
 _WAYS = re.compile(r"\bsrc=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)")
 

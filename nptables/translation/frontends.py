@@ -41,6 +41,7 @@ def udp_frontends(ruleset: Ruleset) -> dict[Frontend, frozenset[tuple[str, int]]
             matched = _FRONTEND.match(without_comments(line))
             if matched is None:
                 continue
+            # The 127.0.0.0/8 of the rule that counts packets is no address to send to.
             address = "" if chain == chains.NODEPORTS else matched["to"] or ""
             frontend = Frontend(address, int(matched["port"]))
             endpoints: frozenset[tuple[str, int]] = frozenset()

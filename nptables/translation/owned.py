@@ -40,6 +40,8 @@ def ownership(context: Context | None = None) -> Ownership:
         ensured={} if writes_firewall else {"filter": firewall},
         joint={"filter": firewall},
         jumps=JUMPS,
+        # kube-proxy writes these in the order of a Go map, another one at each sync. In
+        # KUBE-FORWARD the order counts: what is INVALID must be dropped before anything accepts it.
         unordered={
             "nat": frozenset({chains.SERVICES, chains.NODEPORTS}),
             "filter": _FILTER - {chains.FORWARD},
@@ -64,6 +66,8 @@ def cleanup_ownership() -> Ownership:
     KUBE-FIREWALL stays, with its rules and the jumps to it: the kubelet keeps it as well.
     KUBE-MARK-MASQ stays while somebody else uses it.
     """
+    # kube-proxy and the kubelet keep empty chains of these kinds to notice that somebody flushed
+    # the tables (`Monitor` in pkg/util/iptables/iptables.go). Only kube-proxy's is removed.
     canary = frozenset({chains.CANARY})
     own = ownership()
     return attrs.evolve(
@@ -74,6 +78,8 @@ def cleanup_ownership() -> Ownership:
             table: tuple(line for line in lines if not line.endswith(f" -j {chains.FIREWALL}"))
             for table, lines in JUMPS.items()
         },
+        # The portmap plugin of CNI jumps there if told so (`externalSetMarkChain`), and
+        # kube-proxy's own `CleanupLeftovers` does not remove it either.
         lent={"nat": frozenset({chains.MARK_MASQ})},
     )
 

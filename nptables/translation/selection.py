@@ -63,6 +63,7 @@ def external_ips(service: Service, family: Family) -> list[str]:
 
 def balancer_ips(service: Service, family: Family) -> list[str]:
     """The load-balancer addresses of a family that carry packets to the node unchanged."""
+    # A load balancer in mode Proxy wants to see the packets itself: KEP-1860.
     return [
         ingress.ip
         for ingress in service.ingress
@@ -74,6 +75,7 @@ def known_endpoints(
     slices: Iterable[EndpointSlice], port: ServicePort, context: Context
 ) -> list[PortEndpoint]:
     """The endpoints of a service port as the kube-proxy of a node knows them."""
+    # Older ones prefer the entry that is on their own node, so it takes their name to know.
     older = not context.has(known_habits.TERMINATING_NEVER_REPLACES)
     return port_endpoints(slices, port, context.family, context.node_name if older else None)
 
@@ -97,6 +99,7 @@ def port_endpoints(
         if endpoint_slice.family is not family:
             continue
         for slice_port in endpoint_slice.ports:
+            # By name, never by number: the slice has the target port, the Service its own.
             if slice_port.name != port.name or slice_port.protocol != port.protocol:
                 continue
             texts = _endpoint_texts(endpoint_slice, slice_port.port)
@@ -113,6 +116,8 @@ def port_endpoints(
                     else endpoint.node_name == node_preferred
                 ):
                     found[text] = endpoint
+    # As texts, so .10 comes before .9; the order decides which endpoint gets which probability
+    # (`endpointsMapFromEndpointInfo` in pkg/proxy/endpointslicecache.go).
     return sorted(found.items(), key=itemgetter(0))
 
 
@@ -166,6 +171,9 @@ def select(
     `fallback`, terminating endpoints that still serve are used where no ready one is left.
     """
     external = externally_reachable(service, port, family)
+    # Even with two Local policies the Cluster endpoints are needed if the outside reaches the
+    # Service: the node and its pods use them for its external addresses (`UsesClusterEndpoints` in
+    # pkg/proxy/serviceport.go).
     uses_local = service.internal_policy_local or (service.external_policy_local and external)
     uses_cluster = not service.internal_policy_local or external
     if not known:
@@ -180,6 +188,8 @@ def select(
     topology = Topology.NONE
     if uses_cluster:
         topology = _topology(ready, node_name if node_hints else None, zone)
+        # Hints narrow the choice only where one fits, so nothing is left only if nothing is ready.
+        # Terminating endpoints are taken wherever they are: hints do not count for them.
         cluster = _narrowed(ready, topology, node_name, zone) or draining
     if not uses_local:
         return Selection(
@@ -191,6 +201,8 @@ def select(
             cluster_terminating=bool(cluster) and not ready,
         )
     local_ready = [pair for pair in ready if pair[1].node_name == node_name]
+    # Cluster and Local fall back on their own (KEP-1669): a terminating endpoint here serves Local
+    # while ready ones elsewhere serve Cluster.
     local = local_ready or [pair for pair in draining if pair[1].node_name == node_name]
     return Selection(
         known,
@@ -214,6 +226,8 @@ def _topology(ready: Sequence[PortEndpoint], node_name: str | None, zone: str | 
         by_zone = by_zone and bool(endpoint.zone_hints)
         if not (by_node or by_zone):
             return Topology.NONE
+    # Node hints come first, and zone hints are still looked at where none names this node
+    # (`topologyModeFromHints` in pkg/proxy/topology.go).
     if by_node and any(node_name in endpoint.node_hints for _, endpoint in ready):
         return Topology.SAME_NODE
     if by_zone and any(zone in endpoint.zone_hints for _, endpoint in ready):

@@ -36,6 +36,8 @@ FILTER_NODEPORTS = ("filter", chains.NODEPORTS)
 FILTER_FIREWALL = ("filter", chains.PROXY_FIREWALL)
 SharedChain = tuple[str, str]
 
+# kube-proxy writes neither this nor the kind of refusal below: both are the defaults of iptables,
+# which iptables-save prints.
 _RECENT_MASK = {
     Family.IPV4: "255.255.255.255",
     Family.IPV6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
@@ -148,6 +150,7 @@ class _PortTranslation:
 
     def _policy(self, *, local: bool) -> tuple[str, bool]:
         """The chain that a traffic policy leads to, and whether it has endpoints."""
+        # `usable` is about the whole cluster: without it there is nothing to be local.
         if local:
             return self.local_chain, self.usable and bool(self.selection.local)
         return self.cluster_chain, self.usable
@@ -161,6 +164,8 @@ class _PortTranslation:
         if self.port.node_port:
             self._capture_node_port(lines)
         if self.service.health_check_port:
+            # On every node, with endpoints or without: that there are none is what the load
+            # balancer comes to ask for. Accepted, since the policy of INPUT may be DROP.
             comment = f'"{self.text} health check node port"'
             lines.setdefault(FILTER_NODEPORTS, []).append(
                 f"-A {chains.NODEPORTS} -p tcp -m comment --comment {comment} "
@@ -179,6 +184,8 @@ class _PortTranslation:
         They are refused where nothing in the cluster could take them, and dropped where only
         this node has nothing for them.
         """
+        # A refusal tells the client that nobody is there. After a drop it tries again, perhaps by
+        # way of a node that has an endpoint.
         if self.usable:
             return "has no local endpoints", "DROP"
         return "has no endpoints", _REJECT[self.context.family]
@@ -193,6 +200,8 @@ class _PortTranslation:
 
     def _capture_external_ips(self, lines: dict[SharedChain, list[str]]) -> None:
         for address in self.external_ips:
+            # Both lines may stand: the chain takes packets of this node and its pods to endpoints
+            # anywhere, and only what comes from outside falls through to the refusal.
             if self.usable:
                 lines.setdefault(NAT_SERVICES, []).append(
                     self._to(chains.SERVICES, address, "external IP", self.external_chain)
@@ -207,6 +216,8 @@ class _PortTranslation:
                     self._to(chains.SERVICES, address, "loadbalancer IP", target)
                 )
             if self.checks_sources:
+                # iptables refuses DROP in table nat. What the chain there does not accept keeps the
+                # load balancer's address, and by that this line finds it.
                 comment = f"traffic not accepted by {self.source_ranges_chain}"
                 lines.setdefault(FILTER_FIREWALL, []).append(
                     self._to(chains.PROXY_FIREWALL, address, comment, "DROP")
@@ -228,11 +239,14 @@ class _PortTranslation:
                     f"-A {chains.NODEPORTS} -d {LOOPBACK_NETWORK} {match} "
                     f"-m nfacct --nfacct-name  {ACCEPTED_ON_LOCALHOST} -j {self.external_chain}"
                 )
+            # Node ports are not subject to loadBalancerSourceRanges, for better or for worse, as
+            # `syncProxyRules` says.
             found.append(f"-A {chains.NODEPORTS} {match} -j {self.external_chain}")
         if not self.has_external:
             comment, target = self._refusal()
             lines.setdefault(FILTER_EXTERNAL, []).append(
                 f'-A {chains.EXTERNAL_SERVICES} -p {protocol} -m comment --comment "{self.text} '
+                # Any address of the node, whatever nodePortAddresses say.
                 f'{comment}" -m addrtype --dst-type LOCAL -m {protocol} --dport {number} '
                 f"-j {target}"
             )
@@ -241,10 +255,12 @@ class _PortTranslation:
         """The chains that belong to this service port alone, with their lines."""
         selection = self.selection
         found: dict[str, tuple[str, ...]] = {}
+        # Not `has_external`: where no endpoint is local, the node and its pods are still served.
         if self.usable and externally_reachable(self.service, self.port, self.context.family):
             found[self.external_chain] = tuple(self._external_lines())
         if self.checks_sources:
             found[self.source_ranges_chain] = tuple(self._source_range_lines())
+        # The jump to KUBE-MARK-MASQ comes back, so it stands before the rules that translate.
         for chain, endpoints in (
             (self.cluster_chain, selection.cluster),
             (self.local_chain, selection.local),
@@ -276,6 +292,7 @@ class _PortTranslation:
     def _external_lines(self) -> Iterator[str]:
         start = f"-A {self.external_chain}"
         what = f'{self.text} external destinations"'
+        # The endpoint may be on another node, and its answer has to come back through this one.
         if not self.service.external_policy_local:
             yield (
                 f'{start} -m comment --comment "masquerade traffic for {what} -j {chains.MARK_MASQ}'
@@ -328,6 +345,8 @@ class _PortTranslation:
         if self.comments:
             start = f'-A {chain} -m comment --comment "{self.text} -> '
             starts = [f'{start}{endpoint}"' for endpoint, _ in endpoints]
+        # All of these first: a client that is known at any endpoint must not be given away by
+        # chance before the list of that endpoint is asked.
         if seconds := self.service.session_affinity_seconds:
             mask = _RECENT_MASK[self.context.family]
             for start, target in zip(starts, targets, strict=True):
@@ -358,12 +377,17 @@ class _PortTranslation:
         words = [match + translate] * len(names)
         if self.service.session_affinity_seconds:
             rest = f"--mask {_RECENT_MASK[self.context.family]} --rsource{translate}"
+            # The list is filled by the rule that translates, so only by clients that were really
+            # sent to the endpoint. It remembers 100 of them unless xt_recent has a larger
+            # ip_list_tot.
             words = [f"{match} -m recent --set --name {name} {rest}" for name in names]
         for chain, word, (endpoint, details) in zip(
             names, words, self.selection.reachable, strict=True
         ):
             to = _destination(endpoint, details) if details.written else endpoint
             found[chain] = (
+                # An endpoint that reaches itself through the Service: without a new source its
+                # answer would not come back through the node (`syncProxyRules` in proxier.go).
                 f"-A {chain} -s {details.address}{masquerade}",
                 f"-A {chain}{word}{to}",
             )

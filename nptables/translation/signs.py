@@ -79,6 +79,7 @@ def shown_facts(rules: Ruleset) -> ShownFacts:
     """The facts that the rules of a node show, whatever made them."""
     forward = rules.lines("filter", chains.FORWARD)
     drops = [line for line in forward if "--ctstate INVALID" in line and "-j DROP" in line]
+    # Where a match is not shown, the rule may be the one for INVALID packets.
     hidden = any(f" -m {UNREAD_MATCH} " in line and "-j DROP" in line for line in forward)
     counted = any(map(_COUNTED.search, (*drops, *rules.lines("nat", chains.NODEPORTS))))
     masquerades = [
@@ -87,7 +88,9 @@ def shown_facts(rules: Ruleset) -> ShownFacts:
         if "-j MASQUERADE" in line and f" -m {HOLDS_MATCH} " not in line
     ]
     return ShownFacts(
+        # That nothing counts says something only where a rule stands that would.
         nfacct=counted if counted or drops else None,
+        # kube-proxy looks at the sysctl when it starts: the rules show what it was then.
         tcp_be_liberal=not drops if forward and not hidden else None,
         random_fully=any("--random-fully" in x for x in masquerades) if masquerades else None,
         addresses=_Answering.of(rules).addresses,
@@ -156,6 +159,7 @@ def suspicions(current: Ruleset, desired: Translation, node: Node) -> list[Suspi
     named. A field is listed where most of the node's rules that depend on it say otherwise, and
     where the kube-proxy of `desired` uses it.
     """
+    # A listing without comments is no sign of another configuration (`nptables.iptables.unshown`).
     if current.unshown.comments:
         current = with_what_is_not_shown(current, desired)
     if chains.SERVICES not in current.tables.get("nat", _NOTHING).chains:
@@ -189,6 +193,7 @@ _FROM_PODS = re.compile(r"-A \S+ (?:-s (\S+) )?(?:-i (\S+) )?")
 
 
 def _masquerade_all(current: Ruleset, desired: Translation) -> Iterator[Suspicion]:
+    # The most frequent one counts: a few old rules are drift, and no sign of another configuration.
     usual = _most(Counter(_spared(current)))
     if usual is not None and (usual == _EVERYTHING) is not desired.context.masquerade_all:
         yield Suspicion("iptables.masqueradeAll", str(usual == _EVERYTHING).lower())
@@ -197,6 +202,7 @@ def _masquerade_all(current: Ruleset, desired: Translation) -> Iterator[Suspicio
 def _detector(current: Ruleset, desired: Translation, node: Node) -> Iterator[Suspicion]:
     told = (*_spared(current), *_taken_for_pods(current))
     usual = _most(Counter(match for match in told if match != _EVERYTHING))
+    # The detector does not show where everything is masqueraded.
     if usual is not None and usual != desired.context.detector.if_local:
         yield _told_by(usual, node, current.family)
 
@@ -282,6 +288,7 @@ def _node_ports(current: Ruleset, desired: Translation) -> Iterator[Suspicion]:
     there, here = _Answering.of(current), _Answering.of(desired)
     if there == here and (there.everywhere or current.family is Family.IPV6):
         return
+    # No jump among no rules at all is not a choice that somebody made.
     if not (there.everywhere or there.addresses) and _is_flushed(current, desired):
         return
     if there.everywhere and here.everywhere:
@@ -319,6 +326,9 @@ def _node_address(current: Ruleset, desired: Translation) -> Iterator[Suspicion]
             balancers.setdefault(chain, set()).add(with_host_prefix(_destination(line)))
     for chain, own in balancers.items():
         there, here = _sources(current, chain), _sources(desired, chain)
+        # They differ in the load balancer's own addresses and in nothing else, and those stand on
+        # one side alone: that is the rule which depends on the node's address (`allowFromNode` in
+        # `syncProxyRules`).
         if there ^ here == own and not there & here & own:
             where = "in" if own <= there else "outside"
             ranges = ", ".join(sorted(here - own))

@@ -181,6 +181,8 @@ def test_what_is_wrong_with_a_service_account_is_said(
         ("10.0.0.1", ""),
         ("192.168.0.0/16, 10.0.0.0/8", ""),
         ("10.1.0.0/16", "http://proxy:3128"),
+        ("10.0.0.1:6443", ""),
+        ("10.0.0.1:443", "http://proxy:3128"),
     ],
 )
 def test_the_environment_says_which_proxy_and_for_whom_none(
@@ -196,6 +198,27 @@ def test_the_environment_says_which_proxy_and_for_whom_none(
 
     assert Access(kubeconfig=plain).server.proxy == proxy
     assert Access(kubeconfig=named).server.proxy == "socks5://other:1080"
+
+
+@pytest.mark.parametrize("server", ["https://127.0.0.1:6443", "https://localhost:6443"])
+def test_a_cluster_on_this_machine_is_asked_without_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    """Such as kind's: a proxy would look for it on its own machine."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert Access(kubeconfig=written(tmp_path / "c", "a", {}, server=server)).server.proxy == ""
+
+
+def test_a_token_in_a_file_counts_before_one_that_is_written_down(tmp_path: Path) -> None:
+    """The file is written anew when its token ends; without it the other is all there is."""
+    path = written(tmp_path / "config", "a", {"token": "old", "tokenFile": "token"})
+    without = Access(kubeconfig=path).authorization()
+    (tmp_path / "token").write_text("new\n")
+
+    assert (without, Access(kubeconfig=path).authorization()) == ("Bearer old", "Bearer new")
 
 
 def test_the_kubernetes_client_is_imported_for_plugins_only(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def _form(
     return (
         words.template,
         tuple(map(naming.host, words.hosts)),
+        # The destination's own port is a name like its address; any other is a condition.
         tuple("its" if port == naming.port else port for port in words.ports),
         _name((*chain[:2], words.target), graph, numbers),
         tuple(_name((chain[0], "nat", each), graph, numbers) for each in words.lists),

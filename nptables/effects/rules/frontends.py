@@ -74,6 +74,7 @@ def _of_rules(graph: Graph, beside: Graph | None) -> Iterator[Frontend]:
             if _is_about_services(entry.whose[1], entry.whose[2]):
                 yield from _in_line(entry.line, key if isinstance(key, str) else "")
     for (_, table, _), _, lines in graph.general:
+        # Rules for ports alone that the index does not hold, such as those of multiport.
         if table == "nat":
             for line in lines:
                 if " --dport" in line and " -d " not in line:
@@ -82,6 +83,8 @@ def _of_rules(graph: Graph, beside: Graph | None) -> Iterator[Frontend]:
 
 def _is_about_services(table: str, chain: str) -> bool:
     """Whether rules of a chain give destinations a meaning, and do not only filter packets."""
+    # Table filter has rules for ports of everything that runs on a node; only kube-proxy's are
+    # about Services.
     return table == "nat" or chain.startswith("KUBE-")
 
 

@@ -97,6 +97,7 @@ class Reader:
                 return match[0]
             if span == _GAPS:
                 trouble = f"a rule has a network mask with gaps: {match[0]}"
+            # A single address stays out of the template: it may be another one in an equal rule.
             elif span[0] == span[1]:
                 hosts.append(parse_ip(match[1]) or match[1])
                 return _HOST
@@ -140,6 +141,8 @@ def _span(address: str, mask: str | None, last: str | None) -> Span | None:
         if packed_mask is None or len(packed_mask) != len(packed):
             return None
         rest = full ^ int.from_bytes(packed_mask)
+        # What is left of a mask without gaps is a row of ones, and one more than that is a power of
+        # two.
         if rest & (rest + 1):
             return _GAPS
     first &= full ^ rest

@@ -83,6 +83,7 @@ class Graph:
             chain = waiting.pop()
             if chain in self.trunk:
                 continue
+            # By the order in which they are met, so that names make no difference.
             number = self.trunk[chain] = len(self.trunk)
             general: list[str] = []
             found: list[ChainId] = []
@@ -91,6 +92,8 @@ class Graph:
                 if key is not None:
                     entry = Entry(number, position, len(general), line, chain)
                     self.index.setdefault(key, []).append(entry)
+                    # One port, or one address and port, is one destination: what is behind such a
+                    # rule is no part of the trunk.
                     if isinstance(key, int) or " --dport " in line:
                         continue
                     # Behind an address alone there are as many destinations as it has ports.
@@ -145,6 +148,7 @@ class Graph:
                     keys[key] = None
                     waiting.append(key)
 
+        # What every packet may meet may send this one on, too.
         for found in self.translations():
             translated(found)
         while waiting:
@@ -189,6 +193,7 @@ _TO = re.compile(r" --to-destination \[?([0-9a-fA-F.:]+?)\]?(?::([0-9]+))?(?: |$
 
 def changed_keys(before: Graph, after: Graph) -> set[Key] | None:
     """The addresses and ports on whose way the text differs; None where that may be any."""
+    # The trunk is on everybody's way.
     if before.general != after.general:
         return None
     found = {

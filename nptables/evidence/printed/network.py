@@ -108,6 +108,7 @@ def _route(line: str, family: Family | None) -> dict[str, Any] | None:
         return None
     destination = words.pop(0)
     told = dict(pairwise(words))
+    # 254 is main, by number (/etc/iproute2/rt_tables).
     if told.get("table", "main") not in ("main", "254"):
         return None
     gateway = next(
@@ -119,6 +120,7 @@ def _route(line: str, family: Family | None) -> dict[str, Any] | None:
         None,
     )
     if destination == "default":
+        # Only IPv6 routes have a router preference, which `ip -6 route` prints as `pref`.
         told_by = Family.of(gateway) if gateway else Family.IPV6 if "pref" in told else family
         destination = "::/0" if told_by is Family.IPV6 else "0.0.0.0/0"
     if parse_network_sloppy(destination) is None and parse_ip_sloppy(destination) is None:

@@ -31,6 +31,7 @@ def processes_shown(text: str) -> tuple[Process, ...]:
             continue
         words = _TREE.sub("", row[2]).split()
         name = words[0].rpartition("/")[2] if words else ""
+        # k3s renames its process so, and ps shows what it was started as.
         if name in ("k3s", "rke2") and words[1:2] and words[1] in ("server", "agent"):
             name = f"{name}-{words[1]}" if name == "k3s" else name
         if name in HANDLERS:

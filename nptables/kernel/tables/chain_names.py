@@ -41,7 +41,13 @@ def chain_names(family: Family, run: Runner) -> Names:
         raise BackendUnavailable(f"the chains of the nft tables cannot be listed: {said}")
     names: Names = {}
     for line in done.stdout.splitlines():
-        table, chain, policy = line.split("\t")
+        try:
+            table, chain, policy = line.split("\t")
+        except ValueError:
+            # nft refuses such a name, netlink does not.
+            raise BackendUnavailable(
+                "an nft table has a chain with a tab or a line break in its name"
+            ) from None
         names.setdefault(table, {})[chain] = None if policy == "-" else policy
     return names
 

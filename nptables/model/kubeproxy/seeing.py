@@ -50,6 +50,7 @@ def seen_service(service: Service, habits: Habits) -> Service:
         changes["external_traffic_policy"] = "Cluster"
     ingress = service.ingress
     octal = service.octal
+    # iptables reads numbers as C does, where a leading zero means octal (libxtables/xtables.c).
     if octal is not None and known.DECIMAL_ADDRESSES.name not in habits:
         ingress = tuple(
             Ingress(ip, entry.ip_mode)
@@ -60,6 +61,7 @@ def seen_service(service: Service, habits: Habits) -> Service:
         changes["load_balancer_source_ranges"] = tuple(
             filter(None, octal.load_balancer_source_ranges)
         )
+        # kube-proxy itself reads the text as decimal when it compares the node's address.
         changes["compared_source_ranges"] = service.load_balancer_source_ranges
         changes["octal"] = None
     if known.IP_MODE.name not in habits:
@@ -75,6 +77,7 @@ def seen_slice(endpoint_slice: EndpointSlice, habits: Habits) -> EndpointSlice |
     """The slice as a kube-proxy with some habits sees it, or None where it does not."""
     if habits.issuperset(_FOR_SLICES):
         return endpoint_slice
+    # One selector of labels for Services and slices alike: `Run` in cmd/kube-proxy/app/server.go.
     if known.LABELS_BY_KIND.name not in habits and endpoint_slice.claimed:
         return None
     if known.USUAL_ENDPOINTS.name in habits or not any(e.stored for e in endpoint_slice.endpoints):

@@ -17,6 +17,7 @@ from nptables.model.reading import Reader, nearest
 from nptables.model.schema.types import FIELDS
 
 UNKNOWN_FIELD = "unknown field"
+# RFC 3339, as metav1.Time of k8s.io/apimachinery reads.
 _TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -42,11 +43,13 @@ def _conforms(value: Any, fields: _Compiled) -> bool:
     wanted_of = fields.get
     for key, item in value.items():
         wanted = wanted_of(key)
+        # By identity of the class, which is faster than isinstance and tells a bool from an int.
         if item.__class__ is wanted:
             continue
         # None of an unknown field is a mistake, too.
         if wanted is None:
             return False
+        # The API takes null for absent, in every field.
         if item is None:
             continue
         if wanted.__class__ is dict:

@@ -18,6 +18,7 @@ from nptables.model.validation.forms import (
 )
 from nptables.model.validation.metadata import check_unique
 
+# maxEndpoints, maxAddresses, maxZoneHints and maxPorts in pkg/apis/discovery/validation.
 MOST_ENDPOINTS = 1000
 MOST_ADDRESSES = 100
 MOST_HINTS = 8

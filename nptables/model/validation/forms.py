@@ -69,6 +69,7 @@ def check_label_value(text: str, path: Path, reader: Reader) -> None:
 
 def check_port_name(text: str, path: Path, reader: Reader) -> None:
     """The name of a container port, which is narrower than other names (IANA service names)."""
+    # IsValidPortName in k8s.io/apimachinery: the form of IANA service names (RFC 6335).
     if len(text) > 15:
         reader.problem(path, f"{quoted(text)} is too long for a port name", "at most 15 characters")
     elif not _PORT_NAME.fullmatch(text):
@@ -103,6 +104,8 @@ def check_not_special(address: str, path: Path, reader: Reader) -> None:
 
 
 def _special(address: str) -> str:
+    # ValidateNonSpecialIP in pkg/apis/core/validation: unspecified and loopback addresses lead
+    # nowhere, and link-local ones are often for the node alone, such as a metadata service.
     if address in UNSPECIFIED:
         return "is unspecified"
     if addresses.is_loopback(address):

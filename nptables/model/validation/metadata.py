@@ -25,6 +25,8 @@ def validate_metadata(raw: Object, reader: Reader) -> None:
     total = 0
     for key, value in annotations.items():
         if isinstance(key, str):
+            # Annotations may have upper case in their prefix, labels may not (ValidateAnnotations
+            # in k8s.io/apimachinery).
             if not is_qualified(key.lower()):
                 check_qualified(key, ("metadata", "annotations"), reader, "an annotation's name")
             total += len(key) + (len(value) if isinstance(value, str) else 0)

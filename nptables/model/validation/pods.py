@@ -40,6 +40,7 @@ def validate_workload(raw: Object, reader: Reader) -> None:
     selector = _object(spec, "selector")
     wanted = _object(selector, "matchLabels")
     check_labels(wanted, ("spec", "selector", "matchLabels"), reader)
+    # apps/v1 has no default for it, as the beta versions had: the labels of the template.
     if not selector:
         reader.problem(("spec", "selector"), "is required", "matchLabels as in the template")
     elif any(labels.get(key) != value for key, value in wanted.items()):
@@ -72,6 +73,7 @@ def _pod_spec(spec: Object, path: Path, reader: Reader) -> None:
 
 
 def _container_ports(spec: Object, path: Path) -> Iterator[tuple[Path, Object]]:
+    # A server checks the ports of all, though only those of sidecars become endpoints.
     for key in ("containers", "initContainers"):
         for position, container in enumerate(_list(spec, key)):
             for number, port in enumerate(_list(container, "ports")):

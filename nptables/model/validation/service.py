@@ -19,7 +19,10 @@ from nptables.model.validation.forms import (
 from nptables.model.validation.metadata import check_labels, check_unique
 
 FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
+# PreferClose is the older name of PreferSameZone (KEP-3015).
 TRAFFIC_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+# Older than the field loadBalancerSourceRanges, and checked as that is. kube-proxy reads the field
+# alone.
 SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
 _KUBELET_PORT = 10250
 _SPEC: Path = ("spec",)
@@ -56,6 +59,7 @@ def _headless(spec: Object) -> bool:
 
 def _ports_given(spec: Object, reader: Reader) -> None:
     ports = spec.get("ports")
+    # Neither has an address that a port could be at.
     needed = not _headless(spec) and _type(spec) != "ExternalName"
     if needed and (ports is None or ports == []):
         reader.problem((*_SPEC, "ports"), "is required", "at least one, such as - port: 80")
@@ -78,6 +82,7 @@ def _each_port(spec: Object, reader: Reader) -> None:
         elif name:
             check_unique(name, names_seen, (*path, "name"), reader)
         _one_port(port, path, _type(spec), reader)
+        # Two ports may have one number for different protocols, as DNS needs.
         protocol = _text(port, "protocol") or "TCP"
         number, node_port = port.get("port"), port.get("nodePort")
         if isinstance(number, int):
@@ -108,6 +113,7 @@ def _one_port(port: Object, path: Path, service_type: str, reader: Reader) -> No
             "may not be used with type ClusterIP",
             "add type: NodePort, or remove nodePort",
         )
+    # Some clouds open the port on every node, which would expose the kubelet (ValidateService).
     if service_type == "LoadBalancer" and port.get("port") == _KUBELET_PORT:
         reader.problem(path, f"{_KUBELET_PORT} is the kubelet's: no load balancer may expose it")
 
@@ -132,6 +138,7 @@ def _external_name(spec: Object, reader: Reader) -> None:
         reader.problem(
             (*_SPEC, "clusterIPs"), "may not be set with type ExternalName", "remove clusterIP"
         )
+    # A fully qualified name may end in the dot of the root.
     name = _text(spec, "externalName").removesuffix(".")
     path = (*_SPEC, "externalName")
     if not name:
@@ -251,6 +258,7 @@ def _source_ranges_annotation(raw: Object, service_type: str, reader: Reader) ->
 
 def _external_policy(spec: Object, reader: Reader) -> None:
     service_type = _type(spec)
+    # ExternallyAccessible in pkg/api/service/util.go.
     accessible = service_type in ("NodePort", "LoadBalancer") or (
         service_type == "ClusterIP" and bool(_texts(spec, "externalIPs"))
     )

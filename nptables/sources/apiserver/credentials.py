@@ -38,6 +38,8 @@ from nptables.sources.apiserver.kubeconfig import (
 from nptables.sources.apiserver.refusals import reason_of, unusable
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from nptables.sources.apiserver.plugins import Credentials, Plugin
 
 # How long an exec plugin may take.
@@ -48,6 +50,7 @@ _POD_PORT_VARIABLE = "KUBERNETES_SERVICE_PORT"
 # How long a token that was read from a file counts, in seconds: the kubelet writes a new one
 # minutes before the old one ends.
 _REREAD = 60.0
+_PORTS = {"https": 443, "http": 80}
 # What may stand in an Authorization header.
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 
@@ -192,12 +195,12 @@ class Access:
             from nptables.sources.apiserver.plugins import provided  # noqa: PLC0415 - heavy
 
             return provided(location, context)
-        if token := user.text("token"):
-            return lambda: f"Bearer {token}"
         if path := user.text("tokenFile"):
-            file = _TokenFile(user.folder / path, self._clock)
+            file = _TokenFile(user.folder / path, self._clock, user.text("token"))
             file.read()
             return lambda: f"Bearer {file.read()}"
+        if token := user.text("token"):
+            return lambda: f"Bearer {token}"
         if "exec" in user.value:
             from nptables.sources.apiserver.plugins import Plugin  # noqa: PLC0415 - heavy
 
@@ -225,21 +228,23 @@ class Access:
 
 
 class _TokenFile:
-    """A file with a token that somebody else writes anew."""
+    """A file with a token that somebody else writes anew; `token` counts where it is not there."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], token: str = "") -> None:
         self._path = path
         self._clock = clock
-        self._token = ""
-        self._read_at = 0.0
+        self._token = self._instead = token
+        self._read_at: float | None = None
 
     def read(self) -> str:
         """The token, at most a minute old. Raises ApiServerError."""
         now = self._clock()
-        if not self._token or now >= self._read_at + _REREAD:
+        if self._read_at is None or now >= self._read_at + _REREAD:
             try:
                 token = self._path.read_text(encoding="utf-8").strip()
             except FileNotFoundError:
+                if self._instead:
+                    return self._instead
                 raise ApiServerError(
                     f"Service token file does not exist: {printable(str(self._path))}"
                 ) from None
@@ -302,25 +307,40 @@ def _context_name(found: Kubeconfig, asked: str | None, location: str) -> str:
 
 
 def _proxy_of_environment(url: str) -> str:
-    """The proxy that HTTPS_PROXY and NO_PROXY have for an URL, as client-go reads them."""
+    """The proxy that HTTPS_PROXY and NO_PROXY have for an URL; none for this machine itself.
+
+    Source: golang.org/x/net/http/httpproxy, which client-go uses and which has no ALL_PROXY.
+    """
     from urllib.parse import urlsplit  # noqa: PLC0415
     from urllib.request import getproxies_environment  # noqa: PLC0415 - heavy, and rarely needed
 
     proxies: Mapping[str, Any] = getproxies_environment()
     parts = urlsplit(url)
-    proxy = str(proxies.get(parts.scheme) or proxies.get("all") or "")
-    return "" if _bypassed(parts.hostname or "", str(proxies.get("no") or "")) else proxy
+    proxy = str(proxies.get(parts.scheme) or "")
+    return "" if not proxy or _bypassed(parts, str(proxies.get("no") or "")) else proxy
 
 
-def _bypassed(host: str, rules: str) -> bool:
+def _bypassed(url: SplitResult, rules: str) -> bool:
     """Whether NO_PROXY has a host: by its name, its domain, its address or a network of it."""
     import ipaddress  # noqa: PLC0415
 
-    for rule in (rule.strip().lower() for rule in rules.split(",")):
+    host = (url.hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    # A cluster on this machine, such as kind's, which no proxy would find.
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    port = f":{url.port or _PORTS.get(url.scheme)}"
+    for each in rules.split(","):
+        rule = each.strip().lower()
+        # One colon is that of a port, more are those of an IPv6 address.
+        rule = rule.removesuffix(port) if rule.count(":") == 1 else rule
         if rule == "*" or (rule and (host == rule or host.endswith(f".{rule.lstrip('.')}"))):
             return True
         try:
-            if ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False):
+            if address is not None and address in ipaddress.ip_network(rule, strict=False):
                 return True
         except ValueError:
             continue

@@ -17,6 +17,7 @@ from nptables.sources.archives.packing import Readable, Stream, packing_of, unpa
 from nptables.sources.archives.tar import BLOCK, begins_tar, tar_entries
 
 STDIN = "-"
+# The second begins an archive without members.
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _PIECE = 1 << 20
 # Members with such names are looked into, and are archives if their contents are.
@@ -211,6 +212,7 @@ class _File:
     def skip(self, size: int, /) -> None:
         """Pass over so many bytes."""
         if self.seekable:
+            # To seek beyond the end of a file is no error.
             if self._handle.seek(size, os.SEEK_CUR) > self._budget.total > 0:
                 raise Damaged("it ends in the middle")
             self._budget.count_read(size)

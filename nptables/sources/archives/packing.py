@@ -143,6 +143,7 @@ class _Inflating:
     def __init__(self) -> None:
         import zlib  # noqa: PLC0415 - as the others
 
+        # 16 for the header of gzip, and 15 for the largest window (inflateInit2 in zlib.h).
         self._now = zlib.decompressobj(31)
         self.needs_input = True
 
@@ -159,6 +160,7 @@ class _Inflating:
     def decompress(self, data: bytes, most: int) -> bytes:
         """The next bytes."""
         found = self._now.decompress(self._now.unconsumed_tail + data, most)
+        # After a full piece zlib may hold more that came of the same input.
         self.needs_input = not self._now.unconsumed_tail and len(found) < most
         return found
 

@@ -16,6 +16,7 @@ from nptables.sources.archives.packing import Readable
 BLOCK = 512
 _LONGEST_NAME = 1 << 16
 _LONGEST_PAX = 1 << 20
+# V7 has a NUL there; 7 is a contiguous file, which nobody treats otherwise.
 _REGULAR = (b"0", b"\0", b"7")
 # What has no contents, whatever its size says: links, devices, folders, pipes.
 _EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
@@ -65,11 +66,14 @@ def tar_entries(stream: Readable, budget: Budget) -> Iterator[Entry]:
     while block := stream.read(BLOCK):
         if len(block) < BLOCK:
             raise Damaged("it ends in the middle")
+        # Two blocks of zeros end an archive, but some programs write one.
         if not any(block):
             return
         if not _has_checksum(block):
             raise Damaged("it is damaged: no file begins where one should")
         kind, size = block[156:157], _number(block[124:136])
+        # Headers of pax for the next file and for all, GNU's for a long name and for a link's
+        # target.
         if kind in (b"x", b"g", b"L", b"K"):
             data = _header(stream, size, _LONGEST_PAX if kind in b"xg" else _LONGEST_NAME)
             if kind == b"x":
@@ -104,10 +108,12 @@ def _has_checksum(block: bytes) -> bool:
     except Damaged:
         return False
     rest = block[:148] + b" " * 8 + block[156:]
+    # Some old programs summed signed bytes, and GNU tar takes both.
     return expected in (sum(rest), sum(rest) - 256 * sum(byte > 127 for byte in rest))
 
 
 def _number(field: bytes) -> int:
+    # GNU's form for large numbers: the first bit says that the others are binary.
     if field[0] & 0x80:
         found = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
         if field[0] & 0x40 or found >= 1 << 62:
@@ -162,6 +168,7 @@ def _skip_map(stream: Readable, block: bytes) -> None:
 
 def _name(block: bytes) -> str:
     name, prefix = _text(block[:100]), ""
+    # GNU's own header has blanks there, and other fields in place of the prefix.
     if block[257:263] == b"ustar\0":
         prefix = _text(block[345:500])
     return f"{prefix}/{name}" if prefix else name

@@ -41,6 +41,7 @@ def zip_entries(handle: BinaryIO, budget: Budget) -> Iterator[tuple[str, int, Re
     with archive:
         for info in archive.infolist():
             budget.count_member()
+            # Programs on Unix keep the mode of a file there.
             if stat.S_ISLNK(info.external_attr >> 16):
                 budget.skipped["links"] += 1
             elif not info.is_dir():
@@ -79,10 +80,12 @@ class _ZipMember:
 def _refuse_large_directory(handle: BinaryIO) -> None:
     """Look at the end of a zip archive for how large its directory says that it is."""
     length = handle.seek(0, os.SEEK_END)
+    # The last record has 22 bytes, and a comment of at most 65,535 behind it (APPNOTE.TXT, 4.3.16).
     handle.seek(max(0, length - (1 << 16) - 22))
     tail = handle.read()
     at = tail.rfind(b"PK\x05\x06")
     size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    # Zip64 has the true size in a record of its own (APPNOTE.TXT, 4.3.14).
     if at >= 0 and size == 0xFFFFFFFF and (at64 := tail.rfind(b"PK\x06\x06")) >= 0:
         size = int.from_bytes(tail[at64 + 40 : at64 + 48], "little")
     handle.seek(0)

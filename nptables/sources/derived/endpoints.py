@@ -17,6 +17,7 @@ def slices_from_endpoints(service: Service, endpoints: Object) -> list[Object]:
     labels = endpoints.get("metadata", {}).get("labels") or {}
     found: list[Object] = []
     for number, subset in enumerate(endpoints.get("subsets") or ()):
+        # A subset may have addresses of both families, a slice has those of one.
         for family in Family:
             listed = [
                 *_endpoints(subset.get("addresses"), family, ready=True),

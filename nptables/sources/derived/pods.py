@@ -16,12 +16,15 @@ from nptables.model.pod import pod_ips
 from nptables.model.validation.service import TRAFFIC_DISTRIBUTIONS
 
 Object = Mapping[str, Any]
+# The most that the API allows in a slice. The controller stops at 100 unless told otherwise
+# (--max-endpoints-per-slice), but kube-proxy puts the slices of a Service together anyway.
 _MOST_ENDPOINTS = 1000
 _PortKey = tuple[tuple[str, str, int], ...]
 
 
 def has_address(pod: Object) -> bool:
     """Whether a Pod has an address and has not come to its end."""
+    # ShouldPodBeInEndpoints in k8s.io/endpointslice/util/controller_utils.go.
     status = pod.get("status") or {}
     return bool(pod_ips(status)) and status.get("phase") not in ("Succeeded", "Failed")
 
@@ -36,6 +39,7 @@ def slices_from_pods(
     service: Service, pods: Iterable[Object], nodes: Mapping[str, Node]
 ) -> list[Object]:
     """The slices of a Service with a selector; `pods` are those that it selects."""
+    # A named port may have another number in each Pod, and a slice has one list of ports for all.
     grouped: dict[tuple[Family, _PortKey], list[Object]] = {}
     for pod in pods:
         if not has_address(pod):
@@ -77,6 +81,7 @@ def _endpoint(
     if not ips:
         return None
     serving = _is_ready(status)
+    # One that is about to end stays: it may be all that a Service has left (KEP-1672, KEP-1669).
     terminating = metadata.get("deletionTimestamp") is not None
     ready = service.publish_not_ready_addresses or (serving and not terminating)
     endpoint: dict[str, Any] = {
@@ -95,6 +100,7 @@ def _endpoint(
     zone = node.zone if node is not None else ""
     if zone:
         endpoint["zone"] = zone
+    # Of KEP-4444, and those of nodes of KEP-3015.
     if ready and service.traffic_distribution in TRAFFIC_DISTRIBUTIONS:
         endpoint["hints"] = _hints(service.traffic_distribution, zone, node_name)
     return endpoint
@@ -142,6 +148,7 @@ def _target(port: ServicePort, pod: Object) -> int | None:
 
 def _container_ports(spec: Object) -> Iterator[Object]:
     """Ports of the containers, then of the sidecars among the init containers."""
+    # An init container that is always restarted goes on beside the others (KEP-753).
     sidecars = (
         c for c in spec.get("initContainers") or () if c and c.get("restartPolicy") == "Always"
     )

@@ -23,6 +23,7 @@ Object = Mapping[str, Any]
 MOST_REPLICAS = 5000
 # What kubeadm's users give most often; used where the nodes have no podCIDRs.
 _POD_NETWORKS = {Family.IPV4: "10.244.0.0/16", Family.IPV6: "fd00:10:244::/64"}
+# PreferNoSchedule bars nobody.
 _BARRING = ("NoSchedule", "NoExecute")
 
 
@@ -71,6 +72,7 @@ class MadeUpPods:
                 path=(*workload.path[:-1], "replicas"),
             )
         pods, shown = [], []
+        # Else the first nodes would have a Pod of every workload, and the last ones none.
         start = 0 if is_daemon else _number(f"{kind} {namespace}/{name}")
         for replica in range(count):
             node_name = candidates[(start + replica) % len(candidates)] if candidates else ""
@@ -113,6 +115,7 @@ class MadeUpPods:
         network: IPv4Network | IPv6Network = ip_network(_POD_NETWORKS[family])
         cidr = node.pod_cidr(family) if node is not None else None
         for candidate in ([ip_network(cidr)] if cidr else []) + [network]:
+            # The first address of a node's network is most often that of its bridge.
             found = pick_address(f"podIP {key}", candidate, self.taken, above=2)
             if found is not None:
                 self.taken.add(found)
@@ -168,6 +171,7 @@ def _barring(node_spec: Object) -> Iterator[Object]:
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:
+    # ToleratesTaint in k8s.io/api/core/v1/toleration.go: what is empty fits all.
     if toleration.get("effect") not in (None, "", taint.get("effect")):
         return False
     exists = toleration.get("operator") == "Exists"

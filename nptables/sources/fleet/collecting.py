@@ -268,6 +268,7 @@ def _read_all(
                 yield waiting.pop(future), future.result()
     finally:
         stopped.set()
+        # Whoever gave up does not wait for Pods that do not answer.
         pool.shutdown(wait=not waiting, cancel_futures=True)
 
 

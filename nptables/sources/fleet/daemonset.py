@@ -50,6 +50,7 @@ def daemon_set(
         try:
             connect().post(path, manifest(namespace, image))
         except ApiServerError as error:
+            # Without an answer (0) it may have been created all the same.
             refused = error.status not in (0, _THERE_ALREADY)
             if error.status != _THERE_ALREADY:
                 raise

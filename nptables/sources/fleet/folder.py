@@ -129,6 +129,7 @@ class Folder(Collected):
 
     def write_node(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep the snapshot of a node."""
+        # Without a time in it the same snapshot gives the same bytes.
         _write(self.node_path(name), gzip.compress(json.dumps(document).encode(), 6, mtime=0))
 
     def node_path(self, name: str) -> Path:
@@ -215,5 +216,6 @@ def _write(path: Path, content: bytes) -> None:
     with beside.open("wb") as handle:
         handle.write(content)
         handle.flush()
+        # Else the new name may outlive a crash that the contents do not.
         os.fsync(handle.fileno())
     beside.replace(path)

@@ -15,6 +15,7 @@ from nptables.immutable import frozen
 from nptables.sources.bundles import is_bundle_folder
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Messages are passed on, and a URL may hold credentials.
 _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 

@@ -22,7 +22,8 @@ from nptables.sources.apiserver.reflector import GONE, whole_lines
 from nptables.sources.cluster import list_raw
 from nptables.sources.fleet.folder import Change
 
-# Watches are renewed after so many seconds without a word, bookmarks among them.
+# Watches are renewed after so many seconds without a word. A server sends a bookmark every minute
+# (defaultBookmarkFrequency in k8s.io/apiserver/pkg/storage/cacher).
 _SILENCE = 90.0
 # How long a watch may be behind a list, and between two looks at it, in seconds.
 _LONGEST_LAG = 5.0
@@ -36,6 +37,8 @@ _KEPT = {
     "Service": ("spec", "status"),
     "EndpointSlice": ("addressType", "endpoints", "ports"),
 }
+# When the endpoints changed last, whether hints are wanted (KEP-2433), and whether endpoints were
+# left out because there were too many.
 _ANNOTATIONS = (
     "endpoints.kubernetes.io/last-change-trigger-time",
     "service.kubernetes.io/topology-mode",
@@ -180,6 +183,8 @@ class Watches:
     def _knows(self, resource: Resource, wanted: Mapping[tuple[str, str, str], int]) -> bool:
         with self._lock:
             known = {k: _version(item) for k, item in self._known.items() if k[0] == resource.kind}
+        # What the list lacks was made after it, or it is deleted and the watch has not come so far.
+        # Versions of all objects come from one counter.
         gone = known.keys() - wanted.keys()
         newest = max(wanted.values(), default=0)
         return all(known[key] > newest for key in gone) and all(
@@ -202,6 +207,7 @@ class Watches:
                 # What was missed is seen in a new list.
                 self._versions[resource.name] = ""
                 self.troubles.append(f"the watch of {resource.name}: {error}")
+                # That a version is too old says nothing of the server's health.
                 pause = 0.0 if error.status == GONE else backoff.delay(at_least=error.retry_after)
             self._over.wait(pause)
 
@@ -251,6 +257,7 @@ class Watches:
 
     def _note(self, key: tuple[str, str, str], item: Mapping[str, Any], *, gone: bool) -> None:
         with self._lock:
+            # After a watch broke off the list repeats what is known.
             if self._known.get(key) == item and not gone:
                 return
             if gone:

@@ -53,6 +53,7 @@ def proxy_pods(
         for item in list_raw(connection, resource).items:
             pod = _pod(item, container)
             before = None if pod is None else found.get(pod.node)
+            # While a Pod is replaced its node has two.
             if pod is not None and (before is None or (pod.running and not before.running)):
                 found[pod.node] = pod
     return found
@@ -88,5 +89,6 @@ def _process(container: Mapping[str, Any]) -> Process | None:
     if not words or words[0].rpartition("/")[2] != _NAME:
         return None
     _, _, tag = str(container.get("image", "")).partition("@")[0].rpartition(":")
+    # Without a tag the last colon may be that of a registry's port, and a path follows.
     version = tag if tag.startswith("v") and "/" not in tag else ""
     return Process(_NAME, arguments=without_secrets(words[1:]), version=version)

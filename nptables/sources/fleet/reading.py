@@ -108,6 +108,7 @@ def read_snapshots(place: Place | bytes) -> list[tuple[str, Snapshot | Evidence]
     `place` is where it is, or what is in it. Raises InvalidInput.
     """
     if not isinstance(place, Path):
+        # Readers of archives go back and forth in a file.
         with tempfile.NamedTemporaryFile() as file:
             file.write(place if isinstance(place, bytes) else place.read_bytes())
             file.flush()

@@ -107,6 +107,7 @@ def _without_shell(run: Run, refused: Finished) -> Evidence:
     ipset = _text(run, ("ipset", "save"), gaps)
     native = _native(run, gaps)
     version = _text(run, ("kube-proxy", "--version"), gaps)
+    # It prints `Kubernetes v1.36.0`.
     process = Process("kube-proxy", version=version.split()[-1]) if version else None
     gaps.append(Gap("facts and settings of the node", "the image has no shell"))
     return Evidence(
@@ -140,6 +141,7 @@ def _text(run: Run, command: Sequence[str], gaps: list[Gap]) -> str | None:
 
 
 def _native(run: Run, gaps: list[Gap]) -> tuple[Mapping[str, Any], ...] | None:
+    # The chains show who else hooks in; rules of others may be very many.
     text = _text(run, ("nft", "-j", "list", "chains"), gaps)
     if text is None:
         return None
@@ -151,6 +153,7 @@ def _native(run: Run, gaps: list[Gap]) -> tuple[Mapping[str, Any], ...] | None:
 
 def _beside(entries: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
     """The chains of tables that are not iptables' own."""
+    # By these names iptables-nft keeps its tables in nftables.
     own = ("raw", "mangle", "nat", "filter", "security")
     for entry in entries:
         chain = entry.get("chain") if isinstance(entry, Mapping) else None

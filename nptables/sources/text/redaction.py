@@ -112,6 +112,7 @@ def made_up_address(prefixes: tuple[str, str], number: int, *, six: bool) -> str
 
 
 def _mac(number: int) -> str:
+    # 02 marks an address that no maker gave (IEEE 802, locally administered).
     octets = number.to_bytes(5, "big")
     return ":".join(f"{each:02x}" for each in (0x02, *octets))
 

@@ -35,6 +35,7 @@ _INTEGER = re.compile(
     r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+# The largest float has 309 digits. Python refuses integers with thousands of them.
 _LONGEST_NUMBER = 400
 _TAG = "tag:yaml.org,2002:"
 
@@ -61,8 +62,10 @@ def plain(text: str) -> Any:
         return number if -(2**63) <= number < 2**64 else int(float(number))
     if _FLOAT.fullmatch(digits):
         number_or_infinite = float(digits)
+        # strconv.ParseFloat refuses it, and go-yaml takes it for text.
         if math.isinf(number_or_infinite):
             return text
+        # To JSON 80.0 and 80 are the same number.
         return int(number_or_infinite) if number_or_infinite.is_integer() else number_or_infinite
     return text
 

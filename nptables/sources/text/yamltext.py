@@ -23,7 +23,8 @@ Place = int | tuple[int, Any]
 _COLUMN_BITS = 20
 _MOST_COLUMNS = (1 << _COLUMN_BITS) - 1
 _DOCUMENT_START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
-# As go-yaml: what aliases stand for may be much more than what was written, up to a limit.
+# As go-yaml (allowedAliasRatio in its decode.go): what aliases stand for may be much more than what
+# was written, up to a limit.
 _ALWAYS_ALLOWED = 400_000
 _ALLOWED_RATIO = 10
 _EVENTS_PER_REPORT = 20_000
@@ -113,6 +114,7 @@ class _Builder:
         """Every document of the text; raises _Unreadable."""
         import yaml  # noqa: PLC0415 - JSON is read without it
 
+        # PyYAML may have been built without libyaml.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         handlers: dict[type, Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar,
@@ -178,6 +180,7 @@ class _Builder:
         if key is None:
             self._stop(event, "a key is empty", "write a field name before the colon")
         key = sys.intern(key)
+        # In quotes it is a key like any other.
         frame.is_merge = key == "<<" and bool(event.implicit[0])
         if key in frame.values and not frame.is_merge and key not in (frame.merged or ()):
             self.duplicates.append((self._path(key), place, _of(frame.places[key])))
@@ -211,6 +214,7 @@ class _Builder:
     def _open(self, event: Any, frame: _Frame) -> None:
         above = self.stack[-1] if self.stack else None
         if above is not None and above.is_mapping and above.key is None:
+            # So `{{ name }}` reads to YAML: an object as the key of an object.
             if frame.is_mapping and event.flow_style:
                 self._stop(
                     event,
@@ -221,6 +225,7 @@ class _Builder:
         if len(self.stack) >= DEEPEST:
             self._stop(event, TOO_DEEP, "no Kubernetes object is")
         if frame.anchor is not None:
+            # Known, but not whole: an alias within it would have no end.
             self.anchors[frame.anchor] = None
         self.stack.append(frame)
 

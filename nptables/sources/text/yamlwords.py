@@ -275,6 +275,7 @@ def _indentation(mistake: _Mistake) -> _Words:
     return _NO_WORDS
 
 
+# The surest signs first: the parser says the same of many mistakes.
 _EXPLANATIONS: tuple[Callable[[_Mistake], _Words], ...] = (
     _control,
     _template,

@@ -46,6 +46,7 @@ def render(program: str, folder: str, values: Sequence[str]) -> list[Document] |
         reason = text.reason.replace(os.path.abspath(folder), folder)
         return Failure(reason) if _LIMITS.search(reason) else Problem(reason, file=file)
     found: list[Document] = []
+    # One by one, since helm names the template of each above it.
     for part in _PARTS.split(text):
         named = _SOURCE.search(part)
         source = _source(folder, named[1].strip()) if named else file

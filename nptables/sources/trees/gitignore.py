@@ -28,6 +28,7 @@ class Patterns:
         """Whether a path (from the base) is left out, or None where no pattern says anything."""
         if self.quick.fullmatch(path) is None:
             return None
+        # The last pattern that fits decides (gitignore(5)).
         for pattern, negated, folders_only in reversed(self.listed):
             if (is_folder or not folders_only) and pattern.fullmatch(path):
                 return not negated
@@ -50,6 +51,7 @@ def parse_patterns(base: str, lines: Iterable[str]) -> Patterns | None:
 
 def is_ignored(path: str, chain: Sequence[Patterns], *, is_folder: bool) -> bool:
     """Whether a path is left out; `chain` has the files from the outermost folder inwards."""
+    # A file overrides those of the folders above it (gitignore(5)).
     for patterns in reversed(chain):
         prefix = f"{patterns.base}/" if patterns.base else ""
         verdict = patterns.verdict(path.removeprefix(prefix), is_folder=is_folder)
@@ -61,6 +63,7 @@ def is_ignored(path: str, chain: Sequence[Patterns], *, is_folder: bool) -> bool
 def _parsed(line: str) -> tuple[str, bool, bool] | None:
     """A regular expression, whether it takes back, and whether it is for folders only."""
     line = line.rstrip("\r\n")
+    # Blanks at the end count only behind a backslash.
     while line.endswith(" ") and not line.endswith("\\ "):
         line = line[:-1]
     if not line or line.startswith("#"):
@@ -69,6 +72,7 @@ def _parsed(line: str) -> tuple[str, bool, bool] | None:
     line = line.removeprefix("!")
     folders_only = line.endswith("/")
     line = line.removesuffix("/")
+    # A slash at the beginning or in the middle binds a pattern to its folder.
     anchored = "/" in line
     line = line.removeprefix("/")
     if not line:

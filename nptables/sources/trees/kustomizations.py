@@ -19,7 +19,10 @@ from nptables.sources.text import Document, Input, parse_text, read_one
 from nptables.sources.text.parsed import nowhere
 from nptables.sources.trees.programs import Failure, output_of
 
+# In the order of RecognizedKustomizationFileNames in kustomize's api/konfig. It refuses a folder
+# with two of them.
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# What kustomize writes for `buildMetadata: [originAnnotations]`.
 _ORIGIN = "config.kubernetes.io/origin"
 _FOLDERS = ("resources", "bases", "components", "generators", "transformers", "validators")
 _NAMED = ("resources", "bases", "components")
@@ -185,6 +188,9 @@ def build(
             source = _Source("/", "")
         wrapper = os.path.join(scratch, "wrapper")
         os.mkdir(wrapper)
+        # Notes of origin have to be asked for in the kustomization that is built. The files of the
+        # user are not changed: theirs becomes the only resource of one of ours. Its path has to be
+        # relative (`New` in kustomize's fileloader.go).
         wanted = {
             "apiVersion": f"{_GROUP}v1beta1",
             "kind": "Kustomization",

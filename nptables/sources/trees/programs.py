@@ -23,6 +23,7 @@ from nptables.errors import printable
 from nptables.immutable import frozen
 
 SECONDS = 30.0
+# The port of the discard service, on which nothing listens nowadays.
 _NOWHERE = "http://127.0.0.1:9"
 _LONGEST_SENTENCE = 400
 # What stands before the words proper, the second as kubectl logs it.
@@ -60,6 +61,7 @@ def output_of(argv: Sequence[str], *, seconds: float = SECONDS) -> str | Failure
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=_environment(home),
+                # A session of its own, so that what it has started is ended with it.
                 start_new_session=True,
             )
         except OSError as error:
@@ -100,9 +102,11 @@ def _environment(home: str) -> dict[str, str]:
         "HELM_CACHE_HOME": home,
         "HELM_CONFIG_HOME": home,
         "HELM_DATA_HOME": home,
+        # kustomize gets remote bases with git, which must neither ask anybody nor go anywhere.
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file",
         **proxies,
+        # Some programs read the small letters alone, as curl does for http_proxy.
         **{name.lower(): value for name, value in proxies.items()},
         "NO_PROXY": "",
     }
@@ -114,6 +118,7 @@ def _without_network() -> tuple[str, ...]:
     unshare = shutil.which("unshare")
     if unshare is None:
         return ()
+    # Root may make a namespace; others may only within one of users, and not everywhere.
     for options in (("--net",), ("--user", "--map-root-user", "--net")):
         command = (unshare, *options, "--")
         try:

@@ -88,6 +88,7 @@ def _ignore_files_above(top: Path | None, inside: str) -> Iterator[Patterns]:
     """The patterns that hold in a folder because of the folders above it."""
     if top is None:
         return
+    # First, because every .gitignore overrides it (gitignore(5)).
     own = _patterns(top / ".git" / "info" / "exclude", "")
     if own is not None:
         yield own

@@ -62,6 +62,7 @@ def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:
     word = "DROP" if outcome.verdict is Verdict.DROPPED else "REJECT"
     if rule.note == "policy":
         return _policy(word, rule, case)
+    # The rule that drops what is marked stands far from the one that knows why: see `marked_for`.
     marked = marked_for(outcome.path, rule, case.family)
     cause, mark = marked if marked is not None else (rule, "")
     reason = claimed(word, cause, outcome.path, outcome.source, case)
@@ -96,6 +97,7 @@ def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:
 def _policy(word: str, rule: Step, case: Case) -> Reason:
     text = f"{word}: no rule of {place_of(rule)} accepts the packet, and the chain's policy is DROP"
     at_home = rule.node == case.network.node.name
+    # Docker sets the policy of FORWARD to DROP when it turns on forwarding.
     if at_home and rule.chain == "FORWARD" and case.has("filter", "DOCKER-USER"):
         text += (
             " (Docker sets it: accept the network of the Pods in chain DOCKER-USER, or "
@@ -125,6 +127,8 @@ def _every_packet(word: str, rule: Step, comment: str) -> Reason:
         text += f', whatever its comment says ("{comment}")'
     if rule.chain == chains.FIREWALL:
         text += (
+            # The kubelet's rule for KUBE-MARK-DROP: iptables 1.8.7 loses its match where 1.8.8 has
+            # written it (kubernetes issue #112477).
             "; most likely a rule for packets with the mark 0x8000 that lost `-m mark --mark "
             "0x8000/0x8000`: it cuts the node off, delete it"
         )

@@ -22,6 +22,7 @@ def with_connections(answer: Trace, flows: Sequence[Flow], rules: Rules, node: N
     that the first one got; where a sender is known, only its own count.
     """
     packet = answer.packet
+    # Only UDP flows outlive their endpoint: see `nptables.translation.flows`.
     if packet.protocol.lower() != "udp" or packet.port is None:
         return answer
     wanted = [

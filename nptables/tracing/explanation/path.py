@@ -46,6 +46,7 @@ _WRITERS = (
 _COMMENT = re.compile(r' --comment (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _ESCAPE = re.compile(r"\\(.)")
 _NEW_MARK = re.compile(r"(?:^|, )mark becomes (0x[0-9a-f]+)")
+# A chain such as KUBE-MARK-DROP: it marks whatever comes, so its callers decide.
 _ONLY_MARKS = re.compile(r'-A \S+(?: -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+))? -j MARK ')
 _REDIRECT = re.compile(r" -j REDIRECT(?: --(?:to-ports \S+|random|random-fully))*$")
 
@@ -109,6 +110,7 @@ def marked_for(path: Sequence[Step], rule: Step, family: Family) -> tuple[Step, 
     for step in path:
         if (match := _NEW_MARK.search(step.note)) is not None:
             fits = int(match[1], 16) & mask == value
+            # The first of several that set it decided; one that takes the mark away undoes it.
             found = (found or step) if fits else None
     return None if found is None else (_decided(path, found), f"{value:#x}")
 

@@ -54,6 +54,7 @@ def _leaves(entries: Sequence[Entry], questions: Questions, most: int) -> Iterat
             yield answered, _shares(left)
             continue
         follows = questions.follows(question, answered)
+        # Who is in a network is in every wider one: such an answer makes no cases of its own.
         for answer in (True, False) if follows is None else (follows,):
             fitting = [e for e in left if e[1].get(question, answer) is answer]
             waiting.append((question + 1, {**answered, question: answer}, fitting))
@@ -350,6 +351,7 @@ def distributions(
     outcomes = [outcome for outcome, _ in found]
     numbers = {id(outcome): number for number, outcome in enumerate(outcomes)}
     for answers, shares in leaves:
+        # Exact shares: two distributions are one only if they do not differ at all.
         key = tuple(sorted((numbers[place], share) for place, share in shares.items()))
         grouped.setdefault(key, []).append(answers)
         checks = (questions.checks[question] for question in sorted(answers))

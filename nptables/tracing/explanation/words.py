@@ -40,6 +40,7 @@ def share_text(share: Fraction) -> str:
     """A share as people read it: exact where that is short, else in per cent."""
     if share == 1:
         return "all"
+    # Small enough that people see the number of endpoints in it.
     if share.denominator <= 100:
         return str(share)
     return f"{float(share) * 100:.4g} %"

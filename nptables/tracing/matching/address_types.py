@@ -69,6 +69,8 @@ def _ipv4(
         "BROADCAST": setting.is_broadcast(address, interface),
         "LOCAL": setting.is_local(address, interface),
     }
+    # Each has one type only: what the kernel knows by the address alone, else by the route in its
+    # local table (`__inet_dev_addr_type` in net/ipv4/fib_frontend.c).
     sure = next((kind for kind, found in special.items() if found), None)
     if sure is not None:
         return sure in types

@@ -71,6 +71,8 @@ def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condit
         yield inverted(holds, negated=rule.destination.negated)
     if rule.source is not None:
         network = net(rule.source.value)
+        # The rule of kube-proxy for an endpoint that calls itself: a client from outside is none,
+        # so it is not worth a question.
         hairpin = endpoint is not None and network == _host_network(endpoint)
         holds = (source_is_endpoint if hairpin else source_in)(network, rule.source.value)
         yield inverted(holds, negated=rule.source.negated)
@@ -78,6 +80,8 @@ def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condit
         yield inverted(_comes_in(rule.in_interface.value), negated=rule.in_interface.negated)
     if rule.out_interface is not None:
         yield inverted(_goes_out(rule.out_interface.value), negated=rule.out_interface.negated)
+    # Connection tracking puts fragments together before any rule sees them (nf_defrag_ipv4), and in
+    # IPv6 there is no such option.
     if rule.fragment is not None:
         yield inverted(_never, negated=rule.fragment.negated)
     for match in rule.matches:

@@ -20,6 +20,7 @@ def port_ranges(text: str, separator: str = ":") -> Ranges:
     found = []
     for part in text.split(","):
         low, dash, high = part.partition(separator)
+        # `:90` is 0:90, and `80:` is 80:65535 (iptables-extensions(8), tcp, --source-port).
         first = port(low) if low else 0
         found.append((first, (port(high) if high else 65535) if dash else first))
     return tuple(found)
@@ -33,6 +34,7 @@ def source_port_in(state: State, setting: Setting, ranges: Ranges, text: str) ->
     """Whether the source port is in ranges; an unnamed ephemeral one is unknown."""
     if state.source_port is not None:
         return _in_ranges(state.source_port, ranges)
+    # Any port will do, so there is nothing to ask.
     if ranges == ((0, 65535),):
         return True
     return asking(state, setting, ("source port", ranges), f"the source port is in {text}")
@@ -89,10 +91,13 @@ def _flags(text: str) -> frozenset[str]:
 
 
 def _syn(_words: Words) -> Condition:
+    # What --syn stands for, and how iptables-save prints it (iptables-extensions(8), tcp).
     return _tcp_flags(("FIN,SYN,RST,ACK", "SYN"))
 
 
 def _icmp(words: Words) -> Condition:
+    # 255 is no type but stands for all of them (`icmp_type_code_match` in
+    # net/ipv4/netfilter/ip_tables.c).
     if words[0].lower() in ("any", "255"):
         return lambda _state, _setting: True
 

@@ -32,6 +32,8 @@ def _statistic(match: Match) -> Condition:
         if every is None or number(every.value) < 1:
             raise ValueError("statistic without --every")
         negated = every.negated
+        # A counter of the rule, and nobody knows where it stands: over many packets it is one in
+        # `every`.
         reachable = packet is None or number(packet.value) < number(every.value)
         chance = Fraction(1 if reachable else 0, number(every.value))
     chance = 1 - chance if negated else chance
@@ -65,6 +67,7 @@ def _recent(match: Match) -> Condition:
 
     def holds(state: State, setting: Setting) -> Answer:
         who = state.destination if by_destination else state.source
+        # kube-proxy calls the list of an endpoint by its chain, so people can be told the endpoint.
         endpoint = setting.endpoint_behind(name)
         place = f"at {endpoint}" if endpoint else f"by list {name}"
         key = ("recent", name, seconds, hits.value if hits is not None else "", str(who))
@@ -96,6 +99,8 @@ def _set(match: Match) -> Condition:
 
     def holds(state: State, setting: Setting) -> Answer:
         values = tuple(_side(side, state, setting) for side in sides.split(","))
+        # Counters are not in what `ipset save` prints unless the set has them, and they go on
+        # changing.
         members = setting.set_holds(name, values) if not counted else None
         if members is not None:
             return members

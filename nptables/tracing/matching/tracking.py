@@ -61,6 +61,7 @@ def _states(words: Words) -> Condition:
     wanted = frozenset(words[0].upper().split(","))
 
     def holds(state: State, setting: Setting) -> Answer:
+        # A template has no status, and the packet is the first of a connection: NEW.
         if ("NEW" if state.tracking == TEMPLATE else state.tracking) in wanted:
             return True
         changes = {"DNAT": state.dnat, "SNAT": state.snat}
@@ -146,6 +147,7 @@ def _protocol(words: Words) -> Condition:
 
 
 def _direction(words: Words) -> Condition:
+    # It is always the first packet of a connection that is followed.
     return lambda _state, _setting: words[0].upper() == "ORIGINAL"
 
 

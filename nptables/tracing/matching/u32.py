@@ -122,6 +122,7 @@ def _applied(operator: str, operand: int, word: Word) -> Word:
     value, known = word
     if operator == "&":
         return value & operand, known | (~operand & _FULL)
+    # In C such a shift is undefined, and processors differ in what they make of it.
     if operand > 31:
         return 0, _FULL
     if operator == "<<":
@@ -143,6 +144,7 @@ def _header(state: State, setting: Setting) -> Header:
     protocol = _NUMBERS.get(setting.protocol)
     width = setting.family.host_prefix // 8
     if width == 4:
+        # Version 4 and five words: no options, as hosts send packets.
         header[0], start, length = 0x45, 12, 20
         if protocol is not None:
             header[9] = protocol

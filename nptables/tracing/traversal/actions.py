@@ -89,6 +89,7 @@ def compile_action(rule: Rule, *, is_chain: Callable[[str], bool]) -> Action:
     if target.goto:
         return Action(Kind.GOTO, chain=target.name)
     name = target.name
+    # A chain may have any name, and one of the table counts before a target of that name.
     if name == UNREAD_TARGET and not is_chain(name):
         words = " ".join(option.value for option in target.options)
         return Action(Kind.UNKNOWN, text=f'given to "{words}", whose effect is unknown')
@@ -122,6 +123,7 @@ def _mark(target: Target) -> Action:
     clear, flip = _mark_change(target)
     return Action(
         Kind.CHANGE,
+        # Flipped and not set: `mark_tg` in net/netfilter/xt_mark.c. So --set-xmark X/0x0 toggles.
         change=lambda state, _node: state._replace(mark=(state.mark & ~clear) ^ flip),
     )
 
@@ -134,6 +136,7 @@ def _mark_change(target: Target) -> tuple[int, int]:
             return mask, value
         if option.name == "--set-mark":
             value, mask = mark_and_mask(option.value)
+            # iptables clears the bits of the value too (iptables-extensions(8), MARK, --set-mark).
             return mask | value, value
         if option.name == "--and-mark":
             return ~number(option.value) & FULL_MARK, 0
@@ -164,6 +167,7 @@ def _connection_mark(target: Target) -> Action:
     if save is not None:
 
         def saved(state: State, _node: Translator) -> State:
+            # The order of masks and shifts is that of `connmark_tg` in net/netfilter/xt_connmark.c.
             mark = (state.connection_mark & ~ctmask) ^ shifted(state.mark & nfmask)
             return state._replace(connection_mark=mark & FULL_MARK)
 
@@ -197,6 +201,8 @@ def _with_entry(change: Change) -> Change:
 def _tracking(target: Target) -> Action:
     """NOTRACK and CT, which leave alone what has an entry or has been exempted before."""
     exempts = target.name == "NOTRACK" or target.option("--notrack") is not None
+    # A CT rule attaches a template, and connection tracking puts the real entry in its place
+    # (net/netfilter/xt_CT.c, `nf_conntrack_in` in nf_conntrack_core.c).
     after = "UNTRACKED" if exempts else TEMPLATE
 
     def changed(state: State, _node: Translator) -> State:

@@ -65,6 +65,8 @@ class Range:
         low, high = self.ports
         if low == high:
             return low
+        # The kernel keeps what lies in the range already, unless it is told to draw
+        # (`get_unique_tuple` in net/netfilter/nf_nat_core.c).
         kept = port is not None and low <= port <= high and not self.random
         return port if kept else None
 
@@ -127,6 +129,7 @@ def _with_destination(state: State, to: Range, node: Translator) -> State:
 
 
 def _with_source(state: State, to: Range, node: Translator) -> State:
+    # Without ports there is nothing to draw, and --random changes nothing.
     drawn = to.random and node.protocol in _WITH_SOURCE_PORTS
     within = False if drawn else to.has(state.source, state.source_port)
     if within:
@@ -167,6 +170,7 @@ def _canonical(text: str) -> str:
 
 def _common(first: int, last: int, bits: int) -> Net:
     """The smallest network that holds two addresses."""
+    # All bits from the first one in which the ends differ.
     rest = (1 << (first ^ last).bit_length()) - 1
     mask = ((1 << bits) - 1) ^ rest
     return Net(first & mask, mask, bits)

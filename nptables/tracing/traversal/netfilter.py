@@ -122,6 +122,8 @@ class PacketView:
     def redirect_address(self, state: State) -> Address:
         """The loopback address for the node's own packets, else that of where it came in."""
         if self.from_node:
+            # `nf_nat_redirect_ipv4` and `nf_nat_redirect_ipv6` in net/netfilter/nf_nat_redirect.c,
+            # which look at the hook: OUTPUT is the node's own.
             return "127.0.0.1" if self.family is Family.IPV4 else "::1"
         return self.network.first_address_of(state.in_interface)
 
@@ -146,6 +148,8 @@ class NodeTraversal:
         here: Flows = {}
         onward: Flows = {}
         for state, found in flows.items():
+            # Routed by the destination that nat has written in PREROUTING: this is why a translated
+            # packet to an address of the node goes on through FORWARD, and never meets INPUT.
             if self._network.takes(state.destination):
                 add(here, state, found)
             elif self._network.is_broadcast(self._view.original.destination):
@@ -180,6 +184,9 @@ class NodeTraversal:
                 again = moved
             add(leaving, again, found)
         after = self._tables("POSTROUTING", POSTROUTING, leaving)
+        # The loopback interface hands a packet back to the node with its conntrack entry, and that
+        # has been through nat (`nf_nat_inet_fn` in net/netfilter/nf_nat_core.c translates once per
+        # side).
         to_itself = {s: f for s, f in after.items() if s.out_interface == LOOPBACK}
         self._send({s: f for s, f in after.items() if s.out_interface != LOOPBACK})
         self._loop_back(to_itself)
@@ -196,10 +203,13 @@ class NodeTraversal:
     def _tables(self, hook: str, tables: tuple[str, ...], flows: Flows) -> Flows:
         for table in tables:
             apart: Flows = {}
+            # Later packets of a connection follow its entry, and what has no entry is not
+            # translated.
             if table == "nat":
                 apart = {s: f for s, f in flows.items() if s.tracking != "NEW"}
                 flows = {s: f for s, f in flows.items() if s.tracking == "NEW"}
             flows = self._walker.table(hook, table, flows)
+            # Connection tracking has priority -200, between raw and mangle.
             if table == "raw":
                 flows = self._tracked(flows)
             if apart:
@@ -222,6 +232,7 @@ class NodeTraversal:
         """The packet with the interface that it leaves through; None where there is no route."""
         route = self._network.route(state.destination, came_through=state.in_interface)
         if route.refused:
+            # A blackhole is silent; the other kinds answer with an ICMP error (ip-route(8)).
             end = End.DROPPED if route.refused == "blackhole" else End.REFUSED
             text = f"{self._view.place} has no route to {state.destination}"
             if route.refused != "no route":

@@ -27,6 +27,7 @@ from nptables.tracing.state import State
 from nptables.tracing.traversal.actions import Action, Kind, compile_action
 from nptables.tracing.traversal.unshown import unreached
 
+# Below this an index costs more than it saves.
 _LONG = 32
 _ALL_MARK_BITS = 0xFFFFFFFF
 
@@ -96,6 +97,7 @@ class CompiledChain:
         by_address, by_port, others = self._index
         found = set(others)
         for state in states:
+            # An address of which only a network is known may be any of those in the index.
             if not isinstance(state.destination, str) or (state.port is None and by_port):
                 return range(len(self.lines))
             found.update(by_address.get(state.destination, ()))
@@ -196,6 +198,8 @@ class Rulebook:
         endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
             conditions = compile_conditions(rule, where, endpoint)
+        # Older iptables and other writers spell some values differently; the usual way costs
+        # nothing where the line is in the usual form.
         except NotUnderstood:
             conditions = self._compiled_from_normal_form(rule, line, where)
         return CompiledRule(line, conditions, action)
@@ -213,6 +217,7 @@ class Rulebook:
         """The only destination that a chain of the nat table translates to, if there is one."""
         found = {
             match[1]
+            # The chain of an endpoint has two rules; of a longer one this is not worth knowing.
             for line in self.ruleset.lines("nat", chain)[:8]
             if (match := _TO_DESTINATION.search(line)) is not None
         }

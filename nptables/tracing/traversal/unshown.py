@@ -138,6 +138,7 @@ def unreached(ruleset: Ruleset, table: str) -> Mapping[str, tuple[str, ...]]:
         for name, lines in found.chains.items()
         if lines and name not in built_in and name not in reached
     ]
+    # Each of them doubles the possibilities.
     if len(names) > _MOST:
         names = [name for name in names if any(map(_CHOOSES.search, found.chains[name]))][:_MOST]
     hooks = {name: _hooks(name, targets, built_in, table) for name in names}

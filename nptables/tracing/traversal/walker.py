@@ -48,6 +48,8 @@ from nptables.tracing.traversal.unshown import (
 MOST_STATES = 1024
 MOST_WORLDS = 4096
 MOST_STEPS = 400_000
+# nft allows 16 jumps (`NFT_JUMP_STACK_SIZE` in include/net/netfilter/nf_tables.h); legacy allows as
+# many as a table has chains.
 DEEPEST = 60
 TOO_DEEP = f"more than {DEEPEST} chains call one another"
 TOO_MANY = f"more than {MOST_STEPS} rules: not followed further"
@@ -218,6 +220,9 @@ class Walker:
         if compiled is None:
             problem = f"a rule jumps to chain {call.chain}, which table {call.table} does not have"
         elif call.chain in call.chains[:-1]:
+            # The kernel refuses such a table (`mark_source_chains` in
+            # net/ipv4/netfilter/ip_tables.c), so this is a dump that somebody edited, or put
+            # together from several.
             problem = f"chain {call.chain} is reached from within itself: a loop"
         elif len(call.chains) > DEEPEST:
             problem = TOO_DEEP
@@ -301,13 +306,18 @@ class Walker:
         after = self._changed(call, rule, matched)
         if action.kind is Kind.ACCEPT:
             pour(self._accepted, after)
+        # A translation ends the table, as ACCEPT does, but also for the other backend: the entry of
+        # the connection has its translation then.
         elif action.kind is Kind.TRANSLATE:
             pour(self._translated, after)
         elif action.kind is Kind.RETURN:
             pour(returned, after)
         elif action.kind is Kind.GOTO:
+            # --goto leaves no place to come back to: what returns from there goes on where this
+            # chain returns to (iptables(8), --goto).
             pour(returned, self._chain(call.into(action.chain), after))
         else:
+            # Whatever comes back goes on with the next rule, together with what did not match.
             if action.kind is Kind.JUMP:
                 after = self._chain(call.into(action.chain), after)
             return self._bounded(joined((flows, after)), call)
@@ -329,6 +339,7 @@ class Walker:
         rest: Flows = {}
         for state, flow in flows.items():
             chance, open_questions = self._judged(rule, state)
+            # Most rules match surely or surely not, and those cost no new weights.
             if chance == 0:
                 add(rest, state, flow)
             elif chance == 1 and not open_questions:
@@ -387,6 +398,8 @@ class Walker:
         """The flows, with what makes no difference forgotten where there are many."""
         if len(flows) <= max(_MANY_STATES, self._most_states // 4):
             return flows
+        # Marks are most often what tells so many states apart, and few bits of them are ever asked
+        # for.
         bits = self._tested_mark_bits
         fewer: Flows = {}
         for state, flow in flows.items():

@@ -84,6 +84,7 @@ def backed(cluster: Cluster, service: Service) -> Backed:
 
 
 def _backed(cluster: Cluster, service: Service) -> Backed:
+    # From what settles the question to what only suggests an answer: see the order of `_Unknown`.
     if unread := cluster.unread_about(service):
         return Backed(unread)
     backing = cluster.backing

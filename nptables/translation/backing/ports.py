@@ -112,6 +112,8 @@ def _numbered(
 ) -> Iterator[Cause]:
     declared = [(w, p) for w in fitting for p in w.ports]
     wanted = (port.target_port, port.protocol)
+    # What a container declares is information only: a program may listen on any port, so this is
+    # never more than a suspicion (`ports` in the API reference of Container).
     if not declared or wanted in {(p.number, p.protocol) for _, p in declared}:
         return
     workload, shown = next(

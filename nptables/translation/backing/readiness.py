@@ -20,6 +20,7 @@ def readiness_causes(service: Service, backing: Backing) -> Iterator[Cause]:
         for probe in workload.probes:
             yield from _probe(workload, probe, backing)
         for position, gate in enumerate(workload.gates):
+            # The kubelet and the scheduler set these themselves.
             if gate in _POD_CONDITIONS:
                 continue
             path = (*workload.path, "spec", "readinessGates", position)

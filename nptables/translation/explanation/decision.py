@@ -99,6 +99,8 @@ class Decision:
 def has_rules(service: Service, family: Family) -> bool:
     """Whether kube-proxy makes rules for a Service in a family."""
     return (
+        # Headless Services and ExternalName are skipped in `ShouldSkipService` of
+        # pkg/proxy/util/utils.go; those of another proxy are never watched.
         family in service.cluster_ips
         and service.claimed_by is None
         and not service.hidden
@@ -109,6 +111,7 @@ def has_rules(service: Service, family: Family) -> bool:
 
 def skip_reason(service: Service, family: Family) -> Reason:
     """Why a Service has no rules in a family."""
+    # In the order in which they hide one another: what kube-proxy does not watch it never looks at.
     if service.claimed_by is not None:
         return Reason(
             "other-proxy",
@@ -301,6 +304,7 @@ def _topology(service: Service, selection: Selection, context: Context) -> Itera
         return
     if not (hinted_nodes or hinted_zones):
         return
+    # Hints count for the Cluster policy alone: `CategorizeEndpoints` in pkg/proxy/topology.go.
     policies_local = service.internal_policy_local and not selection.cluster
     if policies_local:
         return

@@ -133,6 +133,8 @@ def _likeness(
             other = config_of(version)
         except InvalidInput:
             continue
+        # Neighbouring versions mostly have the same habits, and a translation is what costs time
+        # here.
         if other.habits not in seen:
             seen[other.habits] = _distance([_plan(plan, cluster, node, other) for plan in plans])
         found = seen[other.habits]
@@ -145,6 +147,7 @@ def _likeness(
     if not nearest:
         return None
     said = Version.parse(node.kubelet_version)
+    # kubelet and kube-proxy are mostly of one version, though they need not be.
     named = said if said in nearest else nearest[-1]
     return Likeness(tuple(nearest), named, best.lines, asked.lines)
 

@@ -38,6 +38,8 @@ _PORTAL = re.compile(r"-A \S+ -d (\S+)/\d+ -p (\S+) .*--dport (\d+) .*-[jg] (\S+
 _NODE_PORT = re.compile(r"-A \S+ (?:-d \S+ )?-p (\S+) .*--dport (\d+) .*-[jg] (\S+)")
 _JUMP = re.compile(r" -[jg] (KUBE-\S+)$")
 _DNAT = re.compile(r" -j DNAT --to-destination (\S+):(\d+)(?: |$)")
+# KUBE-XLB- stood in older kube-proxies for what is KUBE-EXT- and KUBE-SVL- today: where one was
+# replaced without a reboot, such chains may be left.
 _CHOOSING = (
     chains.SERVICE_PREFIX, chains.LOCAL_PREFIX, chains.EXTERNAL_PREFIX,
     chains.SOURCE_RANGES_PREFIX, "KUBE-XLB-",
@@ -202,6 +204,8 @@ class _Claim:
         inside = rules.portals.get((service.cluster_ips[family], protocol, port.port))
         outside = rules.node_ports.get((protocol, port.node_port)) if port.node_port else None
         for address in (*external_ips(service, family), *balancer_ips(service, family)):
+            # All ways from outside lead to the same endpoints, so the first that the rules know
+            # will do.
             outside = outside or rules.portals.get((address, protocol, port.port))
         ways = [(inside, service.internal_policy_local)]
         if outside is not None or port.node_port:
@@ -299,8 +303,10 @@ def _endpoints(
             address = parse_ip(found[1].strip("[]"))
             if address is not None:
                 yield address, int(found[2])
+        # As many steps as there are kinds of chains; more would be a loop.
         elif (jump := _JUMP.search(line)) is not None and depth < len(_CHOOSING):
             name = jump[1]
+            # For the node itself and its pods: they get endpoints on any node, whatever the policy.
             if local and name.startswith(chains.SERVICE_PREFIX):
                 continue
             if name.startswith((*_CHOOSING, chains.ENDPOINT_PREFIX)):

@@ -98,6 +98,8 @@ def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:
             if is_of_service_port(target):
                 leads.setdefault(chain, []).append(target)
                 if said:
+                    # Not overwritten: a rule inside the chain says it better than one that leads
+                    # there.
                     owners.setdefault(target, said)
             if said and is_of_service_port(chain):
                 owners.setdefault(chain, said)

@@ -78,6 +78,7 @@ def _spellings(slices: Sequence[EndpointSlice], port: ServicePort, family: Famil
     """The endpoints as the newest kube-proxy names them, then as older ones do."""
     found = [endpoint for endpoint, _ in port_endpoints(slices, port, family)]
     yield from found
+    # Up to 1.30 the hash is of the address as the slice spells it: see USUAL_ENDPOINTS.
     old = [seen for each in slices if (seen := seen_slice(each, frozenset())) is not None]
     for endpoint, _ in port_endpoints(old, port, family):
         if endpoint not in found:

@@ -94,6 +94,7 @@ def _frontend_field(line: str, service: Service, position: int, family: Family) 
     if line.endswith("-j ACCEPT"):
         return "spec.healthCheckNodePort"
     destination = _DESTINATION.search(line)
+    # The network stands in the rule that counts packets to node ports on localhost.
     if destination is None or destination[1] == "127.0.0.0":
         return f"spec.ports[{position}].nodePort"
     address, said = destination[1], _SAID.search(line)

@@ -54,6 +54,7 @@ def changes_by_habit(
     for habit in HABITS:
         if (habit.name in habits) == after.has(habit):
             continue
+        # Upon those before it, since some habits matter only where another one is there.
         habits ^= {habit.name}
         changed = translate(cluster, node, attrs.evolve(after, habits=habits), family)
         plan = diff(rules, changed, ownership=changed.ownership)
