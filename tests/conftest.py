@@ -24,9 +24,9 @@ settings.load_profile("nptables")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: a part of the tests waits most of its time."""
+    """Twice as many as there are cores: a part of the tests waits most of its time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (cores or 1) * 3 // 2
+    return (cores or 1) * 2
 
 
 @pytest.hookimpl(wrapper=True)

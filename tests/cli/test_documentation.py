@@ -57,6 +57,8 @@ NOT_RUN = {
     "dask ": "it goes on until it is stopped: tests/sources/fleet has a cluster",
     "make demo": "it installs a virtual environment",
     "make bench": "it takes ten minutes",
+    "make playground": "tests/playground builds it and opens it in browsers",
+    "python -m http.server ": "it goes on until it is stopped",
     ".venv/bin/python benchmarks/": "it takes minutes",
     "python benchmarks/": "it takes minutes",
     ".venv/bin/python -m pytest tests/lab": "those are tests themselves",
