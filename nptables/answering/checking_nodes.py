@@ -7,21 +7,15 @@ from collections.abc import Iterator
 import attrs
 
 from nptables.answering.checking import Nodes
-from nptables.answering.evidence import (
-    NodeHas,
-    explained,
-    is_part,
-    known_part,
-    with_shown_facts,
-)
+from nptables.answering.comparing import against
+from nptables.answering.effects import of_plan
+from nptables.answering.evidence import NodeHas, explained, is_part
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_plan
 from nptables.answering.saying import Say, silent
 from nptables.checks import Finding, check_connections, check_node
 from nptables.checks.observed import observed
 from nptables.evidence import Form
 from nptables.family import Family
-from nptables.iptables.changes import diff
 from nptables.model import Cluster
 from nptables.translation import translate
 from nptables.translation.explanation.disagreement import disagreement
@@ -44,19 +38,11 @@ def node_findings(
     inputs: Inputs,
     asked: Family | None,
     *,
-    here: bool = False,
     say: Say = silent,
 ) -> Iterator[Finding]:
-    """What is wrong on a node, family by family; `here` says that it is this node."""
-    evidence, inputs = node_has.evidence, inputs.comparable
-    known = tuple(known_part(each, inputs.cluster, say) for each in evidence.rulesets)
-    evidence = attrs.evolve(evidence, rulesets=known)
-    node_has = attrs.evolve(node_has, evidence=evidence)
-    families = node_has.families(asked, say)
-    tables = [node_has.serving(family, strict=False, say=say) for family in families]
-    inputs = with_shown_facts(inputs, tables, evidence.form.value, say)
-    desired = [inputs.translate(current.family) for current in tables]
-    plans = [diff(current, made) for current, made in zip(tables, desired, strict=True)]
+    """What is wrong on a node, family by family."""
+    found = against(node_has, inputs, node_has.families(asked, say), strict=False, say=say)
+    inputs, evidence, plans = found.inputs, found.evidence, found.plans
     # A reading of the kernel leaves no table out; a dump may.
     absent = dict.fromkeys(
         name
@@ -74,7 +60,7 @@ def node_findings(
     elif absent:
         whose = f"the {evidence.form.value}"
         say(f"{whose} has no table {', '.join(absent)}: it is not checked", kind="warning")
-    for plan, made in zip(plans, desired, strict=True):
+    for plan, made in zip(plans, found.desired, strict=True):
         rulesets = evidence.of(plan.family)
         behind = None
         compared = {}
@@ -88,6 +74,6 @@ def node_findings(
             explanation=why,
             behind="" if behind is None else str(behind),
             noticed=of_plan(plan, inputs, evidence) if compared else None,
-            here=here,
+            here=node_has.here,
         )
         yield from check_node(state, inputs.config, made.context)

@@ -1,24 +1,82 @@
-"""Two inputs compared on one node, and the documents of what changes."""
+"""Two inputs compared on one node, a node with its cluster, and the documents of what changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Generic
 
+import attrs
+
+from nptables.answering.effects import of_inputs, of_plan
+from nptables.answering.evidence import Given, NodeHas, known_part, with_shown_facts
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_inputs
+from nptables.answering.saying import Say, silent
 from nptables.effects import Effects
+from nptables.evidence import Evidence
+from nptables.evidence.handlers import handlers
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
+from nptables.translation import Translation
 from nptables.translation.explanation.versions import HabitChange, changes_by_habit
+
+
+@attrs.frozen
+class Against(Generic[Given]):
+    """How what a node has differs from what its cluster asks for, family by family.
+
+    `inputs` are what it was compared with, `whole` is all that it has, and `evidence` the same
+    without the rules of Services of which the objects know nothing.
+    """
+
+    inputs: Given
+    whole: Evidence
+    evidence: Evidence
+    desired: tuple[Translation, ...]
+    plans: tuple[Plan, ...]
+
+    @property
+    def elsewhere(self) -> str:
+        """Who handles Services there instead of rules, of which a difference would say nothing."""
+        return handlers(self.whole).instead(self.inputs.node.name)
+
+    def noticed(self) -> list[Effects]:
+        """What packets notice of each difference."""
+        return [of_plan(plan, self.inputs, self.evidence) for plan in self.plans]
+
+
+def against(
+    node_has: NodeHas,
+    inputs: Given,
+    families: Sequence[Family],
+    *,
+    strict: bool = True,
+    say: Say = silent,
+) -> Against[Given]:
+    """Compare what a node has with what the inputs ask for.
+
+    `strict` is that of `NodeHas.serving`. Raises what that raises.
+    """
+    evidence, inputs = node_has.evidence, inputs.comparable
+    whole = [node_has.serving(family, strict=strict, say=say) for family in families]
+    inputs = with_shown_facts(inputs, whole, evidence.form.value, say)
+    # All of them: the whole of one that was compared in part would look like another backend's.
+    known = {id(each): known_part(each, inputs.cluster, say) for each in evidence.rulesets}
+    desired = tuple(inputs.translate(family) for family in families)
+    return Against(
+        inputs,
+        evidence,
+        attrs.evolve(evidence, rulesets=tuple(known.values())),
+        desired,
+        tuple(diff(known[id(each)], made) for each, made in zip(whole, desired, strict=True)),
+    )
 
 
 def changed(
     before: Inputs, after: Inputs, families: Sequence[Family]
-) -> tuple[list[Plan], Effects]:
-    """How the rules of a node differ between two inputs, and what packets notice of it."""
+) -> tuple[list[Plan], list[Effects]]:
+    """How the rules of a node differ between two inputs, and what packets notice, by family."""
     plans = [diff(before.translate(family), after.translate(family)) for family in families]
-    return plans, Effects.joined(tuple(of_inputs(before, after, plan) for plan in plans))
+    return plans, [of_inputs(before, after, plan) for plan in plans]
 
 
 def habits_document(changes: Iterable[HabitChange]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import attrs
 from nptables.answering.inputs import Inputs, some
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import read_for
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
@@ -28,19 +28,32 @@ _OPTIONS = {Family.IPV4: "-4", Family.IPV6: "-6"}
 
 @attrs.frozen
 class NodeHas:
-    """What a node has, the file that it is from, and which of its backends is kube-proxy's."""
+    """What a node has, the file that it is from, and which of its backends is kube-proxy's.
+
+    With `here` it is the node where this runs.
+    """
 
     evidence: Evidence
     path: str | None = None
     backend: str = "auto"
+    here: bool = False
 
     def serving(self, family: Family, *, strict: bool = True, say: Say = silent) -> Ruleset:
-        """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
-        from nptables.evidence.serving import serving  # noqa: PLC0415 - see the imports
+        """The ruleset for Services in what was read.
 
-        current = in_file(
-            self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
-        )
+        Raises InvalidInput, with the file, and AmbiguousBackend where this node has two.
+        """
+        # See the imports.
+        from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving  # noqa: PLC0415
+
+        try:
+            current = in_file(
+                self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
+            )
+        except InvalidInput as error:
+            if self.here and error.problems[0].code == TWO_BACKENDS:
+                raise AmbiguousBackend(both_in_use(family)) from None
+            raise
         if current.remarks.legacy_left_out and len(self.evidence.of(family)) == 1:
             say(
                 f"{self.path} leaves out the legacy tables, which are not looked at", kind="warning"
@@ -48,33 +61,38 @@ class NodeHas:
         return current
 
     def families(self, asked: Family | None, say: Say = silent) -> tuple[Family, ...]:
-        """The families to look at: as `families_of`."""
-        return families_of(self.evidence, asked, self.path, say)
+        """The families to look at: the one asked for, else those that there are tables of.
 
+        That a file has IPv6 alone is said, for whoever did not ask for it. Raises InvalidInput
+        where it has not the one that was asked for.
+        """
+        found = self.evidence.families
+        if asked is None:
+            if found == (Family.IPV6,) and self.path is not None:
+                option = _OPTIONS[Family.IPV6]
+                say(f"{self.path}: these are rules of ip6tables: read as IPv6 ({option})")
+            return found or (Family.IPV4,)
+        if len(found) == 1 and asked not in found:
+            raise InvalidInput([
+                Problem(
+                    f"these are rules of {found[0].value}, and {asked.value} was asked for",
+                    hint=f"{_OPTIONS[found[0]]}, and addresses of {found[0].value}, go with this "
+                    f"{self.evidence.form.value}",
+                    file=self.path,
+                )
+            ])  # fmt: skip
+        return (asked,)
 
-def families_of(
-    evidence: Evidence, asked: Family | None, path: str | None, say: Say = silent
-) -> tuple[Family, ...]:
-    """The families to look at: the one that was asked for, else those that there are tables of.
-
-    That a file has IPv6 alone is said, for whoever did not ask for it. Raises InvalidInput where it
-    has not the one that was asked for.
-    """
-    found = evidence.families
-    if asked is None:
-        if found == (Family.IPV6,) and path is not None:
-            say(f"{path}: these are rules of ip6tables: read as IPv6 ({_OPTIONS[Family.IPV6]})")
-        return found or (Family.IPV4,)
-    if len(found) == 1 and asked not in found:
-        raise InvalidInput([
-            Problem(
-                f"these are rules of {found[0].value}, and {asked.value} was asked for",
-                hint=f"{_OPTIONS[found[0]]}, and addresses of {found[0].value}, go with this "
-                f"{evidence.form.value}",
-                file=path,
-            )
-        ])  # fmt: skip
-    return (asked,)
+    def refuse_part(self) -> None:
+        """Raise InvalidInput for a part of a node's rules, of which no comparison can be right."""
+        if is_part(self.evidence):
+            raise InvalidInput([
+                Problem(
+                    "holds a part of a node's rules, and what is not in it cannot be compared",
+                    hint="take everything: `nptables snapshot`, or `iptables-save` as root",
+                    file=self.path,
+                )
+            ])  # fmt: skip
 
 
 def is_part(evidence: Evidence) -> bool:

@@ -116,6 +116,12 @@ def configuration(
     return FoundConfig(in_manifests)
 
 
+def is_for_each_node(loaded: Loaded, found: FoundConfig | None, *about_one: object) -> bool:
+    """Whether a packet is followed on every node: nothing that is given is about one of them."""
+    override = "" if found is None else found.hostname_override
+    return len(loaded.cluster.nodes) > 1 and not any((override, *about_one))
+
+
 def mention_times(loaded: Loaded, evidence: Evidence, say: Say) -> None:
     """Say that objects and rules are of two times, and which Services changed in between."""
     objects = seconds_of(loaded.taken) if loaded.taken else None

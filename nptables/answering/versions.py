@@ -63,6 +63,15 @@ def by_version(
     return [(config_for(found, alike, asked=asked, say=say), alike) for alike in groups.values()]
 
 
+def by_node(
+    groups: Sequence[tuple[ProxyConfig, Sequence[Node]]],
+) -> ProxyConfig | dict[str, ProxyConfig]:
+    """The configuration of each node by its name, or the one of all, of what `by_version` gives."""
+    if len(groups) == 1:
+        return groups[0][0]
+    return {node.name: config for config, nodes in groups for node in nodes}
+
+
 def read_for(found: FoundConfig | None, version: str | Version | None) -> ProxyConfig:
     """What a configuration, or none, says to a version of kube-proxy, the newest if none is given.
 

@@ -9,9 +9,9 @@ import attrs
 
 from nptables.auditing import quick
 from nptables.auditing.differing import Differing, Kind
-from nptables.auditing.noticing import Noticed
+from nptables.auditing.effects import Noticed
 from nptables.auditing.settling import settled
-from nptables.auditing.sharing import Expected, Sharing
+from nptables.auditing.sharing import NOBODY, Expected, Sharing
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.checks.finding import Code
@@ -32,8 +32,6 @@ from nptables.words import listed
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.
 _MOST = 0.8
 _NAMED = 3
-# A name that no endpoint carries: that of a kube-proxy that takes none for its own.
-_NOBODY = "nobody.invalid"
 
 
 @attrs.frozen
@@ -170,7 +168,7 @@ def _other_name(case: Case) -> Iterator[NodeCause]:
         seen = disagreement(case.cluster, case.node, case.config, [found.current])
         if seen is not None and seen.fits:
             names.setdefault(seen.fits, f": they would be right for {seen.fits}")
-    names.setdefault(_NOBODY, "")
+    names.setdefault(NOBODY, "")
     names.pop(case.node.name, None)
     for name, whose in names.items():
         node = attrs.evolve(case.node, metadata=attrs.evolve(case.node.metadata, name=name))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from nptables.auditing.noticing import Ground, Noticed, effects_between
+from nptables.auditing.effects import Ground, Noticed, effects_between
 from nptables.auditing.quick import TableLines
 from nptables.auditing.sharing import Expected
 from nptables.auditing.tables import NodeTables

@@ -11,9 +11,9 @@ import attrs
 from nptables.auditing import quick
 from nptables.auditing.causes import Case, Found, causes_of
 from nptables.auditing.differing import Differing
+from nptables.auditing.effects import Ground, notice
 from nptables.auditing.foreign import foreign_rules
 from nptables.auditing.movements import Movement, states_of
-from nptables.auditing.noticing import Ground, notice
 from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables

@@ -40,8 +40,8 @@ Known = list[PortEndpoint]
 _MOST_KEPT = 12
 # A service port, the zone where it counts, and whether the node's address is in its source ranges.
 Variant = tuple[ServicePortName, str, bool]
-# A node's name that no endpoint carries.
-_NOBODY = "nobody.invalid"
+# A name that no endpoint carries: that of a node, or of a kube-proxy that takes none for its own.
+NOBODY = "nobody.invalid"
 
 
 @attrs.frozen(slots=False)
@@ -120,7 +120,7 @@ class Shared:
     ) -> None:
         self.cluster = cluster.seen_by(context.habits)
         self.family = context.family
-        nobody = attrs.evolve(context, node_name=_NOBODY)
+        nobody = attrs.evolve(context, node_name=NOBODY)
         with collector_paused():
             self.claims = {claim.name: claim for claim in find_claims(self.cluster, self.family)}
             self.known = {name: self._known(c, nobody) for name, c in self.claims.items()}
@@ -153,7 +153,7 @@ class Shared:
         if found is None:
             if len(self._alike) >= _MOST_KEPT:
                 del self._alike[next(iter(self._alike))]
-            nobody = attrs.evolve(context, node_name=_NOBODY)
+            nobody = attrs.evolve(context, node_name=NOBODY)
             found = self._alike[key] = Alike({name: self._on(name, nobody) for name in self.ports})
         return found
 

@@ -16,8 +16,7 @@ from nptables.evidence import Bridge, RecentList
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
-from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.ruleset import BUILT_IN_CHAINS
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, target_of
 from nptables.model import ProxyConfig
 from nptables.model.addresses import network_contains
 from nptables.translation import Translation

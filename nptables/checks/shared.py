@@ -16,7 +16,6 @@ from nptables.iptables.spelling import normal_form
 from nptables.model.addresses import network_contains
 from nptables.translation import chains
 
-MARK_DROP = "KUBE-MARK-DROP"
 _DROPPING = ("DROP", "REJECT")
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -32,7 +31,7 @@ def wrong_in_shared_chains(rules: Ruleset, masquerade_mark: str) -> list[str]:
         f"{rules.family.value} {table} {chain}: {wrong}: {line}"
         for table, chain, judge in (
             ("filter", chains.FIREWALL, _firewall),
-            ("nat", MARK_DROP, _marking),
+            ("nat", chains.MARK_DROP, _marking),
             ("nat", chains.MARK_MASQ, _marking),
             ("nat", chains.POSTROUTING, _postrouting),
         )
@@ -86,7 +85,7 @@ def _marking(lines: Lines, masquerade: int) -> Iterator[tuple[str, str]]:
         value = _set_mark(rule)
         if value is None:
             continue
-        if rule.chain == MARK_DROP and value & masquerade:
+        if rule.chain == chains.MARK_DROP and value & masquerade:
             yield line, "it sets the mark for masquerading"
         elif rule.chain == chains.MARK_MASQ and not value & masquerade:
             yield line, f"it does not set the mark for masquerading ({masquerade:#x})"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from nptables.answering import evidence
 from nptables.cli.output import say
-from nptables.iptables import Ruleset
-from nptables.model import Cluster
 from nptables.model.times import in_words, seconds_of
 from nptables.sources import Loaded
 from nptables.words import listed
@@ -21,11 +18,6 @@ def mention_limits(loaded: Loaded) -> None:
             say(f"the objects are those of the namespaces {listed(names, _NAMED)} only")
         else:
             say("the bundle has no Services", kind="warning")
-
-
-def known_part(current: Ruleset, cluster: Cluster) -> Ruleset:
-    """The rules of a node without those that the objects of a bundle know nothing of; says so."""
-    return evidence.known_part(current, cluster, say)
 
 
 def mention_age(loaded: Loaded) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nptables.answering.versions import by_node
 from nptables.cli.completion import FILE, nodes
 from nptables.cli.manifests import read_manifests
 from nptables.cli.options import bare_node_name, find_configuration
@@ -40,9 +41,7 @@ class ClusterWide:
     @property
     def configs(self) -> Configs:
         """The configuration of each node by its name, or the one of all."""
-        if len(self.by_config) == 1:
-            return self.by_config[0][0]
-        return {node.name: config for config, nodes in self.by_config for node in nodes}
+        return by_node(self.by_config)
 
     def nodes(self, patterns: Sequence[str]) -> list[str] | None:
         """The nodes that names and patterns name, None for all where there is none.

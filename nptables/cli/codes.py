@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from nptables.checks import CODES, Code
+from nptables.checks import CODES, Code, Severity
 from nptables.checks.finding import fits
 from nptables.model.reading import nearest, quoted
+
+SEVERITY_COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
 def codes_meant(word: str) -> list[Code]:

@@ -55,7 +55,6 @@ class _Named(_Text):
 
 
 FILE = _Named("file")
-FOLDER = _Named("dir")
 
 
 def _completed(

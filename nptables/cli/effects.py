@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from nptables.answering.noticing import of_plan
+from nptables.answering.effects import of_plan
 from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Noticed, sentences_of
 from nptables.cli.options import Inputs

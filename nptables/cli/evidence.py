@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 
-from nptables.answering import evidence as answering
-from nptables.answering.evidence import NodeHas, is_part
+from nptables.answering.evidence import NodeHas
 from nptables.cli.completion import FILE
-from nptables.cli.output import say, say_all, yaml_progress
-from nptables.errors import AmbiguousBackend, InvalidInput, Problem
+from nptables.cli.output import say_all, yaml_progress
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.iptables import Ruleset
 from nptables.sources import parse_config
-
-if TYPE_CHECKING:
-    from nptables.evidence import Evidence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,7 +34,7 @@ class Named:
     def __bool__(self) -> bool:
         return self.live or self.path is not None
 
-    def read(self, family: Family | None = None) -> Evidence:
+    def read(self, family: Family | None = None) -> NodeHas:
         """What the node has, and on standard error what could not be read of it.
 
         `family` is the one that is needed, and that of rules in a file that do not tell theirs;
@@ -63,35 +57,7 @@ class Named:
                 read_yaml=parse_config,
             )
         say_all((str(gap) for gap in found.gaps), kind="warning" if self.live else "note")
-        return found
-
-    def read_whole(self, family: Family | None = None) -> Evidence:
-        """As `read`, for whoever compares: a part is refused. Raises InvalidInput for one."""
-        found = self.read(family)
-        if is_part(found):
-            raise InvalidInput([
-                Problem(
-                    "holds a part of a node's rules, and what is not in it cannot be compared",
-                    hint="take everything: `nptables snapshot`, or `iptables-save` as root",
-                    file=self.path,
-                )
-            ])  # fmt: skip
-        return found
-
-    def serving(self, evidence: Evidence, family: Family, *, strict: bool = True) -> Ruleset:
-        """The ruleset for Services in what was read. Raises InvalidInput, with the file."""
-        try:
-            return self.known(evidence).serving(family, strict=strict, say=say)
-        except InvalidInput as error:
-            from nptables.evidence.serving import TWO_BACKENDS, both_in_use  # noqa: PLC0415
-
-            if self.live and error.problems[0].code == TWO_BACKENDS:
-                raise AmbiguousBackend(both_in_use(family)) from None
-            raise
-
-    def known(self, evidence: Evidence) -> NodeHas:
-        """What was read, with where it is from."""
-        return NodeHas(evidence, self.path, self.backend)
+        return NodeHas(found, self.path, self.backend, here=self.live)
 
 
 def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Command], Command]:
@@ -133,8 +99,3 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
         return decorated
 
     return decorate
-
-
-def families_of(evidence: Evidence, asked: Family | None, path: str | None) -> tuple[Family, ...]:
-    """The families to look at, as `answering.evidence.families_of`; says what was not asked for."""
-    return answering.families_of(evidence, asked, path, say)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from nptables.cli.options import Inputs
+from nptables.cli.options import Inputs, wait_option
 from nptables.cli.output import coloured, say
 from nptables.errors import BackendUnavailable
 from nptables.family import Family
@@ -32,14 +32,7 @@ BACKEND_HELP = (
 
 def backend_options(command: Command) -> Command:
     """`--backend` and `--wait`."""
-    command = click.option(
-        "--wait",
-        type=click.FloatRange(0, 3600),
-        default=5,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait while other programs change the tables.",
-    )(command)
+    command = wait_option(command)
     return click.option(
         "--backend",
         type=click.Choice(BACKENDS),

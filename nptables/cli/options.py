@@ -197,6 +197,15 @@ def node_options(command: Command) -> Command:
     )
 
 
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait while other programs change the tables.",
+)
+
 _ADDRESSES = "nptables.node-addresses"
 
 

@@ -15,12 +15,9 @@ import select
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 import click
-
-T = TypeVar("T")
-
 
 # After so many seconds somebody who waits for standard input is told so.
 _PATIENCE = 3.0

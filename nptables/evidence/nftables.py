@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nptables.errors import printable
-from nptables.evidence.homes import home_of
+from nptables.evidence.chain_tables import home_of
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.evidence.rules import gaps_of
 from nptables.family import Family

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nptables.errors import printable
-from nptables.evidence.homes import home_of
+from nptables.evidence.chain_tables import home_of
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.listing import CUT_OFF
 from nptables.iptables.pasted import Kind, Pasted, read_pasted
-from nptables.iptables.pasted.placing import jump_of
+from nptables.iptables.ruleset import target_of
 from nptables.iptables.tables import TARGETS
 
 _FORMS = {Kind.SAVED: Form.SAVED, Kind.FRAGMENT: Form.FRAGMENT, Kind.LISTING: Form.LISTING}
@@ -101,7 +101,7 @@ def _unread(unread: Sequence[tuple[int, str]]) -> Iterator[Gap]:
 def _missing(ruleset: Ruleset, table: str) -> list[str]:
     """The chains that rules of a table lead to and that are not there."""
     found = ruleset.tables[table].chains
-    jumps = (jump_of(line) for lines in found.values() for line in lines)
+    jumps = (target_of(line) for lines in found.values() for line in lines)
     return [name for name in dict.fromkeys(jumps) if name and name not in {*found, *TARGETS}]
 
 

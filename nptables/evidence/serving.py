@@ -14,7 +14,7 @@ from nptables.translation.owned import holds_service_chains
 # Chains in which the kubelet says which backend it uses.
 KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
 
-# What the problem is called that it is unknown which backend's tables are kube-proxy's.
+# What the problem is called that two backends hold rules for Services.
 TWO_BACKENDS = "two-backends"
 
 
@@ -33,19 +33,20 @@ def serving(
     decided = decide(rulesets)
     if decided is not None:
         return decided[0]
-    if not any(map(holds_service_chains, rulesets)):
+    with_services = any(map(holds_service_chains, rulesets))
+    if not with_services:
         found = _of_default(rulesets, evidence)
     else:
         found = None if strict else max(rulesets, key=_size)
     if found is not None:
         return found
-    which = "both have" if any(map(holds_service_chains, rulesets)) else "neither has"
+    which = "both have" if with_services else "neither has"
     raise InvalidInput([
         Problem(
             f"the tables of two backends are in this {evidence.form.value}, and {which} rules "
             f"for Services of {family.value}",
             hint="name the one that kube-proxy writes with --backend legacy or nft",
-            code=TWO_BACKENDS,
+            code=TWO_BACKENDS if with_services else "",
         )
     ])  # fmt: skip
 

@@ -27,7 +27,6 @@ _OF_IPVS = re.compile(
     r"| -j KUBE-(?:NODE-PORT|LOAD-BALANCER)$"
 )
 _LOOPBACK = "lo"
-_MODE_OPTION = "--proxy-mode"
 
 
 @frozen
@@ -185,13 +184,8 @@ def mode_of(process: Process) -> str:
     if process.mode:
         return process.mode
     only_logged = process.version and not process.pid and not process.arguments
-    if configuration_of(process) is None or (only_logged and process.configuration is None):
+    runs_with = configuration_of(process)
+    if runs_with is None or (only_logged and process.configuration is None):
         return ""
-    words = iter(process.arguments)
-    for word in words:
-        if word == _MODE_OPTION:
-            return next(words, "") or "iptables"
-        if word.startswith(f"{_MODE_OPTION}="):
-            return word.partition("=")[2] or "iptables"
-    told = (process.configuration or {}).get("mode")
+    told = runs_with.get("mode")
     return told if isinstance(told, str) and told else "iptables"

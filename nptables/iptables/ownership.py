@@ -50,7 +50,3 @@ class Ownership:
     def ensures_chain(self, table: str, chain: str) -> bool:
         """Whether a chain has to exist, whatever rules others keep in it."""
         return chain in self.ensured.get(table, ())
-
-    def owns_jump(self, table: str, line: str) -> bool:
-        """Whether a line in a built-in chain is one of the owner's jumps."""
-        return line in self.jumps.get(table, ())

@@ -30,6 +30,7 @@ NO_COUNTERS = "[0:0]"
 
 _CHAIN = re.compile(r":(\S+) (\S+)(?: (\[\d+:\d+\]))?", re.ASCII)
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
+_TARGET = re.compile(r' -[jg] (\S+)|"(?:[^"\\]|\\.)*"', re.DOTALL)
 _COUNTED = re.compile(r"(\[\d+:\d+\]) (-A .*)", re.ASCII | re.DOTALL)
 
 # The built-in chains of each table, in the order in which iptables-save prints them.
@@ -240,6 +241,21 @@ def chain_of(line: str) -> str:
     """The chain that a rule line is appended to: the word after `-A`."""
     end = line.find(" ", 3)
     return line[3:] if end < 0 else line[3:end]
+
+
+def target_of(line: str) -> str:
+    """The chain or target that a rule line leads to: the word after `-j` or `-g`, or nothing."""
+    start = max(line.rfind(" -j "), line.rfind(" -g "))
+    if start < 0:
+        return ""
+    if line.find('"', start) < 0:
+        # What no quote follows stands in none.
+        end = line.find(" ", start + 4)
+        return line[start + 4 :] if end < 0 else line[start + 4 : end]
+    found = ""
+    for match in _TARGET.finditer(line):
+        found = match[1] or found
+    return found
 
 
 def parse_lines(lines: Sequence[str], numbers: Sequence[int], family: Family) -> Ruleset:

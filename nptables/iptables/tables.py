@@ -226,3 +226,11 @@ NEGATED_BEHIND = frozenset({
     "--ctstate", "--icmp-type", "--icmpv6-type", "--uid-owner", "--gid-owner", "--mac-source",
     "--length", "--ttl-eq", "--tos", "--dscp", "--physdev-in", "--physdev-out",
 })  # fmt: skip
+
+# Targets that leave the way of a packet as it is: they write logs, count, or touch fields that no
+# routing decision depends on.
+EFFECTLESS = frozenset({
+    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "ECN", "HL", "IDLETIMER", "LED", "LOG",
+    "NFLOG", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL",
+    "ULOG",
+})  # fmt: skip

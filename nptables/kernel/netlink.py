@@ -64,8 +64,13 @@ def ask(
 
 def attribute(kind: int, value: bytes) -> bytes:
     """An attribute of a request, padded."""
-    text = _ATTRIBUTE.pack(4 + len(value), kind) + value
-    return text + b"\0" * (-len(text) % 4)
+    packed = _ATTRIBUTE.pack(4 + len(value), kind) + value
+    return packed + b"\0" * (-len(packed) % 4)
+
+
+def text(value: bytes | None) -> str:
+    """The text of an attribute that ends in a zero; an empty string without it."""
+    return (value or b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -37,7 +37,6 @@ _NO_WORKLOADS = (
 # Labels of Pods that no template shows.
 PUT_ON = frozenset((_POD_NAME, _POD_INDEX, *_JOB_NAMES, *_OPAQUE))
 _DEEPEST_TEMPLATE = 5
-_NOTHING: Object = {}
 
 
 @frozen
@@ -88,7 +87,6 @@ class Workload:
     path: Path
     hook: bool
     namespace_given: bool
-    host_network: bool = False
     ignore: str = ""
 
     @property
@@ -218,7 +216,6 @@ def _workload(raw: Object, path: Path, template: Object) -> Workload:
         path=path,
         hook=made_by_hook(raw),
         namespace_given=bool(metadata.get("namespace")),
-        host_network=pod_spec.get("hostNetwork") is True,
         ignore=ignore_text(metadata),
     )
 

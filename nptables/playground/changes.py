@@ -8,17 +8,15 @@ from typing import Any
 import attrs
 
 from nptables.answering import Say
-from nptables.answering.comparing import changed, habit_changes, habits_document
-from nptables.answering.evidence import NodeHas, is_part, known_part, with_shown_facts
+from nptables.answering.comparing import against, changed, habit_changes, habits_document
+from nptables.answering.evidence import NodeHas
 from nptables.answering.inputs import Inputs
-from nptables.answering.noticing import of_plan
 from nptables.answering.versions import config_for
 from nptables.effects import Effects
 from nptables.effects.words import sentences, summary
 from nptables.errors import InvalidInput, Problem
-from nptables.evidence.handlers import handlers
 from nptables.family import Family
-from nptables.iptables.changes import Plan, diff
+from nptables.iptables.changes import Plan
 from nptables.iptables.changes.report import report_lines
 from nptables.model.kubeproxy import NEWEST
 from nptables.playground.reading import Reader, node_of
@@ -37,8 +35,7 @@ def changes(reader: Reader, state: State, say: Say) -> dict[str, Any]:
     """
     if state.before is not None:
         before, after = _sides(reader, state.before, state, say)
-        plans, effects = changed(before, after, _FAMILIES)
-        return _changed(plans, effects)
+        return _changed(*changed(before, after, _FAMILIES))
     there = reader.node_has(state, None, say)
     if there.meant is None:
         raise InvalidInput([
@@ -55,12 +52,12 @@ def versions(reader: Reader, state: State, to: str, say: Say) -> dict[str, Any]:
     inputs = reader.inputs(state, node=node_of(reader, state, say), say=say)
     config = config_for(inputs.found, [inputs.node], asked=to or str(NEWEST), say=say)
     upgraded = attrs.evolve(inputs, config=config)
-    plans, effects = changed(inputs, upgraded, _FAMILIES)
+    noticed = _changed(*changed(inputs, upgraded, _FAMILIES))
     found = habit_changes(inputs, upgraded, _FAMILIES)
     return {
-        **_changed(plans, effects),
+        **noticed,
         "document": habits_document(found),
-        "effects": effects.to_json(),
+        "effects": noticed["document"],
         "from": str(inputs.config.version),
         "to": str(config.version),
         "habits": [
@@ -85,32 +82,21 @@ def _sides(reader: Reader, old: State, new: State, say: Say) -> tuple[Inputs, In
 
 def _against(reader: Reader, state: State, node_has: NodeHas, say: Say) -> dict[str, Any]:
     """The rules that a node has against those that its cluster asks for."""
-    evidence = node_has.evidence
-    if is_part(evidence):
-        raise InvalidInput([
-            Problem(
-                "holds a part of a node's rules, and what is not in it cannot be compared",
-                hint="take everything: `nptables snapshot`, or `iptables-save` as root",
-                file=node_has.path,
-            )
-        ])  # fmt: skip
+    node_has.refuse_part()
     families = node_has.families(None, say)
-    node = node_of(reader, state, say, evidence)
-    inputs = reader.inputs(state, node=node, node_has=node_has, say=say).comparable
-    current = [node_has.serving(family, say=say) for family in families]
-    inputs = with_shown_facts(inputs, current, evidence.form.value, say)
-    current = [known_part(each, inputs.cluster, say) for each in current]
-    elsewhere = handlers(evidence).instead(inputs.node.name)
-    if elsewhere:
-        say(f"{elsewhere}; so nothing is compared", kind="warning")
-        found = _changed([], Effects((), 0, 0, ()))
-        return {**found, "document": {**found["document"], "handledElsewhere": elsewhere}}
-    plans = [diff(each, inputs.translate(each.family)) for each in current]
-    effects = Effects.joined(tuple(of_plan(plan, inputs, evidence) for plan in plans))
-    return _changed(plans, effects)
+    node = node_of(reader, state, say, node_has.evidence)
+    inputs = reader.inputs(state, node=node, node_has=node_has, say=say)
+    found = against(node_has, inputs, families, say=say)
+    if found.elsewhere:
+        say(f"{found.elsewhere}; so nothing is compared", kind="warning")
+        nothing = _changed([], [])
+        told = {**nothing["document"], "handledElsewhere": found.elsewhere}
+        return {**nothing, "document": told}
+    return _changed(found.plans, found.noticed())
 
 
-def _changed(plans: Sequence[Plan], effects: Effects) -> dict[str, Any]:
+def _changed(plans: Sequence[Plan], noticed: Sequence[Effects]) -> dict[str, Any]:
+    effects = Effects.joined(tuple(noticed))
     lines = [
         {"kind": line.kind, "text": line.text}
         for plan in plans

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from nptables.answering import Say
 from nptables.answering.evidence import NodeHas
-from nptables.answering.following import Followed, followed_in, told_sets
+from nptables.answering.tracing import Followed, followed_on, told_sets
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family
@@ -80,13 +78,8 @@ def followed_there(
 ) -> Mapping[str, tuple[Node, Followed]]:
     """What other nodes have, for a packet that passes them. Raises InvalidInput."""
     nodes = {} if cluster is None else cluster.nodes
-    found = {}
-    for name, has in there.others.items():
-        if name == node.name or name not in nodes:
-            continue
-        has.families(family)
-        other = nodes[name]
-        if has.evidence.facts is not None:
-            other = attrs.evolve(other, facts=other.facts.over(has.evidence.facts))
-        found[name] = other, followed_in(has.evidence, family, path=has.path)
-    return found
+    return {
+        name: followed_on(nodes[name], has, family)
+        for name, has in there.others.items()
+        if name != node.name and name in nodes
+    }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from nptables.answering import Say
-from nptables.answering.following import cells_document, follow, setting_of
 from nptables.answering.inputs import configuration
-from nptables.answering.versions import by_version
+from nptables.answering.tracing import cells_document, follow, setting_of
+from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import to_svg, way_graph
@@ -108,10 +108,7 @@ def _first_destination(reader: Reader, state: State) -> str:
 def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
     found = configuration(reader.config(state), loaded.proxy_config, say=say)
     nodes = list(loaded.cluster.nodes.values())
-    groups = by_version(found, nodes, asked=state.asked_version, say=say)
-    if len(groups) == 1:
-        return groups[0][0]
-    return {node.name: config for config, alike in groups for node in alike}
+    return by_node(by_version(found, nodes, asked=state.asked_version, say=say))
 
 
 def _words(answer: Trace, *, down: bool) -> dict[str, Any]:

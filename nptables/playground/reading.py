@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from nptables.answering import Say, silent
-from nptables.answering.inputs import Inputs, configuration, inputs_of
+from nptables.answering.inputs import Inputs, configuration, inputs_of, is_for_each_node
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.evidence import Evidence, naming
 from nptables.evidence.kubeproxy import kube_proxy_of
@@ -245,6 +245,4 @@ def follows_on_all_nodes(reader: Reader, state: State, there: Evidences) -> bool
         return False
     loaded = reader.loaded(state)
     found = configuration(reader.config(state), loaded.proxy_config)
-    override = "" if found is None else found.hostname_override
-    about_one = state.node, reader.facts(state), override
-    return len(loaded.cluster.nodes) > 1 and not any(about_one)
+    return is_for_each_node(loaded, found, state.node, reader.facts(state))

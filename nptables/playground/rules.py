@@ -11,7 +11,7 @@ import attrs
 from nptables.answering import Say
 from nptables.answering.services import service_in
 from nptables.errors import Path
-from nptables.iptables import Ruleset, Table
+from nptables.iptables import Table
 from nptables.playground.reading import Reader, node_of
 from nptables.playground.state import State
 from nptables.rendering import narrowed_to
@@ -65,7 +65,7 @@ def rules(
         "first": first,
         "next": end if end < len(chains) else None,
         "count": len(chains),
-        "lines": _count(ruleset),
+        "lines": ruleset.rule_count(),
     }
 
 
@@ -79,10 +79,6 @@ def _end(chains: Sequence[tuple[Table, str]], first: int, most: int) -> int:
             break
         end += 1
     return end
-
-
-def _count(ruleset: Ruleset) -> int:
-    return sum(len(lines) for table in ruleset.tables.values() for lines in table.chains.values())
 
 
 def _chain(table: Table, chain: str, made: Translation, places: _Places) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from nptables.sources.previews import Preview, ServicePreviews
 from nptables.sources.text import Document
 
 Object = Mapping[str, Any]
-Key = tuple[str, str]
 _LISTINGS = ("EndpointSlice", "Endpoints")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from nptables.errors import ApiServerError
-from nptables.immutable import frozen
 from nptables.sources.apiserver import (
     ENDPOINT_SLICES,
     NODES,
@@ -18,9 +17,8 @@ from nptables.sources.apiserver import (
     Resource,
     Transport,
 )
+from nptables.sources.apiserver.listing import RawList, raw_page, read_list
 
-# As client-go (tools/pager) and kubectl (--chunk-size) ask for.
-PAGE_SIZE = 500
 _NOT_FOUND = 404
 _EXPIRED = 410
 # Whoever asks may want to know why a Service gets no rules, so nothing is left out.
@@ -32,7 +30,7 @@ _EVERYTHING = tuple(
 
 def some_of(transport: Transport, path: str, most: int) -> list[dict[str, Any]]:
     """The first objects of the collection at a path, all of one page. Raises ApiServerError."""
-    document = _document(transport.get(path, {"limit": str(most)}).read())
+    document = read_list(transport.get(path, {"limit": str(most)}).read())
     return [item for item in document.get("items") or () if isinstance(item, dict)]
 
 
@@ -68,14 +66,6 @@ def fetch(
     return [item for resource in _EVERYTHING for item in list_raw(opened, resource).items]
 
 
-@frozen
-class RawList:
-    """The objects of a list as the server sends them, and the list's resource version."""
-
-    items: list[Mapping[str, Any]]
-    resource_version: str
-
-
 def list_raw(transport: Transport, resource: Resource) -> RawList:
     """A complete list of a collection, its selectors heeded. Raises ApiServerError."""
     try:
@@ -91,31 +81,15 @@ def _pages(transport: Transport, resource: Resource) -> RawList:
     found: list[Mapping[str, Any]] = []
     token = ""
     while True:
-        query = {**resource.selectors, "limit": str(PAGE_SIZE)}
-        if token:
-            query["continue"] = token
-        document = _document(transport.get(resource.path, query).read())
+        page, token = raw_page(transport, resource, token)
         # The items of a list come without kind and version: those of the list stand for them.
         found += [
             {"kind": resource.kind, "apiVersion": resource.api_version, **item}
-            for item in document.get("items") or ()
+            for item in page.items
             if isinstance(item, Mapping)
         ]
-        metadata = document.get("metadata")
-        following = metadata.get("continue") if isinstance(metadata, Mapping) else None
-        if not isinstance(following, str) or not following:
-            version = metadata.get("resourceVersion") if isinstance(metadata, Mapping) else None
-            return RawList(found, str(version or ""))
-        if following == token:
-            raise ApiServerError(f"it sends the same page of {resource.name} again and again")
-        token = following
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    document = _object(body)
-    if not isinstance(document.get("items") or [], list):
-        raise ApiServerError("what it sent is not a list of objects")
-    return document
+        if not token:
+            return RawList(found, page.resource_version)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

@@ -16,11 +16,11 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap
-from nptables.evidence.marked import from_marked, is_marked
 from nptables.evidence.naming import is_called
 from nptables.evidence.nftables import from_nft_document, from_nft_text
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
+from nptables.evidence.snapshot_script import from_marked, is_marked
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.archives.budget import Progress

@@ -9,8 +9,7 @@ from nptables.errors import KernelRefused
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Step
-from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of, target_of
 from nptables.iptables.spelling import normal_form
 from nptables.iptables.tables import TARGETS
 

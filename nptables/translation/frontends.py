@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from nptables.immutable import frozen
-from nptables.iptables.changes.likeness import target_of, without_comments
-from nptables.iptables.ruleset import Ruleset
+from nptables.iptables.changes.likeness import without_comments
+from nptables.iptables.ruleset import Ruleset, target_of
 from nptables.translation import chains
 
 _FRONTEND = re.compile(

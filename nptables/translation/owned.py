@@ -46,10 +46,15 @@ def ownership(context: Context | None = None) -> Ownership:
     )
 
 
+def is_of_service_port(chain: str) -> bool:
+    """Whether a chain has a name that kube-proxy gives to those of service ports and endpoints."""
+    return chains.HASHED.fullmatch(chain) is not None
+
+
 def holds_service_chains(ruleset: Ruleset) -> bool:
     """Whether a ruleset has chains of service ports."""
     table = ruleset.tables.get("nat")
-    return table is not None and any(map(chains.HASHED.fullmatch, (*table.chains, *table.unread)))
+    return table is not None and any(map(is_of_service_port, (*table.chains, *table.unread)))
 
 
 def cleanup_ownership() -> Ownership:

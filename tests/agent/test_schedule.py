@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nptables.agent.core.schedule import Periods, Schedule, Task
 from nptables.sources.apiserver import Backoff
 
-PERIODS = Periods(min_sync=1, longest_retry=30, check=10, verify=60)
+PERIODS = Periods(min_sync=1, check=10, verify=60)
 
 
 def make() -> Schedule:
@@ -129,7 +129,7 @@ def test_other_periods_count_from_now_and_what_waits_waits_on() -> None:
     schedule = begun()
     schedule.changed(5)
     schedule.failed(Task.SYNC, 5)
-    shorter = Periods(min_sync=1, longest_retry=30, check=2, verify=60)
+    shorter = Periods(min_sync=1, check=2, verify=60)
     schedule.follow(shorter, Backoff(lambda: 0.0, first=1, longest=30), 5.5)
     assert schedule.pending_since == 5
     assert schedule.due(6) is Task.SYNC

@@ -22,6 +22,7 @@ from nptables.sources.evidence import evidence_in
 from tests.support.fleets import CONFIG, ILLNESSES, NOW, Fleet, edited, ill_nodes, lived, snapshots
 
 FLEET = Fleet(nodes=30, services=20)
+LEFT_OVER = "KUBE-SEP-AAAAAAAAAAAAAAAA"
 
 
 def _judged(number: int, evidence: Evidence | Snapshot, **options: object) -> NodeResult:
@@ -211,6 +212,17 @@ def test_rules_that_only_read_otherwise_are_cosmetic() -> None:
 def _without_comment(line: str) -> str:
     before, _, rest = line.partition(' -m comment --comment "')
     return f"{before}{rest.partition(chr(34))[2]}" if rest else line
+
+
+def test_a_chain_that_nothing_leads_to_is_cosmetic_where_comments_are_missing_too() -> None:
+    """The two states are cut down to some Services by their comments, which both have or lack."""
+    text = re.sub(r' -m comment --comment (?:"[^"]*"|\S+)', "", FLEET.rules(1)[0].to_save())
+    start = text.index("*nat")
+    nat = text[start:].replace(":KUBE-SVC-", f":{LEFT_OVER} - [0:0]\n:KUBE-SVC-", 1)
+    nat = nat.replace("\nCOMMIT", f"\n-A {LEFT_OVER} -j RETURN\nCOMMIT", 1)
+    evidence = Evidence(Form.SAVED, (Ruleset.from_save(text[:start] + nat),))
+
+    assert _judged(1, evidence).verdict is Verdict.COSMETIC
 
 
 def test_a_node_whose_services_another_program_handles_is_unknown() -> None:

@@ -91,3 +91,12 @@ def test_a_mode_that_nobody_has_read_is_unknown() -> None:
     assert mode_of(Process("kube-proxy", 7, ("--v=2",))) == "iptables"
     read = Process("kube-proxy", 7, ("--config=x",), configuration={"mode": "ipvs"})
     assert mode_of(read) == "ipvs"
+
+
+def test_the_mode_is_that_of_the_configuration_file_and_else_of_the_last_flag() -> None:
+    """With `--config` kube-proxy passes over its other flags."""
+    flags = ("--proxy-mode=iptables", "--proxy-mode", "nftables")
+    read = Process("kube-proxy", 7, ("--config=x", *flags), configuration={"mode": "ipvs"})
+
+    assert mode_of(Process("kube-proxy", 7, flags)) == "nftables"
+    assert mode_of(read) == "ipvs"

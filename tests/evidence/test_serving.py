@@ -43,12 +43,15 @@ def test_the_backend_for_services_is_known_by_what_is_in_it(
 
 
 @pytest.mark.parametrize(
-    ("legacy", "nft", "said"),
-    [(SERVICES, SERVICES, "both have rules"), (EMPTY, FIREWALL, "neither has rules")],
+    ("legacy", "nft", "said", "code"),
+    [
+        (SERVICES, SERVICES, "both have rules", "two-backends"),
+        (EMPTY, FIREWALL, "neither has rules", ""),
+    ],
     ids=["two-with-services", "as-many-rules"],
 )
 def test_where_nothing_tells_the_backend_it_has_to_be_named(
-    legacy: str, nft: str, said: str
+    legacy: str, nft: str, said: str, code: str
 ) -> None:
     evidence = both(legacy, nft)
 
@@ -58,6 +61,7 @@ def test_where_nothing_tells_the_backend_it_has_to_be_named(
     (problem,) = raised.value.problems
     assert said in problem.message
     assert "--backend" in problem.hint
+    assert code == problem.code
     assert serving(evidence, Family.IPV4, "nft") is evidence.rulesets[1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nptables.iptables.pasted.placing import jump_of, place
+from nptables.iptables.pasted.placing import place
 
 MARK = "-A KUBE-MARK -j MARK --set-xmark 0x4000/0x4000"
 
@@ -48,9 +48,3 @@ def test_a_chain_with_a_home_tells_where_rules_are_that_lead_there() -> None:
 
     assert found.tables == ("mangle", "mangle")
     assert not found.guessed
-
-
-def test_the_target_is_not_looked_for_in_quotes() -> None:
-    assert jump_of('-A X -m comment --comment "a -j B" -g C') == "C"
-    assert jump_of('-A X -m comment --comment "a -j B"') == ""
-    assert jump_of("-A X -s 10.0.0.1/32") == ""

@@ -267,6 +267,15 @@ def test_a_kube_proxy_is_found_by_its_name(proc: Path) -> None:
     assert find_kube_proxy(proc) == "kube-proxy (pid 42)"
 
 
+def test_a_name_that_is_no_text_hides_no_kube_proxy(proc: Path) -> None:
+    """Any program may call itself anything (PR_SET_NAME), and a name may be cut within a letter."""
+    process(proc, "41", "short")
+    (proc / "41/comm").write_bytes(b"\xff\xfe caf\xc3\n")
+    process(proc, "42", "kube-proxy")
+
+    assert find_kube_proxy(proc) == "kube-proxy (pid 42)"
+
+
 def test_a_kube_proxy_in_another_namespace_is_nobodys_business(proc: Path) -> None:
     process(proc, "42", "kube-proxy")
     (proc / "elsewhere").write_text("")

@@ -122,6 +122,13 @@ def test_what_an_agent_was_told_is_read_from_its_command_line(proc: Path) -> Non
     assert found(proc) == {"cilium": "sure"}
 
 
+def test_beside_a_kube_proxy_that_runs_cilium_may_be_there_for_its_other_work(proc: Path) -> None:
+    (proc / "self/net/dev").write_text(DEV.format("cilium_host"))
+    process(proc, 8, "kube-proxy", "--config=/var/lib/kube-proxy/config.conf")
+
+    assert found(proc) == {"cilium": "possible"}
+
+
 def test_without_the_programs_that_list_them_sets_and_tables_are_left_open(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

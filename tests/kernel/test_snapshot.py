@@ -17,9 +17,9 @@ import pytest
 from nptables import Family
 from nptables.evidence import Bridge, Evidence, RecentList, Unread
 from nptables.evidence.beside import leftovers, running_kube_proxy, unfollowed
-from nptables.evidence.marked import from_marked
 from nptables.evidence.serving import acting
 from nptables.evidence.snapshot import from_document
+from nptables.evidence.snapshot_script import from_marked
 from nptables.sources import parse_config
 from nptables.translation.flows import Flow
 from tests.kernel.nodes import LIBRARY, Node, rules_of

@@ -372,7 +372,6 @@ class Agent:
         return Periods(
             # An observer reads whole tables, and another proxy needs time to follow anyway.
             min_sync=options.settle if options.observe else config.min_sync_period,
-            longest_retry=config.sync_period,
             check=config.sync_period if options.check_period is None else options.check_period,
             verify=options.verify_period,
         )

@@ -40,13 +40,11 @@ class Task(enum.Enum):
 class Periods:
     """All in seconds.
 
-    Syncs are `min_sync` apart at least; a sync that failed is retried after `longest_retry` at
-    the latest. `check` is how often canaries and jumps are looked at, `verify` how often the
-    whole tables are.
+    Syncs are `min_sync` apart at least. `check` is how often canaries and jumps are looked at,
+    `verify` how often the whole tables are.
     """
 
     min_sync: float
-    longest_retry: float
     check: float
     verify: float
 

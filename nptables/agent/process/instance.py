@@ -14,7 +14,6 @@ from typing import Self
 
 from nptables.errors import AlreadyRunning, NptablesError, printable
 
-RUN_FOLDER = Path("/run/nptables")
 LOCK_NAME = "agent.lock"
 
 

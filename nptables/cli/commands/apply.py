@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nptables.answering.comparing import plans_document
 from nptables.cli.effects import (
     effects_option,
     of_change,
@@ -251,7 +252,7 @@ def _take_settings_back(settings: Sequence[Setting]) -> None:
 def _print(changes: dict[Family, NodeChange], output: str) -> int:
     plans = [change.plan for change in changes.values()]
     if output == "json":
-        print_json({"plans": [plan.to_json() for plan in plans]})
+        print_json(plans_document((plan, {}) for plan in plans))
     for plan in plans:
         if output == "restore":
             click.echo(plan.to_restore(), nl=False)

@@ -26,7 +26,7 @@ from nptables.checks import (
 from nptables.checks.baseline import Baseline, Entry, baseline_document
 from nptables.checks.silencing import silenced_by_rules
 from nptables.cli.clusters import all_namespaces_option, namespace_option, shown_namespace
-from nptables.cli.codes import complete_codes, listed_codes
+from nptables.cli.codes import SEVERITY_COLOURS, complete_codes, listed_codes
 from nptables.cli.completion import FILE
 from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.files import written
@@ -49,8 +49,6 @@ from nptables.errors import printable
 from nptables.immutable import frozen
 from nptables.sources import Loaded, read_document, read_text
 from nptables.words import listed
-
-_COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
 @click.command("check")
@@ -231,16 +229,16 @@ def _shown(findings: list[Finding], loaded: Loaded) -> list[Finding]:
 
 
 def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> Iterator[Finding]:
-    cluster, inputs, evidence = loaded.cluster, None, None
+    cluster, inputs, there = loaded.cluster, None, None
     node_has = besides.node_has
     if node_has:
-        evidence = node_has.read(options["family"])
-    if evidence is not None or options["node_name"] is not None:
+        there = node_has.read(options["family"])
+    if there is not None or options["node_name"] is not None:
         inputs = inputs_of(
             loaded,
             **{key: options[key] for key in ("node_name", "config_path", "facts_path", "family")},
             live=node_has.live,
-            evidence=evidence,
+            evidence=None if there is None else there.evidence,
         )
         looked_at: Nodes = [(inputs.config, [inputs.node])]
     else:
@@ -249,10 +247,8 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
     yield from cluster_findings(loaded, looked_at)
     if besides.connections is not None:
         yield from connection_findings(read_text(besides.connections), cluster, looked_at)
-    if evidence is not None and inputs is not None:
-        yield from node_findings(
-            node_has.known(evidence), inputs, options["family"], here=node_has.live, say=say
-        )
+    if there is not None and inputs is not None:
+        yield from node_findings(there, inputs, options["family"], say=say)
 
 
 # Of more findings with one code than this only the first are printed.
@@ -273,7 +269,7 @@ def _print(
         for finding in found[:_MOST_PRINTED]:
             line = str(finding)
             if coloured():
-                painted = click.style(severity.word, fg=_COLOURS[severity], bold=True)
+                painted = click.style(severity.word, fg=SEVERITY_COLOURS[severity], bold=True)
                 said = f"{severity.word} {what.code}"
                 line = line.replace(said, f"{painted} {what.code}", 1)
             click.echo(line)

@@ -9,11 +9,17 @@ from typing import Any
 import attrs
 import click
 
-from nptables.answering.comparing import habit_changes, habits_document, plans_document
-from nptables.answering.evidence import explained, with_shown_facts
-from nptables.answering.noticing import of_inputs, of_plan
+from nptables.answering.comparing import (
+    Against,
+    against,
+    changed,
+    habit_changes,
+    habits_document,
+    plans_document,
+)
+from nptables.answering.effects import of_inputs
+from nptables.answering.evidence import explained
 from nptables.checks import wrong_in_shared_chains
-from nptables.cli.bundles import known_part
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
@@ -21,7 +27,7 @@ from nptables.cli.effects import (
     print_effects,
     say_summary,
 )
-from nptables.cli.evidence import Named, evidence_options, families_of
+from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.forms import FORMS, forms_of, print_lines
 from nptables.cli.forms.form import Noticed, Planned
 from nptables.cli.manifests import say_what_is_unknown
@@ -42,12 +48,10 @@ from nptables.effects import Effects
 from nptables.effects.words import nodes_in_words
 from nptables.errors import printable
 from nptables.evidence import Evidence, Form
-from nptables.evidence.handlers import handlers
 from nptables.evidence.native import native_rules
 from nptables.family import Family
 from nptables.iptables.changes import Plan, diff
 from nptables.sources import where_changed
-from nptables.translation import translate
 from nptables.translation.explanation.versions import HabitChange
 
 _HINT = "--effects says which"
@@ -116,11 +120,10 @@ def command(
         return _upgrade(to_version, output, options, effects=effects)
     if not node_has:
         return _two_trees(output, options, effects=effects, all_nodes=all_nodes)
-    inputs, compared, elsewhere = _against(node_has, options)
-    if elsewhere:
-        return _not_compared(elsewhere, output, effects=effects)
-    plans = [plan for plan, _ in compared]
-    noticed = [found for _, found in compared]
+    compared = _against(node_has, options)
+    if compared.elsewhere:
+        return _not_compared(compared.elsewhere, output, effects=effects)
+    inputs, plans, noticed = compared.inputs, compared.plans, compared.noticed()
     say_what_is_unknown([inputs.cluster])
     found = explained(plans, inputs)
     say_all(filter(None, [found.version]), kind="note")
@@ -146,28 +149,18 @@ def _not_compared(elsewhere: str, output: str, *, effects: bool) -> int:
     return 1
 
 
-def _against(
-    node_has: Named, options: dict[str, Any]
-) -> tuple[Inputs, list[tuple[Plan, Effects]], str]:
-    """What the cluster says, and for each family how what a node has differs from it.
-
-    And who handles Services there instead of rules, if somebody does.
-    """
-    evidence = node_has.read_whole(options["family"])
-    families = families_of(evidence, options["family"], node_has.path)
-    inputs = read_inputs(**options, live=node_has.live, evidence=evidence).comparable
-    current = [node_has.serving(evidence, family) for family in families]
-    inputs = with_shown_facts(inputs, current, evidence.form.value, say)
-    current = [known_part(each, inputs.cluster) for each in current]
-    plans = [diff(each, inputs.translate(each.family)) for each in current]
-    for plan in plans:
-        _warn_of_missing_tables(plan, evidence)
-        say_all(native_rules(evidence.native or (), plan.family), kind="warning")
+def _against(node_has: Named, options: dict[str, Any]) -> Against[Inputs]:
+    """How what a node has differs from what the cluster says; says what may be wrong with it."""
+    there = node_has.read(options["family"])
+    there.refuse_part()
+    families = there.families(options["family"], say)
+    inputs = read_inputs(**options, live=node_has.live, evidence=there.evidence)
+    found = against(there, inputs, families, say=say)
+    for plan in found.plans:
+        _warn_of_missing_tables(plan, there.evidence)
+        say_all(native_rules(there.evidence.native or (), plan.family), kind="warning")
         _warn(plan, inputs)
-    elsewhere = handlers(evidence).instead(inputs.node.name)
-    if elsewhere:
-        return inputs, [], elsewhere
-    return inputs, [(plan, of_plan(plan, inputs, evidence)) for plan in plans], ""
+    return found
 
 
 def _warn_of_missing_tables(plan: Plan, evidence: Evidence) -> None:
@@ -188,7 +181,7 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
     after = config_for(inputs.found, [inputs.node], version=to_version)
     families = (options["family"],) if options["family"] else tuple(Family)
     upgraded = attrs.evolve(inputs, config=after)
-    noticed = [_noticed(inputs, upgraded, family) for family in families]
+    plans, noticed = changed(inputs, upgraded, families)
     if effects:
         say(f"from kube-proxy {inputs.config.version} to {after.version} on {inputs.node.name}")
         place = partial(where_changed, new=inputs.loaded)
@@ -203,19 +196,11 @@ def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: 
     elif output == "text":
         _print_habits(found, several=len(families) > 1)
     else:
-        made = [
-            diff(inputs.translate(family), translate(inputs.cluster, inputs.node, after, family))
-            for family in families
-        ]
         place = partial(where_changed, new=inputs.loaded)
-        _print_all([Planned(plan, place) for plan in made], output)
+        _print_all([Planned(plan, place) for plan in plans], output)
     if found:
         say_summary(noticed, hint=_HINT)
     return 1 if found else 0
-
-
-def _noticed(before: Inputs, after: Inputs, family: Family) -> Effects:
-    return of_inputs(before, after, diff(before.translate(family), after.translate(family)))
 
 
 def _print_habits(changes: list[HabitChange], *, several: bool) -> None:

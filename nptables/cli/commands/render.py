@@ -16,7 +16,7 @@ from nptables.cli.clusters import (
     services_in,
 )
 from nptables.cli.completion import services as complete_services
-from nptables.cli.evidence import Named, evidence_options, families_of
+from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.manifests import say_what_is_unknown
 from nptables.cli.options import (
     Inputs,
@@ -92,10 +92,11 @@ def command(
         )
     current, evidence = None, None
     if node_has:
-        evidence = node_has.read(options["family"])
-        family, *_ = families_of(evidence, options["family"], node_has.path)
+        found = node_has.read(options["family"])
+        evidence = found.evidence
+        family, *_ = found.families(options["family"], say)
         options["family"] = family
-        current = node_has.serving(evidence, family)
+        current = found.serving(family, say=say)
     inputs = read_inputs(**options, evidence=evidence)
     keys = _services(service, inputs) if narrowing else []
     translation = inputs.translate()

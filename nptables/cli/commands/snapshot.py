@@ -12,6 +12,7 @@ import click
 from nptables.cli.completion import FILE
 from nptables.cli.evidence import Named
 from nptables.cli.files import written
+from nptables.cli.options import wait_option
 from nptables.cli.output import say_all
 from nptables.errors import BackendUnavailable
 from nptables.evidence.snapshot import Snapshot, to_document
@@ -34,14 +35,7 @@ def _read_yaml(text: str) -> Any:
     metavar="FILE",
     help="The file to write, compressed if its name ends in .gz; '-' is standard output.",
 )
-@click.option(
-    "--wait",
-    type=click.FloatRange(0, 3600),
-    default=5,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait while other programs change the tables.",
-)
+@wait_option
 @click.option(
     "--from",
     "source",
@@ -87,7 +81,7 @@ def _found(source: str | None, wait: float) -> Snapshot:
         found = look_around(wait=wait, read_yaml=_read_yaml)
         say_all(found.rest.gaps, kind="warning")
         return found
-    evidence = Named(source).read()
+    evidence = Named(source).read().evidence
     return Snapshot(evidence.rulesets, attrs.evolve(evidence, rulesets=()))
 
 

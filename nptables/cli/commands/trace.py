@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
-from nptables.answering.following import (
+from nptables.answering.inputs import is_for_each_node
+from nptables.answering.tracing import (
     Followed,
     Setting,
     cells_document,
     follow,
-    followed_in,
+    followed_on,
     setting_of,
     told_sets,
 )
 from nptables.cli.clusters import named_ends, namespace_option, with_pods
 from nptables.cli.completion import FILE, receivers, senders
-from nptables.cli.evidence import Named, evidence_options, families_of
+from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.manifests import names_a_cluster, read_manifests
 from nptables.cli.options import (
     bare_node_name,
@@ -36,7 +36,6 @@ from nptables.cli.versions import asked, say_once, told_here
 from nptables.errors import printable
 from nptables.evidence import Evidence
 from nptables.family import Family
-from nptables.iptables import Ruleset
 from nptables.model import Node
 from nptables.sources import FoundConfig, Loaded, find_config, read_text
 from nptables.tracing import (
@@ -59,9 +58,6 @@ from nptables.tracing.explanation.words import (
     tree,
     tree_lines,
 )
-
-Rulesets = tuple[Ruleset, ...]
-
 
 if TYPE_CHECKING:
     from nptables.reachability import Cell
@@ -161,9 +157,10 @@ def command(
         )
         _print_cells(cells, output, path=path)
         return 0 if all(cell.trace.arrives for cell in cells) else 1
-    evidence = node_has.read(family) if node_has else None
-    if evidence is not None:
-        family, *_ = families_of(evidence, family, node_has.path)
+    there = node_has.read(family) if node_has else None
+    evidence = None if there is None else there.evidence
+    if there is not None:
+        family, *_ = there.families(family, say)
     setting = _read(loaded, node_has, evidence, **{**options, "family": family or Family.IPV4})
     sets = None if sets_path is None else told_sets(read_text(sets_path), sets_path, say)
     connections = None if connections_path is None else read_text(connections_path)
@@ -206,8 +203,9 @@ def _on_each_node(
     path = options["config_path"]
     found = find_config(path) if path is not None else FoundConfig(loaded.proxy_config)
     facts = read_facts(options["facts_path"])
-    about_one = options["node_name"], facts, connections, found.hostname_override
-    return len(loaded.cluster.nodes) > 1 and not (node_has or others or any(about_one))
+    return is_for_each_node(
+        loaded, found, options["node_name"], facts, connections, node_has, others
+    )
 
 
 def _read(
@@ -244,13 +242,8 @@ def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, F
             raise click.UsageError(
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
-        named = Named(path, node=name)
-        evidence = named.read(setting.family)
-        families_of(evidence, setting.family, path)
-        node = nodes[name]
-        if evidence.facts is not None:
-            node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
-        found[name] = node, followed_in(evidence, setting.family, path=path, backend=named.backend)
+        there = Named(path, node=name).read(setting.family)
+        found[name] = followed_on(nodes[name], there, setting.family)
     return found
 
 

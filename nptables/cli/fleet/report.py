@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from nptables.auditing import Cause, NodeResult, Verdict, group_causes, summary
-from nptables.checks.finding import Code, Finding, Severity
+from nptables.checks.finding import Code, Finding
+from nptables.cli.codes import SEVERITY_COLOURS
 from nptables.cli.forms import FORMS, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.output import coloured, folded, print_json
@@ -18,7 +19,6 @@ from nptables.words import listed
 
 _MOST_NODES = 8
 _MOST_SERVICES = 5
-_COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "red"}
 
 
 @frozen
@@ -90,7 +90,7 @@ def _lines(report: Report) -> Iterator[str]:
     for cause in report.causes:
         word = cause.code.severity.word
         if coloured():
-            word = click.style(word, fg=_COLOURS[cause.code.severity], bold=True)
+            word = click.style(word, fg=SEVERITY_COLOURS[cause.code.severity], bold=True)
         nodes = f"{len(cause.nodes)} node{'s' * (len(cause.nodes) > 1)}"
         named = printable(listed(cause.nodes, _MOST_NODES), 2000)
         yield f"{word} {cause.code.code} {cause.code.name}: {nodes}: {named}"

@@ -122,12 +122,6 @@ class Reader:
 _GAPS = (-1, -1)
 
 
-def jump_in(line: str) -> str | None:
-    """What a line jumps to, whatever its comment says."""
-    match = _TARGET.search(_COMMENT.sub("", line))
-    return None if match is None else match[2]
-
-
 def _span(address: str, mask: str | None, last: str | None) -> Span | None:
     """The first and last address that words name; None for what is no address after all."""
     packed = pack_ip(address)

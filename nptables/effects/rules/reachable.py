@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from nptables.effects.rules.lines import Reader, Translation, jump_in, translation
+from nptables.effects.rules.lines import Reader, Translation, translation
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.iptables.ruleset import BUILT_IN_CHAINS
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, target_of
 from nptables.tracing.traversal.rulebook import only_destination
 
 # The backend's number, the table and the chain.
@@ -184,21 +184,6 @@ class Reached(NamedTuple):
     branches: tuple[ChainId, ...]
     ports: frozenset[int]
     wide: bool
-
-
-def target_of(line: str) -> str:
-    """What a line jumps to: the word behind `-j` or `-g`; empty without one."""
-    start = line.rfind(" -j ")
-    if start < 0:
-        start = line.rfind(" -g ")
-        if start < 0:
-            return ""
-    elif line.find(" -j ") != start or " -g " in line:
-        # One of them stands in a comment or another option.
-        found = jump_in(line)
-        return "" if found is None else found
-    end = line.find(" ", start + 4)
-    return line[start + 4 :] if end < 0 else line[start + 4 : end]
 
 
 # Chains that call one another deeper than this are not followed, and count as changed.

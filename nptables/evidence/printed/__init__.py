@@ -10,7 +10,6 @@ from nptables.evidence.printed.programs import (
     sets_shown,
 )
 from nptables.evidence.printed.system import (
-    NODE_SETTINGS,
     date_shown,
     host_named,
     kernel_shown,
@@ -18,7 +17,6 @@ from nptables.evidence.printed.system import (
 )
 
 __all__ = [
-    "NODE_SETTINGS",
     "date_shown",
     "host_named",
     "interfaces_shown",

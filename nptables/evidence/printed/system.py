@@ -5,14 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-# The settings that a snapshot has, by their path below /proc/sys.
-NODE_SETTINGS = re.compile(
-    r"net/ipv4/ip_forward|net/ipv6/conf/all/forwarding|net/ipv4/conf/all/route_localnet"
-    r"|net/ipv4/conf/[^/]+/rp_filter|net/ipv4/ip_local_(?:port_range|reserved_ports)"
-    r"|net/bridge/bridge-nf-call-ip6?tables"
-    r"|net/netfilter/nf_conntrack_(?:tcp_be_liberal|max|buckets|udp_timeout(?:_stream)?"
-    r"|tcp_timeout_(?:established|close_wait)|count)"
-)
 _SWAPPED = str.maketrans("./", "/.")
 _SETTING = re.compile(r"^([a-z][\w./:@+-]*) ?= ?(.*)$")
 _UNAME = re.compile(r"^Linux (\S+) (\d\S*) ")

@@ -14,13 +14,12 @@ from nptables.iptables.changes.likeness import (
     in_order,
     same_rules,
     surplus,
-    target_of,
 )
 from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.shown import with_what_is_not_shown
 from nptables.iptables.ownership import Ownership
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of, target_of
 from nptables.iptables.spelling import normal_form
 
 # On nft, 20 lines deleted and inserted one by one cost more than rewriting a chain of 5,000.

@@ -161,20 +161,3 @@ def _by_packets(
         single = to if to.endswith(host) and not packets["not"] else ""
         groups.setdefault((single, packets["protocol"] or "", packets["port"]), []).append(form)
     return groups, rest
-
-
-_TARGET = re.compile(rf" -[jg] (\S+)|{_QUOTED}")
-
-
-def target_of(line: str) -> str:
-    """The chain or target that a rule line leads to, or an empty string."""
-    if '"' not in line:
-        # From the end, where the target stands; without a quote no other word can look like it.
-        _, jump, rest = line.rpartition(" -j ")
-        if not jump:
-            _, jump, rest = line.rpartition(" -g ")
-        return rest.partition(" ")[0] if jump else ""
-    found = ""
-    for match in _TARGET.finditer(line):
-        found = match[1] or found
-    return found

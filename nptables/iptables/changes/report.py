@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nptables.errors import printable
 from nptables.immutable import frozen
-from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.changes.parts import ChainChange
 from nptables.iptables.changes.plan import Plan
-from nptables.iptables.ruleset import chain_of
+from nptables.iptables.ruleset import chain_of, target_of
 
 # Who a line of a table belongs to, as people name it; an empty string for nobody in particular.
 GroupOf = Callable[[str, str], str]
@@ -70,11 +69,6 @@ def report_lines(
     if count := len(plan.cosmetic):
         chains = "chain differs" if count == 1 else "chains differ"
         yield ReportLine("note", f"# {count} {chains} in comments only, which is not drift")
-
-
-def to_text(lines: Iterable[ReportLine]) -> str:
-    """The report without colours."""
-    return "".join(f"{line.text}\n" for line in lines)
 
 
 def _fate(plan: Plan, table: str, chain: str) -> str:

@@ -16,8 +16,9 @@ import attrs
 
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.iptables.changes.likeness import can_be_restored, compare_multisets, target_of
+from nptables.iptables.changes.likeness import can_be_restored, compare_multisets
 from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
+from nptables.iptables.ruleset import target_of
 
 # A commit with more chains than this is split where a backend wants it: on nft the time for one
 # commit grows far faster than its number of chains.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from nptables.family import Family
 from nptables.iptables import values
 from nptables.iptables.nftables.parts import Parts, Read, readers
+from nptables.iptables.tables import EFFECTLESS
 from nptables.iptables.values import FULL_MARK, Unsettled
 from nptables.iptables.words import bare, save_string
 
@@ -43,12 +44,6 @@ _LOG_FLAGS = {
     "all": ["--log-tcp-sequence", "--log-tcp-options", "--log-ip-options", "--log-uid",
             "--log-macdecode"],
 }  # fmt: skip
-# Targets that change nothing that decides where a packet goes: their values may be missing.
-EFFECTLESS = frozenset({
-    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "ECN", "HL", "IDLETIMER", "LED", "LOG",
-    "NFLOG", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL",
-    "ULOG",
-})  # fmt: skip
 # What these do is known without their values, if not all of it.
 _PLAIN = frozenset({"MASQUERADE", "REJECT", "NOTRACK", *EFFECTLESS})
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from nptables.immutable import frozen
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of, target_of
 from nptables.iptables.tables import TARGETS
 
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
-_JUMP = re.compile(r" -[jg] (\S+)")
 # Targets that the kernel takes in one table only (`.table` of each `xt_target`).
 _OF_TARGET: Mapping[str, str] = {
     **dict.fromkeys(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP"), "nat"),
@@ -34,18 +31,12 @@ class Placed:
     guessed: frozenset[int]
 
 
-def jump_of(line: str) -> str:
-    """The target of a rule line, empty where it has none."""
-    found = _JUMP.search(_QUOTED.sub("", line) if '"' in line else line)
-    return found[1] if found is not None else ""
-
-
 def place(lines: Sequence[str], homes: Homes) -> Placed:
     """The table of each rule.
 
     A rule is in the table of what it jumps to; a chain of a name may be in several tables.
     """
-    names = [(chain_of(line), jump_of(line)) for line in lines]
+    names = [(chain_of(line), target_of(line)) for line in lines]
     found = [_told(chain, target, homes) for chain, target in names]
     settled = False
     # Again and again: a rule that was placed tells where the chain is that it leads to, and so on.

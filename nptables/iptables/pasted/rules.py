@@ -13,8 +13,8 @@ import attrs
 
 from nptables.immutable import frozen
 from nptables.iptables.listing.tables import begins_another, table_of
-from nptables.iptables.pasted.placing import Homes, jump_of, place
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of
+from nptables.iptables.pasted.placing import Homes, place
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Table, chain_of, target_of
 from nptables.iptables.tables import TARGETS
 
 _RULE = re.compile(r"(?:\[\d+:\d+\] )?(-A \S+.*)", re.ASCII | re.DOTALL)
@@ -162,7 +162,7 @@ def _is_whole(section: Section, table: str) -> bool:
     known = table_of([*built_in])
     if not section.begun and known != ("filter" if table == "security" else table):
         return False
-    jumps = {jump_of(line) for _, line in section.rules} - TARGETS.keys() - {""}
+    jumps = {target_of(line) for _, line in section.rules} - TARGETS.keys() - {""}
     chains = {chain_of(line) for _, line in section.rules}
     return (chains | jumps) <= section.policies.keys()
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from nptables.errors import KernelError, KernelRefused, printable
+from nptables.evidence.settings import knows_random_fully
 from nptables.kernel.node import nfacct
 from nptables.kernel.programs import Runner, find_program, run_program
 
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
-_VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
-# The first version of iptables whose MASQUERADE knows --random-fully.
-# kube-proxy asks the same (HasRandomFully in kubernetes/pkg/util/iptables/iptables.go).
-_RANDOM_FULLY = (1, 6, 2)
 # How long `ip` may take.
 _SECONDS = 10.0
 
@@ -86,10 +82,10 @@ def random_fully(run: Runner = run_program) -> bool:
     for name in ("iptables", "iptables-nft", "iptables-legacy"):
         if found := find_program(name):
             try:
-                version = _VERSION.search(run([found, "--version"], "", _SECONDS).stdout)
+                said = run([found, "--version"], "", _SECONDS).stdout
             except KernelError:
                 return True
-            return version is None or tuple(map(int, version.groups())) >= _RANDOM_FULLY
+            return knows_random_fully(said) is not False
     return True
 
 

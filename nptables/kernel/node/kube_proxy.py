@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
+from nptables.evidence.beside import BY_ITS_PORTS
+from nptables.evidence.kubeproxy import NAME
+
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
 PORTS = (10256, 10249)
 # TCP_LISTEN of include/net/tcp_states.h.
@@ -23,28 +26,29 @@ def find_kube_proxy(proc: Path = Path("/proc")) -> str:
     """
     if not (proc / "self/ns/net").exists():
         return ""
-    for process, name in of_this_network(proc, frozenset({"kube-proxy"})):
+    for process, name in of_this_network(proc, frozenset({NAME})):
         return f"{name} (pid {process.name})"
     listeners = _listeners(proc)
     if all(port in listeners for port in PORTS):
         owned = _sockets(proc)
         if not any(listeners[port] in owned for port in PORTS):
-            return f"a process that listens on ports {PORTS[0]} and {PORTS[1]} as kube-proxy does"
+            return BY_ITS_PORTS
     return ""
 
 
 def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, str]]:
-    """The processes of some names that share our network namespace, or do not let us see."""
-    try:
-        ours = (proc / "self/ns/net").stat().st_ino
-    except OSError:
-        return
-    for process in _processes(proc):
+    """The processes of some names that share our network namespace, or do not let us see.
+
+    They come by their number. Raises OSError where nobody's can be listed.
+    """
+    ours = (proc / "self/ns/net").stat().st_ino
+    for process in sorted(_processes(proc), key=lambda path: int(path.name)):
         try:
-            name = (process / "comm").read_text().strip()
-            if name not in names:
-                continue
+            # Any program may call itself anything, in any bytes.
+            name = (process / "comm").read_bytes().decode(errors="replace").rstrip("\n")
         except OSError:
+            continue
+        if name not in names:
             continue
         try:
             if (process / "ns/net").stat().st_ino != ours:

@@ -44,25 +44,23 @@ def _iptables_chains(family: Family, run: Runner) -> tuple[str, ...]:
     """The chains of iptables-nft that are at a hook, as far as nft can be asked."""
     return tuple(
         f"{chain.get('table')} {chain.get('name')}"
-        for chain in native.hooked_chains(_nft_chains(run) or (), family)
+        for chain in native.hooked_chains(_nft_chains(run), family)
         if native.is_of_iptables(chain)
     )
 
 
-def _nft_chains(run: Runner) -> list[dict[str, Any]] | None:
-    """All chains as nft lists them, without rules; None if there is no program to ask.
+def _nft_chains(run: Runner) -> list[dict[str, Any]]:
+    """All chains as nft lists them, without rules; none if it cannot be asked.
 
     Tables are listed with all their rules, which may take for ever while others commit.
     """
     program = find_program("nft")
     if program is None:
-        return None
+        return []
     try:
-        done = run([program, "-j", "list", "chains"], "", 60)
-        listed = json.loads(done.stdout or "{}").get("nftables", [])
-    except (KernelError, json.JSONDecodeError, AttributeError):
-        return None
-    return [entry for entry in listed if isinstance(entry, dict)]
+        return _entries(run([program, "-j", "list", "chains"], "", _SECONDS).stdout)
+    except KernelError:
+        return []
 
 
 # The families of linux/netfilter.h, as nft calls them.
@@ -122,10 +120,7 @@ def table_names() -> list[tuple[str, str]]:
     `nft list tables` reads all that is in them first, which takes minutes beside 120,000 chains.
     """
     return [
-        (
-            family,
-            (attributes.get(_TABLE_NAME) or b"").rstrip(b"\0").decode(errors="surrogateescape"),
-        )
+        (family, netlink.text(attributes.get(_TABLE_NAME)))
         for family, number in NFT_FAMILIES.items()
         for _, attributes in netlink.ask(_SUBSYSTEM, _GET_TABLE, netlink.DUMP, family=number)
     ]

@@ -5,24 +5,25 @@ No table is read: the rules of a kube-proxy in mode iptables are ours to write.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from nptables.errors import KernelError
 from nptables.evidence.handlers import Handling, handling
 from nptables.evidence.node import Process
+from nptables.evidence.processes import HANDLERS, arguments_of
 from nptables.evidence.signs import Signs
 from nptables.kernel.node.kube_proxy import of_this_network
 from nptables.kernel.node.other_tables import table_names
 from nptables.kernel.programs import Runner, find_program, run_program
 
-_PROGRAMS = frozenset({"cilium-agent", "antrea-agent", "kube-router", "ovnkube", "ovnkube-node"})
 _SECONDS = 30.0
 # The lines of /proc/net/dev and /proc/net/ip_vs that say what the columns are.
 _HEADINGS = {"dev": 2, "ip_vs": 3}
 
 
 def find_handlers(proc: Path = Path("/proc"), run: Runner = run_program) -> Handling:
-    """Who handles Services on this node besides a kube-proxy that runs, see `find_kube_proxy`.
+    """Who handles Services on this node, as far as that can be told without its rules.
 
     What cannot be looked at, for want of rights or of a program, is left open.
     """
@@ -42,19 +43,19 @@ def find_handlers(proc: Path = Path("/proc"), run: Runner = run_program) -> Hand
 def _lines(proc: Path, name: str) -> list[str]:
     """What a file of /proc/net lists; nothing where it is not there, as the module is not."""
     try:
-        return (proc / "self/net" / name).read_text().splitlines()[_HEADINGS[name] :]
+        text = (proc / "self/net" / name).read_text(errors="replace")
+        return text.splitlines()[_HEADINGS[name] :]
     except OSError:
         return []
 
 
 def _processes(proc: Path) -> list[Process]:
     found = []
-    for path, name in of_this_network(proc, _PROGRAMS):
-        try:
-            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            words = []
-        found.append(Process(name, int(path.name), tuple(words[1:])))
+    with contextlib.suppress(OSError):
+        for path, name in of_this_network(proc, HANDLERS):
+            with contextlib.suppress(OSError):
+                line = (path / "cmdline").read_bytes()
+                found.append(Process(name, int(path.name), arguments_of(line)))
     return found
 
 

@@ -101,13 +101,9 @@ def _own_chains(family: str, table: str) -> list[str]:
     return [
         name
         for _, attributes in answer
-        if _CHAIN_HOOK in attributes and _text(attributes.get(_CHAIN_TABLE)) == table
-        if (name := _text(attributes.get(_CHAIN_NAME))) not in BUILT_IN_CHAINS[table]
+        if _CHAIN_HOOK in attributes and netlink.text(attributes.get(_CHAIN_TABLE)) == table
+        if (name := netlink.text(attributes.get(_CHAIN_NAME))) not in BUILT_IN_CHAINS[table]
     ]
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _listed(commands: Sequence[str], run: Runner, gaps: list[Gap]) -> list[Mapping[str, Any]]:

@@ -11,7 +11,12 @@ from typing import Any
 from nptables.errors import printable
 from nptables.evidence import Gap, Process
 from nptables.evidence.processes import HANDLERS, arguments_of, configuration_path, settings_of
-from nptables.kernel.node.kube_proxy import ask_kube_proxy, find_kube_proxy, running_version
+from nptables.kernel.node.kube_proxy import (
+    ask_kube_proxy,
+    find_kube_proxy,
+    of_this_network,
+    running_version,
+)
 
 # Gives what a YAML text says, or None where it says nothing.
 ReadYaml = Callable[[str], Any]
@@ -29,12 +34,11 @@ def find_processes(
     A process counts where it shares our network namespace, or does not let us see.
     """
     try:
-        ours = (proc / "self/ns/net").stat().st_ino
-        numbers = sorted(int(path.name) for path in proc.iterdir() if path.name.isdecimal())
+        there = list(of_this_network(proc, HANDLERS))
     except OSError as error:
         gaps.append(Gap(_WHAT, f"they cannot be listed: {error.strerror}"))
         return None
-    found = [p for n in numbers if (p := _process(proc / str(n), ours, read_yaml, gaps))]
+    found = [p for folder, name in there if (p := _process(folder, name, read_yaml, gaps))]
     if not any(process.name == "kube-proxy" for process in found) and find_kube_proxy(proc):
         # Its ports are there, and nobody here sees the process.
         found.append(_told("kube-proxy"))
@@ -42,12 +46,9 @@ def find_processes(
 
 
 def _process(
-    folder: Path, ours: int, read_yaml: ReadYaml | None, gaps: list[Gap]
+    folder: Path, name: str, read_yaml: ReadYaml | None, gaps: list[Gap]
 ) -> Process | None:
     try:
-        name = (folder / "comm").read_bytes().decode("utf-8", "surrogateescape").rstrip("\n")
-        if name not in HANDLERS or _elsewhere(folder, ours):
-            return None
         line = (folder / "cmdline").read_bytes()
     except OSError:
         return None
@@ -61,14 +62,6 @@ def _process(
             gaps.append(Gap(f"the configuration of {name}", f"{printable(path)}: {why}"))
     told = _told(name) if name == "kube-proxy" else Process(name)
     return Process(name, int(folder.name), arguments, configuration, told.mode, told.version)
-
-
-def _elsewhere(folder: Path, ours: int) -> bool:
-    try:
-        return (folder / "ns/net").stat().st_ino != ours
-    except PermissionError:
-        # Without CAP_SYS_PTRACE nobody sees the namespace of a process with more rights.
-        return False
 
 
 def _told(name: str) -> Process:

@@ -22,9 +22,8 @@ from nptables.errors import (
 )
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import ChainChange, Plan, Step, diff
-from nptables.iptables.changes.likeness import target_of
 from nptables.iptables.changes.steps import emptied, steps_of, with_chains, with_deletions
-from nptables.iptables.ruleset import chain_of
+from nptables.iptables.ruleset import chain_of, target_of
 from nptables.kernel.tables.backend import Backend
 from nptables.kernel.tables.parts import can_be_read_back
 from nptables.translation.explanation.grouping import service_groups

@@ -57,13 +57,9 @@ def _listed(family: Family) -> dict[tuple[str, str], str]:
     protocol = _PROTOCOLS[family]
     for _, attributes in netlink.ask(_SUBSYSTEM, _GET, netlink.DUMP, family=protocol):
         policy = attributes.get(_POLICY)
-        where = _text(attributes.get(_TABLE)), _text(attributes.get(_NAME))
+        where = netlink.text(attributes.get(_TABLE)), netlink.text(attributes.get(_NAME))
         found[where] = "-" if policy is None else _POLICIES[int.from_bytes(policy, "big") & 1]
     return found
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def main() -> str | None:

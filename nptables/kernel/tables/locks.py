@@ -46,7 +46,7 @@ def lock_holder(path: Path | None = None, locks: Path = Path("/proc/locks")) -> 
 def describe_process(pid: int) -> str:
     """A process as `name (pid N)`."""
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return f"pid {pid}" if pid > 0 else "a process outside this container"
     return f"{name} (pid {pid})"

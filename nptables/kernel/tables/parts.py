@@ -19,8 +19,7 @@ from nptables.errors import BackendUnavailable, KernelRefused, SaveSyntaxError, 
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Plan
-from nptables.iptables.changes.likeness import target_of
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of, target_of
 from nptables.iptables.words import split
 from nptables.kernel.programs import Completed, Runner, find_program
 from nptables.kernel.tables.chain_names import Names, chain_names

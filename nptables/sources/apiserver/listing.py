@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from nptables.errors import ApiServerError, Problem
+from nptables.gcpause import collector_paused
 from nptables.model import Cluster, EndpointSlice, Node, Service
 from nptables.model.metadata import TRIGGER_TIME
 from nptables.model.unread import Unread
@@ -31,6 +30,36 @@ class Page:
     triggered: dict[tuple[str, str], float]
 
 
+@attrs.frozen
+class RawList:
+    """The objects of a list as the server sends them, and the list's resource version."""
+
+    items: list[Any]
+    resource_version: str
+
+
+def raw_page(
+    transport: Transport, resource: Resource, token: str = "", *, page_size: int = PAGE_SIZE
+) -> tuple[RawList, str]:
+    """The page of a list that a token stands for, and the token of the next; empty for none.
+
+    Raises ApiServerError; with status 410 where the list outlived the token.
+    """
+    # Without a resourceVersion, which means the newest state. client-go's reflector begins with
+    # version 0, and any cache may answer that with an older one.
+    query = {**resource.selectors, "limit": str(page_size)}
+    if token:
+        query["continue"] = token
+    document = read_list(transport.get(resource.path, query).read())
+    metadata = document.get("metadata") or {}
+    following = str(metadata.get("continue") or "")
+    if following and following == token:
+        raise ApiServerError(f"it sends the same page of {resource.name} again and again")
+    version = str(metadata.get("resourceVersion") or "")
+    # An empty list of Go's may be null in JSON.
+    return RawList(document.get("items") or [], version), following
+
+
 def list_pages(
     transport: Transport, resource: Resource, *, page_size: int = PAGE_SIZE
 ) -> Iterator[Page]:
@@ -40,26 +69,15 @@ def list_pages(
     """
     token = ""
     while True:
-        # Without a resourceVersion, which means the newest state. client-go's reflector begins with
-        # version 0, and any cache may answer that with an older one.
-        query = {**resource.selectors, "limit": str(page_size)}
-        if token:
-            query["continue"] = token
-        document = _document(transport.get(resource.path, query).read())
-        metadata = document.get("metadata") or {}
-        # An empty list of Go's may be null in JSON.
-        items = document.get("items") or []
-        before, token = token, str(metadata.get("continue") or "")
-        if token and token == before:
-            raise ApiServerError("it sends the same page of the list again and again")
-        with _collector_paused():
+        raw, token = raw_page(transport, resource, token, page_size=page_size)
+        with collector_paused():
             page = Page(
-                read_objects(resource, items),
-                str(metadata.get("resourceVersion") or ""),
-                dict(_trigger_times(items)),
+                read_objects(resource, raw.items),
+                raw.resource_version,
+                dict(_trigger_times(raw.items)),
             )
         # The raw objects must be gone before the next page comes: this is the peak.
-        del document, items
+        del raw
         yield page
         if not token:
             return
@@ -115,7 +133,8 @@ def _trigger_times(items: Iterable[Any]) -> Iterator[tuple[tuple[str, str], floa
             yield (str(metadata.get("namespace")), str(metadata.get("name"))), time
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
+def read_list(body: bytes) -> Mapping[str, Any]:
+    """The list that an answer holds. Raises ApiServerError where it holds none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -127,15 +146,3 @@ def _document(body: bytes) -> Mapping[str, Any]:
     ):
         raise ApiServerError("what it sent is not a list of objects")
     return document
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A page makes many objects and no cycles: collecting between them only costs time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -14,7 +14,6 @@ MAGICS = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-LONGEST_MAGIC = max(map(len, MAGICS))
 _PIECE = 1 << 16
 # What `xz -9` and `zstd --long` need; more is asked for by nobody who wants to be understood.
 _XZ_MEMORY = 1 << 27

@@ -13,7 +13,6 @@ from nptables.evidence import Evidence, Gap, Process
 from nptables.evidence.kubeproxy import NAME as KUBE_PROXY
 from nptables.evidence.kubeproxy import override_of
 from nptables.evidence.printed import (
-    NODE_SETTINGS,
     date_shown,
     host_named,
     interfaces_shown,
@@ -24,6 +23,7 @@ from nptables.evidence.printed import (
     sets_shown,
     settings_shown,
 )
+from nptables.evidence.settings import is_kept
 from nptables.family import Family
 from nptables.model import NodeFacts
 from nptables.sources.bundles.finding import Bundle, Contents, Piece
@@ -91,8 +91,8 @@ class _OneNode:
         settings = self._settings()
         processes = self._processes()
         names = self._names(settings, processes or ())
-        kept = {k: v for k, v in settings.items() if NODE_SETTINGS.fullmatch(k)}
-        count = kept.pop(_COUNT, "")
+        kept = {path: value for path, value in settings.items() if is_kept(path)}
+        count = settings.get(_COUNT, "")
         flows = self._flows()
         return Evidence(
             rules.form,

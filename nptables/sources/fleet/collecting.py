@@ -81,13 +81,12 @@ class Surroundings:
 
 @frozen
 class Progress:
-    """A node that is done, of how many there are; `fetched` tells that it was read just now."""
+    """A node that is done, of how many there are."""
 
     node: str
     record: NodeRecord
     done: int
     total: int
-    fetched: bool = True
 
 
 def collect(
@@ -169,7 +168,7 @@ def _collect(
         with watches:
             for name in [name for name in names if name not in left]:
                 done += 1
-                yield Progress(name, records[name], done, len(names), fetched=False)
+                yield Progress(name, records[name], done, len(names))
             for name, record in _read_all(left, pods, folder, asked, around):
                 records[name] = record
                 done += 1

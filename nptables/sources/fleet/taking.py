@@ -11,8 +11,8 @@ import attrs
 
 from nptables.errors import ApiServerError, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap, Process
-from nptables.evidence.marked import is_marked
 from nptables.evidence.snapshot import to_document
+from nptables.evidence.snapshot_script import is_marked
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.sources.apiserver import Connection, Finished, execute

@@ -14,8 +14,7 @@ from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.values import Unsettled, mark_and_mask
 from nptables.tracing.traversal.steps import Step
-
-MARK_DROP = "KUBE-MARK-DROP"
+from nptables.translation import chains
 
 # Whose a chain is, by how its name begins; the first that fits counts.
 _WRITERS = (
@@ -118,7 +117,7 @@ def marked_for(path: Sequence[Step], rule: Step, family: Family) -> tuple[Step, 
 
 def dropped_nowhere(path: Sequence[Step]) -> Step | None:
     """The rule that had a packet marked to be dropped, where the chain for that is kube-proxy's."""
-    marking = next((s for s in reversed(path) if s.chain == MARK_DROP), None)
+    marking = next((s for s in reversed(path) if s.chain == chains.MARK_DROP), None)
     return None if marking is None else _decided(path, marking)
 
 

@@ -17,7 +17,6 @@ _NUMBERS = {name: number for number, name in NAMES.items()}
 _WITH_PORTS = ("tcp", "udp", "udplite", "sctp", "dccp")
 _TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+|&&|<<|>>|[&@=,:])")
 _FULL = 0xFFFFFFFF
-_BYTES = 0x10000
 
 # Bytes of a header as values, None where they are not known.
 Header = dict[int, int]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nptables.immutable import frozen
 from nptables.iptables.rule import Rule, Target
-from nptables.iptables.tables import TARGETS
+from nptables.iptables.tables import EFFECTLESS, TARGETS
 from nptables.iptables.unshown import UNREAD_TARGET
 from nptables.iptables.values import FULL_MARK, Unsettled, mark_and_mask, number
 from nptables.tracing.addressing import with_port
@@ -68,14 +68,6 @@ def note_of(action: Action, before: State, after: State) -> str:
     return ", ".join(found)
 
 
-# They leave the walk of the packet as it is: they write logs, count, or touch fields that no
-# routing decision depends on.
-_WITHOUT_EFFECT = frozenset({
-    "AUDIT", "CHECKSUM", "CLASSIFY", "CONNSECMARK", "DSCP", "ECN", "HL", "IDLETIMER", "LED", "LOG",
-    "NFLOG", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TRACE", "TTL",
-    "ULOG",
-})  # fmt: skip
-
 _UNKNOWN = {
     "NFQUEUE": "handed to a program outside the kernel (NFQUEUE {})",
     "QUEUE": "handed to a program outside the kernel (QUEUE)",
@@ -106,7 +98,7 @@ def compile_action(rule: Rule, *, is_chain: Callable[[str], bool]) -> Action:
         return Action(simple)
     if name == "REJECT":
         return Action(Kind.REFUSE, text=_value(target, "--reject-with"))
-    if name in _WITHOUT_EFFECT:
+    if name in EFFECTLESS:
         return NEXT
     if name in _UNKNOWN:
         words = " ".join(option.value for option in target.options)

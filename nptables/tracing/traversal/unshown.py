@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 from nptables.immutable import frozen
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, target_of
 from nptables.tracing.state import Flow, Flows, Questions, add, further, split
 from nptables.tracing.traversal.steps import End, Ended, Step
 from nptables.translation import chains
@@ -24,8 +24,6 @@ NOT_ALL_SHOWN = "it may have rules that are not shown"
 # More chains than this that nothing leads to are not all looked at: see `unreached`.
 _MOST = 8
 
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
-_JUMP = re.compile(r" -[jg] (\S+)")
 _CHOOSES = re.compile(r" (?:-d|--dport|--dports) ")
 # The targets of nat and the hooks that the kernel takes them at (`checkentry` of each).
 _HOOKS_OF = {
@@ -73,7 +71,7 @@ class Usual:
 # The masqueradeBit and the mark for drops that kube-proxy and the kubelet have unless told.
 _USUAL: Mapping[tuple[str, str], Usual] = {
     ("nat", chains.MARK_MASQ): Usual(mark=0x4000),
-    ("nat", "KUBE-MARK-DROP"): Usual(drops=True),
+    ("nat", chains.MARK_DROP): Usual(drops=True),
 }
 
 
@@ -132,8 +130,7 @@ def unreached(ruleset: Ruleset, table: str) -> Mapping[str, tuple[str, ...]]:
     found = ruleset.tables[table]
     built_in = frozenset(BUILT_IN_CHAINS.get(table, ()))
     targets = {
-        name: frozenset(jump[1] for line in lines if (jump := _JUMP.search(_QUOTED.sub("", line))))
-        for name, lines in found.chains.items()
+        name: frozenset(filter(None, map(target_of, lines))) for name, lines in found.chains.items()
     }
     reached = {target for name, jumps in targets.items() for target in jumps - {name}}
     names = [

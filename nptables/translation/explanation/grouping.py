@@ -10,7 +10,7 @@ import attrs
 from nptables.iptables.changes.report import chain_or_target
 from nptables.iptables.ruleset import Ruleset
 from nptables.translation.assembly import Translation
-from nptables.translation.chains import HASHED
+from nptables.translation.owned import is_of_service_port
 
 _COMMENT = re.compile(
     r' --comment "?(?:(?:masquerade|pod|route LOCAL|masquerade LOCAL) traffic for '
@@ -21,7 +21,7 @@ _COMMENT = re.compile(
 def service_of(line: str) -> str:
     """The Service that a rule names in its comment, as `namespace/name`; or an empty string."""
     said = _COMMENT.search(line)
-    return said[1] if said is not None else ""
+    return "" if said is None else said[1]
 
 
 def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
@@ -45,8 +45,7 @@ def service_groups(*rulesets: Ruleset) -> Callable[[str, str], str]:
         return owners.get(chain, "")
 
     def group_of(table: str, line: str) -> str:
-        said = service_of(line)
-        if said:
+        if said := service_of(line):
             return said
         if table != "nat":
             return ""
@@ -78,7 +77,7 @@ def without_services(
         chains = {
             chain: tuple(line for line in lines if not belongs(name, line))
             for chain, lines in table.chains.items()
-            if not (HASHED.fullmatch(chain) and belongs(name, f"-A {chain}"))
+            if not (is_of_service_port(chain) and belongs(name, f"-A {chain}"))
         }
         tables[name] = attrs.evolve(table, chains=chains, line_counters={}, order=())
     if not left_out:
@@ -96,13 +95,13 @@ def _learn_from_comments(ruleset: Ruleset, owners: dict[str, str]) -> None:
         for line in lines:
             said = service_of(line)
             _, target = chain_or_target(line)
-            if HASHED.fullmatch(target):
+            if is_of_service_port(target):
                 leads.setdefault(chain, []).append(target)
                 if said:
                     # Not overwritten: a rule inside the chain says it better than one that leads
                     # there.
                     owners.setdefault(target, said)
-            if said and HASHED.fullmatch(chain):
+            if said and is_of_service_port(chain):
                 owners.setdefault(chain, said)
     # From external to service to endpoint chains: two steps are the longest way.
     for _ in range(2):

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 import attrs
 
 from nptables.auditing.differing import Differing
-from nptables.auditing.repairing import carried_out, cut_down
 from nptables.effects import Effect, Effects, Fate, NodeState, compare_effects
 from nptables.iptables import Ruleset
+from nptables.iptables.changes.outcome import carried_out
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.addressing import with_port
+from nptables.translation import chains
+from nptables.translation.explanation.grouping import service_of
 
 # So many Services are looked at, then so many, then all: where packets notice, few mostly tell.
 _STEPS = (2, 12)
+_SHARED = (
+    chains.SERVICES,
+    chains.NODEPORTS,
+    chains.EXTERNAL_SERVICES,
+    chains.PROXY_FIREWALL,
+)
 
 
 @attrs.frozen
@@ -86,6 +94,34 @@ def _between(before: Ruleset, after: Ruleset, services: Sequence[str], ground: G
         for rules in (before, after)
     )
     return _noticed(compare_effects(here, wanted), chosen)
+
+
+def cut_down(ruleset: Ruleset, services: Collection[str]) -> Ruleset:
+    """The rules without those in the shared chains that lead to other Services."""
+    tables = {
+        name: attrs.evolve(
+            table, chains=_cut_down(table.chains, services), line_counters={}, order=()
+        )
+        for name, table in ruleset.tables.items()
+    }
+    return attrs.evolve(ruleset, tables=tables)
+
+
+def _cut_down(
+    lines: Mapping[str, tuple[str, ...]], services: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    found = dict(lines)
+    for chain in _SHARED:
+        if chain in found:
+            found[chain] = tuple(_kept(found[chain], services))
+    return found
+
+
+def _kept(lines: tuple[str, ...], services: Collection[str]) -> Iterator[str]:
+    for line in lines:
+        service = service_of(line)
+        if not service or service in services:
+            yield line
 
 
 def _noticed(effects: Effects, chosen: Collection[str]) -> Noticed:

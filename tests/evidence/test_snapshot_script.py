@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nptables import Family
 from nptables.errors import InvalidInput
 from nptables.evidence import Bridge, Gap, Process, RecentList, Unread
-from nptables.evidence.marked import from_marked, is_marked
+from nptables.evidence.snapshot_script import from_marked, is_marked
 from nptables.sources import parse_config
 from nptables.translation.flows import Flow
 

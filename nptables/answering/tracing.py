@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from nptables.answering.evidence import in_file
+from nptables.answering.evidence import NodeHas, in_file
 from nptables.answering.inputs import configuration, inputs_of
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
@@ -116,6 +116,15 @@ def followed_in(
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
     return Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
+
+
+def followed_on(node: Node, node_has: NodeHas, family: Family) -> tuple[Node, Followed]:
+    """Another node with what it has, for a packet that passes it. Raises InvalidInput."""
+    node_has.families(family)
+    evidence = node_has.evidence
+    if evidence.facts is not None:
+        node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
+    return node, followed_in(evidence, family, path=node_has.path, backend=node_has.backend)
 
 
 def follow(

@@ -22,6 +22,7 @@ from nptables.evidence.proc import interfaces_of_proc, routes_of_proc
 from nptables.evidence.processes import settings_of
 from nptables.evidence.secrets import without_secrets
 from nptables.evidence.sections import Section, is_marked, read_sections
+from nptables.evidence.settings import knows_random_fully
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.dumps import read_dumps
@@ -33,9 +34,6 @@ from nptables.translation.service_port import ACCEPTED_ON_LOCALHOST
 
 _COUNT = "net/netfilter/nf_conntrack_count"
 _PROMISCUOUS = 0x100  # IFF_PROMISC of linux/if.h
-_IPTABLES_VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
-# As kube-proxy decides it: RandomFullyMinVersion in pkg/util/iptables/iptables.go.
-_RANDOM_FULLY = (1, 6, 2)
 _BUILD = re.compile(r'\bgit_version="(v[0-9][^"\n]{0,60})"')
 _COUNTERS = (INVALID_DROPPED, ACCEPTED_ON_LOCALHOST)
 
@@ -176,9 +174,9 @@ class _Reading:
             found["tcpBeLiberal"] = liberal not in ("", "0")
         # kube-proxy calls plain iptables; the others are asked where a node has no such name.
         for tool in ("iptables", "iptables-nft", "iptables-legacy"):
-            version = _IPTABLES_VERSION.search(self._text(f"version {tool}"))
-            if version is not None:
-                found["randomFully"] = tuple(map(int, version.groups())) >= _RANDOM_FULLY
+            knows = knows_random_fully(self._text(f"version {tool}"))
+            if knows is not None:
+                found["randomFully"] = knows
                 break
         if (listed := self._said("nfacct", "nfacct counters")) is not None:
             found["nfacct"] = all(re.search(rf"= {name};", listed) for name in _COUNTERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nptables import Cluster, Family, ProxyConfig, translate
-from nptables.auditing.noticing import Ground, effects_between
+from nptables.auditing.effects import Ground, effects_between
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NAMES = [f"web-{number}" for number in range(14)]
