@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nptables import Family, Ruleset
+from nptables.iptables.tables import EFFECTLESS
 from nptables.iptables.unshown import HOLDS_MATCH
 from nptables.tracing import matching, traversal
 from nptables.tracing.matching.compiling import MATCHES
@@ -193,7 +194,7 @@ def _modules(package: ModuleType) -> Iterator[Path]:
 def test_every_target_that_is_known_is_recorded() -> None:
     rules = (rule for family, case in ALL for rule, _ in rules_of(case, family))
     found = {rule.target.name for rule in rules if rule.target is not None}
-    known = {*actions._BUILDERS, *actions._WITHOUT_EFFECT, "ACCEPT", "DROP", "RETURN", "REJECT"}
+    known = {*actions._BUILDERS, *EFFECTLESS, "ACCEPT", "DROP", "RETURN", "REJECT"}
 
     assert known - found - set(NOT_RECORDED) - {"HL", "TTL", "ECN"} == set()
     assert {"HL", "TTL", "ECN"} <= found
