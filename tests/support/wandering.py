@@ -59,6 +59,9 @@ def _belongs(tab: Tab) -> bool:
     typed, kind, request = found
     if kind not in ("current", "failed") or request is None:
         return False
+    if not typed.strip() and "Nothing to answer yet." in tab.page.inner_text("#answers"):
+        # Of nothing nothing is asked.
+        return True
     assert typed in [file["text"] for file in json.loads(request)["state"]["files"]]
     return True
 
