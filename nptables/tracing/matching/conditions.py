@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from fractions import Fraction
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from nptables.family import Family
@@ -132,19 +133,39 @@ def _denied(text: str) -> str:
 
 def source_in(network: Net, text: str) -> Condition:
     """Whether the source is in a network."""
+    return _end_in(
+        attrgetter("source"), lambda state, narrowed: state._replace(source=narrowed), network, text
+    )
 
+
+def destination_in(network: Net, text: str) -> Condition:
+    """Whether the destination is in a network."""
+    return _end_in(
+        attrgetter("destination"),
+        lambda state, narrowed: state._replace(destination=narrowed),
+        network,
+        text,
+    )
+
+
+def _end_in(
+    end_of: Callable[[State], Address],
+    with_end: Callable[[State, Somewhere], State],
+    network: Net,
+    text: str,
+) -> Condition:
     def holds(state: State, _setting: Setting) -> Answer:
-        found = is_in(state.source, network)
-        if found is not None or isinstance(state.source, str):
+        end = end_of(state)
+        found = is_in(end, network)
+        if found is not None or isinstance(end, str):
             return bool(found)
-        yes, no = (state.source.narrowed(network, inside=inside) for inside in (True, False))
         return Ask(
-            (state.source.text, network),
-            f"{state.source} in {text}",
-            f"{state.source} outside {text}",
-            state._replace(source=yes),
-            state._replace(source=no),
-            about=(state.source.text, network),
+            (end.text, network),
+            f"{end} in {text}",
+            f"{end} outside {text}",
+            with_end(state, end.narrowed(network, inside=True)),
+            with_end(state, end.narrowed(network, inside=False)),
+            about=(end.text, network),
         )
 
     return holds
@@ -161,26 +182,6 @@ def source_is_endpoint(network: Net, text: str) -> Condition:
         if isinstance(state.source, Somewhere) and state.source.outside:
             return False
         return in_network(state, setting)
-
-    return holds
-
-
-def destination_in(network: Net, text: str) -> Condition:
-    """Whether the destination is in a network."""
-
-    def holds(state: State, _setting: Setting) -> Answer:
-        found = is_in(state.destination, network)
-        if found is not None or isinstance(state.destination, str):
-            return bool(found)
-        yes, no = (state.destination.narrowed(network, inside=inside) for inside in (True, False))
-        return Ask(
-            (state.destination.text, network),
-            f"{state.destination} in {text}",
-            f"{state.destination} outside {text}",
-            state._replace(destination=yes),
-            state._replace(destination=no),
-            about=(state.destination.text, network),
-        )
 
     return holds
 
