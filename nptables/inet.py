@@ -67,6 +67,11 @@ def _embedded(text: str) -> list[str]:
     return [packed[:2].hex(), packed[2:].hex()]
 
 
+def with_port(address: str, port: int | str) -> str:
+    """`address:port` as people and Go write it, an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def unpack_ip(packed: bytes) -> str:
     """The text of an address of four or sixteen bytes.
 

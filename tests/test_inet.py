@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nptables.inet import pack_ipv4, pack_ipv6, unpack_ip
+from nptables.inet import pack_ipv4, pack_ipv6, unpack_ip, with_port
 
 # inet_pton(3) and inet_ntop(3) of glibc 2.36.
 WRITTEN = {
@@ -81,6 +81,14 @@ has_ipv6 = pytest.mark.skipif(
 def test_any_text_is_read_as_the_c_library_reads_it(text: str) -> None:
     assert pack_ipv6(text) == _of_library(socket.AF_INET6, text)
     assert pack_ipv4(text) == _of_library(socket.AF_INET, text)
+
+
+def test_a_port_stands_behind_an_ipv6_address_in_brackets() -> None:
+    """As RFC 3986 has it, for a colon stands in the address as well."""
+    assert (with_port("10.0.0.1", 80), with_port("fd00::1", "80")) == (
+        "10.0.0.1:80",
+        "[fd00::1]:80",
+    )
 
 
 groups = st.lists(st.sampled_from(["0", "0", "0", "1", "ffff", "00f"]), min_size=5, max_size=9)

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from nptables.graphs.graph import Drawing, Graph, Kind
+from nptables.inet import with_port
 from nptables.iptables.rule import Rule
 from nptables.model import Endpoint
 from nptables.translation import Translation, chains
@@ -67,8 +68,7 @@ class _Port:
             what = f"health check node port {port}"
         elif rule.destination is not None and not rule.destination.value.startswith("127."):
             address = rule.destination.value.rpartition("/")[0]
-            host = f"[{address}]" if ":" in address else address
-            what = f"{host}:{port}/{self._name.protocol}"
+            what = f"{with_port(address, port)}/{self._name.protocol}"
         elif rule.destination is not None:
             what = f"nodePort {port}/{self._name.protocol} on localhost"
         else:

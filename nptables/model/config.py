@@ -9,6 +9,7 @@ import attrs
 from nptables.errors import InvalidInput, Path
 from nptables.family import Family
 from nptables.immutable import frozen
+from nptables.inet import with_port
 from nptables.model import addresses, names
 from nptables.model.conntrack import CONNTRACK_KEYS, ConntrackConfig, read_conntrack
 from nptables.model.durations import seconds_at
@@ -368,7 +369,7 @@ def _endpoint(doc: Object, key: str, host: str, port: int, reader: Reader) -> st
     given, colon, number = text.rpartition(":")
     bare = addresses.parse_ip_sloppy(text)
     if bare is not None:
-        return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+        return with_port(bare, port)
     address = addresses.parse_ip_sloppy(given.removeprefix("[").removesuffix("]"))
     if not colon or address is None or not number.isdigit() or not 1 <= int(number[:9]) <= 65535:
         reader.problem((key,), f"{quoted(text)} is not an address and port", f"such as {default}")

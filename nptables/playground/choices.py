@@ -10,6 +10,7 @@ from nptables.answering.versions import told_by
 from nptables.evidence import Evidence
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
+from nptables.inet import with_port
 from nptables.model import Cluster
 from nptables.model.kubeproxy import NEWEST, Version
 from nptables.model.kubeproxy.versions import VERSIONS, nearest_known
@@ -97,11 +98,11 @@ def _destinations(cluster: Cluster, evidence: Evidence | None) -> Iterator[End]:
     for key, service in sorted(cluster.services.items()):
         name = "/".join(key)
         for port in service.ports:
-            protocol = "" if port.protocol == "TCP" else f"/{port.protocol}"
+            protocol = _behind(port.protocol)
             called = f" ({port.name})" if port.name else ""
             if port.node_port:
                 yield {
-                    "value": f"nodeport:{port.node_port}{protocol}",
+                    "value": destination_text("", port.node_port, port.protocol),
                     "label": f"node port {port.node_port}{protocol} of {name}{called}",
                     "kind": "nodePort",
                 }
@@ -112,29 +113,34 @@ def _destinations(cluster: Cluster, evidence: Evidence | None) -> Iterator[End]:
                     "kind": "clusterIP",
                 }
             for address in (*service.external_ips, *(each.ip for each in service.ingress)):
-                at = f"[{address}]" if ":" in address else address
+                value = destination_text(address, port.port, port.protocol)
                 kind = "externalIP" if address in service.external_ips else "loadBalancerIP"
-                yield {
-                    "value": f"{at}:{port.port}{protocol}",
-                    "label": f"{name} at {at}:{port.port}{protocol}",
-                    "kind": kind,
-                }
+                yield {"value": value, "label": f"{name} at {value}", "kind": kind}
     if not cluster.services and evidence is not None:
         yield from _shown(evidence)
+
+
+def destination_text(address: str, port: int | str, protocol: str) -> str:
+    """An address and port as a trace takes them; without an address, a node port."""
+    return with_port(address or "nodeport", port) + _behind(protocol)
+
+
+def _behind(protocol: str) -> str:
+    return "" if protocol == "TCP" else f"/{protocol}"
 
 
 def _shown(evidence: Evidence) -> Iterator[End]:
     """The node ports and cluster IPs that the rules of a node have."""
     for ruleset in evidence.rulesets:
         table = ruleset.tables.get("nat")
-        for chain in () if table is None else ("KUBE-NODEPORTS", "KUBE-SERVICES"):
-            for line in table.chains.get(chain, ()) if table is not None else ():
+        if table is None:
+            continue
+        for chain in ("KUBE-NODEPORTS", "KUBE-SERVICES"):
+            for line in table.chains.get(chain, ()):
                 found = _FRONTEND.match(line)
                 if found is None:
                     continue
                 address, protocol, name, port = found.groups()
-                behind = "" if protocol == "tcp" else f"/{protocol.upper()}"
-                at = f"[{address}]" if address and ":" in address else address
-                value = f"{at}:{port}{behind}" if at else f"nodeport:{port}{behind}"
-                kind = "clusterIP" if at else "nodePort"
+                value = destination_text(address or "", port, protocol.upper())
+                kind = "clusterIP" if address else "nodePort"
                 yield {"value": value, "label": f"{name} at {value}", "kind": kind}

@@ -11,12 +11,12 @@ from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import to_svg, way_graph
-from nptables.playground.choices import choices
+from nptables.playground.choices import choices, destination_text
 from nptables.playground.evidence import followed_there, sets_of
 from nptables.playground.reading import Reader, follows_on_all_nodes, node_of
 from nptables.playground.state import State
 from nptables.playground.words import for_page
-from nptables.reachability import Configs, Fares, Row, across, reach
+from nptables.reachability import Configs, Fares, across, reach
 from nptables.reachability.matrix import nodes_text
 from nptables.sources import Loaded
 from nptables.tracing import Trace, family_between
@@ -134,13 +134,6 @@ def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
     }
 
 
-def _destination(row: Row) -> str:
-    """The row's address and port as they are written for a trace."""
-    protocol = "" if row.name.protocol == "TCP" else f"/{row.name.protocol}"
-    at = f"[{row.address}]" if ":" in row.address else row.address
-    return f"{at}:{row.number}{protocol}" if at else f"nodeport:{row.number}{protocol}"
-
-
 def reached(
     reader: Reader, state: State, say: Say, *, first: int = 0, most: int | None = None
 ) -> dict[str, Any]:
@@ -168,7 +161,7 @@ def reached(
             {
                 "name": str(row.name),
                 "to": row.to,
-                "destination": _destination(row),
+                "destination": destination_text(row.address, row.number, row.name.protocol),
                 "cells": [
                     {
                         "nodes": list(cell.nodes),

@@ -9,6 +9,7 @@ import attrs
 
 from nptables.errors import printable
 from nptables.family import Family
+from nptables.inet import with_port
 from nptables.reachability.fare import Fare
 from nptables.tracing import Trace
 from nptables.translation import Reason, ServicePortName
@@ -62,8 +63,7 @@ class Row:
         if not self.address:
             family = f" ({self.family.value})" if self.family is Family.IPV6 else ""
             return f"{NODE_PORT} {self.number}/{protocol}{family}"
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.number}/{protocol}"
+        return f"{with_port(self.address, self.number)}/{protocol}"
 
     def on(self, node: str) -> Cell:
         """The cell of a node. Raises KeyError where the node was not looked at."""

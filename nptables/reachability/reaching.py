@@ -9,6 +9,7 @@ import attrs
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.gcpause import collector_paused
+from nptables.inet import with_port
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.reachability.alike import Alike
 from nptables.reachability.fare import Fare, fare_of
@@ -228,8 +229,7 @@ class _Looking:
 
 def _place(frontend: Frontend, number: int) -> str:
     """A frontend as a destination of packets."""
-    host = f"[{frontend.address}]" if ":" in frontend.address else frontend.address
-    return f"{host or 'nodeport'}:{number}/{frontend.port.protocol}"
+    return f"{with_port(frontend.address or 'nodeport', number)}/{frontend.port.protocol}"
 
 
 def _merged(cells: Iterable[Cell], nodes: Sequence[Node]) -> tuple[Cell, ...]:

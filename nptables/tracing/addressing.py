@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import attrs
 
+from nptables import inet
 from nptables.family import Family
 from nptables.model.addresses import pack_ip
 
@@ -152,9 +153,7 @@ def with_port(address: Address, port: int | None) -> str:
     text = str(address)
     if port is None:
         return text
-    if isinstance(address, str) and ":" in address:
-        return f"[{text}]:{port}"
-    return f"{text}:{port}" if isinstance(address, str) else f"{text}, port {port}"
+    return inet.with_port(text, port) if isinstance(address, str) else f"{text}, port {port}"
 
 
 _BITS = 128

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from nptables.inet import with_port
 from nptables.iptables.nftables.rules import UNNAMED
 from nptables.iptables.nftables.tables import NftChain, NftTable, NftText
 
@@ -217,7 +218,6 @@ def _translation(kind: str, inner: Mapping[str, Any]) -> str:
     address = inner.get("addr")
     to = _value(address) if address is not None else ""
     if "port" in inner:
-        to = f"[{to}]" if ":" in to else to
-        to = f"{to}:{_value(inner['port'])}"
+        to = with_port(to, _value(inner["port"]))
     flags = list(map(str, _list(inner.get("flags", []))))
     return " ".join([kind, *([f"to {to}"] if to else []), *flags])

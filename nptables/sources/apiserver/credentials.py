@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from nptables.errors import ApiServerError, printable
+from nptables.inet import with_port
 from nptables.sources.apiserver.kubeconfig import (
     POD_VARIABLE,
     Entry,
@@ -158,7 +159,7 @@ class Access:
             raise ValueError("Service certification file does not exist.")
         if not authority.read_bytes():
             raise ValueError("Cert file exists but empty.")
-        url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        url = f"https://{with_port(host, port)}"
         token = _TokenFile(SERVICE_ACCOUNT / "token", self._clock)
         # Now, so that a Pod without one is told at the start.
         token.read()
@@ -233,7 +234,8 @@ class _TokenFile:
     def __init__(self, path: Path, clock: Callable[[], float], token: str = "") -> None:
         self._path = path
         self._clock = clock
-        self._token = self._instead = token
+        self._token = ""
+        self._instead = token
         self._read_at: float | None = None
 
     def read(self) -> str:
