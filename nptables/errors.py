@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import attrs
+
 from nptables.immutable import frozen
 
 Path = tuple[str | int, ...]
@@ -112,6 +114,10 @@ class InvalidInput(NptablesError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def in_file(self, file: str | None) -> InvalidInput:
+        """The same about a file, where a problem names none."""
+        return InvalidInput([attrs.evolve(p, file=p.file or file) for p in self.problems])
 
 
 class UnknownNode(InvalidInput):

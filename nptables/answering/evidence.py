@@ -156,9 +156,4 @@ def in_file(path: str | None, act: Callable[[], Found]) -> Found:
     try:
         return act()
     except InvalidInput as error:
-        raise about(path, error) from None
-
-
-def about(path: str | None, error: InvalidInput) -> InvalidInput:
-    """The error with the file that its problems are about."""
-    return InvalidInput([attrs.evolve(p, file=p.file or path) for p in error.problems])
+        raise error.in_file(path) from None

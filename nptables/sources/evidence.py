@@ -132,8 +132,7 @@ def read_evidence(
     try:
         return evidence_in(source.text, family)
     except InvalidInput as error:
-        problems = [attrs.evolve(p, file=p.file or source.name) for p in error.problems]
-        raise InvalidInput(problems) from None
+        raise error.in_file(source.name) from None
 
 
 def read_all_evidence(path: str | os.PathLike[str]) -> list[Evidence] | None:

@@ -43,7 +43,7 @@ def evidence_of(
     try:
         return evidence_in(text.text, family)
     except InvalidInput as error:
-        raise InvalidInput([attrs.evolve(p, file=p.file or name) for p in error.problems]) from None
+        raise error.in_file(name) from None
 
 
 def _in_bundle(path: str, name: str, node: str) -> Evidence | None:
