@@ -196,17 +196,33 @@ export interface WayLine {
   readonly kind: "hook" | "table" | "rule" | "branch" | "end";
   readonly text: string;
   readonly note: string;
+  /** Whether this rule decides what becomes of the packet. */
+  readonly decides: boolean;
+}
+
+export interface Deciding {
+  readonly node: string;
+  readonly table: string;
+  readonly chain: string;
+  readonly line: string;
 }
 
 export interface TraceCase {
   readonly condition: string;
   readonly rows: readonly (readonly string[])[];
+  /** The rule that decides about every packet, where it is one alone. */
+  readonly decided: Deciding | null;
   readonly way: readonly WayLine[];
 }
 
 export interface TraceAnswer {
   readonly nodes: string;
+  /** The answer as the command line prints it. */
   readonly answer: string;
+  readonly verdict: string;
+  readonly sentence: string;
+  /** What the sentence rests on, for a beginner; may be empty. */
+  readonly meaning: string;
   readonly arrives: boolean;
   readonly headings: readonly string[];
   readonly cases: readonly TraceCase[];
