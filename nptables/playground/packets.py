@@ -63,7 +63,7 @@ def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dic
     if there.meant is not None:
         family, *_ = there.meant.families(family, say)
     family = family or Family.IPV4
-    name = state.node or None
+    name = state.node or there.name or None
     if loaded is not None:
         name = node_of(reader, state, say, there.evidence)
     setting = setting_of(

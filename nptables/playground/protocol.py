@@ -138,6 +138,14 @@ class Reply(TypedDict):
     notes: list[Note]
 
 
+class Instead(TypedDict):
+    """What can be asked instead: another view, or the same of the files with these names alone."""
+
+    title: str
+    view: View | None
+    keep: list[str] | None
+
+
 class Refusal(TypedDict):
     """Why there is no answer.
 
@@ -151,6 +159,7 @@ class Refusal(TypedDict):
     problems: list[dict[str, Any]]
     marks: list[Mark]
     notes: list[Note]
+    instead: list[Instead]
     report: str
 
 
@@ -163,13 +172,19 @@ class End(TypedDict):
 
 
 class Choices(TypedDict):
-    """What can be chosen. `node` and `kubeProxyVersion` are what counts where nothing is chosen."""
+    """What can be chosen. `node` and `kubeProxyVersion` are what counts where nothing is chosen.
+
+    `kubeProxyUsual` says in a few words which version that is, `kubeProxyWhy` in a sentence why;
+    both are empty where the version makes no difference.
+    """
 
     nodes: list[str]
     node: str
     families: list[FamilyName]
     kubeProxyVersions: list[str]
     kubeProxyVersion: str
+    kubeProxyUsual: str
+    kubeProxyWhy: str
     senders: list[End]
     destinations: list[End]
     services: list[str]

@@ -2,6 +2,7 @@
 import { type AnswersPane, WORKING } from "./answers/pane";
 import type { ViewPart } from "./answers/view";
 import { type Ended, NoReply, type Python } from "./python/client";
+import { NO_CHOICES } from "./protocol";
 import type {
   Answer,
   Choices,
@@ -144,6 +145,9 @@ export class Asking {
       if (isEmpty(state)) {
         this.#parts.pane.empty();
         marked([], null);
+        chosen(NO_CHOICES);
+        // What was chosen belonged to input that is gone. Nothing changes where nothing was.
+        this.#parts.store.change({ node: "", from: "", to: "", service: "" });
         return;
       }
       if (size(state) > MUCH && !(await this.#readAhead(round))) return;

@@ -115,6 +115,13 @@ export interface Problem {
   readonly hint: string;
 }
 
+/** What can be asked instead: another view, or the same of the files with these names alone. */
+export interface Instead {
+  readonly title: string;
+  readonly view: View | null;
+  readonly keep: readonly string[] | null;
+}
+
 export interface Refusal {
   readonly ok: false;
   readonly kind: FaultKind;
@@ -122,6 +129,7 @@ export interface Refusal {
   readonly problems: readonly Problem[];
   readonly marks: readonly Mark[];
   readonly notes: readonly Note[];
+  readonly instead: readonly Instead[];
   readonly report: string;
 }
 
@@ -139,10 +147,27 @@ export interface Choices {
   readonly families: readonly FamilyName[];
   readonly kubeProxyVersions: readonly string[];
   readonly kubeProxyVersion: string;
+  /** Empty where the version makes no difference. */
+  readonly kubeProxyUsual: string;
+  readonly kubeProxyWhy: string;
   readonly senders: readonly End[];
   readonly destinations: readonly End[];
   readonly services: readonly string[];
 }
+
+/** Where there is no input nothing can be chosen. */
+export const NO_CHOICES: Choices = {
+  nodes: [],
+  node: "",
+  families: [],
+  kubeProxyVersions: [],
+  kubeProxyVersion: "",
+  kubeProxyUsual: "",
+  kubeProxyWhy: "",
+  senders: [],
+  destinations: [],
+  services: [],
+};
 
 export interface Example {
   readonly id: string;

@@ -1,6 +1,6 @@
 /** Why there is no answer. */
 import { button, h } from "../dom";
-import type { Fix, Problem, Refusal } from "../protocol";
+import type { Fix, Instead, Problem, Refusal } from "../protocol";
 import type { Actions } from "./view";
 
 export function problemList(
@@ -21,7 +21,22 @@ export function problemList(
       fix ? button(fix.title, () => apply(fix), { class: "fix" }) : null,
     );
   };
-  return h("ul", { class: "problems" }, ...refusal.problems.map(item));
+  return h(
+    "div",
+    {},
+    h("ul", { class: "problems" }, ...refusal.problems.map(item)),
+    refusal.instead.length
+      ? h("p", { class: "row" }, ...refusal.instead.map((one) => button(one.title, () => go(one))))
+      : null,
+  );
+
+  function go({ view, keep }: Instead): void {
+    const { files } = actions.state;
+    actions.enter({
+      ...(view ? { view } : {}),
+      ...(keep ? { files: files.filter(({ name }) => keep.includes(name)) } : {}),
+    });
+  }
 }
 
 function parts(problem: Problem, actions: Actions): Node[] {
