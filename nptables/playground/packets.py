@@ -35,8 +35,7 @@ from nptables.tracing.traversal.steps import Step
 
 # What stands over the columns of `outcome_rows`, for somebody who sees them for the first time.
 _HEADINGS = (
-    "of new connections", "what happens", "sent to", "on node", "sender's address, as seen there",
-    "decided by",
+    "share of connections", "what happens", "sent to", "on node", "sender seen there", "decided by",
 )  # fmt: skip
 
 

@@ -76,9 +76,9 @@ class Request(TypedDict, total=False):
     `to` is the other version of kube-proxy for `versions`. For `rules`, `service` (`ns/name`)
     leaves out the rules of all others, `first` is the first chain that is shown, from 0, `most` is
     how many lines all chains together may have, and `whole` asks for the document of
-    `render -o json`, too. For `reach`, `first` and `most` count Services; without `most` it is
-    about all of them. For `read`, `most` is how many characters are parsed ahead. With `down`
-    pictures are drawn from top to bottom.
+    `render -o json` and for the text that `iptables-save` prints, too. For `reach`, `first` and
+    `most` count Services; without `most` it is about all of them. For `read`, `most` is how many
+    characters are parsed ahead. With `down` pictures are drawn from top to bottom.
     """
 
     ask: Ask
@@ -139,11 +139,16 @@ class Reply(TypedDict):
 
 
 class Instead(TypedDict):
-    """What can be asked instead: another view, or the same of the files with these names alone."""
+    """What can be asked instead: another view, or the same of other input.
+
+    `keep` are the names of the only files that are kept, `evidence` those of files that become
+    evidence.
+    """
 
     title: str
     view: View | None
     keep: list[str] | None
+    evidence: list[str]
 
 
 class Refusal(TypedDict):

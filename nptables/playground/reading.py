@@ -15,7 +15,7 @@ from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
 from nptables.kept import Kept
 from nptables.model import Cluster, Node, NodeFacts
-from nptables.playground.protocol import Instead
+from nptables.playground.protocol import Instead, View
 from nptables.playground.state import CONFIG, FACTS, Held, State
 from nptables.sources import (
     FoundConfig,
@@ -27,6 +27,7 @@ from nptables.sources import (
     load_texts,
 )
 from nptables.sources.dropped import sets_of, stand_for_a_tree
+from nptables.sources.recognising import is_of_a_node
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
 from nptables.translation import Translation
@@ -57,6 +58,16 @@ class Elsewhere(InvalidInput):
         self.instead = instead
 
 
+def _instead(
+    title: str,
+    *,
+    view: View | None = None,
+    keep: list[str] | None = None,
+    evidence: Sequence[str] = (),
+) -> Instead:
+    return {"title": title, "view": view, "keep": keep, "evidence": list(evidence)}
+
+
 def _each_alone(sets: Sets, state: State) -> list[Instead]:
     """The files in the folder of each set, but for those of a set below it."""
     folders = sorted((one.name for one in sets.judged), key=len, reverse=True)
@@ -66,7 +77,7 @@ def _each_alone(sets: Sets, state: State) -> list[Instead]:
         if (folder := next(above, None)) is not None:
             found[folder].append(held.name)
     return [
-        {"title": f"Keep only {printable(one.name, 80)}", "view": None, "keep": found[one.name]}
+        _instead(f"Keep only {printable(one.name, 80)}", keep=found[one.name])
         for one in sets.judged
         if found[one.name]
     ]
@@ -103,14 +114,26 @@ class Reader:
         """
         if not state.files and state.evidence:
             problem = Problem("there are no manifests to look at", hint=_NO_MANIFESTS)
-            trace: Instead = {"title": "Follow a packet in it", "view": "trace", "keep": None}
-            raise Elsewhere(problem, [trace])
+            raise Elsewhere(problem, [_instead("Follow a packet in it", view="trace")])
+        self._refuse_rules(state)
         if not stand_for_a_tree((held.name, held.data) for held in state.files):
             return Sets((self._loaded(state),))
         files = [(held.name, held.data) for held in state.files]
         return self._memory.kept(
             ("sets", state.files), lambda: sets_of(files), _EACH + size_of(state.files)
         )
+
+    def _refuse_rules(self, state: State) -> None:
+        """Say where rules belong that somebody has put among the manifests."""
+        moved = [
+            held.name
+            for held in state.files
+            if isinstance(held.data, str) and is_of_a_node(held.data)
+        ]
+        if moved:
+            hint = "it belongs to the tab Evidence, and the objects of the cluster stay here"
+            problem = Problem("this is what a node has, and no manifest", hint=hint, file=moved[0])
+            raise Elsewhere(problem, [_instead("Move it to Evidence", evidence=moved)])
 
     def loaded(self, state: State) -> Loaded:
         """The objects. Raises InvalidInput where there are none or something is wrong."""

@@ -115,11 +115,12 @@ export interface Problem {
   readonly hint: string;
 }
 
-/** What can be asked instead: another view, or the same of the files with these names alone. */
+/** What can be asked instead: another view, only some files, or some of them as evidence. */
 export interface Instead {
   readonly title: string;
   readonly view: View | null;
   readonly keep: readonly string[] | null;
+  readonly evidence: readonly string[];
 }
 
 export interface Refusal {
@@ -282,6 +283,8 @@ export interface Chain {
 }
 
 export interface Rules {
+  /** What iptables-save prints, where it was asked for. */
+  readonly text: string | null;
   readonly node: string;
   readonly family: string;
   readonly chains: readonly Chain[];

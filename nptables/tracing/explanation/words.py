@@ -95,7 +95,9 @@ def in_plain_words(answer: Trace) -> tuple[str, str]:
     Both are for somebody who may not know what iptables calls it.
     """
     verdict, rest = _parts(answer, answer.reasons[0].words if answer.reasons else "")
-    return verdict, printable(f"{rest}{_noticed(answer)}", 1000)
+    if answer.arrives:
+        rest = f"the packet reaches {rest}"
+    return verdict, printable(f"{rest}{_noticed(answer)}", 1000).rstrip(".") + "."
 
 
 def _noticed(answer: Trace) -> str:

@@ -1,6 +1,6 @@
 /** Why there is no answer. */
-import { button, h } from "../dom";
-import type { Fix, Instead, Problem, Refusal } from "../protocol";
+import { button, h, marked, sentence } from "../dom";
+import type { Fix, Problem, Refusal } from "../protocol";
 import type { Actions } from "./view";
 
 export function problemList(
@@ -9,6 +9,7 @@ export function problemList(
   apply: (fix: Fix) => void,
 ): HTMLElement {
   if (refusal.kind === "fault") return fault(refusal);
+  if (refusal.instead.length) return elsewhere(refusal, actions);
   if (!refusal.problems.length) return h("div", { class: "prose" }, h("p", {}, refusal.message));
   const item = (problem: Problem) => {
     const fix = refusal.marks.find(
@@ -21,22 +22,24 @@ export function problemList(
       fix ? button(fix.title, () => apply(fix), { class: "fix" }) : null,
     );
   };
+  return h("ul", { class: "problems" }, ...refusal.problems.map(item));
+}
+
+/** What can be asked instead, where nothing is wrong with the input. */
+function elsewhere({ problems, instead }: Refusal, actions: Actions): HTMLElement {
   return h(
     "div",
-    {},
-    h("ul", { class: "problems" }, ...refusal.problems.map(item)),
-    refusal.instead.length
-      ? h("p", { class: "row" }, ...refusal.instead.map((one) => button(one.title, () => go(one))))
-      : null,
+    { class: "prose" },
+    ...problems.flatMap(({ file, message, hint }) => [
+      h("h3", {}, file ? `${file}: ${message}.` : `${sentence(message)}.`),
+      h("p", {}, ...marked(`${sentence(hint)}.`)),
+    ]),
+    h(
+      "p",
+      { class: "row" },
+      ...instead.map((one) => button(one.title, () => actions.instead(one))),
+    ),
   );
-
-  function go({ view, keep }: Instead): void {
-    const { files } = actions.state;
-    actions.enter({
-      ...(view ? { view } : {}),
-      ...(keep ? { files: files.filter(({ name }) => keep.includes(name)) } : {}),
-    });
-  }
 }
 
 function parts(problem: Problem, actions: Actions): Node[] {
@@ -53,7 +56,7 @@ function parts(problem: Problem, actions: Actions): Node[] {
       where,
     ),
     h("p", {}, problem.field ? h("code", {}, problem.field) : null, " ", problem.message),
-    ...(problem.hint ? [h("p", { class: "hint" }, problem.hint)] : []),
+    ...(problem.hint ? [h("p", { class: "hint" }, ...marked(problem.hint))] : []),
   ];
 }
 

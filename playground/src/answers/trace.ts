@@ -1,5 +1,5 @@
 /** The way of a packet: where it ends, with shares and reasons, and each rule that it meets. */
-import { h, sentence } from "../dom";
+import { h, marked, sentence } from "../dom";
 import type { Choices, Deciding, State, Trace, TraceAnswer, TraceCase, WayLine } from "../protocol";
 import { Choosing } from "./choosing";
 import { picture } from "./svg";
@@ -54,15 +54,20 @@ export class TraceView implements ViewPart<Trace> {
         "p",
         { class: "verdict" },
         h("span", { class: `word ${kind}` }, answer.verdict),
-        ` ${answer.sentence}`,
+        " ",
+        ...marked(answer.sentence),
       ),
       answer.meaning ? h("p", { class: "meaning" }, answer.meaning) : null,
       answer.reasons.length
-        ? h("ul", { class: "reasons" }, ...answer.reasons.map((reason) => h("li", {}, reason)))
+        ? h(
+            "ul",
+            { class: "reasons" },
+            ...answer.reasons.map((reason) => h("li", {}, ...marked(reason))),
+          )
         : null,
       ...answer.cases.map((one) => this.#case(answer, one)),
       answer.notes.length
-        ? h("ul", { class: "beside" }, ...answer.notes.map((note) => h("li", {}, note)))
+        ? h("ul", { class: "beside" }, ...answer.notes.map((note) => h("li", {}, ...marked(note))))
         : null,
       later("The way as a picture", () => picture(answer.svg)),
     );
@@ -70,7 +75,8 @@ export class TraceView implements ViewPart<Trace> {
 
   #case({ headings }: TraceAnswer, one: TraceCase): HTMLElement {
     const outcomes = table(headings, one.rows);
-    const few = one.rows.length === 1;
+    // Where that is the whole answer, the sentence has said it.
+    const few = one.rows.length === 1 && !one.condition;
     const rules = one.way.filter((line) => line.kind === "rule").length;
     const details = h(
       "details",
@@ -84,7 +90,7 @@ export class TraceView implements ViewPart<Trace> {
     return h(
       "div",
       { class: "case" },
-      one.condition ? h("h4", {}, one.condition) : null,
+      one.condition ? h("h4", {}, ...marked(one.condition)) : null,
       one.decided ? decided(one.decided) : null,
       few ? null : outcomes,
       details,
