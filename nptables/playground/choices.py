@@ -84,7 +84,7 @@ def _usual(told: Sequence[Told | None]) -> tuple[str, str]:
     if len(versions) > 1:
         said = ", ".join(map(str, versions))
         return f"each node's ({said})", "each node has the rules of its own version of kube-proxy"
-    whose = "the newest" if told[0] is None else "the node's"
+    whose = "newest" if told[0] is None else "the node's"
     return f"{versions[0]} ({whose})", taken(told[0])
 
 

@@ -76,11 +76,12 @@ def _each_alone(sets: Sets, state: State) -> list[Instead]:
         above = (f for f in folders if f in (".", held.name) or held.name.startswith(f"{f}/"))
         if (folder := next(above, None)) is not None:
             found[folder].append(held.name)
-    return [
+    alone = [
         _instead(f"Keep only {printable(one.name, 80)}", keep=found[one.name])
         for one in sets.judged
         if found[one.name]
     ]
+    return [*alone, _instead("See the findings of all", view="findings")]
 
 
 class Reader:

@@ -167,6 +167,7 @@ export class Asking {
       const choices = await this.#reply({ ask: "choices", state });
       if (!this.#isNewest(round)) return;
       if (choices.ok) chosen(choices.result as Choices);
+      else if (choices.instead.length) chosen(NO_CHOICES);
       findings ??= await this.#reply({ ask: "findings", state });
       if (!this.#isNewest(round)) return;
       this.#beside = round.revision;

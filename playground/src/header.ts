@@ -79,7 +79,9 @@ export class Header {
     const { nodes, node, families, kubeProxyVersions, ...choices } = this.#choices ?? UNKNOWN;
     this.#node.hidden = !node && !state.node;
     this.#node.show(
-      nodes.length > 1 ? [["", "all nodes"], ...named(nodes)] : [["", node]],
+      nodes.length > 1
+        ? [["", state.evidence.length ? `${node} (by the evidence)` : "all nodes"], ...named(nodes)]
+        : [["", node]],
       nodes.length < 2 && state.node === node ? "" : state.node,
     );
     this.#version.hidden = !choices.kubeProxyUsual && !state.kubeProxyVersion;

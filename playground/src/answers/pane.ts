@@ -100,7 +100,10 @@ export class AnswersPane {
 
   /** The bridge refuses: the input has problems, or is too large, or we have a fault. */
   refused(refusal: Refusal): void {
-    this.#failed(refusal.kind, statusOf(refusal));
+    const elsewhere = refusal.instead.length > 0;
+    this.#failed(elsewhere ? "elsewhere" : refusal.kind, statusOf(refusal));
+    // Nothing of it can be chosen here.
+    if (elsewhere) this.#controls.replaceChildren();
     this.#body.replaceChildren(problemList(refusal, this.#actions, this.#events.fix));
     this.#showNotes(refusal.notes);
   }
