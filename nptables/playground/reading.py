@@ -68,6 +68,17 @@ def _instead(
     return {"title": title, "view": view, "keep": keep, "evidence": list(evidence)}
 
 
+def _refuse_rules(state: State) -> None:
+    """Say where rules belong that somebody has put among the manifests."""
+    moved = [
+        held.name for held in state.files if isinstance(held.data, str) and is_of_a_node(held.data)
+    ]
+    if moved:
+        hint = "it belongs to the tab Evidence, and the objects of the cluster stay here"
+        problem = Problem("this is what a node has, and no manifest", hint=hint, file=moved[0])
+        raise Elsewhere(problem, [_instead("Move it to Evidence", evidence=moved)])
+
+
 def _each_alone(sets: Sets, state: State) -> list[Instead]:
     """The files in the folder of each set, but for those of a set below it."""
     folders = sorted((one.name for one in sets.judged), key=len, reverse=True)
@@ -116,25 +127,14 @@ class Reader:
         if not state.files and state.evidence:
             problem = Problem("there are no manifests to look at", hint=_NO_MANIFESTS)
             raise Elsewhere(problem, [_instead("Follow a packet in it", view="trace")])
-        self._refuse_rules(state)
         if not stand_for_a_tree((held.name, held.data) for held in state.files):
+            # In a folder what holds no objects is passed over.
+            _refuse_rules(state)
             return Sets((self._loaded(state),))
         files = [(held.name, held.data) for held in state.files]
         return self._memory.kept(
             ("sets", state.files), lambda: sets_of(files), _EACH + size_of(state.files)
         )
-
-    def _refuse_rules(self, state: State) -> None:
-        """Say where rules belong that somebody has put among the manifests."""
-        moved = [
-            held.name
-            for held in state.files
-            if isinstance(held.data, str) and is_of_a_node(held.data)
-        ]
-        if moved:
-            hint = "it belongs to the tab Evidence, and the objects of the cluster stay here"
-            problem = Problem("this is what a node has, and no manifest", hint=hint, file=moved[0])
-            raise Elsewhere(problem, [_instead("Move it to Evidence", evidence=moved)])
 
     def loaded(self, state: State) -> Loaded:
         """The objects. Raises InvalidInput where there are none or something is wrong."""

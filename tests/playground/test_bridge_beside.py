@@ -231,6 +231,13 @@ def test_a_dump_among_the_manifests_can_be_moved_to_where_it_belongs() -> None:
     assert asked("trace", {"evidence": [{"name": "web.yaml", "text": DUMP}]})["ok"]
 
 
+def test_in_a_folder_of_manifests_a_dump_is_passed_over() -> None:
+    """As the command line does it with a file that holds no objects."""
+    files = [{"name": "app/web.yaml", "text": ONE_POD}, {"name": "app/rules.txt", "text": DUMP}]
+
+    assert asked("findings", {"files": files})["ok"]
+
+
 def test_with_a_dump_alone_one_can_follow_a_packet() -> None:
     given = {"evidence": [{"name": "dump.txt", "text": DUMP}]}
 
