@@ -12,12 +12,9 @@ writes addresses in the place of addresses, which are read as such.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from nptables.immutable import frozen
-from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET
-from nptables.iptables.words import always_quoted
 
 # IPv4: 241.0.0.0/8 of what is reserved; IPv6: a part of the discard prefix 100::/64.
 _PREFIXES = ("241", "100::f1:0")
@@ -93,6 +90,8 @@ def followed(text: str) -> tuple[str, Redaction]:
 
 def number_of(name: str) -> int:
     """A number below MOST for a name that has none; the odds that two have the same are small."""
+    import hashlib  # noqa: PLC0415 - few texts hide anything
+
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "big")
 
 
@@ -144,6 +143,10 @@ def _open_piece(piece: str) -> str:
     """A match, a target or an address as it is, or as a placeholder."""
     if _HIDDEN.search(piece) is None or piece.startswith("-m comment "):
         return piece
+    # Most texts hide nothing.
+    from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET  # noqa: PLC0415
+    from nptables.iptables.words import always_quoted  # noqa: PLC0415
+
     if piece.startswith(("-j ", "-g ")):
         return f"-j {UNREAD_TARGET} --words {always_quoted(piece)}"
     return f"-m {UNREAD_MATCH} --words {always_quoted(piece)}"
