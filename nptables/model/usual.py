@@ -15,7 +15,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from nptables.family import Family
-from nptables.immutable import many
+from nptables.immutable import made, many
 from nptables.inet import pack_ipv4
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, SlicePort
@@ -130,7 +130,8 @@ def usual_service(raw: Object) -> Service | None:
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return Service(
+    return made(
+        Service,
         metadata=metadata,
         type=service_type,
         ports=ports,
