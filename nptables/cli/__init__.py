@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
         try:
             # The package alone, and its version, cost nothing.
-            from nptables.cli.memory import kept_to_the_end  # noqa: PLC0415
+            from nptables.cli.memory import made_old  # noqa: PLC0415
 
-            with kept_to_the_end():
+            with made_old():
                 from nptables.cli.running import run  # noqa: PLC0415
 
             return run(words, signals, program)
