@@ -11,6 +11,9 @@ class Family(enum.Enum):
     IPV4 = "IPv4"
     IPV6 = "IPv6"
 
+    # By identity, as they are compared: enum hashes the name of a member by a function in Python.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> Family:
         """The other family."""

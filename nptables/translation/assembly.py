@@ -226,7 +226,12 @@ def translate_some(
 def has_comments(cluster: Cluster, family: Family) -> bool:
     """Whether the rules for endpoints carry comments: not where there are many endpoints."""
     found = 0
-    for claim in find_claims(cluster, family):
+    claims = (
+        claim
+        for service in cluster.services.values()
+        for claim in claims_of(service, family).values()
+    )
+    for claim in claims:
         found += len(port_endpoints(cluster.slices_of(claim.service), claim.port, family))
         if is_large(found):
             return False
