@@ -312,18 +312,19 @@ def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
     led_to = {target for targets in leads.values() for target in targets}
     found: dict[str, None] = {}
     opened: set[str] = set()
-    for start in sorted(chains, key=lambda chain: (chain in led_to, by_end(chain))):
+    # What is left after those that nothing leads to are loops.
+    for start in (*sorted(leads.keys() - led_to, key=by_end), *leads):
         # Not by recursion: chains may lead to one another deeper than Python recurses.
         stack = [start]
         while stack:
-            chain = stack[-1]
+            chain = stack.pop()
+            if chain in opened:
+                found.setdefault(chain)
+                continue
             opened.add(chain)
-            # One that is open already and not found yet leads here itself: a loop, which ends here.
-            waiting = [target for target in leads[chain] if target not in opened]
-            if waiting and chain not in found:
-                stack += waiting
-            else:
-                found.setdefault(stack.pop())
+            stack.append(chain)
+            # One that is open already leads here itself: a loop, which ends here.
+            stack += [target for target in leads[chain] if target not in opened]
     return list(found)
 
 
