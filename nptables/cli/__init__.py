@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import nptables
+from nptables.gcpause import collector_paused
 from nptables.signals import Signals, Stopped
 
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     # An agent is told to stop or to reload at any time, while its packages are imported as well.
     with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
         try:
-            from nptables.cli.running import run  # noqa: PLC0415 - the package costs nothing
+            with collector_paused():
+                from nptables.cli.running import run  # noqa: PLC0415 - the package costs nothing
 
             return run(words, signals, program)
         except Stopped:
