@@ -40,6 +40,7 @@ from nptables.errors import (
     NptablesError,
 )
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -67,7 +68,7 @@ from nptables.translation.context import make_context
 _LONGEST_WAIT = 10.0
 
 
-@attrs.frozen
+@frozen
 class Settings:
     """What the command line says.
 
@@ -95,7 +96,7 @@ class Settings:
     watch: WatchSettings = attrs.field(factory=WatchSettings)
 
 
-@attrs.frozen
+@frozen
 class _Signalled:
     number: int
 
