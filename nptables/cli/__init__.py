@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 import nptables
-from nptables.gcpause import collector_paused
 from nptables.signals import Signals, Stopped
 
 
@@ -25,8 +24,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     # An agent is told to stop or to reload at any time, while its packages are imported as well.
     with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
         try:
-            with collector_paused():
-                from nptables.cli.running import run  # noqa: PLC0415 - the package costs nothing
+            # The package alone, and its version, cost nothing.
+            from nptables.cli.memory import kept_to_the_end  # noqa: PLC0415
+
+            with kept_to_the_end():
+                from nptables.cli.running import run  # noqa: PLC0415
 
             return run(words, signals, program)
         except Stopped:
