@@ -64,7 +64,7 @@ class Step:
         # From Z to A, since both backends search their chains from A on to find out whether the
         # chain is there, and legacy goes through up to 355 of them from the last that it has an
         # index for (iptc_insert_chain in libiptc/libiptc.c). Loading 1,000 x 10 takes legacy
-        # 0.24 s of processor time so, and 0.27 s from A to Z.
+        # 0.21 s of processor time so, and 0.25 s from A to Z.
         for chain in sorted({*chains, *self.delete}, reverse=True):
             yield f":{chain} - [0:0]"
         for chain in chains:
