@@ -36,8 +36,7 @@ def _take_for_old() -> None:
 
     Otherwise it would begin with all that was made in the pause as soon as it runs again.
     """
-    # Whoever uses the program's third place, for objects that are never looked at, put some there
-    # for good: they must stay.
+    # `gc.unfreeze` would also give back what the program froze itself, and meant to stay frozen.
     if not gc.get_freeze_count():
         gc.freeze()
         gc.unfreeze()
