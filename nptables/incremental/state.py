@@ -186,7 +186,7 @@ def draft(state: State, changes: Changes) -> Draft:
         known |= {name: list(state.ports[name].selection.known) for name in again}
         names = set(state.claims)
     with collector_paused():
-        asked = [(claim.service, claim.port, known[name]) for name, claim in claims.items()]
+        asked = [(claim, known[name]) for name, claim in claims.items()]
         ports = {rules.name: rules for rules in translate_ports(asked, context, comments=comments)}
     holders = _holders(claims.values(), state.family)
     return Draft(
