@@ -25,9 +25,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
         try:
             # The package alone, and its version, cost nothing.
-            from nptables.cli.memory import made_old  # noqa: PLC0415
+            from nptables.gcpause import collector_paused  # noqa: PLC0415
 
-            with made_old():
+            # What modules make when they are imported stays as long as the process: looking for
+            # garbage among it takes as long as a tenth of a short command.
+            with collector_paused():
                 from nptables.cli.running import run  # noqa: PLC0415
 
             return run(words, signals, program)

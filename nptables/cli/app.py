@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import nptables
-from nptables.cli.memory import made_old
+from nptables.gcpause import collector_paused
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         """The command of that name, or None; its examples start with what the user typed."""
         if cmd_name not in COMMANDS:
             return None
-        with made_old():
+        with collector_paused():
             module = import_module(f"nptables.cli.commands.{cmd_name}")
         command: click.Command = module.command
         if ctx.info_name == _AS_PLUGIN:

@@ -13,12 +13,12 @@ import click
 
 from nptables.answering.versions import read_for
 from nptables.cli.completion import FILE, contexts
-from nptables.cli.memory import kept_to_the_end
 from nptables.cli.options import family_options, find_configuration
 from nptables.cli.output import say_all
 from nptables.cli.versions import asked, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
+from nptables.gcpause import collector_paused
 from nptables.kernel.tables.choosing import BACKENDS
 from nptables.model import ProxyConfig, names
 from nptables.model.durations import parse_duration
@@ -160,7 +160,7 @@ def command(
 
     The rules stay when the agent stops. Log lines go to standard error.
     """
-    with kept_to_the_end():
+    with collector_paused():
         from nptables.agent import Options  # noqa: PLC0415 - only this command needs the agent
         from nptables.agent.process import Log  # noqa: PLC0415
         from nptables.agent.running import Settings, run  # noqa: PLC0415
