@@ -72,6 +72,8 @@ window.Worker = class extends Worker {
     this.addEventListener("message", ({data}) => {
       if (data.kind !== "reply") return;
       const exchange = exchanged.findLast(each => each.worker === this && each.id === data.id);
+      // What somebody has stopped waiting for may be forgotten here.
+      if (!exchange) return;
       exchange.reply = data.reply;
       exchange.after = performance.now();
     });
@@ -83,7 +85,16 @@ window.Worker = class extends Worker {
     if (exchanged.length > 50) exchanged.splice(0, 25);
     super.postMessage(said, ...more);
   }
+  terminate() {
+    // What it was asked is answered by nobody.
+    const open = exchanged.findIndex(each => each.worker === this && !each.reply);
+    if (open >= 0) exchanged.splice(open, 1);
+    super.terminate();
+  }
 };
+// What is shown belongs to the input beside it, and the rest of the page has its answers.
+window.isSettled = () => document.getElementById("answers").getAttribute("aria-busy") === "false"
+  && exchanged.every(each => each.reply);
 """
 
 
@@ -144,12 +155,19 @@ class Tab:
         return self.settled()
 
     def settled(self) -> Tab:
-        """Wait until what is shown belongs to the input that is shown."""
-        self.page.wait_for_selector('#answers[aria-busy="false"]')
+        """Wait until what is shown belongs to the input that is shown, and nothing more is asked.
+
+        What is typed, pressed or chosen makes the page busy before playwright goes on: this
+        cannot be true too early. What comes later (a file that is read, a link that is unpacked)
+        is to be waited for by `until` or `follow`.
+        """
+        self.page.evaluate(f"async () => {{ const there = () => isSettled(); {_WAITING} }}")
         return self
 
     def follow(self, fragment: str) -> dict[str, dict[str, Any]]:
         """Go to a link in the same tab; gives the replies to what the page asks for it."""
+        # What is asked for the page as it was would be taken for what is asked for the link.
+        self.settled()
         self.page.evaluate(_FOLLOWING, fragment)
         return self.replies()
 
@@ -270,9 +288,7 @@ async fragment => {{
   // To the same place nobody goes twice.
   if (location.hash === fragment) history.replaceState(null, "", "#");
   location.hash = fragment;
-  const answers = document.getElementById("answers");
-  const there = () => answers.getAttribute("aria-busy") === "false"
-    && exchanged.length && exchanged.every(each => each.reply);
+  const there = () => exchanged.length && isSettled();
   {_WAITING}
 }}
 """
