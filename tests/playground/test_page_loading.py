@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browsers import another
+from tests.support.browsers import lacking
 from tests.support.tabs import new_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.support.sites import Fault, Site
+    from tests.support.tabs import Tab
 
 TYPED = "kind: Service\n"
 
@@ -44,9 +45,9 @@ def parts(site: Site) -> dict[str, str]:
     ],
 )
 def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
-    chromium: Browser, site: Site, part: str, fault: Fault
+    browser: Browser, site: Site, part: str, fault: Fault
 ) -> None:
-    with new_tab(chromium, site) as shown, site.failing(parts(site)[part], fault):
+    with new_tab(browser, site) as shown, site.failing(parts(site)[part], fault):
         shown.page.goto(site.url)
         shown.type(TYPED)
         # The program that was there first may fail before or after that; what counts is the next.
@@ -57,20 +58,20 @@ def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
 
 
 def test_what_is_sent_as_another_type_of_file_is_loaded_all_the_same(
-    chromium: Browser, site: Site
+    browser: Browser, site: Site
 ) -> None:
     """Some servers call everything text/html that they do not know."""
     with (
-        new_tab(chromium, site) as shown,
+        new_tab(browser, site) as shown,
         site.failing(".gz", "another type"),
     ):
         assert shown.open().kind == "current"
 
 
 def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
-    chromium: Browser, site: Site
+    browser: Browser, site: Site
 ) -> None:
-    with new_tab(chromium, site) as shown, site.failing(parts(site)["python"], "late"):
+    with new_tab(browser, site) as shown, site.failing(parts(site)["python"], "late"):
         shown.page.goto(site.url)
         shown.type(TYPED)
         assert "kube-proxy" in shown.answers
@@ -81,19 +82,23 @@ def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
         shown.is_silent()
 
 
-@pytest.mark.parametrize(
-    ("flag", "said"),
-    [("--jitless", "WebAssembly"), ("--wasm-max-mem-pages=64", "memory")],
-    ids=["no WebAssembly", "little memory"],
-)
-def test_a_browser_that_cannot_run_it_is_told_why(
-    chromium: Browser, site: Site, flag: str, said: str
-) -> None:
-    with another(chromium, flag) as browser, new_tab(browser, site) as shown:
-        shown.page.goto(site.url)
-        shown.type(TYPED)
-        # The program that was there first may fail before or after that; what counts is the next.
-        shown.settled()
-        assert shown.kind == "failed"
-        assert said in shown.answers
-        assert TYPED.strip() in shown.typed
+def test_a_browser_without_webassembly_is_told_so(browser: Browser, site: Site) -> None:
+    with lacking("WebAssembly", browser) as poor, new_tab(poor, site) as shown:
+        cannot_run_it(shown, "this browser has no WebAssembly")
+
+
+@pytest.mark.chromium
+def test_a_browser_with_too_little_memory_is_told_so(browser: Browser, site: Site) -> None:
+    with lacking("memory", browser) as poor, new_tab(poor, site) as shown:
+        cannot_run_it(shown, "The browser has not enough memory")
+
+
+def cannot_run_it(shown: Tab, said: str) -> None:
+    """The page says why, and keeps what is typed."""
+    shown.page.goto(shown.site.url)
+    shown.type(TYPED)
+    # The program that was there first may fail before or after that; what counts is the next.
+    shown.settled()
+    assert shown.kind == "failed"
+    assert said in shown.answers
+    assert TYPED.strip() in shown.typed

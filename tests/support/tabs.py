@@ -240,8 +240,11 @@ class Tab:
         self.settled()
 
     def paste(self, piece: str, times: int = 1) -> None:
-        """Paste a text, so many times in a row, where one types."""
-        self.editor.evaluate(_PASTING, [piece, times])
+        """Copy and paste a text, so many times in a row, where one types."""
+        self.editor.click()
+        self.page.evaluate(_COPYING, [piece, times])
+        self.page.keyboard.press("Control+c")
+        self.page.keyboard.press("Control+v")
 
     def drop(self, files: dict[str, bytes]) -> None:
         """Drop files on the page; by their names."""
@@ -255,12 +258,13 @@ class Tab:
         assert [url for url in self.asked if not url.startswith(self.site.origin)] == []
 
 
-_PASTING = """
-(place, [piece, times]) => {
-  const given = new DataTransfer();
-  given.setData("text/plain", piece.repeat(times));
-  place.dispatchEvent(
-    new ClipboardEvent("paste", {clipboardData: given, bubbles: true, cancelable: true}));
+_COPYING = """
+([piece, times]) => {
+  addEventListener("copy", event => {
+    event.clipboardData.setData("text/plain", piece.repeat(times));
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, {capture: true, once: true});
 }
 """
 _DROPPING = """
