@@ -18,22 +18,6 @@ if TYPE_CHECKING:
 TYPED = "kind: Service\n"
 
 
-def parts(site: Site) -> dict[str, str]:
-    """The parts that the page is made of, by what they are."""
-    names = [path.name for path in site.folder.rglob("*")]
-
-    def part(start: str) -> str:
-        (found,) = [name for name in names if name.startswith(start)]
-        return found
-
-    return {
-        "worker": part("worker"),
-        "python": part("python"),
-        "library": part("library"),
-        "packages": part("packages"),
-    }
-
-
 @pytest.mark.parametrize(
     ("part", "fault"),
     [
@@ -47,7 +31,7 @@ def parts(site: Site) -> dict[str, str]:
 def test_a_part_that_does_not_load_is_said_and_what_was_typed_stays(
     browser: Browser, site: Site, part: str, fault: Fault
 ) -> None:
-    with new_tab(browser, site) as shown, site.failing(parts(site)[part], fault):
+    with new_tab(browser, site) as shown, site.failing(site.part(part), fault):
         shown.page.goto(site.url)
         shown.type(TYPED)
         # The program that was there first may fail before or after that; what counts is the next.
@@ -71,7 +55,7 @@ def test_what_is_sent_as_another_type_of_file_is_loaded_all_the_same(
 def test_there_is_something_to_read_and_to_write_in_while_the_program_is_late(
     browser: Browser, site: Site
 ) -> None:
-    with new_tab(browser, site) as shown, site.failing(parts(site)["python"], "late"):
+    with new_tab(browser, site) as shown, site.failing(site.part("python"), "late"):
         shown.page.goto(site.url)
         shown.type(TYPED)
         assert "kube-proxy" in shown.answers

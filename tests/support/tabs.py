@@ -174,7 +174,7 @@ class Tab:
     def until(self, condition: str, *given: object) -> Tab:
         """Wait for an expression of the page, that may name what is `given`."""
         # Playwright's own waiting makes code of text, which the page's policy forbids.
-        waiting = f"async given => {{ const there = () => {condition}; {_WAITING} }}"
+        waiting = f"async given => {{ const there = async () => {condition}; {_WAITING} }}"
         self.page.evaluate(waiting, list(given))
         return self.settled()
 
@@ -280,7 +280,7 @@ files => {
 """
 
 _WAITING = f"""
-  for (const until = performance.now() + {PATIENCE}; !there();) {{
+  for (const until = performance.now() + {PATIENCE}; !(await there());) {{
     if (performance.now() > until) throw new Error(`waited in vain for ${{there}}`);
     await new Promise(go => setTimeout(go, 5));
   }}
