@@ -90,6 +90,7 @@ def test_a_link_that_cannot_be_read_is_said_and_changes_nothing(tab: Tab, name: 
     tab.is_silent()
 
 
+@pytest.mark.firefox
 def test_names_and_annotations_stay_text_wherever_they_are_shown(tab: Tab) -> None:
     text = json.dumps(hostile_objects(), indent=1)
     held = {"name": f"{HOSTILE}.json", "text": text}
@@ -122,6 +123,7 @@ def hostile_objects() -> list[dict[str, Any]]:
     return objects
 
 
+@pytest.mark.firefox
 def test_a_paste_of_fifty_megabytes_is_refused_and_what_was_typed_is_kept(tab: Tab) -> None:
     tab.follow(fragment(good()))
     tab.paste("a: 1\n", 10_000_000)
