@@ -54,12 +54,13 @@ addEventListener("DOMContentLoaded", () => {
     if (answers.getAttribute("aria-busy") === "false") window.settledAt = performance.now();
   }).observe(answers, {attributeFilter: ["aria-busy"]});
 });
-// The editor stands in a shadow root.
+// The editor stands in a shadow root; what an empty one suggests is not typed.
 window.typed = () => {
   const lines = [];
   const look = root => {
     for (const each of root.querySelectorAll("*")) {
-      if (each.classList.contains("cm-line")) lines.push(each.textContent);
+      if (each.classList.contains("cm-line"))
+        lines.push(each.querySelector(".cm-placeholder") ? "" : each.textContent);
       if (each.shadowRoot) look(each.shadowRoot);
     }
   };
