@@ -38,11 +38,13 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
 
 /** A worker that is ended from outside can say nothing; but its locks are free then. */
 function holdLock(name: string): void {
-  // Without a certificate there are none.
-  void navigator.locks?.request(name, () => {
-    say({ kind: "locked" });
-    return new Promise(() => undefined);
-  });
+  // Without encryption there are none; and who keeps nothing of a server may have none either.
+  navigator.locks
+    ?.request(name, () => {
+      say({ kind: "locked" });
+      return new Promise(() => undefined);
+    })
+    .catch(() => undefined);
 }
 
 async function start(base: string, given: Unpacked | null): Promise<Answer> {
