@@ -11,15 +11,19 @@ class Family(enum.Enum):
     IPV4 = "IPv4"
     IPV6 = "IPv6"
 
+    def __init__(self, name: str) -> None:
+        """Begin with what is asked of a family for every rule."""
+        # The prefix length of a single address.
+        self.host_prefix = 32 if name == "IPv4" else 128
+
+    # A member is equal to itself alone. An Enum's own hash is that of its name, made in Python on
+    # every look-up.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> Family:
         """The other family."""
         return Family.IPV6 if self is Family.IPV4 else Family.IPV4
-
-    @property
-    def host_prefix(self) -> int:
-        """The prefix length of a single address: 32 or 128."""
-        return 32 if self is Family.IPV4 else 128
 
     @staticmethod
     def of(address: str) -> Family:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables.immutable import frozen
+from nptables.immutable import frozen, made, many
 
 VALUES = st.integers(0, 2)
 
@@ -72,3 +74,28 @@ def test_a_value_cannot_be_changed() -> None:
     """As with attrs, which makes all the rest of the class."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Point(1, 2).x = 3  # type: ignore[misc]
+
+
+@frozen(weakref_slot=False)
+class Bare:
+    """A class that can be made fast."""
+
+    x: int
+    _hidden: int = 3
+    listed: list[int] = attrs.field(factory=list)
+
+
+def test_values_that_are_made_fast_are_as_others() -> None:
+    """Their class, their defaults, and that they cannot be changed."""
+    one, few = made(Bare, 1, hidden=2), many(Bare, [1, 5], [2, 6])
+
+    assert type(one) is Bare
+    assert (Bare(1, 2), Bare(5, 6)) == few
+    assert Bare(1, hidden=2) == one
+    assert made(Bare, 1) == Bare(1, 3, [])
+    assert made(Bare, 1).listed is not made(Bare, 1).listed
+    assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        one.x = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        made(Bare)

@@ -57,6 +57,16 @@ def test_rendering_loads_no_extra() -> None:
     assert not loaded & HEAVY
 
 
+def test_rendering_does_without_what_takes_long_to_import() -> None:
+    """Half of what a short command takes is the import of modules."""
+    _, loaded = run_and_list_modules(
+        f"import nptables.cli\nassert nptables.cli.main({RENDER!r}) == 0"
+    )
+
+    assert "nptables" in loaded
+    assert not loaded & {"pathlib", "textwrap"}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_public_function_stays_a_function_when_every_package_is_loaded(name: str) -> None:
     # A package of the same name would take the function's place as soon as something imports it.

@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.kernel.node.interfaces import AddressWatch
 from nptables.sources.apiserver import Connection, Event, Recorder, Reflector, Resource, Settings
 
@@ -60,12 +59,12 @@ class EventQueue(Generic[Item]):
 threading_limit = 3600.0
 
 
-@attrs.frozen
+@frozen
 class AddressesChanged:
     """The node got or lost an address."""
 
 
-@attrs.frozen
+@frozen
 class Broken:
     """A thread ended that should not have."""
 

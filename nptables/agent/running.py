@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import random
 import signal
@@ -22,6 +21,7 @@ from nptables.agent.metrics import Metrics
 from nptables.agent.node import Addresses, NodeVersion
 from nptables.agent.process import (
     Announcements,
+    CollectorRest,
     InstanceLock,
     Log,
     OtherProxyWatch,
@@ -40,6 +40,8 @@ from nptables.errors import (
     NptablesError,
 )
 from nptables.family import Family
+from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -67,7 +69,7 @@ from nptables.translation.context import make_context
 _LONGEST_WAIT = 10.0
 
 
-@attrs.frozen
+@frozen
 class Settings:
     """What the command line says.
 
@@ -95,7 +97,7 @@ class Settings:
     watch: WatchSettings = attrs.field(factory=WatchSettings)
 
 
-@attrs.frozen
+@frozen
 class _Signalled:
     number: int
 
@@ -112,6 +114,7 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
     """
     raise_stack_limit()
     with (
+        collector_paused(),
         words_of_libraries(log),
         InstanceLock(settings.run_folder, node_name=settings.node_name),
     ):
@@ -173,6 +176,7 @@ class _Running:
         self._version = NodeVersion(settings.version, settings.config_for, log)
         self._log = log
         self._observe = settings.options.observe
+        self._collector = CollectorRest(time.monotonic)
         self._inbox: EventQueue[_Item] = EventQueue(time.monotonic)
         self._manager = ServiceManager()
         # A slow program ends in time, so waiting for one is not a hang.
@@ -278,6 +282,7 @@ class _Running:
                     if settled is not None:
                         self._use(settled)
             self._neighbour.look()
+            self._collector.look()
             if not self._addresses.wait():
                 self._agent.follow_addresses(self._addresses.now())
             wait = self._agent.step()
@@ -403,9 +408,7 @@ class _Running:
             self._ports.follow(self._agent.picture, self._config)
         if self._agent.synced and not self._settled:
             self._settled = True
-            # The cluster and its rules stay: a million objects that the collector would look
-            # through every now and then, which takes longer than most syncs.
-            gc.freeze()
+            self._collector.synced()
 
     def _not_alone(self, found: str) -> None:
         """A kube-proxy that ran at the start was allowed and reported then."""

@@ -43,7 +43,7 @@ def config_for(
         there = Told(runs, f"the kube-proxy that runs there is {runs}") if runs else None
         told = there or here or told_by(nodes)
         meant = told.text if told is not None else str(NEWEST)
-        say(_taken(told), option=f"{OPTION} names another")
+        say(taken(told), option=f"{OPTION} names another")
     config = read_for(found, meant)
     say_all(say, config.remarks, kind="warning")
     return config
@@ -91,7 +91,7 @@ def told_by(nodes: Sequence[Node]) -> Told | None:
     return Told(text, f"Nodes {nodes[0].name} and {others} have kubeletVersion {text} or like it")
 
 
-def _taken(told: Told | None) -> str:
+def taken(told: Told | None) -> str:
     """Which version was taken and why."""
     version = None if told is None else Version.parse(told.text)
     taken = NEWEST if version is None else nearest_known(version)

@@ -188,7 +188,7 @@ class Shared:
         return found
 
     def _translated(self, claim: Claim, known: Known, context: Context) -> PortRules:
-        return translate_port(claim.service, claim.port, known, context, comments=self.comments)
+        return translate_port(claim, known, context, comments=self.comments)
 
     def _way(self, claim: Claim, context: Context) -> _Way:
         return _way(

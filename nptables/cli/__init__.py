@@ -24,7 +24,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     # An agent is told to stop or to reload at any time, while its packages are imported as well.
     with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
         try:
-            from nptables.cli.running import run  # noqa: PLC0415 - the package costs nothing
+            # The package alone, and its version, cost nothing.
+            from nptables.cli.memory import made_old  # noqa: PLC0415
+
+            with made_old():
+                from nptables.cli.running import run  # noqa: PLC0415
 
             return run(words, signals, program)
         except Stopped:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import nptables
+from nptables.cli.memory import made_old
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -52,7 +53,9 @@ class LazyGroup(click.Group):
         """The command of that name, or None; its examples start with what the user typed."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nptables.cli.commands.{cmd_name}").command
+        with made_old():
+            module = import_module(f"nptables.cli.commands.{cmd_name}")
+        command: click.Command = module.command
         if ctx.info_name == _AS_PLUGIN:
             command = copy.copy(command)
             command.help = re.sub(r"(?m)^(\s*)nptables ", rf"\1{_AS_PLUGIN} ", command.help or "")

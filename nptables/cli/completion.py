@@ -12,16 +12,16 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem, split_arg_string
 
 from nptables.cli.settings import asked_cluster, asked_namespace
 from nptables.model import Cluster
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     _Text = click.ParamType[str]
     Items = list[CompletionItem[str]]
 else:
@@ -51,6 +51,8 @@ class _Named(_Text):
         incomplete: str,
     ) -> Items:
         """Let the shell complete it."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only to complete
+
         return [CompletionItem(incomplete, type=self.name)]
 
 
@@ -63,6 +65,8 @@ def _completed(
     """A callback of click that offers those words that go on as the user began."""
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> Items:
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only to complete
+
         found: dict[str, None] = {}
         with (
             contextlib.suppress(Exception),
@@ -162,13 +166,15 @@ def _pods(cluster: Cluster) -> list[tuple[str, str]]:
 
 def _files(context: click.Context) -> list[str]:
     """The manifests on the command line, with those behind the cursor."""
+    from click.shell_completion import split_arg_string  # noqa: PLC0415 - only to complete
+
     before = (*(context.params.get("files") or ()), *(context.params.get("more_files") or ()))
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     at = os.environ.get("COMP_CWORD", "")
     after = words[int(at) + 1 :] if at.isdecimal() else []
     # Where the value of an option is completed, click has not given out the arguments.
-    loose = [word for word in context.args if Path(word).exists()]
-    named = [word for word in after if word.endswith(_MANIFESTS) or Path(word).is_dir()]
+    loose = [word for word in context.args if os.path.exists(word)]
+    named = [word for word in after if word.endswith(_MANIFESTS) or os.path.isdir(word)]
     return [path for path in dict.fromkeys((*before, *loose, *named)) if path != "-"]
 
 
@@ -188,8 +194,7 @@ def _in_files(context: click.Context) -> list[Cluster]:
 
 def _size(path: str) -> int:
     try:
-        found = Path(path)
-        return 0 if found.is_dir() else found.stat().st_size
+        return 0 if os.path.isdir(path) else os.path.getsize(path)
     except (OSError, ValueError):
         return _LARGEST + 1
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from nptables.answering.evidence import NodeHas
 from nptables.cli.completion import FILE
 from nptables.cli.output import say_all, yaml_progress
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.sources import parse_config
+
+if TYPE_CHECKING:
+    from nptables.answering.evidence import NodeHas
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +43,8 @@ class Named:
         None for both. Raises InvalidInput, and what
         `kernel.snapshot.take` raises.
         """
+        from nptables.answering.evidence import NodeHas  # noqa: PLC0415 - for this alone
+
         if self.path is not None:
             # It knows every form that there is, which takes its time to import.
             from nptables.sources.evidence import read_evidence  # noqa: PLC0415

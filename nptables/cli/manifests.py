@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from nptables.answering.unknown import say_unknown
 from nptables.cli.bundles import mention_limits
 from nptables.cli.clusters import is_current_there, read_cluster
 from nptables.cli.memory import kept_to_the_end
@@ -16,7 +17,6 @@ from nptables.errors import InvalidInput
 from nptables.model import Cluster
 from nptables.sources import Loaded, Sets, load_sets
 from nptables.sources.allocation import NODE_PORT_RANGE
-from nptables.translation.explanation.unknown import unknown_endpoints
 
 _STANDARD_INPUT = "-"
 NO_INPUT = "no input: name a FILE, or '-' for standard input"
@@ -104,22 +104,8 @@ def say_what_was_read(loaded: Loaded) -> None:
 
 
 def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
-    """One line about the Services whose endpoints the input does not tell."""
-    found = [
-        ("/".join(key), why) for one in clusters for key, why in unknown_endpoints(one).items()
-    ]
-    if is_verbose():
-        say_all(
-            (f"the endpoints of Service {name} are not known: {why}" for name, why in found),
-            kind="note",
-        )
-    elif len(found) == 1:
-        say(f"the endpoints of Service {found[0][0]} are not known: {found[0][1]}")
-    elif found:
-        reasons = {why for _, why in found}
-        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
-        listed = ", ".join(name for name, _ in found[:4]) + (", ..." if len(found) > 4 else "")
-        say(f"the endpoints of {len(found)} Services are not known ({listed}; -v says why){why}")
+    """What the input does not tell of the endpoints of Services: see `say_unknown`."""
+    say_unknown(clusters, say, each=is_verbose())
 
 
 def _read_files(paths: tuple[str, ...], *, lenient: bool) -> Sets:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +43,8 @@ def folded(text: str, *, indent: str = "", further: str = "    ") -> str:
 
     The first line begins with `indent`, those that follow with `further` as well.
     """
+    import textwrap  # noqa: PLC0415 - for reports
+
     return textwrap.fill(
         text,
         WIDTH,

@@ -9,8 +9,8 @@ a found file names are inside its folder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -88,7 +88,7 @@ def _apply(context: click.Context) -> None:
         if named is not None:
             raise click.UsageError("--settings and --no-settings cannot be used together")
         return
-    file = find_settings(Path.cwd()) if named is None else read_settings(Path(named))
+    file = find_settings(os.getcwd()) if named is None else read_settings(named or os.curdir)
     if file is not None:
         context.default_map, context.meta[_RULES] = _judged(file, context)
         if context.default_map or context.meta[_RULES]:
@@ -157,8 +157,11 @@ def _value(file: SettingsFile, key: str, value: Any) -> tuple[Problem | None, An
         return None, value
     if not isinstance(value, str) or not value or value == "-":
         return file.problem((key,), "is not the name of a file"), value
-    path = file.path.parent / value
-    if file.found and not path.resolve().is_relative_to(file.path.parent.resolve()):
+    from pathlib import Path  # noqa: PLC0415 - few settings name files
+
+    folder = Path(file.path).parent
+    path = folder / value
+    if file.found and not path.resolve().is_relative_to(folder.resolve()):
         hint = "--settings FILE may name any"
         text = "is outside of the folder of the settings"
         return file.problem((key,), text, hint), value

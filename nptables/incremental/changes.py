@@ -7,13 +7,14 @@ from typing import TypeVar
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.objects import Key
 
 T = TypeVar("T")
 
 
-@attrs.frozen
+@frozen
 class Changes:
     """A set of changes, taken together: only the last state of each object counts.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-import attrs
-
 from nptables.family import Family
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.incremental.changes import Changes
 from nptables.model import Cluster, EndpointSlice, Node, ProxyConfig, Service
 from nptables.model.kubeproxy.seeing import seen_service, seen_slice
@@ -69,7 +68,7 @@ class State:
             yield from self.names.get(key, ())
 
 
-@attrs.frozen
+@frozen
 class Draft:
     """What a state becomes by some changes, beside the state and without touching it.
 
@@ -187,7 +186,7 @@ def draft(state: State, changes: Changes) -> Draft:
         known |= {name: list(state.ports[name].selection.known) for name in again}
         names = set(state.claims)
     with collector_paused():
-        asked = [(claim.service, claim.port, known[name]) for name, claim in claims.items()]
+        asked = [(claim, known[name]) for name, claim in claims.items()]
         ports = {rules.name: rules for rules in translate_ports(asked, context, comments=comments)}
     holders = _holders(claims.values(), state.family)
     return Draft(

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.incremental.state import Draft
 from nptables.iptables.changes import ChainChange, Plan, TablePlan
 from nptables.iptables.changes.likeness import in_order, surplus
@@ -87,7 +88,7 @@ SHARED_CHAINS = (
 MOST_REMOVED = 32
 
 
-@attrs.frozen
+@frozen
 class LineChange:
     """Lines to add to and to remove from a shared chain.
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
-
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
+from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, diff, undo
 from nptables.kernel.node.conntrack import delete_stale_flows
@@ -19,7 +18,7 @@ from nptables.kernel.tables.restoring import DEFAULT_WAIT, RestoreBackend
 from nptables.translation.frontends import udp_frontends
 
 
-@attrs.frozen
+@frozen
 class NodeChange:
     """What is to do on this node in one family, on which backend, and why on that one.
 
@@ -34,7 +33,7 @@ class NodeChange:
     starved: ReadingStarved | None = None
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """What came of a change: what the applier did, and how many stale UDP connections were deleted.
 

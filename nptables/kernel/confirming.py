@@ -19,9 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import attrs
-
 from nptables.errors import BackendUnavailable, KernelBusy
+from nptables.immutable import frozen
 
 FOLDER = Path("/run/nptables")
 KEPT = "kept"
@@ -39,7 +38,7 @@ def socket_path(folder: Path = FOLDER) -> Path:
     return folder / f"confirm-{namespace}.sock"
 
 
-@attrs.frozen
+@frozen
 class Answer:
     """What became of the changes: KEPT, TAKEN_BACK or FAILED, and why where it failed."""
 

@@ -8,6 +8,7 @@ import attrs
 
 from nptables.errors import ReadingStarved
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
@@ -22,7 +23,7 @@ from nptables.translation.owned import ever_owned
 MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
 
 
-@attrs.frozen
+@frozen
 class Followed:
     """What a sync did: the update, the plan that was carried out, and how that went.
 

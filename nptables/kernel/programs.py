@@ -20,6 +20,7 @@ from functools import cached_property
 import attrs
 
 from nptables.errors import BackendUnavailable, KernelBusy, printable
+from nptables.immutable import frozen
 
 
 @attrs.frozen(slots=False)
@@ -65,7 +66,7 @@ _PIECE = 1 << 20
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
-@attrs.frozen
+@frozen
 class Programs:
     """The Runner that starts programs.
 

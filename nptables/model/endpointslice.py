@@ -19,7 +19,8 @@ ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 _NO_HINTS: frozenset[str] = frozenset()
 
 
-@frozen
+# Without a place for weak references: see `made`.
+@frozen(weakref_slot=False)
 class Endpoint:
     """One endpoint of a slice: what kube-proxy uses of it.
 

@@ -7,7 +7,7 @@ item out), so that one pass finds everything that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -206,9 +206,10 @@ class Reader:
 
 def mapping_of(value: object) -> Object:
     """A mapping as it is, and an empty one for anything else."""
-    if value.__class__ is dict or isinstance(value, Mapping):
-        return value
-    return {}
+    # What is most often there: to ask whether anything else is a mapping takes ten times as long.
+    if value.__class__ is dict:
+        return cast("Object", value)
+    return value if value is not None and isinstance(value, Mapping) else {}
 
 
 def quoted(text: str) -> str:

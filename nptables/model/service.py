@@ -69,7 +69,8 @@ class OctalAddresses:
     load_balancer_source_ranges: tuple[str, ...]
 
 
-@frozen
+# Without a place for weak references: see `made`.
+@frozen(weakref_slot=False)
 class Service:
     """A Service with the API server's defaults applied.
 

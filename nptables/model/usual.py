@@ -15,6 +15,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from nptables.family import Family
+from nptables.immutable import made, many
 from nptables.inet import pack_ipv4
 from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, SlicePort
@@ -129,7 +130,8 @@ def usual_service(raw: Object) -> Service | None:
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return Service(
+    return made(
+        Service,
         metadata=metadata,
         type=service_type,
         ports=ports,
@@ -214,18 +216,16 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
         targets = _targets(endpoints, namespace)
         if targets is None or not _each_matches(are_addresses, addresses):
             return None
-        return tuple(
-            map(
-                Endpoint,
-                addresses,
-                [each["ready"] for each in conditions],
-                [each.get("serving", True) for each in conditions],
-                [each.get("terminating", False) for each in conditions],
-                nodes,
-                repeat(_NO_HINTS),
-                repeat(_NO_HINTS),
-                targets,
-            )
+        return many(
+            Endpoint,
+            addresses,
+            [each["ready"] for each in conditions],
+            [each.get("serving", True) for each in conditions],
+            [each.get("terminating", False) for each in conditions],
+            nodes,
+            repeat(_NO_HINTS),
+            repeat(_NO_HINTS),
+            targets,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

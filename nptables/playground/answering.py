@@ -11,11 +11,13 @@ from typing import Any
 import attrs
 
 import nptables
+from nptables.answering.versions import OPTION
 from nptables.errors import InvalidInput, NptablesError, Problem, printable
 from nptables.model.kubeproxy import Version
 from nptables.playground.asks import ANSWERS, READER
 from nptables.playground.marks import Marker
-from nptables.playground.protocol import ASKS, FaultKind, Note
+from nptables.playground.protocol import ASKS, FaultKind, Instead, Note
+from nptables.playground.reading import Elsewhere
 from nptables.playground.state import MOST_CHARACTERS, State, TooLarge, read_state, well_formed
 from nptables.playground.words import for_page
 from nptables.sources.text.nesting import is_too_deep
@@ -36,8 +38,12 @@ class _Notes:
     found: dict[tuple[str, str], None] = attrs.field(factory=dict)
 
     def __call__(self, text: str, *, kind: str = "note", option: str = "") -> None:
-        """Keep a sentence; the page has no options, but fields that say themselves what they do."""
-        del option
+        """Keep a sentence; the page has no options, but fields that say themselves what they do.
+
+        Which version of kube-proxy was taken, and why, stands beside the choice of it.
+        """
+        if option.startswith(OPTION):
+            return
         if len(self.found) < _MOST_NOTES:
             self.found[kind, for_page(printable(text, 2000))] = None
 
@@ -60,7 +66,9 @@ def answer(request: str) -> str:
         state = read_state(asked.get("state", {}))
         return _reply(ANSWERS[asked["ask"]](state, asked, notes), notes)
     except InvalidInput as error:
-        return _refusal("input", _first(error.problems), notes, error.problems, state)
+        instead = error.instead if isinstance(error, Elsewhere) else ()
+        message = _first(error.problems)
+        return _refusal("input", message, notes, error.problems, state, instead=instead)
     except TooLarge as error:
         return _refusal("large", str(error), notes)
     except NptablesError as error:
@@ -133,6 +141,7 @@ def _refusal(
     problems: Sequence[Problem] = (),
     state: State | None = None,
     *,
+    instead: Sequence[Instead] = (),
     report: str = "",
 ) -> str:
     marker = Marker.of(state or State())
@@ -144,6 +153,7 @@ def _refusal(
         "problems": [problem.to_dict() for problem in problems],
         "marks": marks,
         "notes": notes.to_json(),
+        "instead": instead,
         "report": report,
     })  # fmt: skip
 

@@ -8,7 +8,13 @@ from typing import Any
 import attrs
 
 from nptables.answering import Say
-from nptables.answering.comparing import against, changed, habit_changes, habits_document
+from nptables.answering.comparing import (
+    against,
+    changed,
+    habit_changes,
+    habits_document,
+    say_beside,
+)
 from nptables.answering.evidence import NodeHas
 from nptables.answering.inputs import Inputs
 from nptables.answering.versions import config_for
@@ -87,6 +93,7 @@ def _against(reader: Reader, state: State, node_has: NodeHas, say: Say) -> dict[
     node = node_of(reader, state, say, node_has.evidence)
     inputs = reader.inputs(state, node=node, node_has=node_has, say=say)
     found = against(node_has, inputs, families, say=say)
+    say_beside(found, say)
     if found.elsewhere:
         say(f"{found.elsewhere}; so nothing is compared", kind="warning")
         nothing = _changed([], [])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nptables.answering.inputs import configuration
-from nptables.answering.versions import told_by
+from nptables.answering.versions import Told, taken, told_by
 from nptables.evidence import Evidence
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
@@ -36,29 +36,56 @@ def choices(reader: Reader, state: State) -> Choices:
     else:
         cluster, in_manifests = Cluster(), None
     nodes = sorted(cluster.nodes)
-    if not nodes and evidence is not None and evidence.node:
+    if not nodes and there.name:
+        nodes = sorted({there.name, *there.others})
+    elif not nodes and evidence is not None and evidence.node:
         nodes = [evidence.node]
     kube_proxy = None if evidence is None else kube_proxy_of(evidence)
     found = configuration(reader.config(state), in_manifests, kube_proxy)
-    node = default_node(cluster, state, found, evidence)
+    node = default_node(cluster, state, found, evidence) or there.name
+    runs = "" if kube_proxy is None else kube_proxy.version
+    of_nodes = [_told(cluster, each, runs) for each in ([node] if state.node else nodes or [node])]
+    usual, why = _usual(of_nodes) if state.files else ("", "")
     return {
         "nodes": nodes,
         "node": node,
         "families": [family.value for family in _families(cluster, evidence)],
         "kubeProxyVersions": [str(version) for version in reversed(VERSIONS)],
-        "kubeProxyVersion": _version(cluster, node, kube_proxy.version if kube_proxy else ""),
+        "kubeProxyVersion": str(_version(_told(cluster, node, runs))),
+        # In the rules that a node has a packet fares alike for every version.
+        "kubeProxyUsual": usual,
+        "kubeProxyWhy": why,
         "senders": list(_cut(_senders(cluster, nodes))),
         "destinations": list(_cut(_destinations(cluster, evidence))),
         "services": ["/".join(key) for key in sorted(cluster.services)][:_MOST],
     }
 
 
-def _version(cluster: Cluster, node: str, runs: str) -> str:
+def _told(cluster: Cluster, node: str, runs: str) -> Told | None:
+    """What there is of the version on a node, best of all what `runs` there."""
+    if runs:
+        return Told(runs, f"the kube-proxy that runs there is {runs}")
     there = cluster.nodes.get(node)
-    told = None if there is None else told_by([there])
-    text = runs or ("" if told is None else told.text)
-    version = Version.parse(text)
-    return str(NEWEST if version is None else nearest_known(version))
+    return None if there is None else told_by([there])
+
+
+def _version(told: Told | None) -> Version:
+    """The version that is taken where this is told of a node."""
+    version = None if told is None else Version.parse(told.text)
+    return NEWEST if version is None else nearest_known(version)
+
+
+def _usual(told: Sequence[Told | None]) -> tuple[str, str]:
+    """The version that counts where none is chosen, in a few words, and why in a sentence.
+
+    `told` is what there is of each node.
+    """
+    versions = sorted({_version(each) for each in told})
+    if len(versions) > 1:
+        said = ", ".join(map(str, versions))
+        return f"each node's ({said})", "each node has the rules of its own version of kube-proxy"
+    whose = "newest" if told[0] is None else "the node's"
+    return f"{versions[0]} ({whose})", taken(told[0])
 
 
 def _families(cluster: Cluster, evidence: Evidence | None) -> list[Family]:

@@ -28,9 +28,11 @@ def read_evidences(
 ) -> Evidences:
     """What there is of nodes; `names` are those of the cluster. Raises InvalidInput."""
     found = Evidences()
+    # Without objects nothing else says which of several files is of which node.
+    by_file = not state.files and len([1 for held in state.evidence if not _beside(held)]) > 1
     for held in state.evidence:
         text = held.data if isinstance(held.data, str) else ""
-        beside = beside_rules(text)
+        beside = _beside(held)
         if beside is Beside.CONNECTIONS:
             found.connections = text
         elif beside is Beside.SETS:
@@ -38,8 +40,14 @@ def read_evidences(
         else:
             named = held.stem if held.stem in names else ""
             evidence = _kept(memory, held, family, named or state.node)
+            if by_file:
+                named = evidence.node or held.stem
             _sort(NodeHas(evidence, held.name), named, names, state.node, found)
     return found
+
+
+def _beside(held: Held) -> Beside | None:
+    return beside_rules(held.data) if isinstance(held.data, str) else None
 
 
 def _kept(memory: Kept, held: Held, family: Family | None, node: str) -> Evidence:
@@ -57,12 +65,15 @@ def _sort(has: NodeHas, named: str, names: frozenset[str], node: str, found: Evi
     if is_of_other or (found.meant is not None and whose):
         found.others[whose] = has
     elif found.meant is None:
-        found.meant = has
+        found.meant, found.name = has, named
     else:
+        example = next(iter(sorted(names)), "worker-2")
         raise InvalidInput([
             Problem(
                 "of which node is it? Another file has what the node has",
-                hint="name the file as the node, such as worker-2.txt",
+                hint=f"call the file as its node, such as {example}.txt (Rename, above the text). "
+                "If both are of one node, as those of iptables-save and ip6tables-save, put them "
+                "into one file",
                 file=has.path,
             )
         ])  # fmt: skip

@@ -8,7 +8,7 @@ from nptables.answering import Say
 from nptables.answering.inputs import configuration
 from nptables.answering.tracing import cells_document, follow, setting_of
 from nptables.answering.versions import by_node, by_version
-from nptables.errors import InvalidInput, Problem
+from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
 from nptables.graphs import to_svg, way_graph
 from nptables.playground.choices import choices, destination_text
@@ -22,13 +22,21 @@ from nptables.sources import Loaded
 from nptables.tracing import Trace, family_between
 from nptables.tracing.ends import named_destination, named_source
 from nptables.tracing.explanation.words import (
-    HEADINGS,
     answer_line,
+    decided_by,
     hypotheses,
+    in_plain_words,
+    meaning_of,
     outcome_rows,
     reasons_beside,
     tree,
 )
+from nptables.tracing.traversal.steps import Step
+
+# What stands over the columns of `outcome_rows`, for somebody who sees them for the first time.
+_HEADINGS = (
+    "share of connections", "what happens", "sent to", "on node", "sender seen there", "decided by",
+)  # fmt: skip
 
 
 def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dic
     if there.meant is not None:
         family, *_ = there.meant.families(family, say)
     family = family or Family.IPV4
-    name = state.node or None
+    name = state.node or there.name or None
     if loaded is not None:
         name = node_of(reader, state, say, there.evidence)
     setting = setting_of(
@@ -113,25 +121,44 @@ def _configs(reader: Reader, state: State, loaded: Loaded, say: Say) -> Configs:
 
 def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
     """The answer in words: the line, and each case with its outcomes and its way."""
+    verdict, sentence = in_plain_words(answer)
     return {
         "answer": for_page(answer_line(answer)),
+        "verdict": verdict,
+        "sentence": for_page(sentence),
+        "meaning": meaning_of(answer),
         "arrives": answer.arrives,
-        "headings": list(HEADINGS),
+        "headings": list(_HEADINGS),
         "cases": [
             {
                 "condition": condition,
                 "rows": [list(row) for row in outcome_rows(distribution)],
+                "decided": _deciding(decided_by(distribution)),
                 "way": [
-                    {"kind": line.kind, "text": line.text, "note": line.note}
+                    {
+                        "kind": line.kind,
+                        "text": line.text,
+                        "note": line.note,
+                        "decides": line.decides,
+                    }
                     for line in tree(distribution.outcomes)
                 ],
             }
             for condition, distribution in hypotheses(answer)
         ],
-        "reasons": [for_page(reason.text) for reason in reasons_beside(answer)],
+        "reasons": [for_page(reason.words) for reason in reasons_beside(answer)],
         "notes": [for_page(note) for note in answer.notes],
         "svg": to_svg(way_graph(answer), down=down),
     }
+
+
+def _deciding(rule: Step | None) -> dict[str, str] | None:
+    """The rule that decides about all packets of a case, with where it stands."""
+    if rule is None:
+        return None
+    place = f"{rule.backend} {rule.table}".lstrip()
+    found = {"node": rule.node, "table": place, "chain": rule.chain, "line": rule.line}
+    return {name: printable(text, 400) for name, text in found.items()}
 
 
 def reached(
@@ -169,7 +196,7 @@ def reached(
                         "fares": cell.fare.fares.value,
                         "good": cell.fare.fares is Fares.ANSWERS,
                         "text": cell.fare.text,
-                        "why": cell.reasons[0].text
+                        "why": cell.reasons[0].words
                         if cell.reasons and cell.fare.fares is not Fares.ANSWERS
                         else "",
                     }

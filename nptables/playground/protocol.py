@@ -76,9 +76,9 @@ class Request(TypedDict, total=False):
     `to` is the other version of kube-proxy for `versions`. For `rules`, `service` (`ns/name`)
     leaves out the rules of all others, `first` is the first chain that is shown, from 0, `most` is
     how many lines all chains together may have, and `whole` asks for the document of
-    `render -o json`, too. For `reach`, `first` and `most` count Services; without `most` it is
-    about all of them. For `read`, `most` is how many characters are parsed ahead. With `down`
-    pictures are drawn from top to bottom.
+    `render -o json` and for the text that `iptables-save` prints, too. For `reach`, `first` and
+    `most` count Services; without `most` it is about all of them. For `read`, `most` is how many
+    characters are parsed ahead. With `down` pictures are drawn from top to bottom.
     """
 
     ask: Ask
@@ -138,6 +138,19 @@ class Reply(TypedDict):
     notes: list[Note]
 
 
+class Instead(TypedDict):
+    """What can be asked instead: another view, or the same of other input.
+
+    `keep` are the names of the only files that are kept, `evidence` those of files that become
+    evidence.
+    """
+
+    title: str
+    view: View | None
+    keep: list[str] | None
+    evidence: list[str]
+
+
 class Refusal(TypedDict):
     """Why there is no answer.
 
@@ -151,6 +164,7 @@ class Refusal(TypedDict):
     problems: list[dict[str, Any]]
     marks: list[Mark]
     notes: list[Note]
+    instead: list[Instead]
     report: str
 
 
@@ -163,13 +177,19 @@ class End(TypedDict):
 
 
 class Choices(TypedDict):
-    """What can be chosen. `node` and `kubeProxyVersion` are what counts where nothing is chosen."""
+    """What can be chosen. `node` and `kubeProxyVersion` are what counts where nothing is chosen.
+
+    `kubeProxyUsual` says in a few words which version that is, `kubeProxyWhy` in a sentence why;
+    both are empty where the version makes no difference.
+    """
 
     nodes: list[str]
     node: str
     families: list[FamilyName]
     kubeProxyVersions: list[str]
     kubeProxyVersion: str
+    kubeProxyUsual: str
+    kubeProxyWhy: str
     senders: list[End]
     destinations: list[End]
     services: list[str]

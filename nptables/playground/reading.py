@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +15,7 @@ from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
 from nptables.kept import Kept
 from nptables.model import Cluster, Node, NodeFacts
+from nptables.playground.protocol import Instead, View
 from nptables.playground.state import CONFIG, FACTS, Held, State
 from nptables.sources import (
     FoundConfig,
@@ -25,6 +27,7 @@ from nptables.sources import (
     load_texts,
 )
 from nptables.sources.dropped import sets_of, stand_for_a_tree
+from nptables.sources.recognising import is_of_a_node
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
 from nptables.translation import Translation
@@ -35,11 +38,61 @@ if TYPE_CHECKING:
 
 # A node where the input has none.
 _ANY = "node"
+_NO_MANIFESTS = (
+    "Trace follows a packet in the rules of the node. The other views need what the cluster says, "
+    "too: in the tab Manifests, what `kubectl get services,endpointslices,nodes,pods -A -o yaml` "
+    "prints"
+)
 # What was made of input is kept as long as its characters, and something for each, are no more.
 _MOST_KEPT = 25_000_000
 _EACH = 500_000
 # Characters of documents: those of a large input, before and after an edit, and some more.
 _MOST_PIECES = 8_000_000
+
+
+class Elsewhere(InvalidInput):
+    """There is no answer to what is asked, but one to something that is near; see `Instead`."""
+
+    def __init__(self, problem: Problem, instead: Sequence[Instead]) -> None:
+        super().__init__([problem])
+        self.instead = instead
+
+
+def _instead(
+    title: str,
+    *,
+    view: View | None = None,
+    keep: list[str] | None = None,
+    evidence: Sequence[str] = (),
+) -> Instead:
+    return {"title": title, "view": view, "keep": keep, "evidence": list(evidence)}
+
+
+def _refuse_rules(state: State) -> None:
+    """Say where rules belong that somebody has put among the manifests."""
+    moved = [
+        held.name for held in state.files if isinstance(held.data, str) and is_of_a_node(held.data)
+    ]
+    if moved:
+        hint = "it belongs to the tab Evidence, and the objects of the cluster stay here"
+        problem = Problem("this is what a node has, and no manifest", hint=hint, file=moved[0])
+        raise Elsewhere(problem, [_instead("Move it to Evidence", evidence=moved)])
+
+
+def _each_alone(sets: Sets, state: State) -> list[Instead]:
+    """The files in the folder of each set, but for those of a set below it."""
+    folders = sorted((one.name for one in sets.judged), key=len, reverse=True)
+    found: dict[str, list[str]] = {folder: [] for folder in folders}
+    for held in state.files:
+        above = (f for f in folders if f in (".", held.name) or held.name.startswith(f"{f}/"))
+        if (folder := next(above, None)) is not None:
+            found[folder].append(held.name)
+    alone = [
+        _instead(f"Keep only {printable(one.name, 80)}", keep=found[one.name])
+        for one in sets.judged
+        if found[one.name]
+    ]
+    return [*alone, _instead("See the findings of all", view="findings")]
 
 
 class Reader:
@@ -72,9 +125,11 @@ class Reader:
         Raises InvalidInput where there is evidence only.
         """
         if not state.files and state.evidence:
-            hint = "Trace follows a packet in the rules of the node; the rest needs the cluster's"
-            raise InvalidInput([Problem("there are no manifests to look at", hint=hint)])
+            problem = Problem("there are no manifests to look at", hint=_NO_MANIFESTS)
+            raise Elsewhere(problem, [_instead("Follow a packet in it", view="trace")])
         if not stand_for_a_tree((held.name, held.data) for held in state.files):
+            # In a folder what holds no objects is passed over.
+            _refuse_rules(state)
             return Sets((self._loaded(state),))
         files = [(held.name, held.data) for held in state.files]
         return self._memory.kept(
@@ -89,7 +144,7 @@ class Reader:
             names = listed(printable(one.name, 80) for one in sets.judged)
             message = f"there are {len(sets.judged)} sets, each a cluster of its own: {names}"
             hint = "keep the files of one of them for more than its findings"
-            raise InvalidInput([Problem(message, hint=hint)])
+            raise Elsewhere(Problem(message, hint=hint), _each_alone(sets, state))
         if not loaded.usable:
             raise InvalidInput(loaded.problems)
         return loaded
@@ -173,9 +228,13 @@ class Reader:
 
 @attrs.define
 class Evidences:
-    """What there is of nodes: of the one that is meant, of others, and beside the rules."""
+    """What there is of nodes: of the one that is meant, of others, and beside the rules.
+
+    `name` is that of the one that is meant where its file alone says it.
+    """
 
     meant: NodeHas | None = None
+    name: str = ""
     others: dict[str, NodeHas] = attrs.field(factory=dict)
     connections: str | None = None
     sets: tuple[str, str] | None = None

@@ -18,12 +18,21 @@ from nptables.rendering import narrowed_to
 from nptables.rendering.document import chain_document, to_document
 from nptables.sources import FoundConfig, Loaded
 from nptables.translation import Origin, Translation
+from nptables.translation import chains as chain_names
 
 Key = tuple[str, str]
 Place = tuple[str, int | None]
 
 # Lines on one page, unless the request says otherwise.
 MOST_LINES = 500
+_SHARED = (
+    chain_names.SERVICES, chain_names.NODEPORTS, chain_names.EXTERNAL_SERVICES,
+    chain_names.PROXY_FIREWALL,
+)  # fmt: skip
+_OWN = (
+    chain_names.EXTERNAL_PREFIX, chain_names.SOURCE_RANGES_PREFIX, chain_names.LOCAL_PREFIX,
+    chain_names.SERVICE_PREFIX, chain_names.ENDPOINT_PREFIX, "",
+)  # fmt: skip
 _STEP = re.compile(r"\.?([A-Za-z][\w-]*)|\[(\d+)\]")
 
 
@@ -39,8 +48,9 @@ def rules(
 ) -> dict[str, Any]:
     """The chains of a node from the `first` one (from 0) on, as many as have `most` lines.
 
-    `service` leaves out the rules of all others. With `whole` the document of `render -o json` is
-    there, too.
+    They are in the order in which one reads them: see `_rank`. `service` leaves out the rules of
+    all others. With `whole` the document of `render -o json` is there, too, and the text that
+    `iptables-save` prints.
     """
     inputs = reader.inputs(state, node=node_of(reader, state, say), say=say)
     made = reader.rules(state, inputs)
@@ -52,13 +62,14 @@ def rules(
     chains = [
         (table, chain)
         for table in ruleset.tables.values()
-        for chain, lines in table.chains.items()
+        for chain in sorted(table.chains, key=lambda each: _rank(table, each, made))
         # A built-in chain without a rule says nothing.
-        if lines or chain not in table.policies
+        if table.chains[chain] or chain not in table.policies
     ]
     end = _end(chains, first, most)
     return {
         "document": to_document(ruleset, made, *keys) if whole else None,
+        "text": ruleset.to_save() if whole else None,
         "node": made.context.node_name,
         "family": made.family.value,
         "chains": [_chain(table, chain, made, places) for table, chain in chains[first:end]],
@@ -67,6 +78,24 @@ def rules(
         "count": len(chains),
         "lines": ruleset.rule_count(),
     }
+
+
+def _rank(table: Table, chain: str, made: Translation) -> tuple[Any, ...]:
+    """Where a chain is shown: what decides about Services first, then what every node has.
+
+    The chains of each service port are together, from the one that packets come to first. Those at
+    the hooks, which only lead to the others, and those without a rule come last.
+    """
+    if not table.chains[chain]:
+        return (4,)
+    if chain in table.policies:
+        return (3,)
+    if chain in _SHARED:
+        return 0, _SHARED.index(chain)
+    owner = made.owner_of_chain(chain) if table.name == "nat" else None
+    if owner is None:
+        return (2,)
+    return 1, owner, next(n for n, prefix in enumerate(_OWN) if chain.startswith(prefix))
 
 
 def _end(chains: Sequence[tuple[Table, str]], first: int, most: int) -> int:

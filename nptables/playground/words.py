@@ -15,9 +15,11 @@ _PLACES = {
     "sets": "the tab Evidence",
     "snapshot": "the tab Evidence",
 }
+_FILES = re.compile(r"\bFILEs\b")
 _OPTION = re.compile(r"(?<![\w-])--([a-z-]+)(?:/[a-z-]+)?(?![\w=-])")
 
 
 def for_page(text: str) -> str:
     """A sentence that names places of the page instead of options; the documents keep theirs."""
-    return _OPTION.sub(lambda found: _PLACES.get(found[1], found[0]), text)
+    said = _OPTION.sub(lambda found: _PLACES.get(found[1], found[0]), text)
+    return _FILES.sub("manifests", said)

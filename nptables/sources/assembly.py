@@ -124,7 +124,7 @@ class _Assembly:
     items: list[Item]
     options: Options
     reading: ObjectReading = attrs.field(init=False)
-    kinds: list[str] = attrs.field(init=False, factory=list)
+    positions: dict[str, list[int]] = attrs.field(init=False, factory=dict)
     others: list[int] = attrs.field(init=False, factory=list)
     ignored: dict[str, int] = attrs.field(init=False, factory=dict)
     previews: list[Preview] = attrs.field(init=False, factory=list)
@@ -136,7 +136,8 @@ class _Assembly:
 
     def assembled(self) -> Assembled:
         """Carry out every step."""
-        self.kinds = [self._kind(item, index) for index, item in enumerate(self.items)]
+        for index, item in enumerate(self.items):
+            self.positions.setdefault(self._kind(item, index), []).append(index)
         for index, raw in self._of("Node", "EndpointSlice"):
             self.reading.read_one(raw, index)
         # After the Nodes, whose families decide which ones a Service gets that asks for none.
@@ -235,9 +236,9 @@ class _Assembly:
         return found is not None
 
     def _of(self, *kinds: str) -> Iterator[tuple[int, Any]]:
-        for index, kind in enumerate(self.kinds):
-            if kind in kinds:
-                yield index, self.items[index].value
+        """The objects of some kinds, in the order of the input."""
+        for index in sorted([i for kind in kinds for i in self.positions.get(kind, ())]):
+            yield index, self.items[index].value
 
     def _checked(self, kind: str) -> list[tuple[int, Any]]:
         return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -95,9 +94,9 @@ def bundled(
 def _is_plain(path: str) -> bool:
     """Whether a path is that of a file that begins as text does, as no archive does."""
     try:
-        if path == STDIN or not stat.S_ISREG(Path(path).stat().st_mode):
+        if path == STDIN or not stat.S_ISREG(os.stat(path).st_mode):
             return False
-        with Path(path).open("rb") as handle:
+        with open(path, "rb") as handle:
             head = handle.read(_HEAD)
         # A character may be cut at the end.
         head[:-3].decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -340,12 +339,9 @@ def stands_for_a_tree(path: str | os.PathLike[str]) -> bool:
     A folder that is a bundle is none: it holds the objects of one cluster.
     """
     text = os.fspath(path)
-    try:
-        named = pathlib.Path(text)
-        if not text or named.name in HEADS or not named.is_dir():
-            return bool(text) and named.name in HEADS
-    except ValueError:  # a NUL character in the name
-        return False
+    is_head = os.path.basename(text.rstrip("/")) in HEADS
+    if is_head or not os.path.isdir(text):
+        return is_head
     from nptables.sources.bundles import is_bundle_folder  # noqa: PLC0415 - for folders only
 
     return not is_bundle_folder(text)

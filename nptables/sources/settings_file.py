@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -25,7 +24,7 @@ class SettingsFile:
     `found` tells a file that somebody's repository brought from one that was named.
     """
 
-    path: Path
+    path: str
     values: Mapping[str, Any]
     found: bool
     document: Document | None = None
@@ -41,27 +40,28 @@ class SettingsFile:
         return problem if self.document is None else self.document.place(problem)
 
 
-def find_settings(folder: Path) -> SettingsFile | None:
+def find_settings(folder: str) -> SettingsFile | None:
     """The settings that hold for a folder: its own, else those of the nearest folder above it.
 
     The folder of a repository (that has `.git` in it) is the last one that is looked into. In one
     folder `.nptables.yaml` comes before pyproject.toml. Raises InvalidInput for a file that cannot
     be read.
     """
-    for above in (folder, *folder.parents):
-        if (above / NAME).is_file():
-            return read_settings(above / NAME, found=True)
-        project = above / _PROJECT
-        if project.is_file() and (settings := _of_project(project, found=True)) is not None:
+    while True:
+        own, project = os.path.join(folder, NAME), os.path.join(folder, _PROJECT)
+        if os.path.isfile(own):
+            return read_settings(own, found=True)
+        if os.path.isfile(project) and (settings := _of_project(project, found=True)) is not None:
             return settings
-        if (above / ".git").exists():
+        above = os.path.dirname(folder)
+        if os.path.exists(os.path.join(folder, ".git")) or above == folder:
             return None
-    return None
+        folder = above
 
 
-def read_settings(path: Path, *, found: bool = False) -> SettingsFile:
+def read_settings(path: str, *, found: bool = False) -> SettingsFile:
     """The settings in a file. Raises InvalidInput."""
-    if path.suffix == ".toml":
+    if os.path.splitext(path)[1] == ".toml":
         settings = _of_project(path, found=found)
         if settings is None:
             raise InvalidInput([Problem("has no [tool.nptables]", file=os.path.relpath(path))])
@@ -80,7 +80,7 @@ def read_settings(path: Path, *, found: bool = False) -> SettingsFile:
     return SettingsFile(path, value, found, documents[0])
 
 
-def _of_project(path: Path, *, found: bool) -> SettingsFile | None:
+def _of_project(path: str, *, found: bool) -> SettingsFile | None:
     """The table of nptables in a pyproject.toml, or None where it has none."""
     text = read_one(path).text
     if found and "nptables" not in text:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -33,6 +35,9 @@ _THIS_NETWORK = net("0.0.0.0/8")
 _GLOBAL = "2000::"
 # With more, what tells a client outside from nodes and pods would cost more than it is worth.
 LISTED_NODES = 100
+# How many addresses are looked for among all endpoints before a table of them is made.
+_SINGLY = 32
+_ENDPOINTS, _ADDRESS = attrgetter("endpoints"), attrgetter("address")
 
 
 class Site(enum.Enum):
@@ -90,7 +95,8 @@ class Network:
         self.has_routes = bool(self._routes)
         self.has_interfaces = node.facts.interfaces is not None
         self._broadcasts = _broadcasts(self._interfaces) if family is Family.IPV4 else {}
-        self._node_of_address: dict[str, str] | None = None
+        self._node_of: dict[str, str] = {}
+        self._node_of_endpoint: Mapping[str, str] | None = None
 
     def is_local(self, address: Address, interface: str | None = "") -> bool | None:
         """Whether an address is the node's own: on any interface, and all of 127.0.0.0/8.
@@ -346,7 +352,9 @@ class Network:
                 return Place(Site.OTHER_NODE, name)
             if any(network_contains(cidr, address) for cidr in node.pod_cidrs):
                 return Place(Site.POD_ELSEWHERE, name)
-        name = self._endpoint_nodes().get(address, "")
+        if address not in self._node_of:
+            self._node_of[address] = self._node_of_endpoint_at(address)
+        name = self._node_of[address]
         if name:
             return Place(Site.POD_HERE if name == here else Site.POD_ELSEWHERE, name)
         return self._place_by_route(address)
@@ -375,21 +383,34 @@ class Network:
                 if name != self.node.name:
                     yield name, node
 
-    def _endpoint_nodes(self) -> Mapping[str, str]:
-        if self._node_of_address is None:
+    def _node_of_endpoint_at(self, address: str) -> str:
+        """The node of the endpoint or the Pod that has an address, or an empty string."""
+        if self._node_of_endpoint is not None:
+            return self._node_of_endpoint.get(address, "")
+        # One packet has few addresses, and a large cluster a hundred thousand endpoints: to look at
+        # all of them once takes a tenth of what a table of them takes.
+        if len(self._node_of) < _SINGLY:
             cluster = self._cluster or Cluster()
-            # Backwards, so that of two that have an address the first counts.
-            found = {
-                endpoint.address: endpoint.node_name
-                for endpoint_slice in reversed([*cluster.slices.values()])
-                for endpoint in reversed(endpoint_slice.endpoints)
-                if endpoint.node_name
-            }
-            for pod in cluster.pods.values():
-                for address in pod.addresses if pod.node_name else ():
-                    found.setdefault(address, pod.node_name)
-            self._node_of_address = found
-        return self._node_of_address
+            of_slices = chain.from_iterable(map(_ENDPOINTS, cluster.slices.values()))
+            places = self._places() if address in map(_ADDRESS, of_slices) else self._pods()
+            return next((name for known, name in places if known == address), "")
+        # Backwards, so that of two that have an address the first counts.
+        self._node_of_endpoint = dict(reversed([*self._places()]))
+        return self._node_of_endpoint.get(address, "")
+
+    def _places(self) -> Iterator[tuple[str, str]]:
+        """The addresses of endpoints and Pods, with their nodes; the first counts."""
+        cluster = self._cluster or Cluster()
+        for endpoint_slice in cluster.slices.values():
+            for endpoint in endpoint_slice.endpoints:
+                if endpoint.node_name:
+                    yield endpoint.address, endpoint.node_name
+        yield from self._pods()
+
+    def _pods(self) -> Iterator[tuple[str, str]]:
+        for pod in (self._cluster or Cluster()).pods.values():
+            for address in pod.addresses if pod.node_name else ():
+                yield address, pod.node_name
 
     def outside(self, cluster_cidrs: Sequence[str] = ()) -> Somewhere:
         """A client that is neither a node nor a pod, nor a loopback or multicast address."""

@@ -59,35 +59,40 @@ class Frontend:
         return Decision(service, port, chosen, context, cluster)
 
 
+# Address (none for a node port), protocol and port.
+_Place = tuple[str, str, int]
+# Of a Frontend, which is made when a packet comes to it.
+_Fields = tuple[Service, ServicePort, str, str]
+
+
 class Services:
     """The service ports of a cluster, by the addresses and ports that lead to them."""
 
     def __init__(self, cluster: Cluster, family: Family) -> None:
         self.cluster = cluster
         self.family = family
-        self._frontends: dict[tuple[str, str, int], list[Frontend]] = {}
+        self._frontends: dict[_Place, list[_Fields]] = {}
         # By the port that kube-proxy opens for the health checks of load balancers.
         self._health_checks: dict[int, list[Service]] = {}
         for service in cluster.services.values():
             if service.health_check_port:
                 self._health_checks.setdefault(service.health_check_port, []).append(service)
-            for frontend, its_port in _frontends(service, family):
-                key = (frontend.address, frontend.port.protocol, its_port)
-                self._frontends.setdefault(key, []).append(frontend)
+            for place, fields in _frontends(service, family):
+                self._frontends.setdefault(place, []).append(fields)
         self._endpoints: dict[str, set[tuple[int, str]]] | None = None
 
     def at(self, destination: Address, port: int | None, protocol: str) -> list[Frontend]:
         """The frontends at an address and port; node ports of that number come last."""
         wanted = protocol.upper()
-        found: list[Frontend] = []
+        found: list[_Fields] = []
         if port is None:
-            return found
+            return []
         if isinstance(destination, str):
             found += self._frontends.get((destination, wanted, port), ())
         # A client's placeholder is no node's address, and so it has no node port.
         if isinstance(destination, str) or destination.node:
             found += self._frontends.get(("", wanted, port), ())
-        return found
+        return [Frontend(*fields) for fields in found]
 
     def met(self, destination: Address, port: int | None, protocol: str) -> list[Frontend]:
         """What a packet to an address and port may meet on whichever node, once a service port.
@@ -143,11 +148,11 @@ class Services:
         """Whether rules for endpoints carry comments: see `has_comments`."""
         return has_comments(self.cluster, self.family)
 
-    def frontends(self) -> Iterator[tuple[tuple[str, str, int], Frontend]]:
+    def frontends(self) -> Iterator[tuple[_Place, Frontend]]:
         """Every frontend with its address (none for a node port), protocol and port."""
-        for key, found in self._frontends.items():
-            for frontend in found:
-                yield key, frontend
+        for place, found in self._frontends.items():
+            for fields in found:
+                yield place, Frontend(*fields)
 
     def has_address_in(self, first: int, last: int) -> bool:
         """Whether a frontend has an address from the first to the last, as numbers."""
@@ -158,21 +163,20 @@ class Services:
     def _numbers(self) -> list[int]:
         return sorted({number(address) for address, _, _ in self._frontends if address})
 
-    def places(self) -> Iterator[tuple[str, str, int]]:
+    def places(self) -> Iterator[_Place]:
         """Address, protocol and port of every frontend; the address of a node port is empty.
 
         Node ports of Services that have no address of the family are none of it.
         """
         for place, found in self._frontends.items():
-            if place[0] or any(self.family in each.service.cluster_ips for each in found):
+            if place[0] or any(self.family in service.cluster_ips for service, *_ in found):
                 yield place
 
     def node_ports(self) -> list[tuple[int, str, str]]:
         """The node ports that there are: number, protocol and service port."""
         return [
             (its_port, protocol, str(frontend.name))
-            for (address, protocol, its_port), found in self._frontends.items()
-            for frontend in found
+            for (address, protocol, its_port), frontend in self.frontends()
             if not address
         ]
 
@@ -195,7 +199,7 @@ def services_of(kept: dict[str, object], cluster: Cluster, family: Family) -> Se
     return found
 
 
-def _frontends(service: Service, family: Family) -> Iterator[tuple[Frontend, int]]:
+def _frontends(service: Service, family: Family) -> Iterator[tuple[_Place, _Fields]]:
     if service.headless or service.type == "ExternalName":
         return
     addresses = [("clusterIP", ip) for fam, ip in service.cluster_ips.items() if fam is family]
@@ -206,9 +210,10 @@ def _frontends(service: Service, family: Family) -> Iterator[tuple[Frontend, int
     ]
     for port in service.ports:
         for kind, address in addresses:
-            yield Frontend(service, port, kind, address), port.port
+            yield (address, port.protocol, port.port), (service, port, kind, address)
         if port.node_port:
-            yield Frontend(service, port, NODE_PORT, ""), port.node_port
+            place = ("", port.protocol, port.node_port)
+            yield place, (service, port, NODE_PORT, "")
 
 
 @frozen

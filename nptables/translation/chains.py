@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
+from struct import Struct
 from typing import NamedTuple
 
 SERVICES = "KUBE-SERVICES"
@@ -87,41 +89,46 @@ class ServicePortName(NamedTuple):
 
 
 def hashes(texts: Sequence[str]) -> list[str]:
-    """The first 16 characters of the base32 form of the SHA-256 of each text.
+    """The first 16 characters of the base32 form of the SHA-256 of each text."""
+    return [name.removeprefix(ENDPOINT_PREFIX) for name in endpoint_chains(texts)]
 
-    Many texts cost little more than their SHA-256, since all are put into base32 at once: 80
-    bits of each stand in a field of 128, and four times every group of bits is split into halves
-    that move apart, until each of the 16 bytes of the field holds five bits.
+
+def endpoint_chains(texts: Sequence[str]) -> list[str]:
+    """The chains of endpoints, each given by `hash_input` and `address:port` as one text.
+
+    Many names cost little more than their SHA-256, since all are put into base32 at once: 80 bits
+    of each stand in a field of the length of a name. Four times every group of bits is split into
+    halves that move apart, until each of the last 16 bytes of the field holds five bits.
     """
     found: list[str] = []
-    for first in range(0, len(texts), _FIELDS):
-        some = texts[first : first + _FIELDS]
-        bits = int.from_bytes(_GAP.join([sha256(text.encode()).digest()[:10] for text in some]))
-        for upper, lower, shift in _SPREADING:
+    for first in range(0, len(texts), _MOST_FIELDS):
+        some = texts[first : first + _MOST_FIELDS]
+        fields, steps, around = _layout(len(some))
+        digests = [each.digest() for each in map(sha256, map(str.encode, some))]
+        bits = int.from_bytes(fields.pack(*digests))
+        for upper, lower, shift in steps:
             bits = (bits & upper) << shift | bits & lower
-        length = _HASH_LENGTH * len(some)
-        letters = bits.to_bytes(length).translate(_BASE32).decode()
-        found += [letters[at : at + _HASH_LENGTH] for at in range(0, length, _HASH_LENGTH)]
+        names = (bits | around).to_bytes(fields.size).translate(_BASE32)
+        found += names.decode().split(" ")[:-1]
     return found
 
 
 # How many texts are put into base32 at once.
-_FIELDS = 64
-_GAP = bytes(_HASH_LENGTH - 10)
-_BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" * 8
+_MOST_FIELDS = 128
+# A field ends with a space, by which the names are told apart. Bytes of less than 32 are values of
+# five bits each, and all others stand for themselves.
+_FIELD = len(ENDPOINT_PREFIX) + _HASH_LENGTH + 1
+_BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" + bytes(range(32, 256))
 
 
-def _repeated(bits: int, width: int) -> int:
-    """The bits in each of as many places of a width as the fields have."""
-    return sum(bits << place for place in range(0, 128 * _FIELDS, width))
-
-
-def _spreading_step(half: int, width: int) -> tuple[int, int, int]:
-    """Masks of the upper and lower halves of groups of bits, and how far the upper ones move."""
-    lower = (1 << half) - 1
-    return _repeated(lower << half, 2 * width), _repeated(lower, 2 * width), width - half
-
-
-_SPREADING = [
-    _spreading_step(half, width) for half, width in ((40, 64), (20, 32), (10, 16), (5, 8))
-]
+@cache
+def _layout(count: int) -> tuple[Struct, list[tuple[int, int, int]], int]:
+    """So many fields: how they are filled, spread, and what stands around the hashes."""
+    in_each = ((1 << 8 * _FIELD * count) - 1) // ((1 << 8 * _FIELD) - 1)
+    steps = []
+    for half, width in ((40, 64), (20, 32), (10, 16), (5, 8)):
+        lower = sum((1 << half) - 1 << place for place in range(8, 136, 2 * width)) * in_each
+        steps.append((lower << half, lower, width - half))
+    around = ENDPOINT_PREFIX.encode() + bytes(_HASH_LENGTH) + b" "
+    fields = Struct(f"{_FIELD - 11}x10sx" * count)
+    return fields, steps, int.from_bytes(around) * in_each

@@ -8,7 +8,7 @@ name, port name and protocol decides.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from nptables.family import Family
 from nptables.immutable import frozen
@@ -46,19 +46,18 @@ class Claim:
         """Sorts the winner first."""
         return self.service.metadata.creation_timestamp or _YOUNGEST, self.name
 
-    def frontends(self, family: Family) -> Iterator[tuple[str, str, int]]:
+    def frontends(self, family: Family) -> list[tuple[str, str, int]]:
         """Address, protocol and port of everything that leads to this service port.
 
         The address is empty for the node port, which is on every address of the node.
         """
-        protocol, number = self.port.protocol, self.port.port
-        yield self.service.cluster_ips[family], protocol, number
-        for address in external_ips(self.service, family):
-            yield address, protocol, number
-        for address in balancer_ips(self.service, family):
-            yield address, protocol, number
+        service, protocol, number = self.service, self.port.protocol, self.port.port
+        found = [(service.cluster_ips[family], protocol, number)]
+        others = (*external_ips(service, family), *balancer_ips(service, family))
+        found += [(address, protocol, number) for address in others]
         if self.port.node_port:
-            yield "", protocol, self.port.node_port
+            found.append(("", protocol, self.port.node_port))
+        return found
 
 
 def find_collisions(claims: Sequence[Claim], family: Family) -> list[Collision]:

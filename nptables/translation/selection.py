@@ -29,6 +29,11 @@ class Topology(enum.Enum):
     SAME_ZONE = "PreferSameZone"
 
 
+# What nearly every Service has: to look it up in the class each time would take longer than the
+# choice (in Python 3.11).
+_NO_TOPOLOGY = Topology.NONE
+
+
 @frozen
 class Selection:
     """The endpoints that a service port uses on a node.
@@ -58,11 +63,14 @@ def externally_reachable(service: Service, port: ServicePort, family: Family) ->
 
 def external_ips(service: Service, family: Family) -> list[str]:
     """The external IPs of a family."""
-    return [address for address in service.external_ips if Family.of(address) is family]
+    found = service.external_ips
+    return [address for address in found if Family.of(address) is family] if found else []
 
 
 def balancer_ips(service: Service, family: Family) -> list[str]:
     """The load-balancer addresses of a family that carry packets to the node unchanged."""
+    if not service.ingress:
+        return []
     # A load balancer in mode Proxy wants to see the packets itself: KEP-1860.
     return [
         ingress.ip
@@ -94,31 +102,34 @@ def port_endpoints(
     that is on that node. Slices come sorted by name; kube-proxy visits them in no particular
     order.
     """
-    found: dict[str, Endpoint] = {}
+    texts: list[str] = []
+    endpoints: list[Endpoint] = []
     for endpoint_slice in slices:
         if endpoint_slice.family is not family:
             continue
         for slice_port in endpoint_slice.ports:
             # By name, never by number: the slice has the target port, the Service its own.
-            if slice_port.name != port.name or slice_port.protocol != port.protocol:
-                continue
-            texts = _endpoint_texts(endpoint_slice, slice_port.port)
-            if not found:
-                found = dict(zip(texts, endpoint_slice.endpoints, strict=True))
-                if len(found) == len(texts):
-                    # By far the most Services: one slice, in which no endpoint stands twice.
-                    continue
-                found.clear()
-            for text, endpoint in zip(texts, endpoint_slice.endpoints, strict=True):
-                if text not in found or (
-                    not endpoint.terminating
-                    if node_preferred is None
-                    else endpoint.node_name == node_preferred
-                ):
-                    found[text] = endpoint
+            if slice_port.name == port.name and slice_port.protocol == port.protocol:
+                texts += _endpoint_texts(endpoint_slice, slice_port.port)
+                endpoints += endpoint_slice.endpoints
+    entries: Iterable[PortEndpoint] = zip(texts, endpoints, strict=True)
+    # Hardly any Service has an endpoint twice.
+    if len(set(texts)) < len(texts):
+        found: dict[str, Endpoint] = {}
+        for text, endpoint in entries:
+            if text not in found or (
+                not endpoint.terminating
+                if node_preferred is None
+                else endpoint.node_name == node_preferred
+            ):
+                found[text] = endpoint
+        entries = found.items()
     # As texts, so .10 comes before .9; the order decides which endpoint gets which probability
     # (`endpointsMapFromEndpointInfo` in pkg/proxy/endpointslicecache.go).
-    return sorted(found.items(), key=itemgetter(0))
+    return sorted(entries, key=_TEXT)
+
+
+_TEXT = itemgetter(0)
 
 
 def _endpoint_texts(endpoint_slice: EndpointSlice, port: int) -> list[str]:
@@ -170,22 +181,23 @@ def select(
     Zone hints count where there is a zone, and node hints where `node_hints` says so. With
     `fallback`, terminating endpoints that still serve are used where no ready one is left.
     """
-    external = externally_reachable(service, port, family)
+    if not known:
+        return Selection(known)
+    internal_local, external_local = service.internal_policy_local, service.external_policy_local
+    external = (internal_local or external_local) and externally_reachable(service, port, family)
     # Even with two Local policies the Cluster endpoints are needed if the outside reaches the
     # Service: the node and its pods use them for its external addresses (`UsesClusterEndpoints` in
     # pkg/proxy/serviceport.go).
-    uses_local = service.internal_policy_local or (service.external_policy_local and external)
-    uses_cluster = not service.internal_policy_local or external
-    if not known:
-        return Selection(known)
-    ready = [pair for pair in known if pair[1].ready]
-    draining = (
-        ()
-        if len(ready) == len(known) or not fallback
-        else [pair for pair in known if pair[1].serving and pair[1].terminating]
-    )
+    uses_local = internal_local or (external_local and external)
+    uses_cluster = not internal_local or external
+    ready: Sequence[PortEndpoint] = [pair for pair in known if pair[1].ready]
     cluster: Sequence[PortEndpoint] = ()
-    topology = Topology.NONE
+    draining: Sequence[PortEndpoint] = ()
+    if len(ready) == len(known):
+        ready = known
+    elif fallback:
+        draining = [pair for pair in known if pair[1].serving and pair[1].terminating]
+    topology = _NO_TOPOLOGY
     if uses_cluster:
         topology = _topology(ready, node_name if node_hints else None, zone)
         # Hints narrow the choice only where one fits, so nothing is left only if nothing is ready.
@@ -219,30 +231,30 @@ def select(
 def _topology(ready: Sequence[PortEndpoint], node_name: str | None, zone: str | None) -> Topology:
     """The narrowing that hints allow: all ready endpoints must carry them, one must fit."""
     if not ready:
-        return Topology.NONE
+        return _NO_TOPOLOGY
     by_node = by_zone = True
     for _, endpoint in ready:
         by_node = by_node and bool(endpoint.node_hints)
         by_zone = by_zone and bool(endpoint.zone_hints)
         if not (by_node or by_zone):
-            return Topology.NONE
+            return _NO_TOPOLOGY
     # Node hints come first, and zone hints are still looked at where none names this node
     # (`topologyModeFromHints` in pkg/proxy/topology.go).
     if by_node and any(node_name in endpoint.node_hints for _, endpoint in ready):
         return Topology.SAME_NODE
     if by_zone and any(zone in endpoint.zone_hints for _, endpoint in ready):
         return Topology.SAME_ZONE
-    return Topology.NONE
+    return _NO_TOPOLOGY
 
 
 def _narrowed(
     ready: Sequence[PortEndpoint], topology: Topology, node_name: str, zone: str | None
 ) -> Sequence[PortEndpoint]:
+    if topology is _NO_TOPOLOGY:
+        return ready
     if topology is Topology.SAME_NODE:
         return [pair for pair in ready if node_name in pair[1].node_hints]
-    if topology is Topology.SAME_ZONE:
-        return [pair for pair in ready if zone in pair[1].zone_hints]
-    return ready
+    return [pair for pair in ready if zone in pair[1].zone_hints]
 
 
 def _union(

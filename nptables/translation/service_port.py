@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.model import Endpoint, Service, ServicePort
+from nptables.model import Endpoint, Service
 from nptables.model.addresses import network_contains, with_host_prefix
 from nptables.model.kubeproxy import habits
 from nptables.model.service import zero_network
 from nptables.translation import chains
-from nptables.translation.chains import ENDPOINT_PREFIX, ServicePortName, hashes
+from nptables.translation.chains import ENDPOINT_PREFIX, ServicePortName, endpoint_chains
+from nptables.translation.collisions import Claim
 from nptables.translation.context import LOOPBACK_NETWORK, Context
 from nptables.translation.selection import (
     PortEndpoint,
@@ -64,19 +65,14 @@ class PortRules:
 
 
 def translate_port(
-    service: Service,
-    port: ServicePort,
-    known: Sequence[PortEndpoint],
-    context: Context,
-    *,
-    comments: bool,
+    claim: Claim, known: Sequence[PortEndpoint], context: Context, *, comments: bool
 ) -> PortRules:
     """The rules of a service port that has a cluster IP in the context's family.
 
     `known` are its endpoints as `port_endpoints` gives them. Without `comments` (in a large
     cluster) the rules for endpoints carry none.
     """
-    (rules,) = translate_ports([(service, port, known)], context, comments=comments)
+    (rules,) = translate_ports([(claim, known)], context, comments=comments)
     return rules
 
 
@@ -85,29 +81,25 @@ _AT_ONCE = 8
 
 
 def translate_ports(
-    ports: Sequence[tuple[Service, ServicePort, Sequence[PortEndpoint]]],
-    context: Context,
-    *,
-    comments: bool,
+    ports: Iterable[tuple[Claim, Sequence[PortEndpoint]]], context: Context, *, comments: bool
 ) -> Iterator[PortRules]:
     """What `translate_port` gives for each of many service ports, faster than one by one."""
-    for start in range(0, len(ports), _AT_ONCE):
+    coming = iter(ports)
+    while some := list(islice(coming, _AT_ONCE)):
         chosen = []
         texts: list[str] = []
-        for service, port, known in ports[start : start + _AT_ONCE]:
-            name = ServicePortName(service.namespace, service.name, port.name, port.protocol)
-            selection = choose(service, port, known, context)
-            chosen.append((service, port, name, selection))
-            hashed = name.hash_input
+        for claim, known in some:
+            selection = choose(claim.service, claim.port, known, context)
+            chosen.append((claim, selection))
+            hashed = claim.name.hash_input
             texts.append(hashed)
             texts += [hashed + endpoint for endpoint, _ in selection.reachable]
-        suffixes = iter(hashes(texts))
-        for service, port, name, selection in chosen:
-            own = list(islice(suffixes, 1 + len(selection.reachable)))
-            rules = _PortTranslation(
-                service, port, name, selection, own, context, comments=comments
-            )
-            yield PortRules(name, selection, rules.own_chains(), rules.shared_lines())
+        names = iter(endpoint_chains(texts))
+        for claim, selection in chosen:
+            suffix = next(names).removeprefix(ENDPOINT_PREFIX)
+            own = list(islice(names, len(selection.reachable)))
+            rules = _PortTranslation(claim, selection, suffix, own, context, comments=comments)
+            yield PortRules(claim.name, selection, rules.own_chains(), rules.shared_lines())
 
 
 class _PortTranslation:
@@ -115,38 +107,46 @@ class _PortTranslation:
 
     def __init__(
         self,
-        service: Service,
-        port: ServicePort,
-        name: ServicePortName,
+        claim: Claim,
         selection: Selection,
-        suffixes: Sequence[str],
+        suffix: str,
+        targets: Sequence[str],
         context: Context,
         *,
         comments: bool,
     ) -> None:
-        """Begin; `suffixes` are the hashes of the service port and of its reachable endpoints."""
-        family = context.family
+        """Begin; `suffix` is the hash, `targets` are the chains of the reachable endpoints."""
+        service, port, family = claim.service, claim.port, context.family
         self.service, self.port, self.selection, self.context = service, port, selection, context
         self.comments = comments
-        self.text = str(name)
-        self.protocol = port.protocol.lower()
+        self.text = text = str(claim.name)
+        self.protocol = protocol = port.protocol.lower()
         self.cluster_ip = service.cluster_ips[family]
-        suffix = suffixes[0]
-        self.endpoint_chains = [ENDPOINT_PREFIX + found for found in suffixes[1:]]
+        self.suffix = suffix
+        self.endpoint_chains = targets
         self.cluster_chain = chains.SERVICE_PREFIX + suffix
-        self.local_chain = chains.LOCAL_PREFIX + suffix
         self.external_chain = chains.EXTERNAL_PREFIX + suffix
-        self.source_ranges_chain = chains.SOURCE_RANGES_PREFIX + suffix
 
         self.external_ips = external_ips(service, family) if context.allow_external_ips else []
         self.balancer_ips = balancer_ips(service, family)
         self.usable = selection.usable_anywhere
         self.internal_chain, self.has_internal = self._policy(local=service.internal_policy_local)
         self.policy_chain, self.has_external = self._policy(local=service.external_policy_local)
-        self.source_ranges = _source_ranges(service, context)
-        self.checks_sources = bool(self.usable and self.balancer_ips and self.source_ranges)
-        self.comment = f'-p {self.protocol} -m comment --comment "{self.text}'
-        self.to_port = f'" -m {self.protocol} --dport {port.port} -j'
+        # Empty where there is no load balancer, or every source may use it.
+        balanced = self.usable and self.balancer_ips
+        self.source_ranges = _source_ranges(service, context) if balanced else []
+        self.comment = f'-p {protocol} -m comment --comment "{text}'
+        self.to_port = f'" -m {protocol} --dport {port.port} -j'
+
+    @property
+    def local_chain(self) -> str:
+        """The chain of the Local traffic policy."""
+        return chains.LOCAL_PREFIX + self.suffix
+
+    @property
+    def source_ranges_chain(self) -> str:
+        """The chain that checks the sources of packets to the load balancer."""
+        return chains.SOURCE_RANGES_PREFIX + self.suffix
 
     def _policy(self, *, local: bool) -> tuple[str, bool]:
         """The chain that a traffic policy leads to, and whether it has endpoints."""
@@ -159,8 +159,10 @@ class _PortTranslation:
         """The lines in chains shared with other service ports; no chain without a line."""
         lines: dict[SharedChain, list[str]] = {}
         self._capture_cluster_ip(lines)
-        self._capture_external_ips(lines)
-        self._capture_balancer_ips(lines)
+        if self.external_ips:
+            self._capture_external_ips(lines)
+        if self.balancer_ips:
+            self._capture_balancer_ips(lines)
         if self.port.node_port:
             self._capture_node_port(lines)
         if self.service.health_check_port:
@@ -175,8 +177,10 @@ class _PortTranslation:
 
     def _to(self, chain: str, address: str, comment: str, target: str) -> str:
         """A line for packets to the service port at one address."""
-        prefix = self.context.family.host_prefix
-        return f"-A {chain} -d {address}/{prefix} {self.comment} {comment}{self.to_port} {target}"
+        return (
+            f"-A {chain} -d {address}/{self.context.family.host_prefix} "
+            f"{self.comment} {comment}{self.to_port} {target}"
+        )
 
     def _refusal(self) -> tuple[str, str]:
         """Comment and target of packets that find no endpoint.
@@ -209,13 +213,13 @@ class _PortTranslation:
             self._refuse_external(address, lines)
 
     def _capture_balancer_ips(self, lines: dict[SharedChain, list[str]]) -> None:
-        target = self.source_ranges_chain if self.checks_sources else self.external_chain
+        target = self.source_ranges_chain if self.source_ranges else self.external_chain
         for address in self.balancer_ips:
             if self.usable:
                 lines.setdefault(NAT_SERVICES, []).append(
                     self._to(chains.SERVICES, address, "loadbalancer IP", target)
                 )
-            if self.checks_sources:
+            if self.source_ranges:
                 # iptables refuses DROP in table nat. What the chain there does not accept keeps the
                 # load balancer's address, and by that this line finds it.
                 comment = f"traffic not accepted by {self.source_ranges_chain}"
@@ -258,7 +262,7 @@ class _PortTranslation:
         # Not `has_external`: where no endpoint is local, the node and its pods are still served.
         if self.usable and externally_reachable(self.service, self.port, self.context.family):
             found[self.external_chain] = tuple(self._external_lines())
-        if self.checks_sources:
+        if self.source_ranges:
             found[self.source_ranges_chain] = tuple(self._source_range_lines())
         # The jump to KUBE-MARK-MASQ comes back, so it stands before the rules that translate.
         for chain, endpoints in (
@@ -281,40 +285,44 @@ class _PortTranslation:
                 return ()
             source = f"! {detector.source} " if detector.source else ""
             interface = f"! {detector.interface} " if detector.interface else ""
-        address = with_host_prefix(self.cluster_ip)
         return (
             (
-                f"-A {self.internal_chain} {source}-d {address} {interface}"
+                f"-A {self.internal_chain} {source}-d {self.cluster_ip}"
+                f"/{self.context.family.host_prefix} {interface}"
                 f"{self.comment} cluster IP{self.to_port} {chains.MARK_MASQ}"
             ),
         )
 
-    def _external_lines(self) -> Iterator[str]:
+    def _external_lines(self) -> list[str]:
         start = f"-A {self.external_chain}"
         what = f'{self.text} external destinations"'
         # The endpoint may be on another node, and its answer has to come back through this one.
         if not self.service.external_policy_local:
-            yield (
+            lines = [
                 f'{start} -m comment --comment "masquerade traffic for {what} -j {chains.MARK_MASQ}'
-            )
+            ]
         else:
+            from_node = "-m addrtype --src-type LOCAL"
+            lines = [
+                (
+                    f'{start} -m comment --comment "masquerade LOCAL traffic for {what} '
+                    f"{from_node} -j {chains.MARK_MASQ}"
+                ),
+                (
+                    f'{start} -m comment --comment "route LOCAL traffic for {what} '
+                    f"{from_node} -j {self.cluster_chain}"
+                ),
+            ]
             detector = self.context.detector
             if detector.implemented:
-                yield (
+                pods = (
                     f'{start} {detector.if_local} -m comment --comment "pod traffic for {what} '
                     f"-j {self.cluster_chain}"
                 )
-            from_node = "-m addrtype --src-type LOCAL"
-            yield (
-                f'{start} -m comment --comment "masquerade LOCAL traffic for {what} '
-                f"{from_node} -j {chains.MARK_MASQ}"
-            )
-            yield (
-                f'{start} -m comment --comment "route LOCAL traffic for {what} '
-                f"{from_node} -j {self.cluster_chain}"
-            )
+                lines.insert(0, pods)
         if self.has_external:
-            yield f"{start} -j {self.policy_chain}"
+            lines.append(f"{start} -j {self.policy_chain}")
+        return lines
 
     def _source_range_lines(self) -> Iterator[str]:
         """Sources that may use the load balancer; the rest falls through and is dropped.
@@ -339,25 +347,27 @@ class _PortTranslation:
             f'{chains.PROXY_FIREWALL}"'
         )
 
-    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> Iterator[str]:
+    def _balancing_lines(self, chain: str, endpoints: Sequence[PortEndpoint]) -> list[str]:
         targets = self._chains_of(endpoints)
-        starts = [f"-A {chain}"] * len(endpoints)
+        starts = [f"-A {chain}"] * len(targets)
         if self.comments:
             start = f'-A {chain} -m comment --comment "{self.text} -> '
             starts = [f'{start}{endpoint}"' for endpoint, _ in endpoints]
+        lines = []
         # All of these first: a client that is known at any endpoint must not be given away by
         # chance before the list of that endpoint is asked.
         if seconds := self.service.session_affinity_seconds:
             mask = _RECENT_MASK[self.context.family]
-            for start, target in zip(starts, targets, strict=True):
-                yield (
-                    f"{start} -m recent --rcheck --seconds {seconds} --reap "
-                    f"--name {target} --mask {mask} --rsource -j {target}"
-                )
-        for start, chance, target in zip(starts, _chances(len(targets)), targets, strict=True):
-            yield start + chance + target
+            lines = [
+                f"{start} -m recent --rcheck --seconds {seconds} --reap "
+                f"--name {target} --mask {mask} --rsource -j {target}"
+                for start, target in zip(starts, targets, strict=True)
+            ]
+        chances = _chances(len(targets))
+        lines += [f"{x}{y}{z}" for x, y, z in zip(starts, chances, targets, strict=True)]
+        return lines
 
-    def _chains_of(self, endpoints: Sequence[PortEndpoint]) -> list[str]:
+    def _chains_of(self, endpoints: Sequence[PortEndpoint]) -> Sequence[str]:
         """The chains of some of the reachable endpoints, which are most often all of them."""
         reachable = self.selection.reachable
         if endpoints is reachable:

@@ -4,6 +4,7 @@ import type { ViewPart } from "./answers/view";
 import { h } from "./dom";
 import { report } from "./fault";
 import { type Ended, NoReply, type Python } from "./python/client";
+import { NO_CHOICES } from "./protocol";
 import type {
   Answer,
   Choices,
@@ -153,6 +154,9 @@ export class Asking {
       if (isEmpty(state)) {
         this.#parts.pane.empty();
         marked([], null);
+        chosen(NO_CHOICES);
+        // What was chosen belonged to input that is gone. Nothing changes where nothing was.
+        this.#parts.store.change({ node: "", from: "", to: "", service: "" });
         return;
       }
       if (size(state) > MUCH && !(await this.#readAhead(round))) return;
@@ -173,6 +177,7 @@ export class Asking {
       if (!this.#isNewest(round)) return;
       if (choices.ok) chosen(choices.result as Choices);
       else if (choices.kind === "fault") faulty(choices);
+      else if (choices.instead.length) chosen(NO_CHOICES);
       findings ??= await this.#reply({ ask: "findings", state });
       if (!this.#isNewest(round)) return;
       this.#beside = round.revision;

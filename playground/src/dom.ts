@@ -79,3 +79,12 @@ export function size(bytes: number): string {
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(bytes < 1e4 ? 1 : 0)} kB`;
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
+
+/** Text, with what stands in `backquotes` as code. */
+export function marked(text: string): (Node | string)[] {
+  return text
+    .split(/(`[^`]+`)/)
+    .map((part) =>
+      part.startsWith("`") && part.endsWith("`") ? h("code", {}, part.slice(1, -1)) : part,
+    );
+}

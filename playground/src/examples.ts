@@ -1,6 +1,6 @@
 /** The examples: a question first, and the answer a click away. */
 import { open } from "./dialog";
-import { button, h } from "./dom";
+import { button, h, marked } from "./dom";
 import type { Example } from "./protocol";
 
 /** Written in by the build: what the bridge answers to "examples". */
@@ -97,16 +97,7 @@ export function question(
       "details",
       { id: "example-answer" },
       h("summary", {}, "Show the answer"),
-      h("p", {}, ...paragraphs(example.answer)),
+      h("p", {}, ...marked(example.answer)),
     ),
   );
-}
-
-/** Text, with what stands in `backquotes` as code. */
-function paragraphs(text: string): (Node | string)[] {
-  return text
-    .split(/(`[^`]+`)/)
-    .map((part) =>
-      part.startsWith("`") && part.endsWith("`") ? h("code", {}, part.slice(1, -1)) : part,
-    );
 }

@@ -1,7 +1,10 @@
 /** The choices that hold for everything: the node, kube-proxy's version, the family. */
-import { h } from "./dom";
-import type { Choices, FamilyName, State } from "./protocol";
+import { h, sentence } from "./dom";
+import { type Choices, type FamilyName, NO_CHOICES, type State } from "./protocol";
 import type { Store } from "./state";
+
+/** Before the first answer: what comes then has its place already. */
+const UNKNOWN: Choices = { ...NO_CHOICES, node: "…", kubeProxyUsual: "…" };
 
 /** A choice with its label. */
 export class Choice {
@@ -29,6 +32,15 @@ export class Choice {
     }
     this.#select.value = value;
   }
+
+  /** Why it is so: for the pointer, and for a screen reader. */
+  explain(why: string): void {
+    this.#select.title = why;
+  }
+
+  set hidden(hidden: boolean) {
+    this.element.hidden = hidden;
+  }
 }
 
 export class Header {
@@ -41,7 +53,7 @@ export class Header {
   constructor(store: Store, versionChanged: (before: string) => void) {
     this.#node = new Choice("Node", (node) => store.change({ node }));
     this.#version = new Choice("kube-proxy", (kubeProxyVersion) => {
-      const before = store.state.kubeProxyVersion || this.#choices?.kubeProxyVersion || "";
+      const before = store.state.kubeProxyVersion || (this.#choices?.kubeProxyVersion ?? "");
       store.change({ kubeProxyVersion });
       versionChanged(before);
     });
@@ -62,19 +74,24 @@ export class Header {
     this.#show(state);
   }
 
+  /** Where there is nothing to choose from, there is no choice. */
   #show(state: State): void {
-    const choices = this.#choices;
-    const nodes = choices?.nodes ?? [];
-    const several = nodes.length > 1 ? "all nodes" : (choices?.node ?? "");
-    this.#node.show([["", several || "—"], ...named(nodes.length > 1 ? nodes : [])], state.node);
+    const { nodes, node, families, kubeProxyVersions, ...choices } = this.#choices ?? UNKNOWN;
+    this.#node.hidden = !node && !state.node;
+    this.#node.show(
+      nodes.length > 1
+        ? [["", state.evidence.length ? `${node} (by the evidence)` : "all nodes"], ...named(nodes)]
+        : [["", node]],
+      nodes.length < 2 && state.node === node ? "" : state.node,
+    );
+    this.#version.hidden = !choices.kubeProxyUsual && !state.kubeProxyVersion;
     this.#version.show(
-      [
-        ["", choices ? `${choices.kubeProxyVersion} (newest)` : "newest"],
-        ...named(choices?.kubeProxyVersions ?? []),
-      ],
+      [["", choices.kubeProxyUsual], ...named(kubeProxyVersions)],
       state.kubeProxyVersion,
     );
-    this.#family.show(named(choices?.families ?? ["IPv4", "IPv6"]), state.family);
+    this.#version.explain(state.kubeProxyVersion ? "" : sentence(choices.kubeProxyWhy));
+    this.#family.hidden = families.length < 2 && state.family === (families[0] ?? "IPv4");
+    this.#family.show(named(families), state.family);
   }
 }
 

@@ -83,6 +83,19 @@ const actions: Actions = {
     places.enter(example ? forExample(example.id, patch.view ?? store.state.view) : "");
     store.change(patch);
   },
+  instead({ view, keep, evidence }) {
+    const { files } = store.state;
+    const named = (names: readonly string[]) => files.filter(({ name }) => names.includes(name));
+    if (view) actions.enter({ view });
+    if (keep) actions.enter({ files: named(keep) });
+    if (!evidence.length) return;
+    actions.enter({
+      files: files.filter(({ name }) => !evidence.includes(name)),
+      evidence: [...store.state.evidence, ...named(evidence)],
+    });
+    if (hasRulesAlone()) store.change({ view: "trace" });
+    input.showTab("evidence");
+  },
   again: () => asking.again(),
   tell: (words) => pane.progress(words),
   get state() {
@@ -140,6 +153,7 @@ const openings = new Openings({
     } else {
       store.change(patch);
     }
+    if (hasRulesAlone()) store.change({ view: "trace" });
     input.showTab(tab);
     notice.tell(words);
   },
@@ -338,6 +352,12 @@ function openText(text: string): void {
 /** An example that is as it came: files of somebody's own take its place. */
 function isUntouched(): boolean {
   return example !== null && !isChanged();
+}
+
+/** In a node's rules one can follow a packet; the other views need the cluster's objects, too. */
+function hasRulesAlone(): boolean {
+  const { files, evidence } = store.state;
+  return evidence.length > 0 && !files.some((file) => file.base64 || file.text?.trim());
 }
 
 /** A fault of the page. Its words may quote the input: where it happened is enough. */

@@ -115,6 +115,14 @@ export interface Problem {
   readonly hint: string;
 }
 
+/** What can be asked instead: another view, only some files, or some of them as evidence. */
+export interface Instead {
+  readonly title: string;
+  readonly view: View | null;
+  readonly keep: readonly string[] | null;
+  readonly evidence: readonly string[];
+}
+
 export interface Refusal {
   readonly ok: false;
   readonly kind: FaultKind;
@@ -122,6 +130,7 @@ export interface Refusal {
   readonly problems: readonly Problem[];
   readonly marks: readonly Mark[];
   readonly notes: readonly Note[];
+  readonly instead: readonly Instead[];
   readonly report: string;
 }
 
@@ -139,10 +148,27 @@ export interface Choices {
   readonly families: readonly FamilyName[];
   readonly kubeProxyVersions: readonly string[];
   readonly kubeProxyVersion: string;
+  /** Empty where the version makes no difference. */
+  readonly kubeProxyUsual: string;
+  readonly kubeProxyWhy: string;
   readonly senders: readonly End[];
   readonly destinations: readonly End[];
   readonly services: readonly string[];
 }
+
+/** Where there is no input nothing can be chosen. */
+export const NO_CHOICES: Choices = {
+  nodes: [],
+  node: "",
+  families: [],
+  kubeProxyVersions: [],
+  kubeProxyVersion: "",
+  kubeProxyUsual: "",
+  kubeProxyWhy: "",
+  senders: [],
+  destinations: [],
+  services: [],
+};
 
 export interface Example {
   readonly id: string;
@@ -196,17 +222,33 @@ export interface WayLine {
   readonly kind: "hook" | "table" | "rule" | "branch" | "end";
   readonly text: string;
   readonly note: string;
+  /** Whether this rule decides what becomes of the packet. */
+  readonly decides: boolean;
+}
+
+export interface Deciding {
+  readonly node: string;
+  readonly table: string;
+  readonly chain: string;
+  readonly line: string;
 }
 
 export interface TraceCase {
   readonly condition: string;
   readonly rows: readonly (readonly string[])[];
+  /** The rule that decides about every packet, where it is one alone. */
+  readonly decided: Deciding | null;
   readonly way: readonly WayLine[];
 }
 
 export interface TraceAnswer {
   readonly nodes: string;
+  /** The answer as the command line prints it. */
   readonly answer: string;
+  readonly verdict: string;
+  readonly sentence: string;
+  /** What the sentence rests on, for a beginner; may be empty. */
+  readonly meaning: string;
   readonly arrives: boolean;
   readonly headings: readonly string[];
   readonly cases: readonly TraceCase[];
@@ -241,6 +283,8 @@ export interface Chain {
 }
 
 export interface Rules {
+  /** What iptables-save prints, where it was asked for. */
+  readonly text: string | null;
   readonly node: string;
   readonly family: string;
   readonly chains: readonly Chain[];

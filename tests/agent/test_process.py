@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import json
 import logging
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from nptables.agent.events import EventQueue
 from nptables.agent.process import (
+    CollectorRest,
     InstanceLock,
     Log,
     OtherProxyWatch,
@@ -28,6 +30,7 @@ from nptables.agent.process import (
 from nptables.errors import AlreadyRunning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -244,3 +247,36 @@ def test_another_proxy_is_looked_for_every_minute() -> None:
     assert looked == [1000, 1060, 1120]
     assert said == ["kube-proxy (pid 7)"] * 2
     assert neighbour.found == "kube-proxy (pid 7)"
+
+
+@pytest.mark.usefixtures("collector")
+def test_the_collector_rests_until_the_first_sync() -> None:
+    rest = CollectorRest(lambda: 0.0)
+    assert not gc.isenabled()
+
+    frozen = gc.get_freeze_count()
+    rest.synced()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+
+
+@pytest.mark.usefixtures("collector")
+def test_the_collector_runs_again_after_a_minute_where_no_sync_comes() -> None:
+    """An agent that cannot reach its API server must not keep garbage for days."""
+    now = [1000.0]
+    rest = CollectorRest(lambda: now[0])
+    now[0] = 1059.0
+    rest.look()
+    assert not gc.isenabled()
+
+    now[0] = 1060.0
+    rest.look()
+    assert gc.isenabled()
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """The collector as it was, whatever a test leaves."""
+    yield
+    gc.unfreeze()
+    gc.enable()

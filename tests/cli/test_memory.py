@@ -6,7 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from nptables.cli import main
-from nptables.cli.memory import kept_to_the_end
+from nptables.cli.memory import kept_to_the_end, made_old
 
 if TYPE_CHECKING:
     import pytest
@@ -22,6 +22,18 @@ def test_the_collector_never_looks_at_what_is_kept_to_the_end() -> None:
         assert gc.isenabled()
     finally:
         gc.unfreeze()
+
+
+def test_what_is_made_old_is_neither_frozen_nor_young() -> None:
+    """Else the next collection of the youngest would go over all of it."""
+    gc.collect()
+    with made_old():
+        made = [[number] for number in range(5000)]
+
+    assert len(made) > gc.get_count()[0]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    assert any(each is made for each in gc.get_objects(generation=2))
 
 
 def test_a_further_command_of_a_process_begins_with_nothing_kept(

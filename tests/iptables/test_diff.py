@@ -340,6 +340,31 @@ def test_new_chains_come_in_pieces_with_leaves_first_and_jumps_last() -> None:
     assert [i.line for i in steps[-1].insert] == [NAT[1], NAT[0]]
 
 
+def test_the_chains_of_a_service_come_together_so_that_each_is_asked_for_once() -> None:
+    """MY-8 and MY-9 stand for two Services, with two endpoints each."""
+    nat = [
+        *(f"-A MY-ALL -d 10.0.0.{service}/32 -j MY-{service}" for service in (8, 9)),
+        *(f"-A MY-{service} -j MY-{service}{end}" for service in (8, 9) for end in (1, 2)),
+        *(f"-A MY-{service}{end} -j ACCEPT" for service in (8, 9) for end in (1, 2)),
+    ]
+
+    steps = steps_of(plan_of(ruleset(nat=[]), ruleset(nat=nat)), piece=3)
+
+    created = [set(step.fill) for step in steps if step.fill]
+    assert created == [{"MY-81", "MY-82", "MY-8"}, {"MY-91", "MY-92", "MY-9"}, {"MY-ALL"}]
+
+
+def test_chains_are_declared_from_z_to_a_and_filled_from_a_to_z() -> None:
+    """Legacy finds out soonest so that a chain is new, and a reader finds the rules in order."""
+    (step,) = steps_of(plan_of(ruleset(nat=[]), ruleset(nat=NAT)))
+
+    lines = list(step.restore_lines())
+    declared = [line for line in lines if line.startswith(":")]
+    filled = [line.split()[1] for line in lines if line.startswith("-A")]
+    assert declared == [f":{chain} - [0:0]" for chain in ("MY-MARK", "MY-ALL", "MY-2", "MY-1")]
+    assert filled == ["MY-1", "MY-2", "MY-ALL", "MY-ALL", "MY-ALL", "MY-MARK"]
+
+
 def levels_of_a_quicksort(names: list[str]) -> int:
     """How deep iptables-nft-save goes: its pivot is the first, and it sorts what is on both sides.
 

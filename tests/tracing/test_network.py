@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nptables import Cluster, Family
-from nptables.tracing.network import Network
+from nptables.model.endpointslice import Endpoint, EndpointSlice
+from nptables.model.metadata import Metadata
+from nptables.model.pod import Pod
+from nptables.tracing import network as networks
+from nptables.tracing.network import Network, Place, Site
 from tests.support.clusters import node
 
 FACTS = {
@@ -45,3 +51,41 @@ def test_the_source_is_that_of_the_route(destination: str, source: str) -> None:
     network = Network(cluster.node("node1", facts=FACTS), Family.IPV4, cluster)
 
     assert network.source_for(destination) == source
+
+
+ADDRESSES = st.sampled_from(["10.7.0.1", "10.7.0.2", "10.7.0.3"])
+NODE_NAMES = st.sampled_from(["", "here", "there"])
+PLACES = st.lists(st.tuples(ADDRESSES, NODE_NAMES), max_size=4)
+
+
+@given(slices=st.lists(PLACES, max_size=3), pods=PLACES)
+def test_an_address_is_where_the_first_endpoint_or_pod_that_has_it_and_a_node_is(
+    slices: list[list[tuple[str, str]]], pods: list[tuple[str, str]]
+) -> None:
+    """Whether a few addresses are looked for, or so many that a table of all is made."""
+    found = {
+        ("shop", f"web-{number}"): EndpointSlice(
+            Metadata(f"web-{number}", "shop"),
+            Family.IPV4,
+            (),
+            tuple(Endpoint(address, node_name=name) for address, name in places),
+        )
+        for number, places in enumerate(slices)
+    }
+    there = {
+        ("shop", f"pod-{number}"): Pod("shop", f"pod-{number}", (address,), name)
+        for number, (address, name) in enumerate(pods)
+    }
+    cluster = Cluster(slices=found, pods=there)
+    every = [*(place for places in slices for place in places), *pods]
+    few, many = (Network(Cluster().node("here"), Family.IPV4, cluster) for _ in range(2))
+    for number in range(networks._SINGLY):
+        many.place(f"10.8.0.{number}")
+
+    expected = []
+    for address in ("10.7.0.1", "10.7.0.2", "10.7.0.3"):
+        name = next((name for known, name in every if known == address and name), "")
+        site = {"": Site.UNKNOWN, "here": Site.POD_HERE, "there": Site.POD_ELSEWHERE}[name]
+        expected.append(Place(site, name))
+    assert expected == [few.place(f"10.7.0.{number}") for number in (1, 2, 3)]
+    assert expected == [many.place(f"10.7.0.{number}") for number in (1, 2, 3)]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import attrs
-
+from nptables.immutable import frozen
 from nptables.iptables.changes import Plan
 from nptables.iptables.changes.report import ChangedLine, changed_lines
 
 
-@attrs.frozen
+@frozen
 class Drift:
     """What others changed: the plan that repairs it, and the lines of it that count."""
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import attrs
-
 from nptables.agent.core.drift import Differences
 from nptables.agent.core.picture import Key, Pending
 from nptables.agent.core.rule_counts import RuleCounts
 from nptables.agent.core.schedule import Schedule
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.incremental import Changes, IncrementalTranslator, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
@@ -30,7 +29,7 @@ Frontends = Mapping[Frontend, frozenset[tuple[str, int]]]
 CleanFlows = Callable[[Family, Frontends, Frontends, frozenset[str]], int]
 
 
-@attrs.frozen
+@frozen
 class Flows:
     """What became of stale UDP connections: how many were deleted in how many seconds.
 
@@ -42,7 +41,7 @@ class Flows:
     problem: str = ""
 
 
-@attrs.frozen
+@frozen
 class Outcome:
     """What a sync or a verification of one family did.
 

@@ -14,6 +14,7 @@ from nptables.agent.core.picture import Pending, Picture
 from nptables.agent.core.schedule import FIRST_RETRY, Periods, Schedule, Task
 from nptables.errors import NptablesError, Problem
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Node, NodeFacts, ProxyConfig
 from nptables.sources.apiserver import Backoff, Event, Listed, Trouble, Watching
 from nptables.translation.context import make_context
@@ -27,7 +28,7 @@ POD_CIDR_WAIT = 300.0
 SETTLE = 15.0
 
 
-@attrs.frozen
+@frozen
 class Options:
     """What the agent is told besides the configuration; periods in seconds.
 
@@ -83,7 +84,7 @@ class Reporter(Protocol):
         """A sync, a verification or a check failed."""
 
 
-@attrs.frozen
+@frozen
 class Failure:
     """What failed for a family, why, and in how many seconds it is tried again.
 

@@ -13,6 +13,7 @@ import attrs
 
 from nptables.errors import Problem
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.incremental import Changes
 from nptables.model import Cluster, EndpointSlice, Node, NodeFacts, ProxyConfig, Service
 from nptables.sources.apiserver import Changed, Listed
@@ -20,7 +21,7 @@ from nptables.sources.apiserver import Changed, Listed
 Key = tuple[str, str]
 
 
-@attrs.frozen
+@frozen
 class Pending:
     """What changed since the last sync: keys of Services and slices, and when it happened.
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.incremental import Update
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import Table
@@ -23,7 +22,7 @@ from nptables.translation.service_port import PortRules
 Endpoints = frozenset[tuple[str, int]]
 
 
-@attrs.frozen
+@frozen
 class _Port:
     """What counts of one service port."""
 

@@ -12,6 +12,7 @@ import math
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.sources.apiserver import Backoff
 
 # kube-proxy waits for a whole syncPeriod (RetryAfter in syncProxyRules of
@@ -36,7 +37,7 @@ class Task(enum.Enum):
     SYNC = "sync"
 
 
-@attrs.frozen
+@frozen
 class Periods:
     """All in seconds.
 

@@ -1,8 +1,9 @@
-"""Finding out which backend a node uses, however long that takes."""
+"""What a start needs: a backend, however long it takes to find out which, and all of the time."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ from nptables.kernel.programs import Runner
 
 # Seconds for reading while others commit: what has changed in the cluster waits meanwhile.
 _DISTURBED = 3.0
+# Seconds after which the collector runs again though nothing is in sync: an API server that does
+# not answer for days leaves errors, and these refer to themselves.
+_LONGEST_REST = 60.0
 
 
 def choose_backend(
@@ -55,3 +59,33 @@ def raise_stack_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_STACK)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+
+
+class CollectorRest:
+    """Keeps the garbage collector from running until the first sync, for a minute at most.
+
+    What a start makes are the cluster and its rules, and they stay: looking for garbage among
+    them takes a tenth of its processor time. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock() + _LONGEST_REST
+        self._over = False
+        gc.disable()
+
+    def look(self) -> None:
+        """End it if it is time to; to be called every few seconds."""
+        if not self._over and self._clock() >= self._until:
+            self._end()
+
+    def synced(self) -> None:
+        """End it, and never look through what is there by now."""
+        # The cluster and its rules stay: a million objects that the collector would look through
+        # every now and then, which takes longer than most syncs.
+        gc.freeze()
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        gc.enable()

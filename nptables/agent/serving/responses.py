@@ -13,13 +13,14 @@ from typing import Any
 import attrs
 
 from nptables.agent.core.health import Health
+from nptables.immutable import frozen
 from nptables.model import ProxyConfig
 from nptables.model.config import API_VERSION, KIND
 
 _JSON = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
 
 
-@attrs.frozen
+@frozen
 class Answer:
     """An HTTP answer."""
 

@@ -16,10 +16,9 @@ from nptables.answering.comparing import (
     habit_changes,
     habits_document,
     plans_document,
+    say_beside,
 )
 from nptables.answering.effects import of_inputs
-from nptables.answering.evidence import explained
-from nptables.checks import wrong_in_shared_chains
 from nptables.cli.clusters import all_namespaces_option, namespace_option
 from nptables.cli.comparing import Alike, compared, pairs_of
 from nptables.cli.effects import (
@@ -30,7 +29,7 @@ from nptables.cli.effects import (
 from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.forms import FORMS, forms_of, print_lines
 from nptables.cli.forms.form import Noticed, Planned
-from nptables.cli.manifests import say_what_is_unknown
+from nptables.cli.manifests import is_verbose
 from nptables.cli.node import print_plan
 from nptables.cli.options import (
     Inputs,
@@ -40,17 +39,15 @@ from nptables.cli.options import (
     node_options,
     read_inputs,
 )
-from nptables.cli.output import print_json, say, say_all
+from nptables.cli.output import print_json, say
 from nptables.cli.repository import settings_options
 from nptables.cli.settings import asked_namespace
 from nptables.cli.versions import config_for
 from nptables.effects import Effects
 from nptables.effects.words import nodes_in_words
 from nptables.errors import printable
-from nptables.evidence import Evidence, Form
-from nptables.evidence.native import native_rules
 from nptables.family import Family
-from nptables.iptables.changes import Plan, diff
+from nptables.iptables.changes import diff
 from nptables.sources import where_changed
 from nptables.translation.explanation.versions import HabitChange
 
@@ -124,11 +121,6 @@ def command(
     if compared.elsewhere:
         return _not_compared(compared.elsewhere, output, effects=effects)
     inputs, plans, noticed = compared.inputs, compared.plans, compared.noticed()
-    say_what_is_unknown([inputs.cluster])
-    found = explained(plans, inputs)
-    say_all(filter(None, [found.version]), kind="note")
-    say_all(filter(None, [found.configuration]), kind="warning")
-
     place = partial(where_changed, new=inputs.loaded)
     if effects:
         return print_effects([Noticed(each, place) for each in noticed], output)
@@ -156,23 +148,8 @@ def _against(node_has: Named, options: dict[str, Any]) -> Against[Inputs]:
     families = there.families(options["family"], say)
     inputs = read_inputs(**options, live=node_has.live, evidence=there.evidence)
     found = against(there, inputs, families, say=say)
-    for plan in found.plans:
-        _warn_of_missing_tables(plan, there.evidence)
-        say_all(native_rules(there.evidence.native or (), plan.family), kind="warning")
-        _warn(plan, inputs)
+    say_beside(found, say, each=is_verbose())
     return found
-
-
-def _warn_of_missing_tables(plan: Plan, evidence: Evidence) -> None:
-    """Say which tables may be there although a dump has others only: an empty one has none."""
-    missing = [name for name in plan.tables if name not in plan.before.tables]
-    if missing and plan.before.tables and evidence.form is not Form.SNAPSHOT:
-        tables = " and ".join(missing)
-        say(
-            f"the {evidence.form.value} has no table {tables}: the comparison is right only if "
-            "the node has none either",
-            kind="warning",
-        )
 
 
 def _upgrade(to_version: str, output: str, options: dict[str, Any], *, effects: bool) -> int:
@@ -215,11 +192,6 @@ def _print_habits(changes: list[HabitChange], *, several: bool) -> None:
             if several:
                 click.echo(f"## {change.plan.family.value}:")
             print_plan(change.plan)
-
-
-def _warn(plan: Plan, inputs: Inputs) -> None:
-    """Say what is wrong in chains that others keep too: those rules are never in a plan."""
-    say_all(wrong_in_shared_chains(plan.before, inputs.config.masquerade_mark), kind="warning")
 
 
 def _two_trees(output: str, options: dict[str, Any], *, effects: bool, all_nodes: bool) -> int:

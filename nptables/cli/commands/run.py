@@ -13,6 +13,7 @@ import click
 
 from nptables.answering.versions import read_for
 from nptables.cli.completion import FILE, contexts
+from nptables.cli.memory import kept_to_the_end
 from nptables.cli.options import family_options, find_configuration
 from nptables.cli.output import say_all
 from nptables.cli.versions import asked, told_here, version_option
@@ -159,9 +160,10 @@ def command(
 
     The rules stay when the agent stops. Log lines go to standard error.
     """
-    from nptables.agent import Options  # noqa: PLC0415 - only this command needs the agent
-    from nptables.agent.process import Log  # noqa: PLC0415
-    from nptables.agent.running import Settings, run  # noqa: PLC0415
+    with kept_to_the_end():
+        from nptables.agent import Options  # noqa: PLC0415 - only this command needs the agent
+        from nptables.agent.process import Log  # noqa: PLC0415
+        from nptables.agent.running import Settings, run  # noqa: PLC0415
 
     found = find_configuration(config_path)
     text = asked()

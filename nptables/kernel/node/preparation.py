@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from nptables.immutable import frozen
 from nptables.kernel.node import nfacct
 from nptables.model import ProxyConfig
 from nptables.model.kubeproxy.habits import PACKET_COUNTERS
@@ -21,7 +22,7 @@ _LOCALNET = "net/ipv4/conf/all/route_localnet"
 _MOST_ENTRIES = "nf_conntrack_max"
 
 
-@attrs.frozen
+@frozen
 class Setting:
     """One thing to set, or that was set, or could not be: `problem` is empty where it was.
 

@@ -20,6 +20,7 @@ from nptables.errors import (
     NotConverged,
     ReadingStarved,
 )
+from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import ChainChange, Plan, Step, diff
 from nptables.iptables.changes.steps import emptied, steps_of, with_chains, with_deletions
@@ -83,7 +84,7 @@ _LONGEST_PAUSE = 1.0
 _BESIDE = "chains beside the plan"
 
 
-@attrs.frozen
+@frozen
 class Applied:
     """What an apply did.
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-import attrs
-
 from nptables.errors import (
     AmbiguousBackend,
     BackendUnavailable,
@@ -21,6 +19,7 @@ from nptables.errors import (
 )
 from nptables.evidence.serving import both_in_use, decide
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.kernel.programs import Runner, find_program, run_program
 from nptables.kernel.tables.backend import Backend
@@ -32,7 +31,7 @@ from nptables.translation.owned import ever_owned, holds_service_chains
 _SECONDS = 60.0
 
 
-@attrs.frozen
+@frozen
 class Choice:
     """The backend to use, what its tables hold now, and why it was taken, in words.
 
@@ -174,7 +173,7 @@ def _system_default(family: Family, run: Runner, among: list[Kind]) -> Kind:
     return among[0]
 
 
-@attrs.frozen
+@frozen
 class _Asked:
     """How a backend is asked for by its name; see `choose`."""
 

@@ -28,6 +28,7 @@ from nptables.errors import (
     RuleSyntaxError,
 )
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Insertion, Step
 from nptables.iptables.rule import Match, Rule, Target
@@ -44,7 +45,7 @@ _LONGEST_CHAIN_NAME = 28
 _MOVED = "Resource temporarily unavailable"
 
 
-@attrs.frozen
+@frozen
 class LibiptcBackend:
     """The legacy tables by libiptc; made with `load`. `wait` is seconds for the xtables lock."""
 

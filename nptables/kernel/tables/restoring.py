@@ -19,6 +19,7 @@ from nptables.errors import (
     SaveSyntaxError,
 )
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
 from nptables.iptables.changes.likeness import surplus
@@ -84,7 +85,7 @@ class ReadTimeout:
         return min(self.disturbed, _ONCE_STARVED) if self.starved else self.disturbed
 
 
-@attrs.frozen
+@frozen
 class RestoreBackend:
     """iptables-restore and iptables-save; `wait` is in seconds, for the xtables lock.
 

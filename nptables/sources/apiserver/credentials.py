@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from nptables.errors import ApiServerError, printable
+from nptables.immutable import frozen
 from nptables.inet import with_port
 from nptables.sources.apiserver.kubeconfig import (
     POD_VARIABLE,
@@ -56,7 +57,7 @@ _PORTS = {"https": 443, "http": 80}
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
-@attrs.frozen
+@frozen
 class Server:
     """An API server as TLS and HTTP need it; paths are of files in PEM.
 

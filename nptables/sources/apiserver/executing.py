@@ -9,9 +9,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
-import attrs
-
 from nptables.errors import ApiServerError, printable
+from nptables.immutable import frozen
 from nptables.sources.apiserver.refusals import error_of, reason_of
 from nptables.sources.apiserver.transport import Connection
 
@@ -24,7 +23,7 @@ _PIECE = 32768
 _PATIENCE = 1.0
 
 
-@attrs.frozen
+@frozen
 class Finished:
     """What a program printed, and its exit code; `why` says why it could not be started."""
 
@@ -34,7 +33,7 @@ class Finished:
     why: str = ""
 
 
-@attrs.frozen
+@frozen
 class Container:
     """A container of a Pod that runs."""
 

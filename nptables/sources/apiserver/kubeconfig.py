@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from nptables.errors import printable
+from nptables.immutable import frozen
 from nptables.sources.apiserver.refusals import unusable
 
 # What every Pod has that may talk to the API server.
@@ -22,7 +23,7 @@ POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 
 
-@attrs.frozen
+@frozen
 class Place:
     """Which cluster is asked: `context` is empty for the service account of a Pod.
 
@@ -40,7 +41,7 @@ class Place:
         return f"{named} ({_without_password(self.server)}{namespace})"
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """What a name stands for in a kubeconfig; `folder` is where that file is.
 
@@ -62,7 +63,7 @@ class Entry:
         return ""
 
 
-@attrs.frozen
+@frozen
 class Kubeconfig:
     """What all files say together; `contexts`, `clusters` and `users` are by their names."""
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from nptables.errors import ApiServerError, Problem
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.model import Cluster, EndpointSlice, Node, Service
 from nptables.model.metadata import TRIGGER_TIME
 from nptables.model.unread import Unread
@@ -21,7 +20,7 @@ from nptables.sources.apiserver.transport import Transport
 PAGE_SIZE = 500
 
 
-@attrs.frozen
+@frozen
 class Page:
     """A page of a list: its objects as the model has them, and the list's resource version."""
 
@@ -30,7 +29,7 @@ class Page:
     triggered: dict[tuple[str, str], float]
 
 
-@attrs.frozen
+@frozen
 class RawList:
     """The objects of a list as the server sends them, and the list's resource version."""
 

@@ -16,9 +16,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import attrs
-
 from nptables.errors import ApiServerError, printable
+from nptables.immutable import frozen
 from nptables.model import names
 from nptables.sources.apiserver.backoff import Backoff
 
@@ -36,7 +35,7 @@ _ALREADY_THERE = 409
 _WAITING_AT_MOST = 2 * BURST
 
 
-@attrs.frozen
+@frozen
 class Regarding:
     """The object that an Event is about. `namespace` is empty for a Node."""
 
@@ -46,7 +45,7 @@ class Regarding:
     uid: str = ""
 
 
-@attrs.frozen
+@frozen
 class Announcement:
     """What an Event says; `type` is Normal or Warning."""
 

@@ -21,9 +21,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from nptables.errors import ApiServerError, Problem, printable
+from nptables.immutable import frozen
 from nptables.sources.apiserver.backoff import FIRST_DELAY, LONGEST_DELAY, Backoff
 from nptables.sources.apiserver.listing import (
     PAGE_SIZE,
@@ -50,7 +49,7 @@ UNAUTHORIZED = 401
 LONGEST_LINE = 32 * 1024 * 1024
 
 
-@attrs.frozen
+@frozen
 class Settings:
     """Periods of a watch in seconds, and the size of a page in objects.
 

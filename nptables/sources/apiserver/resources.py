@@ -5,10 +5,11 @@ from __future__ import annotations
 import attrs
 
 from nptables.errors import Problem
+from nptables.immutable import frozen
 from nptables.model import Cluster, EndpointSlice, Node, Service
 
 
-@attrs.frozen
+@frozen
 class Resource:
     """A collection of objects on an API server, and the part of it that is wanted.
 
@@ -58,7 +59,7 @@ def node_named(name: str) -> Resource:
 Watched = Service | EndpointSlice | Node
 
 
-@attrs.frozen
+@frozen
 class Listed:
     """A complete list: whatever is not in it is gone. `cluster.problems` is what was left out.
 
@@ -71,7 +72,7 @@ class Listed:
     triggered: dict[tuple[str, str], float] = attrs.field(factory=dict)
 
 
-@attrs.frozen
+@frozen
 class Changed:
     """One object is new or different; `value` is None where it is gone or cannot be used.
 
@@ -87,7 +88,7 @@ class Changed:
     triggered: float | None = None
 
 
-@attrs.frozen
+@frozen
 class Trouble:
     """A request failed; the next one is made in `retry_in` seconds."""
 
@@ -97,7 +98,7 @@ class Trouble:
     retry_in: float
 
 
-@attrs.frozen
+@frozen
 class Watching:
     """A watch stands again, from the version that was last seen."""
 

@@ -7,7 +7,6 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from nptables.errors import InvalidInput, Problem
 from nptables.immutable import frozen
@@ -122,7 +121,10 @@ def _bytes(path: str) -> tuple[str, bytes | Problem]:
     if path == STDIN and sys.stdin is None:
         return name, Problem("cannot be read: it is closed", file=name)
     try:
-        return name, sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        if path == STDIN:
+            return name, sys.stdin.buffer.read()
+        with open(path, "rb") as file:
+            return name, file.read()
     except FileNotFoundError:
         return name, Problem("there is no such file", file=name)
     except (OSError, ValueError) as error:

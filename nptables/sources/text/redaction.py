@@ -12,12 +12,9 @@ writes addresses in the place of addresses, which are read as such.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from nptables.immutable import frozen
-from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET
-from nptables.iptables.words import always_quoted
 
 # IPv4: 241.0.0.0/8 of what is reserved; IPv6: a part of the discard prefix 100::/64.
 _PREFIXES = ("241", "100::f1:0")
@@ -31,6 +28,8 @@ HIDDEN = (
     r"(?:\*\*\*[A-Z][A-Z0-9_]*\*\*\*|xxx\.xxx\.xxx\.xxx|xx:xx:xx:xx:xx:xx|xxxx(?::x+){7}"
     r"|(?:x-mgc[\w-]*?-)?x-(?:ipv[46]|mac)-[0-9]{1,10}-x)"
 )
+# How all others of these begin. One look at a large text takes a third of the time of three.
+_X = re.compile("x(?:x|-ipv|-mac)")
 _HIDDEN = re.compile(rf"(?<![\w*]){HIDDEN}(?![\w*])")
 _FULL = {"4": "/32", "6": "/128"}
 MOST = 2**24
@@ -60,12 +59,7 @@ def followed(text: str) -> tuple[str, Redaction]:
     """The text with an address for each token that stands for one, and what was found."""
     # The expression alone would look at each place of a text where a word begins.
     is_of_sos = any(part in text for part in _PARTS_OF_SOS) and _OF_SOS.search(text) is not None
-    if (
-        ("*" not in text or "***" not in text)
-        and "x-ipv" not in text
-        and "xx" not in text
-        and "x-mac" not in text
-    ):
+    if ("*" not in text or "***" not in text) and _X.search(text) is None:
         return text, Redaction(is_of_sos=is_of_sos)
     tokens: dict[str, str] = {}
     given: dict[str, str] = {}
@@ -93,6 +87,8 @@ def followed(text: str) -> tuple[str, Redaction]:
 
 def number_of(name: str) -> int:
     """A number below MOST for a name that has none; the odds that two have the same are small."""
+    import hashlib  # noqa: PLC0415 - few texts hide anything
+
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:3], "big")
 
 
@@ -144,6 +140,10 @@ def _open_piece(piece: str) -> str:
     """A match, a target or an address as it is, or as a placeholder."""
     if _HIDDEN.search(piece) is None or piece.startswith("-m comment "):
         return piece
+    # Most texts hide nothing.
+    from nptables.iptables.unshown import UNREAD_MATCH, UNREAD_TARGET  # noqa: PLC0415
+    from nptables.iptables.words import always_quoted  # noqa: PLC0415
+
     if piece.startswith(("-j ", "-g ")):
         return f"-j {UNREAD_TARGET} --words {always_quoted(piece)}"
     return f"-m {UNREAD_MATCH} --words {always_quoted(piece)}"

@@ -41,7 +41,8 @@ def cause_of(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     """Why an outcome does not arrive."""
     verdict = outcome.verdict
     if verdict in (Verdict.DROPPED, Verdict.REFUSED) and outcome.rule is not None:
-        yield _ended_by_rule(outcome, outcome.rule, case)
+        word = "DROP" if verdict is Verdict.DROPPED else "REJECT"
+        yield _after(word, _ended_by_rule(outcome, outcome.rule, case))
     elif verdict in (Verdict.DROPPED, Verdict.REFUSED):
         yield Reason("no-route", outcome.text)
     elif verdict is Verdict.WRONG_ENDPOINT:
@@ -49,53 +50,58 @@ def cause_of(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     elif verdict in (Verdict.NODE, Verdict.LEAVES):
         yield from _untranslated(outcome, packet, case)
     elif verdict is Verdict.ONE_WAY:
-        yield Reason(
+        reason = Reason(
             "one-way",
-            f"ONE-WAY: {outcome.where} is reached, but {outcome.text}, which alone could "
+            f"{outcome.where} is reached, but {outcome.text}, which alone could "
             f"translate the answer back: the source should be masqueraded there",
         )
+        yield _after("ONE-WAY", reason)
     elif outcome.text:
         yield Reason(outcome.code or verdict.value, outcome.text)
 
 
+def _after(word: str, reason: Reason) -> Reason:
+    """A reason behind the word for the verdict."""
+    return Reason(reason.code, f"{word}: {reason.text}", reason.text)
+
+
 def _ended_by_rule(outcome: Outcome, rule: Step, case: Case) -> Reason:
-    word = "DROP" if outcome.verdict is Verdict.DROPPED else "REJECT"
     if rule.note == "policy":
-        return _policy(word, rule, case)
+        return _policy(rule, case)
     # The rule that drops what is marked stands far from the one that knows why: see `marked_for`.
     marked = marked_for(outcome.path, rule, case.family)
     cause, mark = marked if marked is not None else (rule, "")
-    reason = claimed(word, cause, outcome.path, outcome.source, case)
+    reason = claimed(cause, outcome.path, outcome.source, case)
     if reason is not None:
         return reason
     if rule.chain == chains.FORWARD and "--ctstate INVALID" in rule.line:
         return Reason(
             "invalid-dropped",
-            f"{word}: connection tracking finds the packet invalid (conntrack.tcpBeLiberal is off)",
+            "connection tracking finds the packet invalid (conntrack.tcpBeLiberal is off)",
         )
     comment = comment_of(cause.line)
     if mark:
         said = f' (its comment: "{comment}")' if comment else ""
         return Reason(
             "rule",
-            f"{word}: {place_of(cause)} gives the packet the mark {mark}{said}, and "
+            f"{place_of(cause)} gives the packet the mark {mark}{said}, and "
             f"{place_of(rule)} drops what has it",
         )
     if _asks_for_nothing(rule, case.family):
-        return _every_packet(word, rule, comment)
+        return _every_packet(rule, comment)
     if rule.chain == chains.FIREWALL and " -d 127.0.0.0/8 " in rule.line:
         return Reason(
             "localnet-blocked",
-            f"{word}: the packet is for a loopback address and does not come from one, which "
+            f"the packet is for a loopback address and does not come from one, which "
             f"{place_of(rule)} blocks",
         )
     said = f' (its comment: "{comment}")' if comment else ""
     code = "rule" if rule.chain.startswith("KUBE-") else "foreign-rule"
-    return Reason(code, f"{word}: a rule of {place_of(rule)}{said}: {rule.line}")
+    return Reason(code, f"a rule of {place_of(rule)}{said}: {rule.line}")
 
 
-def _policy(word: str, rule: Step, case: Case) -> Reason:
-    text = f"{word}: no rule of {place_of(rule)} accepts the packet, and the chain's policy is DROP"
+def _policy(rule: Step, case: Case) -> Reason:
+    text = f"no rule of {place_of(rule)} accepts the packet, and the chain's policy is DROP"
     at_home = rule.node == case.network.node.name
     # Docker sets the policy of FORWARD to DROP when it turns on forwarding.
     if at_home and rule.chain == "FORWARD" and case.has("filter", "DOCKER-USER"):
@@ -121,8 +127,8 @@ def _asks_for_nothing(rule: Step, family: Family) -> bool:
     return not any(asked) and all(match.name == "comment" for match in parsed.matches)
 
 
-def _every_packet(word: str, rule: Step, comment: str) -> Reason:
-    text = f"{word}: {place_of(rule)} has a rule without conditions: it ends every packet"
+def _every_packet(rule: Step, comment: str) -> Reason:
+    text = f"{place_of(rule)} has a rule without conditions: it ends every packet"
     if comment:
         text += f', whatever its comment says ("{comment}")'
     if rule.chain == chains.FIREWALL:
@@ -185,9 +191,9 @@ def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Re
         f"; {place_of(rule)} marks it to be dropped, but no rule on its way drops what is marked: "
         f"{what}"
     )
-    reason = claimed("refused", rule, outcome.path, source, case)
+    reason = claimed(rule, outcome.path, source, case)
     if reason is not None:
-        return Reason(reason.code, reason.text + but)
+        return Reason(reason.code, f"refused: {reason.text}{but}")
     comment = comment_of(rule.line)
     said = f' (its comment: "{comment}")' if comment else ""
     return Reason("rule", f"refused{said}{but}")

@@ -59,7 +59,9 @@ def _given(distribution: Distribution, case: Case) -> str:
 
 
 def _under(given: str, reason: Reason) -> Reason:
-    return Reason(reason.code, f"if {given}: {reason.text}") if given else reason
+    if not given:
+        return reason
+    return Reason(reason.code, f"if {given}: {reason.text}", f"if {given}: {reason.words}")
 
 
 def _of_the_cluster(

@@ -6,7 +6,7 @@ Everything that comes from rules or objects is made printable: a comment cannot 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from nptables.errors import printable
@@ -35,6 +35,38 @@ VERDICTS = {
     Verdict.STAYS: "stays with its sender",
 }
 
+_NOTICED = {
+    Verdict.DROPPED: "drops the packet: the sender gets no answer",
+    Verdict.REFUSED: "refuses the packet: the sender gets an error at once",
+}
+_MEANINGS = {
+    "no-local-endpoint": "Local means that each node hands this traffic only to Pods that run on "
+    "the node itself.",
+    "no-endpoint": "The endpoints of a Service are the addresses of its Pods that are ready. "
+    "Without one there is nobody to hand the packet to.",
+    "source-range": "loadBalancerSourceRanges lists the addresses that may use the Service through "
+    "its load balancer. Everybody else is turned away.",
+    "policy-drop": "The policy of a chain is what happens to packets that none of its rules has "
+    "decided about.",
+    "one-way": "The answer comes back to the sender from an address that it never wrote to, so the "
+    "sender throws it away.",
+    "stale-rule": "The rules on the node and the objects of the cluster do not belong together: "
+    "one of the two is older, or they are of different clusters.",
+    "wrong-endpoint": "Another program, or an older rule, takes the packet before the rules of the "
+    "Service can.",
+}
+
+
+def meaning_of(answer: Trace) -> str:
+    """What the first reason rests on, for somebody who meets it for the first time, or nothing."""
+    return _MEANINGS.get(answer.reasons[0].code, "") if answer.reasons else ""
+
+
+def decided_by(distribution: Distribution) -> Step | None:
+    """The rule that decides about every packet, where it is one alone."""
+    rules = {outcome.rule for outcome in distribution.outcomes}
+    return next(iter(rules)) if len(rules) == 1 else None
+
 
 def share_text(share: Fraction) -> str:
     """A share as people read it: exact where that is short, else in per cent."""
@@ -57,19 +89,44 @@ def answer_line(answer: Trace) -> str:
     return printable(_answer(answer), 1000)
 
 
+def in_plain_words(answer: Trace) -> tuple[str, str]:
+    """The verdict, and a sentence that says why and what the sender notices of it.
+
+    Both are for somebody who may not know what iptables calls it.
+    """
+    verdict, rest = _parts(answer, answer.reasons[0].words if answer.reasons else "")
+    if answer.arrives:
+        rest = f"the packet reaches {rest}"
+    return verdict, printable(f"{rest}{_noticed(answer)}", 1000).rstrip(".") + "."
+
+
+def _noticed(answer: Trace) -> str:
+    """What one node does with every packet, and what the sender notices of it."""
+    ends = {(o.verdict, o.node) for d in answer.distributions for o in d.outcomes}
+    if len(ends) != 1 or not answer.reasons:
+        return ""
+    ((verdict, node),) = ends
+    does = _NOTICED.get(verdict)
+    return f", so {node} {does}" if node and does is not None else ""
+
+
 def _answer(answer: Trace) -> str:
+    return ": ".join(_parts(answer, answer.reasons[0].text if answer.reasons else ""))
+
+
+def _parts(answer: Trace, why: str) -> tuple[str, str]:
+    """The verdict, and the rest of the answer with the reason that is given."""
     whom = answer.subject or f"{answer.packet.destination}"
-    why = answer.reasons[0].text if answer.reasons else ""
     if answer.arrives:
         found = {o.where: o for d in answer.distributions for o in d.outcomes}
-        line = f"arrives: {_reached(whom, list(found.values()))}"
+        line = _reached(whom, list(found.values()))
         if len(answer.distributions) > 1:
             line += "; which one depends on the state of the node (see below)"
         if answer.assumptions:
             line += f"; assumed: {'; '.join(answer.assumptions)}"
-        return line
+        return "arrives", line
     if any(distribution.arrives for distribution in answer.distributions):
-        return f"depends: it arrives in some cases and not in others (see below); {why}"
+        return "depends", f"it arrives in some cases and not in others (see below); {why}"
     arriving = {
         sum((o.share for o in d.outcomes if o.arrives), Fraction(0)) for d in answer.distributions
     }
@@ -77,12 +134,12 @@ def _answer(answer: Trace) -> str:
         ends = [o for d in answer.distributions for o in d.outcomes]
         open_ends = [outcome.text for outcome in ends if outcome.verdict is Verdict.UNKNOWN]
         if len(open_ends) == len(ends):
-            return f"not known: {why}"
+            return "not known", why
         if open_ends:
-            return f"not known: {open_ends[0] or why}"
-        return f"does not arrive: {why}"
+            return "not known", open_ends[0] or why
+        return "does not arrive", why
     share = share_text(max(arriving))
-    return f"arrives in part: {share} of new connections to {whom}; the others do not: {why}"
+    return "arrives in part", f"{share} of new connections to {whom}; the others do not: {why}"
 
 
 def _reached(whom: str, outcomes: Sequence[Outcome]) -> str:
@@ -191,11 +248,15 @@ def _folded(widths: Sequence[int], width: int) -> Iterator[tuple[int, list[int]]
 
 @frozen
 class TreeLine:
-    """One line of a walk as a tree: `kind` is hook, table, rule, branch or end."""
+    """One line of a walk as a tree: `kind` is hook, table, rule, branch or end.
+
+    `decides` tells the rule that decides about an outcome: it translates, refuses or drops.
+    """
 
     kind: str
     text: str
     note: str = ""
+    decides: bool = False
 
 
 def tree_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -217,7 +278,7 @@ def _branches(
         step = paths[0][0][position]
         if any(path[position] != step for path, _ in paths):
             break
-        yield from _step_lines(step, before, indent)
+        yield from _step_lines(step, before, indent, {outcome.rule for _, outcome in paths})
         before = step
         position += 1
     ended = [outcome for path, outcome in paths if len(path) == position]
@@ -234,7 +295,9 @@ def _branches(
         yield from _branches(group, indent + "|  ", before)
 
 
-def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[TreeLine]:
+def _step_lines(
+    step: Step, before: Step | None, indent: str, deciding: Collection[Step | None]
+) -> Iterator[TreeLine]:
     if before is None or (step.node, step.hook) != (before.node, before.hook):
         yield TreeLine("hook", f"{indent}{printable(step.node)} {step.hook}")
     if before is None or (step.node, step.hook, step.backend, step.table) != (
@@ -245,7 +308,8 @@ def _step_lines(step: Step, before: Step | None, indent: str) -> Iterator[TreeLi
     ):
         yield TreeLine("table", f"{indent}  {f'{step.backend} {step.table}'.lstrip()}")
     note = printable(f"[{step.note}]") if step.note else ""
-    yield TreeLine("rule", f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}", note)
+    text = f"{indent}    {'  ' * step.depth}{printable(step.line, 400)}"
+    yield TreeLine("rule", text, note, decides=step in deciding)
 
 
 def _end(outcome: Outcome) -> str:

@@ -37,10 +37,19 @@ UNKNOWN = (UNREAD, UNTOLD, UNPLACED)
 
 @frozen
 class Reason:
-    """One reason: a stable code, and a sentence."""
+    """One reason: a stable code, and a sentence.
+
+    `plain` is the sentence without the word for the verdict in front of it, where it has one.
+    """
 
     code: str
     text: str
+    plain: str = attrs.field(default="", eq=False, repr=False)
+
+    @property
+    def words(self) -> str:
+        """The sentence alone, for somebody who is told the verdict beside it."""
+        return self.plain or self.text
 
     def __str__(self) -> str:
         return self.text

@@ -79,7 +79,7 @@ export function changes(result: Changes): HTMLElement {
       : h(
           "p",
           { class: "none" },
-          `${count ? "The rules differ, but " : ""}packets notice nothing.`,
+          `${count ? "The rules differ, but packets" : "Packets"} notice nothing.`,
         ),
     result.rules.length
       ? h(

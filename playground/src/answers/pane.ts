@@ -100,11 +100,10 @@ export class AnswersPane {
 
   /** The bridge refuses: the input has problems, or is too large, or we have a fault. */
   refused(refusal: Refusal): void {
-    const problems = refusal.problems.length;
-    this.#failed(
-      refusal.kind,
-      problems ? `The input has ${counted(problems, "problem")}.` : `${sentence(refusal.message)}.`,
-    );
+    const elsewhere = refusal.instead.length > 0;
+    this.#failed(elsewhere ? "elsewhere" : refusal.kind, statusOf(refusal));
+    // Nothing of it can be chosen here.
+    if (elsewhere) this.#controls.replaceChildren();
     this.#body.replaceChildren(problemList(refusal, this.#actions, this.#events.fix));
     this.#showNotes(refusal.notes);
   }
@@ -164,6 +163,14 @@ export class AnswersPane {
       ...notes.map((note) => h("li", { class: `note ${note.kind}` }, note.text)),
     );
   }
+}
+
+function statusOf({ problems, instead, message }: Refusal): string {
+  // Nothing is wrong with the input: it is another than this view needs.
+  if (instead.length) return "This view has no answer to this input.";
+  return problems.length
+    ? `The input has ${counted(problems.length, "problem")}.`
+    : `${sentence(message)}.`;
 }
 
 /** What is there already stays as it is, with the focus that it has. */

@@ -1,5 +1,5 @@
 /** Why there is no answer. */
-import { button, h } from "../dom";
+import { button, h, marked, sentence } from "../dom";
 import { report } from "../fault";
 import type { Fix, Problem, Refusal } from "../protocol";
 import type { Actions } from "./view";
@@ -10,6 +10,7 @@ export function problemList(
   apply: (fix: Fix) => void,
 ): HTMLElement {
   if (refusal.kind === "fault") return fault(refusal);
+  if (refusal.instead.length) return elsewhere(refusal, actions);
   if (!refusal.problems.length) return h("div", { class: "prose" }, h("p", {}, refusal.message));
   const item = (problem: Problem) => {
     const fix = refusal.marks.find(
@@ -23,6 +24,23 @@ export function problemList(
     );
   };
   return h("ul", { class: "problems" }, ...refusal.problems.map(item));
+}
+
+/** What can be asked instead, where nothing is wrong with the input. */
+function elsewhere({ problems, instead }: Refusal, actions: Actions): HTMLElement {
+  return h(
+    "div",
+    { class: "prose" },
+    ...problems.flatMap(({ file, message, hint }) => [
+      h("h3", {}, file ? `${file}: ${message}.` : `${sentence(message)}.`),
+      h("p", {}, ...marked(`${sentence(hint)}.`)),
+    ]),
+    h(
+      "p",
+      { class: "row" },
+      ...instead.map((one) => button(one.title, () => actions.instead(one))),
+    ),
+  );
 }
 
 function parts(problem: Problem, actions: Actions): Node[] {
@@ -39,7 +57,7 @@ function parts(problem: Problem, actions: Actions): Node[] {
       where,
     ),
     h("p", {}, problem.field ? h("code", {}, problem.field) : null, " ", problem.message),
-    ...(problem.hint ? [h("p", { class: "hint" }, problem.hint)] : []),
+    ...(problem.hint ? [h("p", { class: "hint" }, ...marked(problem.hint))] : []),
   ];
 }
 

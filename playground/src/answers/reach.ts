@@ -1,12 +1,18 @@
 /** Who answers where: nodes by Services. */
 import { button, counted, h } from "../dom";
 import type { Reach, ReachCell, ReachRow, State } from "../protocol";
+import { field, head } from "./table";
 import type { Actions, ViewPart } from "./view";
 
 /** More nodes than these are shown in groups that fare alike. */
 const MOST_COLUMNS = 8;
 /** Services that are asked for at once: of more the table grows, and can be stopped. */
 const AT_ONCE = 50;
+/** Those that are asked for first: so few are there at once. */
+const AT_FIRST = 10;
+const SERVICE = "Service port";
+const AT = "asked at";
+const ALIKE = "nodes that fare alike";
 
 export class ReachView implements ViewPart<Reach> {
   readonly element = h("div", { class: "reach", id: "reach" });
@@ -24,21 +30,20 @@ export class ReachView implements ViewPart<Reach> {
   }
 
   request(state: State) {
-    return { ask: "reach", state, first: 0, most: AT_ONCE } as const;
+    return { ask: "reach", state, first: 0, most: AT_FIRST } as const;
   }
 
   show(result: Reach, state: State): string {
     const { nodes } = result.document;
     this.#columns = nodes.length <= MOST_COLUMNS ? nodes : null;
-    this.#body = h("tbody", {});
+    this.#body = h("tbody", { role: "rowgroup" });
     this.#rows = this.#bad = 0;
-    const headings = ["Service", "at", ...(this.#columns ?? ["nodes that fare alike"])];
-    const heads = headings.map((heading) => h("th", { scope: "col" }, heading));
+    const headings = [SERVICE, AT, ...(this.#columns?.map((node) => `on ${node}`) ?? [ALIKE])];
     this.element.replaceChildren(
       h(
         "div",
         { class: "wide", tabindex: "0", role: "group", "aria-label": "Who answers where" },
-        h("table", { class: "matrix" }, h("thead", {}, h("tr", {}, ...heads)), this.#body),
+        h("table", { class: "matrix", role: "table" }, head(headings), this.#body),
       ),
       this.#more,
     );
@@ -58,7 +63,7 @@ export class ReachView implements ViewPart<Reach> {
         done,
         button("Stop here", () => this.#stop(last, state)),
       );
-      const request = { ...this.request(state), first };
+      const request = { ...this.request(state), first, most: AT_ONCE };
       const next = await this.#actions.ask<Reach>(request);
       if (this.#going !== going || this.#actions.state !== state) return;
       if (!next) return this.#stop(last, state);
@@ -96,12 +101,11 @@ export class ReachView implements ViewPart<Reach> {
     const cells = columns
       ? columns.map((node) => {
           const cell = row.cells.find((one) => one.nodes.includes(node));
-          return h("td", {}, cell ? this.#cell(row, cell, node, "") : null);
+          return field(`on ${node}`, cell ? this.#cell(row, cell, node, "") : null);
         })
       : [
-          h(
-            "td",
-            {},
+          field(
+            ALIKE,
             ...row.cells.map((cell) =>
               this.#cell(row, cell, cell.nodes[0] ?? "", `${cell.label}: `),
             ),
@@ -109,9 +113,9 @@ export class ReachView implements ViewPart<Reach> {
         ];
     return h(
       "tr",
-      { data: { service: row.name } },
-      h("th", { scope: "row" }, h("div", { class: "name" }, row.name)),
-      h("td", {}, row.to),
+      { role: "row", data: { service: row.name } },
+      h("th", { scope: "row", role: "rowheader" }, h("div", { class: "name" }, row.name)),
+      field(AT, row.to),
       ...cells,
     );
   }

@@ -1,8 +1,17 @@
 /** The rules of the node, each with the place in the input that it came from. */
+import { copyable, open } from "../dialog";
 import { button, counted, h } from "../dom";
 import { Choice } from "../header";
 import type { Chain, Choices, RuleLine, Rules, State } from "../protocol";
 import type { Actions, ViewPart } from "./view";
+
+/** What the tables are for, for who does not know them. */
+const TABLES: Readonly<Record<string, string>> = {
+  nat: "sends packets on to another address",
+  filter: "lets packets pass, or refuses them",
+};
+/** Characters: more text than this is a file at once. */
+const MOST_SHOWN = 300_000;
 
 export class RulesView implements ViewPart<Rules> {
   readonly controls: HTMLElement;
@@ -17,6 +26,9 @@ export class RulesView implements ViewPart<Rules> {
   #chains = new Map<string, HTMLElement>();
   #only = "";
   #cursor = "";
+  /** The table that the last chain is of, and its line for chains without a rule. */
+  #table = "";
+  #empty: HTMLElement | null = null;
 
   constructor(actions: Actions) {
     this.#actions = actions;
@@ -24,7 +36,13 @@ export class RulesView implements ViewPart<Rules> {
       this.#only = service;
       this.#actions.again();
     });
-    this.controls = h("div", { class: "controls" }, this.#service.element, this.#back);
+    this.controls = h(
+      "div",
+      { class: "controls" },
+      this.#service.element,
+      button("As text", () => void this.#text(), { id: "rules-text" }),
+      this.#back,
+    );
     this.element = h("div", { class: "rules", id: "rules" }, this.#list, this.#more);
   }
 
@@ -44,6 +62,7 @@ export class RulesView implements ViewPart<Rules> {
     this.#places = new Map();
     this.#chains = new Map();
     this.#list.replaceChildren();
+    this.#table = "";
     this.#add(result, state);
     this.#follow();
     return `${counted(result.lines, "rule")} in ${counted(result.count, "chain")} on ${result.node}, ${result.family}.`;
@@ -73,13 +92,17 @@ export class RulesView implements ViewPart<Rules> {
   }
 
   #add(result: Rules, state: State): void {
-    let table = "";
     for (const chain of result.chains) {
-      if (chain.table !== table && (result.first === 0 || table)) {
-        this.#list.append(h("h3", {}, `table ${chain.table}`));
+      if (chain.table !== this.#table) {
+        this.#table = chain.table;
+        this.#empty = null;
+        const about = TABLES[chain.table];
+        this.#list.append(
+          h("h3", {}, `table ${chain.table}`, about ? h("span", {}, ` — ${about}`) : null),
+        );
       }
-      table = chain.table;
-      this.#list.append(this.#chain(chain));
+      if (chain.lines.length) this.#list.append(this.#chain(chain));
+      else this.#fold(chain);
     }
     const { next } = result;
     this.#more.replaceChildren();
@@ -95,6 +118,33 @@ export class RulesView implements ViewPart<Rules> {
     if (result) this.#add(result, state);
   }
 
+  /** The chains of a table that have no rule are one line. */
+  #fold(chain: Chain): void {
+    this.#empty ??= h("p", { class: "empty" }, "Without a rule: ");
+    if (!this.#empty.parentElement) this.#list.append(this.#empty);
+    else this.#empty.append(", ");
+    const name = h("code", { tabindex: "-1" }, chain.name);
+    this.#empty.append(name);
+    this.#chains.set(`${chain.table} ${chain.name}`, name);
+  }
+
+  /** All of it in its own order, to copy. */
+  async #text(): Promise<void> {
+    const request = { ...this.request(this.#actions.state), most: 0, whole: true };
+    const result = await this.#actions.ask<Rules>(request);
+    if (!result?.text) return;
+    const name = `${result.node}.${result.family.toLowerCase()}.save`;
+    const { text } = result;
+    const save = () => this.#actions.save(name, "text/plain", text);
+    if (text.length > MOST_SHOWN) return save();
+    open(
+      `The rules of ${result.node}, as iptables-save prints them`,
+      "rules-as-text",
+      copyable(text, "Rules", "rules-save"),
+      h("p", { class: "row" }, button("Save as a file", save)),
+    );
+  }
+
   #chain(chain: Chain): HTMLElement {
     const element = h(
       "section",
@@ -106,7 +156,6 @@ export class RulesView implements ViewPart<Rules> {
         chain.policy ? h("span", { class: "policy" }, ` policy ${chain.policy}`) : null,
       ),
       ...chain.lines.map((line) => this.#line(chain, line)),
-      chain.lines.length ? null : h("p", { class: "empty" }, "no rule"),
     );
     this.#chains.set(`${chain.table} ${chain.name}`, element);
     return element;

@@ -1,6 +1,6 @@
 /** The way of a packet: where it ends, with shares and reasons, and each rule that it meets. */
-import { h, sentence } from "../dom";
-import type { Choices, State, Trace, TraceAnswer, TraceCase, WayLine } from "../protocol";
+import { h, marked, sentence } from "../dom";
+import type { Choices, Deciding, State, Trace, TraceAnswer, TraceCase, WayLine } from "../protocol";
 import { Choosing } from "./choosing";
 import { picture } from "./svg";
 import { table } from "./table";
@@ -11,6 +11,7 @@ export class TraceView implements ViewPart<Trace> {
   readonly element = h("div", { class: "trace", id: "trace" });
   readonly #from: Choosing;
   readonly #to: Choosing;
+  #wayOpen = false;
 
   constructor(actions: Actions) {
     this.#from = new Choosing("From", "10.244.1.7, pod/shop/web-1", (from) =>
@@ -34,54 +35,75 @@ export class TraceView implements ViewPart<Trace> {
   show(result: Trace, state: State): string {
     this.#from.value(state.from);
     this.#to.value(state.to);
-    const several = result.answers.length > 1;
-    this.element.replaceChildren(...result.answers.map((answer) => trace(answer, several)));
-    return several
-      ? `${result.answers.map((answer) => `${answer.nodes}: ${verdict(answer).words}`).join("; ")}.`
-      : `${sentence(verdict(result.answers[0]).words)}.`;
+    const { answers } = result;
+    this.element.replaceChildren(...answers.map((answer) => this.#answer(answer)));
+    return answers.length > 1
+      ? `${answers.map((answer) => `${answer.nodes}: ${answer.verdict}`).join("; ")}.`
+      : `${sentence(answers[0]?.verdict ?? "")}.`;
+  }
+
+  /** The sentence first, then the rule that decides, and the rest on demand. */
+  #answer(answer: TraceAnswer): HTMLElement {
+    const open = answer.verdict.startsWith("depends") || answer.verdict.startsWith("not known");
+    const kind = answer.arrives ? "good" : open ? "open" : "bad";
+    return h(
+      "section",
+      { class: `answer ${kind}`, data: { nodes: answer.nodes, arrives: String(answer.arrives) } },
+      h("h3", {}, `On ${answer.nodes}`),
+      h(
+        "p",
+        { class: "verdict" },
+        h("span", { class: `word ${kind}` }, answer.verdict),
+        " ",
+        ...marked(answer.sentence),
+      ),
+      answer.meaning ? h("p", { class: "meaning" }, answer.meaning) : null,
+      answer.reasons.length
+        ? h(
+            "ul",
+            { class: "reasons" },
+            ...answer.reasons.map((reason) => h("li", {}, ...marked(reason))),
+          )
+        : null,
+      ...answer.cases.map((one) => this.#case(answer, one)),
+      answer.notes.length
+        ? h("ul", { class: "beside" }, ...answer.notes.map((note) => h("li", {}, ...marked(note))))
+        : null,
+      later("The way as a picture", () => picture(answer.svg)),
+    );
+  }
+
+  #case({ headings }: TraceAnswer, one: TraceCase): HTMLElement {
+    const outcomes = table(headings, one.rows);
+    // Where that is the whole answer, the sentence has said it.
+    const few = one.rows.length === 1 && !one.condition;
+    const rules = one.way.filter((line) => line.kind === "rule").length;
+    const details = h(
+      "details",
+      { class: "way", open: this.#wayOpen },
+      h("summary", {}, `Every rule on the way (${rules})`),
+      few ? outcomes : null,
+      way(one.way),
+    );
+    // Whoever wants to see it once wants to see it of the next packet, too.
+    details.addEventListener("toggle", () => (this.#wayOpen = details.open));
+    return h(
+      "div",
+      { class: "case" },
+      one.condition ? h("h4", {}, ...marked(one.condition)) : null,
+      one.decided ? decided(one.decided) : null,
+      few ? null : outcomes,
+      details,
+    );
   }
 }
 
-/** "arrives: web, one of 2 endpoints": the first words, and the rest. */
-function verdict(answer: TraceAnswer | undefined): { words: string; rest: string; kind: string } {
-  const [, words = "", rest = ""] = /^([^:;,]*)[:;,]? ?(.*)$/s.exec(answer?.answer ?? "") ?? [];
-  const open = words.startsWith("depends") || words.startsWith("not known");
-  return { words, rest, kind: answer?.arrives ? "good" : open ? "open" : "bad" };
-}
-
-function trace(answer: TraceAnswer, several: boolean): HTMLElement {
-  const { words, rest, kind } = verdict(answer);
-  return h(
-    "section",
-    { class: `answer ${kind}`, data: { nodes: answer.nodes, arrives: String(answer.arrives) } },
-    several ? h("h3", {}, `On ${answer.nodes}`) : null,
-    h("p", { class: "verdict" }, h("span", { class: `word ${kind}` }, words), " ", rest),
-    answer.reasons.length
-      ? h("ul", { class: "reasons" }, ...answer.reasons.map((reason) => h("li", {}, reason)))
-      : null,
-    ...answer.cases.map((one) => outcome(answer, one, several)),
-    answer.notes.length
-      ? h("ul", { class: "beside" }, ...answer.notes.map((note) => h("li", {}, note)))
-      : null,
-    later("The way as a picture", () => picture(answer.svg)),
-  );
-}
-
-function outcome(answer: TraceAnswer, one: TraceCase, several: boolean): HTMLElement {
+function decided({ node, table, chain, line }: Deciding): HTMLElement {
   return h(
     "div",
-    { class: "case" },
-    one.condition ? h("h4", {}, one.condition) : null,
-    table(
-      answer.headings.map((heading) => heading.toLowerCase()),
-      one.rows,
-    ),
-    h(
-      "details",
-      { class: "way", open: !several || !answer.arrives },
-      h("summary", {}, "The way, rule by rule"),
-      way(one.way),
-    ),
+    { class: "decided" },
+    h("p", {}, "This rule decides it: on ", h("b", {}, node), `, table ${table}, chain ${chain}`),
+    h("code", {}, line),
   );
 }
 
@@ -121,8 +143,9 @@ function step(line: WayLine, text: string): HTMLElement {
   const indent = text.length - text.trimStart().length;
   const element = h(
     "p",
-    { class: `step step-${line.kind}` },
+    { class: `step step-${line.kind}${line.decides ? " decides" : ""}` },
     text.trim(),
+    line.decides ? h("span", { class: "unseen" }, " (this rule decides)") : null,
     line.note ? h("span", { class: "effect" }, ` ${line.note.replace(/^\[|\]$/g, "")}`) : null,
   );
   // Of the rules alone: half a character for each of the text's, so that much fits on a phone.

@@ -1,5 +1,5 @@
 /** What each view of the answers is. */
-import type { Choices, Request, State } from "../protocol";
+import type { Choices, Instead, Request, State } from "../protocol";
 
 /** What a view can have the page do. */
 export interface Actions {
@@ -8,6 +8,8 @@ export interface Actions {
   change(patch: Partial<State>): void;
   /** Changes, as another place: "back" leads here again. */
   enter(patch: Partial<State>): void;
+  /** Asks what can be answered instead. */
+  instead(one: Instead): void;
   /** Asks again, since the view wants something else now. */
   again(): void;
   /** Another line for the status of what is shown. */

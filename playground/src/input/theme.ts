@@ -15,7 +15,7 @@ export const EDITOR_THEME = EditorView.theme({
   "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55" },
   ".cm-content": { caretColor: "var(--ink)", padding: "6px 0" },
-  ".cm-placeholder": { color: "var(--dim)", fontFamily: "var(--sans)" },
+  ".cm-placeholder": { color: "var(--dim)", fontFamily: "var(--sans)", whiteSpace: "normal" },
   ".cm-gutters": {
     backgroundColor: "var(--paper)",
     color: "var(--faint)",
