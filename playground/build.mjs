@@ -1,7 +1,7 @@
 // Builds the playground: `node build.mjs WHEEL PACKAGES OUT`.
 import { createHash } from "node:crypto";
 import { readFile, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { Output } from "./build/files.mjs";
 import { compiled, pyodideFolder } from "./build/python.mjs";
@@ -43,15 +43,21 @@ const parts = {
   library: await out.packed("library.zip", made.library),
   packages: await out.packed("packages.zip", made.bundle),
 };
+/** @param {string} name a file of Pyodide */
+const read = async (name) => JSON.parse(await readFile(join(pyodide, name), "utf8"));
+const lock = await read("pyodide-lock.json");
+const VERSIONS = {
+  nptables: /nptables-([^-]+)-/.exec(basename(wheel))?.[1] ?? "",
+  pyodide: (await read("package.json")).version,
+};
 const examples = await out.hashed("examples.json", made.examples);
-const lock = JSON.parse(await readFile(join(pyodide, "pyodide-lock.json"), "utf8"));
 const worker = await out.hashed(
   "worker.js",
-  await bundled("src/python/worker.ts", { PARTS: parts, LOCK: lock.info }),
+  await bundled("src/python/worker.ts", { PARTS: parts, LOCK: lock.info, VERSIONS }),
 );
 const app = await out.hashed(
   "app.js",
-  await bundled("src/main.ts", { WORKER: worker, EXAMPLES: examples }),
+  await bundled("src/main.ts", { WORKER: worker, EXAMPLES: examples, VERSIONS }),
 );
 const style = await out.hashed("style.css", await bundled("src/style.css"));
 for (const name of await readdir("static")) {

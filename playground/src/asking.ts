@@ -1,6 +1,8 @@
 /** Asks for what is on the screen, whenever it changes; only the newest answer counts. */
 import { type AnswersPane, WORKING } from "./answers/pane";
 import type { ViewPart } from "./answers/view";
+import { h } from "./dom";
+import { report } from "./fault";
 import { type Ended, NoReply, type Python } from "./python/client";
 import { NO_CHOICES } from "./protocol";
 import type {
@@ -44,6 +46,13 @@ export interface Parts {
   readonly views: Readonly<Record<View, ViewPart<unknown>>>;
   marked(marks: readonly Mark[], findings: Findings | null): void;
   chosen(choices: Choices): void;
+  /** A fault of ours in what is asked beside the view. */
+  faulty(refusal: Refusal): void;
+}
+
+function detailOf({ ended, detail }: NoReply): HTMLElement | null {
+  if (ended === "fault") return report(detail);
+  return ended === "file" ? h("pre", {}, detail) : null;
 }
 
 function size({ files, config, facts, evidence }: State): number {
@@ -138,7 +147,7 @@ export class Asking {
   }
 
   async #round(round: Round): Promise<void> {
-    const { views, chosen, marked } = this.#parts;
+    const { views, chosen, marked, faulty } = this.#parts;
     const { state } = round;
     try {
       const begun = performance.now();
@@ -167,6 +176,7 @@ export class Asking {
       const choices = await this.#reply({ ask: "choices", state });
       if (!this.#isNewest(round)) return;
       if (choices.ok) chosen(choices.result as Choices);
+      else if (choices.kind === "fault") faulty(choices);
       else if (choices.instead.length) chosen(NO_CHOICES);
       findings ??= await this.#reply({ ask: "findings", state });
       if (!this.#isNewest(round)) return;
@@ -184,7 +194,7 @@ export class Asking {
       this.#parts.pane.broken(
         error.ended === "stopped" ? "stopped" : "broken",
         BROKEN[error.ended],
-        error.ended === "fault" || error.ended === "file" ? error.detail : "",
+        detailOf(error),
       );
     }
   }

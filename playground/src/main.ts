@@ -12,6 +12,7 @@ import { Asking, BROKEN } from "./asking";
 import { save } from "./dialog";
 import { button, byId, h, size } from "./dom";
 import { choose, loadExamples, question } from "./examples";
+import { asSentence, inShort } from "./fault";
 import { Header } from "./header";
 import { Openings } from "./input/opening";
 import { InputPane } from "./input/pane";
@@ -19,7 +20,17 @@ import { Notice } from "./notice";
 import { keepOffline } from "./offline/register";
 import { Places } from "./places";
 import { EMPTY } from "./protocol";
-import type { Answer, Command, Example, Fix, Request, State, Versions, View } from "./protocol";
+import type {
+  Answer,
+  Command,
+  Example,
+  Fix,
+  Refusal,
+  Request,
+  State,
+  Versions,
+  View,
+} from "./protocol";
 import { Python } from "./python/client";
 import { showCommand } from "./sharing/command";
 import { share } from "./sharing/dialog";
@@ -95,6 +106,7 @@ const actions: Actions = {
       const reply = JSON.parse(
         await python.ask(request.ask, JSON.stringify(request)),
       ) as Answer<Result>;
+      if (!reply.ok && reply.kind === "fault") faulty(reply);
       return reply.ok ? reply.result : null;
     } catch {
       return null;
@@ -165,6 +177,7 @@ const asking = new Asking({
     header.choices(choices, store.state);
     for (const view of Object.values(views)) view.choices?.(choices, store.state);
   },
+  faulty,
 });
 const halves = {
   input: button("Input", () => showHalf("input")),
@@ -310,9 +323,11 @@ async function compareVersions(before: string): Promise<void> {
 }
 
 async function command(): Promise<void> {
+  notice.clear();
   const result = await actions.ask<Command>({ ask: "command", state: store.state });
   if (result) showCommand(result);
-  else notice.say("There is no command line for this input: see what the answers say of it.");
+  else if (!notice.said)
+    notice.say("There is no command line for this input: see what the answers say of it.");
 }
 
 /** Opens a state from a file, or from what this browser keeps. */
@@ -350,9 +365,11 @@ function report(error: unknown): void {
   const name = error instanceof Error ? error.name : typeof error;
   const at =
     error instanceof Error ? (/[\w.-]+\.js:\d+:\d+/.exec(error.stack ?? "")?.[0] ?? "") : "";
-  notice.say(
-    `Something went wrong in this page, which is a fault of ours; what you typed is still here. Please report: ${name} ${at}`,
-  );
+  notice.say(asSentence(`${name} ${at}`));
+}
+
+function faulty(refusal: Refusal): void {
+  notice.say(inShort(refusal.report));
 }
 
 /** Whether something was typed that is in no example and no link. */

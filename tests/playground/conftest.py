@@ -1,4 +1,8 @@
-"""The page is built once, and each browser started once; only files are asked, no cluster."""
+"""The page is built once, and each browser started once; only files are asked, no cluster.
+
+Each test of the page is one of chromium, and with the mark `firefox`, or NPTABLES_PLAYGROUND=all,
+one of Firefox, too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browsers import started
+from tests.support.browsers import EVERYTHING, started
 from tests.support.sites import Site, served
 from tests.support.tabs import BUILT, build, once
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
+
+    from tests.support.browsers import Kind
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +41,18 @@ def site(built: Path) -> Iterator[Site]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with started("chromium") as found:
-        yield found
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "browser" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker
+        both = marked("firefox") or (EVERYTHING and not marked("chromium"))
+        kinds = ["chromium", "firefox"] if both else ["chromium"]
+        metafunc.parametrize("browser", kinds, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
-def firefox() -> Iterator[Browser]:
-    with started("firefox") as found:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    kind: Kind = request.param
+    with started(kind) as found:
         yield found
 
 

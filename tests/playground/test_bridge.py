@@ -376,6 +376,20 @@ def test_a_fault_of_ours_says_where_and_nothing_of_the_input(
     assert "nodeport-service" not in json.dumps(reply)
 
 
+def test_where_memory_ends_it_is_said_and_the_next_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(answering, "ANSWERS", {"findings": exhausted})
+        reply = asked("findings", state())
+    assert (reply["ok"], reply["kind"]) == (False, "large")
+    assert reply["message"] == "there is not enough memory for this input"
+    assert asked("findings", state())["ok"]
+
+
 def test_what_did_not_change_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an edit only the document that it is in is parsed, however many there are."""
     from nptables.sources.text import pieces

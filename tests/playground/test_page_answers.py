@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nptables.playground import answer
-from tests.support.browsers import started
+from tests.support.browsers import EVERYTHING
 from tests.support.playground import Case, asked, cases, document_of, manifests, printed
 from tests.support.sites import served
 from tests.support.tabs import fragment, new_tab, state
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.browsers import Kind
+    from playwright.sync_api import Browser
+
     from tests.support.tabs import Tab
 
-# Every case in Firefox, too, takes another half a minute: `NPTABLES_PLAYGROUND=all`.
-FIREFOX_TOO = os.environ.get("NPTABLES_PLAYGROUND") == "all"
+pytestmark = pytest.mark.firefox
 
 
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def tab(request: pytest.FixtureRequest, built: Path) -> Iterator[Tab]:
-    kind: Kind = request.param
-    with started(kind) as browser, served(built) as site, new_tab(browser, site) as shown:
+@pytest.fixture(scope="module")
+def tab(browser: Browser, built: Path) -> Iterator[Tab]:
+    with served(built) as site, new_tab(browser, site) as shown:
         yield shown.open()
 
 
@@ -55,27 +53,26 @@ def test_every_example_answers_its_question_as_the_library_does(tab: Tab) -> Non
     tab.is_silent()
 
 
-def chosen(tab: Tab, every: Iterator[Case]) -> Iterator[Case]:
+def chosen(browser: Browser, every: Iterator[Case]) -> Iterator[Case]:
     """All of them in chromium, and a tenth in Firefox where not all are asked for."""
-    firefox = tab.page.context.browser is not None and (
-        tab.page.context.browser.browser_type.name == "firefox"
-    )
-    return (
-        case for number, case in enumerate(every)
-        if number % 10 == 0 or not firefox or FIREFOX_TOO
-    )  # fmt: skip
+    whole = EVERYTHING or browser.browser_type.name == "chromium"
+    return (case for number, case in enumerate(every) if whole or number % 10 == 0)
 
 
-def test_every_manifest_has_the_findings_that_the_command_prints(tab: Tab, tmp_path: Path) -> None:
-    for case in chosen(tab, manifests()):
+def test_every_manifest_has_the_findings_that_the_command_prints(
+    browser: Browser, tab: Tab, tmp_path: Path
+) -> None:
+    for case in chosen(browser, manifests()):
         expected = printed("check", *case.written(tmp_path), folder=tmp_path)
 
         assert expected == shown_by(tab, "findings", case.state()), case.name
     tab.is_silent()
 
 
-def test_every_packet_of_a_case_fares_as_the_command_prints(tab: Tab, tmp_path: Path) -> None:
-    for case in chosen(tab, cases()):
+def test_every_packet_of_a_case_fares_as_the_command_prints(
+    browser: Browser, tab: Tab, tmp_path: Path
+) -> None:
+    for case in chosen(browser, cases()):
         there = asked("choices", case.state())
         found = there["result"] if there["ok"] else {"destinations": [], "node": ""}
         to = next((end["value"] for end in found["destinations"]), "10.96.0.10:53/UDP")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browsers import Kind, started
 from tests.support.scenarios import FIXTURES
 from tests.support.sites import served
 from tests.support.tabs import fragment, new_tab, state
@@ -21,15 +20,9 @@ if TYPE_CHECKING:
     from tests.support.sites import Site
     from tests.support.tabs import Tab
 
+pytestmark = pytest.mark.firefox
 TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
 TYPO = (FIXTURES / "tutorial" / "affinity-typo.yaml").read_text()
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    kind: Kind = request.param
-    with started(kind) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

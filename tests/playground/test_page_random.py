@@ -20,15 +20,15 @@ EDITS = int(os.environ.get("NPTABLES_PLAYGROUND_EDITS", "40"))
 
 
 def test_random_edits_and_links_are_survived_and_nothing_is_left_of_them(
-    chromium: Browser, site: Site
+    browser: Browser, site: Site
 ) -> None:
-    with new_tab(chromium, site, viewport={"width": 1280, "height": 3000}) as tab:
+    with new_tab(browser, site, viewport={"width": 1280, "height": 3000}) as tab:
         tab.open()
         wander(tab, EDITS // 2, seed=1)
-        before = memory(chromium)
+        before = memory(browser)
         assert wander(tab, EDITS // 2, seed=2) > EDITS // 8
         # What is unpacked and read for the first time counts, too.
-        assert memory(chromium) < 1.3 * before
+        assert memory(browser) < 1.3 * before
         tab.follow(fragment(state(files=[{"name": "web.yaml", "text": TUTORIAL}])))
         assert tab.kind == "current"
         tab.is_silent()

@@ -6,6 +6,7 @@ import functools
 import gzip
 import mimetypes
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from email.utils import formatdate
 from http import HTTPStatus
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Fault = Literal["missing", "broken off", "another type", "late"]
+# A function gives the file another content.
+Fault = Literal["missing", "broken off", "another type", "late"] | Callable[[bytes], bytes]
 
 
 class Site:
@@ -62,6 +64,11 @@ class Site:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def part(self, start: str) -> str:
+        """The name of the only file of the folder that begins so; it ends with its hash."""
+        (found,) = (path.name for path in self.folder.rglob(f"{start}*"))
+        return found
 
     @contextmanager
     def failing(self, suffix: str, fault: Fault) -> Iterator[None]:
@@ -123,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         body = _compressed(file) if self.site.compressed else file.read_bytes()
+        if callable(fault):
+            body = fault(body)
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html" if fault == "another type" else kind)
         self.send_header("Last-Modified", changed)

@@ -73,6 +73,8 @@ window.Worker = class extends Worker {
     this.addEventListener("message", ({data}) => {
       if (data.kind !== "reply") return;
       const exchange = exchanged.findLast(each => each.worker === this && each.id === data.id);
+      // What somebody has stopped waiting for may be forgotten here.
+      if (!exchange) return;
       exchange.reply = data.reply;
       exchange.after = performance.now();
     });
@@ -84,7 +86,16 @@ window.Worker = class extends Worker {
     if (exchanged.length > 50) exchanged.splice(0, 25);
     super.postMessage(said, ...more);
   }
+  terminate() {
+    // What it was asked is answered by nobody.
+    const open = exchanged.findIndex(each => each.worker === this && !each.reply);
+    if (open >= 0) exchanged.splice(open, 1);
+    super.terminate();
+  }
 };
+// What is shown belongs to the input beside it, and the rest of the page has its answers.
+window.isSettled = () => document.getElementById("answers").getAttribute("aria-busy") === "false"
+  && exchanged.every(each => each.reply);
 """
 
 
@@ -145,19 +156,26 @@ class Tab:
         return self.settled()
 
     def settled(self) -> Tab:
-        """Wait until what is shown belongs to the input that is shown."""
-        self.page.wait_for_selector('#answers[aria-busy="false"]')
+        """Wait until what is shown belongs to the input that is shown, and nothing more is asked.
+
+        What is typed, pressed or chosen makes the page busy before playwright goes on: this
+        cannot be true too early. What comes later (a file that is read, a link that is unpacked)
+        is to be waited for by `until` or `follow`.
+        """
+        self.page.evaluate(f"async () => {{ const there = () => isSettled(); {_WAITING} }}")
         return self
 
     def follow(self, fragment: str) -> dict[str, dict[str, Any]]:
         """Go to a link in the same tab; gives the replies to what the page asks for it."""
+        # What is asked for the page as it was would be taken for what is asked for the link.
+        self.settled()
         self.page.evaluate(_FOLLOWING, fragment)
         return self.replies()
 
     def until(self, condition: str, *given: object) -> Tab:
         """Wait for an expression of the page, that may name what is `given`."""
         # Playwright's own waiting makes code of text, which the page's policy forbids.
-        waiting = f"async given => {{ const there = () => {condition}; {_WAITING} }}"
+        waiting = f"async given => {{ const there = async () => {condition}; {_WAITING} }}"
         self.page.evaluate(waiting, list(given))
         return self.settled()
 
@@ -223,8 +241,11 @@ class Tab:
         self.settled()
 
     def paste(self, piece: str, times: int = 1) -> None:
-        """Paste a text, so many times in a row, where one types."""
-        self.editor.evaluate(_PASTING, [piece, times])
+        """Copy and paste a text, so many times in a row, where one types."""
+        self.editor.click()
+        self.page.evaluate(_COPYING, [piece, times])
+        self.page.keyboard.press("Control+c")
+        self.page.keyboard.press("Control+v")
 
     def drop(self, files: dict[str, bytes]) -> None:
         """Drop files on the page; by their names."""
@@ -238,12 +259,13 @@ class Tab:
         assert [url for url in self.asked if not url.startswith(self.site.origin)] == []
 
 
-_PASTING = """
-(place, [piece, times]) => {
-  const given = new DataTransfer();
-  given.setData("text/plain", piece.repeat(times));
-  place.dispatchEvent(
-    new ClipboardEvent("paste", {clipboardData: given, bubbles: true, cancelable: true}));
+_COPYING = """
+([piece, times]) => {
+  addEventListener("copy", event => {
+    event.clipboardData.setData("text/plain", piece.repeat(times));
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, {capture: true, once: true});
 }
 """
 _DROPPING = """
@@ -259,7 +281,7 @@ files => {
 """
 
 _WAITING = f"""
-  for (const until = performance.now() + {PATIENCE}; !there();) {{
+  for (const until = performance.now() + {PATIENCE}; !(await there());) {{
     if (performance.now() > until) throw new Error(`waited in vain for ${{there}}`);
     await new Promise(go => setTimeout(go, 5));
   }}
@@ -271,9 +293,7 @@ async fragment => {{
   // To the same place nobody goes twice.
   if (location.hash === fragment) history.replaceState(null, "", "#");
   location.hash = fragment;
-  const answers = document.getElementById("answers");
-  const there = () => answers.getAttribute("aria-busy") === "false"
-    && exchanged.length && exchanged.every(each => each.reply);
+  const there = () => exchanged.length && isSettled();
   {_WAITING}
 }}
 """

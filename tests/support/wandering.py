@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from tests.support.scenarios import FIXTURES
 from tests.support.tabs import fragment, packed, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser
 
@@ -120,10 +122,25 @@ _ACTIONS: tuple[Callable[[Tab, random.Random], None], ...] = (
 
 
 def memory(browser: Browser) -> float:
-    """What the processes of chromium's pages hold, in MB."""
+    """What the processes of a browser's pages hold, in MB; of Firefox all that this test has."""
+    if browser.browser_type.name == "firefox":
+        return sum(map(_resident, _pages_of_firefox())) / 1e6
     asked = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")
     renderers = [each["id"] for each in asked["processInfo"] if each["type"] == "renderer"]
     return sum(map(_resident, renderers)) / 1e6
+
+
+def _pages_of_firefox() -> Iterator[int]:
+    """The processes that this one has begun, by however many between, and that show pages."""
+    waiting = [os.getpid()]
+    while waiting:
+        process = Path(f"/proc/{waiting.pop()}")
+        # One that has just ended holds nothing.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"-isForBrowser" in (process / "cmdline").read_bytes():
+                yield int(process.name)
+            for children in process.glob("task/*/children"):
+                waiting += map(int, children.read_text().split())
 
 
 def _resident(process: int) -> int:

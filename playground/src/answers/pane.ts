@@ -130,14 +130,14 @@ export class AnswersPane {
   }
 
   /** There is no answer, and it is not the input's doing. */
-  broken(kind: string, sentence: string, detail = ""): void {
+  broken(kind: string, sentence: string, detail: HTMLElement | null): void {
     this.#failed(kind, sentence);
     this.#body.replaceChildren(
       h(
         "div",
         { class: "prose failed" },
         h("p", {}, sentence),
-        detail ? h("pre", {}, detail) : null,
+        detail,
         button("Try again", () => this.#events.again(), { class: "primary" }),
       ),
     );

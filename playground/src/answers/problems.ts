@@ -1,5 +1,6 @@
 /** Why there is no answer. */
 import { button, h, marked, sentence } from "../dom";
+import { report } from "../fault";
 import type { Fix, Problem, Refusal } from "../protocol";
 import type { Actions } from "./view";
 
@@ -77,13 +78,5 @@ export function place(
 }
 
 function fault(refusal: Refusal): HTMLElement {
-  const copy = button("Copy the report", () => void navigator.clipboard?.writeText(refusal.report));
-  return h(
-    "div",
-    { class: "prose failed" },
-    h("p", {}, refusal.message),
-    h("p", {}, "Please report this. Nothing of your input is in it:"),
-    h("pre", { class: "report", tabindex: "0" }, refusal.report),
-    copy,
-  );
+  return h("div", { class: "prose failed" }, h("p", {}, refusal.message), report(refusal.report));
 }

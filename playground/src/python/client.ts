@@ -1,8 +1,9 @@
 /** The page's end of the worker: one request at a time, the newest first, the overtaken ended. */
-import type { Broken, FromWorker, ToWorker, Unpacked } from "./messages";
+import { type Broken, type FromWorker, reasonIn, type ToWorker, type Unpacked } from "./messages";
 
 /** Written in by the build. */
 declare const WORKER: string;
+declare const VERSIONS: { readonly nptables: string };
 
 /** How long an overtaken request may go on, in ms: to start Python anew takes longer than that. */
 const PATIENCE = 1500;
@@ -55,13 +56,16 @@ export class Python {
     const base = new URL("./", document.baseURI);
     const worker = new Worker(new URL(WORKER, base), { type: "module", name: "python" });
     this.#worker = worker;
-    worker.onmessage = (event: MessageEvent<FromWorker>) => this.#heard(event.data);
-    // Without a message of its own: the worker's file could not be loaded or run.
+    const lock = `${base.pathname}${WORKER} ${Math.random()}`;
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (data.kind === "locked") void navigator.locks.request(lock, () => this.#ended(worker));
+      else if (this.#worker === worker) this.#heard(data);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#broken("file", event.message || "the worker could not be loaded");
+      if (this.#worker === worker) this.#failed(event);
     };
-    this.#say({ kind: "start", base: base.href, unpacked: this.#unpacked });
+    this.#say({ kind: "start", base: base.href, unpacked: this.#unpacked, lock });
   }
 
   /**
@@ -98,7 +102,7 @@ export class Python {
     this.#say({ kind: "ask", id: task.id, request: task.request });
   }
 
-  #heard(message: FromWorker): void {
+  #heard(message: Exclude<FromWorker, { kind: "locked" }>): void {
     switch (message.kind) {
       case "progress":
         this.#events.progress(message.loaded, message.total);
@@ -137,6 +141,22 @@ export class Python {
     if (ended === "overtaken" || ended === "stopped") this.start();
   }
 
+  /** An error that the worker itself could say nothing of. Its words may quote the input. */
+  #failed({ message, filename, lineno, colno }: ErrorEvent): void {
+    if (this.#ready) {
+      this.#broken(reasonIn(message), inWorker(`${filename}:${lineno}:${colno}`));
+    } else {
+      this.#broken("file", message || "the worker could not be loaded");
+    }
+  }
+
+  /** The browser has ended a worker. Where nothing was asked of it, the next question starts another. */
+  #ended(worker: Worker): void {
+    if (this.#worker !== worker) return;
+    if (this.#running || !this.#ready) this.#broken("fault", inWorker("It ended without a word."));
+    else this.#worker = null;
+  }
+
   #broken(reason: Broken, detail: string): void {
     const waiting = this.#waiting.splice(0);
     this.#events.condition("broken", reason);
@@ -147,4 +167,8 @@ export class Python {
   #say(message: ToWorker): void {
     this.#worker?.postMessage(message);
   }
+}
+
+function inWorker(where: string): string {
+  return `nptables ${VERSIONS.nptables}\nthe worker\n${where}`;
 }

@@ -8,10 +8,17 @@ export interface Unpacked {
 }
 
 export type ToWorker =
-  | { readonly kind: "start"; readonly base: string; readonly unpacked: Unpacked | null }
+  | {
+      readonly kind: "start";
+      readonly base: string;
+      readonly unpacked: Unpacked | null;
+      /** The name of a lock that the worker holds as long as it lives. */
+      readonly lock: string;
+    }
   | { readonly kind: "ask"; readonly id: number; readonly request: string };
 
 export type FromWorker =
+  | { readonly kind: "locked" }
   | { readonly kind: "progress"; readonly loaded: number; readonly total: number }
   | { readonly kind: "unpacked"; readonly unpacked: Unpacked }
   | { readonly kind: "ready" }
@@ -20,3 +27,8 @@ export type FromWorker =
 
 /** Why there is no Python: each is one sentence on the page. */
 export type Broken = "webassembly" | "file" | "memory" | "fault";
+
+/** What an error is, by its words, in which browsers differ. */
+export function reasonIn(words: string): Broken {
+  return /memory|allocat|RangeError/i.test(words) ? "memory" : "fault";
+}

@@ -31,11 +31,9 @@ export async function unpack(
     open(PARTS.library).then((found) => new Response(found).arrayBuffer()),
     open(PARTS.packages).then((found) => new Response(found).arrayBuffer()),
   ]).catch((error: unknown) => {
-    // Cut off on the way: it cannot be unpacked, or not be compiled.
-    if (error instanceof TypeError || error instanceof WebAssembly.CompileError) {
-      throw new NotLoaded(String(error));
-    }
-    throw error;
+    // Cut off on the way: it cannot be unpacked, or not be compiled, and Firefox says that it gave up.
+    const cutOff = [TypeError, DOMException, WebAssembly.CompileError];
+    throw cutOff.some((kind) => error instanceof kind) ? new NotLoaded(String(error)) : error;
   });
   return { wasm, library, packages };
 }

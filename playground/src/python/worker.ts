@@ -2,7 +2,7 @@
 import type { PyodideAPI } from "pyodide";
 import { loadPyodide } from "pyodide";
 import createPyodideModule from "pyodide/pyodide.asm.mjs";
-import type { Broken, FromWorker, ToWorker, Unpacked } from "./messages";
+import { type Broken, type FromWorker, reasonIn, type ToWorker, type Unpacked } from "./messages";
 import { NotLoaded, unpack } from "./unpacking";
 
 /** Written in by the build: for which Python Pyodide was made. */
@@ -13,6 +13,7 @@ declare const LOCK: {
   version: string;
   python: string;
 };
+declare const VERSIONS: { readonly nptables: string };
 
 type Answer = (request: string) => string;
 
@@ -24,6 +25,7 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
   const message = event.data;
   try {
     if (message.kind === "start") {
+      holdLock(message.lock);
       answer = await start(message.base, message.unpacked);
       say({ kind: "ready" });
     } else if (answer) {
@@ -33,6 +35,17 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
     say({ kind: "broken", reason: reasonOf(error), detail: reportOf(error) });
   }
 };
+
+/** A worker that is ended from outside can say nothing; but its locks are free then. */
+function holdLock(name: string): void {
+  // Without encryption there are none; and who keeps nothing of a server may have none either.
+  navigator.locks
+    ?.request(name, () => {
+      say({ kind: "locked" });
+      return new Promise(() => undefined);
+    })
+    .catch(() => undefined);
+}
 
 async function start(base: string, given: Unpacked | null): Promise<Answer> {
   let unpacked = given;
@@ -99,17 +112,16 @@ function seal(): void {
 function reasonOf(error: unknown): Broken {
   if (["WebAssembly", "DecompressionStream"].some((name) => !(name in self))) return "webassembly";
   if (error instanceof NotLoaded) return "file";
-  return /memory|allocat|RangeError/i.test(detailOf(error)) ? "memory" : "fault";
-}
-
-function detailOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return reasonIn(String(error));
 }
 
 /** What to report: where it happened, and not the words of the error, which may quote the input. */
 function reportOf(error: unknown): string {
   if (error instanceof NotLoaded) return error.message;
-  if (!(error instanceof Error)) return typeof error;
-  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s*at |@/.test(line));
-  return [`Pyodide ${LOCK.version}, ${error.name}`, ...frames.slice(0, 12)].join("\n");
+  const head = `nptables ${VERSIONS.nptables}, Python ${LOCK.python} (${LOCK.platform})`;
+  if (!(error instanceof Error)) return [head, typeof error].join("\n");
+  // In some browsers the words come first, and may look like anything.
+  const stack = (error.stack ?? "").replace(error.message, "").split("\n");
+  const frames = stack.filter((line) => /^\s*at |@/.test(line));
+  return [head, error.name, ...frames.slice(0, 12)].join("\n");
 }
