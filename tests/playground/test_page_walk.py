@@ -24,8 +24,8 @@ ONE_POD = (ROOT / "docs" / "files" / "one-pod.yaml").read_text()
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: Browser, built: Path) -> Iterator[Tab]:
-    with served(built) as site, new_tab(chromium, site) as shown:
+def tab(browser: Browser, built: Path) -> Iterator[Tab]:
+    with served(built) as site, new_tab(browser, site) as shown:
         yield shown.open()
 
 
