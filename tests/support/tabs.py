@@ -241,8 +241,8 @@ class Tab:
         self.settled()
 
     def paste(self, piece: str, times: int = 1) -> None:
-        """Copy and paste a text, so many times in a row, where one types."""
-        self.editor.click()
+        """Copy and paste a text, so many times in a row, in the place of what is selected."""
+        self.editor.focus()
         self.page.evaluate(_COPYING, [piece, times])
         self.page.keyboard.press("Control+c")
         self.page.keyboard.press("Control+v")
