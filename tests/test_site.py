@@ -18,6 +18,7 @@ from nptables.checks import CODES
 from nptables.checks.reports import help_uri
 from nptables.cli.app import COMMANDS
 from tests.support.documentation import DOCS, PAGES, ROOT
+from tests.support.once import folder_of_all, once
 from tests.support.scenarios import FIXTURES
 
 # Sphinx in a process that opens no connection.
@@ -85,14 +86,21 @@ def test_no_page_holds_both_sides_of_a_merge() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built from the pages of this tree."""
-    out = tmp_path_factory.mktemp("site")
-    before = sorted(DOCS.rglob("*"))
-    done = build(DOCS, out)
+    """The site, built from the pages of this tree; of parallel workers the first builds it."""
+    folder = folder_of_all(tmp_path_factory)
+    out = folder / "site"
+    with once(folder, "site") as first:
+        if first:
+            before = sorted(DOCS.rglob("*"))
+            done = build(DOCS, out)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    made = {path for path in set(DOCS.rglob("*")) - set(before) if "__pycache__" not in path.parts}
-    assert set() == made
+            assert (done.returncode, done.stderr) == (0, "")
+            made = {
+                path
+                for path in set(DOCS.rglob("*")) - set(before)
+                if "__pycache__" not in path.parts
+            }
+            assert set() == made
     return out / "site"
 
 

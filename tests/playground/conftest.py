@@ -6,14 +6,14 @@ one of Firefox, too.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.browsers import EVERYTHING, started
+from tests.support.once import folder_of_all, once
 from tests.support.sites import Site, served
-from tests.support.tabs import BUILT, build, once
+from tests.support.tabs import BUILT, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the page as it is now; of parallel workers the first builds it."""
-    folder = tmp_path_factory.getbasetemp()
-    # Each worker has a folder of its own below that of the run.
-    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    with once(folder, "playground") as first:
+    with once(folder_of_all(tmp_path_factory), "playground") as first:
         return build() if first else BUILT
 
 

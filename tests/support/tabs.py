@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zlib
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,16 +105,6 @@ def build(python: str = sys.executable) -> Path:
         [ROOT / "scripts" / "playground", python], check=True, cwd=ROOT, capture_output=True
     )
     return BUILT
-
-
-@contextmanager
-def once(folder: Path, name: str) -> Iterator[bool]:
-    """Whether this process is the first that comes here, while all others wait."""
-    with (folder / f"{name}.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        done = folder / f"{name}.done"
-        yield not done.exists()
-        done.touch()
 
 
 def state(**parts: Any) -> dict[str, Any]:
