@@ -201,6 +201,8 @@ class Loaded(Quick):
         """Do the work in place of the tests."""
         self._items = {item.nodeid: item for item in session.items}
         inside = str(ROOT / "nptables")
+        # What conftest.py has frozen is not among the objects that the collector names.
+        gc.unfreeze()
         for item in gc.get_objects():
             if type(item) is FunctionType and item.__code__.co_filename.startswith(inside):
                 self._functions.setdefault(item.__code__.co_filename, []).append(item)
@@ -214,13 +216,19 @@ class Loaded(Quick):
             self._tell(report.nodeid)
 
     def noticing(self, mutant: Mutant, tests: list[str], *, seconds: float) -> str | None:
-        """The test that fails when functions have the changed code, or None."""
+        """The test that fails when functions have the changed code, or None.
+
+        Raises LookupError where no function of that module is loaded: nothing would be changed.
+        """
+        functions = self._functions.get(str(ROOT / mutant.path))
+        if not functions:
+            raise LookupError(f"no function of {mutant.path} is loaded")
         codes = _pairs(mutant)
         items = [self._items[name] for name in tests if name in self._items]
 
         def work(tell: Tell) -> None:
             self._tell = tell
-            for function in self._functions.get(str(ROOT / mutant.path), ()):
+            for function in functions:
                 function.__code__ = codes.get(function.__code__, function.__code__)
             for item, following in zip(items, [*items[1:], None], strict=True):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
