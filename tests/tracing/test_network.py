@@ -54,6 +54,11 @@ def test_the_source_is_that_of_the_route(destination: str, source: str) -> None:
     assert network.source_for(destination) == source
 
 
+def test_an_address_of_a_node_is_not_outside_the_cluster() -> None:
+    """Only a client's is, which `ends` says of it."""
+    assert not Somewhere.of_node("node2", Family.IPV4).outside
+
+
 def test_no_route_refuses_what_is_surely_outside_of_those_that_do() -> None:
     """What may be inside is open, for nothing says that it is not."""
     routes = [*FACTS["routes"], {"dst": "198.51.100.0/24", "type": "blackhole"}]
