@@ -17,10 +17,12 @@ from nptables.tracing import Packet, Verdict, packet_between
 from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
+    decided_by,
     hypotheses,
     outcome_rows,
     reasons_beside,
     table_lines,
+    tree_lines,
 )
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.packet import Origin
@@ -480,6 +482,29 @@ def test_what_one_rule_drops_is_one_row_with_its_whole_share() -> None:
     ((share, verdict, where, *_),) = outcome_rows(distribution)
     assert (share, verdict) == ("all", "dropped")
     assert where.endswith(":8080 and 199 more")
+
+
+def test_a_rule_decides_where_it_is_alone_and_of_two_neither_does() -> None:
+    """Half of the packets are dropped by the one rule, the others are refused by the other."""
+    half = "filter -A FORWARD -m statistic --mode random --probability 0.50000000000 -j DROP"
+    (alone,) = follow(FORWARD_DROPS).distributions
+    (halves,) = follow(half, "filter -A FORWARD -j REJECT").distributions
+
+    rule = decided_by(alone)
+
+    assert rule is not None
+    assert rule.line == "-A FORWARD -j DROP"
+    assert decided_by(halves) is None
+
+
+def test_the_end_of_a_way_says_what_its_verdict_leaves_open() -> None:
+    """The route to 198.51.100.0/24 is a blackhole, which no rule of the way tells."""
+    answer = follow(packet=Packet("198.51.100.9", 80, source=CLIENT))
+
+    (outcome,) = answer.outcomes
+    assert "blackhole" in outcome.text
+    *_, end = tree_lines(answer.outcomes)
+    assert end == f"=> all: dropped 198.51.100.9:80 on host ({outcome.text})"
 
 
 def test_a_hypothesis_is_a_sentence_with_the_command_that_checks_it() -> None:
