@@ -252,6 +252,56 @@ def test_a_source_that_the_ranges_admit_is_not_told_that_they_refuse_it() -> Non
     assert "source-range" not in codes(answer)
 
 
+@pytest.mark.parametrize(
+    ("ranges", "has"),
+    [
+        ([], "are not set"),
+        (["198.18.0.0/15", "203.0.113.0/24"], f"admit {CLIENT} (198.18.0.0/15, 203.0.113.0/24)"),
+    ],
+)
+def test_ranges_that_the_rules_do_not_have_yet_are_told(ranges: list[str], has: str) -> None:
+    balanced = {"loadBalancer": {"ingress": [{"ip": "198.51.100.9"}]}}
+    before, now = (
+        Cluster.from_objects([
+            *NODES,
+            service(type="LoadBalancer", loadBalancerSourceRanges=given, status=balanced),
+            endpoint_slice(*ON_BOTH),
+        ])
+        for given in (["192.0.2.0/24"], ranges)
+    )  # fmt: skip
+    place = now.node("node2")
+    rules = translate(before, before.node("node2"), ProxyConfig(), Family.IPV4)
+    packet = packet_between(CLIENT, "198.51.100.9:80", node=place, cluster=now)
+
+    answer = trace(rules, packet, place, now)
+
+    assert codes(answer) == ["stale-rule"]
+    assert (
+        "admits only 192.0.2.0/24, but in the cluster loadBalancerSourceRanges of default/web "
+        f"{has}: "
+    ) in answer.reasons[0].text
+
+
+@pytest.mark.parametrize(
+    ("chain", "match", "code"),
+    [
+        ("KUBE-FORWARD", "-m conntrack --ctstate INVALID ", "invalid-dropped"),
+        ("KUBE-FORWARD", "-p tcp ", "rule"),
+        ("FORWARD", "-m conntrack --ctstate INVALID ", "foreign-rule"),
+    ],
+)
+def test_only_kube_proxys_own_rule_for_invalid_packets_is_explained_by_its_setting(
+    chain: str, match: str, code: str
+) -> None:
+    answer = follow(
+        f"filter -A {chain} {match}-j DROP",
+        "filter -A FORWARD -j KUBE-FORWARD",
+        packet=Packet(POD, 80, source=CLIENT, tracking="INVALID"),
+    )
+
+    assert codes(answer) == [code]
+
+
 FIREWALL = '-m comment --comment "kubernetes firewall for dropping marked packets"'
 
 
@@ -589,6 +639,22 @@ def test_a_node_port_that_no_service_has_names_those_nearby() -> None:
     assert nearby == (
         "no Service of the cluster has node port 30081; the nearest: 30080/TCP (default/web:http), "
         "31999/TCP (default/other:far)"
+    )
+
+
+def test_the_nearest_node_ports_come_first_whether_they_are_lower_or_higher() -> None:
+    """From 31000 it is 1 to 31001, 2 to 30998 and 920 to 30080."""
+    ports = [
+        {"name": f"p{number}", "port": number, "nodePort": number}
+        for number in (30080, 31001, 30998)
+    ]
+
+    answer = with_rules(objects=[*NODES, service(ports=ports)], to="nodeport:31000")
+
+    assert answer.reasons[1].text == (
+        "no Service of the cluster has node port 31000; the nearest: "
+        "31001/TCP (default/web:p31001), 30998/TCP (default/web:p30998), "
+        "30080/TCP (default/web:p30080)"
     )
 
 
