@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -581,6 +582,35 @@ def test_of_many_commands_the_first_three_are_named() -> None:
     assert max(len(d.checks) for d in answer.distributions) == 4
     named = [re.findall(r"ipset test (\w+)", condition) for condition, _ in hypotheses(answer)]
     assert max(named, key=len) == ["s0", "s1", "s2"]
+
+
+def test_of_too_many_hypotheses_each_is_looked_at_alone_with_its_share() -> None:
+    """Of the packets that come to a chance, half take it: a half, a quarter, an eighth, ...
+
+    Each chance has its own set, whose packets are dropped: ten sets have 1024 cases, more than 512.
+    """
+    chance = "-m statistic --mode random --probability 0.50000000000"
+    rules = [
+        rule
+        for n in range(10)
+        for rule in (
+            f"filter -A FORWARD {chance} -j CHANCE{n}",
+            f"filter -A CHANCE{n} -m set --match-set s{n} src -j DROP",
+            f"filter -A CHANCE{n} -j ACCEPT",
+        )
+    ]
+
+    answer = follow(*rules)
+
+    never, *alone = answer.distributions
+    assert (answer.exhaustive, never.arrives) == (False, True)
+    assert {sum(o.share for o in d.outcomes) for d in answer.distributions} == {1}
+    dropped = {
+        check.command: {o.share for o in d.outcomes if o.verdict is Verdict.DROPPED}
+        for d in alone
+        for check in d.checks
+    }
+    assert dropped == {f"ipset test s{n} {CLIENT}": {Fraction(1, 2 ** (n + 1))} for n in range(10)}
 
 
 def test_a_packet_that_nodes_send_to_and_fro_goes_in_a_loop_after_six() -> None:
