@@ -11,6 +11,7 @@ from nptables.model.endpointslice import Endpoint, EndpointSlice
 from nptables.model.metadata import Metadata
 from nptables.model.pod import Pod
 from nptables.tracing import network as networks
+from nptables.tracing.addressing import Somewhere, net
 from nptables.tracing.network import Network, Place, Site
 from tests.support.clusters import node
 
@@ -51,6 +52,23 @@ def test_the_source_is_that_of_the_route(destination: str, source: str) -> None:
     network = Network(cluster.node("node1", facts=FACTS), Family.IPV4, cluster)
 
     assert network.source_for(destination) == source
+
+
+def test_an_address_of_a_node_is_not_outside_the_cluster() -> None:
+    """Only a client's is, which `ends` says of it."""
+    assert not Somewhere.of_node("node2", Family.IPV4).outside
+
+
+def test_no_route_refuses_what_is_surely_outside_of_those_that_do() -> None:
+    """What may be inside is open, for nothing says that it is not."""
+    routes = [*FACTS["routes"], {"dst": "198.51.100.0/24", "type": "blackhole"}]
+    there = Cluster.from_objects([node("node1")]).node("node1", facts={**FACTS, "routes": routes})
+    network = Network(there, Family.IPV4, Cluster())
+    anybody = Somewhere.of("anybody", Family.IPV4)
+
+    assert network.refusal(anybody.narrowed(net("198.51.100.0/24"), inside=False)) == ""
+    assert network.refusal(anybody) is None
+    assert network.refusal("198.51.100.7") == "blackhole"
 
 
 ADDRESSES = st.sampled_from(["10.7.0.1", "10.7.0.2", "10.7.0.3"])

@@ -110,6 +110,16 @@ def test_a_local_policy_without_an_endpoint_here_names_the_nodes_that_have_one()
     )
 
 
+def test_a_drop_on_another_node_is_explained_by_what_counts_there() -> None:
+    """node1, which sends the packet, has an endpoint itself."""
+    objects = [*NODES, service(externalTrafficPolicy="Local"), endpoint_slice(*ON_BOTH)]
+
+    assert first_reason(objects, "node", "192.168.0.12:30080", node="node1") == (
+        "DROP: default/web has externalTrafficPolicy Local and none of its 2 ready endpoints is on "
+        "node2 (they are on node1, node3)"
+    )
+
+
 def test_an_internal_local_policy_is_named_for_the_cluster_ip() -> None:
     objects = [*NODES, service(internalTrafficPolicy="Local"), endpoint_slice(*ON_BOTH)]
 

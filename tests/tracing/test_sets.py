@@ -128,6 +128,14 @@ def test_a_file_that_is_not_of_ipset_save_is_refused_by_line(
     assert says in raised.value.problems[0].message
 
 
+def test_of_a_file_that_is_another_not_every_line_is_told() -> None:
+    """The first 20 problems say it."""
+    with pytest.raises(InvalidInput) as raised:
+        read_sets("no set\n" * 30)
+
+    assert list(range(1, 21)) == [problem.line for problem in raised.value.problems]
+
+
 WORDS = st.sampled_from([
     "create", "add", "a", "hash:ip", "hash:ip,port", "list:set", "10.0.0.1", "10.0.0.0/0", "-",
     "10.0.0.1,tcp:1-2", "netmask", "99", "family", "inet6", "::1", "comment", '"', "nomatch", "\n",

@@ -44,7 +44,7 @@ class Reason:
 
     code: str
     text: str
-    plain: str = attrs.field(default="", eq=False, repr=False)
+    plain: str = attrs.field(default="", eq=False)
 
     @property
     def words(self) -> str:
