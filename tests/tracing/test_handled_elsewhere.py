@@ -19,6 +19,7 @@ from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.handlers import handlers
 from nptables.sources import evidence_in
 from nptables.tracing import Packet
+from nptables.tracing.explanation.words import tree_lines
 from tests.support.scenarios import FIXTURES
 from tests.tracing.test_cases import Asker
 
@@ -73,6 +74,16 @@ def test_who_takes_packets_before_the_rules_is_named_and_the_verdict_is_unknown(
     )
     assert list(said.reasons) == ["handled-elsewhere"]
     assert outcome["path"], "what rules there are is still shown"
+
+
+def test_the_end_of_the_way_leaves_who_takes_the_packet_to_the_answer() -> None:
+    # The answer says it in full, and would be repeated at the end of each branch.
+    answer = trace(dump("cilium-alone"), Packet("10.96.20.20", 80), Cluster().node("node-a"))
+
+    (outcome,) = answer.outcomes
+    assert "handled by Cilium" in outcome.text
+    *_, end = tree_lines(answer.outcomes)
+    assert end == "=> all: not known 10.96.20.20:80 on node-a"
 
 
 @pytest.mark.parametrize("case", BEFORE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from nptables.tracing import Packet, Verdict, packet_between
 from nptables.tracing.explanation.words import (
     HEADINGS,
     answer_line,
+    decided_by,
     hypotheses,
     outcome_rows,
     reasons_beside,
     table_lines,
+    tree_lines,
 )
 from nptables.tracing.matching.headers import HEADER_MATCHES
 from nptables.tracing.packet import Origin
@@ -248,6 +251,56 @@ def test_a_source_that_the_ranges_admit_is_not_told_that_they_refuse_it() -> Non
         "node2 (they are on node1, node3)"
     )
     assert "source-range" not in codes(answer)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "has"),
+    [
+        ([], "are not set"),
+        (["198.18.0.0/15", "203.0.113.0/24"], f"admit {CLIENT} (198.18.0.0/15, 203.0.113.0/24)"),
+    ],
+)
+def test_ranges_that_the_rules_do_not_have_yet_are_told(ranges: list[str], has: str) -> None:
+    balanced = {"loadBalancer": {"ingress": [{"ip": "198.51.100.9"}]}}
+    before, now = (
+        Cluster.from_objects([
+            *NODES,
+            service(type="LoadBalancer", loadBalancerSourceRanges=given, status=balanced),
+            endpoint_slice(*ON_BOTH),
+        ])
+        for given in (["192.0.2.0/24"], ranges)
+    )  # fmt: skip
+    place = now.node("node2")
+    rules = translate(before, before.node("node2"), ProxyConfig(), Family.IPV4)
+    packet = packet_between(CLIENT, "198.51.100.9:80", node=place, cluster=now)
+
+    answer = trace(rules, packet, place, now)
+
+    assert codes(answer) == ["stale-rule"]
+    assert (
+        "admits only 192.0.2.0/24, but in the cluster loadBalancerSourceRanges of default/web "
+        f"{has}: "
+    ) in answer.reasons[0].text
+
+
+@pytest.mark.parametrize(
+    ("chain", "match", "code"),
+    [
+        ("KUBE-FORWARD", "-m conntrack --ctstate INVALID ", "invalid-dropped"),
+        ("KUBE-FORWARD", "-p tcp ", "rule"),
+        ("FORWARD", "-m conntrack --ctstate INVALID ", "foreign-rule"),
+    ],
+)
+def test_only_kube_proxys_own_rule_for_invalid_packets_is_explained_by_its_setting(
+    chain: str, match: str, code: str
+) -> None:
+    answer = follow(
+        f"filter -A {chain} {match}-j DROP",
+        "filter -A FORWARD -j KUBE-FORWARD",
+        packet=Packet(POD, 80, source=CLIENT, tracking="INVALID"),
+    )
+
+    assert codes(answer) == [code]
 
 
 FIREWALL = '-m comment --comment "kubernetes firewall for dropping marked packets"'
@@ -482,6 +535,29 @@ def test_what_one_rule_drops_is_one_row_with_its_whole_share() -> None:
     assert where.endswith(":8080 and 199 more")
 
 
+def test_a_rule_decides_where_it_is_alone_and_of_two_neither_does() -> None:
+    """Half of the packets are dropped by the one rule, the others are refused by the other."""
+    half = "filter -A FORWARD -m statistic --mode random --probability 0.50000000000 -j DROP"
+    (alone,) = follow(FORWARD_DROPS).distributions
+    (halves,) = follow(half, "filter -A FORWARD -j REJECT").distributions
+
+    rule = decided_by(alone)
+
+    assert rule is not None
+    assert rule.line == "-A FORWARD -j DROP"
+    assert decided_by(halves) is None
+
+
+def test_the_end_of_a_way_says_what_its_verdict_leaves_open() -> None:
+    """The route to 198.51.100.0/24 is a blackhole, which no rule of the way tells."""
+    answer = follow(packet=Packet("198.51.100.9", 80, source=CLIENT))
+
+    (outcome,) = answer.outcomes
+    assert "blackhole" in outcome.text
+    *_, end = tree_lines(answer.outcomes)
+    assert end == f"=> all: dropped 198.51.100.9:80 on host ({outcome.text})"
+
+
 def test_a_hypothesis_is_a_sentence_with_the_command_that_checks_it() -> None:
     place = Cluster().node("host", {"interfaces": {"eth0": [f"{NODE}/24"]}})
     rules = ruleset("filter -A FORWARD -o docker0 -j DROP")
@@ -506,6 +582,35 @@ def test_of_many_commands_the_first_three_are_named() -> None:
     assert max(len(d.checks) for d in answer.distributions) == 4
     named = [re.findall(r"ipset test (\w+)", condition) for condition, _ in hypotheses(answer)]
     assert max(named, key=len) == ["s0", "s1", "s2"]
+
+
+def test_of_too_many_hypotheses_each_is_looked_at_alone_with_its_share() -> None:
+    """Of the packets that come to a chance, half take it: a half, a quarter, an eighth, ...
+
+    Each chance has its own set, whose packets are dropped: ten sets have 1024 cases, more than 512.
+    """
+    chance = "-m statistic --mode random --probability 0.50000000000"
+    rules = [
+        rule
+        for n in range(10)
+        for rule in (
+            f"filter -A FORWARD {chance} -j CHANCE{n}",
+            f"filter -A CHANCE{n} -m set --match-set s{n} src -j DROP",
+            f"filter -A CHANCE{n} -j ACCEPT",
+        )
+    ]
+
+    answer = follow(*rules)
+
+    never, *alone = answer.distributions
+    assert (answer.exhaustive, never.arrives) == (False, True)
+    assert {sum(o.share for o in d.outcomes) for d in answer.distributions} == {1}
+    dropped = {
+        check.command: {o.share for o in d.outcomes if o.verdict is Verdict.DROPPED}
+        for d in alone
+        for check in d.checks
+    }
+    assert dropped == {f"ipset test s{n} {CLIENT}": {Fraction(1, 2 ** (n + 1))} for n in range(10)}
 
 
 def test_a_packet_that_nodes_send_to_and_fro_goes_in_a_loop_after_six() -> None:
@@ -564,6 +669,22 @@ def test_a_node_port_that_no_service_has_names_those_nearby() -> None:
     assert nearby == (
         "no Service of the cluster has node port 30081; the nearest: 30080/TCP (default/web:http), "
         "31999/TCP (default/other:far)"
+    )
+
+
+def test_the_nearest_node_ports_come_first_whether_they_are_lower_or_higher() -> None:
+    """From 31000 it is 1 to 31001, 2 to 30998 and 920 to 30080."""
+    ports = [
+        {"name": f"p{number}", "port": number, "nodePort": number}
+        for number in (30080, 31001, 30998)
+    ]
+
+    answer = with_rules(objects=[*NODES, service(ports=ports)], to="nodeport:31000")
+
+    assert answer.reasons[1].text == (
+        "no Service of the cluster has node port 31000; the nearest: "
+        "31001/TCP (default/web:p31001), 30998/TCP (default/web:p30998), "
+        "30080/TCP (default/web:p30080)"
     )
 
 
