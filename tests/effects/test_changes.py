@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
@@ -15,6 +16,7 @@ from nptables.effects import Effects, NodeState
 from nptables.effects.words import sentences, summary
 from nptables.sources import load_objects
 from nptables.tracing import read_sets
+from nptables.tracing.sets import Sets
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")
@@ -595,3 +597,47 @@ def test_the_members_of_a_set_decide_for_whom_a_rule_is_new() -> None:
     assert found.unknown == ()
     named = {source for each in found.effects for source in each.to_json()["from"]}
     assert "203.0.113.9/32" in named
+
+
+# What comes to everybody, and what comes to one endpoint alone.
+OF_WHOM = pytest.mark.parametrize("whose", ["", "-d 10.244.1.6/32 -p tcp -m tcp --dport 8080 "])
+
+
+def dropping(whose: str, match: str, sets: Sets) -> tuple[NodeState, NodeState]:
+    """What there is with and without a DROP of what a set holds, behind a jump of some packets."""
+    plain = state(service(), ON_THE_OTHER)
+    first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
+    edits = (
+        (":KUBE-FORWARD - [0:0]\n", ":C - [0:0]\n:KUBE-FORWARD - [0:0]\n"),
+        (first, f"-A FORWARD {whose}-j C\n-A C -m set --match-set {match} -j DROP\n{first}"),
+    )
+    return attrs.evolve(plain, sets=sets), attrs.evolve(edited(plain, *edits), sets=sets)
+
+
+@OF_WHOM
+def test_the_networks_and_ports_of_a_set_decide_for_whom_a_rule_is_new(whose: str) -> None:
+    """The endpoint listens at 8080, so of the two networks one alone has its packets dropped."""
+    sets = read_sets(
+        "create doors hash:net,port\nadd doors 198.51.100.0/24,tcp:8080\n"
+        "add doors 203.0.113.0/24,tcp:80\n"
+    )
+
+    found = compare_effects(*dropping(whose, "doors src,dst", sets))
+
+    assert found.unknown == ()
+    assert {"198.51.100.0/24"} == {
+        source for each in found.effects for source in each.to_json()["from"]
+    }
+
+
+@OF_WHOM
+def test_of_a_set_that_a_program_fills_nobody_knows_for_whom_a_rule_is_new(whose: str) -> None:
+    """It can be asked for one address, and not which there are."""
+    sets: Sets = {"bad": lambda sides: sides[0].address == "203.0.113.9"}
+
+    found = compare_effects(*dropping(whose, "bad src", sets))
+
+    assert found.effects == ()
+    assert {"a program fills set bad, so its members are unknown"} == {
+        each.problem for each in found.unknown
+    }
