@@ -641,3 +641,47 @@ def test_of_a_set_that_a_program_fills_nobody_knows_for_whom_a_rule_is_new(whose
     assert {"a program fills set bad, so its members are unknown"} == {
         each.problem for each in found.unknown
     }
+
+
+def test_what_is_dropped_in_one_hook_alone_is_not_dropped_in_another() -> None:
+    """Tables of nftables have only the chains that somebody used; a Pod is behind FORWARD."""
+    web = state(service(), ON_THE_OTHER)
+    (rules,) = web.rulesets
+    nat = "*nat\n" + rules.to_save().partition("*nat\n")[2].partition("COMMIT\n")[0] + "COMMIT\n"
+
+    def dropping_in(chain: str) -> NodeState:
+        text = f"*filter\n:{chain} ACCEPT [0:0]\n-A {chain} -p tcp -j DROP\nCOMMIT\n{nat}"
+        return attrs.evolve(web, rules=Ruleset.from_save(text))
+
+    found = said(dropping_in("FORWARD"), dropping_in("INPUT"))
+
+    assert (
+        "default/web cluster IP 10.96.0.10:80 on node2, from pods: was dropped (by a rule of "
+        "filter FORWARD), now sent to 10.244.1.6:8080, source kept"
+    ) in found
+
+
+def test_the_source_is_told_of_a_fate_that_arrives_and_of_no_other() -> None:
+    """A node port hides the source from the endpoint; without endpoints there is none to see it."""
+    found = compare_effects(state(service(), ON_THE_OTHER), state(service(), endpoint_slice()))
+
+    documents = [each.to_json() for each in found.effects]
+    told = {
+        (document["to"], from_, document["before"]["source"], document["after"]["source"])
+        for document in documents
+        for from_ in document["from"]
+    }
+    assert ("nodePort:30080", "outside", "rewritten", None) in told
+    assert {None} == {document["after"]["source"] for document in documents}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(90, "90 s"), (120, "2 min"), (3660, "61 min"), (7200, "2 h")]
+)
+def test_how_long_a_client_is_kept_is_told_exactly(seconds: int, text: str) -> None:
+    keeping = {"clientIP": {"timeoutSeconds": seconds}}
+    after = state(service(sessionAffinity="ClientIP", sessionAffinityConfig=keeping), ON_EITHER)
+
+    assert {f"clients kept to no endpoint before, now to one for {text}"} == {
+        each.partition(": ")[2] for each in said(state(service(), ON_EITHER), after)
+    }
