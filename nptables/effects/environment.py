@@ -68,6 +68,7 @@ class Environment:
                     self.trouble = self.trouble or words.sources_open
                     self.ranged = self.ranged or words.ranged
                     self.ports.update(words.ports)
+        self.trouble = self.trouble or self.problem_of(sets)
         # Sets of addresses alone can be asked whether they hold one. Of the others, which look at
         # ports too, each entry cuts the sources in two.
         simple = [name for name in sets if self._is_simple(name)]

@@ -62,3 +62,14 @@ def test_every_line_of_a_service_with_a_comment_names_it() -> None:
 
     assert len(lines) > 10
     assert {service_of(line) for line in lines} == {"default/web"}
+
+
+def test_a_service_of_which_the_node_has_no_chain_is_without_rules() -> None:
+    """The chains that all Services share are there, and are not its own."""
+    expected = rules_of(service(), endpoint_slice(endpoint("10.244.1.1")))
+    rules = Ruleset.from_save(rules_of().to_save())
+
+    found = Differing.between(rules, expected)
+
+    assert "KUBE-NODEPORTS" in found.services["default/web"]
+    assert found.kind("default/web") is Kind.MISSING

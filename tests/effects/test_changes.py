@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, compare_effects, translate
@@ -15,6 +16,7 @@ from nptables.effects import Effects, NodeState
 from nptables.effects.words import sentences, summary
 from nptables.sources import load_objects
 from nptables.tracing import read_sets
+from nptables.tracing.sets import Sets
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
 NEAR = endpoint("10.244.2.5", "node2")
@@ -595,3 +597,91 @@ def test_the_members_of_a_set_decide_for_whom_a_rule_is_new() -> None:
     assert found.unknown == ()
     named = {source for each in found.effects for source in each.to_json()["from"]}
     assert "203.0.113.9/32" in named
+
+
+# What comes to everybody, and what comes to one endpoint alone.
+OF_WHOM = pytest.mark.parametrize("whose", ["", "-d 10.244.1.6/32 -p tcp -m tcp --dport 8080 "])
+
+
+def dropping(whose: str, match: str, sets: Sets) -> tuple[NodeState, NodeState]:
+    """What there is with and without a DROP of what a set holds, behind a jump of some packets."""
+    plain = state(service(), ON_THE_OTHER)
+    first = '-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load'
+    edits = (
+        (":KUBE-FORWARD - [0:0]\n", ":C - [0:0]\n:KUBE-FORWARD - [0:0]\n"),
+        (first, f"-A FORWARD {whose}-j C\n-A C -m set --match-set {match} -j DROP\n{first}"),
+    )
+    return attrs.evolve(plain, sets=sets), attrs.evolve(edited(plain, *edits), sets=sets)
+
+
+@OF_WHOM
+def test_the_networks_and_ports_of_a_set_decide_for_whom_a_rule_is_new(whose: str) -> None:
+    """The endpoint listens at 8080, so of the two networks one alone has its packets dropped."""
+    sets = read_sets(
+        "create doors hash:net,port\nadd doors 198.51.100.0/24,tcp:8080\n"
+        "add doors 203.0.113.0/24,tcp:80\n"
+    )
+
+    found = compare_effects(*dropping(whose, "doors src,dst", sets))
+
+    assert found.unknown == ()
+    assert {"198.51.100.0/24"} == {
+        source for each in found.effects for source in each.to_json()["from"]
+    }
+
+
+@OF_WHOM
+def test_of_a_set_that_a_program_fills_nobody_knows_for_whom_a_rule_is_new(whose: str) -> None:
+    """It can be asked for one address, and not which there are."""
+    sets: Sets = {"bad": lambda sides: sides[0].address == "203.0.113.9"}
+
+    found = compare_effects(*dropping(whose, "bad src", sets))
+
+    assert found.effects == ()
+    assert {"a program fills set bad, so its members are unknown"} == {
+        each.problem for each in found.unknown
+    }
+
+
+def test_what_is_dropped_in_one_hook_alone_is_not_dropped_in_another() -> None:
+    """Tables of nftables have only the chains that somebody used; a Pod is behind FORWARD."""
+    web = state(service(), ON_THE_OTHER)
+    (rules,) = web.rulesets
+    nat = "*nat\n" + rules.to_save().partition("*nat\n")[2].partition("COMMIT\n")[0] + "COMMIT\n"
+
+    def dropping_in(chain: str) -> NodeState:
+        text = f"*filter\n:{chain} ACCEPT [0:0]\n-A {chain} -p tcp -j DROP\nCOMMIT\n{nat}"
+        return attrs.evolve(web, rules=Ruleset.from_save(text))
+
+    found = said(dropping_in("FORWARD"), dropping_in("INPUT"))
+
+    assert (
+        "default/web cluster IP 10.96.0.10:80 on node2, from pods: was dropped (by a rule of "
+        "filter FORWARD), now sent to 10.244.1.6:8080, source kept"
+    ) in found
+
+
+def test_the_source_is_told_of_a_fate_that_arrives_and_of_no_other() -> None:
+    """A node port hides the source from the endpoint; without endpoints there is none to see it."""
+    found = compare_effects(state(service(), ON_THE_OTHER), state(service(), endpoint_slice()))
+
+    documents = [each.to_json() for each in found.effects]
+    told = {
+        (document["to"], from_, document["before"]["source"], document["after"]["source"])
+        for document in documents
+        for from_ in document["from"]
+    }
+    assert ("nodePort:30080", "outside", "rewritten", None) in told
+    assert {None} == {document["after"]["source"] for document in documents}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(90, "90 s"), (120, "2 min"), (3660, "61 min"), (7200, "2 h")]
+)
+def test_how_long_a_client_is_kept_is_told_exactly(seconds: int, text: str) -> None:
+    keeping = {"clientIP": {"timeoutSeconds": seconds}}
+    after = state(service(sessionAffinity="ClientIP", sessionAffinityConfig=keeping), ON_EITHER)
+
+    assert {f"clients kept to no endpoint before, now to one for {text}"} == {
+        each.partition(": ")[2] for each in said(state(service(), ON_EITHER), after)
+    }
