@@ -119,7 +119,7 @@ class _Reading:
     def _pairs(self, name: str) -> Iterator[tuple[str, str]]:
         for line in self._text(name).splitlines():
             key, _, value = line.partition(" ")
-            if value or key:
+            if key:
                 yield key, value.strip()
 
     def _rulesets(self) -> Iterator[Ruleset]:

@@ -260,10 +260,10 @@ def target_of(line: str) -> str:
     start = max(line.rfind(" -j "), line.rfind(" -g "))
     if start < 0:
         return ""
-    if line.find('"', start) < 0:
+    behind = line[start + 4 :]
+    if '"' not in behind:
         # What no quote follows stands in none.
-        end = line.find(" ", start + 4)
-        return line[start + 4 :] if end < 0 else line[start + 4 : end]
+        return behind.partition(" ")[0]
     found = ""
     for match in _TARGET.finditer(line):
         found = match[1] or found

@@ -282,6 +282,15 @@ def test_the_rest_is_what_the_files_say() -> None:
     assert found.facts.routes == ()
 
 
+def test_a_setting_of_nothing_is_a_setting_and_an_empty_line_is_none() -> None:
+    """No port is reserved until somebody reserves one, and that is known then."""
+    text = "net/ipv4/ip_local_reserved_ports \n\nnet/ipv4/ip_forward 1\n"
+
+    found = from_marked(marked(section("sysctls", text))).sysctls
+
+    assert found == {"net/ipv4/ip_local_reserved_ports": "", "net/ipv4/ip_forward": "1"}
+
+
 def test_processes_come_with_what_is_known_of_them() -> None:
     configuration = (
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n"

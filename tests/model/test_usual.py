@@ -15,7 +15,13 @@ from nptables.model import names
 from nptables.model.endpointslice import Endpoint, EndpointSlice, read_endpoint_slice
 from nptables.model.objects import ObjectReading, reader_for
 from nptables.model.service import Service, read_service
-from nptables.model.usual import read_early, usual_endpoints, usual_service, usual_slice
+from nptables.model.usual import (
+    ReadEndpoints,
+    read_early,
+    usual_endpoints,
+    usual_service,
+    usual_slice,
+)
 from nptables.model.validation import validate
 from tests.support.clusters import endpoint, endpoint_slice
 
@@ -290,6 +296,17 @@ def test_endpoints_that_were_read_early_change_nothing(*, raw: Any, lenient: boo
     assert readings[0].slices == readings[1].slices
     assert readings[0].problems == readings[1].problems
     assert readings[0].unread == readings[1].unread
+
+
+def test_the_endpoints_of_slices_are_read_early_and_nothing_else_is_touched() -> None:
+    """What they are read from takes memory; endpoints of another kind may mean anything."""
+    of_slice, of_another = copy.deepcopy(SLICE), {**copy.deepcopy(SLICE), "kind": "Mirror"}
+    read_early(of_slice)
+    read_early(of_another)
+
+    assert type(of_slice["endpoints"]) is ReadEndpoints
+    assert [each.target for each in of_slice["endpoints"]] == ["shop/web-1", "other/web-2"]
+    assert of_another == {**SLICE, "kind": "Mirror"}
 
 
 def _noted(found: Service | EndpointSlice) -> tuple[str, str]:

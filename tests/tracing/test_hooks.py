@@ -144,6 +144,28 @@ def test_what_nobody_can_know_is_a_question_with_two_answers(matches: str) -> No
     assert verdicts == [[(Verdict.POD, 1)], [(Verdict.DROPPED, 1)]]
 
 
+@pytest.mark.parametrize(
+    ("matches", "holds", "otherwise"),
+    [
+        (
+            "-p tcp -m tcp --sport 1024:2048",
+            "the source port is in 1024:2048",
+            "the source port is not in 1024:2048",
+        ),
+        (
+            f"-m conntrack --ctorigsrc {CLIENT}/32",
+            f"a client outside the cluster in {CLIENT}/32",
+            f"a client outside the cluster not in {CLIENT}/32",
+        ),
+    ],
+)
+def test_the_answer_no_is_told_in_a_sentence(matches: str, holds: str, otherwise: str) -> None:
+    answer = follow(f"{DROP} {matches} -j DROP", packet=Packet(POD, 80))
+
+    told = {d.outcomes[0].verdict: d.hypothesis for d in answer.distributions}
+    assert told == {Verdict.DROPPED: holds, Verdict.POD: otherwise}
+
+
 HASHLIMIT = "-m hashlimit --hashlimit-name web --hashlimit-mode"
 
 

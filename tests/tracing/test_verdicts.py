@@ -30,7 +30,7 @@ from nptables.tracing.packet import Origin
 from nptables.tracing.services import Asked, Services
 from nptables.tracing.state import State
 from nptables.tracing.traversal.nat import nat_range, new_source
-from nptables.tracing.traversal.rulebook import Impossible, impossible_values
+from nptables.tracing.traversal.rulebook import Impossible, Rulebook, impossible_values
 from tests.tracing.test_hooks import CLIENT, NODE, POD, follow, host, ruleset
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint, endpoint_slice, service
 
@@ -490,6 +490,27 @@ def test_an_impossible_address_in_a_long_chain_is_not_passed_over() -> None:
     answer = follow(*long, "filter -A FORWARD -d 10.244.1.500/32 -j DROP")
 
     assert len(answer.distributions) == 2
+
+
+def test_of_a_long_chain_only_the_rules_that_a_packet_may_match_are_read() -> None:
+    """A packet of no known port may match those of any port, where there are some."""
+    last = "filter -A FORWARD -s 10.9.9.9/32 -j ACCEPT"
+    ports = [f"filter -A FORWARD -p tcp -m tcp --dport {n} -j ACCEPT" for n in range(1, 41)]
+    addresses = [f"filter -A FORWARD -d 10.9.9.{n}/32 -j ACCEPT" for n in range(40)]
+    tcp = State(CLIENT, 40000, "10.9.9.7", 8, "eth0", None)
+    icmp = tcp._replace(source_port=None, port=None)
+
+    by_port, by_address = (
+        Rulebook(ruleset(*lines, last)).chain("filter", "FORWARD") for lines in (ports, addresses)
+    )
+
+    assert by_port is not None
+    assert by_address is not None
+    # Both begin with rule 0; the last of the 41 rules is about no destination.
+    assert list(by_port.candidates([tcp])) == [7, 40]
+    assert list(by_port.candidates([icmp])) == [*range(41)]
+    assert list(by_address.candidates([tcp])) == [7, 40]
+    assert list(by_address.candidates([icmp])) == [7, 40]
 
 
 OPTIONS = st.sampled_from(

@@ -308,7 +308,7 @@ def _leaves_first(chains: Mapping[str, tuple[str, ...]]) -> list[str]:
     leads: dict[str, list[str]] = {}
     for chain, lines in chains.items():
         targets = {target for line in lines if (target := target_of(line)) in chains}
-        leads[chain] = sorted(targets, key=by_end, reverse=True) if len(targets) > 1 else [*targets]
+        leads[chain] = sorted(targets, key=by_end, reverse=True)
     led_to = {target for targets in leads.values() for target in targets}
     found: dict[str, None] = {}
     opened: set[str] = set()

@@ -124,10 +124,10 @@ def asking(
 
 
 def _denied(text: str) -> str:
-    for word in (" is ", " in "):
+    for word, denied in ((" is ", " is not "), (" in ", " not in ")):
         before, found, behind = text.partition(word)
         if found:
-            return f"{before} is not {behind}" if word == " is " else f"{before} not in {behind}"
+            return f"{before}{denied}{behind}"
     return f"it is not so that {text}"
 
 
