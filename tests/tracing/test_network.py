@@ -59,6 +59,15 @@ def test_an_address_of_a_node_is_not_outside_the_cluster() -> None:
     assert not Somewhere.of_node("node2", Family.IPV4).outside
 
 
+def test_all_of_the_loopback_network_is_on_the_loopback_interface() -> None:
+    """`ip address` shows 127.0.0.1/8 alone; of what no interface shows, the interface is open."""
+    network = Network(Cluster().node("node1", facts=FACTS), Family.IPV4, Cluster())
+
+    assert network.interfaces_of("127.0.0.5") == {"lo"}
+    assert network.interfaces_of("10.1.0.2") == {"eth1"}
+    assert network.interfaces_of("203.0.113.9") == set()
+
+
 def test_no_route_refuses_what_is_surely_outside_of_those_that_do() -> None:
     """What may be inside is open, for nothing says that it is not."""
     routes = [*FACTS["routes"], {"dst": "198.51.100.0/24", "type": "blackhole"}]

@@ -288,3 +288,15 @@ def test_ipv6_is_asked_about_as_well() -> None:
         "2001:db8::7 is not an address of n": Verdict.DROPPED,
     }
     assert json.dumps(answer.to_json())
+
+
+def test_a_client_outside_the_cluster_is_no_endpoint_of_a_dump(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A chain of an endpoint asks whether the source is the endpoint itself, for a Pod only."""
+    dump = FIXTURES / "cases" / "docker-forward-drop" / "dump.txt"
+    main(["trace", "--snapshot", str(dump), "--from", "outside", "--to", "nodeport:30080"])
+    said = " ".join(capsys.readouterr().out.split())
+
+    assert "reaches the endpoint 10.233.64.5:80" in said
+    assert "a client outside the cluster in 10.233.64.5/32" not in said
