@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import pytest
 
-from nptables import Cluster, Family, Trace, trace
+from nptables import Cluster, Family, Ruleset, Trace, trace
 from nptables.evidence import Evidence
 from nptables.sources import evidence_in, read_evidence
 from nptables.tracing import Verdict, missing_tables, packet_between
@@ -226,3 +226,13 @@ def test_what_a_fragment_shows_is_never_the_whole_answer(to: str) -> None:
         assert (frozenset({HIDDEN_TOO}), {Verdict.UNKNOWN}) in [
             (c, verdicts(o)) for c, o in found(answer)
         ]
+
+
+def test_a_table_that_is_not_known_stands_at_the_top_of_its_hook() -> None:
+    """No chain leads to it."""
+    rules = Ruleset.from_save("*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n")
+    packet = packet_between("outside", "203.0.113.9:80", node=NODE)
+    answer = trace(rules, packet, NODE, unknown_tables={"node-a": missing_tables(rules)})
+    steps = [step for outcome in answer.outcomes for step in outcome.path if not step.line]
+
+    assert {("filter", 0)} == {(step.table, step.depth) for step in steps}
