@@ -40,8 +40,7 @@ def config_for(
     """
     meant = asked
     if meant is None:
-        there = Told(runs, f"the kube-proxy that runs there is {runs}") if runs else None
-        told = there or here or told_by(nodes)
+        told = told_there(runs) or here or told_by(nodes)
         meant = told.text if told is not None else str(NEWEST)
         say(taken(told), option=f"{OPTION} names another")
     config = read_for(found, meant)
@@ -80,6 +79,11 @@ def read_for(found: FoundConfig | None, version: str | Version | None) -> ProxyC
     return ProxyConfig.defaults(version) if found is None else found.read(version)
 
 
+def told_there(runs: str) -> Told | None:
+    """What the kube-proxy that runs on a node is, where that is known."""
+    return Told(runs, f"the kube-proxy that runs there is {runs}") if runs else None
+
+
 def told_by(nodes: Sequence[Node]) -> Told | None:
     """What the Node objects say: the kubelet's version, which kube-proxy's follows."""
     if not nodes or Version.parse(nodes[0].kubelet_version) is None:
@@ -91,9 +95,13 @@ def told_by(nodes: Sequence[Node]) -> Told | None:
     return Told(text, f"Nodes {nodes[0].name} and {others} have kubeletVersion {text} or like it")
 
 
+def version_of(told: Told | None) -> Version:
+    """The version that is taken where this is told."""
+    version = None if told is None else Version.parse(told.text)
+    return NEWEST if version is None else nearest_known(version)
+
+
 def taken(told: Told | None) -> str:
     """Which version was taken and why."""
-    version = None if told is None else Version.parse(told.text)
-    taken = NEWEST if version is None else nearest_known(version)
     why = "the version on the node is unknown, and this is the newest" if told is None else told.why
-    return f"the rules are those of kube-proxy {taken}: {why}"
+    return f"the rules are those of kube-proxy {version_of(told)}: {why}"

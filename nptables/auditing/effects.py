@@ -18,12 +18,6 @@ from nptables.translation.explanation.grouping import service_of
 
 # So many Services are looked at, then so many, then all: where packets notice, few mostly tell.
 _STEPS = (2, 12)
-_SHARED = (
-    chains.SERVICES,
-    chains.NODEPORTS,
-    chains.EXTERNAL_SERVICES,
-    chains.PROXY_FIREWALL,
-)
 
 
 @attrs.frozen
@@ -111,7 +105,7 @@ def _cut_down(
     lines: Mapping[str, tuple[str, ...]], services: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     found = dict(lines)
-    for chain in _SHARED:
+    for chain in chains.OF_SERVICES:
         if chain in found:
             found[chain] = tuple(_kept(found[chain], services))
     return found

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nptables.answering.inputs import configuration
-from nptables.answering.versions import Told, taken, told_by
+from nptables.answering.versions import Told, taken, told_by, told_there, version_of
 from nptables.evidence import Evidence
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
 from nptables.inet import with_port
 from nptables.model import Cluster
-from nptables.model.kubeproxy import NEWEST, Version
-from nptables.model.kubeproxy.versions import VERSIONS, nearest_known
+from nptables.model.kubeproxy.versions import VERSIONS
 from nptables.playground.protocol import Choices, End
 from nptables.playground.reading import Reader, default_node
 from nptables.playground.state import State
@@ -51,7 +50,7 @@ def choices(reader: Reader, state: State) -> Choices:
         "node": node,
         "families": [family.value for family in _families(cluster, evidence)],
         "kubeProxyVersions": [str(version) for version in reversed(VERSIONS)],
-        "kubeProxyVersion": str(_version(_told(cluster, node, runs))),
+        "kubeProxyVersion": str(version_of(_told(cluster, node, runs))),
         # In the rules that a node has a packet fares alike for every version.
         "kubeProxyUsual": usual,
         "kubeProxyWhy": why,
@@ -63,16 +62,8 @@ def choices(reader: Reader, state: State) -> Choices:
 
 def _told(cluster: Cluster, node: str, runs: str) -> Told | None:
     """What there is of the version on a node, best of all what `runs` there."""
-    if runs:
-        return Told(runs, f"the kube-proxy that runs there is {runs}")
     there = cluster.nodes.get(node)
-    return None if there is None else told_by([there])
-
-
-def _version(told: Told | None) -> Version:
-    """The version that is taken where this is told of a node."""
-    version = None if told is None else Version.parse(told.text)
-    return NEWEST if version is None else nearest_known(version)
+    return told_there(runs) or (None if there is None else told_by([there]))
 
 
 def _usual(told: Sequence[Told | None]) -> tuple[str, str]:
@@ -80,7 +71,7 @@ def _usual(told: Sequence[Told | None]) -> tuple[str, str]:
 
     `told` is what there is of each node.
     """
-    versions = sorted({_version(each) for each in told})
+    versions = sorted({version_of(each) for each in told})
     if len(versions) > 1:
         said = ", ".join(map(str, versions))
         return f"each node's ({said})", "each node has the rules of its own version of kube-proxy"

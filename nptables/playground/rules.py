@@ -25,10 +25,6 @@ Place = tuple[str, int | None]
 
 # Lines on one page, unless the request says otherwise.
 MOST_LINES = 500
-_SHARED = (
-    chain_names.SERVICES, chain_names.NODEPORTS, chain_names.EXTERNAL_SERVICES,
-    chain_names.PROXY_FIREWALL,
-)  # fmt: skip
 _OWN = (
     chain_names.EXTERNAL_PREFIX, chain_names.SOURCE_RANGES_PREFIX, chain_names.LOCAL_PREFIX,
     chain_names.SERVICE_PREFIX, chain_names.ENDPOINT_PREFIX, "",
@@ -90,8 +86,8 @@ def _rank(table: Table, chain: str, made: Translation) -> tuple[Any, ...]:
         return (4,)
     if chain in table.policies:
         return (3,)
-    if chain in _SHARED:
-        return 0, _SHARED.index(chain)
+    if chain in chain_names.OF_SERVICES:
+        return 0, chain_names.OF_SERVICES.index(chain)
     owner = made.owner_of_chain(chain) if table.name == "nat" else None
     if owner is None:
         return (2,)
