@@ -330,7 +330,7 @@ def failed_line(stderr: str) -> int | None:
 def _locate(number: int | None, steps: Sequence[Step]) -> tuple[Step | None, str]:
     if number is not None:
         for step in steps:
-            lines = list(step.restore_lines())
+            lines = step.restore_lines()
             if number <= len(lines):
                 return step, lines[number - 1]
             number -= len(lines)
