@@ -40,7 +40,6 @@ from nptables.errors import (
     NptablesError,
 )
 from nptables.family import Family
-from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
 from nptables.kernel.node import facts as node_facts
 from nptables.kernel.node import nfacct
@@ -114,14 +113,14 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
     """
     raise_stack_limit()
     with (
-        collector_paused(),
+        CollectorRest(time.monotonic) as collector,
         words_of_libraries(log),
         InstanceLock(settings.run_folder, node_name=settings.node_name),
     ):
         _notice_kube_proxy(settings, log)
         with contextlib.ExitStack() as closing:
             try:
-                running = _Running(settings, log, signals, closing)
+                running = _Running(settings, log, signals, collector, closing)
             except Stopped as stopped:
                 log.info("stopped before it was ready; the rules stay", signal=str(stopped))
                 return 0
@@ -168,6 +167,7 @@ class _Running:
         settings: Settings,
         log: Log,
         signals: Signals,
+        collector: CollectorRest,
         closing: contextlib.ExitStack,
     ) -> None:
         self._settings = settings
@@ -176,7 +176,7 @@ class _Running:
         self._version = NodeVersion(settings.version, settings.config_for, log)
         self._log = log
         self._observe = settings.options.observe
-        self._collector = CollectorRest(time.monotonic)
+        self._collector = collector
         self._inbox: EventQueue[_Item] = EventQueue(time.monotonic)
         self._manager = ServiceManager()
         # A slow program ends in time, so waiting for one is not a hang.

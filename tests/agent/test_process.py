@@ -251,26 +251,33 @@ def test_another_proxy_is_looked_for_every_minute() -> None:
 
 @pytest.mark.usefixtures("collector")
 def test_the_collector_rests_until_the_first_sync() -> None:
-    rest = CollectorRest(lambda: 0.0)
-    assert not gc.isenabled()
+    with CollectorRest(lambda: 0.0) as rest:
+        assert not gc.isenabled()
 
-    frozen = gc.get_freeze_count()
-    rest.synced()
-    assert gc.isenabled()
-    assert gc.get_freeze_count() > frozen
+        frozen = gc.get_freeze_count()
+        rest.synced()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
 
 
 @pytest.mark.usefixtures("collector")
 def test_the_collector_runs_again_after_a_minute_where_no_sync_comes() -> None:
     """An agent that cannot reach its API server must not keep garbage for days."""
     now = [1000.0]
-    rest = CollectorRest(lambda: now[0])
-    now[0] = 1059.0
-    rest.look()
-    assert not gc.isenabled()
+    with CollectorRest(lambda: now[0]) as rest:
+        now[0] = 1059.0
+        rest.look()
+        assert not gc.isenabled()
 
-    now[0] = 1060.0
-    rest.look()
+        now[0] = 1060.0
+        rest.look()
+        assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("collector")
+def test_the_collector_runs_again_where_the_agent_ends_before_its_first_sync() -> None:
+    with CollectorRest(lambda: 0.0):
+        assert not gc.isenabled()
     assert gc.isenabled()
 
 

@@ -6,6 +6,8 @@ import contextlib
 import gc
 import resource
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from nptables.agent.process.logs import Log
 from nptables.errors import KernelBusy
@@ -62,17 +64,31 @@ def raise_stack_limit() -> None:
 
 
 class CollectorRest:
-    """Keeps the garbage collector from running until the first sync, for a minute at most.
+    """A context in which the garbage collector does not run until the first sync.
 
     What a start makes are the cluster and its rules, and they stay: looking for garbage among
-    them takes a tenth of its processor time. `clock` gives monotonic seconds.
+    them takes a tenth of its processor time. After a minute it runs in any case, and at the end.
+    `clock` gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until = clock() + _LONGEST_REST
         self._over = False
+
+    def __enter__(self) -> Self:
+        """Let it rest."""
         gc.disable()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let it run again."""
+        self._end()
 
     def look(self) -> None:
         """End it if it is time to; to be called every few seconds."""
