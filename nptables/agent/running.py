@@ -75,7 +75,7 @@ class Settings:
     `version` is the kube-proxy whose rules are made, None for what the Node says once it is
     known; `config_for` is the configuration as a version reads it, `read_config` reads its file
     again for SIGHUP; both raise InvalidInput. `listen` opens the probes' and the metrics' ports
-    (never in observe mode unless asked for).
+    (never in observe mode unless asked for). `kube_proxy` is the one that runs here, in words.
     """
 
     node_name: str
@@ -93,6 +93,7 @@ class Settings:
     cleanup_on_exit: bool = False
     force: bool = False
     version: Version | None = NEWEST
+    kube_proxy: str = ""
     watch: WatchSettings = attrs.field(factory=WatchSettings)
 
 
@@ -128,7 +129,7 @@ def run(settings: Settings, log: Log, signals: Signals) -> int:
 
 
 def _notice_kube_proxy(settings: Settings, log: Log) -> None:
-    found = find_kube_proxy()
+    found = settings.kube_proxy
     if not found:
         _notice_others(settings, log)
         return
@@ -187,7 +188,10 @@ class _Running:
             clock=time.monotonic,
         )
         self._neighbour = OtherProxyWatch(
-            find_kube_proxy, say=self._not_alone, clock=time.monotonic
+            find_kube_proxy,
+            say=self._not_alone,
+            clock=time.monotonic,
+            found=settings.kube_proxy,
         )
         self._metrics = Metrics(time.time, nfacct.counters)
         self._health = Health(timeout=2 * config.sync_period)
@@ -409,6 +413,8 @@ class _Running:
         if self._agent.synced and not self._settled:
             self._settled = True
             self._collector.synced()
+            # One may have come during the start. Only now, since looking takes up to 20 ms.
+            self._neighbour.soon()
 
     def _not_alone(self, found: str) -> None:
         """A kube-proxy that ran at the start was allowed and reported then."""

@@ -249,6 +249,31 @@ def test_another_proxy_is_looked_for_every_minute() -> None:
     assert neighbour.found == "kube-proxy (pid 7)"
 
 
+def test_another_proxy_is_looked_for_a_minute_after_somebody_has_or_as_soon_as_asked() -> None:
+    now = [1000.0]
+    looked: list[float] = []
+
+    def find() -> str:
+        looked.append(now[0])
+        return "kube-proxy (pid 7)"
+
+    neighbour = OtherProxyWatch(
+        find, say=lambda _: None, clock=lambda: now[0], found="kube-proxy (pid 5)"
+    )
+    assert neighbour.found == "kube-proxy (pid 5)"
+    now[0] = 1059.0
+    neighbour.look()
+    assert looked == []
+
+    neighbour.soon()
+    neighbour.look()
+    assert looked == [1059]
+    assert neighbour.found == "kube-proxy (pid 7)"
+    now[0] = 1119.0
+    neighbour.look()
+    assert looked == [1059, 1119]
+
+
 @pytest.mark.usefixtures("collector")
 def test_the_collector_rests_until_the_first_sync() -> None:
     with CollectorRest(lambda: 0.0) as rest:

@@ -93,7 +93,8 @@ _PERIOD = 60.0
 class OtherProxyWatch:
     """Looks for another proxy every minute; `found` is the last answer of `find`.
 
-    `say` is told each time one is there. `clock` gives monotonic seconds.
+    Whoever has looked just now gives what was `found` then. `say` is told each time one is there.
+    `clock` gives monotonic seconds.
     """
 
     def __init__(
@@ -102,11 +103,16 @@ class OtherProxyWatch:
         *,
         say: Callable[[str], None],
         clock: Callable[[], float],
+        found: str | None = None,
     ) -> None:
-        self.found = ""
+        self.found = found or ""
         self._find = find
         self._say = say
         self._clock = clock
+        self._at = -math.inf if found is None else clock() + _PERIOD
+
+    def soon(self) -> None:
+        """Look the next time, however long ago that was done last."""
         self._at = -math.inf
 
     def look(self) -> None:

@@ -164,10 +164,11 @@ def command(
         from nptables.agent import Options  # noqa: PLC0415 - only this command needs the agent
         from nptables.agent.process import Log  # noqa: PLC0415
         from nptables.agent.running import Settings, run  # noqa: PLC0415
+        from nptables.kernel.node.kube_proxy import find_kube_proxy  # noqa: PLC0415
 
     found = find_configuration(config_path)
-    text = asked()
-    if text is None and (here := told_here()) is not None:
+    running, text = find_kube_proxy(), asked()
+    if text is None and running and (here := told_here()) is not None:
         text = here.text
     config = _read_for_any(found, text)
     if text is not None:
@@ -196,6 +197,7 @@ def command(
         prepare_node=prepare,
         cleanup_on_exit=cleanup_on_exit,
         force=force,
+        kube_proxy=running,
     )
     return run(settings, log, signals)
 
