@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any
 
 import attrs
 
@@ -123,6 +124,19 @@ class Programs:
         )
 
 
+class _Program(subprocess.Popen[bytes]):
+    """A program that is ended where its start is given up in the middle: a signal may do that."""
+
+    def __init__(self, argv: Sequence[str], **options: Any) -> None:
+        try:
+            super().__init__(argv, **options)
+        except BaseException:
+            if getattr(self, "pid", None) is not None:
+                self.kill()
+                self.wait()
+            raise
+
+
 def _to_its_end(
     argv: list[str],
     text: str,
@@ -134,7 +148,7 @@ def _to_its_end(
     with (
         _memory() as output,
         _memory() as prepared,
-        subprocess.Popen(
+        _Program(
             argv,
             stdin=subprocess.PIPE if prepared is None else _filled(prepared, text),
             stdout=subprocess.PIPE if output is None else output,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,27 @@ def test_a_program_that_takes_too_long_is_killed() -> None:
     with pytest.raises(KernelBusy, match=r"sleep was stopped after 0\.2 s"):
         run_program(["sleep", "60"], "", 0.2)
     assert time.monotonic() - started < 30
+
+
+def test_a_program_ends_where_a_signal_comes_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until then nobody else knows of the program, so nobody else could end it."""
+    started: list[str] = []
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+
+    def interrupted(*_: int) -> bytes:
+        # By this reading Popen learns that the program has been executed.
+        started.extend(set(children.read_text().split()) - before)
+        raise KeyboardInterrupt
+
+    before = set(children.read_text().split())
+    monkeypatch.setattr(os, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_program(["sleep", "1000"], "", 10)
+
+    (number,) = started
+    assert not Path("/proc", number).exists()
 
 
 def test_a_program_that_is_not_there_is_said_to_be_missing() -> None:
