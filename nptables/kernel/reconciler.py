@@ -24,7 +24,7 @@ MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
 
 
 @frozen
-class Followed:
+class SyncResult:
     """What a sync did: the update, the plan that was carried out, and how that went.
 
     `read` says that the tables were read first, and `verified` that they were seen to hold what
@@ -45,7 +45,7 @@ class Followed:
     starved: ReadingStarved | None = None
 
 
-class Follower:
+class Reconciler:
     """Brings the kernel what is pending, and knows when it no longer knows what the kernel has.
 
     While all goes well a sync reads nothing and writes what the changes change. At the start, after
@@ -89,7 +89,7 @@ class Follower:
         """Whether the kernel is known to hold what the translator last accepted."""
         return self._certain
 
-    def sync(self, *, read: bool = False) -> Followed:
+    def sync(self, *, read: bool = False) -> SyncResult:
         """Bring the kernel what is pending. Raises what `Applier.apply` raises.
 
         With `read` the tables are read and compared even where it is known what they hold. After
@@ -136,7 +136,7 @@ class Follower:
         self.pending.accepted()
         whole = found is not None and starved is None
         verified = whole and (applied.verified or not plan)
-        return Followed(update, plan, applied, whole, verified, seen, drift, starved)
+        return SyncResult(update, plan, applied, whole, verified, seen, drift, starved)
 
     def plant_canaries(self) -> None:
         """Write the canaries if they are not there. Raises KernelRefused or KernelBusy."""
