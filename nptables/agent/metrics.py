@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nptables.agent.core.engine import Outcome
-from nptables.agent.core.picture import Pending
 from nptables.agent.core.rule_counts import RuleCounts
+from nptables.agent.core.store import Pending
 from nptables.errors import MissingPackage
 from nptables.family import Family
 from nptables.translation.fixed import INVALID_DROPPED

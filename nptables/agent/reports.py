@@ -8,9 +8,9 @@ from nptables.agent.core.drift import Drift
 from nptables.agent.core.engine import Outcome
 from nptables.agent.core.health import Health
 from nptables.agent.core.loop import Failure
-from nptables.agent.core.picture import Pending
 from nptables.agent.core.rule_counts import RuleCounts
 from nptables.agent.core.schedule import Task
+from nptables.agent.core.store import Pending
 from nptables.agent.metrics import Metrics
 from nptables.agent.process import Announcements, Log, ServiceManager
 from nptables.errors import KernelRefused, Problem

@@ -278,7 +278,7 @@ class _Running:
                     raise item.error
                 else:
                     self._agent.take(item)
-                    settled = self._version.settle(self._agent.picture.node, self._config)
+                    settled = self._version.settle(self._agent.store.node, self._config)
                     if settled is not None:
                         self._use(settled)
             self._neighbour.look()
@@ -405,7 +405,7 @@ class _Running:
 
     def _after_sync(self) -> None:
         if not self._observe:
-            self._ports.follow(self._agent.picture, self._config)
+            self._ports.follow(self._agent.store, self._config)
         if self._agent.synced and not self._settled:
             self._settled = True
             self._collector.synced()
@@ -433,17 +433,17 @@ class _Running:
         )
 
     def _service_of(self, key: tuple[str, str]) -> tuple[str, str] | None:
-        found = self._agent.picture.slices.get(key)
+        found = self._agent.store.slices.get(key)
         return None if found is None else found.service_key
 
     def _describe(self) -> Mapping[str, Any]:
         """What `nptables status` shows."""
-        agent, picture, now = self._agent, self._agent.picture, time.monotonic()
+        agent, store, now = self._agent, self._agent.store, time.monotonic()
         since = agent.health.pending_since
         last = agent.health.last_sync
         return {
             "pid": os.getpid(),
-            "node": picture.node_name,
+            "node": store.node_name,
             "mode": "observe" if self._observe else "sync",
             "kubeProxyVersion": str(self._config.version),
             "healthy": self._ports.probes.healthy(),
@@ -451,9 +451,9 @@ class _Running:
             "synced": agent.synced,
             "lastSync": None if last is None else rfc3339(last),
             "pendingSeconds": None if since is None else round(now - since, 3),
-            "services": len(picture.services),
-            "endpointSlices": len(picture.slices),
-            "problems": len(picture.problems),
+            "services": len(store.services),
+            "endpointSlices": len(store.slices),
+            "problems": len(store.problems),
             "otherProxy": self._neighbour.found,
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [

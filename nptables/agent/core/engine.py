@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from nptables.agent.core.drift import Differences
-from nptables.agent.core.picture import Key, Pending
 from nptables.agent.core.rule_counts import RuleCounts
 from nptables.agent.core.schedule import Schedule
+from nptables.agent.core.store import Key, Pending
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
 from nptables.immutable import frozen
