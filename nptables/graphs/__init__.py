@@ -5,7 +5,7 @@ from nptables.graphs.graph import Edge, Graph, Kind, Vertex
 from nptables.graphs.mermaid import to_mermaid
 from nptables.graphs.service import service_graph
 from nptables.graphs.svg import STYLE, svg_element, to_svg
-from nptables.graphs.way import way_graph
+from nptables.graphs.packet_path import path_graph
 
 __all__ = [
     "STYLE",
@@ -18,5 +18,5 @@ __all__ = [
     "to_dot",
     "to_mermaid",
     "to_svg",
-    "way_graph",
+    "path_graph",
 ]
