@@ -44,11 +44,12 @@ class NodeHas:
         Raises InvalidInput, with the file, and AmbiguousBackend where this node has two.
         """
         # See the imports.
-        from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving  # noqa: PLC0415
+        from nptables.evidence.backends import TWO_BACKENDS, both_in_use, service_ruleset  # noqa: PLC0415
 
         try:
             current = in_file(
-                self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
+                self.path,
+                lambda: service_ruleset(self.evidence, family, self.backend, strict=strict),
             )
         except InvalidInput as error:
             if self.here and error.problems[0].code == TWO_BACKENDS:

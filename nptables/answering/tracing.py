@@ -13,9 +13,9 @@ from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence, Form
-from nptables.evidence.beside import unfollowed
+from nptables.evidence.backends import active_rulesets
 from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.serving import acting
+from nptables.evidence.other_rules import unfollowed
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
@@ -110,7 +110,7 @@ def followed_in(
     evidence: Evidence, family: Family, *, path: str | None = None, backend: str = "auto"
 ) -> Followed:
     """What a packet meets on a node that has what `evidence` says. Raises InvalidInput."""
-    rulesets = in_file(path, lambda: acting(evidence, family, backend))
+    rulesets = in_file(path, lambda: active_rulesets(evidence, family, backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
     # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)

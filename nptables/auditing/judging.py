@@ -21,10 +21,10 @@ from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
 from nptables.evidence import Evidence, Form
-from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.naming import node_of
+from nptables.evidence.node_names import node_of
+from nptables.evidence.other_rules import leftovers
 from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
 from nptables.gcpause import collector_paused

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nptables.auditing import quick
 from nptables.errors import NptablesError, SaveSyntaxError
-from nptables.evidence.serving import decide
+from nptables.evidence.backends import decide_backend
 from nptables.evidence.snapshot import Snapshot
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -40,7 +40,7 @@ class NodeTables:
         if len(places) == 1:
             return places[0]
         rulesets = [self.ruleset(place) for place in places]
-        decided = decide(rulesets)
+        decided = decide_backend(rulesets)
         if decided is None:
             return None
         return next(p for p, r in zip(places, rulesets, strict=True) if r is decided[0])

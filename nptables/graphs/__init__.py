@@ -3,9 +3,9 @@
 from nptables.graphs.dot import to_dot
 from nptables.graphs.graph import Edge, Graph, Kind, Vertex
 from nptables.graphs.mermaid import to_mermaid
+from nptables.graphs.packet_path import path_graph
 from nptables.graphs.service import service_graph
 from nptables.graphs.svg import STYLE, svg_element, to_svg
-from nptables.graphs.packet_path import path_graph
 
 __all__ = [
     "STYLE",

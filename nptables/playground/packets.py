@@ -10,7 +10,7 @@ from nptables.answering.tracing import cells_document, follow, setting_of
 from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
-from nptables.graphs import to_svg, path_graph
+from nptables.graphs import path_graph, to_svg
 from nptables.playground.choices import choices, destination_text
 from nptables.playground.evidence import followed_there, sets_of
 from nptables.playground.reading import Reader, follows_on_all_nodes, node_of

@@ -10,7 +10,7 @@ import attrs
 from nptables.answering import Say, silent
 from nptables.answering.inputs import Inputs, configuration, inputs_of, is_for_each_node
 from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, naming
+from nptables.evidence import Evidence, node_names
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
 from nptables.kept import Kept
@@ -262,7 +262,7 @@ def default_node(
     Without any Node object every name will do for the rules that a cluster makes.
     """
     override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else naming.node_of(evidence, cluster.nodes)
+    known = "" if evidence is None else node_names.node_of(evidence, cluster.nodes)
     first = next(iter(sorted(cluster.nodes)), _ANY if cluster.services else "")
     return state.node or override or known or first
 

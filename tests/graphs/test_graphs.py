@@ -18,11 +18,11 @@ from nptables.graphs import (
     Graph,
     Kind,
     Vertex,
+    path_graph,
     service_graph,
     to_dot,
     to_mermaid,
     to_svg,
-    path_graph,
 )
 from nptables.graphs.graph import Drawing, edge_text
 from nptables.graphs.layout import beside, laid_out, text_width

@@ -11,7 +11,7 @@ import pytest
 
 from nptables import Cluster, Family, ProxyConfig, load, reach, translate
 from nptables.checks import check_cluster
-from nptables.graphs import service_graph, path_graph
+from nptables.graphs import path_graph, service_graph
 from nptables.reachability import Expectation, contradictions
 from nptables.reporting import audit_of, graph_page, matrix_page, report_page
 from tests.support.accessibility import faults

@@ -24,7 +24,7 @@ from nptables.cli.options import (
 )
 from nptables.cli.repository import settings_options
 from nptables.family import Family
-from nptables.graphs import Graph, to_dot, to_mermaid, to_svg, path_graph
+from nptables.graphs import Graph, path_graph, to_dot, to_mermaid, to_svg
 from nptables.reachability import across
 from nptables.tracing import family_between
 from nptables.tracing.ends import DESTINATIONS, SOURCES, pods_named

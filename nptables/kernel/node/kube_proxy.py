@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from nptables.evidence.beside import BY_ITS_PORTS
 from nptables.evidence.kubeproxy import NAME
+from nptables.evidence.other_rules import BY_ITS_PORTS
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
 PORTS = (10256, 10249)
