@@ -13,10 +13,10 @@ __all__ = [
     "Graph",
     "Kind",
     "Vertex",
+    "path_graph",
     "service_graph",
     "svg_element",
     "to_dot",
     "to_mermaid",
     "to_svg",
-    "path_graph",
 ]
