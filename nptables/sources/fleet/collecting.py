@@ -27,8 +27,8 @@ from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
 from nptables.sources.fleet.daemonset import daemon_set
 from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
+from nptables.sources.fleet.pod_snapshot import take_snapshot
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
-from nptables.sources.fleet.taking import take
 
 AT_ONCE = 8
 SECONDS = 60.0
@@ -252,7 +252,7 @@ def _read_all(
         try:
             with borrowed() as connection:
                 taken = _time(around.epoch())
-                document = take(connection, pod, taken, seconds=asked.seconds, clock=clock)
+                document = take_snapshot(connection, pod, taken, seconds=asked.seconds, clock=clock)
             folder.write_node(name, document)
         except NptablesError as error:
             return attrs.evolve(record, why=printable(str(error)))

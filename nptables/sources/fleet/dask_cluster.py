@@ -22,7 +22,7 @@ from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem
 from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.sources.fleet.locations import Place
-from nptables.sources.fleet.working import File, judge_file
+from nptables.sources.fleet.process_pool import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.
 _AHEAD = 3

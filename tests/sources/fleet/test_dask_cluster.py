@@ -19,8 +19,8 @@ from nptables.auditing import Options
 from nptables.cli import main
 from nptables.errors import InvalidInput, NptablesError
 from nptables.evidence.snapshot import to_document
+from nptables.sources.fleet.dask_cluster import judge_on_dask
 from nptables.sources.fleet.folder import Folder, snapshot_files
-from nptables.sources.fleet.spreading import judge_on_dask
 from tests.support.fleets import CONFIG, Fleet, snapshots
 
 FLEET = Fleet(nodes=6, services=12)
@@ -156,7 +156,7 @@ def test_snapshots_that_workers_do_not_see_are_sent(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file is of this machine alone its content goes along."""
-    from nptables.sources.fleet import spreading
+    from nptables.sources.fleet import dask_cluster
 
     with dask_cluster(tmp_path, 1) as (address, _):
         monkeypatch.setattr(spreading, "_sees", _sees_nothing)
