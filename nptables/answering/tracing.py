@@ -20,7 +20,7 @@ from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
 from nptables.sources import FoundConfig, Loaded
-from nptables.sources.hidden import is_made_up
+from nptables.sources.redacted_objects import is_made_up
 from nptables.tracing import Packet, Trace, missing_tables, packet_between, read_sets, trace
 from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of

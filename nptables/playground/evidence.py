@@ -15,7 +15,7 @@ from nptables.model import Cluster, Node
 from nptables.playground.reading import Evidences
 from nptables.playground.state import Held, State
 from nptables.sources.evidence import Beside, beside_rules
-from nptables.sources.held import evidence_of
+from nptables.sources.uploaded_evidence import evidence_of
 from nptables.tracing.sets import Sets
 
 # Bytes of one file, unpacked.

@@ -26,10 +26,10 @@ from nptables.sources import (
     facts_in,
     load_texts,
 )
-from nptables.sources.dropped import sets_of, stand_for_a_tree
 from nptables.sources.recognising import is_of_a_node
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
+from nptables.sources.uploaded_files import sets_of, stand_for_a_tree
 from nptables.translation import Translation
 from nptables.words import listed
 

@@ -257,7 +257,7 @@ def finished(
     items.clear()
     hidden: frozenset[tuple[str, str]] = frozenset()
     if any(item.document is not None and item.document.redacted for item in flat):
-        from nptables.sources.hidden import with_made_up_addresses  # noqa: PLC0415 - seldom needed
+        from nptables.sources.redacted_objects import with_made_up_addresses  # noqa: PLC0415 - seldom needed
 
         flat, hidden = with_made_up_addresses(flat)
     result = assemble(flat, options)
@@ -303,7 +303,7 @@ def finished(
 
 def _said_of(hidden: frozenset[tuple[str, str]]) -> Iterator[str]:
     if hidden:
-        from nptables.sources.hidden import MADE_UP  # noqa: PLC0415 - imported above already
+        from nptables.sources.redacted_objects import MADE_UP  # noqa: PLC0415 - imported above already
 
         count = "1 Service" if len(hidden) == 1 else f"{len(hidden)} Services"
         yield (

@@ -156,10 +156,8 @@ def test_snapshots_that_workers_do_not_see_are_sent(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file is of this machine alone its content goes along."""
-    from nptables.sources.fleet import dask_cluster
-
     with dask_cluster(tmp_path, 1) as (address, _):
-        monkeypatch.setattr(spreading, "_sees", _sees_nothing)
+        monkeypatch.setattr("nptables.sources.fleet.dask_cluster._sees", _sees_nothing)
         found = judge_on_dask(
             address, FLEET.cluster, Options(CONFIG, watched=True), snapshot_files(folder).items()
         )
