@@ -7,10 +7,10 @@ from functools import partial
 
 import attrs
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.effects import Noticed
-from nptables.auditing.settling import settled
+from nptables.auditing.in_flight import settled
 from nptables.auditing.sharing import NOBODY, Expected, Sharing
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
@@ -41,7 +41,7 @@ class Found:
     differing: Differing
     noticed: Noticed
     expected: Expected
-    lines: Mapping[str, quick.TableLines]
+    lines: Mapping[str, table_lines.TableLines]
 
     @property
     def family(self) -> Family:
@@ -140,7 +140,7 @@ def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
 def _fits(found: Found, other: Expected) -> bool:
     """Whether a node has other rules than those that were expected, in whatever state it may be."""
     in_its_state, _ = settled(other, found.lines)
-    return quick.fits(found.lines, in_its_state)
+    return table_lines.fits(found.lines, in_its_state)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.auditing.causes import Case, Found, causes_of
 from nptables.auditing.differing import Differing
 from nptables.auditing.effects import Ground, notice
 from nptables.auditing.foreign import foreign_rules
+from nptables.auditing.in_flight import settled
 from nptables.auditing.movements import Movement, states_of
-from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
@@ -190,9 +190,9 @@ class _OneNode:
                 expected, moved = settled(expected, self._tables.lines(index))
                 self._in_flight |= moved
             texts = self._tables.text(index)
-            rest = None if texts is None else quick.rest_of(texts, expected)
+            rest = None if texts is None else table_lines.rest_of(texts, expected)
             beside += foreign_rules(self._tables, index, rest, expected, self._ground(expected))
-            if rest is not None and quick.rest_fits(rest, expected):
+            if rest is not None and table_lines.rest_fits(rest, expected):
                 fitting.append(family)
             else:
                 differing.append((index, expected))
