@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nptables.answering import Say
 from nptables.answering.evidence import NodeHas
-from nptables.answering.tracing import Followed, followed_on, told_sets
+from nptables.answering.tracing import NodeRules, rules_on, told_sets
 from nptables.cache import Cache
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
@@ -86,11 +86,11 @@ def sets_of(there: Evidences, say: Say) -> Sets | None:
 
 def followed_there(
     there: Evidences, cluster: Cluster | None, node: Node, family: Family
-) -> Mapping[str, tuple[Node, Followed]]:
+) -> Mapping[str, tuple[Node, NodeRules]]:
     """What other nodes have, for a packet that passes them. Raises InvalidInput."""
     nodes = {} if cluster is None else cluster.nodes
     return {
-        name: followed_on(nodes[name], has, family)
+        name: rules_on(nodes[name], has, family)
         for name, has in there.others.items()
         if name != node.name and name in nodes
     }
