@@ -354,7 +354,7 @@ class _Tracer:
             traversal.leave(flow)
         else:
             traversal.arrive(flow)
-        self._notes.update(dict.fromkeys(arrival.hop.elsewhere.notes))
+        self._notes.update(dict.fromkeys(arrival.hop.other_proxies.notes))
         for ended in traversal.ended:
             if not self._left_to_others(ended.state, ended.flow, arrival, end=ended.end):
                 self._record_end(ended, arrival)
@@ -369,7 +369,7 @@ class _Tracer:
         of_service = self._asked.frontend is not None
         if arrival.translated or not (of_service or self._may_be_a_service(arrival)):
             return False
-        text = arrival.hop.elsewhere.text(
+        text = arrival.hop.other_proxies.text(
             translated=state.dnat is not False,
             ended=end in (End.DROPPED, End.REFUSED),
             of_service=of_service,
