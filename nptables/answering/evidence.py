@@ -140,7 +140,7 @@ def with_shown_facts(
 
     `whose` says where the rules are from, such as `dump`.
     """
-    from nptables.translation.signs import changed_facts, shown_facts  # noqa: PLC0415
+    from nptables.translation.facts_from_rules import changed_facts, shown_facts  # noqa: PLC0415
 
     node = inputs.node
     for current in rulesets:

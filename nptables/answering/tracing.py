@@ -26,8 +26,8 @@ from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.traversal.rulebook import Rules
+from nptables.translation.facts_from_rules import with_shown_addresses
 from nptables.translation.flows import Flow, listed_flows
-from nptables.translation.signs import with_shown_addresses
 
 if TYPE_CHECKING:
     from nptables.reachability import Cell

@@ -25,8 +25,8 @@ from nptables.model.objects import Key
 from nptables.model.times import in_words
 from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
+from nptables.translation.facts_from_rules import suspicions
 from nptables.translation.fixed import JUMPS
-from nptables.translation.signs import suspicions
 from nptables.words import listed
 
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.

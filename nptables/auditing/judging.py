@@ -32,7 +32,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
-from nptables.translation.signs import shown_facts
+from nptables.translation.facts_from_rules import shown_facts
 
 GRACE = 10.0
 _FORMS = {Form.FRAGMENT: "it holds a part of the rules only"}

@@ -12,7 +12,7 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.incremental.state import Draft
 from nptables.iptables.changes import ChainChange, Plan, TablePlan
-from nptables.iptables.changes.likeness import in_order, surplus
+from nptables.iptables.changes.equality import in_order, surplus
 from nptables.iptables.unshown import EVERYTHING_SHOWN
 from nptables.translation.assembly import Translation
 from nptables.translation.chains import ServicePortName

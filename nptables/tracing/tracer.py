@@ -40,7 +40,7 @@ from nptables.tracing.traversal.walker import Budget
 from nptables.translation import Reason, Translation
 from nptables.translation.explanation.decision import unknown_reason
 from nptables.translation.explanation.disagreement import Disagreement, disagreement
-from nptables.translation.signs import with_shown_addresses
+from nptables.translation.facts_from_rules import with_shown_addresses
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2

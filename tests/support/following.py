@@ -14,7 +14,7 @@ from nptables import Cluster, Family, Ownership, ProxyConfig, Ruleset, diff, tra
 from nptables.errors import KernelBusy, KernelError, KernelRefused
 from nptables.incremental import IncrementalTranslator
 from nptables.iptables.changes import Step
-from nptables.iptables.changes.likeness import without_comments
+from nptables.iptables.changes.equality import without_comments
 from nptables.kernel import Applier, Backend
 from nptables.kernel.reconciler import Reconciler
 from nptables.model import Endpoint, EndpointSlice, Node, NodeFacts, Service, SlicePort

@@ -8,7 +8,7 @@ import attrs
 
 from nptables.errors import IncompleteRuleset
 from nptables.family import Family
-from nptables.iptables.changes.likeness import (
+from nptables.iptables.changes.equality import (
     can_be_restored,
     compare_multisets,
     in_order,

@@ -22,7 +22,7 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
-from nptables.iptables.changes.likeness import surplus
+from nptables.iptables.changes.equality import surplus
 from nptables.iptables.changes.steps import PIECE
 from nptables.iptables.outlines import Outline, outline, rough_outline
 from nptables.iptables.remarks import unreadable_remark
