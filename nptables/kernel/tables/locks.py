@@ -17,6 +17,10 @@ LOCK_FILE = Path("/run/xtables.lock")
 # the lock has an arrow before FLOCK, and is not meant.
 _ENTRY = re.compile(r"\d+: FLOCK +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
 
+# Seconds between two looks at a lock: they double from one to the other.
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.05
+
 
 def lock_path() -> Path:
     """The lock file that iptables uses (XTABLES_LOCKFILE names another)."""
@@ -81,7 +85,7 @@ def xtables_lock(
             f"the lock file {path} cannot be opened: {error.strerror}"
         ) from error
     try:
-        _take(handle, path, seconds, clock, sleep)
+        _take(handle, seconds, lambda: busy(seconds, lock_holder(path)), clock, sleep)
         yield
     finally:
         os.close(handle)
@@ -89,22 +93,23 @@ def xtables_lock(
 
 def _take(
     handle: int,
-    path: Path,
     seconds: float,
+    busy_now: Callable[[], KernelBusy],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
+    """Take a lock, waiting at most `seconds`; raises what `busy_now` gives."""
     until = clock() + seconds
     # In turns, because a flock that blocks knows no time limit.
-    pause = 0.005
+    pause = _FIRST_PAUSE
     while True:
         try:
             try_lock(handle)
         except BlockingIOError:
             if clock() >= until:
-                raise busy(seconds, lock_holder(path)) from None
+                raise busy_now() from None
             sleep(min(pause, max(until - clock(), 0.001)))
-            pause = min(pause * 2, 0.2)
+            pause = min(pause * 2, _LONGEST_PAUSE)
         else:
             return
 
@@ -137,18 +142,7 @@ def apply_lock(
         yield
         return
     try:
-        until, pause = clock() + seconds, 0.002
-        while True:
-            try:
-                try_lock(handle)
-                break
-            except BlockingIOError:
-                if clock() >= until:
-                    raise KernelBusy(
-                        f"another nptables changes the tables; waited {seconds:g} s"
-                    ) from None
-            sleep(pause)
-            pause = min(2 * pause, 0.05)
+        _take(handle, seconds, lambda: _held(seconds), clock, sleep)
         # Programs that start now inherit the open file, and the lock belongs to that and not to us
         # (flock(2)): if we are killed, it is held until the last of them has ended.
         programs.INHERITED.add(handle)
@@ -156,6 +150,10 @@ def apply_lock(
     finally:
         programs.INHERITED.discard(handle)
         os.close(handle)
+
+
+def _held(waited: float) -> KernelBusy:
+    return KernelBusy(f"another nptables changes the tables; waited {waited:g} s")
 
 
 def _open(folder: Path) -> int | None:
