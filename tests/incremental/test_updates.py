@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import nptables.incremental.translator
+import nptables.incremental.update
 from nptables import Cluster, Family, ProxyConfig, translate
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.incremental import Changes, IncrementalTranslator
@@ -420,7 +420,7 @@ def test_the_ruleset_of_an_update_is_a_translation_that_is_made_when_it_is_looke
 
 
 def test_the_example_of_the_translator_is_true() -> None:
-    outcome = doctest.testmod(nptables.incremental.translator)
+    outcome = doctest.testmod(nptables.incremental.update)
 
     assert outcome.attempted > 0
     assert outcome.failed == 0
