@@ -66,12 +66,7 @@ def busy(waited: float, holder: str) -> KernelBusy:
 
 
 @contextlib.contextmanager
-def xtables_lock(
-    seconds: float,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+def xtables_lock(seconds: float) -> Iterator[None]:
     """Hold the lock that iptables takes, waiting at most `seconds` for it.
 
     Raises KernelBusy with the holder, or BackendUnavailable where the file cannot be made.
@@ -85,30 +80,24 @@ def xtables_lock(
             f"the lock file {path} cannot be opened: {error.strerror}"
         ) from error
     try:
-        _take(handle, seconds, lambda: busy(seconds, lock_holder(path)), clock, sleep)
+        _take(handle, seconds, lambda: busy(seconds, lock_holder(path)))
         yield
     finally:
         os.close(handle)
 
 
-def _take(
-    handle: int,
-    seconds: float,
-    busy_now: Callable[[], KernelBusy],
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> None:
+def _take(handle: int, seconds: float, busy_now: Callable[[], KernelBusy]) -> None:
     """Take a lock, waiting at most `seconds`; raises what `busy_now` gives."""
-    until = clock() + seconds
+    until = time.monotonic() + seconds
     # In turns, because a flock that blocks knows no time limit.
     pause = _FIRST_PAUSE
     while True:
         try:
             try_lock(handle)
         except BlockingIOError:
-            if clock() >= until:
+            if time.monotonic() >= until:
                 raise busy_now() from None
-            sleep(min(pause, max(until - clock(), 0.001)))
+            time.sleep(min(pause, max(until - time.monotonic(), 0.001)))
             pause = min(pause * 2, _LONGEST_PAUSE)
         else:
             return
@@ -126,13 +115,7 @@ FOLDER = Path("/run/nptables")
 
 
 @contextlib.contextmanager
-def apply_lock(
-    seconds: float,
-    *,
-    folder: Path = FOLDER,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+def apply_lock(seconds: float, *, folder: Path = FOLDER) -> Iterator[None]:
     """Hold the lock of this network namespace, waiting at most `seconds`; raises KernelBusy.
 
     Where no lock file can be made, as on a read-only disk, there is no lock.
@@ -142,7 +125,7 @@ def apply_lock(
         yield
         return
     try:
-        _take(handle, seconds, lambda: _held(seconds), clock, sleep)
+        _take(handle, seconds, lambda: _held(seconds))
         # Programs that start now inherit the open file, and the lock belongs to that and not to us
         # (flock(2)): if we are killed, it is held until the last of them has ended.
         programs.INHERITED.add(handle)
