@@ -14,6 +14,7 @@ from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
+from nptables.words import counted
 
 # Commands that need no evidence import this for its names, and nothing that reads evidence.
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset
 
     known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
-        count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
+        count = counted(len(left_out), "Service")
         say(
             f"the objects lack {count} that the node has rules for, or hide addresses; these rules "
             f"are left out: {some(left_out)}",

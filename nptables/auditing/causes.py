@@ -27,7 +27,7 @@ from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
 from nptables.translation.facts_from_rules import suspicions
 from nptables.translation.fixed import JUMPS
-from nptables.words import listed
+from nptables.words import counted, listed
 
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.
 _MOST = 0.8
@@ -284,5 +284,4 @@ def _counted(old: Mapping[str, Mapping[Family, Kind]]) -> str:
         kind = next(iter(kinds.values()))
         counts[kind] = counts.get(kind, 0) + 1
     parts = [f"{n} {_WORDS[kind]}" for kind, n in counts.items()]
-    total = len(old)
-    return f"{total} Service{'s' if total > 1 else ''}, {' and '.join(parts)}"
+    return f"{counted(len(old), 'Service')}, {' and '.join(parts)}"

@@ -37,11 +37,7 @@ class CellView:
     @property
     def numbers(self) -> str:
         """The endpoints in few words, empty where none gets anything."""
-        fare = self.cell.fare
-        if not fare.endpoints:
-            return ""
-        count = "1 endpoint" if fare.endpoints == 1 else f"{fare.endpoints} endpoints"
-        return f"{count}, {fare.local} local, source {fare.source}"
+        return self.cell.fare.reached
 
     @property
     def whose(self) -> str:

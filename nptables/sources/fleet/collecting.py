@@ -16,19 +16,20 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 
 from nptables.errors import ApiServerError, NptablesError, printable
 from nptables.immutable import frozen
+from nptables.model.times import rfc3339_seconds
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
 from nptables.sources.fleet.daemonset import daemon_set
 from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
 from nptables.sources.fleet.pod_snapshot import take_snapshot
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
+from nptables.words import counted
 
 AT_ONCE = 8
 SECONDS = 60.0
@@ -134,19 +135,14 @@ def _pods_on(
         yield pods
         return
     with daemon_set(runtime.connect, options.namespace, options.image, runtime.tell):
-        runtime.tell(f"waiting for Pods on {_counted(lacking(pods))}")
+        runtime.tell(f"waiting for Pods on {counted(len(lacking(pods)), 'node')}")
         end = runtime.monotonic() + options.pod_timeout
         while lacking(pods := seen()) and runtime.monotonic() < end:
             runtime.sleep(_GLANCE)
         if missing := lacking(pods):
-            runtime.tell(
-                f"on {_counted(missing)} no Pod runs after {options.pod_timeout:g} seconds"
-            )
+            nodes = counted(len(missing), "node")
+            runtime.tell(f"on {nodes} no Pod runs after {options.pod_timeout:g} seconds")
         yield pods
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} node{'s' * (len(names) != 1)}"
 
 
 def _collect(
@@ -160,7 +156,7 @@ def _collect(
     runtime: Runtime,
     about: Mapping[str, Any],
 ) -> Iterator[Progress]:
-    began = _time(runtime.epoch())
+    began = rfc3339_seconds(runtime.epoch())
     watches = objects.Watches(
         start, runtime.connect, folder.add_change, clock=runtime.epoch, random=runtime.random
     )
@@ -181,7 +177,7 @@ def _collect(
                 yield Progress(name, record, done, len(names))
             watches.catch_up(connection, runtime.monotonic)
         folder.settle()
-        finished = _time(runtime.epoch())
+        finished = rfc3339_seconds(runtime.epoch())
     finally:
         _note(folder, records, about, began, finished, watches.troubles)
 
@@ -255,7 +251,7 @@ def _read_all(
             return attrs.evolve(record, why=_INTERRUPTED)
         try:
             with borrowed() as connection:
-                taken = _time(runtime.epoch())
+                taken = rfc3339_seconds(runtime.epoch())
                 document = take_snapshot(
                     connection, pod, taken, seconds=options.seconds, clock=clock
                 )
@@ -276,7 +272,3 @@ def _read_all(
         stopped.set()
         # Whoever gave up does not wait for Pods that do not answer.
         pool.shutdown(wait=not waiting, cancel_futures=True)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
