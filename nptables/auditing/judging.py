@@ -34,6 +34,8 @@ from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
 from nptables.translation.facts_from_rules import shown_facts
 
+# Seconds: a change waits for minSyncPeriod (one, unless the configuration says otherwise), and then
+# for a sync, which takes seconds where there are very many Services.
 GRACE = 10.0
 _FORMS = {Form.FRAGMENT: "it holds a part of the rules only"}
 _SHOWN = frozenset({"interfaces", "nfacct", "tcpBeLiberal", "randomFully"})

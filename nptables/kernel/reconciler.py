@@ -10,6 +10,7 @@ from nptables.errors import ReadingStarved
 from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
+from nptables.incremental.update import MOST_REMOVED
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
@@ -19,8 +20,8 @@ from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
-# costs what the chain does, on legacy a hundred of them cost no more than one.
-MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
+# looks through the chain, on legacy a hundred of them cost no more than one (docs/performance.md).
+_MOST_REMOVED = {"nft": MOST_REMOVED, "legacy": 128, "iptc": 128}
 
 
 @frozen
@@ -80,7 +81,7 @@ class Reconciler:
         self.writing = False
         self._backend = backend
         self._applier = applier or (lambda backend, verify: Applier(backend, verify=verify))
-        self._most_removed = MOST_REMOVED.get(backend.name, min(MOST_REMOVED.values()))
+        self._most_removed = _MOST_REMOVED.get(backend.name, MOST_REMOVED)
         self._certain = False
         self._canaries = False
 

@@ -22,6 +22,7 @@ from nptables.model.times import rfc3339
 from nptables.sources.apiserver.backoff import Backoff
 
 CONTROLLER = "nptables"
+# For so long kube-apiserver keeps an Event, unless it is told otherwise (--event-ttl).
 REPEAT_AFTER = 3600.0
 BURST = 10
 SECONDS_EACH = 60.0
