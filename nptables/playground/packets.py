@@ -31,7 +31,7 @@ from nptables.tracing.explanation.words import (
     reasons_beside,
     tree,
 )
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 
 # What stands over the columns of `outcome_rows`, for somebody who sees them for the first time.
 _HEADINGS = (

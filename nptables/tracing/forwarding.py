@@ -23,9 +23,8 @@ from nptables.tracing.outcomes import (
 from nptables.tracing.packet import Packet
 from nptables.tracing.services import Asked
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import Flow, Questions, State, split
+from nptables.tracing.state import End, Ended, Flow, Questions, State, Step, split
 from nptables.tracing.traversal.netfilter import Exit, Left, NodeTraversal, PacketView
-from nptables.tracing.traversal.steps import End, Ended, Step
 from nptables.tracing.traversal.walker import Budget
 from nptables.translation.explanation.decision import unknown_reason
 
