@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nptables.answering.saying import Say, say_all
-from nptables.family import Family
 from nptables.model import Cluster
-from nptables.translation.backing import backed
-from nptables.translation.explanation.decision import has_rules
+from nptables.translation.explanation.unknown import unknown_endpoints
 
 _OPTION = "-v says why"
 _NAMED = 4
@@ -32,14 +30,3 @@ def say_unknown(clusters: Iterable[Cluster], say: Say, *, each: bool = False) ->
         more = ", ..." if len(found) > _NAMED else ""
         text = f"the endpoints of {len(found)} Services are not known ({listed}{more}){why}"
         say(text, option=_OPTION)
-
-
-def unknown_endpoints(cluster: Cluster) -> dict[tuple[str, str], str]:
-    """The Services with rules whose endpoints are not known, and why they are not."""
-    found = {}
-    for key, service in cluster.services.items():
-        if any(has_rules(service, family) for family in Family):
-            why = backed(cluster, service).unknown
-            if why:
-                found[key] = why
-    return found

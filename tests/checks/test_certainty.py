@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nptables import Ruleset, trace
-from nptables.answering.unknown import unknown_endpoints
 from nptables.checks import check_cluster
 from nptables.cli import main
 from nptables.family import Family
@@ -17,6 +16,7 @@ from nptables.sources import load, load_objects
 from nptables.tracing import packet_between
 from nptables.tracing.explanation.result import Verdict
 from nptables.translation import translate
+from nptables.translation.explanation.unknown import unknown_endpoints
 from tests.support.scenarios import FIXTURES
 
 if TYPE_CHECKING:
