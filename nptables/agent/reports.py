@@ -26,9 +26,9 @@ _MOST_NAMES = 10
 class Reports:
     """The Reporter of a running agent.
 
-    `health` gets the time of the last sync, in the seconds of `wall`. `tallies` are those of the
-    engines. `announcements` writes Kubernetes Events. `after_sync` is called after every sync that
-    succeeded.
+    `health` gets the time of the last sync, in the seconds of `wall`. `rule_counts` are those of
+    the engines. `announcements` writes Kubernetes Events. `after_sync` is called after every sync
+    that succeeded.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Reports:
         manager: ServiceManager,
         *,
         health: Health,
-        tallies: Mapping[Family, RuleCounts],
+        rule_counts: Mapping[Family, RuleCounts],
         observe: bool,
         wall: Callable[[], float],
         after_sync: Callable[[], None],
@@ -48,13 +48,13 @@ class Reports:
         self._metrics = metrics
         self._manager = manager
         self._health = health
-        self._tallies = tallies
-        self._families = tuple(tallies)
+        self._rule_counts = rule_counts
+        self._families = tuple(rule_counts)
         self._observe = observe
         self._wall = wall
         self._after_sync = after_sync
         self._announcements = announcements
-        self._unsynced = set(tallies)
+        self._unsynced = set(rule_counts)
         self._waited = False
         self.watches: dict[str, str] = {}
 
@@ -111,7 +111,7 @@ class Reports:
         """See Reporter."""
         family = outcome.family
         self._health.last_sync = self._wall()
-        self._metrics.synced(outcome, pending, seconds, self._tallies[family], differing)
+        self._metrics.synced(outcome, pending, seconds, self._rule_counts[family], differing)
         if family in self._unsynced:
             self._unsynced.discard(family)
             count = len(pending.services)

@@ -202,8 +202,8 @@ class _Running:
         if settings.listen:
             self._ports.start(config)
         self._settled = False
-        self._feeds = EventSources(self._inbox.put)
-        closing.callback(self._feeds.close)
+        self._sources = EventSources(self._inbox.put)
+        closing.callback(self._sources.close)
         recorder = None if self._observe else self._make_recorder()
         announcements = None
         if recorder is not None:
@@ -211,14 +211,14 @@ class _Running:
                 recorder.record, node=settings.node_name, service_of=self._service_of
             )
         # The API server answers while the tables are looked at.
-        self._feed(recorder)
+        self._start_sources(recorder)
         engines = self._make_engines()
         self._reports = Reports(
             log,
             self._metrics,
             self._manager,
             health=self._health,
-            tallies={engine.family: engine.tally for engine in engines},
+            rule_counts={engine.family: engine.rule_counts for engine in engines},
             observe=self._observe,
             wall=time.time,
             after_sync=self._after_sync,
@@ -249,17 +249,17 @@ class _Running:
         )
 
     def loop(self) -> int:
-        """Turn until a signal ends it."""
+        """Run until a signal ends it."""
         self._signals.hand_to(lambda number: self._inbox.put(_Signalled(number)))
         try:
-            number = self._turn()
+            number = self._run()
         except Stopped as stopped:
             number = stopped.number
         # The end may remove rules: a second signal must not leave half of them.
         self._signals.ignore()
         return self._end(number)
 
-    def _turn(self) -> int:
+    def _run(self) -> int:
         """Do what is due again and again; returns the signal that stops it."""
         wait = 0.0
         while True:
@@ -373,24 +373,24 @@ class _Running:
             node=self._settings.node_name,
             clock=time.monotonic,
             wall=time.time,
-            wait=self._feeds.stop.wait,
+            wait=self._sources.stop.wait,
             random=random.random,
             failed=self._event_lost,
         )
 
-    def _feed(self, recorder: Recorder | None) -> None:
+    def _start_sources(self, recorder: Recorder | None) -> None:
         resources = (SERVICES, ENDPOINT_SLICES, node_named(self._settings.node_name))
         # One each, since a connection belongs to one thread; and all before the first thread
         # starts, so that a kubeconfig that cannot be used ends the start.
         connections = [self._connect() for _ in resources]
         for resource, connection in zip(resources, connections, strict=True):
-            self._feeds.watch(resource, connection, self._settings.watch)
+            self._sources.watch(resource, connection, self._settings.watch)
         try:
-            self._feeds.follow_addresses()
+            self._sources.follow_addresses()
         except OSError as error:
             self._log.warning("changes of the node's addresses are not followed", reason=str(error))
         if recorder is not None:
-            self._feeds.record(recorder)
+            self._sources.record(recorder)
 
     def _prepare(self, node: Node, config: ProxyConfig) -> NodeFacts:
         """Settings of the node that the rules need, and then its facts."""
@@ -460,7 +460,7 @@ class _Running:
                 {
                     "family": sync.family.value,
                     "backend": sync.engine.backend.name,
-                    "rules": sum(sync.engine.tally.rules.values()),
+                    "rules": sum(sync.engine.rule_counts.rules.values()),
                     "synced": sync.synced,
                     "driftLines": sync.differences.lines,
                     "unverified": "" if sync.starved is None else str(sync.starved),

@@ -82,7 +82,7 @@ class Engine:
     ) -> None:
         self.backend = backend
         self.family = backend.family
-        self.tally = RuleCounts(self.family)
+        self.rule_counts = RuleCounts(self.family)
         self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
@@ -174,10 +174,10 @@ class Engine:
 
     def _count_rules(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
         """Count the rules anew; returns the UDP frontends before and after."""
-        before, after = self.tally.take(update)
+        before, after = self.rule_counts.take(update)
         if found is not None:
             # Only the kernel itself knows what it held.
-            return {**udp_frontends(found), **before}, self.tally.udp()
+            return {**udp_frontends(found), **before}, self.rule_counts.udp()
         return before, after
 
     def _clean(self, before: Frontends, after: Frontends) -> Flows | None:
