@@ -28,7 +28,7 @@ def kept_to_the_end() -> Iterator[None]:
 def never_freed(made: object) -> None:
     """Let the process end with all that an object holds, which the system then takes at once.
 
-    To free a cluster and its rules first, object by object, takes a fifteenth of a command. What
+    To free a cluster and its rules first, object by object, takes a sixteenth of a `render`. What
     holds itself is freed by the collector alone, and that never looks at what is frozen, not even
     when the interpreter ends; so all else is tidied up as ever.
     """
