@@ -241,6 +241,7 @@ def test_graph_pages_show_the_graph_and_nothing_else(seen: Seen, folder: Path) -
     assert seen.said == []
 
 
+@pytest.mark.long
 def test_a_thousand_services_on_fifty_nodes_are_small_and_shown_at_once(
     seen: Seen, folder: Path
 ) -> None:

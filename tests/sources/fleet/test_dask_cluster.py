@@ -98,6 +98,7 @@ def test_a_dask_cluster_prints_byte_for_byte_what_one_machine_does(
     assert [alone] * 3 == spread
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(folder: Path, tmp_path: Path) -> None:
     """After SIGKILL to one of two workers every node has its result once."""
     files = [(f"node{n}", snapshot_files(folder)[f"node{n % 6}"]) for n in range(6)] * 20
