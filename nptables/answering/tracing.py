@@ -13,21 +13,21 @@ from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence, Form
-from nptables.evidence.beside import unfollowed
+from nptables.evidence.backends import active_rulesets
 from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.serving import acting
+from nptables.evidence.other_rules import unfollowed
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
 from nptables.sources import FoundConfig, Loaded
-from nptables.sources.hidden import is_made_up
+from nptables.sources.redacted_objects import is_made_up
 from nptables.tracing import Packet, Trace, missing_tables, packet_between, read_sets, trace
 from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.traversal.rulebook import Rules
+from nptables.translation.facts_from_rules import with_shown_addresses
 from nptables.translation.flows import Flow, listed_flows
-from nptables.translation.signs import with_shown_addresses
 
 if TYPE_CHECKING:
     from nptables.reachability import Cell
@@ -44,7 +44,7 @@ class Setting:
 
 
 @attrs.frozen
-class Followed:
+class NodeRules:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
     The contents of `unknown_tables` are unknown.
@@ -52,7 +52,7 @@ class Followed:
 
     rules: Rules
     unread: str = ""
-    unseen: tuple[str, ...] = ()
+    not_followed: tuple[str, ...] = ()
     unknown_tables: frozenset[str] = frozenset()
 
 
@@ -61,11 +61,11 @@ class Answer:
     """What becomes of a packet, and what of the node it may have met that rules do not show."""
 
     trace: Trace
-    unseen: tuple[str, ...]
+    not_followed: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain data."""
-        return {**self.trace.to_json(), "unseen": list(self.unseen)}
+        return {**self.trace.to_json(), "unseen": list(self.not_followed)}
 
 
 def setting_of(
@@ -106,25 +106,25 @@ def setting_of(
     return Setting(None, node, config, family)
 
 
-def followed_in(
+def rules_in(
     evidence: Evidence, family: Family, *, path: str | None = None, backend: str = "auto"
-) -> Followed:
+) -> NodeRules:
     """What a packet meets on a node that has what `evidence` says. Raises InvalidInput."""
-    rulesets = in_file(path, lambda: acting(evidence, family, backend))
+    rulesets = in_file(path, lambda: active_rulesets(evidence, family, backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
     # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
-    return Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
+    return NodeRules(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
 
 
-def followed_on(node: Node, node_has: NodeHas, family: Family) -> tuple[Node, Followed]:
+def rules_on(node: Node, node_has: NodeHas, family: Family) -> tuple[Node, NodeRules]:
     """Another node with what it has, for a packet that passes it. Raises InvalidInput."""
     node_has.families(family)
     evidence = node_has.evidence
     if evidence.facts is not None:
         node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
-    return node, followed_in(evidence, family, path=node_has.path, backend=node_has.backend)
+    return node, rules_in(evidence, family, path=node_has.path, backend=node_has.backend)
 
 
 def follow(
@@ -137,7 +137,7 @@ def follow(
     backend: str = "auto",
     sets: Sets | None = None,
     connections: str | None = None,
-    others: Mapping[str, tuple[Node, Followed]] | None = None,
+    others: Mapping[str, tuple[Node, NodeRules]] | None = None,
     say: Say = silent,
 ) -> Answer:
     """What happens to the first packet between two ends.
@@ -160,26 +160,26 @@ def follow(
     others = others or {}
     if sets is None:
         sets = told_sets(evidence.ipset if evidence is not None else None, None, say)
-    followed = None
+    own = None
     if evidence is not None:
-        followed = followed_in(evidence, setting.family, path=path, backend=backend)
+        own = rules_in(evidence, setting.family, path=path, backend=backend)
         rulesets = evidence.of(setting.family)
         setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
-        for text in followed.unseen:
+        for text in own.not_followed:
             say(text, kind="warning")
-    here = {setting.node.name: followed} if followed is not None else {}
+    here = {setting.node.name: own} if own is not None else {}
     packet = _packet(source, destination, setting, evidence)
     kept: dict[str, object] = {}
-    followed = followed or _made(setting, packet, kept)
+    own = own or _made(setting, packet, kept)
     answer = trace(
-        followed.rules,
+        own.rules,
         packet,
         setting.node,
         setting.cluster,
         config=setting.config,
         others={name: (node, found.rules) for name, (node, found) in others.items()},
         sets=sets,
-        unread=followed.unread,
+        unread=own.unread,
         kept=kept,
         evidence=evidence,
         unknown_tables={
@@ -188,8 +188,8 @@ def follow(
         },
     )
     flows = _flows(connections, setting.family, evidence) if packet.protocol == "udp" else []
-    answer = with_connections(answer, flows, followed.rules, setting.node)
-    return Answer(answer, followed.unseen)
+    answer = with_connections(answer, flows, own.rules, setting.node)
+    return Answer(answer, own.not_followed)
 
 
 def cells_document(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -225,11 +225,11 @@ def _packet(source: str, destination: str, setting: Setting, evidence: Evidence 
     return packet
 
 
-def _made(setting: Setting, packet: Packet, kept: dict[str, object]) -> Followed:
+def _made(setting: Setting, packet: Packet, kept: dict[str, object]) -> NodeRules:
     """The rules that the cluster makes for the node, as far as the packet can meet them."""
     cluster = (setting.cluster or Cluster()).seen_by(setting.config.habits)
     services = services_of(kept, cluster, setting.family)
-    return Followed(services.rules_for(packet, setting.node, setting.config))
+    return NodeRules(services.rules_for(packet, setting.node, setting.config))
 
 
 def _flows(listing: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:

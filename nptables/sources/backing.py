@@ -45,13 +45,13 @@ def read_backing(
         if group_and_kind == (DISCOVERY, "EndpointSlice"):
             # Half of a cluster's objects, and nothing makes Pods of them.
             continue
-        kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
         if group_and_kind == ("v1", "Service"):
             if made_by_hook(raw):
-                hooks.add((namespace, name))
+                hooks.add(key_of(raw))
             if not mapping_of(raw.get("metadata")).get("namespace"):
-                unplaced.add((namespace, name))
+                unplaced.add(key_of(raw))
             continue
+        kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
         found = list(read_workloads(raw))
         workloads += found
         scaled.update((of, namespace, called) for of, called in _scaled(raw))

@@ -13,7 +13,7 @@ from nptables.tracing.hops import Hop
 from nptables.tracing.network import Network
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import ONE, Check, Flow, Questions, World, split
-from nptables.translation.signs import shows_as_another
+from nptables.translation.facts_from_rules import shows_as_another
 
 _HOST = re.compile(r" -[sd] ([0-9a-fA-F.:]+)/(?:32|128)(?= )")
 

@@ -26,7 +26,7 @@ from nptables.translation.selection import (
     external_ips,
     externally_reachable,
 )
-from nptables.words import listed
+from nptables.words import counted, listed
 
 _LISTED = 8
 # Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
@@ -375,7 +375,7 @@ def _frontends(service: Service, context: Context) -> Iterator[Reason]:
 
 
 def _endpoints(count: int) -> str:
-    return "1 endpoint" if count == 1 else f"{count} endpoints"
+    return counted(count, "endpoint")
 
 
 def _texts(pairs: Sequence[PortEndpoint]) -> str:

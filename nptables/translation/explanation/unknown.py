@@ -12,8 +12,7 @@ def unknown_endpoints(cluster: Cluster) -> dict[tuple[str, str], str]:
     """The Services with rules whose endpoints are not known, and why they are not."""
     found = {}
     for key, service in cluster.services.items():
-        if any(has_rules(service, family) for family in Family):
-            why = backed(cluster, service).unknown
-            if why:
-                found[key] = why
+        why = backed(cluster, service).unknown
+        if why and any(has_rules(service, family) for family in Family):
+            found[key] = why
     return found
