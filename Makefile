@@ -23,7 +23,8 @@ QUICK := tests/model tests/iptables tests/translation tests/checks tests/renderi
 	tests/conformance/test_named.py tests/cli/test_all_nodes.py tests/cli/test_check.py \
 	tests/cli/test_effects.py tests/cli/test_help.py tests/cli/test_ignoring.py \
 	tests/cli/test_markdown.py tests/cli/test_render.py tests/cli/test_rule.py \
-	tests/cli/test_settings.py tests/test_contributing.py tests/test_examples.py tests/test_imports.py
+	tests/cli/test_settings.py tests/test_architecture.py tests/test_contributing.py \
+	tests/test_examples.py tests/test_imports.py
 quick: lint
 	NPTABLES_EXAMPLES=10 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(QUICK)
 

@@ -36,8 +36,8 @@ from nptables.auditing import Judge, NodeResult, Options, group_causes, summary
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
 from nptables.sources.fleet.folder import Change, Folder, snapshot_files
+from nptables.sources.fleet.process_pool import judge_files
 from nptables.sources.fleet.reading import Collection, read_collection, read_snapshot
-from nptables.sources.fleet.working import judge_files
 from tests.support.fleets import CONFIG, ILLNESSES, NOW, VERSIONS, ZONES, Fleet, ill_nodes
 
 # So many nodes are read at once, each in so many seconds; kube-proxy is behind by so many at most.

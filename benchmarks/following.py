@@ -35,8 +35,8 @@ from nptables.incremental import Changes, IncrementalTranslator
 from nptables.iptables.changes import Plan
 from nptables.iptables.ruleset import BUILT_IN_CHAINS
 from nptables.kernel import Applied, Applier, Backend, RestoreBackend
-from nptables.kernel.following import Follower
 from nptables.kernel.programs import run_program
+from nptables.kernel.reconciler import Reconciler
 from nptables.kernel.tables.xtables import KINDS, Kind, command
 from nptables.translation import Translation
 from nptables.translation.service_port import PortRules
@@ -86,9 +86,9 @@ class Measuring:
         smallest: list[float] = []
         translator = IncrementalTranslator(self.node, self.config, FAMILY)
         applier = TimedApplier(self.backend)
-        follower = Follower(self.backend, translator, applier=lambda *_: applier)
-        follower.pending.add(Changes.everything(self.cluster, self.node, self.config))
-        follower.sync()
+        reconciler = Reconciler(self.backend, translator, applier=lambda *_: applier)
+        reconciler.pending.add(Changes.everything(self.cluster, self.node, self.config))
+        reconciler.sync()
         loaded = applier.seconds
         for turn in range(ROUNDS):
             number = turn // 2 * (self.services // ROUNDS)
@@ -96,11 +96,11 @@ class Measuring:
             fewer = endpoint_slice(number, self.endpoints)
             smallest.append(timed(lambda: self.feed(SMALLEST)))
             if turn % 2 == 0:
-                ours.append(timed(partial(self.ours, follower, more)))
+                ours.append(timed(partial(self.ours, reconciler, more)))
                 theirs.append(self.theirs(translator, fewer))
             else:
                 theirs.append(self.theirs(translator, more))
-                ours.append(timed(partial(self.ours, follower, fewer)))
+                ours.append(timed(partial(self.ours, reconciler, fewer)))
         return {
             "cold load": loaded,
             "smallest commit": statistics.median(smallest),
@@ -113,11 +113,11 @@ class Measuring:
             "full verification": timed(lambda: self.verify(translator)),
         }
 
-    def ours(self, follower: Follower, raw: dict[str, Any]) -> None:
+    def ours(self, reconciler: Reconciler, raw: dict[str, Any]) -> None:
         """From the object as the API server sends it to the kernel."""
         read = Cluster.from_objects([raw], lenient=True)
-        follower.pending.add(Changes(slices=read.slices))
-        follower.sync()
+        reconciler.pending.add(Changes(slices=read.slices))
+        reconciler.sync()
 
     def theirs(self, translator: IncrementalTranslator, raw: dict[str, Any]) -> float:
         """The same change kube-proxy's way; its stale chains are cleared away uncounted."""

@@ -19,7 +19,9 @@ away, then one save of nat, one restore of everything, and for a change one rest
 chains and the chains of that Service (see benchmarks/following.py); the texts are ready. What the
 real kube-proxy took on another day and machine is in PROXY, from the project's design notes.
 
-`--before` is a commit whose `nptables` runs as a third contender.
+`--before` is a commit whose `nptables` runs as a third contender. With BESIDE, the commit that was
+measured beside the real kube-proxy, the ratio to kube-proxy follows: what the commit had there, by
+how much less this machine needs now.
 """
 
 from __future__ import annotations
@@ -68,6 +70,13 @@ PROXY = {
     "legacy:10000": {START: 9.1, OWN: 8.0, CHANGE: 1.59, PEAK: 411.0},
     "nft:1000": {START: 6.6, OWN: 6.2, CHANGE: 0.127, PEAK: 92.0},
 }
+# What nptables at this commit took in the same run.
+BESIDE = "25af245"
+THEN = {
+    "legacy:1000": {START: 1.06, OWN: 0.55, CHANGE: 0.095, PEAK: 95.0},
+    "legacy:10000": {START: 11.7, OWN: 9.5, CHANGE: 1.21, PEAK: 403.0},
+    "nft:1000": {START: 1.58, OWN: 1.04, CHANGE: 0.047, PEAK: 95.0},
+}
 AIMS = {
     "legacy:1000": {START: 1.0, OWN: 1.0, CHANGE: 0.65, PEAK: 0.8},
     "legacy:10000": {START: 1.0, OWN: 1.0, CHANGE: 0.6, PEAK: 0.8},
@@ -104,7 +113,7 @@ def main() -> None:
             )
         for work in options.works.split(","):
             found[work] = race(work, trees, options, Path(folder))
-            show(work, found[work])
+            show(work, found[work], options.before)
             if options.json:
                 options.json.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -146,24 +155,27 @@ def race(
     return found
 
 
-def show(work: str, rounds: dict[str, list[Figures]]) -> None:
+def show(work: str, rounds: dict[str, list[Figures]], commit: str | None) -> None:
     """One table: medians, and what is now as a ratio."""
     medians: dict[str, Figures] = {
         name: {figure: statistics.median(f[figure] for f in runs) for figure in runs[0]}
         for name, runs in rounds.items()
     }
     names = [name for name in (SHAPE, BEFORE, NOW) if name in medians]
+    then = THEN.get(work, {}) if commit == BESIDE else {}
     heads = [*names, "now / shape", "kube-proxy", "now / kube-proxy", "aim"]
     print(f"\n{work} x {ENDPOINTS}, medians of {len(rounds[NOW])}")
-    print(" " * 28 + "".join(f"{head:>20}" for head in heads))
+    print(" " * 28 + "".join(f"{head:>19}" for head in heads))
     for figure in (START, OWN, CHANGE, START_USED, CHANGE_USED, RESIDENT, PEAK):
         now = medians[NOW][figure]
         shaped = medians.get(SHAPE, {}).get(figure)
         proxy = PROXY.get(work, {}).get(figure)
         cells = [*(medians[name].get(figure) for name in names)]
-        cells += [now / shaped if shaped else None, proxy, now / proxy if proxy else None]
+        cells += [now / shaped if shaped else None, proxy]
+        known = proxy and figure in then
+        cells.append(now / medians[BEFORE][figure] * then[figure] / proxy if known else None)
         cells.append(AIMS.get(work, {}).get(figure))
-        print(f"{figure:28}" + "".join(f"{_cell(cell):>20}" for cell in cells))
+        print(f"{figure:28}" + "".join(f"{_cell(cell):>19}" for cell in cells))
 
 
 def _cell(value: float | None) -> str:

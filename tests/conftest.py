@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,12 @@ settings.register_profile(
     "nptables", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nptables")
+
+
+def pytest_configure() -> None:
+    """A shell starts `make test &` deaf to SIGINT, and all programs that a test starts with it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,6 +48,18 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start first what takes long, so that at the end nobody waits for the one that has it."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start first what takes long, so that at the end nobody waits for the one that has it.
+
+    `--dist worksteal` cuts the list into a part for each worker: each begins with its share.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    dealt: list[pytest.Item] = []
+    for number in range(workers):
+        share = long[number::workers]
+        part = max((len(items) - len(dealt)) // (workers - number) - len(share), 0)
+        dealt += share + others[:part]
+        del others[:part]
+    items[:] = dealt + others

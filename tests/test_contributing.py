@@ -53,6 +53,14 @@ def test_every_name_that_is_given_stands_in_a_file_of_the_row(row: list[str]) ->
         assert name in text, name
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_file_that_stands_beside_another_is_there(row: list[str]) -> None:
+    folder = (ROOT / paths(row[1])[0]).parent if paths(row[1]) else ROOT
+
+    for name in re.findall(r"`(\w+\.py)`", " ".join(row[1:])):
+        assert (folder / name).is_file(), name
+
+
 def test_every_target_of_make_that_is_named_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"`make (\w+)`", TEXT))

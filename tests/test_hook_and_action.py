@@ -48,6 +48,7 @@ def project(tmp_path: Path) -> Path:
     return repository(folder)
 
 
+@pytest.mark.long
 def test_the_hook_fails_a_commit_with_a_finding_and_passes_a_sound_one(
     project: Path, tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ class Runner:
         )
 
 
+@pytest.mark.long
 def test_the_action_annotates_compares_and_fails(project: Path, tmp_path: Path) -> None:
     """All of it in one test, since installing takes the longest."""
     runner = Runner(tmp_path, project)

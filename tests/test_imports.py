@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import json
 import os
@@ -11,7 +10,6 @@ import pkgutil
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import grimp
@@ -26,8 +24,6 @@ HEAVY = {"iptc", "kubernetes", "prometheus_client", "pyroute2"}
 FUNCTIONS = ["translate", "audit"]
 IMPURE = {"agent", "cli", "kernel", "reporting", "sources", "testing"}
 RENDER = ["render", str(FIXTURES / "tutorial" / "two-nodes.yaml"), "--node", "node1"]
-
-
 # What a command does without where it is given the objects of a cluster, all of which were applied.
 UNUSED = {
     "ipaddress", "select", "signal", "tomllib", "zlib", "nptables.iptables.dumps",
@@ -159,32 +155,3 @@ def test_the_text_of_the_package_says_what_every_public_name_is_for() -> None:
 
     assert [name for name in nptables.__all__ if not re.search(rf"`{name}[`.]", text)] == []
     assert len(text.splitlines()) < 30
-
-
-def test_the_page_about_architecture_names_what_is_there() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text()
-    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    (contract,) = (each for each in layers["contracts"] if each["name"] == "Imports go one way")
-    packages = re.findall(r"\w+", " ".join(contract["layers"]))
-    places = [
-        place
-        for place in re.findall(r"`([a-z_]+(?:\.\w+)+)`", page)
-        if place.split(".")[0] in packages
-    ]
-
-    assert [
-        name for name in packages if not re.search(rf"^(?:.*, )?{name}\b", page, re.MULTILINE)
-    ] == []
-    assert len(places) > 20
-    assert [place for place in places if not is_there(place)] == []
-
-
-def is_there(place: str) -> bool:
-    """Whether a module, or something in one, has that name."""
-    module, _, name = f"nptables.{place}".rpartition(".")
-    if importlib.util.find_spec(module) is None:
-        return False
-    return (
-        hasattr(importlib.import_module(module), name)
-        or importlib.util.find_spec(f"{module}.{name}") is not None
-    )

@@ -2,7 +2,7 @@
 
 What whoever runs it may expect:
 
-1. Nothing is programmed from half a picture. Rules from before the start stay as they are until
+1. Nothing is programmed from half of a cluster. Rules from before the start stay as they are until
    complete lists of Services and EndpointSlices are there and the Node is known (or was awaited
    for long enough).
 2. What the API server says reaches the kernel within minSyncPeriod plus one sync; many changes
@@ -22,17 +22,18 @@ for probes and one for metrics. Threads rather than asyncio: programming the ker
 for a program, and nothing else may happen to the state meanwhile anyway. Only the two that
 answer HTTP run an event loop, each for all of its connections.
 
-`core` is the agent itself: `picture` is what is known, `schedule` when something is due, `engine`
+`core` is the agent itself: `store` is what is known, `schedule` when something is due, `engine`
 the rules of one family and what waits for them, `health` what probes are told, and `loop` joins
-them; these start no thread and read no clock. `events` has the queue and who feeds it, `serving`
-answers on ports, `process` is what a process owes its node, and `running` wires them to the world.
+them; these start no thread, and their clock is passed in. `events` has the queue and who feeds it,
+`serving` answers on ports, `process` is what a process owes its node, and `running` wires them to
+the world.
 docs/architecture.md follows one change through these files.
 """
 
 from nptables.agent.core.engine import Engine, Outcome
 from nptables.agent.core.health import Health
 from nptables.agent.core.loop import Agent, Options
-from nptables.agent.core.picture import Picture
 from nptables.agent.core.schedule import Schedule, Task
+from nptables.agent.core.store import Store
 
-__all__ = ["Agent", "Engine", "Health", "Options", "Outcome", "Picture", "Schedule", "Task"]
+__all__ = ["Agent", "Engine", "Health", "Options", "Outcome", "Schedule", "Store", "Task"]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nptables.agent.core.engine import Outcome
-from nptables.agent.core.picture import Pending
 from nptables.agent.core.rule_counts import RuleCounts
+from nptables.agent.core.store import Pending
 from nptables.errors import MissingPackage
 from nptables.family import Family
 from nptables.translation.fixed import INVALID_DROPPED
@@ -194,7 +194,7 @@ class Metrics:
         self._count_pending()
 
     def synced(
-        self, outcome: Outcome, pending: Pending, seconds: float, tally: RuleCounts, differing: int
+        self, outcome: Outcome, pending: Pending, seconds: float, counts: RuleCounts, differing: int
     ) -> None:
         """A sync or a verification of a family succeeded; so many rule lines differ still."""
         family, now = outcome.family, self._wall()
@@ -210,8 +210,8 @@ class Metrics:
             # What happened before the start says nothing of how fast this is.
             if of is family and triggered > self._began:
                 self._programming.labels(label).observe(max(0.0, now - triggered))
-        self._count_rules(outcome, tally)
-        for policy, count in tally.no_local.items():
+        self._count_rules(outcome, counts)
+        for policy, count in counts.no_local.items():
             self._no_local.labels(label, policy).set(count)
         self._drift_now.labels(label).set(differing)
         if outcome.flows is not None and not outcome.flows.problem:
@@ -256,9 +256,9 @@ class Metrics:
         self._services_pending.set(self._totals[0] - min(services for services, _ in synced))
         self._endpoints_pending.set(self._totals[1] - min(endpoints for _, endpoints in synced))
 
-    def _count_rules(self, outcome: Outcome, tally: RuleCounts) -> None:
+    def _count_rules(self, outcome: Outcome, counts: RuleCounts) -> None:
         family = outcome.family.value
-        for name, total in tally.rules.items():
+        for name, total in counts.rules.items():
             self._rules.labels(name, family).set(total)
             changes = outcome.plan.tables.get(name)
             written = (

@@ -8,9 +8,9 @@ from nptables.agent.core.drift import Drift
 from nptables.agent.core.engine import Outcome
 from nptables.agent.core.health import Health
 from nptables.agent.core.loop import Failure
-from nptables.agent.core.picture import Pending
 from nptables.agent.core.rule_counts import RuleCounts
 from nptables.agent.core.schedule import Task
+from nptables.agent.core.store import Pending
 from nptables.agent.metrics import Metrics
 from nptables.agent.process import Announcements, Log, ServiceManager
 from nptables.errors import KernelRefused, Problem
@@ -26,9 +26,9 @@ _MOST_NAMES = 10
 class Reports:
     """The Reporter of a running agent.
 
-    `health` gets the time of the last sync, in the seconds of `wall`. `tallies` are those of the
-    engines. `announcements` writes Kubernetes Events. `after_sync` is called after every sync that
-    succeeded.
+    `health` gets the time of the last sync, in the seconds of `wall`. `rule_counts` are those of
+    the engines. `announcements` writes Kubernetes Events. `after_sync` is called after every sync
+    that succeeded.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Reports:
         manager: ServiceManager,
         *,
         health: Health,
-        tallies: Mapping[Family, RuleCounts],
+        rule_counts: Mapping[Family, RuleCounts],
         observe: bool,
         wall: Callable[[], float],
         after_sync: Callable[[], None],
@@ -48,13 +48,13 @@ class Reports:
         self._metrics = metrics
         self._manager = manager
         self._health = health
-        self._tallies = tallies
-        self._families = tuple(tallies)
+        self._rule_counts = rule_counts
+        self._families = tuple(rule_counts)
         self._observe = observe
         self._wall = wall
         self._after_sync = after_sync
         self._announcements = announcements
-        self._unsynced = set(tallies)
+        self._unsynced = set(rule_counts)
         self._waited = False
         self.watches: dict[str, str] = {}
 
@@ -111,7 +111,7 @@ class Reports:
         """See Reporter."""
         family = outcome.family
         self._health.last_sync = self._wall()
-        self._metrics.synced(outcome, pending, seconds, self._tallies[family], differing)
+        self._metrics.synced(outcome, pending, seconds, self._rule_counts[family], differing)
         if family in self._unsynced:
             self._unsynced.discard(family)
             count = len(pending.services)

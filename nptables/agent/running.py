@@ -202,8 +202,8 @@ class _Running:
         if settings.listen:
             self._ports.start(config)
         self._settled = False
-        self._feeds = EventSources(self._inbox.put)
-        closing.callback(self._feeds.close)
+        self._sources = EventSources(self._inbox.put)
+        closing.callback(self._sources.close)
         recorder = None if self._observe else self._make_recorder()
         announcements = None
         if recorder is not None:
@@ -211,14 +211,14 @@ class _Running:
                 recorder.record, node=settings.node_name, service_of=self._service_of
             )
         # The API server answers while the tables are looked at.
-        self._feed(recorder)
+        self._start_sources(recorder)
         engines = self._make_engines()
         self._reports = Reports(
             log,
             self._metrics,
             self._manager,
             health=self._health,
-            tallies={engine.family: engine.tally for engine in engines},
+            rule_counts={engine.family: engine.rule_counts for engine in engines},
             observe=self._observe,
             wall=time.time,
             after_sync=self._after_sync,
@@ -249,17 +249,17 @@ class _Running:
         )
 
     def loop(self) -> int:
-        """Turn until a signal ends it."""
+        """Run until a signal ends it."""
         self._signals.hand_to(lambda number: self._inbox.put(_Signalled(number)))
         try:
-            number = self._turn()
+            number = self._run()
         except Stopped as stopped:
             number = stopped.number
         # The end may remove rules: a second signal must not leave half of them.
         self._signals.ignore()
         return self._end(number)
 
-    def _turn(self) -> int:
+    def _run(self) -> int:
         """Do what is due again and again; returns the signal that stops it."""
         wait = 0.0
         while True:
@@ -278,7 +278,7 @@ class _Running:
                     raise item.error
                 else:
                     self._agent.take(item)
-                    settled = self._version.settle(self._agent.picture.node, self._config)
+                    settled = self._version.settle(self._agent.store.node, self._config)
                     if settled is not None:
                         self._use(settled)
             self._neighbour.look()
@@ -373,24 +373,24 @@ class _Running:
             node=self._settings.node_name,
             clock=time.monotonic,
             wall=time.time,
-            wait=self._feeds.stop.wait,
+            wait=self._sources.stop.wait,
             random=random.random,
             failed=self._event_lost,
         )
 
-    def _feed(self, recorder: Recorder | None) -> None:
+    def _start_sources(self, recorder: Recorder | None) -> None:
         resources = (SERVICES, ENDPOINT_SLICES, node_named(self._settings.node_name))
         # One each, since a connection belongs to one thread; and all before the first thread
         # starts, so that a kubeconfig that cannot be used ends the start.
         connections = [self._connect() for _ in resources]
         for resource, connection in zip(resources, connections, strict=True):
-            self._feeds.watch(resource, connection, self._settings.watch)
+            self._sources.watch(resource, connection, self._settings.watch)
         try:
-            self._feeds.follow_addresses()
+            self._sources.follow_addresses()
         except OSError as error:
             self._log.warning("changes of the node's addresses are not followed", reason=str(error))
         if recorder is not None:
-            self._feeds.record(recorder)
+            self._sources.record(recorder)
 
     def _prepare(self, node: Node, config: ProxyConfig) -> NodeFacts:
         """Settings of the node that the rules need, and then its facts."""
@@ -405,7 +405,7 @@ class _Running:
 
     def _after_sync(self) -> None:
         if not self._observe:
-            self._ports.follow(self._agent.picture, self._config)
+            self._ports.follow(self._agent.store, self._config)
         if self._agent.synced and not self._settled:
             self._settled = True
             self._collector.synced()
@@ -433,17 +433,17 @@ class _Running:
         )
 
     def _service_of(self, key: tuple[str, str]) -> tuple[str, str] | None:
-        found = self._agent.picture.slices.get(key)
+        found = self._agent.store.slices.get(key)
         return None if found is None else found.service_key
 
     def _describe(self) -> Mapping[str, Any]:
         """What `nptables status` shows."""
-        agent, picture, now = self._agent, self._agent.picture, time.monotonic()
+        agent, store, now = self._agent, self._agent.store, time.monotonic()
         since = agent.health.pending_since
         last = agent.health.last_sync
         return {
             "pid": os.getpid(),
-            "node": picture.node_name,
+            "node": store.node_name,
             "mode": "observe" if self._observe else "sync",
             "kubeProxyVersion": str(self._config.version),
             "healthy": self._ports.probes.healthy(),
@@ -451,16 +451,16 @@ class _Running:
             "synced": agent.synced,
             "lastSync": None if last is None else rfc3339(last),
             "pendingSeconds": None if since is None else round(now - since, 3),
-            "services": len(picture.services),
-            "endpointSlices": len(picture.slices),
-            "problems": len(picture.problems),
+            "services": len(store.services),
+            "endpointSlices": len(store.slices),
+            "problems": len(store.problems),
             "otherProxy": self._neighbour.found,
             "watches": {name: reason or "ok" for name, reason in self._reports.watches.items()},
             "families": [
                 {
                     "family": sync.family.value,
                     "backend": sync.engine.backend.name,
-                    "rules": sum(sync.engine.tally.rules.values()),
+                    "rules": sum(sync.engine.rule_counts.rules.values()),
                     "synced": sync.synced,
                     "driftLines": sync.differences.lines,
                     "unverified": "" if sync.starved is None else str(sync.starved),

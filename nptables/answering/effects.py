@@ -7,7 +7,7 @@ import attrs
 from nptables.answering.inputs import Inputs
 from nptables.effects import Effects, NodeState, compare_effects
 from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import acting
+from nptables.evidence.backends import active_rulesets
 from nptables.iptables.changes import Plan
 from nptables.iptables.changes.outcome import carried_out
 from nptables.tracing import missing_tables, read_sets
@@ -27,7 +27,7 @@ def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
     They meet the tables of both backends, of which the plan changes one.
     """
     family, current = plan.family, plan.before
-    beside = tuple(rules for rules in acting(evidence, family) if rules is not current)
+    beside = tuple(rules for rules in active_rulesets(evidence, family) if rules is not current)
     before = (current, *beside)
     unread = [tables.backend for tables in evidence.unread if tables.family is family]
     state = NodeState(

@@ -14,6 +14,7 @@ from nptables.errors import AmbiguousBackend, InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.model import Cluster
+from nptables.words import counted
 
 # Commands that need no evidence import this for its names, and nothing that reads evidence.
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ class NodeHas:
         Raises InvalidInput, with the file, and AmbiguousBackend where this node has two.
         """
         # See the imports.
-        from nptables.evidence.serving import TWO_BACKENDS, both_in_use, serving  # noqa: PLC0415
+        from nptables.evidence.backends import TWO_BACKENDS, both_in_use, service_ruleset  # noqa: PLC0415
 
         try:
             current = in_file(
-                self.path, lambda: serving(self.evidence, family, self.backend, strict=strict)
+                self.path,
+                lambda: service_ruleset(self.evidence, family, self.backend, strict=strict),
             )
         except InvalidInput as error:
             if self.here and error.problems[0].code == TWO_BACKENDS:
@@ -112,7 +114,7 @@ def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset
 
     known, left_out = without_services(current, lambda service: not backing.knows(service))
     if left_out:
-        count = "1 Service" if len(left_out) == 1 else f"{len(left_out)} Services"
+        count = counted(len(left_out), "Service")
         say(
             f"the objects lack {count} that the node has rules for, or hide addresses; these rules "
             f"are left out: {some(left_out)}",
@@ -137,7 +139,7 @@ def with_shown_facts(
 
     `whose` says where the rules are from, such as `dump`.
     """
-    from nptables.translation.signs import changed_facts, shown_facts  # noqa: PLC0415
+    from nptables.translation.facts_from_rules import changed_facts, shown_facts  # noqa: PLC0415
 
     node = inputs.node
     for current in rulesets:

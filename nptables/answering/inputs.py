@@ -80,7 +80,7 @@ def inputs_of(
     if evidence is not None:
         # Without evidence nothing that reads it has to be imported.
         from nptables.evidence.kubeproxy import kube_proxy_of  # noqa: PLC0415
-        from nptables.evidence.naming import node_of  # noqa: PLC0415
+        from nptables.evidence.node_names import node_of  # noqa: PLC0415
 
         kube_proxy = kube_proxy_of(evidence)
         known = node_of(evidence, loaded.cluster.nodes)

@@ -39,7 +39,7 @@ class Setting:
 
 
 @attrs.frozen
-class Followed:
+class NodeRules:
     """The rules to follow, a backend whose tables were not read, and what else a packet meets.
 
     The contents of `unknown_tables` are unknown.
@@ -47,7 +47,7 @@ class Followed:
 
     rules: Rules
     unread: str = ""
-    unseen: tuple[str, ...] = ()
+    not_followed: tuple[str, ...] = ()
     unknown_tables: frozenset[str] = frozenset()
 
 
@@ -56,11 +56,11 @@ class Answer:
     """What becomes of a packet, and what of the node it may have met that rules do not show."""
 
     trace: Trace
-    unseen: tuple[str, ...]
+    not_followed: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain data."""
-        return {**self.trace.to_json(), "unseen": list(self.unseen)}
+        return {**self.trace.to_json(), "unseen": list(self.not_followed)}
 
 
 def setting_of(
@@ -105,31 +105,31 @@ def setting_of(
     return Setting(None, node, config, family)
 
 
-def followed_in(
+def rules_in(
     evidence: Evidence, family: Family, *, path: str | None = None, backend: str = "auto"
-) -> Followed:
+) -> NodeRules:
     """What a packet meets on a node that has what `evidence` says. Raises InvalidInput."""
     # Without evidence the rules are those that the cluster makes.
     from nptables.answering.evidence import in_file  # noqa: PLC0415
     from nptables.evidence import Form  # noqa: PLC0415
-    from nptables.evidence.beside import unfollowed  # noqa: PLC0415
-    from nptables.evidence.serving import acting  # noqa: PLC0415
+    from nptables.evidence.backends import active_rulesets  # noqa: PLC0415
+    from nptables.evidence.other_rules import unfollowed  # noqa: PLC0415
 
-    rulesets = in_file(path, lambda: acting(evidence, family, backend))
+    rulesets = in_file(path, lambda: active_rulesets(evidence, family, backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
     # A reading of the kernel leaves no table out; a dump may.
     open_tables = frozenset() if evidence.form is Form.SNAPSHOT else missing_tables(rulesets)
     unread_backend = unread[0].backend if unread else ""
-    return Followed(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
+    return NodeRules(rulesets, unread_backend, unfollowed(evidence, family), open_tables)
 
 
-def followed_on(node: Node, node_has: NodeHas, family: Family) -> tuple[Node, Followed]:
+def rules_on(node: Node, node_has: NodeHas, family: Family) -> tuple[Node, NodeRules]:
     """Another node with what it has, for a packet that passes it. Raises InvalidInput."""
     node_has.families(family)
     evidence = node_has.evidence
     if evidence.facts is not None:
         node = attrs.evolve(node, facts=node.facts.over(evidence.facts))
-    return node, followed_in(evidence, family, path=node_has.path, backend=node_has.backend)
+    return node, rules_in(evidence, family, path=node_has.path, backend=node_has.backend)
 
 
 def follow(
@@ -142,7 +142,7 @@ def follow(
     backend: str = "auto",
     sets: Sets | None = None,
     connections: str | None = None,
-    others: Mapping[str, tuple[Node, Followed]] | None = None,
+    others: Mapping[str, tuple[Node, NodeRules]] | None = None,
     say: Say = silent,
 ) -> Answer:
     """What happens to the first packet between two ends.
@@ -165,29 +165,29 @@ def follow(
     others = others or {}
     if sets is None:
         sets = told_sets(evidence.ipset if evidence is not None else None, None, say)
-    followed = None
+    own = None
     if evidence is not None:
         # Without evidence there is nothing to be shown.
-        from nptables.translation.signs import with_shown_addresses  # noqa: PLC0415
+        from nptables.translation.facts_from_rules import with_shown_addresses  # noqa: PLC0415
 
-        followed = followed_in(evidence, setting.family, path=path, backend=backend)
+        own = rules_in(evidence, setting.family, path=path, backend=backend)
         rulesets = evidence.of(setting.family)
         setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
-        for text in followed.unseen:
+        for text in own.not_followed:
             say(text, kind="warning")
-    here = {setting.node.name: followed} if followed is not None else {}
+    here = {setting.node.name: own} if own is not None else {}
     packet = _packet(source, destination, setting, evidence)
     kept: dict[str, object] = {}
-    followed = followed or _made(setting, packet, kept)
+    own = own or _made(setting, packet, kept)
     answer = trace(
-        followed.rules,
+        own.rules,
         packet,
         setting.node,
         setting.cluster,
         config=setting.config,
         others={name: (node, found.rules) for name, (node, found) in others.items()},
         sets=sets,
-        unread=followed.unread,
+        unread=own.unread,
         kept=kept,
         evidence=evidence,
         unknown_tables={
@@ -199,8 +199,8 @@ def follow(
     if flows:
         from nptables.tracing.explanation.connections import with_connections  # noqa: PLC0415
 
-        answer = with_connections(answer, flows, followed.rules, setting.node)
-    return Answer(answer, followed.unseen)
+        answer = with_connections(answer, flows, own.rules, setting.node)
+    return Answer(answer, own.not_followed)
 
 
 def cells_document(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _packet(source: str, destination: str, setting: Setting, evidence: Evidence 
     )
     if evidence is None:
         return packet
-    from nptables.sources.hidden import is_made_up  # noqa: PLC0415 - as above
+    from nptables.sources.redacted_objects import is_made_up  # noqa: PLC0415 - as above
 
     if is_made_up(packet.destination):
         # The node's rules have the real address, which none of them names as the Service's.
@@ -242,11 +242,11 @@ def _packet(source: str, destination: str, setting: Setting, evidence: Evidence 
     return packet
 
 
-def _made(setting: Setting, packet: Packet, kept: dict[str, object]) -> Followed:
+def _made(setting: Setting, packet: Packet, kept: dict[str, object]) -> NodeRules:
     """The rules that the cluster makes for the node, as far as the packet can meet them."""
     cluster = (setting.cluster or Cluster()).seen_by(setting.config.habits)
     services = services_of(kept, cluster, setting.family)
-    return Followed(services.rules_for(packet, setting.node, setting.config))
+    return NodeRules(services.rules_for(packet, setting.node, setting.config))
 
 
 def _flows(listing: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:

@@ -3,8 +3,7 @@
 Pure: reading and writing a folder of snapshots is `sources.fleet`.
 """
 
-from nptables.auditing.fleet import audit
-from nptables.auditing.judging import GRACE, Judge, Options
+from nptables.auditing.judging import GRACE, Judge, Options, audit
 from nptables.auditing.movements import Movement
 from nptables.auditing.verdicts import (
     Cause,

@@ -7,10 +7,10 @@ from functools import partial
 
 import attrs
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.auditing.differing import Differing, Kind
 from nptables.auditing.effects import Noticed
-from nptables.auditing.settling import settled
+from nptables.auditing.in_flight import settled
 from nptables.auditing.sharing import NOBODY, Expected, Sharing
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
@@ -25,9 +25,9 @@ from nptables.model.objects import Key
 from nptables.model.times import in_words
 from nptables.translation import chains
 from nptables.translation.explanation.disagreement import disagreement
+from nptables.translation.facts_from_rules import suspicions
 from nptables.translation.fixed import JUMPS
-from nptables.translation.signs import suspicions
-from nptables.words import listed
+from nptables.words import counted, listed
 
 # Of the Services that changed since a time, so many differ where kube-proxy stopped then.
 _MOST = 0.8
@@ -41,7 +41,7 @@ class Found:
     differing: Differing
     noticed: Noticed
     expected: Expected
-    lines: Mapping[str, quick.TableLines]
+    lines: Mapping[str, table_lines.TableLines]
 
     @property
     def family(self) -> Family:
@@ -140,7 +140,7 @@ def _as_version(config: ProxyConfig, version: Version) -> ProxyConfig:
 def _fits(found: Found, other: Expected) -> bool:
     """Whether a node has other rules than those that were expected, in whatever state it may be."""
     in_its_state, _ = settled(other, found.lines)
-    return quick.fits(found.lines, in_its_state)
+    return table_lines.fits(found.lines, in_its_state)
 
 
 def _configuration(case: Case) -> Iterator[NodeCause]:
@@ -284,5 +284,4 @@ def _counted(old: Mapping[str, Mapping[Family, Kind]]) -> str:
         kind = next(iter(kinds.values()))
         counts[kind] = counts.get(kind, 0) + 1
     parts = [f"{n} {_WORDS[kind]}" for kind, n in counts.items()]
-    total = len(old)
-    return f"{total} Service{'s' if total > 1 else ''}, {' and '.join(parts)}"
+    return f"{counted(len(old), 'Service')}, {' and '.join(parts)}"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from nptables.auditing.effects import Ground, Noticed, effects_between
-from nptables.auditing.quick import TableLines
 from nptables.auditing.sharing import Expected
+from nptables.auditing.table_lines import TableLines
 from nptables.auditing.tables import NodeTables
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes

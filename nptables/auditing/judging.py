@@ -1,4 +1,4 @@
-"""Judging one node: whether packets fare there as the cluster says, and why not."""
+"""Judging nodes: whether packets fare there as the cluster says, and why not."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import attrs
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.auditing.causes import Case, Found, causes_of
 from nptables.auditing.differing import Differing
 from nptables.auditing.effects import Ground, notice
 from nptables.auditing.foreign import foreign_rules
+from nptables.auditing.in_flight import settled
 from nptables.auditing.movements import Movement, states_of
-from nptables.auditing.settling import settled
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.auditing.tables import NodeTables
 from nptables.auditing.verdicts import NodeCause, NodeResult, Verdict
 from nptables.checks import codes
 from nptables.errors import IncompleteRuleset, InvalidInput, NptablesError
 from nptables.evidence import Evidence, Form
-from nptables.evidence.beside import leftovers
 from nptables.evidence.handlers import handlers
 from nptables.evidence.kubeproxy import configuration_of, kube_proxy_of
-from nptables.evidence.naming import node_of
+from nptables.evidence.node_names import node_of
+from nptables.evidence.other_rules import leftovers
 from nptables.evidence.snapshot import Snapshot, TableText
 from nptables.family import Family
 from nptables.gcpause import collector_paused
@@ -32,8 +32,10 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
 from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
-from nptables.translation.signs import shown_facts
+from nptables.translation.facts_from_rules import shown_facts
 
+# Seconds: a change waits for minSyncPeriod (one, unless the configuration says otherwise), and then
+# for a sync, which takes seconds where there are very many Services.
 GRACE = 10.0
 _FORMS = {Form.FRAGMENT: "it holds a part of the rules only"}
 _SHOWN = frozenset({"interfaces", "nfacct", "tcpBeLiberal", "randomFully"})
@@ -190,9 +192,9 @@ class _OneNode:
                 expected, moved = settled(expected, self._tables.lines(index))
                 self._in_flight |= moved
             texts = self._tables.text(index)
-            rest = None if texts is None else quick.rest_of(texts, expected)
+            rest = None if texts is None else table_lines.rest_of(texts, expected)
             beside += foreign_rules(self._tables, index, rest, expected, self._ground(expected))
-            if rest is not None and quick.rest_fits(rest, expected):
+            if rest is not None and table_lines.rest_fits(rest, expected):
                 fitting.append(family)
             else:
                 differing.append((index, expected))
@@ -263,3 +265,39 @@ class _OneNode:
 def _two_backends(family: Family) -> NodeCause:
     text = f"the tables of both backends hold rules for Services of {family.value}"
     return NodeCause(codes.LEFTOVERS, text, text)
+
+
+def audit(
+    cluster: Cluster,
+    snapshots: Mapping[str, Evidence | Snapshot] | Iterable[tuple[str, Evidence | Snapshot]],
+    *,
+    configuration: Mapping[str, Any] | None = None,
+    version: str = "",
+    movements: Iterable[Movement] | None = None,
+    grace: float = GRACE,
+) -> Iterator[NodeResult]:
+    """Judge nodes by the effect of their rules, each as its snapshot comes.
+
+    What nodes share is made once, and nothing is kept of a node that is done: memory does not grow
+    with their number. `group_causes` makes the causes of a fleet of the results.
+
+    Args:
+        cluster: The objects as they were before the first node was read.
+        snapshots: What is known of each node, by the name of its Node.
+        configuration: The KubeProxyConfiguration of nodes whose snapshots do not show theirs.
+        version: The kube-proxy of all nodes; empty for what each snapshot, or its Node, says.
+        movements: What changed in the cluster until the last node was read, where it was watched.
+        grace: Where it was not watched, for how many seconds a change may be on its way to a node.
+
+    Returns:
+        A result for each snapshot, in their order.
+
+    >>> results = list(audit(cluster, snapshots))  # doctest: +SKIP
+    >>> [cause.code.name for cause in group_causes(results)]  # doctest: +SKIP
+    ['kube-proxy-behind']
+    """
+    watched = movements is not None
+    judge = Judge(cluster, Options(configuration, version, tuple(movements or ()), watched, grace))
+    pairs = snapshots.items() if isinstance(snapshots, Mapping) else snapshots
+    for name, snapshot in pairs:
+        yield judge.judge(name, snapshot)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.errors import NptablesError, SaveSyntaxError
-from nptables.evidence.serving import decide
+from nptables.evidence.backends import decide_backend
 from nptables.evidence.snapshot import Snapshot
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -24,7 +24,7 @@ class NodeTables:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._parsed: dict[int, Ruleset] = {}
-        self._texts: dict[int, dict[str, quick.TableLines] | None] = {}
+        self._texts: dict[int, dict[str, table_lines.TableLines] | None] = {}
 
     def __len__(self) -> int:
         return len(self._snapshot.tables)
@@ -40,22 +40,22 @@ class NodeTables:
         if len(places) == 1:
             return places[0]
         rulesets = [self.ruleset(place) for place in places]
-        decided = decide(rulesets)
+        decided = decide_backend(rulesets)
         if decided is None:
             return None
         return next(p for p, r in zip(places, rulesets, strict=True) if r is decided[0])
 
-    def text(self, index: int) -> dict[str, quick.TableLines] | None:
+    def text(self, index: int) -> dict[str, table_lines.TableLines] | None:
         """The lines of the tables at a place, unparsed; None where they are not as usual."""
         table = self._snapshot.tables[index]
         # What is not in the text cannot be compared by it.
         if isinstance(table, Ruleset) or table.unread:
             return None
         if index not in self._texts:
-            self._texts[index] = quick.tables_in(table.text)
+            self._texts[index] = table_lines.tables_in(table.text)
         return self._texts[index]
 
-    def lines(self, index: int) -> Mapping[str, quick.TableLines]:
+    def lines(self, index: int) -> Mapping[str, table_lines.TableLines]:
         """The lines of the tables at a place, parsed first where need be."""
         texts = self.text(index)
         return texts if texts is not None else _as_lines(self.ruleset(index))
@@ -97,9 +97,9 @@ class NodeTables:
         return parse_lines(lines, range(len(lines)), family)
 
 
-def _as_lines(ruleset: Ruleset) -> dict[str, quick.TableLines]:
+def _as_lines(ruleset: Ruleset) -> dict[str, table_lines.TableLines]:
     return {
-        name: quick.TableLines(
+        name: table_lines.TableLines(
             [line for lines in table.chains.values() for line in lines], list(table.chains)
         )
         for name, table in ruleset.tables.items()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from nptables.checks.node import NodeState
 from nptables.effects import Effects
 from nptables.evidence import Evidence
-from nptables.evidence.beside import leftovers, rules_beside, running_kube_proxy
+from nptables.evidence.backends import chains_in_use, other_backend
 from nptables.evidence.handlers import handlers
-from nptables.evidence.serving import beside, chains_in_use
+from nptables.evidence.other_rules import leftovers, rules_beside, running_kube_proxy
 from nptables.family import Family
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan
@@ -30,7 +30,7 @@ def observed(
     `noticed` what packets notice of it. Nothing is found in what nobody looked at. With `here` it
     is the node where this runs, where a kube-proxy gets in the way.
     """
-    other = beside(evidence, plan.before)
+    other = other_backend(evidence, plan.before)
     return NodeState(
         node=node,
         plan=plan,

@@ -29,7 +29,7 @@ else:
     Items = list
 
 # How long the API server may take, in seconds.
-PATIENCE = 1.0
+TIMEOUT = 1.0
 # Larger files take too long to read between two keys.
 _LARGEST = 8_000_000
 _MANIFESTS = (".json", ".yaml", ".yml")
@@ -212,7 +212,7 @@ def _asked(context: click.Context, path: str) -> list[dict[str, Any]]:
     from nptables.sources.cluster import some_of  # noqa: PLC0415
 
     # Importing the kubernetes client may take as long as the server is given.
-    opened = Connection(kubeconfig=asked.kubeconfig, context=asked.context, step_seconds=PATIENCE)
+    opened = Connection(kubeconfig=asked.kubeconfig, context=asked.context, step_seconds=TIMEOUT)
     found: list[dict[str, Any]] = []
 
     def ask() -> None:
@@ -222,5 +222,5 @@ def _asked(context: click.Context, path: str) -> list[dict[str, Any]]:
     # A name may be looked up for any length of time: a thread that takes longer is left alone.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     return list(found)

@@ -18,7 +18,7 @@ from nptables.effects import Effects
 from nptables.effects.words import sentences, summary
 from nptables.errors import KernelError
 from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import serving
+from nptables.evidence.backends import service_ruleset
 from nptables.iptables.changes import diff
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def of_change(change: NodeChange, inputs: Inputs) -> Effects:
         evidence = Evidence(Form.SNAPSHOT, (plan.before,))
         return of_plan(plan, inputs, evidence)
     backend = "nft" if change.backend.name == "nft" else "legacy"
-    whole = diff(serving(evidence, plan.family, backend), plan.desired, ownership=plan.ownership)
+    whole = diff(
+        service_ruleset(evidence, plan.family, backend), plan.desired, ownership=plan.ownership
+    )
     return of_plan(whole, inputs, evidence)
 
 

@@ -9,7 +9,7 @@ import click
 from nptables.answering.unknown import say_unknown
 from nptables.cli.bundles import mention_limits
 from nptables.cli.clusters import is_current_there, read_cluster
-from nptables.cli.memory import kept_to_the_end
+from nptables.cli.memory import kept_to_the_end, never_freed
 from nptables.cli.output import say, say_all, yaml_progress
 from nptables.cli.settings import asked_cluster, setting
 from nptables.cli.streams import piped_in
@@ -68,6 +68,7 @@ def read_sets(
             )
         return Sets((read_cluster(asked),))
     sets = _read_files(paths, lenient=lenient)
+    never_freed(sets)
     say_all((str(one) for one in sets.passed_over if one.grave), kind="warning")
     say_all(sets.notes, kind="note")
     if is_verbose():

@@ -72,13 +72,17 @@ _TARGET = r" -([jg]) (\S+)"
 _TARGET_COLOURS = {"ACCEPT": "green", "DROP": "red", "REJECT": "red", "DNAT": "magenta"}
 
 
-def print_rules(text: str) -> None:
-    """Save or restore text on standard output; coloured on a terminal, else byte for byte."""
+def print_rules(pieces: Iterable[str]) -> None:
+    """Save or restore text on standard output; coloured on a terminal, else byte for byte.
+
+    `pieces` are whole lines, one or many of them in each.
+    """
     if not coloured():
-        sys.stdout.write(text)
+        sys.stdout.writelines(pieces)
         return
-    for line in text.splitlines():
-        sys.stdout.write(_highlighted(line) + "\n")
+    for piece in pieces:
+        for line in piece.splitlines():
+            sys.stdout.write(_highlighted(line) + "\n")
 
 
 def highlighted_rule(line: str) -> str:

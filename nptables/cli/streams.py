@@ -19,15 +19,15 @@ from typing import TextIO
 import click
 
 # After so many seconds somebody who waits for standard input is told so.
-_PATIENCE = 3.0
+_TIMEOUT = 3.0
 
 
-def piped_in(patience: float = _PATIENCE) -> bool:
+def piped_in(timeout: float = _TIMEOUT) -> bool:
     """Whether there is text on standard input that somebody has piped in.
 
     There is none on a terminal, on /dev/null or where it is closed, nor in a pipe that ends without
     a byte: none of these makes anybody wait. A pipe that is open and silent may yet bring
-    objects, so this waits for its first byte or its end, and says so after `patience` seconds.
+    objects, so this waits for its first byte or its end, and says so after `timeout` seconds.
     """
     try:
         mode = os.fstat(0).st_mode
@@ -41,7 +41,7 @@ def piped_in(patience: float = _PATIENCE) -> bool:
 
     waiting = select.poll()
     waiting.register(0, select.POLLIN)
-    if not waiting.poll(patience * 1000):
+    if not waiting.poll(timeout * 1000):
         click.echo(
             "note: waiting for objects on standard input; with `< /dev/null` the cluster of the "
             "current context is read instead",

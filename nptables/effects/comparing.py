@@ -24,7 +24,7 @@ from nptables.tracing.sets import Sets
 from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation import Translation
 from nptables.translation.explanation.decision import unknown_reason
-from nptables.translation.signs import with_shown_addresses
+from nptables.translation.facts_from_rules import with_shown_addresses
 
 # Stands for the addresses of a node where all are unknown; no host has it.
 _MADE_UP = {Family.IPV4: "241.254.0.1", Family.IPV6: "100::f3:0:1"}

@@ -20,11 +20,11 @@ _OF_FILTER = frozenset({
 })  # fmt: skip
 
 
-def home_of(chain: str) -> str:
+def table_of_chain(chain: str) -> str:
     """The only table that chains of a name are in; empty where there are several, or none known.
 
-    >>> home_of("KUBE-MARK-MASQ"), home_of("KUBE-FORWARD"), home_of("KUBE-SERVICES")
-    ('nat', 'filter', '')
+    >>> [table_of_chain(name) for name in ("KUBE-MARK-MASQ", "KUBE-FORWARD", "KUBE-SERVICES")]
+    ['nat', 'filter', '']
     """
     if _NAT.fullmatch(chain):
         return "nat"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nptables.errors import printable
-from nptables.evidence.chain_tables import home_of
+from nptables.evidence.chain_tables import table_of_chain
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.evidence.rules import gaps_of
 from nptables.family import Family
@@ -48,7 +48,7 @@ def from_nft_document(value: Mapping[str, Any], family: Family | None = None) ->
 
 def _evidence(found: NftText, family: Family | None) -> Evidence | None:
     listing = read_listing(
-        found, Habits(home_of, _comments, _may_share, _always, _is_targetless), family
+        found, Habits(table_of_chain, _comments, _may_share, _always, _is_targetless), family
     )
     if listing is None:
         return None

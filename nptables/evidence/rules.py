@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nptables.errors import printable
-from nptables.evidence.chain_tables import home_of
+from nptables.evidence.chain_tables import table_of_chain
 from nptables.evidence.node import Evidence, Form, Gap
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -29,7 +29,7 @@ def from_rules(text: str, family: Family | None = None) -> Evidence | None:
 
     `family` is that of rules that do not tell. Raises SaveSyntaxError for a dump that is damaged.
     """
-    pasted = read_pasted(text, home_of, family)
+    pasted = read_pasted(text, table_of_chain, family)
     if pasted is None or not any(ruleset.tables for ruleset in pasted.rulesets):
         return None
     gaps = dict.fromkeys(gaps_of(pasted))

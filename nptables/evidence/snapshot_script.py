@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 
 from nptables.errors import InvalidInput, SaveSyntaxError, printable
-from nptables.evidence.beside import NATIVE
 from nptables.evidence.native import is_native
 from nptables.evidence.node import Bridge, Evidence, Form, Gap, Process, RecentList, Unread
+from nptables.evidence.other_rules import NATIVE
 from nptables.evidence.proc import interfaces_of_proc, routes_of_proc
 from nptables.evidence.processes import settings_of
 from nptables.evidence.secrets import without_secrets

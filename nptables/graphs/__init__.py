@@ -3,9 +3,9 @@
 from nptables.graphs.dot import to_dot
 from nptables.graphs.graph import Edge, Graph, Kind, Vertex
 from nptables.graphs.mermaid import to_mermaid
+from nptables.graphs.packet_path import path_graph
 from nptables.graphs.service import service_graph
 from nptables.graphs.svg import STYLE, svg_element, to_svg
-from nptables.graphs.way import way_graph
 
 __all__ = [
     "STYLE",
@@ -13,10 +13,10 @@ __all__ = [
     "Graph",
     "Kind",
     "Vertex",
+    "path_graph",
     "service_graph",
     "svg_element",
     "to_dot",
     "to_mermaid",
     "to_svg",
-    "way_graph",
 ]

@@ -7,7 +7,6 @@ package only decides which to call again and how the results join.
 """
 
 from nptables.incremental.changes import Changes, PendingChanges
-from nptables.incremental.translator import IncrementalTranslator
-from nptables.incremental.update import Update
+from nptables.incremental.update import IncrementalTranslator, Update
 
 __all__ = ["Changes", "IncrementalTranslator", "PendingChanges", "Update"]

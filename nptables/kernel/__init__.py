@@ -15,8 +15,9 @@ The goals, by number, and how each is met:
    and new rules, nat, filter in its final state, deletions (`nptables.iptables.changes.steps`). A
    chain that remembers clients (`recent`) is rewritten within one commit, since a list that no
    rule names for a moment is lost.
-3. What others use stays. A chain that a foreign rule leads to is emptied and kept; deletions are
-   the last commits, and what the kernel refuses to delete is found by halves and reported.
+3. What others use stays. A chain that a foreign rule leads to is emptied and kept. Deletions go
+   along with the last commit of their table; where the kernel refuses one, they follow all other
+   commits, and what it refuses is found by halves and reported.
 4. Others may write at the same time. On legacy the xtables lock is waited for, by iptables itself
    or by us around libiptc; on nft a commit is a transaction. Where the tables moved between
    reading and writing, the refused plan is made anew, a few times.
@@ -32,7 +33,8 @@ and a Backend belong to one thread at a time; different families may be applied 
 threads. Clock, sleep and process start are passed in, so that tests drive them.
 
 `tables/` has the backends and the applier, `node/` the facts and settings of the node, `snapshot/`
-what looks at all of it at once, and `confirming` the process that takes changes back.
+what looks at all of it at once, `reconciler` keeps the tables of one family current, and
+`confirming` is the process that takes changes back.
 """
 
 from nptables.kernel.tables.applier import Applied, Applier, apply

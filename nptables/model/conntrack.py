@@ -59,6 +59,7 @@ def read_conntrack(
         value = reader.integer(section, key, path, default or 0)
         if value < 0:
             reader.problem((*path, key), f"{value} is negative", "0 leaves the kernel's own value")
+        # KubeProxyConntrackConfiguration in pkg/proxy/apis/config/types.go: 0 leaves it as it is.
         return value or None
 
     def seconds(key: str, default: float | None) -> float | None:

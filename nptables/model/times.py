@@ -18,6 +18,17 @@ def seconds_of(text: str) -> float | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
+def rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as `2026-01-01T00:00:00.000000Z`, a MicroTime of Kubernetes."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
+
+
+def rfc3339_seconds(seconds: float) -> str:
+    """Seconds since the epoch as `2026-01-01T00:00:00Z`, a Time of Kubernetes."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def in_words(seconds: float) -> str:
     """A time as people read it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -81,7 +81,12 @@ _DECIDING = frozenset({IGNORE, SOURCE_RANGES_ANNOTATION, *TOPOLOGY_ANNOTATIONS})
 
 # Many objects name few namespaces, nodes and ports.
 _is_label = lru_cache(maxsize=16_384)(names.is_label)
-_is_subdomain = lru_cache(maxsize=16_384)(names.is_subdomain)
+
+
+@lru_cache(maxsize=16_384)
+def _node_name(text: str) -> str | None:
+    """The name of a node, once for all that name it; None where it is none."""
+    return text if names.is_subdomain(text) else None
 
 
 @lru_cache(maxsize=1024)
@@ -198,16 +203,19 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
             return ()
         conditions = [endpoint["conditions"] for endpoint in endpoints]
         listed = [endpoint["addresses"] for endpoint in endpoints]
-        nodes = [endpoint["nodeName"] for endpoint in endpoints]
+        ready = [each["ready"] for each in conditions]
+        serving = [each.get("serving", True) for each in conditions]
+        terminating = [each.get("terminating", False) for each in conditions]
+        nodes = [_node_name(endpoint["nodeName"]) for endpoint in endpoints]
         zones = [endpoint.get("zone", "") for endpoint in endpoints]
         if not (
             _DICTS.issuperset(map(type, endpoints))
             and _ENDPOINT.issuperset(chain.from_iterable(endpoints))
             and _CONDITIONS.issuperset(chain.from_iterable(conditions))
-            and _FLAGS.issuperset(map(type, chain.from_iterable(map(dict.values, conditions))))
+            and _FLAGS.issuperset(map(type, chain(ready, serving, terminating)))
             and _LISTS.issuperset(map(type, listed))
             and _TEXTS.issuperset(map(type, zones))
-            and all(map(_is_subdomain, nodes))
+            and None not in nodes
         ):
             return None
         # kube-proxy uses the first address of an endpoint only, and clusters write one. Two raise
@@ -219,9 +227,9 @@ def usual_endpoints(raw: Object) -> tuple[Endpoint, ...] | None:
         return many(
             Endpoint,
             addresses,
-            [each["ready"] for each in conditions],
-            [each.get("serving", True) for each in conditions],
-            [each.get("terminating", False) for each in conditions],
+            ready,
+            serving,
+            terminating,
             nodes,
             repeat(_NO_HINTS),
             repeat(_NO_HINTS),
@@ -314,9 +322,16 @@ def _service_ports(raw: Any, service_type: str) -> tuple[ServicePort, ...] | Non
     usual = (
         raw.__class__ is list
         and service_type in ("ClusterIP", "NodePort")
-        and _differ(port.name for port in found)
-        and _differ((port.protocol, port.port) for port in found)
-        and (service_type == "ClusterIP" or _differ((p.protocol, p.node_port) for p in found))
+        and (
+            len(found) == 1
+            or (
+                _differ(port.name for port in found)
+                and _differ((port.protocol, port.port) for port in found)
+                and (
+                    service_type == "ClusterIP" or _differ((p.protocol, p.node_port) for p in found)
+                )
+            )
+        )
     )
     return tuple(found) if usual and found else None
 
@@ -324,21 +339,30 @@ def _service_ports(raw: Any, service_type: str) -> tuple[ServicePort, ...] | Non
 def _slice_ports(raw: Any) -> tuple[SlicePort, ...] | None:
     found = []
     for port in raw:
-        name, protocol, number = port.get("name", ""), port["protocol"], port["port"]
-        if not (
-            port.__class__ is dict
-            and _SLICE_PORT.issuperset(port)
-            and name.__class__ is str
-            and (not name or _is_label(name))
-            and protocol in PROTOCOLS
-            and _is_port(number)
-        ):
+        if port.__class__ is not dict or not _SLICE_PORT.issuperset(port):
             return None
-        found.append(SlicePort(name, protocol, number))
+        known = _slice_port(port.get("name", ""), port["protocol"], port["port"])
+        if known is None:
+            return None
+        found.append(known)
     usual = (
-        raw.__class__ is list and len(raw) <= MOST_PORTS and _differ(port.name for port in found)
+        raw.__class__ is list
+        and len(raw) <= MOST_PORTS
+        and (len(found) == 1 or _differ(port.name for port in found))
     )
     return tuple(found) if usual else None
+
+
+# By their types as well: True is equal to 1, and no port.
+@lru_cache(maxsize=1024, typed=True)
+def _slice_port(name: Any, protocol: Any, number: Any) -> SlicePort | None:
+    usual = (
+        name.__class__ is str
+        and (not name or _is_label(name))
+        and protocol in PROTOCOLS
+        and _is_port(number)
+    )
+    return SlicePort(name, protocol, number) if usual else None
 
 
 def _is_port(number: Any) -> bool:
@@ -347,4 +371,4 @@ def _is_port(number: Any) -> bool:
 
 def _differ(values: Iterable[object]) -> bool:
     listed = list(values)
-    return len(listed) == 1 or len(set(listed)) == len(listed)
+    return len(set(listed)) == len(listed)

@@ -89,7 +89,7 @@ def _command(state: State, asked: Mapping[str, Any], say: Say) -> Any:
 
 
 def _examples(state: State, asked: Mapping[str, Any], say: Say) -> Any:
-    from nptables.playground.examples.offered import examples
+    from nptables.playground.examples import examples
 
     del state, asked, say
     return list(examples())

@@ -15,8 +15,8 @@ from nptables.family import Family
 from nptables.playground.choices import choices
 from nptables.playground.reading import Reader, is_about_all_nodes
 from nptables.playground.state import CONFIG, FACTS, Held, State
-from nptables.sources.dropped import stand_for_a_tree
 from nptables.sources.evidence import Beside, beside_rules
+from nptables.sources.uploaded_files import stand_for_a_tree
 
 # What has to be put in by hand where there is nothing to send a packet to.
 _NO_DESTINATION = "ADDRESS:PORT"

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from nptables.answering import Say
 from nptables.answering.evidence import NodeHas
-from nptables.answering.tracing import Followed, followed_on, told_sets
+from nptables.answering.tracing import NodeRules, rules_on, told_sets
+from nptables.cache import Cache
 from nptables.errors import InvalidInput, Problem
 from nptables.evidence import Evidence
 from nptables.family import Family
-from nptables.kept import Kept
 from nptables.model import Cluster, Node
 from nptables.playground.reading import Evidences
 from nptables.playground.state import Held, State
 from nptables.sources.evidence import Beside, beside_rules
-from nptables.sources.held import evidence_of
+from nptables.sources.uploaded_evidence import evidence_of
 from nptables.tracing.sets import Sets
 
 # Bytes of one file, unpacked.
@@ -24,7 +24,7 @@ _EACH = 500_000
 
 
 def read_evidences(
-    state: State, family: Family | None, names: frozenset[str], memory: Kept
+    state: State, family: Family | None, names: frozenset[str], cache: Cache
 ) -> Evidences:
     """What there is of nodes; `names` are those of the cluster. Raises InvalidInput."""
     found = Evidences()
@@ -39,7 +39,7 @@ def read_evidences(
             found.sets = (text, held.name)
         else:
             named = held.stem if held.stem in names else ""
-            evidence = _kept(memory, held, family, named or state.node)
+            evidence = _kept(cache, held, family, named or state.node)
             if by_file:
                 named = evidence.node or held.stem
             _sort(NodeHas(evidence, held.name), named, names, state.node, found)
@@ -50,8 +50,8 @@ def _beside(held: Held) -> Beside | None:
     return beside_rules(held.data) if isinstance(held.data, str) else None
 
 
-def _kept(memory: Kept, held: Held, family: Family | None, node: str) -> Evidence:
-    return memory.kept(
+def _kept(cache: Cache, held: Held, family: Family | None, node: str) -> Evidence:
+    return cache.get(
         ("evidence", held, family, node),
         lambda: evidence_of(held.name, held.data, family, node=node, most=_MOST_UNPACKED),
         _EACH + len(held.data),
@@ -86,11 +86,11 @@ def sets_of(there: Evidences, say: Say) -> Sets | None:
 
 def followed_there(
     there: Evidences, cluster: Cluster | None, node: Node, family: Family
-) -> Mapping[str, tuple[Node, Followed]]:
+) -> Mapping[str, tuple[Node, NodeRules]]:
     """What other nodes have, for a packet that passes them. Raises InvalidInput."""
     nodes = {} if cluster is None else cluster.nodes
     return {
-        name: followed_on(nodes[name], has, family)
+        name: rules_on(nodes[name], has, family)
         for name, has in there.others.items()
         if name != node.name and name in nodes
     }

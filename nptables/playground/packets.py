@@ -10,7 +10,7 @@ from nptables.answering.tracing import cells_document, follow, setting_of
 from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
-from nptables.graphs import to_svg, way_graph
+from nptables.graphs import path_graph, to_svg
 from nptables.playground.choices import choices, destination_text
 from nptables.playground.evidence import followed_there, sets_of
 from nptables.playground.reading import Reader, follows_on_all_nodes, node_of
@@ -31,7 +31,7 @@ from nptables.tracing.explanation.words import (
     reasons_beside,
     tree,
 )
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 
 # What stands over the columns of `outcome_rows`, for somebody who sees them for the first time.
 _HEADINGS = (
@@ -148,7 +148,7 @@ def _words(answer: Trace, *, down: bool) -> dict[str, Any]:
         ],
         "reasons": [for_page(reason.words) for reason in reasons_beside(answer)],
         "notes": [for_page(note) for note in answer.notes],
-        "svg": to_svg(way_graph(answer), down=down),
+        "svg": to_svg(path_graph(answer), down=down),
     }
 
 

@@ -9,11 +9,11 @@ import attrs
 
 from nptables.answering import Say, silent
 from nptables.answering.inputs import Inputs, configuration, inputs_of, is_for_each_node
+from nptables.cache import Cache
 from nptables.errors import InvalidInput, Problem, printable
-from nptables.evidence import Evidence, naming
+from nptables.evidence import Evidence, node_names
 from nptables.evidence.kubeproxy import kube_proxy_of
 from nptables.family import Family
-from nptables.kept import Kept
 from nptables.model import Cluster, Node, NodeFacts
 from nptables.playground.protocol import Instead, View
 from nptables.playground.state import CONFIG, FACTS, Held, State
@@ -26,10 +26,10 @@ from nptables.sources import (
     facts_in,
     load_texts,
 )
-from nptables.sources.dropped import sets_of, stand_for_a_tree
 from nptables.sources.recognising import is_of_a_node
 from nptables.sources.text.files import text_of
 from nptables.sources.text.pieces import Pieces
+from nptables.sources.uploaded_files import sets_of, stand_for_a_tree
 from nptables.translation import Translation
 from nptables.words import listed
 
@@ -99,12 +99,12 @@ class Reader:
     """Reads states; what does not change between two of them is read once."""
 
     def __init__(self) -> None:
-        self._memory = Kept(_MOST_KEPT)
+        self._cache = Cache(_MOST_KEPT)
         self._pieces = Pieces(_MOST_PIECES)
 
     def forget(self) -> None:
         """Forget everything: there is no memory for it."""
-        self._memory.forget()
+        self._cache.forget()
         self._pieces.forget()
 
     def ahead(self, state: State, most: int) -> tuple[int, int]:
@@ -132,7 +132,7 @@ class Reader:
             _refuse_rules(state)
             return Sets((self._loaded(state),))
         files = [(held.name, held.data) for held in state.files]
-        return self._memory.kept(
+        return self._cache.get(
             ("sets", state.files), lambda: sets_of(files), _EACH + size_of(state.files)
         )
 
@@ -150,7 +150,7 @@ class Reader:
         return loaded
 
     def _loaded(self, state: State) -> Loaded:
-        return self._memory.kept(
+        return self._cache.get(
             ("objects", state.files), lambda: self._load(state.files), _EACH + size_of(state.files)
         )
 
@@ -163,14 +163,14 @@ class Reader:
         if not state.config.strip():
             return None
         source = Input(CONFIG, state.config)
-        return self._memory.kept(("config", state.config), lambda: config_in(source), _EACH)
+        return self._cache.get(("config", state.config), lambda: config_in(source), _EACH)
 
     def facts(self, state: State) -> NodeFacts | None:
         """The facts, or None. Raises InvalidInput."""
         if not state.facts.strip():
             return None
         source = Input(FACTS, state.facts)
-        return self._memory.kept(("facts", state.facts), lambda: facts_in(source), _EACH)
+        return self._cache.get(("facts", state.facts), lambda: facts_in(source), _EACH)
 
     def inputs(
         self,
@@ -203,7 +203,7 @@ class Reader:
         """The rules of a node, in the family of the inputs, which are those of the state."""
         made_from = (state.files, state.config, state.facts, state.version)
         key = ("rules", made_from, inputs.node.name, inputs.family)
-        return self._memory.kept(key, inputs.translate, _EACH + size_of(state.files))
+        return self._cache.get(key, inputs.translate, _EACH + size_of(state.files))
 
     def node_has(self, state: State, family: Family | None, say: Say = silent) -> Evidences:
         """What is there of nodes. Raises InvalidInput."""
@@ -212,7 +212,7 @@ class Reader:
         # It knows every form that there is, which takes its time to import.
         from nptables.playground.evidence import read_evidences  # noqa: PLC0415
 
-        found = read_evidences(state, family, self._names(state), self._memory)
+        found = read_evidences(state, family, self._names(state), self._cache)
         if found.meant is not None:
             for gap in found.meant.evidence.gaps:
                 say(str(gap))
@@ -262,7 +262,7 @@ def default_node(
     Without any Node object every name will do for the rules that a cluster makes.
     """
     override = "" if found is None else found.hostname_override
-    known = "" if evidence is None else naming.node_of(evidence, cluster.nodes)
+    known = "" if evidence is None else node_names.node_of(evidence, cluster.nodes)
     first = next(iter(sorted(cluster.nodes)), _ANY if cluster.services else "")
     return state.node or override or known or first
 

@@ -193,7 +193,10 @@ class Alike:
             kept = self._kinds[key] = self._kind_anywhere(frontend, found)
         kind, place = kept
         here = place == node.name
-        state = endpoint.ready, endpoint.serving, endpoint.terminating
+        # Hints that are not heeded are told of, and which entry of an endpoint counts may depend on
+        # the node: see `_depends_on_the_viewer`.
+        hinted = bool(endpoint.node_hints), bool(endpoint.zone_hints)
+        state = endpoint.ready, endpoint.serving, endpoint.terminating, *hinted
         return kind, here, endpoint.node_name == node.name, state, here or self._lists(node, place)
 
     def _kind_anywhere(self, frontend: Frontend, found: PortEndpoint) -> tuple[Hashable, str]:

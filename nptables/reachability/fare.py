@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from nptables.tracing import Outcome, Trace, Verdict
+from nptables.words import counted
 
 
 class Fares(enum.Enum):
@@ -52,10 +53,15 @@ class Fare:
     def text(self) -> str:
         """The fare in a few words: `answers: 3 endpoints, 1 local, source rewritten`."""
         word = self.fares.value.replace("-", " ")
+        return f"{word}: {self.reached}" if self.endpoints else word
+
+    @property
+    def reached(self) -> str:
+        """What new connections reach: `3 endpoints, 1 local, source rewritten`, or nothing."""
         if not self.endpoints:
-            return word
-        count = "1 endpoint" if self.endpoints == 1 else f"{self.endpoints} endpoints"
-        return f"{word}: {count}, {self.local} local, source {self.source}"
+            return ""
+        count = counted(self.endpoints, "endpoint")
+        return f"{count}, {self.local} local, source {self.source}"
 
     def to_json(self) -> dict[str, Any]:
         """The fare as plain data."""

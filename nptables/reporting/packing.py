@@ -11,6 +11,8 @@ import attrs
 
 # So many parts are packed together: much alike, they take a tenth of the space.
 _TOGETHER = 40
+# For zlib: the largest window (15), in what gzip puts around it (16), as DecompressionStream of
+# browsers wants it.
 _GZIP = 31
 
 

@@ -27,7 +27,7 @@ from nptables.reporting.rows import (
     MatrixView,
     RowView,
     matrix_view,
-    way_views,
+    path_views,
 )
 from nptables.reporting.services import ServicesOf, ServiceView
 from nptables.tracing.explanation.words import answer_line, reasons_beside
@@ -189,7 +189,7 @@ def _cell_parts(rows: Sequence[RowView]) -> dict[str, str]:
                 parts[view.key] = _render(
                     "cell.html", row=row, view=view, answer=answer_line(view.cell.trace),
                     reasons=reasons_beside(view.cell.trace),
-                    ways=list(way_views(view.cell)), headings=OUTCOME_HEADINGS,
+                    paths=list(path_views(view.cell)), headings=OUTCOME_HEADINGS,
                 )  # fmt: skip
     return parts
 

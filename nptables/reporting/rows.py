@@ -37,11 +37,7 @@ class CellView:
     @property
     def numbers(self) -> str:
         """The endpoints in few words, empty where none gets anything."""
-        fare = self.cell.fare
-        if not fare.endpoints:
-            return ""
-        count = "1 endpoint" if fare.endpoints == 1 else f"{fare.endpoints} endpoints"
-        return f"{count}, {fare.local} local, source {fare.source}"
+        return self.cell.fare.reached
 
     @property
     def whose(self) -> str:
@@ -106,7 +102,7 @@ def _in_columns(views: Sequence[CellView], shown: Sequence[Column]) -> Iterator[
 
 
 @attrs.frozen
-class WayView:
+class PathView:
     """What happens under one condition: rows of outcomes, and the rules on the way."""
 
     condition: str
@@ -118,14 +114,14 @@ class WayView:
 _MOST_WAYS = 12
 
 
-def way_views(cell: Cell) -> Iterator[WayView]:
+def path_views(cell: Cell) -> Iterator[PathView]:
     """The way of the packet of a cell, as `trace --path` tells it."""
     for condition, distribution in hypotheses(cell.trace):
         few = distribution.outcomes[:_MOST_WAYS]
         lines = tuple(tree(few))
         if more := len(distribution.outcomes) - len(few):
             lines = (*lines, TreeLine("branch", f"and {more} more ways"))
-        yield WayView(condition, tuple(outcome_rows(distribution)), lines)
+        yield PathView(condition, tuple(outcome_rows(distribution)), lines)
 
 
 VERDICT_WORDS = {

@@ -49,13 +49,13 @@ def read_backing(
         if group_and_kind in _NEVER_BEHIND:
             # Most of a cluster's objects, and nothing makes Pods of them.
             continue
-        kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
         if group_and_kind == ("v1", "Service"):
             if made_by_hook(raw):
-                hooks.add((namespace, name))
+                hooks.add(key_of(raw))
             if not mapping_of(raw.get("metadata")).get("namespace"):
-                unplaced.add((namespace, name))
+                unplaced.add(key_of(raw))
             continue
+        kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
         found = workloads_of(raw)
         workloads += found
         scaled.update((of, namespace, called) for of, called in _scaled(raw))

@@ -16,8 +16,8 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem, SaveSyntaxError, printable
 from nptables.evidence import Evidence, Form, Gap
-from nptables.evidence.naming import is_called
 from nptables.evidence.nftables import from_nft_document, from_nft_text
+from nptables.evidence.node_names import is_called
 from nptables.evidence.rules import from_rules
 from nptables.evidence.snapshot import from_document, is_snapshot
 from nptables.evidence.snapshot_script import from_marked, is_marked

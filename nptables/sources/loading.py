@@ -20,6 +20,7 @@ from nptables.sources.bundled import Bundled, bundled
 from nptables.sources.ranges import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
+from nptables.words import counted
 
 if TYPE_CHECKING:
     from nptables.model.workloads import Workload
@@ -259,7 +260,7 @@ def finished(
     items.clear()
     hidden: frozenset[tuple[str, str]] = frozenset()
     if any(item.document is not None and item.document.redacted for item in flat):
-        from nptables.sources.hidden import with_made_up_addresses  # noqa: PLC0415 - seldom needed
+        from nptables.sources.redacted_objects import with_made_up_addresses  # noqa: PLC0415 - seldom needed
 
         flat, hidden = with_made_up_addresses(flat)
     result = assemble(flat, options)
@@ -305,9 +306,9 @@ def finished(
 
 def _said_of(hidden: frozenset[tuple[str, str]]) -> Iterator[str]:
     if hidden:
-        from nptables.sources.hidden import MADE_UP  # noqa: PLC0415 - imported above already
+        from nptables.sources.redacted_objects import MADE_UP  # noqa: PLC0415 - imported above already
 
-        count = "1 Service" if len(hidden) == 1 else f"{len(hidden)} Services"
+        count = counted(len(hidden), "Service")
         yield (
             f"addresses of {count} are hidden: made-up ones stand for them ({MADE_UP}), and a "
             "node's rules are not compared with them"

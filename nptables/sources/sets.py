@@ -16,7 +16,7 @@ from nptables.sources.assembly import Options
 from nptables.sources.loading import Loaded, load, stands_for_a_tree
 from nptables.sources.ranges import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text.document import Progress
-from nptables.words import listed
+from nptables.words import counted, listed
 
 if TYPE_CHECKING:
     from nptables.sources.trees import LeftOut, PassedOver
@@ -71,7 +71,7 @@ class Sets:
         total = sum(counts.values())
         if not total:
             return ""
-        files = "1 file" if total == 1 else f"{total} files"
+        files = counted(total, "file")
         return f"{files} ({', '.join(f'{n} {reason}' for reason, n in counts.most_common())})"
 
 

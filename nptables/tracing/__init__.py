@@ -5,8 +5,8 @@ from nptables.tracing.explanation import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.hops import missing_tables
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.sets import read_sets
+from nptables.tracing.state import Step
 from nptables.tracing.tracer import trace
-from nptables.tracing.traversal import Step
 
 __all__ = [
     "Distribution",

@@ -14,7 +14,7 @@ from nptables.iptables.ruleset import LEGACY, Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.addressing import Address
 from nptables.tracing.network import Network
-from nptables.tracing.other_proxies import Elsewhere, elsewhere
+from nptables.tracing.other_proxies import OtherProxies, other_proxies
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.traversal.rulebook import Rulebook, Rules, rulebooks_of
 from nptables.translation import Translation
@@ -44,7 +44,7 @@ class Hop:
     among them, if there is such. `unknown_tables` names the tables of which it is unknown what is
     in them, whatever the rules say. The rules are `supposed` where they are those that the
     cluster makes, while those of other nodes are really there. `handling` is who handles Services
-    there, `elsewhere` what that leaves to others than the rules.
+    there, `other_proxies` what of it programs other than the rules decide.
     """
 
     network: Network
@@ -53,13 +53,13 @@ class Hop:
     unknown_tables: frozenset[str] = frozenset()
     supposed: bool = False
     handling: Handling = attrs.field(factory=Handling)
-    elsewhere: Elsewhere = attrs.field(factory=Elsewhere)
+    other_proxies: OtherProxies = attrs.field(factory=OtherProxies)
 
 
 class Hops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
-    `unknown_tables` are by the name of the node. What is made for the nodes is `kept` where the
+    `unknown_tables` are by the name of the node. What is made for the nodes is `cache` where the
     caller says, else with the rules of the first.
     """
 
@@ -122,7 +122,7 @@ class Hops:
             unread or _left_out(books),
             unknown,
             handling=found,
-            elsewhere=elsewhere(found, node.name),
+            other_proxies=other_proxies(found, node.name),
         )
 
     def _network(self, node: Node) -> Network:

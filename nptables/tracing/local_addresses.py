@@ -81,7 +81,7 @@ class LocalAddresses:
         if not self._home.network.may_be_own(address):
             return False
         # Of most nodes the addresses are known.
-        from nptables.translation.signs import shows_as_another  # noqa: PLC0415
+        from nptables.translation.facts_from_rules import shows_as_another  # noqa: PLC0415
 
         return not any(shows_as_another(book.ruleset, address) for book in self._home.books)
 

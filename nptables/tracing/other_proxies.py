@@ -9,7 +9,7 @@ _LEFT = "what happens to a packet that no rule translates"
 
 
 @frozen
-class Elsewhere:
+class OtherProxies:
     """Which other program decides about packets for Services on a node, in words.
 
     `before` is what is said where they get the packets that the rules would translate, `behind`
@@ -35,7 +35,7 @@ class Elsewhere:
         return self.behind or (self.behind_for_services if of_service else "")
 
 
-def elsewhere(handling: Handling, node: str) -> Elsewhere:
+def other_proxies(handling: Handling, node: str) -> OtherProxies:
     """What other programs decide on a node."""
     others = handling.others
     if any(not each.who.behind_rules for each in others):
@@ -43,10 +43,10 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
             f"{handling.sentence(node)}, not by these rules, which do not show where a packet for "
             f"one goes ({asking(others, node)})"
         )
-        return Elsewhere(before=text)
+        return OtherProxies(before=text)
     if others:
         text = f"{handling.sentence(node)}: {_LEFT} is not in the rules"
-        return Elsewhere(behind=f"{text} ({asking(others, node)})")
+        return OtherProxies(behind=f"{text} ({asking(others, node)})")
     notes = tuple(
         f"{each.who.words} may handle Services on {node} too ({each.seen})"
         for each in handling.possible
@@ -59,15 +59,15 @@ def elsewhere(handling: Handling, node: str) -> Elsewhere:
     if maybe:
         whom = " or ".join(f"{each.who.words} ({each.seen})" for each in maybe)
         text = f"Services on {node} may be handled by {whom}: {_LEFT} is not in the rules"
-        return Elsewhere(behind=f"{text} ({asking(maybe, node)})", notes=notes)
+        return OtherProxies(behind=f"{text} ({asking(maybe, node)})", notes=notes)
     nobody = handling.of(Handler.NOBODY)
     if nobody is None or nobody.certainty is not Certainty.POSSIBLE:
-        return Elsewhere(notes=notes)
+        return OtherProxies(notes=notes)
     text = (
         f"nothing here shows who handles Services on {node}: {nobody.seen}; kube-proxy in mode "
         "nftables and some other proxies have no rules in the nat table of iptables (`nft list "
         f"tables` on {node} and the programs that run there tell)"
     )
     if is_of_a_cluster(nobody):
-        return Elsewhere(behind=text)
-    return Elsewhere(behind_for_services=text)
+        return OtherProxies(behind=text)
+    return OtherProxies(behind_for_services=text)

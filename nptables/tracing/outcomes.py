@@ -9,8 +9,7 @@ from nptables.tracing.explanation.path import is_redirect
 from nptables.tracing.explanation.result import Outcome, Verdict
 from nptables.tracing.network import Place, Site
 from nptables.tracing.services import Asked
-from nptables.tracing.state import Flow, State, Weights, merged
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Flow, State, Step, Weights, merged
 
 
 class Findings:
@@ -50,7 +49,6 @@ class Findings:
         if before is not None:
             self._found[key] = (before[0], merged(before[1], flow.weights))
             return
-        path = flow.trail.steps() if flow.trail is not None else ()
         outcome = Outcome(
             share=Fraction(0),
             verdict=verdict,
@@ -60,7 +58,7 @@ class Findings:
             source_rewritten=rewritten,
             node=node,
             rule=step,
-            path=tuple(step for step in path if isinstance(step, Step)),
+            path=flow.trail.steps() if flow.trail is not None else (),
             text=text,
             code=code,
         )
@@ -108,7 +106,7 @@ def way_back(
 def deciding_step(flow: Flow) -> Step | None:
     """The last rule that translated the destination."""
     for step in reversed(flow.trail.steps() if flow.trail is not None else ()):
-        if isinstance(step, Step) and step.note.startswith("destination becomes"):
+        if step.note.startswith("destination becomes"):
             return step
     return None
 

@@ -3,15 +3,18 @@
 A walk follows all possibilities side by side. Possibilities in the same state are merged, so their
 number depends on what makes a difference and not on how many questions were asked. A weight is a
 fraction for each `World`: a set of answers to what nobody but the node can know. For any one world
-the fractions of all possibilities add up to 1.
+the fractions of all possibilities add up to 1. What a walk leaves behind are the steps
+of each trail, and an `Ended` for whatever did not get through.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple, TypeVar
 
+from nptables.immutable import frozen
 from nptables.tracing.addressing import Address, Net
 
 ONE = Fraction(1)
@@ -207,6 +210,29 @@ class Questions:
         return len(self.texts)
 
 
+@frozen
+class Step:
+    """One rule that did something with the packet, or a policy that decided.
+
+    `depth` counts the chains above it in the same hook. `note` says what happened. `backend` is
+    whose rule it is, where the node has the tables of two.
+    """
+
+    node: str
+    hook: str
+    table: str
+    chain: str
+    line: str
+    note: str = ""
+    depth: int = 0
+    backend: str = ""
+
+    @property
+    def place(self) -> str:
+        """Table and chain, and the backend before them where there are two."""
+        return f"{self.backend} {self.table} {self.chain}".strip()
+
+
 class Trail(NamedTuple):
     """The steps that led somewhere: the last one, and the trail before it.
 
@@ -215,11 +241,11 @@ class Trail(NamedTuple):
     """
 
     before: Trail | None
-    step: Hashable
+    step: Step
     length: int = 1
-    earlier: tuple[Hashable, ...] = ()
+    earlier: tuple[Step, ...] = ()
 
-    def steps(self) -> tuple[Hashable, ...]:
+    def steps(self) -> tuple[Step, ...]:
         """All steps, first to last."""
         found = []
         trail = self
@@ -233,7 +259,7 @@ class Trail(NamedTuple):
 _MOST_NESTED = 500
 
 
-def further(before: Trail | None, step: Hashable) -> Trail:
+def further(before: Trail | None, step: Step) -> Trail:
     """A trail with one step more."""
     if before is None:
         return Trail(None, step)
@@ -273,3 +299,21 @@ def joined(parts: Iterable[Flows]) -> Flows:
     for part in parts:
         pour(found, part)
     return found
+
+
+class End(enum.Enum):
+    """How a walk ended before the packet had passed every hook."""
+
+    DROPPED = "dropped"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Ended(NamedTuple):
+    """Possibilities that ended: how, in which state, by which step."""
+
+    end: End
+    state: State
+    flow: Flow
+    step: Step | None
+    text: str

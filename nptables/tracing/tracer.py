@@ -1,4 +1,4 @@
-"""Following a packet from where it starts, through as many nodes as it takes."""
+"""The answer to a trace: where a packet starts, what becomes of it, and why."""
 
 from __future__ import annotations
 
@@ -10,35 +10,22 @@ import attrs
 
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
-from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.tracing.addressing import Address, Somewhere, net
+from nptables.tracing.addressing import Address
 from nptables.tracing.explanation.case import Case
-from nptables.tracing.explanation.path import comment_of
 from nptables.tracing.explanation.reasons import OF_RULES_THAT_DIFFER, explain
 from nptables.tracing.explanation.result import Outcome, Trace, Verdict, distributions
+from nptables.tracing.forwarding import Arrival, Forwarding
 from nptables.tracing.hops import Hop, Hops
 from nptables.tracing.local_addresses import LocalAddresses
-from nptables.tracing.network import Place, Site
-from nptables.tracing.outcomes import (
-    Findings,
-    deciding_step,
-    delivered,
-    needs_hairpin,
-    sent,
-    way_back,
-)
+from nptables.tracing.network import Site
 from nptables.tracing.packet import Origin, Packet
 from nptables.tracing.services import Asked, asked_for
 from nptables.tracing.sets import Sets
-from nptables.tracing.state import Flow, Questions, State, Weights, split
-from nptables.tracing.traversal.netfilter import Exit, Left, NodeTraversal, PacketView
+from nptables.tracing.state import Flow, Questions, State, Weights
 from nptables.tracing.traversal.rulebook import Rules
-from nptables.tracing.traversal.steps import End, Ended, Step
-from nptables.tracing.traversal.walker import Budget
 from nptables.translation import Reason, Translation
-from nptables.translation.explanation.decision import unknown_reason
 
 if TYPE_CHECKING:
     from nptables.evidence import Evidence
@@ -46,8 +33,6 @@ if TYPE_CHECKING:
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
-# A packet that passes more nodes than this goes round in circles.
-MOST_NODES = 6
 
 
 def trace(
@@ -104,7 +89,7 @@ def trace(
         cluster = cluster.seen_by(config.habits)
     # Rules made for a node show only what was put into them.
     if not isinstance(rulesets[0], Translation):
-        from nptables.translation.signs import with_shown_addresses  # noqa: PLC0415
+        from nptables.translation.facts_from_rules import with_shown_addresses  # noqa: PLC0415
 
         node = with_shown_addresses(node, rulesets)
     hops = Hops(
@@ -150,24 +135,6 @@ def _checked(ruleset: Rules, packet: Packet) -> tuple[Ruleset, ...]:
     return rulesets
 
 
-@frozen
-class _Arrival:
-    """A packet on its way into a node, with what happened to it before.
-
-    `must_return` names the nodes that translated the destination and left a source that is not
-    theirs: an answer that does not pass them again is not recognised by the sender.
-    """
-
-    hop: Hop
-    state: State
-    flow: Flow
-    from_node: bool
-    visited: tuple[str, ...]
-    translated: bool = False
-    rewritten: bool = False
-    must_return: tuple[str, ...] = ()
-
-
 class _Tracer:
     """One question, and everything that is found on the way to its answer."""
 
@@ -181,7 +148,6 @@ class _Tracer:
     ) -> None:
         self._cluster = cluster
         self._config = config
-        self._sets = sets
         self._hops = hops
         self._home = hops.home
         self._node: Node = hops.home.network.node
@@ -189,12 +155,8 @@ class _Tracer:
         self._services = hops.services
         self._asked = Asked()
         self._questions = questions
-        self._budget = Budget()
         self._local = LocalAddresses(hops.home, self._questions)
-        self._findings = Findings()
-        self._record = self._findings.record
-        self._notes: dict[str, None] = {}
-        self._assumptions: dict[str, None] = {}
+        self._forwarding = Forwarding(hops, cluster, sets, questions)
 
     def trace(self, packet: Packet) -> Trace:
         """The answer."""
@@ -204,8 +166,8 @@ class _Tracer:
             packet,
             self._node.name,
             found,
-            notes=(*self._local.notes, *self._notes),
-            assumptions=tuple(self._assumptions),
+            notes=(*self._local.notes, *self._forwarding.notes),
+            assumptions=tuple(self._forwarding.assumptions),
             subject="" if frontend is None else str(frontend.name),
             exhaustive=exhaustive,
             handling=self._home.handling,
@@ -234,7 +196,7 @@ class _Tracer:
     def possibilities(self, packet: Packet) -> tuple[tuple[Outcome, Weights], ...]:
         """Everything that can happen, each with its weights."""
         self._begin(packet)
-        return self._findings.all
+        return self._forwarding.findings.all
 
     def _begin(self, packet: Packet) -> None:
         """Follow a packet under each answer to whose its addresses are."""
@@ -281,9 +243,10 @@ class _Tracer:
         if not from_node and packet.in_interface is None:
             state = state._replace(in_interface=hop.network.route(source).interface)
         self._note_assumptions(hop)
-        self._follow(
-            _Arrival(hop, state, flow, from_node, visited=(hop.network.node.name,)), packet
+        arrival = Arrival(
+            hop, state, flow, self._asked, from_node, visited=(hop.network.node.name,)
         )
+        self._forwarding.follow(arrival, packet)
 
     def _hop(self, name: str, packet: Packet) -> Hop | None:
         return self._hops.named(name, packet.destination, packet.port, packet.protocol)
@@ -327,7 +290,7 @@ class _Tracer:
                 "be another host or a Pod (--node-address names some; --facts, and FILEs with its "
                 "Node object, name all)"
             )
-        self._notes[note] = None
+        self._forwarding.notes[note] = None
 
     def _stay(self, packet: Packet, flow: Flow) -> None:
         source = packet.source or "its sender"
@@ -336,203 +299,6 @@ class _Tracer:
             None, None,
         )  # fmt: skip
         text = f"{packet.destination} is {source} itself: the packet never reaches a node"
-        self._record(Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text)
-
-    def _follow(self, arrival: _Arrival, packet: Packet) -> None:
-        if arrival.hop.supposed:
-            name = arrival.hop.network.node.name
-            self._assumptions[
-                f"{name} has the rules that the cluster makes for it, and nothing else there stops "
-                f"the packet or its answer"
-            ] = None
-        view = PacketView(
-            network=arrival.hop.network,
-            books=arrival.hop.books,
-            packet=packet,
-            original=arrival.state,
-            from_node=arrival.from_node,
-            sets=self._sets,
-            unknown_tables=arrival.hop.unknown_tables,
+        self._forwarding.findings.record(
+            Verdict.STAYS, state, flow, None, node="", rewritten=False, text=text
         )
-        traversal = NodeTraversal(view, self._questions, self._budget)
-        flow = self._unless_unread(arrival)
-        if arrival.from_node:
-            traversal.leave(flow)
-        else:
-            traversal.arrive(flow)
-        self._notes.update(dict.fromkeys(arrival.hop.elsewhere.notes))
-        for ended in traversal.ended:
-            if not self._left_to_others(ended.state, ended.flow, arrival, end=ended.end):
-                self._record_end(ended, arrival)
-        for left in traversal.left:
-            if not self._left_to_others(left.state, left.flow, arrival):
-                self._go_on(left, arrival, packet)
-
-    def _left_to_others(
-        self, state: State, flow: Flow, arrival: _Arrival, *, end: End | None = None
-    ) -> bool:
-        """Whether others than the rules of this node decide about a packet; then it is recorded."""
-        of_service = self._asked.frontend is not None
-        if arrival.translated or not (of_service or self._may_be_a_service(arrival)):
-            return False
-        text = arrival.hop.elsewhere.text(
-            translated=state.dnat is not False,
-            ended=end in (End.DROPPED, End.REFUSED),
-            of_service=of_service,
-        )
-        if text:
-            self._record(
-                Verdict.UNKNOWN, arrival.state, flow, None, node=arrival.hop.network.node.name,
-                rewritten=arrival.rewritten, text=text, code="handled-elsewhere",
-            )  # fmt: skip
-        return bool(text)
-
-    def _may_be_a_service(self, arrival: _Arrival) -> bool:
-        """Whether there may be a Service at the destination of a packet."""
-        if self._cluster is not None:
-            return False
-        site = arrival.hop.network.place(arrival.state.destination).site
-        return site not in (Site.POD_HERE, Site.POD_ELSEWHERE, Site.OTHER_NODE)
-
-    def _unless_unread(self, arrival: _Arrival) -> Flow:
-        """The possibilities in which unread tables leave the packet as it is."""
-        unread, node = arrival.hop.unread, arrival.hop.network.node.name
-        if not unread:
-            return arrival.flow
-        program = "iptables" if self._family is Family.IPV4 else "ip6tables"
-        whose = f"the {unread} tables of {node}, which are not followed"
-        self._notes[
-            f"{node} has {unread} tables too, and they were not read: {program}-{unread}-save "
-            "prints them; put that dump after this one"
-        ] = None
-        question, fresh = self._questions.number(
-            ("unread", node), f"{whose}, change or stop the packet", f"{whose}, do nothing to it"
-        )
-        changed, same = split(arrival.flow.weights, question, fresh=fresh)
-        if changed:
-            self._record(
-                Verdict.UNKNOWN, arrival.state, Flow(changed, arrival.flow.trail), None,
-                node=node, rewritten=arrival.rewritten,
-                text=f"{whose}, may stop it or send it elsewhere",
-            )  # fmt: skip
-        return Flow(same, arrival.flow.trail)
-
-    def _record_end(self, ended: Ended, arrival: _Arrival) -> None:
-        verdict = {
-            End.DROPPED: Verdict.DROPPED, End.REFUSED: Verdict.REFUSED,
-            End.UNKNOWN: Verdict.UNKNOWN,
-        }[ended.end]  # fmt: skip
-        text = ended.text
-        if unknown := self._made_for_want_of_endpoints(ended.step):
-            verdict, text = Verdict.UNKNOWN, unknown
-        self._record(
-            verdict, ended.state, ended.flow, ended.step, node=arrival.hop.network.node.name,
-            rewritten=arrival.rewritten or ended.state.snat is not False, text=text,
-        )  # fmt: skip
-
-    def _made_for_want_of_endpoints(self, step: Step | None) -> str:
-        """What is not known, where a rule was made only because endpoints are not known.
-
-        Rules that a node really has are what they are.
-        """
-        frontend = self._asked.frontend
-        if step is None or frontend is None or self._cluster is None:
-            return ""
-        comment = comment_of(step.line)
-        of_node = step.node == self._node.name and not self._hops.made
-        local = comment.endswith("has no local endpoints")
-        if of_node or not (local or comment.endswith("has no endpoints")):
-            return ""
-        reason = unknown_reason(frontend.service, self._cluster, local=local)
-        return "" if reason is None else reason.text
-
-    def _go_on(self, left: Left, arrival: _Arrival, packet: Packet) -> None:
-        """Where a packet is that came through a node, and what follows."""
-        state, network = left.state, arrival.hop.network
-        translated = arrival.translated or state.dnat is not False
-        rewritten = arrival.rewritten or state.snat is not False
-        arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
-        rule = deciding_step(left.flow)
-        if left.exit is Exit.DELIVERED:
-            known = self._services is not None and self._services.is_endpoint(
-                str(state.destination), state.port, packet.protocol
-            )
-            verdict = delivered(
-                state, rule, self._asked, known_endpoint=known, translated=translated
-            )
-            verdict, text = way_back(verdict, "", network.node.name, arrival.must_return)
-            self._record(
-                verdict, state, left.flow, rule, node=network.node.name,
-                rewritten=rewritten, text=text,
-            )  # fmt: skip
-            return
-        if translated and state.destination == packet.source:
-            self._notes[needs_hairpin(state.destination)] = None
-        place = network.place(state.destination)
-        if place.site in (Site.OTHER_NODE, Site.POD_ELSEWHERE) and place.node:
-            if self._cross(left, arrival, place, packet):
-                return
-            text = f"the rules of {place.node} are not known"
-            self._assumptions[f"{place.node} lets the packet pass: its rules are not known"] = None
-            verdict = Verdict.SENT_TO_NODE
-            if translated and self._asked.misses(state.destination, state.port):
-                verdict = Verdict.WRONG_ENDPOINT
-        else:
-            verdict, text = sent(state, place, self._asked, translated=translated)
-        verdict, text = way_back(verdict, text, place.node, arrival.must_return)
-        self._record(
-            verdict, state, left.flow, rule, node=place.node,
-            rewritten=rewritten, text=text,
-        )  # fmt: skip
-
-    def _must_return(self, state: State, arrival: _Arrival) -> tuple[str, ...]:
-        """The nodes that an answer has to pass, this one included."""
-        network = arrival.hop.network
-        # An answer finds the way back by itself if nothing was translated, if it goes to the node's
-        # own address after masquerading, or if the node itself asked.
-        if state.dnat is False or state.snat is not False or arrival.from_node:
-            return arrival.must_return
-        source = arrival.state.source
-        if isinstance(source, Somewhere):
-            elsewhere = source.outside
-        else:
-            elsewhere = network.place(source).site in (
-                Site.OTHER_NODE, Site.POD_ELSEWHERE, Site.OUTSIDE,
-            )  # fmt: skip
-        return (*arrival.must_return, network.node.name) if elsewhere else arrival.must_return
-
-    def _cross(self, left: Left, arrival: _Arrival, place: Place, packet: Packet) -> bool:
-        """Follow a packet to another node; False where that node cannot be followed."""
-        state = left.state
-        if len(arrival.visited) >= MOST_NODES:
-            self._record(
-                Verdict.UNKNOWN, state, left.flow, None, node=place.node,
-                rewritten=state.snat is not False,
-                text=f"it goes in a loop: {' -> '.join((*arrival.visited, place.node))}",
-            )  # fmt: skip
-            return True
-        hop = self._hops.named(place.node, state.destination, state.port, packet.protocol)
-        if hop is None:
-            return False
-        source = state.source
-        if isinstance(source, Somewhere):
-            own = tuple(net(address) for address in sorted(hop.network.own))
-            source = attrs.evolve(source, without=(*source.without, *own))
-        # By the reverse of the route, as rp_filter wants it. The mark, what was tracked and what
-        # nat did stay on the node before: only addresses and ports cross the wire.
-        interface = hop.network.route(source).interface
-        fresh = State(source, state.source_port, state.destination, state.port, interface, "")
-        self._follow(
-            _Arrival(
-                hop,
-                fresh,
-                left.flow,
-                from_node=False,
-                translated=arrival.translated or state.dnat is not False,
-                rewritten=arrival.rewritten or state.snat is not False,
-                must_return=arrival.must_return,
-                visited=(*arrival.visited, place.node),
-            ),
-            packet,
-        )
-        return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nptables.immutable import frozen
-from nptables.iptables.changes.likeness import without_comments
+from nptables.iptables.changes.equality import without_comments
 from nptables.iptables.ruleset import Ruleset, target_of
 from nptables.translation import chains
 

@@ -110,6 +110,7 @@ PADDING = "x" * 200_000
 ROUNDS = 8
 
 
+@pytest.mark.long
 def test_memory_and_descriptors_stay_flat_while_watches_break(agent: AgentProcess) -> None:
     assert agent.process is not None
     pid = agent.process.pid

@@ -238,6 +238,7 @@ def tables_of_the_agent(namespace: Namespace) -> list[str]:
     return sorted(table for table in tables if not table.startswith("table inet firewalld "))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_nothing_of_the_agent_reaches_the_nftables_table_of_firewalld(
     tmp_path: Path, backend: Backend
@@ -264,6 +265,7 @@ def test_nothing_of_the_agent_reaches_the_nftables_table_of_firewalld(
         assert other.complaints() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("backend", "iptables"), [BACKENDS, BACKENDS[::-1]])
 def test_a_firewalld_that_finds_the_other_iptables_leaves_every_rule_untouched(
     tmp_path: Path, backend: Backend, iptables: Backend

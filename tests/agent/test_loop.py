@@ -435,10 +435,10 @@ def test_a_canary_that_cannot_be_planted_now_is_planted_before_the_next_check() 
     assert rig.told.of("failed") == []
     expected = rig.expected()
     # All that is to be counted is: the rules, and the frontends of UDP.
-    assert rig.engines[0].tally.rules["nat"] == sum(
+    assert rig.engines[0].rule_counts.rules["nat"] == sum(
         len(lines) for chain, lines in expected["nat"].items() if chain.startswith("KUBE-")
     )
-    assert [f.address for f in rig.engines[0].tally.udp()] == ["10.96.0.53"]
+    assert [f.address for f in rig.engines[0].rule_counts.udp()] == ["10.96.0.53"]
     rig.run(31)
     assert rig.in_sync()
     assert rig.told.of("flushed") == []

@@ -32,7 +32,7 @@ class Watched(Rig):
             self.metrics,
             ServiceManager({}),
             health=self.agent.health,
-            tallies={engine.family: engine.tally for engine in self.engines},
+            rule_counts={engine.family: engine.rule_counts for engine in self.engines},
             observe=self.agent.options.observe,
             wall=lambda: self.wall,
             after_sync=lambda: None,

@@ -25,7 +25,7 @@ def begun(at: float = 0.0) -> Schedule:
     return schedule
 
 
-def test_nothing_is_due_before_the_picture_is_complete() -> None:
+def test_nothing_is_due_before_the_store_is_complete() -> None:
     schedule = make()
     schedule.changed(0)
     fresh = make()

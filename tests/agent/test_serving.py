@@ -1,4 +1,4 @@
-"""What probes are answered, what the picture says of health ports, and the status socket."""
+"""What probes are answered, what the store knows of health ports, and the status socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nptables.agent.core.health import Health
-from nptables.agent.core.picture import Picture
+from nptables.agent.core.store import Store
 from nptables.agent.serving import StatusSocket, ask_status
 from nptables.agent.serving.responses import document, healthz, livez, readyz
 from nptables.agent.serving.status import NotRunning
@@ -105,15 +105,15 @@ def test_health_ports_and_local_endpoints_are_those_of_local_load_balancers(
         "lb", "10.244.0.5", "10.244.0.6", "10.244.1.7", nodes={"10.244.1.7": "node2"}
     )
     cluster = Cluster.from_objects([BALANCED, service("web", node_port=30081), slices])
-    picture = Picture(name)
-    picture.take(Listed(SERVICES, cluster))
-    picture.take(Listed(ENDPOINT_SLICES, cluster))
-    assert picture.health_ports == {("default", "lb"): 32000}
-    assert picture.local_endpoints() == {("default", "lb"): count}
-    picture.take(Changed(ENDPOINT_SLICES, "default", "lb-a", None))
-    assert picture.local_endpoints() == {("default", "lb"): 0}
-    picture.take(Changed(SERVICES, "default", "lb", None))
-    assert picture.health_ports == {}
+    store = Store(name)
+    store.take(Listed(SERVICES, cluster))
+    store.take(Listed(ENDPOINT_SLICES, cluster))
+    assert store.health_ports == {("default", "lb"): 32000}
+    assert store.local_endpoints() == {("default", "lb"): count}
+    store.take(Changed(ENDPOINT_SLICES, "default", "lb-a", None))
+    assert store.local_endpoints() == {("default", "lb"): 0}
+    store.take(Changed(SERVICES, "default", "lb", None))
+    assert store.health_ports == {}
 
 
 def test_the_status_socket_answers_and_only_its_owner_may_use_it(tmp_path: Path) -> None:

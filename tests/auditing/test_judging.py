@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
-from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, quick
+from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, table_lines
 from nptables.auditing.differing import Differing
 from nptables.auditing.sharing import Expected, Sharing
 from nptables.evidence import Evidence, Form, Process
@@ -93,12 +93,12 @@ def test_any_line_that_is_lost_doubled_or_moved_is_noticed(data: st.DataObject) 
 
     config = ProxyConfig.from_kube_proxy(CONFIG, version=FLEET.version(number))
     expected = Sharing(FLEET.cluster, {}).expected(FLEET.node(number), config, family)
-    right = quick.tables_in(rules[0].to_save())
-    wrong = quick.tables_in(edited(rules, table, edit)[0].to_save())
+    right = table_lines.tables_in(rules[0].to_save())
+    wrong = table_lines.tables_in(edited(rules, table, edit)[0].to_save())
     assert right is not None
     assert wrong is not None
-    assert quick.fits(right, expected)
-    assert not quick.fits(wrong, expected)
+    assert table_lines.fits(right, expected)
+    assert not table_lines.fits(wrong, expected)
 
 
 def _texts_and_expected(number: int, *, counted: bool) -> tuple[str, Expected]:
@@ -113,8 +113,8 @@ def _texts_and_expected(number: int, *, counted: bool) -> tuple[str, Expected]:
 
 
 def _fits(text: str, expected: Expected) -> bool:
-    tables = quick.tables_in(text)
-    return tables is not None and quick.fits(tables, expected)
+    tables = table_lines.tables_in(text)
+    return tables is not None and table_lines.fits(tables, expected)
 
 
 @pytest.mark.parametrize("counted", [True, False])

@@ -14,6 +14,7 @@ _PAIRS = max(3, _ALL * int(os.environ.get("NPTABLES_EXAMPLES", "50")) // 50)
 _PACKETS = 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_two_traces_differ_exactly_where_an_effect_is_reported_and_the_fates_agree(
     seed: int,

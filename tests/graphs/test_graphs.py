@@ -18,11 +18,11 @@ from nptables.graphs import (
     Graph,
     Kind,
     Vertex,
+    path_graph,
     service_graph,
     to_dot,
     to_mermaid,
     to_svg,
-    way_graph,
 )
 from nptables.graphs.graph import Drawing, edge_text
 from nptables.graphs.layout import beside, laid_out, text_width
@@ -92,7 +92,7 @@ def test_of_many_endpoints_the_first_are_drawn_and_the_rest_is_one() -> None:
 def test_the_way_of_a_packet_goes_through_chains_and_ends_where_the_trace_does() -> None:
     cluster = load("fixtures/tutorial/two-nodes.yaml").cluster
     (row,) = reach(cluster).rows
-    graph = way_graph(row.on("node2").trace)
+    graph = path_graph(row.on("node2").trace)
     names = [vertex.lines[0] for vertex in graph.vertices]
 
     assert names[:4] == [str(row.on("node2").trace.packet), "PREROUTING", "KUBE-SERVICES",
@@ -111,7 +111,7 @@ GRAPHS = [
         for node in hostile().nodes.values()
         for key in hostile().services
     ),
-    *(way_graph(cell.trace) for row in reach(hostile()).rows for cell in row.cells),
+    *(path_graph(cell.trace) for row in reach(hostile()).rows for cell in row.cells),
 ]  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import nptables.incremental.translator
+import nptables.incremental.update
 from nptables import Cluster, Family, ProxyConfig, translate
 from nptables.errors import KernelBusy, KernelRefused
 from nptables.incremental import Changes, IncrementalTranslator
-from nptables.kernel.following import Followed, Follower
+from nptables.kernel.reconciler import Reconciler, SyncResult
 from nptables.testing import FakeKernel
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 
@@ -33,37 +33,37 @@ class Following:
         cluster = Cluster.from_objects(objects)
         self.node, self.config = cluster.node("node1"), ProxyConfig()
         self.kernel = FakeKernel()
-        self.follower = Follower(
+        self.reconciler = Reconciler(
             self.kernel, IncrementalTranslator(self.node, self.config, Family.IPV4)
         )
-        self.follower.pending.add(Changes.everything(cluster, self.node, self.config))
-        self.follower.sync()
+        self.reconciler.pending.add(Changes.everything(cluster, self.node, self.config))
+        self.reconciler.sync()
         self.kernel.commits.clear()
 
-    def change(self, *objects: dict[str, Any]) -> Followed:
+    def change(self, *objects: dict[str, Any]) -> SyncResult:
         """Put objects, and bring the change to the kernel."""
         cluster = Cluster.from_objects(objects)
-        self.follower.pending.add(Changes(dict(cluster.services), dict(cluster.slices)))
-        return self.follower.sync()
+        self.reconciler.pending.add(Changes(dict(cluster.services), dict(cluster.slices)))
+        return self.reconciler.sync()
 
 
 def test_an_endpoint_more_writes_its_chain_and_the_one_that_leads_to_it() -> None:
-    followed = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+    result = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
 
-    kinds = {chain.partition("-")[2][:3] for chain in followed.update.write}
+    kinds = {chain.partition("-")[2][:3] for chain in result.update.write}
     assert kinds == {"SVC", "SEP"}
-    assert len(followed.update.write) == 2
-    assert not followed.update.delete
-    assert not followed.update.shared
-    assert not followed.read
+    assert len(result.update.write) == 2
+    assert not result.update.delete
+    assert not result.update.shared
+    assert not result.read
 
 
 def test_a_change_puts_the_whole_ruleset_together_neither_as_it_was_nor_as_it_shall_be() -> None:
     """That costs what the cluster does: 0.2 s of a change where there are 10,000 Services."""
-    followed = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
+    result = Following().change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
 
-    assert followed.applied.commits == 1
-    for whole in (followed.plan.before, followed.plan.desired):
+    assert result.applied.commits == 1
+    for whole in (result.plan.before, result.plan.desired):
         assert "_made" not in vars(whole)
 
 
@@ -72,10 +72,10 @@ def test_an_endpoint_less_is_one_commit_with_its_deletion() -> None:
     following.change(endpoint_slice(endpoint(WEB), endpoint("10.244.1.9"), of="web"))
     following.kernel.commits.clear()
 
-    followed = following.change(endpoint_slice(endpoint(WEB), of="web"))
+    result = following.change(endpoint_slice(endpoint(WEB), of="web"))
 
     (commit,) = following.kernel.commits
-    (gone,) = followed.update.delete
+    (gone,) = result.update.delete
     assert f"-X {gone}\nCOMMIT" in commit
     assert gone not in following.kernel.read().tables["nat"].chains
 
@@ -87,18 +87,18 @@ def test_a_chain_that_others_use_stays_and_does_not_stop_the_rest() -> None:
     (used,) = (c for c, lines in nat.items() if any("-destination 10.244.1.9:" in x for x in lines))
     following.kernel.restore(f"*nat\n:OTHERS - [0:0]\n-A OTHERS -j {used}\nCOMMIT\n")
 
-    followed = following.change(endpoint_slice(endpoint("10.244.1.7"), of="web"))
+    result = following.change(endpoint_slice(endpoint("10.244.1.7"), of="web"))
 
     nat = following.kernel.read().tables["nat"].chains
-    assert followed.applied.kept == (("nat", used),)
+    assert result.applied.kept == (("nat", used),)
     assert nat[used] == ()
     assert any("10.244.1.7:" in line for lines in nat.values() for line in lines)
 
 
 def test_the_last_endpoint_that_goes_moves_lines_between_nat_and_filter() -> None:
-    followed = Following().change(endpoint_slice(of="web"))
+    result = Following().change(endpoint_slice(of="web"))
 
-    shared = followed.update.shared
+    shared = result.update.shared
     assert [line.split(" -j ")[1][:9] for line in shared["nat", "KUBE-SERVICES"].removed] == [
         "KUBE-SVC-"
     ]
@@ -239,8 +239,8 @@ def test_many_lines_to_delete_rewrite_a_shared_chain_and_many_to_add_do_not() ->
 
     following.kernel.commits.clear()
     for n in range(1, 41):
-        following.follower.pending.service_gone(("default", f"s{n}"))
-    following.follower.sync()
+        following.reconciler.pending.service_gone(("default", f"s{n}"))
+    following.reconciler.sync()
 
     rewritten = [commit for commit in following.kernel.commits if commit.startswith("*nat")]
     assert ":KUBE-SERVICES - [0:0]" in rewritten[0]
@@ -251,11 +251,11 @@ def test_many_lines_to_delete_rewrite_a_shared_chain_and_many_to_add_do_not() ->
 def test_what_changes_no_rule_reaches_no_kernel() -> None:
     following = Following()
 
-    followed = following.change(
+    result = following.change(
         endpoint_slice(endpoint(WEB, targetRef={"kind": "Pod", "name": "other"}), of="web")
     )
 
-    assert not followed.update
+    assert not result.update
     assert following.kernel.commits == []
 
 
@@ -265,9 +265,9 @@ def test_a_service_that_goes_and_comes_before_a_sync_costs_nothing() -> None:
         [service("web", clusterIP="10.96.0.2", ports=[{"port": 80, "nodePort": 30002}])]
     ).services.values()
 
-    following.follower.pending.service_gone(web.key)
-    following.follower.pending.service(web)
-    following.follower.sync()
+    following.reconciler.pending.service_gone(web.key)
+    following.reconciler.pending.service(web)
+    following.reconciler.sync()
 
     assert following.kernel.commits == []
 
@@ -276,9 +276,9 @@ def test_crossing_the_border_of_a_large_cluster_rewrites_every_endpoint_rule() -
     following = Following()
     thousand = [endpoint(f"10.9.{n // 250}.{n % 250 + 1}") for n in range(999)]
 
-    followed = following.change(endpoint_slice(*thousand, of="web", name="web-2"))
+    result = following.change(endpoint_slice(*thousand, of="web", name="web-2"))
 
-    assert followed.update.everything
+    assert result.update.everything
     held = following.kernel.read().tables["nat"].chains
     assert not any(
         "--comment" in line
@@ -290,7 +290,7 @@ def test_crossing_the_border_of_a_large_cluster_rewrites_every_endpoint_rule() -
 
 def test_an_update_is_past_once_another_is_accepted() -> None:
     following = Following()
-    translator = following.follower.translator
+    translator = following.reconciler.translator
     (web,) = Cluster.from_objects([endpoint_slice(of="web")]).slices.items()
     first = translator.prepare(Changes(slices=dict([web])))
     second = translator.prepare(Changes(slices=dict([web])))
@@ -321,32 +321,32 @@ def test_a_follower_refuses_a_translator_of_the_other_family() -> None:
     translator = IncrementalTranslator(Cluster().node("node1"), ProxyConfig(), Family.IPV6)
 
     with pytest.raises(ValueError, match="IPv6"):
-        Follower(FakeKernel(), translator)
+        Reconciler(FakeKernel(), translator)
 
 
 def test_whoever_asks_for_it_has_the_kernel_read_and_repaired() -> None:
     following = Following()
     following.kernel.restore("*nat\n:KUBE-NODEPORTS - [0:0]\nCOMMIT\n")
 
-    followed = following.follower.sync(read=True)
+    result = following.reconciler.sync(read=True)
 
-    assert followed.read
-    assert not followed.update
-    assert followed.drift is not None
-    assert list(followed.drift.tables["nat"].changes) == ["KUBE-NODEPORTS"]
+    assert result.read
+    assert not result.update
+    assert result.drift is not None
+    assert list(result.drift.tables["nat"].changes) == ["KUBE-NODEPORTS"]
     assert len(following.kernel.read().lines("nat", "KUBE-NODEPORTS")) == 2
 
 
 def test_what_the_cluster_changed_meanwhile_is_no_drift() -> None:
     following = Following()
     following.kernel.restore("*nat\n:KUBE-MARK-MASQ - [0:0]\nCOMMIT\n")
-    following.follower.pending.service_gone(("default", "web"))
+    following.reconciler.pending.service_gone(("default", "web"))
 
-    followed = following.follower.sync(read=True)
+    result = following.reconciler.sync(read=True)
 
     assert "10.96.0.2" not in following.kernel.read().to_save()
-    assert followed.drift is not None
-    assert list(followed.drift.tables["nat"].changes) == ["KUBE-MARK-MASQ"]
+    assert result.drift is not None
+    assert list(result.drift.tables["nat"].changes) == ["KUBE-MARK-MASQ"]
 
 
 def test_what_a_refused_sync_found_changed_is_told() -> None:
@@ -357,14 +357,14 @@ def test_what_a_refused_sync_found_changed_is_told() -> None:
         if chain not in following.kernel._tables["nat"].policies:
             del following.kernel._tables["nat"].chains[chain]
 
-    followed = following.change(endpoint_slice(endpoint("10.244.1.9"), of="web"))
+    result = following.change(endpoint_slice(endpoint("10.244.1.9"), of="web"))
 
-    assert not followed.read
-    assert followed.applied.replanned == 1
-    assert followed.drift is not None
-    assert {"KUBE-MARK-MASQ", "KUBE-SERVICES"} <= set(followed.drift.tables["nat"].changes)
-    assert len(followed.drift.tables["nat"].insert) == 3
-    assert "filter" not in followed.drift.tables
+    assert not result.read
+    assert result.applied.replanned == 1
+    assert result.drift is not None
+    assert {"KUBE-MARK-MASQ", "KUBE-SERVICES"} <= set(result.drift.tables["nat"].changes)
+    assert len(result.drift.tables["nat"].insert) == 3
+    assert "filter" not in result.drift.tables
 
 
 def test_after_an_error_nobody_knows_what_is_drift() -> None:
@@ -376,9 +376,9 @@ def test_after_an_error_nobody_knows_what_is_drift() -> None:
     following.kernel.before_commit = refuse
     with pytest.raises(KernelRefused):
         following.change(endpoint_slice(endpoint("10.244.1.9"), of="web"))
-    assert following.follower.writing
+    assert following.reconciler.writing
     following.kernel.before_commit = None
-    assert following.follower.sync().drift is None
+    assert following.reconciler.sync().drift is None
 
 
 def test_tables_that_cannot_be_read_are_no_failure_to_write() -> None:
@@ -389,9 +389,9 @@ def test_tables_that_cannot_be_read_are_no_failure_to_write() -> None:
 
     following.kernel.read = busy  # type: ignore[assignment,method-assign]
     with pytest.raises(KernelBusy):
-        following.follower.sync(read=True)
-    assert not following.follower.writing
-    assert following.follower.certain
+        following.reconciler.sync(read=True)
+    assert not following.reconciler.writing
+    assert following.reconciler.certain
 
 
 def test_a_translator_that_holds_a_cluster_from_the_start_has_its_rules() -> None:
@@ -407,9 +407,9 @@ def test_a_translator_that_holds_a_cluster_from_the_start_has_its_rules() -> Non
 def test_the_ruleset_of_an_update_is_a_translation_that_is_made_when_it_is_looked_at() -> None:
     following = Following()
     slices = Cluster.from_objects([endpoint_slice(of="web")]).slices
-    update = following.follower.translator.prepare(Changes(slices=dict(slices)))
+    update = following.reconciler.translator.prepare(Changes(slices=dict(slices)))
 
-    assert update.previous == following.follower.translator.translation()
+    assert update.previous == following.reconciler.translator.translation()
     assert update.previous == update.previous
     assert update.previous != update.desired
     assert update.desired.to_save() != update.previous.to_save()
@@ -420,7 +420,7 @@ def test_the_ruleset_of_an_update_is_a_translation_that_is_made_when_it_is_looke
 
 
 def test_the_example_of_the_translator_is_true() -> None:
-    outcome = doctest.testmod(nptables.incremental.translator)
+    outcome = doctest.testmod(nptables.incremental.update)
 
     assert outcome.attempted > 0
     assert outcome.failed == 0

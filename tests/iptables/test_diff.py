@@ -9,7 +9,7 @@ import pytest
 
 from nptables import Family, Ownership, Ruleset
 from nptables.iptables.changes import diff, undo
-from nptables.iptables.changes.likeness import without_comments
+from nptables.iptables.changes.equality import without_comments
 from nptables.iptables.changes.outcome import carried_out
 from nptables.iptables.changes.report import changed_lines, report_lines
 from nptables.iptables.changes.steps import emptied, steps_of

@@ -154,6 +154,18 @@ def test_every_dump_comes_back_byte_for_byte(text: str) -> None:
     assert Ruleset.from_save(text, family=Family.IPV4).to_save() == text
 
 
+@given(dumps(), st.integers(1, 3))
+def test_the_pieces_of_a_ruleset_are_whole_lines_of_its_text(text: str, size: int) -> None:
+    """Whoever writes them one after the other has written what `to_save` gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nptables.iptables.ruleset._TEXTS_IN_PIECE", size)
+        pieces = list(Ruleset.from_save(text).save_pieces())
+
+    assert text == "".join(pieces)
+    assert all(piece.endswith("\n") for piece in pieces)
+    assert len(pieces) <= len(text.splitlines())
+
+
 @given(st.text())
 def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
     with suppress(SaveSyntaxError):

@@ -12,7 +12,7 @@ import yaml
 
 from nptables import Family
 from nptables.sources.apiserver import Connection
-from nptables.sources.fleet.collecting import Asked, Surroundings, collect
+from nptables.sources.fleet.collecting import CollectOptions, Runtime, collect
 from nptables.sources.fleet.folder import Folder
 from nptables.sources.fleet.reading import read_snapshot
 from tests.support.executing import ExecServer, in_a_shell
@@ -55,11 +55,11 @@ def test_the_script_reads_a_node_whether_or_not_it_hears_of_the_end_of_its_input
             server.put(*fleet.objects)
             server.add_pod("node0", in_a_shell([*inside, *confined]))
             config = str(server.kubeconfig(tmp_path / "config"))
-            around = Surroundings(
+            runtime = Runtime(
                 lambda: Connection(kubeconfig=config), time.monotonic, time.time, random.random
             )
             folder = Folder(tmp_path / "out")
-            (done,) = collect(folder, Asked(seconds=60), around, {})
+            (done,) = collect(folder, CollectOptions(seconds=60), runtime, {})
         saved = subprocess.run(
             [*inside, "iptables-nft-save", "-t", "nat"], capture_output=True, text=True, check=True
         ).stdout

@@ -40,6 +40,7 @@ def confirmed(words: list[str], node: Node, folder: Path) -> tuple[int, str]:
         return applying.wait(60), said
 
 
+@pytest.mark.long
 def test_what_is_written_for_a_node_runs_in_its_order(
     nft_node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

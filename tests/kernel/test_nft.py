@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kernel
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [[], ["-j"], ["-a", "-n", "-s"]])
 def test_what_nft_prints_of_each_scenario_is_read_as_its_dump(
     options: list[str], netns: Namespace

@@ -97,6 +97,7 @@ ONCE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rule", "printed"), KINDS.values(), ids=KINDS)
 def test_no_native_rule_makes_us_add_what_is_there_or_leave_what_is_ours(
     node: Node, rule: str, *, printed: bool

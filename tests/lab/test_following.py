@@ -11,7 +11,7 @@ import pytest
 from nptables import Cluster, Family, ProxyConfig, diff
 from nptables.incremental import Changes, IncrementalTranslator
 from nptables.kernel import RestoreBackend
-from nptables.kernel.following import Follower
+from nptables.kernel.reconciler import Reconciler
 from tests.lab.laboratory.addresses import FAMILIES, NODE1, NODE2, POD_NETWORK, cluster_ip
 from tests.lab.laboratory.manifests import PORT, nodes, service
 from tests.lab.laboratory.probing import Probe
@@ -65,12 +65,12 @@ class Followed:
         self.backends = [
             RestoreBackend(lab.backend, family, 60, run=Inside(namespace)) for family in Family
         ]
-        self.followers = [
-            Follower(backend, IncrementalTranslator(node, config, backend.family))
+        self.reconcilers = [
+            Reconciler(backend, IncrementalTranslator(node, config, backend.family))
             for backend in self.backends
         ]
         self.bring(Changes.everything(cluster, node, config))
-        assert all(follower.certain for follower in self.followers)
+        assert all(reconciler.certain for reconciler in self.reconcilers)
 
     def put(self, objects: Sequence[Object]) -> None:
         cluster = Cluster.from_objects(objects)
@@ -81,15 +81,15 @@ class Followed:
         self.bring(Changes(dict.fromkeys(cluster.services), dict.fromkeys(cluster.slices)))
 
     def bring(self, changes: Changes) -> None:
-        for follower in self.followers:
-            follower.pending.add(changes)
-            follower.sync()
+        for reconciler in self.reconcilers:
+            reconciler.pending.add(changes)
+            reconciler.sync()
 
     def differences(self) -> list[str]:
         """What the kernel would need to be as from scratch."""
         plans = [
-            diff(backend.read(), follower.translator.translation())
-            for backend, follower in zip(self.backends, self.followers, strict=True)
+            diff(backend.read(), reconciler.translator.translation())
+            for backend, reconciler in zip(self.backends, self.reconcilers, strict=True)
         ]
         return [plan.to_restore() for plan in plans if plan]
 

@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from nptables import Family as NpFamily
-from nptables.evidence.serving import acting
+from nptables.evidence.backends import active_rulesets
 from nptables.sources.evidence import evidence_in
 from tests.lab.laboratory.addresses import NODES
 from tests.lab.test_trace_matrix import POLICIES, Foretelling, cases, prepared
@@ -47,7 +47,7 @@ class FromSnapshots(Foretelling):
             for name, node in base._nodes.items()
         }
         self._rules = {
-            (name, family.name): acting(evidence[name], family)
+            (name, family.name): active_rulesets(evidence[name], family)
             for name in evidence
             for family in NpFamily
         }

@@ -46,6 +46,7 @@ def _sure(case: Case) -> tuple[list[tuple[str, list[int]]], list[list[list[str |
     return [(row.words, row.met) for row in case.rows], [] if ranges else seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", Family)
 def test_the_kernel_and_the_tracer_do_what_is_recorded(node: Net, family: Family) -> None:
     recording = Recording(family)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -325,6 +326,26 @@ def test_objects_as_a_cluster_has_them_are_taken() -> None:
     assert six.family is Family.IPV6
     assert [port.target_port for port in service.ports] == ["web", 53]
     assert [endpoint.target for endpoint in endpoints.endpoints] == ["shop/web-1", "other/web-2"]
+
+
+@pytest.mark.parametrize("number", [True, 1.0])
+def test_a_port_that_only_equals_a_number_seen_before_is_not_taken(number: object) -> None:
+    """Ports that many slices have are remembered, and True is equal to 1."""
+
+    def slice_with(port: object) -> dict[str, Any]:
+        return {**SLICE, "ports": [{"name": "web", "protocol": "TCP", "port": port}]}
+
+    assert usual_slice(slice_with(1)) is not None
+    assert usual_slice(slice_with(number)) is None
+
+
+def test_a_node_that_many_endpoints_name_is_one_text() -> None:
+    """Else its name would be there as often as it has endpoints."""
+    read = [usual_endpoints(json.loads(json.dumps(SLICE))) or () for _ in range(2)]
+    names = [endpoint.node_name for endpoints in read for endpoint in endpoints[:1]]
+
+    assert len(names) == 2
+    assert names[0] is names[1]
 
 
 def test_names_and_addresses_with_line_feeds_are_not_taken() -> None:

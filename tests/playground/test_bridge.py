@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from nptables.playground import answer, answering
 from nptables.playground.asks import READER
-from nptables.playground.examples.offered import examples
+from nptables.playground.examples import examples
 from nptables.playground.protocol import ASKS
 from nptables.playground.words import for_page
 from nptables.sources import Input

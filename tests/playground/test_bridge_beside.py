@@ -16,7 +16,7 @@ from nptables.evidence import Evidence, Form
 from nptables.evidence.snapshot import to_document
 from nptables.family import Family
 from nptables.model import ProxyConfig
-from nptables.playground.examples.offered import examples
+from nptables.playground.examples import examples
 from nptables.playground.protocol import VIEWS
 from nptables.playground.words import for_page
 from tests.support.documentation import ROOT

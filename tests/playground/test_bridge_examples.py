@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from nptables.playground.examples import GROUPS, examples
 from nptables.playground.examples.example import Given, Shown, Statement
-from nptables.playground.examples.offered import GROUPS, examples
 from tests.support.documentation import ROOT
 from tests.support.playground import asked
 from tests.support.scenarios import FIXTURES

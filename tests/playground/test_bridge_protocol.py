@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from nptables.playground import protocol
-from nptables.playground.examples.offered import examples
+from nptables.playground.examples import examples
 from tests.support.documentation import ROOT
 from tests.support.playground import asked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nptables.playground.examples.offered import examples
+from nptables.playground.examples import examples
 from tests.support.playground import asked
 from tests.support.scenarios import FIXTURES
 

@@ -164,6 +164,30 @@ def test_nodes_that_share_a_trace_fare_as_their_own_would_say(
     compare(cluster, config, list(cluster.nodes.values()), source)
 
 
+def test_nodes_to_which_an_endpoint_has_hints_differ_from_those_to_which_it_has_none() -> None:
+    """Up to 1.31 an endpoint that stands twice is, to a node, what its own entry says."""
+    hints = {"forNodes": [{"name": "node1"}]}
+    cluster = Cluster.from_objects(
+        [
+            *NODES,
+            clusters.service(externalTrafficPolicy="Local"),
+            clusters.endpoint_slice(
+                clusters.endpoint("10.244.1.2", "node1"),
+                clusters.endpoint("10.244.1.2", "node3"),
+                clusters.endpoint("10.244.1.3", "node1", hints=hints),
+                clusters.endpoint("10.244.1.3", "node2"),
+            ),
+        ],
+        lenient=True,
+    )
+    config = ProxyConfig.from_kube_proxy(
+        {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"},
+        version="1.31",
+    )
+
+    assert compare(cluster, config, list(cluster.nodes.values())) > 0
+
+
 def traces_for(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, nodes: list[Node] | None = None
 ) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from nptables import Cluster, Family, ProxyConfig, load, reach, translate
 from nptables.checks import check_cluster
-from nptables.graphs import service_graph, way_graph
+from nptables.graphs import path_graph, service_graph
 from nptables.reachability import Expectation, contradictions
 from nptables.reporting import audit_of, graph_page, matrix_page, report_page
 from tests.support.accessibility import faults
@@ -230,7 +230,7 @@ def test_graph_pages_show_the_graph_and_nothing_else(seen: Seen, folder: Path) -
     node = next(iter(cluster.nodes.values()))
     rules = translate(cluster, node, ProxyConfig(), Family.IPV4)
     graphs = [service_graph(rules, key) for key in cluster.services]
-    graphs += [way_graph(cell.trace) for row in reach(cluster).rows for cell in row.cells]
+    graphs += [path_graph(cell.trace) for row in reach(cluster).rows for cell in row.cells]
     for number, graph in enumerate(graphs):
         path = folder / f"graph{number}.html"
         path.write_text(graph_page(graph), errors="replace")
@@ -241,6 +241,7 @@ def test_graph_pages_show_the_graph_and_nothing_else(seen: Seen, folder: Path) -
     assert seen.said == []
 
 
+@pytest.mark.long
 def test_a_thousand_services_on_fifty_nodes_are_small_and_shown_at_once(
     seen: Seen, folder: Path
 ) -> None:

@@ -155,6 +155,7 @@ def check(loaded: Loaded) -> None:
         assert "-j ACCEPT -j" not in text
 
 
+@pytest.mark.long
 @fuzz(1500)
 @given(mutated_objects(), st.booleans())
 def test_mutated_objects_end_in_rules_or_in_problems(

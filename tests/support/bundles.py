@@ -32,7 +32,6 @@ HOST = "ip-10-0-0-7"
 FQDN = f"{HOST}.ec2.internal"
 UNAME = f"Linux {FQDN} 5.10.199-190.747.amzn2.x86_64 #1 SMP Sat Nov 4 16:55:14 UTC 2023 x86_64\n"
 DATE = "Sun Nov 29 12:20:00 UTC 2026\n"
-TAKEN = "2026-11-29T12:20:00Z"
 PS = """\
 USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND
 root           1  0.0  0.1 170224 13104 ?        Ss   Nov20   1:02 /sbin/init

@@ -14,9 +14,9 @@ from nptables import Cluster, Family, Ownership, ProxyConfig, Ruleset, diff, tra
 from nptables.errors import KernelBusy, KernelError, KernelRefused
 from nptables.incremental import IncrementalTranslator
 from nptables.iptables.changes import Step
-from nptables.iptables.changes.likeness import without_comments
+from nptables.iptables.changes.equality import without_comments
 from nptables.kernel import Applier, Backend
-from nptables.kernel.following import Follower
+from nptables.kernel.reconciler import Reconciler
 from nptables.model import Endpoint, EndpointSlice, Node, NodeFacts, Service, SlicePort
 from nptables.model.metadata import Metadata
 from nptables.translation import Translation
@@ -171,7 +171,7 @@ class FollowingMachine(RuleBasedStateMachine):
         self.slices: dict[tuple[str, str], EndpointSlice] = {}
         self.node = _read(clusters.node()).node("node1")
         self.config = configuration(config)
-        self.follower = Follower(
+        self.reconciler = Reconciler(
             self.backend,
             IncrementalTranslator(self.node, self.config, family),
             applier=lambda backend, verify: Applier(backend, verify=verify, wait=0),
@@ -179,7 +179,7 @@ class FollowingMachine(RuleBasedStateMachine):
         for service, endpoint_slice in found:
             self._put_service(service)
             self._put_slice(endpoint_slice)
-        self.follower.sync()
+        self.reconciler.sync()
         self.check()
 
     @rule(raw=st.one_of(clusters.services(), clusters.slices()))
@@ -203,14 +203,14 @@ class FollowingMachine(RuleBasedStateMachine):
     def remove_a_service(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.services)))
         del self.services[key]
-        self.follower.pending.service_gone(key)
+        self.reconciler.pending.service_gone(key)
 
     @rule(data=st.data())
     @precondition(lambda self: self.slices)
     def remove_a_slice(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.slices)))
         del self.slices[key]
-        self.follower.pending.endpoint_slice_gone(key)
+        self.reconciler.pending.endpoint_slice_gone(key)
 
     @rule(data=st.data())
     @precondition(lambda self: len(self.slices) > 1)
@@ -236,7 +236,7 @@ class FollowingMachine(RuleBasedStateMachine):
     def recreate_a_service(self, data: st.DataObject, day: int) -> None:
         service = self.services[data.draw(st.sampled_from(sorted(self.services)))]
         metadata = attrs.evolve(service.metadata, creation_timestamp=f"2026-01-0{day}T00:00:00Z")
-        self.follower.pending.service_gone(service.key)
+        self.reconciler.pending.service_gone(service.key)
         self._put_service(attrs.evolve(service, metadata=metadata))
 
     @rule(name=clusters.names, fewer=st.integers(0, 30))
@@ -253,17 +253,17 @@ class FollowingMachine(RuleBasedStateMachine):
             nfacct=nfacct and self.can_count_packets,
         )
         self.node: Node = _read(raw).node("node1", facts)
-        self.follower.pending.node(self.node)
+        self.reconciler.pending.node(self.node)
 
     @rule(config=configs)
     def change_the_configuration(self, config: dict[str, Any]) -> None:
         self.config = configuration(config)
-        self.follower.pending.config(self.config)
+        self.reconciler.pending.config(self.config)
 
     @rule()
     def sync(self) -> None:
-        self.follower.sync()
-        again = self.follower.sync()
+        self.reconciler.sync()
+        again = self.reconciler.sync()
         assert not again.read
         assert not again.update
         assert again.applied.commits == 0
@@ -272,12 +272,12 @@ class FollowingMachine(RuleBasedStateMachine):
     @rule(after=st.integers(0, 3), error=st.sampled_from([KernelRefused, KernelBusy]))
     def sync_and_fail(self, after: int, error: type[KernelError]) -> None:
         self.failing.after, self.failing.error = after, error
-        waiting = len(self.follower.pending)
+        waiting = len(self.reconciler.pending)
         try:
-            self.follower.sync()
+            self.reconciler.sync()
         except KernelError:
-            assert not self.follower.certain
-            assert len(self.follower.pending) == waiting
+            assert not self.reconciler.certain
+            assert len(self.reconciler.pending) == waiting
         else:
             self.check()
         finally:
@@ -285,11 +285,11 @@ class FollowingMachine(RuleBasedStateMachine):
 
     def check(self) -> None:
         """What holds whenever the kernel has accepted everything."""
-        assert self.follower.certain
-        assert not len(self.follower.pending)
+        assert self.reconciler.certain
+        assert not len(self.reconciler.pending)
         cluster = Cluster(dict(self.services), dict(self.slices), {"node1": self.node})
         wanted = translate(cluster, self.node, self.config, self.family)
-        assert self.follower.translator.translation().to_save() == wanted.to_save()
+        assert self.reconciler.translator.translation().to_save() == wanted.to_save()
         self.check_kernel(wanted)
 
     def check_kernel(self, wanted: Translation) -> None:
@@ -311,12 +311,12 @@ class FollowingMachine(RuleBasedStateMachine):
 
     def _put_service(self, service: Service) -> None:
         self.services[service.key] = service
-        self.follower.pending.service(service)
+        self.reconciler.pending.service(service)
 
     def _put_slice(self, endpoint_slice: EndpointSlice) -> None:
         metadata = endpoint_slice.metadata
         self.slices[metadata.namespace, metadata.name] = endpoint_slice
-        self.follower.pending.endpoint_slice(endpoint_slice)
+        self.reconciler.pending.endpoint_slice(endpoint_slice)
 
 
 def _rules(save: str) -> Iterator[tuple[str, str, str]]:

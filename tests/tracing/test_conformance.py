@@ -113,6 +113,7 @@ def test_shares_of_a_named_scenario_add_up_and_its_dump_says_the_same(name: str)
     check(named_scenario(name))
 
 
+@pytest.mark.long
 def test_shares_of_random_scenarios_add_up_and_their_dumps_say_the_same() -> None:
     found = [check(scenario) for scenario in random_scenarios().values()]
 

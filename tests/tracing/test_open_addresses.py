@@ -13,7 +13,7 @@ from nptables import Cluster, Family, Ruleset, trace
 from nptables.cli import main
 from nptables.model import NodeFacts
 from nptables.tracing import Packet, Verdict, packet_between
-from nptables.translation.signs import with_shown_addresses
+from nptables.translation.facts_from_rules import with_shown_addresses
 from tests.support.scenarios import FIXTURES
 from tests.tracing.test_cases import Asker
 

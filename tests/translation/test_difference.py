@@ -11,7 +11,7 @@ from nptables.model import Node
 from nptables.model.kubeproxy import HABITS, NEWEST, Version
 from nptables.model.kubeproxy.gates import GATES
 from nptables.translation.explanation.difference import Explanation, explain_difference
-from nptables.translation.signs import shown_facts
+from nptables.translation.facts_from_rules import shown_facts
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 from tests.support.scenarios import Scenario
 from tests.support.versions import RECORDED, recordings

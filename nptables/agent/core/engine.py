@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from nptables.agent.core.drift import Differences
-from nptables.agent.core.picture import Key, Pending
 from nptables.agent.core.rule_counts import RuleCounts
 from nptables.agent.core.schedule import Schedule
+from nptables.agent.core.store import Key, Pending
 from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
 from nptables.family import Family
 from nptables.immutable import frozen
@@ -17,7 +17,7 @@ from nptables.incremental import Changes, IncrementalTranslator, Update
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel import Applier, Backend
-from nptables.kernel.following import Follower
+from nptables.kernel.reconciler import Reconciler
 from nptables.kernel.tables.canaries import missing_rules
 from nptables.translation import ownership
 from nptables.translation.explanation.notices import Notice
@@ -47,7 +47,7 @@ class Outcome:
 
     `plan` is what was to do; `read` says that the kernel was read first, `verified` that it was
     seen to hold what it should, `commits` how many commits it took (0 where only observing).
-    `drift` is what others had changed, as far as that is known (see Follower). `flows` is None
+    `drift` is what others had changed, as far as that is known (see Reconciler). `flows` is None
     where no UDP was concerned. `starved` says why the kernel was not read where it should have
     been.
     """
@@ -82,29 +82,29 @@ class Engine:
     ) -> None:
         self.backend = backend
         self.family = backend.family
-        self.tally = RuleCounts(self.family)
+        self.rule_counts = RuleCounts(self.family)
         self.local_addresses: frozenset[str] = frozenset()
         self._observe = observe
         self._clean_flows = clean_flows
         self._clock = clock
-        self._follower: Follower | None = None
+        self._reconciler: Reconciler | None = None
 
     def add(self, changes: Changes) -> None:
         """Take changes in; they count until a sync has brought them to the kernel.
 
         Raises ValueError if the first do not have the node and the configuration.
         """
-        if self._follower is None:
+        if self._reconciler is None:
             if changes.node is None or changes.config is None:
                 raise ValueError("the first changes must have the node and the configuration")
             translator = IncrementalTranslator(changes.node, changes.config, self.family)
-            self._follower = Follower(self.backend, translator)
-        self._follower.pending.add(changes)
+            self._reconciler = Reconciler(self.backend, translator)
+        self._reconciler.pending.add(changes)
 
     @property
     def writing(self) -> bool:
         """Whether the last sync came to writing; if it failed, that is what failed."""
-        return self._follower is not None and self._follower.writing
+        return self._reconciler is not None and self._reconciler.writing
 
     def sync(self) -> Outcome:
         """Bring the kernel what changed. Raises KernelError."""
@@ -119,15 +119,15 @@ class Engine:
         return self._bring(read=True)
 
     def _bring(self, *, read: bool) -> Outcome:
-        follower = self._started()
+        reconciler = self._started()
         if self._observe:
-            return self._compare(follower)
-        done = follower.sync(read=read)
-        before, after = self._follow(done.update, done.found)
+            return self._compare(reconciler)
+        done = reconciler.sync(read=read)
+        before, after = self._count_rules(done.update, done.found)
         if done.found is not None:
             with suppress(KernelError):
                 # What cannot be done now is done before the next check.
-                follower.plant_canaries()
+                reconciler.plant_canaries()
         return Outcome(
             self.family,
             done.plan,
@@ -144,9 +144,9 @@ class Engine:
 
     def missing(self) -> tuple[str, ...]:
         """What is gone of canaries and jumps, in words. Raises KernelError."""
-        if self._observe or self._follower is None:
+        if self._observe or self._reconciler is None:
             return ()
-        self._follower.plant_canaries()
+        self._reconciler.plant_canaries()
         return missing_rules(self.backend, ownership())
 
     def remove(self) -> None:
@@ -156,28 +156,28 @@ class Engine:
         owner = cleanup_ownership()
         applier.apply(diff(applier.read(owner), nothing, ownership=owner))
 
-    def _started(self) -> Follower:
-        if self._follower is None:
+    def _started(self) -> Reconciler:
+        if self._reconciler is None:
             raise ValueError("there is nothing to bring before the first changes")
-        return self._follower
+        return self._reconciler
 
-    def _compare(self, follower: Follower) -> Outcome:
+    def _compare(self, reconciler: Reconciler) -> Outcome:
         """What the kernel lacks, without writing anything."""
-        update = follower.translator.prepare(follower.pending.take())
+        update = reconciler.translator.prepare(reconciler.pending.take())
         found = self.backend.read()
         plan = diff(found, update.desired)
-        self._follow(update, found)
-        follower.translator.accept(update)
-        follower.pending.accepted()
+        self._count_rules(update, found)
+        reconciler.translator.accept(update)
+        reconciler.pending.accepted()
         notices = self._notices(plan, read=True)
         return Outcome(self.family, plan, read=True, verified=True, notices=notices)
 
-    def _follow(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
+    def _count_rules(self, update: Update, found: Ruleset | None) -> tuple[Frontends, Frontends]:
         """Count the rules anew; returns the UDP frontends before and after."""
-        before, after = self.tally.take(update)
+        before, after = self.rule_counts.take(update)
         if found is not None:
             # Only the kernel itself knows what it held.
-            return {**udp_frontends(found), **before}, self.tally.udp()
+            return {**udp_frontends(found), **before}, self.rule_counts.udp()
         return before, after
 
     def _clean(self, before: Frontends, after: Frontends) -> Flows | None:

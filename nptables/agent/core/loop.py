@@ -10,8 +10,8 @@ import attrs
 from nptables.agent.core.drift import Differences, Drift
 from nptables.agent.core.engine import Engine, FamilySync, Outcome
 from nptables.agent.core.health import Health
-from nptables.agent.core.picture import Pending, Picture
 from nptables.agent.core.schedule import FIRST_RETRY, Periods, Schedule, Task
+from nptables.agent.core.store import Pending, Store
 from nptables.errors import NptablesError, Problem
 from nptables.family import Family
 from nptables.immutable import frozen
@@ -129,7 +129,7 @@ class Agent:
     ) -> None:
         self.config = config
         self.options = options
-        self.picture = Picture(node_name)
+        self.store = Store(node_name)
         self.health = health
         self.health.timeout = 2 * config.sync_period
         self.started = False
@@ -166,15 +166,15 @@ class Agent:
         if isinstance(event, Trouble | Watching):
             self._reporter.watching(event)
             return
-        before = self.picture.service_changes, self.picture.endpoint_changes
-        problems = self.picture.take(event)
+        before = self.store.service_changes, self.store.endpoint_changes
+        problems = self.store.take(event)
         if problems:
             self._reporter.problems(problems)
         if event.resource.name == "nodes" and (
-            isinstance(event, Listed) or event.name == self.picture.node_name
+            isinstance(event, Listed) or event.name == self.store.node_name
         ):
             self._follow_node()
-        after = self.picture.service_changes, self.picture.endpoint_changes
+        after = self.store.service_changes, self.store.endpoint_changes
         if after != before:
             self._reporter.queued(*after)
         self._note_change()
@@ -195,9 +195,9 @@ class Agent:
         """Go on with another configuration."""
         self.config = config
         self.health.timeout = 2 * config.sync_period
-        self.picture.touch()
+        self.store.touch()
         if self.started:
-            self._facts = self._prepare(self.picture.node_with_facts(), config)
+            self._facts = self._prepare(self.store.node_with_facts(), config)
             for sync in self.syncs:
                 sync.schedule.follow(self._periods(), self._backoff(), self._clock())
         self._use_facts()
@@ -228,7 +228,7 @@ class Agent:
         return min(sync.schedule.wait(self._clock()) for sync in self.syncs)
 
     def _begin(self, now: float) -> None:
-        node = self.picture.node_with_facts()
+        node = self.store.node_with_facts()
         # Before the first rules: they name nfacct counters, and the kernel refuses a rule whose
         # counter is not there (nfacct_mt_checkentry in net/netfilter/xt_nfacct.c).
         self._facts = self._prepare(node, self.config)
@@ -244,22 +244,22 @@ class Agent:
         reasons = [
             f"the first complete list of {name}"
             for name in ("services", "endpointslices")
-            if name not in self.picture.listed
+            if name not in self.store.listed
         ]
-        node, waited = self.picture.node, now - self._began
+        node, waited = self.store.node, now - self._began
         if self.config.detect_local_mode == "NodeCIDR" and (node is None or not node.pod_cidrs):
             if waited >= self.options.pod_cidr_wait:
                 raise PodCIDRsChanged(
-                    f"Node {self.picture.node_name} has no podCIDRs after {waited:.0f} s, and "
+                    f"Node {self.store.node_name} has no podCIDRs after {waited:.0f} s, and "
                     "detectLocalMode NodeCIDR needs them"
                 )
-            reasons.append(f"the podCIDRs of Node {self.picture.node_name}")
+            reasons.append(f"the podCIDRs of Node {self.store.node_name}")
         elif (node is None or not node.addresses) and waited < self.options.node_wait:
-            reasons.append(f"an address of Node {self.picture.node_name}")
+            reasons.append(f"an address of Node {self.store.node_name}")
         return tuple(reasons)
 
     def _follow_node(self) -> None:
-        node = None if self.picture.node_gone else self.picture.node
+        node = None if self.store.node_gone else self.store.node
         self.health.take_node(node)
         self._use_facts()
         known = node is not None
@@ -286,7 +286,7 @@ class Agent:
         Every Pod that starts brings an interface with addresses, and where node ports answer on
         all addresses that is no reason to translate anything again.
         """
-        node, config = self.picture.node_with_facts(), self.config
+        node, config = self.store.node_with_facts(), self.config
         node = attrs.evolve(node, facts=self._facts)
         for sync in self.syncs:
             sync.engine.local_addresses = frozenset(node.interface_addresses(sync.family))
@@ -301,13 +301,13 @@ class Agent:
                 for name, entries in listed.items()
                 if (kept := tuple(e for e in entries if e.partition("/")[0] in wanted))
             }
-        self.picture.take_facts(attrs.evolve(self._facts, interfaces=listed, routes=None))
+        self.store.take_facts(attrs.evolve(self._facts, interfaces=listed, routes=None))
 
     def _note_change(self) -> None:
         """Hand every sync what changed; each brings it to the kernel in its own time."""
-        if not self.started or not self.picture.dirty:
+        if not self.started or not self.store.dirty:
             return
-        pending, changes = self.picture.take_changes(self.config)
+        pending, changes = self.store.take_changes(self.config)
         for sync in self.syncs:
             sync.add(changes, pending)
             sync.schedule.changed(self._clock())

@@ -91,6 +91,8 @@ class RuleCounts:
 
     def _counted(self, rules: PortRules, service: Service) -> _Port:
         selection = rules.selection
+        # As syncProxyRules in kubernetes/pkg/proxy/iptables/proxier.go counts: only where there are
+        # endpoints on other nodes.
         lacking = selection.usable_anywhere and not selection.local
         shared = {"nat": 0, "filter": 0}
         for (table, _), lines in rules.shared.items():

@@ -68,7 +68,7 @@ class Schedule:
         return self._changed_at
 
     def begin(self, now: float) -> None:
-        """The picture is complete: from now on things are due, the first sync at once."""
+        """Both lists are there: from now on things are due, the first sync at once."""
         self.changed(now)
         self._not_before = now
         self._check_at = now + self.periods.check

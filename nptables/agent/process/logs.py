@@ -18,13 +18,14 @@ from nptables.errors import printable
 
 LEVELS = ("debug", "info", "warning", "error")
 _LONGEST = 4000
+# For so many seconds a warning that was said is not said again.
+_QUIET = 60.0
 
 
 class Log:
     """Writes events at or above a level to a stream.
 
-    `wall` gives seconds since the epoch, `clock` monotonic ones. What repeats within `quiet`
-    seconds is counted and left out.
+    `wall` gives seconds since the epoch, `clock` monotonic ones.
     """
 
     def __init__(
@@ -35,14 +36,12 @@ class Log:
         as_json: bool,
         wall: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        quiet: float = 60.0,
     ) -> None:
         self._stream = stream
         self._least = LEVELS.index(level)
         self._as_json = as_json
         self._wall = wall
         self._clock = clock
-        self._quiet = quiet
         self._repeated: dict[str, tuple[float, int]] = {}
 
     def debug(self, event: str, **fields: object) -> None:
@@ -62,10 +61,10 @@ class Log:
         self._write("error", event, fields)
 
     def repeating(self, event: str, *, about: str, **fields: object) -> None:
-        """A warning that may come often: said once in a while for each `about`."""
+        """A warning that may come often: said once a minute for each `about`, and how often."""
         now = self._clock()
         said, left_out = self._repeated.get(about, (-float("inf"), 0))
-        if now - said < self._quiet:
+        if now - said < _QUIET:
             self._repeated[about] = (said, left_out + 1)
             return
         # `about` may hold names of objects, and whoever makes many of those must not fill our

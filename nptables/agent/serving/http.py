@@ -27,6 +27,7 @@ from nptables.agent.serving.responses import NOT_FOUND, Answer
 
 # From the path of a request to the answer; the query is cut off.
 Handler = Callable[[str], Answer]
+# What docs/running.md promises: how long a connection lasts, and how many there are at once.
 _SECONDS = 5.0
 _AT_ONCE = 128
 _LONGEST_HEAD = 16_384

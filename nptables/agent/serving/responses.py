@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -16,6 +15,7 @@ from nptables.agent.core.health import Health
 from nptables.immutable import frozen
 from nptables.model import ProxyConfig
 from nptables.model.config import API_VERSION, KIND
+from nptables.model.times import rfc3339
 
 _JSON = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
 
@@ -181,9 +181,3 @@ class Probes:
     def _times(self) -> tuple[str, str]:
         last = self._health.last_sync
         return _NEVER if last is None else rfc3339(last), rfc3339(self._wall())
-
-
-def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as `2026-01-01T00:00:00.000000Z`."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from nptables.agent.core.health import Health
-from nptables.agent.core.picture import Picture
+from nptables.agent.core.store import Store
 from nptables.agent.metrics import CONTENT_TYPE, Metrics
 from nptables.agent.process import Log
 from nptables.agent.serving.http import Handler, Server, by_path
@@ -73,13 +73,13 @@ class Servers:
             {"healthz": config.healthz_bind_address, "metrics": config.metrics_bind_address}
         )
 
-    def follow(self, picture: Picture, config: ProxyConfig) -> None:
+    def follow(self, store: Store, config: ProxyConfig) -> None:
         """Serve the health-check node ports of the Services that there are."""
-        ports = picture.health_ports
-        families = {key: picture.services[key].cluster_ips for key in ports}
+        ports = store.health_ports
+        families = {key: store.services[key].cluster_ips for key in ports}
         # After every sync, so where no Service has such a port nothing is to be worked out.
-        hosts = health_check_hosts(picture.node_with_facts(), config, families) if ports else {}
-        self._health_ports.update(ports, picture.local_endpoints(), hosts)
+        hosts = health_check_hosts(store.node_with_facts(), config, families) if ports else {}
+        self._health_ports.update(ports, store.local_endpoints(), hosts)
 
     def retry(self) -> float:
         """Try what was refused again where it is time; returns the seconds until it is."""

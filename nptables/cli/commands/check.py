@@ -48,7 +48,7 @@ from nptables.cli.versions import by_version
 from nptables.errors import printable
 from nptables.immutable import frozen
 from nptables.sources import Loaded, read_document, read_text
-from nptables.words import listed
+from nptables.words import counted, listed
 
 
 @click.command("check")
@@ -295,9 +295,9 @@ def _print(
             severity: sum(finding.severity is severity for finding in findings)
             for severity in reversed(Severity)
         }
-        counted = [f"{count} {severity.word}" for severity, count in counts.items() if count]
-        total = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-        click.echo(f"{total}: {', '.join(counted)}{more}", err=True)
+        by_severity = [f"{count} {severity.word}" for severity, count in counts.items() if count]
+        total = counted(len(findings), "finding")
+        click.echo(f"{total}: {', '.join(by_severity)}{more}", err=True)
     else:
         sets = f" in {judged} sets" if judged > 1 else ""
         click.echo(f"no findings{sets}{more}", err=True)

@@ -20,11 +20,11 @@ from nptables.errors import printable
 from nptables.sources.fleet.collecting import (
     AT_ONCE,
     NO_POD,
-    PATIENCE,
+    POD_TIMEOUT,
     SECONDS,
-    Asked,
+    CollectOptions,
     Progress,
-    Surroundings,
+    Runtime,
 )
 from nptables.sources.fleet.collecting import collect as collect_nodes
 from nptables.sources.fleet.folder import READ, Folder
@@ -99,9 +99,9 @@ _INTERRUPTED = 130
 @click.option("--image", default="", metavar="IMAGE", help="The image of these Pods.")
 @click.option(
     "--wait",
-    "patience",
+    "pod_timeout",
     type=click.FloatRange(min=0),
-    default=PATIENCE,
+    default=POD_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="How long these Pods may take to start.",
@@ -119,7 +119,7 @@ def command(
     seconds: float,
     daemonset: bool,
     image: str,
-    patience: float,
+    pod_timeout: float,
 ) -> int:
     """Save a cluster's objects and every node's tables to a folder; exit 1 if a node is unreadable.
 
@@ -133,7 +133,7 @@ def command(
     if image and not daemonset:
         raise click.UsageError("--image needs --with-daemonset")
     say(f"reading {Connection(kubeconfig=kubeconfig, context=context_name).place}")
-    asked = Asked(
+    options = CollectOptions(
         nodes,
         namespace,
         selectors or SELECTORS,
@@ -142,9 +142,9 @@ def command(
         seconds,
         daemonset,
         image,
-        patience,
+        pod_timeout,
     )
-    around = Surroundings(
+    runtime = Runtime(
         lambda: Connection(kubeconfig=kubeconfig, context=context_name),
         time.monotonic,
         time.time,
@@ -154,7 +154,7 @@ def command(
     about = {"by": f"nptables {nptables.__version__}", "nodeSelector": nodes or None}
     counts = {True: 0, False: 0}
     podless = 0
-    collecting = collect_nodes(Folder(folder), asked, around, about)
+    collecting = collect_nodes(Folder(folder), options, runtime, about)
     try:
         with _terminated_as_interrupted(), closing(collecting), _progress() as show:
             for progress in collecting:

@@ -24,7 +24,7 @@ from nptables.cli.options import (
 )
 from nptables.cli.repository import settings_options
 from nptables.family import Family
-from nptables.graphs import Graph, to_dot, to_mermaid, to_svg, way_graph
+from nptables.graphs import Graph, path_graph, to_dot, to_mermaid, to_svg
 from nptables.reachability import across
 from nptables.tracing import family_between
 from nptables.tracing.ends import DESTINATIONS, SOURCES, pods_named
@@ -82,7 +82,7 @@ def command(
         cluster = with_pods(inputs.loaded, pods_named(*ends)).cluster
         family = family or family_between(*ends) or next(iter(there.cluster_ips), Family.IPV4)
         (cell,) = across(cluster, *ends, nodes=[inputs.node], config=inputs.config, family=family)
-        graph = way_graph(cell.trace)
+        graph = path_graph(cell.trace)
     else:
         graph = drawn(inputs, key, family)
     click.echo(_written(graph, output, down=down), nl=False)

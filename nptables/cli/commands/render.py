@@ -19,6 +19,7 @@ from nptables.cli.clusters import (
 from nptables.cli.completion import services as complete_services
 from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.manifests import say_what_is_unknown
+from nptables.cli.memory import never_freed
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -100,15 +101,16 @@ def command(
     inputs = read_inputs(**options, evidence=evidence)
     keys = _services(service, inputs) if narrowing else []
     translation = inputs.translate()
+    never_freed(translation)
     ruleset = rendering.narrowed_to(translation, *keys) if keys else translation
     if output == "json":
         _print_document(ruleset, translation, keys)
     elif output == "restore":
-        print_rules(rendering.restore_text(translation, current))
+        print_rules([rendering.restore_text(translation, current)])
     else:
         if explain:
             ruleset = rendering.explained(ruleset, translation, *keys)
-        print_rules(ruleset.to_save())
+        print_rules(ruleset.save_pieces())
     _say_what_is_odd(translation, keys, inputs)
     return 0
 

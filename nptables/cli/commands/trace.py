@@ -10,11 +10,11 @@ import click
 from nptables import sources
 from nptables.answering.inputs import is_for_each_node
 from nptables.answering.tracing import (
-    Followed,
+    NodeRules,
     Setting,
     cells_document,
     follow,
-    followed_on,
+    rules_on,
     setting_of,
     told_sets,
 )
@@ -229,7 +229,7 @@ def _read(
     )
 
 
-def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, Followed]]:
+def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, NodeRules]]:
     """What other nodes have, by their names."""
     if texts and setting.cluster is None:
         raise click.UsageError(
@@ -246,7 +246,7 @@ def _others(texts: tuple[str, ...], setting: Setting) -> dict[str, tuple[Node, F
                 f'--other "{printable(text, 80)}": NODE=DUMP, with one of the other nodes: {known}'
             )
         there = Named(path, node=name).read(setting.family)
-        found[name] = followed_on(nodes[name], there, setting.family)
+        found[name] = rules_on(nodes[name], there, setting.family)
     return found
 
 

@@ -15,8 +15,8 @@ import click
 from nptables.auditing import NodeResult, Options
 from nptables.sources.fleet.folder import snapshot_files
 from nptables.sources.fleet.locations import Place
+from nptables.sources.fleet.process_pool import judge_files
 from nptables.sources.fleet.reading import Collection
-from nptables.sources.fleet.working import judge_files
 
 
 def judge_folder(
@@ -34,7 +34,7 @@ def judge_folder(
     """
     files = snapshot_files(folder)
     if dask is not None:
-        from nptables.sources.fleet.spreading import judge_on_dask  # noqa: PLC0415 - an extra
+        from nptables.sources.fleet.dask_cluster import judge_on_dask  # noqa: PLC0415 - an extra
 
         judging = judge_on_dask(dask, found.cluster, options, files.items())
     else:

@@ -8,7 +8,7 @@ import attrs
 
 from nptables.errors import IncompleteRuleset
 from nptables.family import Family
-from nptables.iptables.changes.likeness import (
+from nptables.iptables.changes.equality import (
     can_be_restored,
     compare_multisets,
     in_order,
@@ -22,7 +22,7 @@ from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of, target_of
 from nptables.iptables.spelling import normal_form
 
-# On nft, 20 lines deleted and inserted one by one cost more than rewriting a chain of 5,000.
+# On nft, 20 lines deleted and inserted one by one cost more than rewriting a chain of 5,000
 MOST_EDITS = 16
 
 
@@ -220,6 +220,8 @@ def _compare_jumps(
                 gone.update(places)
             elif places:
                 gone.update(places[1:])
+                # -D deletes the first of equal lines (delete_entry in libiptc/libiptc.c), so each
+                # of them goes, and where others stand in between the first is missing then.
                 if places[-1] - places[0] >= len(places):
                     scattered.add(places[0])
                 previous, place = jump, places[0] + 1
@@ -269,6 +271,8 @@ def _deletions(
     changes = {}
     for chain in unwanted:
         lines = have.get(chain, ())
+        # No backend deletes a chain that a rule leads to: EMLINK of TC_DELETE_CHAIN in
+        # libiptc/libiptc.c, EBUSY of nf_tables_delchain in net/netfilter/nf_tables_api.c.
         if chain not in kept:
             changes[chain] = ChainChange(chain, lines, None, lines)
         elif lines and chain not in lent:

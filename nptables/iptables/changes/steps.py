@@ -17,7 +17,7 @@ import attrs
 
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.iptables.changes.likeness import can_be_restored, compare_multisets
+from nptables.iptables.changes.equality import can_be_restored, compare_multisets
 from nptables.iptables.changes.parts import ChainChange, Insertion, TablePlan
 from nptables.iptables.ruleset import target_of
 

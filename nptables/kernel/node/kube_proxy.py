@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from nptables.evidence.beside import BY_ITS_PORTS
 from nptables.evidence.kubeproxy import NAME
+from nptables.evidence.other_rules import BY_ITS_PORTS
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
 PORTS = (10256, 10249)
@@ -65,7 +65,7 @@ _BUILD = re.compile(
     rb'^kubernetes_build_info\{[^}\n]*\bgit_version="(v[0-9][^"\n]{0,60})"', re.MULTILINE
 )
 # Whoever listens there may be anybody: he gets little time, and little of what he says is read.
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 _LARGEST = 16 << 20
 
 
@@ -83,7 +83,7 @@ def running_version(proc: Path = Path("/proc"), port: int = PORTS[1]) -> str:
 
 def ask_kube_proxy(path: str, port: int = PORTS[1]) -> bytes:
     """What answers at a path of the metrics port of this node; empty where nobody does."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

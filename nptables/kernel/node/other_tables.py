@@ -13,7 +13,7 @@ from typing import Any
 
 from nptables.errors import KernelError
 from nptables.evidence import native
-from nptables.evidence.serving import chains_in_use
+from nptables.evidence.backends import chains_in_use
 from nptables.family import Family
 from nptables.iptables import Ownership, Ruleset
 from nptables.kernel import netlink

@@ -13,7 +13,7 @@ from typing import Any
 
 from nptables.errors import KernelError, printable
 from nptables.evidence import Gap
-from nptables.evidence.beside import NATIVE
+from nptables.evidence.other_rules import NATIVE
 from nptables.evidence.snapshot import TableText
 from nptables.family import Family
 from nptables.iptables import Ruleset

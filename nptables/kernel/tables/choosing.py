@@ -17,7 +17,7 @@ from nptables.errors import (
     KernelError,
     ReadingStarved,
 )
-from nptables.evidence.serving import both_in_use, decide
+from nptables.evidence.backends import both_in_use, decide_backend
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import Ruleset
@@ -156,7 +156,7 @@ def _decide(held: dict[Kind, Ruleset], family: Family, run: Runner) -> tuple[Kin
     with_services = [kind for kind, rules in held.items() if holds_service_chains(rules)]
     if len(with_services) > 1:
         raise AmbiguousBackend(both_in_use(family))
-    if (decided := decide(list(held.values()))) is not None:
+    if (decided := decide_backend(list(held.values()))) is not None:
         rules, reason = decided
         return next(kind for kind, found in held.items() if found is rules), reason
     return _system_default(family, run, list(held)), "it is the system's default"

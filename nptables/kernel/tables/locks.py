@@ -17,6 +17,10 @@ LOCK_FILE = Path("/run/xtables.lock")
 # the lock has an arrow before FLOCK, and is not meant.
 _ENTRY = re.compile(r"\d+: FLOCK +\S+ +\S+ (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ")
 
+# Seconds between two looks at a lock: they double from one to the other.
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.05
+
 
 def lock_path() -> Path:
     """The lock file that iptables uses (XTABLES_LOCKFILE names another)."""
@@ -62,12 +66,7 @@ def busy(waited: float, holder: str) -> KernelBusy:
 
 
 @contextlib.contextmanager
-def xtables_lock(
-    seconds: float,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+def xtables_lock(seconds: float) -> Iterator[None]:
     """Hold the lock that iptables takes, waiting at most `seconds` for it.
 
     Raises KernelBusy with the holder, or BackendUnavailable where the file cannot be made.
@@ -81,30 +80,25 @@ def xtables_lock(
             f"the lock file {path} cannot be opened: {error.strerror}"
         ) from error
     try:
-        _take(handle, path, seconds, clock, sleep)
+        _take(handle, seconds, lambda: busy(seconds, lock_holder(path)))
         yield
     finally:
         os.close(handle)
 
 
-def _take(
-    handle: int,
-    path: Path,
-    seconds: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> None:
-    until = clock() + seconds
+def _take(handle: int, seconds: float, busy_now: Callable[[], KernelBusy]) -> None:
+    """Take a lock, waiting at most `seconds`; raises what `busy_now` gives."""
+    until = time.monotonic() + seconds
     # In turns, because a flock that blocks knows no time limit.
-    pause = 0.005
+    pause = _FIRST_PAUSE
     while True:
         try:
             try_lock(handle)
         except BlockingIOError:
-            if clock() >= until:
-                raise busy(seconds, lock_holder(path)) from None
-            sleep(min(pause, max(until - clock(), 0.001)))
-            pause = min(pause * 2, 0.2)
+            if time.monotonic() >= until:
+                raise busy_now() from None
+            time.sleep(min(pause, max(until - time.monotonic(), 0.001)))
+            pause = min(pause * 2, _LONGEST_PAUSE)
         else:
             return
 
@@ -121,13 +115,7 @@ FOLDER = Path("/run/nptables")
 
 
 @contextlib.contextmanager
-def apply_lock(
-    seconds: float,
-    *,
-    folder: Path = FOLDER,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+def apply_lock(seconds: float, *, folder: Path = FOLDER) -> Iterator[None]:
     """Hold the lock of this network namespace, waiting at most `seconds`; raises KernelBusy.
 
     Where no lock file can be made, as on a read-only disk, there is no lock.
@@ -137,18 +125,7 @@ def apply_lock(
         yield
         return
     try:
-        until, pause = clock() + seconds, 0.002
-        while True:
-            try:
-                try_lock(handle)
-                break
-            except BlockingIOError:
-                if clock() >= until:
-                    raise KernelBusy(
-                        f"another nptables changes the tables; waited {seconds:g} s"
-                    ) from None
-            sleep(pause)
-            pause = min(2 * pause, 0.05)
+        _take(handle, seconds, lambda: _held(seconds))
         # Programs that start now inherit the open file, and the lock belongs to that and not to us
         # (flock(2)): if we are killed, it is held until the last of them has ended.
         programs.INHERITED.add(handle)
@@ -156,6 +133,10 @@ def apply_lock(
     finally:
         programs.INHERITED.discard(handle)
         os.close(handle)
+
+
+def _held(waited: float) -> KernelBusy:
+    return KernelBusy(f"another nptables changes the tables; waited {waited:g} s")
 
 
 def _open(folder: Path) -> int | None:

@@ -22,7 +22,7 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset, Table
 from nptables.iptables.changes import Step
-from nptables.iptables.changes.likeness import surplus
+from nptables.iptables.changes.equality import surplus
 from nptables.iptables.changes.steps import PIECE
 from nptables.iptables.outlines import Outline, outline, rough_outline
 from nptables.iptables.remarks import unreadable_remark
@@ -151,7 +151,7 @@ class RestoreBackend:
         ours, reads = isinstance(self.run, Programs), 0
         commits = Commits(self.read_timeout.limit) if ours and self.kind == "nft" else None
         while True:
-            with self._turn():
+            with self._locked():
                 done = self._save(argv, commits)
             if done.code and cannot_be_printed(done.stderr):
                 return self._printable(argv)
@@ -210,7 +210,7 @@ class RestoreBackend:
         tables: dict[str, Table] = {}
         comments: list[tuple[int, str]] = []
         for table in table_names(self):
-            with self._turn():
+            with self._locked():
                 # Only tables that are there are asked for: none is created by that.
                 done = self.run([*argv, "-t", table], "", self.read_timeout.seconds)
             if done.code and not cannot_be_printed(done.stderr):
@@ -264,7 +264,7 @@ class RestoreBackend:
             if rest := attrs.evolve(step, remove=(), reinsert=()) if step in by_nft else step:
                 self._commit([rest])
             if step in by_nft:
-                with self._turn():
+                with self._locked():
                     # By handle the last of equal jumps go: the first need not be put back.
                     back = [insertion.line for insertion in step.reinsert]
                     remove_jumps(self, step.table, list(surplus(step.remove, back)))
@@ -284,12 +284,12 @@ class RestoreBackend:
             str(max(1, math.ceil(self.wait))),
         ]
         seconds = self.wait + _GRACE + text.count("\n") * _SECONDS_A_LINE
-        with self._turn():
+        with self._locked():
             done = self.run(argv, text, seconds)
         if done.code:
             raise self._refusal(done, steps)
 
-    def _turn(self) -> AbstractContextManager[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Wait for what another nptables, or the program of one that was killed, is about to do.
 
         A Runner that is not ours works on tables that the lock of this process is not about.

@@ -107,10 +107,11 @@ def _list_check(inner: str) -> _Check:
 
 
 def _map_check(inner: str) -> _Check:
-    wanted = _CLASSES.get(inner, str)
+    keys, values = frozenset({str}), frozenset({_CLASSES.get(inner, str)})
     return lambda item: (
         item.__class__ is dict
-        and all(key.__class__ is str and value.__class__ is wanted for key, value in item.items())
+        and keys.issuperset(map(type, item))
+        and values.issuperset(map(type, item.values()))
     )
 
 

@@ -30,7 +30,8 @@ def check_subdomain(text: str, path: Path, reader: Reader) -> None:
         reader.problem(path, f"{quoted(text)} is not a valid name", names.SUBDOMAIN_HINT)
 
 
-# The keys of labels and many of their values come again and again.
+# The keys of labels come again and again. Many a value does as well: the name of an application is
+# a label of its Service, of its slices and of its Pods.
 @lru_cache(maxsize=4096)
 def is_qualified(text: str) -> bool:
     """Whether `text` is a qualified name: `name` or `prefix.example.com/name`."""
@@ -51,7 +52,7 @@ def check_qualified(text: str, path: Path, reader: Reader, what: str = "a qualif
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def is_label_value(text: str) -> bool:
     """Whether `text` can be the value of a label; an empty one can."""
     return not text or (len(text) <= 63 and _QUALIFIED.fullmatch(text) is not None)

@@ -20,7 +20,7 @@ MOST_OUTPUT = 512 * 1024 * 1024
 _INPUT, _OUTPUT, _ERRORS, _STATUS = range(4)
 _PIECE = 32768
 # How long to wait for the next piece before looking at the clock, in seconds.
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 
 
 @frozen
@@ -95,7 +95,7 @@ def execute(
         _give(stream, given)
         while stream.is_open():
             guard()
-            stream.update(timeout=max(0.0, min(_PATIENCE, end - clock())))
+            stream.update(timeout=max(0.0, min(_TIMEOUT, end - clock())))
     except ApiServerError:
         raise
     except Exception as error:

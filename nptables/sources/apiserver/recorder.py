@@ -13,15 +13,16 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from nptables.errors import ApiServerError, printable
 from nptables.immutable import frozen
 from nptables.model import names
+from nptables.model.times import rfc3339
 from nptables.sources.apiserver.backoff import Backoff
 
 CONTROLLER = "nptables"
+# For so long kube-apiserver keeps an Event, unless it is told otherwise (--event-ttl).
 REPEAT_AFTER = 3600.0
 BURST = 10
 SECONDS_EACH = 60.0
@@ -177,7 +178,6 @@ def event_object(announcement: Announcement, *, node: str, at: float) -> dict[st
     if regarding.uid:
         about["uid"] = regarding.uid
     note = printable(announcement.note, LONGEST_NOTE).encode()[:LONGEST_NOTE]
-    time = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -187,7 +187,7 @@ def event_object(announcement: Announcement, *, node: str, at: float) -> dict[st
             "name": f"{regarding.name}.{int(at * 1_000_000):x}",
             "namespace": namespace,
         },
-        "eventTime": time.replace("+00:00", "Z"),
+        "eventTime": rfc3339(at),
         "reportingController": CONTROLLER,
         "reportingInstance": f"{CONTROLLER}-{node}"[:_LONGEST_INSTANCE],
         "type": announcement.type,

@@ -68,13 +68,11 @@ class Connection:
         *,
         kubeconfig: str | None = None,
         context: str | None = None,
-        user_agent: str = "nptables",
         step_seconds: float | None = None,
     ) -> None:
         self._step_seconds = step_seconds
         self._kubeconfig = kubeconfig or None
         self._context = context
-        self._user_agent = user_agent
         self._access: Access | None = None
         self._pool: Any = None
         self._open()
@@ -139,7 +137,7 @@ class Connection:
         if access.refresh() or self._pool is None:
             self._disconnect()
             self._pool = _pool(access.server)
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        headers = {"Accept": "application/json", "User-Agent": "nptables"}
         if authorization := access.authorization():
             headers["Authorization"] = authorization
         if body is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -11,6 +10,7 @@ import attrs
 from nptables.errors import Path, Problem
 from nptables.evidence.printed import date_shown
 from nptables.immutable import frozen
+from nptables.model.times import rfc3339_seconds
 from nptables.sources.bundles.finding import Contents, Piece
 from nptables.sources.bundles.layouts import KINDS, Holds
 from nptables.sources.text import Document, parse_text
@@ -133,6 +133,6 @@ def _written(contents: Contents) -> Iterator[float]:
 def at(seconds: float) -> str:
     """A time in RFC 3339, from seconds since the epoch; empty for none."""
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339_seconds(seconds)
     except (OverflowError, OSError, ValueError):
         return ""

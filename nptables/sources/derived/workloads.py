@@ -18,6 +18,7 @@ from nptables.model import Node, addresses
 from nptables.model.workloads import Workload, put_on_labels
 from nptables.sources.allocation import pick_address
 from nptables.sources.previews import Preview
+from nptables.words import counted
 
 Object = Mapping[str, Any]
 MOST_REPLICAS = 5000
@@ -89,7 +90,7 @@ class MadeUpPods:
             shown.append((ips, node_name))
         metadata = {"namespace": namespace, "name": name}
         if pods:
-            self._note(kind, metadata, "1 Pod" if count == 1 else f"{count} Pods", shown)
+            self._note(kind, metadata, counted(count, "Pod"), shown)
         return pods
 
     def _started(

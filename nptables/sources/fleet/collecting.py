@@ -16,23 +16,24 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 
 from nptables.errors import ApiServerError, NptablesError, printable
 from nptables.immutable import frozen
+from nptables.model.times import rfc3339_seconds
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
 from nptables.sources.fleet.daemonset import daemon_set
 from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
+from nptables.sources.fleet.pod_snapshot import take_snapshot
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
-from nptables.sources.fleet.taking import take
+from nptables.words import counted
 
 AT_ONCE = 8
 SECONDS = 60.0
-PATIENCE = 120.0
+POD_TIMEOUT = 120.0
 NO_POD = "no Pod of kube-proxy is on it"
 _INTERRUPTED = "the collection was interrupted"
 # Between two looks at whether Pods run, in seconds.
@@ -40,13 +41,13 @@ _GLANCE = 1.0
 
 
 @frozen
-class Asked:
+class CollectOptions:
     """What to collect, and how.
 
     `nodes` is a label selector for Nodes. Pods are found in `namespace` by any of `selectors`, and
     read in `container` (empty: the one of kube-proxy). `seconds` is the limit for a node. With
     `daemonset` nodes that have no such Pod get one for the time of the collection, of `image`
-    where that is not empty, and have `patience` seconds to start it.
+    where that is not empty, and have `pod_timeout` seconds to start it.
     """
 
     nodes: str = ""
@@ -57,7 +58,7 @@ class Asked:
     seconds: float = SECONDS
     daemonset: bool = False
     image: str = ""
-    patience: float = PATIENCE
+    pod_timeout: float = POD_TIMEOUT
 
 
 def _unheard(text: str) -> None:
@@ -65,7 +66,7 @@ def _unheard(text: str) -> None:
 
 
 @frozen
-class Surroundings:
+class Runtime:
     """What collecting needs of the world: connections, clocks in seconds, random numbers.
 
     `tell` is told what a person should know while it happens.
@@ -90,59 +91,58 @@ class Progress:
 
 
 def collect(
-    folder: Folder, asked: Asked, around: Surroundings, about: Mapping[str, Any]
+    folder: Folder, options: CollectOptions, runtime: Runtime, about: Mapping[str, Any]
 ) -> Generator[Progress, None, None]:
     """Read the nodes into a folder, and say of each when it is done.
 
     `about` goes into the manifest. Raises ApiServerError where the cluster itself cannot be asked,
     and InvalidInput where the folder holds something else.
     """
-    connection = around.connect()
-    names = sorted(str(n["metadata"]["name"]) for n in objects.nodes(connection, asked.nodes))
+    connection = runtime.connect()
+    names = sorted(str(n["metadata"]["name"]) for n in objects.nodes(connection, options.nodes))
     there = folder.records()
     whole = {n: r for n, r in there.items() if r.state == READ and folder.has_node(n)}
     left = [name for name in names if name not in whole]
-    with _pods_on(left, connection, asked, around) as pods:
+    with _pods_on(left, connection, options, runtime) as pods:
         start = objects.start(connection)
         folder.make()
-        _keep(folder, start, around.epoch())
+        _keep(folder, start, runtime.epoch())
         records = {**whole, **dict.fromkeys(left, NodeRecord(WAITING, "it was not read yet"))}
-        yield from _collect(folder, names, records, pods, start, connection, asked, around, about)
+        yield from _collect(
+            folder, names, records, pods, start, connection, options, runtime, about
+        )
 
 
 @contextmanager
 def _pods_on(
-    names: Sequence[str], connection: Connection, asked: Asked, around: Surroundings
+    names: Sequence[str], connection: Connection, options: CollectOptions, runtime: Runtime
 ) -> Iterator[Mapping[str, ProxyPod]]:
     """The Pods by which these nodes are read, for as long as they are needed."""
 
     def seen() -> Mapping[str, ProxyPod]:
         return proxy_pods(
             connection,
-            namespace=asked.namespace,
-            selectors=asked.selectors,
-            container=asked.container,
+            namespace=options.namespace,
+            selectors=options.selectors,
+            container=options.container,
         )
 
     def lacking(pods: Mapping[str, ProxyPod]) -> list[str]:
         return [name for name in names if name not in pods or not pods[name].running]
 
     pods = seen()
-    if not asked.daemonset or not lacking(pods):
+    if not options.daemonset or not lacking(pods):
         yield pods
         return
-    with daemon_set(around.connect, asked.namespace, asked.image, around.tell):
-        around.tell(f"waiting for Pods on {_counted(lacking(pods))}")
-        end = around.monotonic() + asked.patience
-        while lacking(pods := seen()) and around.monotonic() < end:
-            around.sleep(_GLANCE)
+    with daemon_set(runtime.connect, options.namespace, options.image, runtime.tell):
+        runtime.tell(f"waiting for Pods on {counted(len(lacking(pods)), 'node')}")
+        end = runtime.monotonic() + options.pod_timeout
+        while lacking(pods := seen()) and runtime.monotonic() < end:
+            runtime.sleep(_GLANCE)
         if missing := lacking(pods):
-            around.tell(f"on {_counted(missing)} no Pod runs after {asked.patience:g} seconds")
+            nodes = counted(len(missing), "node")
+            runtime.tell(f"on {nodes} no Pod runs after {options.pod_timeout:g} seconds")
         yield pods
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} node{'s' * (len(names) != 1)}"
 
 
 def _collect(
@@ -152,13 +152,13 @@ def _collect(
     pods: Mapping[str, ProxyPod],
     start: objects.Start,
     connection: Connection,
-    asked: Asked,
-    around: Surroundings,
+    options: CollectOptions,
+    runtime: Runtime,
     about: Mapping[str, Any],
 ) -> Iterator[Progress]:
-    began = _time(around.epoch())
+    began = rfc3339_seconds(runtime.epoch())
     watches = objects.Watches(
-        start, around.connect, folder.add_change, clock=around.epoch, random=around.random
+        start, runtime.connect, folder.add_change, clock=runtime.epoch, random=runtime.random
     )
     left = [name for name in names if records[name].state != READ]
     done = 0
@@ -169,15 +169,15 @@ def _collect(
             for name in [name for name in names if name not in left]:
                 done += 1
                 yield Progress(name, records[name], done, len(names))
-            for name, record in _read_all(left, pods, folder, asked, around):
+            for name, record in _read_all(left, pods, folder, options, runtime):
                 records[name] = record
                 done += 1
                 # A collection that is killed has at least the nodes; this is what it says of them.
                 _note(folder, records, about, began, "", watches.troubles)
                 yield Progress(name, record, done, len(names))
-            watches.catch_up(connection, around.monotonic)
+            watches.catch_up(connection, runtime.monotonic)
         folder.settle()
-        finished = _time(around.epoch())
+        finished = rfc3339_seconds(runtime.epoch())
     finally:
         _note(folder, records, about, began, finished, watches.troubles)
 
@@ -213,8 +213,8 @@ def _read_all(
     names: Sequence[str],
     pods: Mapping[str, ProxyPod],
     folder: Folder,
-    asked: Asked,
-    around: Surroundings,
+    options: CollectOptions,
+    runtime: Runtime,
 ) -> Iterator[tuple[str, NodeRecord]]:
     """Read nodes some at a time, in whatever order they are done."""
     connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
@@ -224,7 +224,7 @@ def _read_all(
         try:
             connection = connections.get_nowait()
         except queue.Empty:
-            connection = around.connect()
+            connection = runtime.connect()
         try:
             yield connection
         finally:
@@ -236,10 +236,10 @@ def _read_all(
         # Whoever waits for a Pod looks at the clock, and so hears that nobody wants to know.
         if stopped.is_set():
             raise ApiServerError(_INTERRUPTED)
-        return around.monotonic()
+        return runtime.monotonic()
 
     def read(name: str) -> NodeRecord:
-        began = around.monotonic()
+        began = runtime.monotonic()
         pod = pods.get(name)
         if pod is None:
             return NodeRecord(UNREACHABLE, NO_POD)
@@ -251,15 +251,17 @@ def _read_all(
             return attrs.evolve(record, why=_INTERRUPTED)
         try:
             with borrowed() as connection:
-                taken = _time(around.epoch())
-                document = take(connection, pod, taken, seconds=asked.seconds, clock=clock)
+                taken = rfc3339_seconds(runtime.epoch())
+                document = take_snapshot(
+                    connection, pod, taken, seconds=options.seconds, clock=clock
+                )
             folder.write_node(name, document)
         except NptablesError as error:
             return attrs.evolve(record, why=printable(str(error)))
-        took = round(around.monotonic() - began, 3)
+        took = round(runtime.monotonic() - began, 3)
         return attrs.evolve(record, state=READ, taken=taken, seconds=took)
 
-    pool = ThreadPoolExecutor(max_workers=asked.at_once)
+    pool = ThreadPoolExecutor(max_workers=options.at_once)
     waiting: dict[Future[NodeRecord], str] = {pool.submit(read, name): name for name in names}
     try:
         while waiting:
@@ -270,7 +272,3 @@ def _read_all(
         stopped.set()
         # Whoever gave up does not wait for Pods that do not answer.
         pool.shutdown(wait=not waiting, cancel_futures=True)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from nptables.cache import Cache
 from nptables.errors import Path, Problem
-from nptables.kept import Kept
 from nptables.sources.text.document import Document, parse_text
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json
@@ -30,7 +30,7 @@ class Pieces:
     """Parses texts, and keeps the documents of the last ones: `most` characters of them."""
 
     def __init__(self, most: int) -> None:
-        self._kept = Kept(most)
+        self._cache = Cache(most)
 
     def parse_text(self, source: Input) -> tuple[list[Document], list[Problem]]:
         """As `text.parse_text`."""
@@ -47,7 +47,7 @@ class Pieces:
             return len(source.text)
         done = parsed = 0
         for piece in _pieces(text):
-            if piece not in self._kept:
+            if piece not in self._cache:
                 if parsed >= most:
                     return done
                 parsed += len(piece)
@@ -57,7 +57,7 @@ class Pieces:
 
     def forget(self) -> None:
         """Forget all documents."""
-        self._kept.forget()
+        self._cache.forget()
 
     def _parse_yaml(
         self, text: str, report: Callable[[int], None] | None = None
@@ -83,7 +83,7 @@ class Pieces:
     def _whole(
         self, text: str, report: Callable[[int], None] | None
     ) -> tuple[list[Parsed], list[Problem]]:
-        return self._kept.kept(text, lambda: parse_yaml(text, report), weight=len(text) + 1)
+        return self._cache.get(text, lambda: parse_yaml(text, report), weight=len(text) + 1)
 
 
 def _is_whole(text: str) -> bool:

@@ -17,7 +17,7 @@ from nptables.tracing.explanation.case import Case, Place, endpoints, listed, pl
 from nptables.tracing.explanation.path import comment_of, place_of
 from nptables.tracing.explanation.result import Outcome, Trace, Verdict
 from nptables.tracing.packet import Origin
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.explanation.decision import elsewhere, unknown_reason
 from nptables.translation.explanation.notices import UNREAD

@@ -107,4 +107,4 @@ def listed(found: Iterable[tuple[Address, int | None]]) -> str:
 
 def endpoints(count: int) -> str:
     """`1 endpoint`, `2 endpoints`."""
-    return "1 endpoint" if count == 1 else f"{count} endpoints"
+    return words.counted(count, "endpoint")

@@ -24,7 +24,7 @@ from nptables.tracing.explanation.path import (
 from nptables.tracing.explanation.result import Outcome, Verdict
 from nptables.tracing.packet import Packet
 from nptables.tracing.services import NODE_PORT, Services
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 from nptables.tracing.traversal.unshown import NOT_ALL_SHOWN, UNKNOWN_TABLE
 from nptables.translation import Decision, Reason, chains
 from nptables.translation.context import NO_NETWORKS, Context

@@ -13,7 +13,7 @@ from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.iptables.rule import Rule
 from nptables.iptables.values import Unsettled, mark_and_mask
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 from nptables.translation import chains
 
 # Whose a chain is, by how its name begins; the first that fits counts.

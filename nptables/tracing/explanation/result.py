@@ -14,8 +14,7 @@ from nptables.immutable import frozen
 from nptables.tracing.addressing import Address, Somewhere, with_port
 from nptables.tracing.explanation.path import translation_on, writer_of
 from nptables.tracing.packet import Packet
-from nptables.tracing.state import Check, Questions, Weights
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Check, Questions, Step, Weights
 from nptables.translation import Reason
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from nptables.errors import printable
 from nptables.immutable import frozen
 from nptables.tracing.explanation.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.traversal.steps import Step
+from nptables.tracing.state import Step
 from nptables.translation import Reason
 
 WIDTH = 80

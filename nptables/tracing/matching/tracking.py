@@ -24,7 +24,7 @@ from nptables.tracing.matching.conditions import (
     unknown_option,
 )
 from nptables.tracing.matching.headers import Builder, Words, port_ranges
-from nptables.tracing.network import LOOPBACK
+from nptables.tracing.routing import LOOPBACK
 from nptables.tracing.state import TEMPLATE, State
 
 _STATE_OPTIONS = ("--ctstate", "--state")

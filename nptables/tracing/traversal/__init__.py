@@ -1,6 +1,5 @@
 """Through the rules of one node: hooks, tables, chains, and what rules do."""
 
-from nptables.tracing.traversal.steps import Step
 from nptables.tracing.traversal.walker import MOST_STEPS
 
-__all__ = ["MOST_STEPS", "Step"]
+__all__ = ["MOST_STEPS"]

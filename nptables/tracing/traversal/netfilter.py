@@ -15,12 +15,22 @@ from typing import NamedTuple
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.tracing.addressing import Address
-from nptables.tracing.network import LOOPBACK, Network
+from nptables.tracing.network import Network
 from nptables.tracing.packet import Packet
+from nptables.tracing.routing import LOOPBACK
 from nptables.tracing.sets import Sets, Side
-from nptables.tracing.state import TEMPLATE, Flow, Flows, Questions, State, add, joined
+from nptables.tracing.state import (
+    TEMPLATE,
+    End,
+    Ended,
+    Flow,
+    Flows,
+    Questions,
+    State,
+    add,
+    joined,
+)
 from nptables.tracing.traversal.rulebook import Rulebook
-from nptables.tracing.traversal.steps import End, Ended
 from nptables.tracing.traversal.walker import Budget, Walker
 
 # `enum nf_ip_hook_priorities` in include/uapi/linux/netfilter_ipv4.h: raw -300, mangle -150, nat

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING
 
 from nptables.immutable import frozen
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, target_of
-from nptables.tracing.state import Flow, Flows, Questions, add, further, split
-from nptables.tracing.traversal.steps import End, Ended, Step
+from nptables.tracing.state import (
+    End,
+    Ended,
+    Flow,
+    Flows,
+    Questions,
+    Step,
+    add,
+    further,
+    split,
+)
 from nptables.translation import chains
 
 if TYPE_CHECKING:

@@ -17,10 +17,13 @@ from nptables.immutable import frozen
 from nptables.tracing.matching import Ask, Setting
 from nptables.tracing.state import (
     ONE,
+    End,
+    Ended,
     Flow,
     Flows,
     Questions,
     State,
+    Step,
     add,
     further,
     joined,
@@ -32,7 +35,6 @@ from nptables.tracing.traversal.actions import Kind, note_of
 from nptables.tracing.traversal.backends import either
 from nptables.tracing.traversal.nat import Translator
 from nptables.tracing.traversal.rulebook import CompiledRule, Rulebook
-from nptables.tracing.traversal.steps import End, Ended, Step
 from nptables.tracing.traversal.unshown import (
     NOT_ALL_SHOWN,
     comes_to,
@@ -282,9 +284,7 @@ class Walker:
         flows = self._unless(usual(call.table, call.chain, self._view.place), flows, call)
         for state, flow in flows.items():
             # What is dropped in the end is dropped for the rule that jumps there.
-            trail = flow.trail
-            step = trail.step if trail is not None and isinstance(trail.step, Step) else None
-            step = step or self._step(call, "")
+            step = flow.trail.step if flow.trail is not None else self._step(call, "")
             self.ended.append(Ended(End.DROPPED, state, flow, step, ""))
         return {}
 

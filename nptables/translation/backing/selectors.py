@@ -8,7 +8,7 @@ from nptables.errors import Path
 from nptables.model import Service
 from nptables.model.workloads import Workload
 from nptables.translation.backing.causes import Cause, Speaker, pairs, some, whose
-from nptables.translation.backing.slips import is_slip, may_be_two_names
+from nptables.translation.backing.typos import is_typo, may_be_two_names
 
 # What tells applications apart, the most telling first.
 _APP_KEYS = ("app.kubernetes.io/name", "app", "k8s-app", "name")
@@ -49,12 +49,12 @@ def _near(
         return
     ((key, value),) = missing.items()
     has = workload.labels.get(key)
-    if has is not None and is_slip(value, has):
+    if has is not None and is_typo(value, has):
         if not (may_be_two_names(value, has) and _is_claimed(workload, claims)):
             yield 0, _value(speaker, workload, key, value, has)
         return
     for other, held in workload.labels.items():
-        if held == value and other not in selector and is_slip(key, other):
+        if held == value and other not in selector and is_typo(key, other):
             yield 1, _key(speaker, workload, key, other)
             return
     if has is None and len(selector) > 1 and not _is_claimed(workload, claims):

@@ -28,7 +28,7 @@ from nptables.translation.selection import (
     external_ips,
     externally_reachable,
 )
-from nptables.words import listed
+from nptables.words import counted, listed
 
 if TYPE_CHECKING:
     from nptables.translation.backing import Cause
@@ -355,7 +355,7 @@ def _frontends(service: Service, context: Context) -> Iterator[Reason]:
 
 
 def _endpoints(count: int) -> str:
-    return "1 endpoint" if count == 1 else f"{count} endpoints"
+    return counted(count, "endpoint")
 
 
 def _texts(pairs: Sequence[PortEndpoint]) -> str:

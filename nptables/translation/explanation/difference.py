@@ -17,7 +17,7 @@ from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import VERSIONS, Version
 from nptables.translation import chains
 from nptables.translation.assembly import Translation, translate
-from nptables.translation.signs import suspicions
+from nptables.translation.facts_from_rules import suspicions
 
 ConfigOf = Callable[[Version], ProxyConfig]
 

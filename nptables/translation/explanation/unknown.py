@@ -14,8 +14,7 @@ def unknown_endpoints(cluster: Cluster) -> dict[tuple[str, str], str]:
         return {}
     found = {}
     for key, service in cluster.services.items():
-        if any(has_rules(service, family) for family in Family):
-            why = backing.backed(cluster, service).unknown
-            if why:
-                found[key] = why
+        why = backing.backed(cluster, service).unknown
+        if why and any(has_rules(service, family) for family in Family):
+            found[key] = why
     return found

@@ -22,7 +22,7 @@ from nptables import Cluster, Family, Ruleset
 from nptables.cli import main
 from nptables.errors import ApiServerError
 from nptables.sources.apiserver import Connection, Container, execute
-from nptables.sources.fleet.collecting import Asked, Surroundings, collect
+from nptables.sources.fleet.collecting import CollectOptions, Runtime, collect
 from nptables.sources.fleet.folder import Folder
 from nptables.sources.fleet.reading import read_collection, read_snapshot
 from tests.support.agents import wait_for
@@ -53,17 +53,17 @@ def _text(number: int) -> str:
 
 
 def _collected(
-    server: ExecServer, folder: Path, kubeconfig: Path, **asked: Any
+    server: ExecServer, folder: Path, kubeconfig: Path, **options: Any
 ) -> dict[str, tuple[str, str]]:
     """What came of each node: the state, and why."""
     written = str(server.kubeconfig(kubeconfig))
-    around = Surroundings(
+    runtime = Runtime(
         lambda: Connection(kubeconfig=written),
         time.monotonic,
         time.time,
         random.random,
     )
-    found = collect(Folder(folder), Asked(**{"seconds": 20.0, **asked}), around, {})
+    found = collect(Folder(folder), CollectOptions(**{"seconds": 20.0, **options}), runtime, {})
     return {p.node: (p.record.state, p.record.why) for p in found}
 
 

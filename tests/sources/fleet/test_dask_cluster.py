@@ -19,8 +19,8 @@ from nptables.auditing import Options
 from nptables.cli import main
 from nptables.errors import InvalidInput, NptablesError
 from nptables.evidence.snapshot import to_document
+from nptables.sources.fleet.dask_cluster import judge_on_dask
 from nptables.sources.fleet.folder import Folder, snapshot_files
-from nptables.sources.fleet.spreading import judge_on_dask
 from tests.support.fleets import CONFIG, Fleet, snapshots
 
 FLEET = Fleet(nodes=6, services=12)
@@ -98,6 +98,7 @@ def test_a_dask_cluster_prints_byte_for_byte_what_one_machine_does(
     assert [alone] * 3 == spread
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(folder: Path, tmp_path: Path) -> None:
     """After SIGKILL to one of two workers every node has its result once."""
     files = [(f"node{n}", snapshot_files(folder)[f"node{n % 6}"]) for n in range(6)] * 20
@@ -156,10 +157,8 @@ def test_snapshots_that_workers_do_not_see_are_sent(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a file is of this machine alone its content goes along."""
-    from nptables.sources.fleet import spreading
-
     with dask_cluster(tmp_path, 1) as (address, _):
-        monkeypatch.setattr(spreading, "_sees", _sees_nothing)
+        monkeypatch.setattr("nptables.sources.fleet.dask_cluster._sees", _sees_nothing)
         found = judge_on_dask(
             address, FLEET.cluster, Options(CONFIG, watched=True), snapshot_files(folder).items()
         )

@@ -16,7 +16,7 @@ _MOST_OUTCOMES = 24
 _LONGEST = 56
 
 
-def way_graph(answer: Trace) -> Graph:
+def path_graph(answer: Trace) -> Graph:
     """The way of the packet of a trace, with the share of each branch.
 
     It is that under the first hypothesis: the only one where nothing is left open. Of many outcomes

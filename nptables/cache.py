@@ -1,4 +1,4 @@
-"""What was made of input that did not change since: so an edit costs what it changes."""
+"""A cache of what was made of input that did not change since: so an edit costs what it changes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 
-class Kept:
-    """Values by what they were made from; those that were not asked for the longest are forgotten.
+class Cache:
+    """Values by what they were made from; those least recently used are forgotten.
 
     `most` is how much may be kept, in whatever `weight` counts.
     """
@@ -20,7 +20,7 @@ class Kept:
         self._weight = 0
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
-    def kept(self, key: Hashable, make: Callable[[], T], weight: int = 1) -> T:
+    def get(self, key: Hashable, make: Callable[[], T], weight: int = 1) -> T:
         """What `make` gives, made once for a key; what it raises is raised each time."""
         found = self._kept.get(key)
         if found is not None:

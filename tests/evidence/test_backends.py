@@ -7,7 +7,13 @@ import pytest
 
 from nptables.errors import InvalidInput
 from nptables.evidence import Evidence, Form
-from nptables.evidence.serving import acting, beside, chains_in_use, decide, serving
+from nptables.evidence.backends import (
+    active_rulesets,
+    chains_in_use,
+    decide_backend,
+    other_backend,
+    service_ruleset,
+)
 from nptables.family import Family
 from nptables.iptables import Ruleset
 
@@ -39,7 +45,7 @@ def both(legacy: str, nft: str) -> Evidence:
 def test_the_backend_for_services_is_known_by_what_is_in_it(
     legacy: str, nft: str, backend: str
 ) -> None:
-    assert backend == serving(both(legacy, nft), Family.IPV4).backend
+    assert backend == service_ruleset(both(legacy, nft), Family.IPV4).backend
 
 
 @pytest.mark.parametrize(
@@ -56,28 +62,28 @@ def test_where_nothing_tells_the_backend_it_has_to_be_named(
     evidence = both(legacy, nft)
 
     with pytest.raises(InvalidInput) as raised:
-        serving(evidence, Family.IPV4)
+        service_ruleset(evidence, Family.IPV4)
 
     (problem,) = raised.value.problems
     assert said in problem.message
     assert "--backend" in problem.hint
     assert code == problem.code
-    assert serving(evidence, Family.IPV4, "nft") is evidence.rulesets[1]
+    assert service_ruleset(evidence, Family.IPV4, "nft") is evidence.rulesets[1]
 
 
 def test_of_two_with_rules_for_services_the_larger_is_taken_where_one_has_to_be() -> None:
     larger = SERVICES.replace("COMMIT", "-A KUBE-SVC-ABCDEFGHIJKLMNOP -j ACCEPT\nCOMMIT")
 
-    assert serving(both(SERVICES, larger), Family.IPV4, strict=False).backend == "nft"
+    assert service_ruleset(both(SERVICES, larger), Family.IPV4, strict=False).backend == "nft"
 
 
 def test_a_backend_that_is_not_there_is_an_error_and_an_unknown_one_will_do() -> None:
     unknown = Evidence(Form.SAVED, (tables(JUMPS),))
     known = Evidence(Form.SAVED, (tables(JUMPS, "nft"),))
 
-    assert serving(unknown, Family.IPV4, "legacy") is unknown.rulesets[0]
+    assert service_ruleset(unknown, Family.IPV4, "legacy") is unknown.rulesets[0]
     with pytest.raises(InvalidInput, match="no legacy tables in this dump"):
-        serving(known, Family.IPV4, "legacy")
+        service_ruleset(known, Family.IPV4, "legacy")
 
 
 def test_a_family_that_is_not_there_is_an_error_that_names_the_one_that_is() -> None:
@@ -85,7 +91,7 @@ def test_a_family_that_is_not_there_is_an_error_that_names_the_one_that_is() -> 
 
     assert evidence.families == (Family.IPV6,)
     with pytest.raises(InvalidInput) as raised:
-        serving(evidence, Family.IPV4)
+        service_ruleset(evidence, Family.IPV4)
     (problem,) = raised.value.problems
     assert (problem.message, problem.hint) == (
         "there are no rules of IPv4 in this listing", "it has those of IPv6",
@@ -96,21 +102,26 @@ def test_the_other_backend_counts_where_it_does_anything() -> None:
     evidence = both(SERVICES, FIREWALL)
     legacy, nft = evidence.rulesets
 
-    assert beside(evidence, legacy) is nft
+    assert other_backend(evidence, legacy) is nft
     assert chains_in_use(nft) == ["filter FORWARD"]
-    assert beside(both(SERVICES, EMPTY), both(SERVICES, EMPTY).rulesets[0]) is None
+    assert other_backend(both(SERVICES, EMPTY), both(SERVICES, EMPTY).rulesets[0]) is None
 
 
 def test_a_packet_meets_the_tables_that_do_anything() -> None:
-    assert [r.backend for r in acting(both(JUMPS, FIREWALL), Family.IPV4)] == ["legacy", "nft"]
-    assert [r.backend for r in acting(both(EMPTY, FIREWALL), Family.IPV4)] == ["nft"]
-    assert [r.backend for r in acting(both(EMPTY, EMPTY), Family.IPV4)] == ["legacy"]
-    assert [r.backend for r in acting(both(JUMPS, FIREWALL), Family.IPV4, "nft")] == ["nft"]
+    assert [r.backend for r in active_rulesets(both(JUMPS, FIREWALL), Family.IPV4)] == [
+        "legacy",
+        "nft",
+    ]
+    assert [r.backend for r in active_rulesets(both(EMPTY, FIREWALL), Family.IPV4)] == ["nft"]
+    assert [r.backend for r in active_rulesets(both(EMPTY, EMPTY), Family.IPV4)] == ["legacy"]
+    assert [r.backend for r in active_rulesets(both(JUMPS, FIREWALL), Family.IPV4, "nft")] == [
+        "nft"
+    ]
 
 
 def test_the_reason_for_a_backend_is_said_in_words() -> None:
     one, two = tables(KUBELET, "legacy"), tables(JUMPS, "nft")
 
-    assert decide([one]) == (one, "the kubelet's KUBE-KUBELET-CANARY is there")
-    assert decide([two]) == (two, "it is the only one here")
-    assert decide([tables(EMPTY), two]) == (two, "it has more rules")
+    assert decide_backend([one]) == (one, "the kubelet's KUBE-KUBELET-CANARY is there")
+    assert decide_backend([two]) == (two, "it is the only one here")
+    assert decide_backend([tables(EMPTY), two]) == (two, "it has more rules")

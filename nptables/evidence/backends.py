@@ -1,4 +1,4 @@
-"""Which of a node's rulesets is the one with the rules for Services, and what stands beside it."""
+"""Which of a node's two backends has the rules for Services, and what the other one holds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KUBELET_CHAINS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")
 TWO_BACKENDS = "two-backends"
 
 
-def serving(
+def service_ruleset(
     evidence: Evidence, family: Family, backend: str = "auto", *, strict: bool = True
 ) -> Ruleset:
-    """The ruleset of a family that kube-proxy writes, see `decide`.
+    """The ruleset of a family that kube-proxy writes, see `decide_backend`.
 
     `backend` is `legacy` or `nft` where somebody has said which. Where neither has rules for
     Services it is the node's default. Not `strict`, the larger one is taken where both have.
@@ -30,7 +30,7 @@ def serving(
     rulesets = evidence.of(family)
     if backend != "auto":
         return _of_backend(rulesets, evidence, backend)
-    decided = decide(rulesets)
+    decided = decide_backend(rulesets)
     if decided is not None:
         return decided[0]
     with_services = any(map(holds_service_chains, rulesets))
@@ -67,10 +67,10 @@ def _of_default(rulesets: Sequence[Ruleset], evidence: Evidence) -> Ruleset | No
     return next((rules for rules in rulesets if rules.backend == default), None)
 
 
-def decide(rulesets: Sequence[Ruleset]) -> tuple[Ruleset, str] | None:
+def decide_backend(rulesets: Sequence[Ruleset]) -> tuple[Ruleset, str] | None:
     """Which backend's ruleset is the one for Services, and in words why; None if unknown.
 
-    It is the only one with rules for Services, else the one that holds a chain of the kubelet's,
+    It is the one that holds a chain of the kubelet's, else the only one with rules for Services,
     else the one with more rules. Two with rules for Services are too many to tell.
     """
     with_services = [rules for rules in rulesets if holds_service_chains(rules)]
@@ -105,7 +105,7 @@ def _of_backend(rulesets: tuple[Ruleset, ...], evidence: Evidence, backend: str)
     raise InvalidInput([Problem(f"there are no {backend} tables in this {evidence.form.value}")])
 
 
-def beside(evidence: Evidence, current: Ruleset) -> Ruleset | None:
+def other_backend(evidence: Evidence, current: Ruleset) -> Ruleset | None:
     """The tables of the backend that `current` is not of, where they do anything."""
     others = [each for each in evidence.of(current.family) if each is not current]
     return next((other for other in others if chains_in_use(other)), None)
@@ -121,12 +121,14 @@ def chains_in_use(rules: Ruleset) -> list[str]:
     ]
 
 
-def acting(evidence: Evidence, family: Family, backend: str = "auto") -> tuple[Ruleset, ...]:
+def active_rulesets(
+    evidence: Evidence, family: Family, backend: str = "auto"
+) -> tuple[Ruleset, ...]:
     """The rulesets of a family that do anything with a packet, or one where none does.
 
     With a `backend` only its own. Raises InvalidInput where there is none.
     """
     if backend != "auto":
-        return (serving(evidence, family, backend),)
+        return (service_ruleset(evidence, family, backend),)
     rulesets = evidence.of(family)
     return tuple(rules for rules in rulesets if chains_in_use(rules)) or rulesets[:1]

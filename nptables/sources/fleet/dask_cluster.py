@@ -22,11 +22,11 @@ from nptables.errors import InvalidInput, MissingPackage, NptablesError, Problem
 from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.sources.fleet.locations import Place
-from nptables.sources.fleet.working import File, judge_file
+from nptables.sources.fleet.process_pool import File, judge_file
 
 # Files that wait for each thread of a worker: it never waits for the next one.
 _AHEAD = 3
-_PATIENCE = "15s"
+_TIMEOUT = "15s"
 _ADDRESS = re.compile(r"(?:(tcp|tls|ucx|ws|wss)://)?(?:\[[0-9a-fA-F:.%]+\]|[^\s/:]+):[0-9]+/?")
 # How often a node is handed out whose result was lost.
 _TRIES = 3
@@ -58,7 +58,7 @@ def judge_on_dask(
         raise MissingPackage("distributed", extra="fleet", purpose="use a Dask cluster") from error
     _check(address)
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise NptablesError(f"the Dask scheduler {printable(address)} cannot be reached") from error
     with client:

@@ -6,7 +6,7 @@ import pytest
 
 from nptables import Cluster
 from nptables.evidence import Evidence, Form
-from nptables.evidence.naming import is_called, node_of
+from nptables.evidence.node_names import is_called, node_of
 from nptables.model import NodeFacts
 
 NODES = Cluster.from_objects([

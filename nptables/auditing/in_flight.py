@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nptables.auditing import quick
+from nptables.auditing import table_lines
 from nptables.auditing.sharing import Expected
 from nptables.translation.chains import ServicePortName
 from nptables.translation.collisions import Claim
@@ -12,7 +12,7 @@ from nptables.translation.service_port import PortRules
 
 
 def settled(
-    expected: Expected, tables: Mapping[str, quick.TableLines]
+    expected: Expected, tables: Mapping[str, table_lines.TableLines]
 ) -> tuple[Expected, frozenset[str]]:
     """What is expected with each Service in a state that the node has, or else in its last one.
 
@@ -38,7 +38,7 @@ def settled(
 
 def _chosen(
     made: Sequence[Mapping[ServicePortName, PortRules]],
-    tables: Mapping[str, quick.TableLines],
+    tables: Mapping[str, table_lines.TableLines],
 ) -> int | None:
     """The state of a Service that the node has: the one with the most lines that all are there.
 
@@ -63,7 +63,7 @@ def _chosen(
 
 
 def _mentions(
-    tables: Mapping[str, quick.TableLines],
+    tables: Mapping[str, table_lines.TableLines],
     made: Sequence[Mapping[ServicePortName, PortRules]],
     name: ServicePortName,
 ) -> bool:

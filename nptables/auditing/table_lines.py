@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 import attrs
 
 from nptables.auditing.sharing import Expected
-from nptables.iptables.changes.likeness import in_order
+from nptables.iptables.changes.equality import in_order
 from nptables.iptables.ownership import Ownership
 from nptables.iptables.ruleset import chain_of
 from nptables.translation import chains

@@ -11,7 +11,7 @@ from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.model import Node
 from nptables.model.node import NodeFacts
 from nptables.translation import Translation
-from nptables.translation.signs import ShownFacts, changed_facts, shown_facts, suspicions
+from nptables.translation.facts_from_rules import ShownFacts, changed_facts, shown_facts, suspicions
 from tests.support.scenarios import NAMED, Scenario, named_scenario, random_scenarios
 
 

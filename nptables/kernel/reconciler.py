@@ -10,6 +10,7 @@ from nptables.errors import ReadingStarved
 from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
 from nptables.incremental import IncrementalTranslator, PendingChanges, Update
+from nptables.incremental.update import MOST_REMOVED
 from nptables.iptables import Ruleset
 from nptables.iptables.changes import Plan, diff
 from nptables.kernel.tables.applier import Applied, Applier
@@ -19,12 +20,12 @@ from nptables.kernel.tables.restoring import RestoreBackend
 from nptables.translation.owned import ever_owned
 
 # By backend: lines to delete from one shared chain above which it is rewritten. On nft a deletion
-# costs what the chain does, on legacy a hundred of them cost no more than one.
-MOST_REMOVED = {"nft": 32, "legacy": 128, "iptc": 128}
+# looks through the chain, on legacy a hundred of them cost no more than one (docs/performance.md).
+_MOST_REMOVED = {"nft": MOST_REMOVED, "legacy": 128, "iptc": 128}
 
 
 @frozen
-class Followed:
+class SyncResult:
     """What a sync did: the update, the plan that was carried out, and how that went.
 
     `read` says that the tables were read first, and `verified` that they were seen to hold what
@@ -45,7 +46,7 @@ class Followed:
     starved: ReadingStarved | None = None
 
 
-class Follower:
+class Reconciler:
     """Brings the kernel what is pending, and knows when it no longer knows what the kernel has.
 
     While all goes well a sync reads nothing and writes what the changes change. At the start, after
@@ -80,7 +81,7 @@ class Follower:
         self.writing = False
         self._backend = backend
         self._applier = applier or (lambda backend, verify: Applier(backend, verify=verify))
-        self._most_removed = MOST_REMOVED.get(backend.name, min(MOST_REMOVED.values()))
+        self._most_removed = _MOST_REMOVED.get(backend.name, MOST_REMOVED)
         self._certain = False
         self._canaries = False
 
@@ -89,7 +90,7 @@ class Follower:
         """Whether the kernel is known to hold what the translator last accepted."""
         return self._certain
 
-    def sync(self, *, read: bool = False) -> Followed:
+    def sync(self, *, read: bool = False) -> SyncResult:
         """Bring the kernel what is pending. Raises what `Applier.apply` raises.
 
         With `read` the tables are read and compared even where it is known what they hold. After
@@ -136,7 +137,7 @@ class Follower:
         self.pending.accepted()
         whole = found is not None and starved is None
         verified = whole and (applied.verified or not plan)
-        return Followed(update, plan, applied, whole, verified, seen, drift, starved)
+        return SyncResult(update, plan, applied, whole, verified, seen, drift, starved)
 
     def plant_canaries(self) -> None:
         """Write the canaries if they are not there. Raises KernelRefused or KernelBusy."""

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from nptables import Cluster, Family
 from nptables.incremental import Changes, IncrementalTranslator
-from nptables.kernel.following import Follower
+from nptables.kernel.reconciler import Reconciler
 from tests.kernel.nodes import Node
 from tests.support.clusters import endpoint, endpoint_slice, node, service
 from tests.support.following import FOREIGN, FollowingMachine, configuration
@@ -89,10 +89,10 @@ def test_an_affinity_list_outlives_updates_of_its_service(netns: Namespace, fami
     )
     cluster = Cluster.from_objects([node(), web, slice_of(addresses[0])])
     own, config = cluster.node("node1"), configuration({})
-    follower = Follower(real.backend(family), IncrementalTranslator(own, config, family))
-    follower.pending.add(Changes.everything(cluster, own, config))
-    follower.sync()
-    chains = follower.translator.translation().tables["nat"].chains
+    reconciler = Reconciler(real.backend(family), IncrementalTranslator(own, config, family))
+    reconciler.pending.add(Changes.everything(cluster, own, config))
+    reconciler.sync()
+    chains = reconciler.translator.translation().tables["nat"].chains
     (chain,) = (c for c in chains if c.startswith("KUBE-SEP-"))
     source = "192.0.2.7" if family is Family.IPV4 else "2001:db8::7"
     # The kernel takes an address into a list by hand: +ADDRESS.
@@ -100,8 +100,8 @@ def test_an_affinity_list_outlives_updates_of_its_service(netns: Namespace, fami
     netns.run(["sh", "-c", remember])
 
     for listed in (addresses, addresses[:1], addresses[::-1]):
-        follower.pending.add(Changes(slices=Cluster.from_objects([slice_of(*listed)]).slices))
-        follower.sync()
+        reconciler.pending.add(Changes(slices=Cluster.from_objects([slice_of(*listed)]).slices))
+        reconciler.sync()
 
     remembered = netns.run(["cat", f"/proc/net/xt_recent/{chain}"]).stdout
     assert remembered.startswith("src=")
@@ -119,20 +119,22 @@ def test_the_counters_of_chains_that_do_not_change_stay(netns: Namespace) -> Non
     ]
     cluster = Cluster.from_objects(objects)
     own, config = cluster.node("node1"), configuration({})
-    follower = Follower(real.backend(Family.IPV4), IncrementalTranslator(own, config, Family.IPV4))
-    follower.pending.add(Changes.everything(cluster, own, config))
-    follower.sync()
+    reconciler = Reconciler(
+        real.backend(Family.IPV4), IncrementalTranslator(own, config, Family.IPV4)
+    )
+    reconciler.pending.add(Changes.everything(cluster, own, config))
+    reconciler.sync()
     counted = netns.run([netns.program("IPV4", "save"), "-c", "-t", "nat"]).stdout
     counted = counted.replace("[0:0] -A KUBE-", "[7:420] -A KUBE-")
     netns.run([netns.program("IPV4", "restore"), "-c", "-w", "60"], input=counted)
 
     changed = Cluster.from_objects([endpoint_slice(endpoint("10.244.1.9"), of="web")])
-    follower.pending.add(Changes(slices=dict(changed.slices)))
-    followed = follower.sync()
+    reconciler.pending.add(Changes(slices=dict(changed.slices)))
+    result = reconciler.sync()
 
-    assert not followed.read
+    assert not result.read
     after = netns.run([netns.program("IPV4", "save"), "-c", "-t", "nat"]).stdout
-    rewritten = set(followed.update.write)
+    rewritten = set(result.update.write)
     rules = [line for line in after.splitlines() if " -A KUBE-" in line]
     kept = [line for line in rules if line.split(" ")[2] not in rewritten]
     assert len(rules) > len(kept) > 0

@@ -1,9 +1,9 @@
-"""Slips of the pen: one letter too many, too few, another one, or two in the wrong order."""
+"""Typos: one letter too many, too few, another one, or two in the wrong order."""
 
 from __future__ import annotations
 
 
-def is_slip(one: str, other: str) -> bool:
+def is_typo(one: str, other: str) -> bool:
     """Whether two texts differ by exactly one edit.
 
     An edit inserts, removes or replaces one character, or swaps two neighbours.
@@ -24,7 +24,7 @@ def is_slip(one: str, other: str) -> bool:
 
 
 def may_be_two_names(one: str, other: str) -> bool:
-    """Whether two texts that differ by a slip may well be the names of two things.
+    """Whether two texts that differ by a typo may well be the names of two things.
 
     Numbers tell copies apart (`redis-1`, `redis-2`), and short names are close to one another.
     """

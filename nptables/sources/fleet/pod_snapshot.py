@@ -26,7 +26,7 @@ _NOT_THERE = (126, 127)
 _SAVES = {Family.IPV4: "iptables-save", Family.IPV6: "ip6tables-save"}
 
 
-def take(
+def take_snapshot(
     connection: Connection,
     pod: ProxyPod,
     taken: str,

@@ -1,6 +1,6 @@
 """What is known of the cluster and the node, kept current by events.
 
-The picture remembers what changed since it was last asked, and when those changes happened, so that
+The store remembers what changed since it was last asked, and when those changes happened, so that
 the loop can say how long they took. It is complete once both lists are there and the Node
 is known or was awaited for long enough.
 """
@@ -39,11 +39,11 @@ class Pending:
         return bool(self.services or self.slices or self.everything)
 
 
-class Picture:
+class Store:
     """Services, EndpointSlices and the own Node, as the API server last said.
 
-    `problems` holds, by kind, namespace and name, what is wrong with objects that are left out
-    in whole or in part.
+    It is what client-go's informers call a store. `problems` holds, by kind, namespace and name,
+    what is wrong with objects that are left out in whole or in part.
     """
 
     def __init__(self, node_name: str, facts: NodeFacts | None = None) -> None:
