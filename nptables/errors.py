@@ -25,7 +25,7 @@ def format_path(path: Path) -> str:
     for step in path:
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif _FIELD.fullmatch(step):
+        elif re.fullmatch(_FIELD, step):
             parts.append(f".{step}" if parts else step)
         else:
             parts.append(f"[{step}]")
@@ -33,7 +33,7 @@ def format_path(path: Path) -> str:
 
 
 # Keys of labels and the like stand in brackets, as the API server writes them.
-_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_FIELD = r"[A-Za-z][A-Za-z0-9_-]*"
 
 
 @frozen

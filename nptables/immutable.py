@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from attrs import frozen
 else:
 
-    def frozen(cls=None, *, weakref_slot=True):
-        """As `attrs.frozen`, of whose arguments there is one."""
+    def frozen(cls=None, *, slots=True, weakref_slot=True):
+        """As `attrs.frozen`, of whose arguments there are two."""
         if cls is None:
-            return partial(frozen, weakref_slot=weakref_slot)
+            return partial(frozen, slots=slots, weakref_slot=weakref_slot)
         cls.__eq__, cls.__hash__ = _equal, _hash
         if "__repr__" not in cls.__dict__:
             cls.__repr__ = _repr
-        return attrs.frozen(cls, eq=False, repr=False, weakref_slot=weakref_slot)
+        return attrs.frozen(cls, eq=False, repr=False, slots=slots, weakref_slot=weakref_slot)
 
 
 def made(cls: type[T], /, *values: Any, **named: Any) -> T:
@@ -40,22 +40,32 @@ def made(cls: type[T], /, *values: Any, **named: Any) -> T:
     The class must have no place for weak references, beside which the interpreter does not find
     that two classes have the same fields.
     """
-    found = _changeable(cls)(*values, **named)
+    changeable = _changeable(cls)
+    if changeable is None:
+        return cls(*values, **named)
+    found = changeable(*values, **named)
     found.__class__ = cls
     return cast("T", found)
 
 
 def many(cls: type[T], *columns: Iterable[Any]) -> tuple[T, ...]:
     """As `tuple(map(cls, *columns))`, of objects that are made like those of `made`."""
-    found = tuple(map(_changeable(cls), *columns))
+    changeable = _changeable(cls)
+    if changeable is None:
+        return tuple(map(cls, *columns))
+    found = tuple(map(changeable, *columns))
     for each in found:
         each.__class__ = cls
     return found
 
 
-def _changeable(cls: type) -> Callable[..., Any]:
+def _changeable(cls: type) -> Callable[..., Any] | None:
+    """The class that may be changed; None for the first objects, which would not be worth it."""
     known = _CHANGEABLE.get(cls)
     if known is None:
+        _ASKED[cls] = asked = _ASKED.get(cls, 0) + 1
+        if asked <= _FEW:
+            return None
         fields = {
             field.name: attrs.field(default=field.default, alias=field.alias)
             for field in attrs.fields(cls)
@@ -71,6 +81,9 @@ def _changeable(cls: type) -> Callable[..., Any]:
     return known
 
 
+# Another class takes as long to make as some hundred objects.
+_FEW = 50
+_ASKED: dict[type, int] = {}
 _CHANGEABLE: dict[type, Callable[..., Any]] = {}
 _KEYS: dict[type, Any] = {}
 

@@ -7,7 +7,8 @@ from nptables.answering.services import service_in
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.graphs import Graph, service_graph
-from nptables.translation.explanation.decision import has_rules, skip_reason
+from nptables.translation.explanation.decision import skip_reason
+from nptables.translation.selection import has_rules
 
 
 def drawn(inputs: Inputs, key: tuple[str, str], family: Family | None) -> Graph:

@@ -99,9 +99,7 @@ class NodeHas:
 
 def is_part(evidence: Evidence) -> bool:
     """Whether there may be more rules in tables that are there than those that are shown."""
-    from nptables.evidence import Form  # noqa: PLC0415 - see the imports
-
-    return evidence.form is Form.FRAGMENT or any(r.unshown.open for r in evidence.rulesets)
+    return evidence.is_fragment or any(r.unshown.open for r in evidence.rulesets)
 
 
 def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset:

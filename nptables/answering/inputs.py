@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from nptables import sources
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
 from nptables.family import Family
+from nptables.immutable import frozen
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.times import changed, in_words, seconds_of
-from nptables.sources import FoundConfig, Loaded
 from nptables.translation import Translation, translate
 
 if TYPE_CHECKING:
     from nptables.evidence import Evidence, Process
+    from nptables.sources import FoundConfig, Loaded
 
 # Halves that were taken so shortly after one another need no words.
 _NEAR = 5.0
@@ -24,7 +26,7 @@ _NAMED = 6
 _OPTION = "--config names another"
 
 
-@attrs.frozen
+@frozen
 class Inputs:
     """What is said about the cluster, the node and the configuration.
 
@@ -109,11 +111,11 @@ def configuration(
 
         if (runs_with := configuration_of(kube_proxy)) is not None:
             say("the configuration is that of the kube-proxy that runs there", option=_OPTION)
-            return FoundConfig(runs_with)
+            return sources.FoundConfig(runs_with)
     if in_manifests is None:
         return None
     say("the KubeProxyConfiguration among the manifests is used", option=_OPTION)
-    return FoundConfig(in_manifests)
+    return sources.FoundConfig(in_manifests)
 
 
 def is_for_each_node(loaded: Loaded, found: FoundConfig | None, *about_one: object) -> bool:

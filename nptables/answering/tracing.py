@@ -7,30 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from nptables.answering.evidence import NodeHas, in_file
 from nptables.answering.inputs import configuration, inputs_of
 from nptables.answering.saying import Say, silent
 from nptables.answering.versions import Told, config_for
 from nptables.errors import InvalidInput, Problem
-from nptables.evidence import Evidence, Form
-from nptables.evidence.backends import active_rulesets
-from nptables.evidence.kubeproxy import kube_proxy_of
-from nptables.evidence.other_rules import unfollowed
 from nptables.family import Family
 from nptables.model import Cluster, Node, NodeFacts, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
-from nptables.sources import FoundConfig, Loaded
-from nptables.sources.redacted_objects import is_made_up
+from nptables.sources import Loaded
 from nptables.tracing import Packet, Trace, missing_tables, packet_between, read_sets, trace
-from nptables.tracing.explanation.connections import with_connections
 from nptables.tracing.services import services_of
 from nptables.tracing.sets import IpSet, Sets
 from nptables.tracing.traversal.rulebook import Rules
-from nptables.translation.facts_from_rules import with_shown_addresses
-from nptables.translation.flows import Flow, listed_flows
 
 if TYPE_CHECKING:
+    from nptables.answering.evidence import NodeHas
+    from nptables.evidence import Evidence
     from nptables.reachability import Cell
+    from nptables.sources import FoundConfig
+    from nptables.translation.flows import Flow
 
 
 @attrs.frozen
@@ -94,7 +89,11 @@ def setting_of(
             say=say,
         )
         return Setting(inputs.cluster, inputs.node, inputs.config, family)
-    kube_proxy = None if evidence is None else kube_proxy_of(evidence)
+    kube_proxy = None
+    if evidence is not None:
+        from nptables.evidence.kubeproxy import kube_proxy_of  # noqa: PLC0415 - of evidence alone
+
+        kube_proxy = kube_proxy_of(evidence)
     found = configuration(given, kube_proxy=kube_proxy, say=say)
     override = "" if found is None else found.hostname_override
     known = "" if evidence is None else evidence.node
@@ -110,6 +109,12 @@ def rules_in(
     evidence: Evidence, family: Family, *, path: str | None = None, backend: str = "auto"
 ) -> NodeRules:
     """What a packet meets on a node that has what `evidence` says. Raises InvalidInput."""
+    # Without evidence the rules are those that the cluster makes.
+    from nptables.answering.evidence import in_file  # noqa: PLC0415
+    from nptables.evidence import Form  # noqa: PLC0415
+    from nptables.evidence.backends import active_rulesets  # noqa: PLC0415
+    from nptables.evidence.other_rules import unfollowed  # noqa: PLC0415
+
     rulesets = in_file(path, lambda: active_rulesets(evidence, family, backend))
     unread = [tables for tables in evidence.unread if tables.family is family]
     # A reading of the kernel leaves no table out; a dump may.
@@ -162,6 +167,9 @@ def follow(
         sets = told_sets(evidence.ipset if evidence is not None else None, None, say)
     own = None
     if evidence is not None:
+        # Without evidence there is nothing to be shown.
+        from nptables.translation.facts_from_rules import with_shown_addresses  # noqa: PLC0415
+
         own = rules_in(evidence, setting.family, path=path, backend=backend)
         rulesets = evidence.of(setting.family)
         setting = attrs.evolve(setting, node=with_shown_addresses(setting.node, rulesets))
@@ -188,7 +196,10 @@ def follow(
         },
     )
     flows = _flows(connections, setting.family, evidence) if packet.protocol == "udp" else []
-    answer = with_connections(answer, flows, own.rules, setting.node)
+    if flows:
+        from nptables.tracing.explanation.connections import with_connections  # noqa: PLC0415
+
+        answer = with_connections(answer, flows, own.rules, setting.node)
     return Answer(answer, own.not_followed)
 
 
@@ -202,6 +213,8 @@ def told_sets(text: str | None, path: str | None, say: Say = silent) -> Sets:
     """The sets in what `ipset save` printed; what no trace can compare in them is said."""
     if text is None:
         return {}
+    from nptables.answering.evidence import in_file  # noqa: PLC0415 - see `followed_in`
+
     sets = in_file(path, lambda: read_sets(text))
     for name, found in sets.items():
         if isinstance(found, IpSet) and found.open_entries:
@@ -217,7 +230,11 @@ def _packet(source: str, destination: str, setting: Setting, evidence: Evidence 
     packet = packet_between(
         source, destination, node=setting.node, cluster=setting.cluster, family=setting.family
     )
-    if evidence is not None and is_made_up(packet.destination):
+    if evidence is None:
+        return packet
+    from nptables.sources.redacted_objects import is_made_up  # noqa: PLC0415 - as above
+
+    if is_made_up(packet.destination):
         # The node's rules have the real address, which none of them names as the Service's.
         hint = "give the address as the node's rules have it, or a node port"
         problem = Problem(f"{destination}: its address is hidden in the objects", hint=hint)
@@ -235,6 +252,8 @@ def _made(setting: Setting, packet: Packet, kept: dict[str, object]) -> NodeRule
 def _flows(listing: str | None, family: Family, evidence: Evidence | None) -> Sequence[Flow]:
     """The UDP connections of the node, as far as they are known."""
     if listing is not None:
+        from nptables.translation.flows import listed_flows  # noqa: PLC0415 - seldom given
+
         return listed_flows(listing, family)
     known = () if evidence is None else evidence.flows or ()
     return [flow for flow in known if Family.of(flow.destination[0]) is family]

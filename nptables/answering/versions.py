@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import attrs
+from typing import TYPE_CHECKING
 
 from nptables.answering.saying import Say, say_all, silent
+from nptables.immutable import frozen
 from nptables.model import Node, ProxyConfig
 from nptables.model.kubeproxy import NEWEST, Version
 from nptables.model.kubeproxy.versions import nearest_known
-from nptables.sources import FoundConfig
+
+if TYPE_CHECKING:
+    from nptables.sources import FoundConfig
 
 OPTION = "--kube-proxy-version"
 
 
-@attrs.frozen
+@frozen
 class Told:
     """A version, as it was written, and in words who says so."""
 

@@ -14,7 +14,7 @@ from nptables.model import Cluster, Service
 from nptables.model.backing import Backing
 from nptables.model.workloads import read_workloads
 from nptables.translation.backing import backed, port_causes, readiness_causes
-from nptables.translation.explanation.decision import has_rules
+from nptables.translation.selection import has_rules
 
 # The codes of findings by those of causes, which are their names.
 _OF_CAUSES = {code.name: code for code in codes.CODES.values()}

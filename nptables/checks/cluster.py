@@ -15,7 +15,7 @@ from nptables.model.backing import Place
 from nptables.model.service import zero_network
 from nptables.translation.assembly import find_claims
 from nptables.translation.context import make_context
-from nptables.translation.explanation.decision import has_rules
+from nptables.translation.selection import has_rules
 from nptables.words import listed
 
 # kube-apiserver --service-node-port-range, unless it is told otherwise.

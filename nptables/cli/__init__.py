@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import nptables
-from nptables.signals import Signals, Stopped
+
+if TYPE_CHECKING:
+    from nptables.signals import Signals
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -> int:
@@ -20,21 +22,30 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "nptables") -
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"] and _said_version():
         return 0
+    if next((word for word in words if word != "--"), "") != "run":
+        return _run(words, program)
+    # No other command waits for signals.
+    from nptables.signals import Signals, Stopped  # noqa: PLC0415
+
     signals = Signals()
     # An agent is told to stop or to reload at any time, while its packages are imported as well.
-    with signals.caught() if words[:1] == ["run"] else contextlib.nullcontext():
+    with signals.caught():
         try:
-            # The package alone, and its version, cost nothing.
-            from nptables.gcpause import collector_paused  # noqa: PLC0415
-
-            # What modules make when they are imported stays as long as the process: looking for
-            # garbage among it takes as long as a tenth of a short command.
-            with collector_paused():
-                from nptables.cli.running import run  # noqa: PLC0415
-
-            return run(words, signals, program)
+            return _run(words, program, signals)
         except Stopped:
             return 0
+
+
+def _run(words: Sequence[str], program: str, signals: Signals | None = None) -> int:
+    # The package alone, and its version, cost nothing.
+    from nptables.gcpause import collector_paused  # noqa: PLC0415
+
+    # What modules make when they are imported stays as long as the process: looking for garbage
+    # among it takes as long as a tenth of a short command.
+    with collector_paused():
+        from nptables.cli.running import run  # noqa: PLC0415
+
+    return run(words, signals, program)
 
 
 def kubectl() -> int:

@@ -22,11 +22,12 @@ from nptables.cli.settings import (
     keep,
 )
 from nptables.errors import ApiServerError, printable
-from nptables.model import Cluster, Pod, names
+from nptables.model import Cluster, names
 from nptables.model.reading import nearest
 from nptables.sources import Loaded, load_objects
 
 if TYPE_CHECKING:
+    from nptables.model import Pod
     from nptables.sources.apiserver import Connection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -142,6 +143,7 @@ def with_pods(loaded: Loaded, wanted: Iterable[tuple[str, str]]) -> Loaded:
     connection = _connection()
     if connection is None:
         return loaded
+    from nptables.model import Pod  # noqa: PLC0415 - seldom needed
     from nptables.sources.cluster import fetch_pod  # noqa: PLC0415
 
     found: dict[tuple[str, str], Pod] = {}

@@ -12,7 +12,6 @@ from nptables.cli.completion import FILE
 from nptables.cli.output import say_all, yaml_progress
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.sources import parse_config
 
 if TYPE_CHECKING:
     from nptables.answering.evidence import NodeHas
@@ -54,6 +53,7 @@ class Named:
                 found = read_evidence(self.path, family, node=node, progress=progress)
         else:
             from nptables.kernel.snapshot import take  # noqa: PLC0415 (a file needs no kernel)
+            from nptables.sources import parse_config  # noqa: PLC0415
 
             found = take(
                 families=tuple(Family) if family is None else (family,),

@@ -16,7 +16,7 @@ from nptables.cli.streams import piped_in
 from nptables.errors import InvalidInput
 from nptables.model import Cluster
 from nptables.sources import Loaded, Sets, load_sets
-from nptables.sources.allocation import NODE_PORT_RANGE
+from nptables.sources.ranges import NODE_PORT_RANGE
 
 _STANDARD_INPUT = "-"
 NO_INPUT = "no input: name a FILE, or '-' for standard input"

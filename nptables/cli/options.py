@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 import click
 
+from nptables import sources
 from nptables.answering import inputs
 from nptables.cli.completion import FILE, contexts, nodes
 from nptables.cli.manifests import read_manifests
@@ -22,12 +23,11 @@ from nptables.immutable import frozen
 from nptables.model import Node, NodeFacts
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
-from nptables.sources import FoundConfig, Loaded, find_config
-from nptables.sources import read_facts as read_facts_file
 from nptables.translation import Translation
 
 if TYPE_CHECKING:
     from nptables.evidence import Evidence, Process
+    from nptables.sources import FoundConfig, Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -317,7 +317,7 @@ def inputs_of(
     found = inputs.inputs_of(
         loaded,
         node_name=node_name,
-        given=None if config_path is None else find_config(config_path),
+        given=None if config_path is None else sources.find_config(config_path),
         facts=read_facts(facts_path),
         family=family,
         version=version,
@@ -335,13 +335,13 @@ def find_configuration(
     kube_proxy: Process | None = None,
 ) -> FoundConfig | None:
     """The configuration in a file, else that of a kube-proxy, else the one among the manifests."""
-    given = None if path is None else find_config(path)
+    given = None if path is None else sources.find_config(path)
     return inputs.configuration(given, in_manifests, kube_proxy, say=say)
 
 
 def read_facts(path: str | None) -> NodeFacts | None:
     """The facts in a file with the addresses of `--node-address`, or None without either."""
-    facts = None if path is None else read_facts_file(path)
+    facts = None if path is None else sources.read_facts(path)
     context = click.get_current_context(silent=True)
     told = () if context is None else context.meta.get(_ADDRESSES, ())
     return attrs.evolve(facts or NodeFacts(), addresses=told) if told else facts

@@ -68,7 +68,7 @@ def print_json(document: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-_TARGET = re.compile(r" -([jg]) (\S+)")
+_TARGET = r" -([jg]) (\S+)"
 _TARGET_COLOURS = {"ACCEPT": "green", "DROP": "red", "REJECT": "red", "DNAT": "magenta"}
 
 
@@ -106,7 +106,7 @@ def _highlighted(line: str) -> str:
         target = click.style(match[2], fg=_TARGET_COLOURS.get(match[2], "yellow"))
         return f" -{match[1]} {target}"
 
-    return f"{head} {click.style(chain, fg='cyan')} {_TARGET.sub(paint, rest)}"
+    return f"{head} {click.style(chain, fg='cyan')} {re.sub(_TARGET, paint, rest)}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,7 +29,9 @@ from nptables.errors import (
     SaveSyntaxError,
     printable,
 )
-from nptables.signals import Signals
+
+if TYPE_CHECKING:
+    from nptables.signals import Signals
 
 WRONG_INPUT = 2
 REFUSED = 3
@@ -39,10 +42,10 @@ COMPLETION = "_NPTABLES_COMPLETE"
 _REPORTED = ("click", "kubernetes", "attrs", "PyYAML")
 
 
-def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -> int:
+def run(arguments: Sequence[str], signals: Signals | None, program: str = "nptables") -> int:
     """Run one command and turn whatever it raises into words and an exit code.
 
-    `signals` is for commands that are stopped by signals on purpose; `program` is how usage texts
+    `signals` is for the command that is stopped by signals on purpose; `program` is how usage texts
     call us.
     """
     if COMPLETION in os.environ:
@@ -61,7 +64,7 @@ def run(arguments: Sequence[str], signals: Signals, program: str = "nptables") -
         return code
 
 
-def _answer(arguments: Sequence[str], signals: Signals, program: str) -> int:
+def _answer(arguments: Sequence[str], signals: Signals | None, program: str) -> int:
     try:
         return _invoke(list(arguments), signals, program)
     except (KeyboardInterrupt, click.Abort):
@@ -105,7 +108,7 @@ def _print_problems(problems: Sequence[Problem], arguments: Sequence[str]) -> No
         print_lines(form.findings(Findings("nptables", problem_findings(problems))))
 
 
-def _invoke(arguments: list[str], signals: Signals, program: str) -> int:
+def _invoke(arguments: list[str], signals: Signals | None, program: str) -> int:
     try:
         with cli.make_context(program, arguments, obj=signals) as context:
             result = cli.invoke(context)

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import io
 import os
-import select
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +37,8 @@ def piped_in(timeout: float = _TIMEOUT) -> bool:
         return os.lseek(0, 0, os.SEEK_CUR) < os.fstat(0).st_size
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return False
+    import select  # noqa: PLC0415 - only where no file is named
+
     waiting = select.poll()
     waiting.register(0, select.POLLIN)
     if not waiting.poll(timeout * 1000):

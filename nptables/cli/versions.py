@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,9 @@ from nptables.answering.versions import OPTION, Told
 from nptables.cli.output import say
 from nptables.model import Node, ProxyConfig
 from nptables.model.kubeproxy import NEWEST
-from nptables.sources import FoundConfig
+
+if TYPE_CHECKING:
+    from nptables.sources import FoundConfig
 
 _ASKED = "nptables.kube-proxy-version"
 _SAID = "nptables.kube-proxy-version-said"

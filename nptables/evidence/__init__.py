@@ -3,15 +3,20 @@
 Pure: reading files is `sources.evidence`, asking the kernel is `kernel`.
 """
 
-from nptables.evidence.node import (
-    Bridge,
-    Evidence,
-    Form,
-    Gap,
-    Process,
-    RecentList,
-    Unread,
-)
+from typing import TYPE_CHECKING
+
+from nptables.lazily import imported_on_use
+
+if TYPE_CHECKING:
+    from nptables.evidence.node import (
+        Bridge,
+        Evidence,
+        Form,
+        Gap,
+        Process,
+        RecentList,
+        Unread,
+    )
 
 __all__ = [
     "Bridge",
@@ -22,3 +27,6 @@ __all__ = [
     "RecentList",
     "Unread",
 ]
+
+# Who follows packets in the rules that a cluster makes has no evidence of a node.
+__getattr__ = imported_on_use(__name__, dict.fromkeys(__all__, "nptables.evidence.node"))

@@ -12,11 +12,11 @@ from nptables.evidence.node import Evidence, Form, Gap
 from nptables.evidence.rules import gaps_of
 from nptables.family import Family
 from nptables.iptables import Ruleset
-from nptables.iptables.dumps import NFT
 from nptables.iptables.nftables.documents import read_document
 from nptables.iptables.nftables.reading import Habits, NftListing, read_listing
 from nptables.iptables.nftables.tables import NftText, is_nft_text, read_tables
 from nptables.iptables.pasted import Kind, Pasted
+from nptables.iptables.ruleset import NFT
 
 _NAMED = 6
 # Chains of those who ask for nothing that nft prints in part, and how many of the matches that

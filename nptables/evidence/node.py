@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.model import NodeFacts
-from nptables.translation.flows import Flow
+
+if TYPE_CHECKING:
+    from nptables.translation.flows import Flow
 
 
 class Form(Enum):
@@ -119,6 +121,11 @@ class Evidence:
     processes: tuple[Process, ...] | None = None
     versions: Mapping[str, str] | None = None
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether it was cut out of something larger, so that any rule may be missing."""
+        return self.form is Form.FRAGMENT
 
     @property
     def families(self) -> tuple[Family, ...]:

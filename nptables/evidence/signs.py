@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from nptables.evidence.kubeproxy import configuration_of
-from nptables.evidence.node import Evidence, Form, Process
+from nptables.evidence.node import Evidence, Process
 from nptables.immutable import frozen
 from nptables.iptables import Ruleset
 from nptables.translation import chains
@@ -53,7 +53,7 @@ class Signs:
     def of(evidence: Evidence) -> Signs:
         """What evidence has of them."""
         listed = None if evidence.facts is None else evidence.facts.interfaces
-        fragment = evidence.form is Form.FRAGMENT or any(map(_is_cut, evidence.rulesets))
+        fragment = evidence.is_fragment or any(map(_is_cut, evidence.rulesets))
         return Signs(
             rulesets=evidence.rulesets,
             whole=not fragment and _is_whole(evidence.rulesets),

@@ -13,7 +13,7 @@ from nptables.evidence.secrets import without_secret_fields, without_secrets
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import Ruleset
-from nptables.iptables.dumps import LEGACY, NFT
+from nptables.iptables.ruleset import LEGACY, NFT
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
 from nptables.model import NodeFacts
 from nptables.model.node import FACT_KEYS

@@ -21,12 +21,14 @@ from nptables.family import Family
 from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
 from nptables.iptables.ownership import Ownership
-from nptables.iptables.remarks import Remarks, read_remarks
 from nptables.iptables.unshown import EVERYTHING_SHOWN, Unshown
 
 if TYPE_CHECKING:
+    from nptables.iptables.remarks import Remarks
     from nptables.iptables.rule import Rule
 
+# The two backends of iptables.
+LEGACY, NFT = "legacy", "nft"
 NO_COUNTERS = "[0:0]"
 # How many texts are joined at once where the whole is not needed: so few fit in a cache.
 _TEXTS_IN_PIECE = 1000
@@ -141,7 +143,7 @@ class Table:
             yield f"{counters} {line}" if counters else line
 
 
-@attrs.frozen(slots=False)
+@frozen(slots=False)
 class Ruleset:
     """The tables of one address family.
 
@@ -170,6 +172,8 @@ class Ruleset:
     @cached_property
     def remarks(self) -> Remarks:
         """What the dump says of tables and chains that it leaves out."""
+        from nptables.iptables.remarks import read_remarks  # noqa: PLC0415 - of dumps alone
+
         return read_remarks(line for _, line in self.comments)
 
     @staticmethod

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.errors import Path
 from nptables.immutable import frozen
-from nptables.model.workloads import Workload
+
+if TYPE_CHECKING:
+    from nptables.model.workloads import Workload
 
 Key = tuple[str, str]
 # Kind, namespace, name and field path to file, line and column, as far as they are known.

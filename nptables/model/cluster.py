@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem, UnknownNode
+from nptables.immutable import frozen
 from nptables.model import names
 from nptables.model.backing import Backing
 from nptables.model.endpointslice import EndpointSlice
@@ -23,14 +24,16 @@ from nptables.model.kubeproxy.seeing import (
 from nptables.model.metadata import Metadata
 from nptables.model.node import HOSTNAME_LABEL, Node, NodeFacts
 from nptables.model.objects import Key, ObjectReading
-from nptables.model.pod import Pod
 from nptables.model.reading import nearest, quoted
 from nptables.model.service import Service
-from nptables.model.unread import Unread
 from nptables.words import listed
 
+if TYPE_CHECKING:
+    from nptables.model.pod import Pod
+    from nptables.model.unread import Unread
 
-@attrs.frozen(slots=False)
+
+@frozen(slots=False)
 class Cluster:
     """An immutable picture of a cluster.
 
@@ -155,6 +158,13 @@ class Cluster:
             return ()
         has_slices = any(not found.derived for found in self.slices_of(service))
         return tuple(u for u in self.unread if u.may_tell(service, has_slices=has_slices))
+
+    @property
+    def knows_all_endpoints(self) -> bool:
+        """Whether every Service has all of its endpoints here, as those of a whole cluster have."""
+        backing = self.backing
+        is_listed = backing is None or (backing.listed and not backing.hidden)
+        return is_listed and not self.unread
 
     @property
     def knows_all_nodes(self) -> bool:

@@ -7,7 +7,7 @@ import re
 from nptables.errors import Path
 from nptables.model.reading import Object, Reader, quoted
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
 _UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -25,9 +25,9 @@ def parse_duration(text: str) -> float | None:
     """The seconds in a Go duration such as `1m30s`, or None; negative ones are None too."""
     if text == "0":
         return 0.0
-    if not text or len(text) > 64 or _DURATION.sub("", text):
+    if not text or len(text) > 64 or re.sub(_DURATION, "", text):
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_DURATION, text))
 
 
 def seconds_at(parent: Object, key: str, path: Path, reader: Reader) -> float | None:

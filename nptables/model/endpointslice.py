@@ -10,9 +10,10 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.metadata import Metadata
-from nptables.model.reading import Object, Reader, described, nearest, quoted
+from nptables.model.reading import Object, Reader, described, mapping_of, nearest, quoted
 from nptables.model.service import HEADLESS_LABEL, PROTOCOLS, SERVICE_PROXY_NAME_LABEL
 
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 
@@ -200,3 +201,9 @@ def _target_name(target: Object, reader: Reader) -> str:
     except (AttributeError, KeyError, TypeError):
         pass
     return ""
+
+
+def is_truncated(raw: Any) -> bool:
+    """Whether Endpoints, or a slice made of them, say that they were cut to 1,000 addresses."""
+    annotations = mapping_of(mapping_of(mapping_of(raw).get("metadata")).get("annotations"))
+    return annotations.get(OVER_CAPACITY) == "truncated"

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from nptables.immutable import frozen
-from nptables.model.reading import Object, Reader
+from nptables.model.reading import Object, Reader, mapping_of
 
 # Set by the EndpointSlice controller to the time of the change that it reacted to.
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 # Which findings about the object are not to be reported, and why.
 IGNORE = "nptables.io/ignore"
+HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
 
 
 @frozen
@@ -52,6 +53,12 @@ def ignore_text(metadata: Object) -> str:
     annotations = metadata.get("annotations")
     text = annotations.get(IGNORE) if isinstance(annotations, Mapping) else ""
     return text if isinstance(text, str) else ""
+
+
+def made_by_hook(raw: Object) -> bool:
+    """Whether an object is there for a moment only: Helm or Argo CD makes it around a change."""
+    annotations = mapping_of(mapping_of(raw.get("metadata")).get("annotations"))
+    return any(annotations.get(key) for key in HOOKS)
 
 
 def last_change(metadata: Object) -> str:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from nptables.errors import Problem, printable
 from nptables.model import names
-from nptables.model.clientmodels import from_client_model
-from nptables.model.endpointslice import EndpointSlice, read_endpoint_slice
+from nptables.model.endpointslice import EndpointSlice, is_truncated, read_endpoint_slice
 from nptables.model.kinds import is_list, read_kind, with_kind
 from nptables.model.node import Node, read_node
-from nptables.model.pod import Pod
 from nptables.model.reading import Object, Reader, quoted
 from nptables.model.schema import UNKNOWN_FIELD, conforms, shape_problems
 from nptables.model.schema.types import FIELDS
 from nptables.model.service import Service, read_service
-from nptables.model.unread import Unread, truncated, unread_of
 from nptables.model.usual import usual_endpoints, usual_service, usual_slice
 from nptables.model.validation import validate
+
+if TYPE_CHECKING:
+    from nptables.model.pod import Pod
+    from nptables.model.unread import Unread
 
 T = TypeVar("T")
 Usual = TypeVar("Usual", Service, EndpointSlice)
@@ -77,17 +78,25 @@ class ObjectReading:
 
     def keep_pod(self, raw: Any) -> None:
         """Keep where a Pod is; of what is wrong with it nothing is said."""
+        from nptables.model.pod import Pod  # noqa: PLC0415 - most inputs hold none
+
         found = Pod.read(raw)
         if found is not None:
             self.pods[found.namespace, found.name] = found
 
     def leave_out(self, raw: Any) -> None:
         """Note that an object, or a part of it, is not read."""
+        from nptables.model.unread import unread_of  # noqa: PLC0415 - seldom needed
+
         if (found := unread_of(raw)) is not None:
             self.unread.append(found)
 
     def note_truncated(self, raw: Any) -> None:
         """Note an object that says of itself that it does not hold all endpoints."""
+        if not is_truncated(raw):
+            return
+        from nptables.model.unread import truncated  # noqa: PLC0415 - seldom needed
+
         if (found := truncated(raw)) is not None:
             self.unread.append(found)
 
@@ -182,7 +191,7 @@ def flattened(raw: Any) -> Iterator[Any]:
 
     Client models become mappings. A Problem stands for lists that are nested beyond reason.
     """
-    pending = [(from_client_model(raw), 0)]
+    pending = [(_plain(raw), 0)]
     while pending:
         item, depth = pending.pop()
         if not is_list(item):
@@ -190,8 +199,17 @@ def flattened(raw: Any) -> Iterator[Any]:
         elif depth >= _MOST_NESTED_LISTS:
             yield Problem(f"is a list in a list, {depth} deep", hint="a List holds objects")
         else:
-            inner = (from_client_model(with_kind(each, item)) for each in item["items"])
+            inner = (_plain(with_kind(each, item)) for each in item["items"])
             pending.extend((each, depth + 1) for each in reversed(list(inner)))
+
+
+def _plain(raw: Any) -> Any:
+    """The mapping behind a client model; what is no model as it is."""
+    if raw.__class__ is dict:
+        return raw
+    from nptables.model.clientmodels import from_client_model  # noqa: PLC0415 - files hold none
+
+    return from_client_model(raw)
 
 
 def identified(problem: Problem, raw: Any, index: int | None) -> Problem:

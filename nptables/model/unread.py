@@ -13,7 +13,7 @@ import attrs
 
 from nptables.errors import printable
 from nptables.immutable import frozen
-from nptables.model.endpointslice import SERVICE_NAME_LABEL
+from nptables.model.endpointslice import OVER_CAPACITY, SERVICE_NAME_LABEL
 from nptables.model.kinds import VERSIONS
 from nptables.model.reading import closest, mapping_of
 from nptables.model.service import Service
@@ -21,7 +21,6 @@ from nptables.model.workloads import PUT_ON
 
 # What stands for endpoints where a Service has no EndpointSlice, beside Endpoints themselves.
 _WITH_PODS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 
 
 @frozen
@@ -111,10 +110,7 @@ def unread_of(raw: Any) -> Unread | None:
 
 
 def truncated(raw: Any) -> Unread | None:
-    """What is not known because Endpoints, or a slice made of them, were cut to 1,000 addresses."""
-    annotations = mapping_of(mapping_of(mapping_of(raw).get("metadata")).get("annotations"))
-    if annotations.get(OVER_CAPACITY) != "truncated":
-        return None
+    """What is not known because Endpoints, or a slice made of them, are truncated."""
     found = unread_of(raw)
     return None if found is None else attrs.evolve(found, truncated=True)
 

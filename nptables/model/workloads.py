@@ -12,10 +12,9 @@ import attrs
 
 from nptables.errors import Path
 from nptables.immutable import frozen
-from nptables.model.metadata import ignore_text
+from nptables.model.metadata import ignore_text, made_by_hook
 from nptables.model.reading import Object, mapping_of
 
-HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
 SINGLE = ("Job", "CronJob")
 _POD = ("v1", "Pod")
 _STATEFUL = "StatefulSet"
@@ -140,12 +139,6 @@ def put_on_labels(kind: str, name: str, suffix: str) -> dict[str, str]:
 def without_opaque(selector: Mapping[str, str]) -> dict[str, str]:
     """A selector without the labels whose value only a controller knows."""
     return {key: value for key, value in selector.items() if key not in _OPAQUE}
-
-
-def made_by_hook(raw: Object) -> bool:
-    """Whether an object is there for a moment only: Helm or Argo CD makes it around a change."""
-    annotations = mapping_of(mapping_of(raw.get("metadata")).get("annotations"))
-    return any(annotations.get(key) for key in HOOKS)
 
 
 def read_workloads(raw: Object) -> Iterator[Workload]:

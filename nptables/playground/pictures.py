@@ -11,7 +11,7 @@ from nptables.errors import InvalidInput, Problem
 from nptables.graphs import to_dot, to_mermaid, to_svg
 from nptables.playground.reading import Reader, node_of
 from nptables.playground.state import State
-from nptables.translation.explanation.decision import has_rules
+from nptables.translation.selection import has_rules
 
 
 def graph(reader: Reader, state: State, say: Say, *, down: bool = False) -> dict[str, Any]:

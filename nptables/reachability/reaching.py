@@ -16,7 +16,7 @@ from nptables.reachability.fare import Fare, fare_of
 from nptables.reachability.matrix import Cell, Reach, Row
 from nptables.tracing import Packet, packet_between, trace
 from nptables.tracing.services import NODE_PORT, Frontend, Services
-from nptables.translation.explanation.decision import has_rules
+from nptables.translation.selection import has_rules
 
 OUTSIDE = "outside"
 _CLUSTER_IP = "clusterIP"

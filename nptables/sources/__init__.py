@@ -3,30 +3,39 @@
 from typing import TYPE_CHECKING
 
 from nptables.lazily import imported_on_use
-from nptables.sources.kubeproxy import (
-    FoundConfig,
-    config_in,
-    facts_in,
-    find_config,
-    find_kube_proxy_config,
-    parse_config,
-    read_config,
-    read_document,
-    read_facts,
-)
 from nptables.sources.loading import Loaded, load, load_objects, load_texts
-from nptables.sources.locations import Place, where_changed
-from nptables.sources.previews import Preview
 from nptables.sources.sets import Sets, load_sets
 from nptables.sources.text.files import Input, read_one
 
 if TYPE_CHECKING:
     from nptables.sources.evidence import evidence_in, read_evidence
+    from nptables.sources.kubeproxy import (
+        FoundConfig,
+        config_in,
+        facts_in,
+        find_config,
+        find_kube_proxy_config,
+        parse_config,
+        read_config,
+        read_document,
+        read_facts,
+    )
+    from nptables.sources.locations import Place, where_changed
+    from nptables.sources.previews import Preview
 
-# To read what a node has takes all that knows rules, which the reader of objects does without.
-__getattr__ = imported_on_use(
-    __name__, dict.fromkeys(("evidence_in", "read_evidence"), "nptables.sources.evidence")
-)
+# What the reader of objects does without: to read what a node has takes all that knows rules.
+_MODULES = {
+    **dict.fromkeys(("evidence_in", "read_evidence"), "nptables.sources.evidence"),
+    **dict.fromkeys(
+        ("FoundConfig", "config_in", "facts_in", "find_config", "find_kube_proxy_config",
+         "parse_config", "read_config", "read_document", "read_facts"),
+        "nptables.sources.kubeproxy",
+    ),
+    **dict.fromkeys(("Place", "where_changed"), "nptables.sources.locations"),
+    "Preview": "nptables.sources.previews",
+}  # fmt: skip
+
+__getattr__ = imported_on_use(__name__, _MODULES)
 
 
 def read_text(path: str) -> str:

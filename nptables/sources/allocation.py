@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
-from nptables.immutable import frozen
 from nptables.model import addresses
+from nptables.sources.ranges import Ranges
 
-# The first is kubeadm's default (DefaultServicesSubnet), and the second is made like it: IPv6 has
-# none.
-SERVICE_CIDRS = ("10.96.0.0/12", "fd00:10:96::/112")
-# The default of kube-apiserver's --service-node-port-range.
-NODE_PORT_RANGE = "30000-32767"
-_PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
 # So many places that follow from a name are tried. Only in a range that is almost full all are
 # taken, and then the free ones are counted from the end.
 _TRIES = 64
@@ -25,48 +17,6 @@ _TRIES = 64
 
 class Exhausted(Exception):
     """Nothing is left of a range; the text says of which."""
-
-
-@frozen
-class Ranges:
-    """Where made-up values come from: a network of each family, and first and last node port."""
-
-    networks: Mapping[Family, IPv4Network | IPv6Network]
-    first_port: int
-    last_port: int
-
-    @classmethod
-    def parse(
-        cls,
-        service_cidrs: Iterable[str] = SERVICE_CIDRS,
-        node_port_range: str = NODE_PORT_RANGE,
-    ) -> Ranges:
-        """Ranges from text; a family that is not named keeps its default. Raises InvalidInput."""
-        problems = []
-        networks: dict[Family, IPv4Network | IPv6Network] = {}
-        for text in (*SERVICE_CIDRS, *service_cidrs):
-            network = addresses.parse_network(text.strip())
-            if network is None:
-                problems.append(
-                    Problem(
-                        f'the Service range "{printable(text, 60)}" is not a network',
-                        hint=f"such as {SERVICE_CIDRS[0]} or {SERVICE_CIDRS[1]}",
-                    )
-                )
-            else:
-                networks[Family.of(network)] = ip_network(network)
-        match = _PORT_RANGE.fullmatch(node_port_range)
-        first, last = (int(match[1]), int(match[2])) if match else (0, 0)
-        if not 1 <= first <= last <= 65535:
-            problems.append(
-                Problem(
-                    f'the node port range "{printable(node_port_range, 60)}" is not a range',
-                    hint=f"such as {NODE_PORT_RANGE}",
-                )
-            )
-        if problems:
-            raise InvalidInput(problems)
-        return cls(networks, first, last)
 
 
 def pick(key: str, size: int, is_taken: Callable[[int], bool], *, above: int = 0) -> int | None:
@@ -109,6 +59,7 @@ class Allocator:
 
     def __init__(self, ranges: Ranges) -> None:
         self._ranges = ranges
+        self._networks = {family: ip_network(text) for family, text in ranges.networks.items()}
         self._addresses: set[str] = set()
         self._ports: set[int] = set()
 
@@ -125,7 +76,7 @@ class Allocator:
 
     def address(self, key: str, family: Family) -> str:
         """A free cluster IP. Raises Exhausted."""
-        network = self._ranges.networks[family]
+        network = self._networks[family]
         # The lower band that the API server's own allocator leaves to people (KEP-3070).
         band = min(max(16, network.num_addresses // 16), 256)
         found = pick_address(f"clusterIP {key}", network, self._addresses, above=band)

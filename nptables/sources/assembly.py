@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,12 +13,12 @@ from nptables.model import Cluster
 from nptables.model.backing import Backing
 from nptables.model.kinds import is_list, read_kind
 from nptables.model.objects import GIVEN_TWICE, ObjectReading, flattened, identified
-from nptables.model.workloads import pod_templates
-from nptables.sources.allocation import Ranges
-from nptables.sources.backing import Maker, key_of, makers_of, read_backing
-from nptables.sources.kubeproxy import find_kube_proxy_config
-from nptables.sources.previews import Preview, ServicePreviews
+from nptables.sources.backing import Maker, key_of, makers_of, read_backing, workloads_of
+from nptables.sources.ranges import Ranges
 from nptables.sources.text import Document
+
+if TYPE_CHECKING:
+    from nptables.sources.previews import Preview, ServicePreviews
 
 Object = Mapping[str, Any]
 _LISTINGS = ("EndpointSlice", "Endpoints")
@@ -215,7 +215,7 @@ class _Assembly:
             self.reading.problems.append(identified(kind, item.value, index))
             self.reading.leave_out(item.value)
             return ""
-        if not kind and _has_template(item.value):
+        if not kind and workloads_of(item.value):
             self.others.append(index)
         elif not kind and not self._take_config(item.value, index):
             shown = printable(str(item.value.get("kind")), 80)
@@ -223,6 +223,9 @@ class _Assembly:
         return kind
 
     def _take_config(self, raw: Object, index: int) -> bool:
+        # An input seldom holds what is neither read nor a workload.
+        from nptables.sources.kubeproxy import find_kube_proxy_config  # noqa: PLC0415
+
         try:
             found = find_kube_proxy_config(raw)
         except InvalidInput as error:
@@ -249,18 +252,30 @@ class _Assembly:
 
     def _read_services(self) -> None:
         services = list(self._of("Service"))
-        maker = ServicePreviews(
+        maker: ServicePreviews | None = None
+        for index, raw in services:
+            if _was_applied(raw):
+                self.reading.read_one(raw, index)
+                continue
+            if maker is None:
+                maker = self._maker([each for _, each in services])
+            completed, problems = maker.complete(raw)
+            self.reading.problems += [attrs.evolve(p, index=index) for p in problems]
+            self.reading.read_one(completed, index)
+        self.previews += () if maker is None else maker.made
+
+    def _maker(self, services: list[Object]) -> ServicePreviews:
+        """What makes up the values that Services lack, and none that one of them has."""
+        # The Services that a cluster gave lack none.
+        from nptables.sources.previews import ServicePreviews  # noqa: PLC0415
+
+        return ServicePreviews(
+            services,
             self.options.ranges,
             primary=self._primary_family(),
             dual_stack=self._has_both_families(),
             refuse=not self.options.preview,
         )
-        maker.reserve(raw for _, raw in services)
-        for index, raw in services:
-            completed, problems = maker.complete(raw)
-            self.reading.problems += [attrs.evolve(p, index=index) for p in problems]
-            self.reading.read_one(completed, index)
-        self.previews += maker.made
 
     def _node_families(self) -> set[Family]:
         return {
@@ -304,5 +319,16 @@ def _same(one: Item, other: Item) -> bool:
     return isinstance(one.value, Mapping) and one.identity == other.identity
 
 
-def _has_template(raw: Object) -> bool:
-    return next(pod_templates(raw), None) is not None
+def _was_applied(service: Object) -> bool:
+    """Whether a Service has all that a server assigns, by a look that is cheap and may miss it."""
+    try:
+        spec = service["spec"]
+        return bool(
+            spec["clusterIP"]
+            and len(spec["clusterIPs"]) == len(spec["ipFamilies"])
+            and spec["ipFamilyPolicy"] == "SingleStack"
+            and spec["type"] in ("ClusterIP", "NodePort")
+            and (spec["type"] == "ClusterIP" or all([port["nodePort"] for port in spec["ports"]]))  # noqa: C419
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nptables.model.backing import Backing, Operated
 from nptables.model.kinds import DISCOVERY
+from nptables.model.metadata import made_by_hook
 from nptables.model.reading import Object, mapping_of
-from nptables.model.workloads import Workload, made_by_hook, read_workloads
+
+if TYPE_CHECKING:
+    from nptables.model.workloads import Workload
 
 Key = tuple[str, str]
 # A workload of any kind: its position, the Pod that it makes, and what is known of it.
-Maker = tuple[int, Object, Workload]
+Maker = tuple[int, Object, "Workload"]
 # Groups of Kubernetes and of projects whose objects never lead to a Pod that a Service selects.
 _WITHOUT_PODS = (
     ".k8s.io", "cert-manager.io", "external-secrets.io", "istio.io", "traefik.io",
@@ -28,6 +31,7 @@ _WITHOUT_PODS_KINDS = frozenset(
      "VirtualServer", "TransportServer", "Policy", "KafkaTopic", "KafkaUser")
 )  # fmt: skip
 _WITH_PODS_KINDS = frozenset(("Gateway", "HelmRelease", "Kustomization", "HelmChart"))
+_NEVER_BEHIND = ((DISCOVERY, "EndpointSlice"), ("v1", "Node"))
 _OWN_GROUPS = ("", "apps", "batch", "autoscaling", "policy", "extensions")
 
 
@@ -42,8 +46,8 @@ def read_backing(
     scaled: set[tuple[str, str, str]] = set()
     for raw in objects:
         group_and_kind = raw.get("apiVersion"), raw.get("kind")
-        if group_and_kind == (DISCOVERY, "EndpointSlice"):
-            # Half of a cluster's objects, and nothing makes Pods of them.
+        if group_and_kind in _NEVER_BEHIND:
+            # Most of a cluster's objects, and nothing makes Pods of them.
             continue
         if group_and_kind == ("v1", "Service"):
             if made_by_hook(raw):
@@ -52,7 +56,7 @@ def read_backing(
                 unplaced.add(key_of(raw))
             continue
         kind, (namespace, name) = str(raw.get("kind") or ""), key_of(raw)
-        found = list(read_workloads(raw))
+        found = workloads_of(raw)
         workloads += found
         scaled.update((of, namespace, called) for of, called in _scaled(raw))
         if _may_make_pods(raw, found):
@@ -109,9 +113,17 @@ def _may_make_pods(raw: Object, found: list[Workload]) -> bool:
     return all(workload.path != ("spec", "template") for workload in found)
 
 
+def workloads_of(raw: Object) -> list[Workload]:
+    """Every workload that an object is; see `read_workloads`."""
+    # An input that a cluster gave holds none.
+    from nptables.model.workloads import read_workloads  # noqa: PLC0415
+
+    return list(read_workloads(raw))
+
+
 def makers_of(index: int, raw: Object) -> list[Maker]:
     """The workloads that an object is, each with the Pod that it makes."""
-    return [(index, pod_of(raw, workload), workload) for workload in read_workloads(raw)]
+    return [(index, pod_of(raw, workload), workload) for workload in workloads_of(raw)]
 
 
 def key_of(raw: Object) -> Key:

@@ -9,8 +9,9 @@ import attrs
 
 from nptables.errors import Path, Problem
 from nptables.model import Service
+from nptables.model.metadata import made_by_hook
 from nptables.model.objects import ObjectReading
-from nptables.model.workloads import Workload, made_by_hook, without_opaque
+from nptables.model.workloads import Workload, without_opaque
 from nptables.sources.backing import Maker, key_of
 from nptables.sources.derived import (
     MadeUpPods,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,14 +15,16 @@ from nptables.immutable import frozen
 from nptables.model import Cluster
 from nptables.model.kinds import is_empty_list
 from nptables.model.usual import read_early
-from nptables.model.workloads import Workload
-from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Item, Options, assemble
 from nptables.sources.bundled import Bundled, bundled
-from nptables.sources.previews import Preview
+from nptables.sources.ranges import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text import Document, Input, parse_text, read_inputs
 from nptables.sources.text.document import Progress
 from nptables.words import counted
+
+if TYPE_CHECKING:
+    from nptables.model.workloads import Workload
+    from nptables.sources.previews import Preview
 
 # Above this, texts are not kept after loading only to tell lines later.
 KEPT_TEXT = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ exception: the one that stands first in the input keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -17,7 +17,8 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import addresses, names
 from nptables.model.schema import conforms
-from nptables.sources.allocation import Allocator, Exhausted, Ranges
+from nptables.sources.allocation import Allocator, Exhausted
+from nptables.sources.ranges import Ranges
 
 Object = Mapping[str, Any]
 
@@ -46,21 +47,18 @@ class Preview:
 class ServicePreviews:
     """Fills in what is missing in Services, one after the other.
 
+    No value that one of `services` has is invented for another.
     `dual_stack` says whether the cluster has both families, `primary` which of them a Service
     gets that asks for none. With `refuse` nothing is made up and every gap is a problem.
     """
 
+    services: Sequence[Object]
     ranges: Ranges
     primary: Family = Family.IPV4
     dual_stack: bool = False
     refuse: bool = False
     made: list[Preview] = attrs.field(factory=list)
-    _reserved: list[Object] = attrs.field(init=False, factory=list)
     _found: Allocator | None = attrs.field(init=False, default=None)
-
-    def reserve(self, services: Iterable[Object]) -> None:
-        """Keep every value that is given from being invented for another Service."""
-        self._reserved += services
 
     @property
     def allocator(self) -> Allocator:
@@ -71,7 +69,7 @@ class ServicePreviews:
         return self._found
 
     def _take(self, allocator: Allocator) -> None:
-        for service in self._reserved:
+        for service in self.services:
             spec = service.get("spec")
             if not isinstance(spec, Mapping):
                 continue
@@ -89,7 +87,7 @@ class ServicePreviews:
 
     def complete(self, service: Object) -> tuple[Object, list[Problem]]:
         """The Service with its gaps filled; one that is wrong anyway comes back as it is."""
-        if _is_surely_complete(service) or not conforms(service, "Service"):
+        if not conforms(service, "Service"):
             return service, []
         metadata = service.get("metadata") or {}
         if not names.is_label(metadata.get("name") or ""):
@@ -99,21 +97,6 @@ class ServicePreviews:
             return service, []
         gaps = _Gaps(service, spec, self)
         return gaps.filled()
-
-
-def _is_surely_complete(service: Object) -> bool:
-    """Whether a Service was applied, by a look that is cheap and may be wrong when it says no."""
-    try:
-        spec = service["spec"]
-        return bool(
-            spec["clusterIP"]
-            and len(spec["clusterIPs"]) == len(spec["ipFamilies"])
-            and spec["ipFamilyPolicy"] == "SingleStack"
-            and spec["type"] in ("ClusterIP", "NodePort")
-            and (spec["type"] == "ClusterIP" or all([port["nodePort"] for port in spec["ports"]]))  # noqa: C419
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
 
 
 @attrs.define(eq=False, repr=False)

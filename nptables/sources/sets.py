@@ -12,9 +12,9 @@ import attrs
 from nptables.errors import Problem, printable
 from nptables.gcpause import collector_paused
 from nptables.immutable import frozen
-from nptables.sources.allocation import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.assembly import Options
 from nptables.sources.loading import Loaded, load, stands_for_a_tree
+from nptables.sources.ranges import NODE_PORT_RANGE, SERVICE_CIDRS, Ranges
 from nptables.sources.text.document import Progress
 from nptables.words import counted, listed
 

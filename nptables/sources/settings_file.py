@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from nptables.sources.text import Document, parse_text, read_one
 NAME = ".nptables.yaml"
 _PROJECT = "pyproject.toml"
 _WITHOUT = "--no-settings ignores it"
+# What a text has that sets `tool.nptables` in whatever way TOML allows, and few others have.
+_TOOL = r"""\btool["' \t]*(?:\.["' \t]*nptables|[\]=])"""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -83,8 +86,9 @@ def read_settings(path: str, *, found: bool = False) -> SettingsFile:
 def _of_project(path: str, *, found: bool) -> SettingsFile | None:
     """The table of nptables in a pyproject.toml, or None where it has none."""
     text = read_one(path).text
-    if found and "nptables" not in text:
-        # Most are of projects that have nothing to do with it, in whatever state.
+    if found and not ("nptables" in text and re.search(_TOOL, text)):
+        # Most are of projects that have nothing to do with it, or only depend on it, in whatever
+        # state; and the parser takes longer to import than a small cluster to read.
         return None
     import tomllib  # noqa: PLC0415 - for those alone that have
 

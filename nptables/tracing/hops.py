@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
-from nptables.evidence import Evidence, Form
-from nptables.evidence.handlers import Handling, handlers
+from nptables.evidence.handling import Handling
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.iptables.dumps import LEGACY
-from nptables.iptables.ruleset import Ruleset
+from nptables.iptables.ruleset import LEGACY, Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.tracing.addressing import Address
 from nptables.tracing.network import Network
@@ -19,6 +18,9 @@ from nptables.tracing.other_proxies import OtherProxies, other_proxies
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.traversal.rulebook import Rulebook, Rules, rulebooks_of
 from nptables.translation import Translation
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
 
 # kube-proxy cannot do without them.
 _NEEDED = ("nat", "filter")
@@ -83,7 +85,7 @@ class Hops:
         # Whether the rules of the first node are those that a cluster makes for it.
         self.made = isinstance(books[0].ruleset, Translation)
         # Whether there may be more rules on the node than those that are given.
-        self.in_part = evidence is not None and evidence.form is Form.FRAGMENT
+        self.in_part = evidence is not None and evidence.is_fragment
         self.home = self._hop(node, books, unread, evidence)
         self.services: Services | None = (
             services_of(self._kept, cluster, self._family) if cluster is not None else None
@@ -157,10 +159,14 @@ class Hops:
 
 def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None) -> Handling:
     """Who handles Services on a node, kept with its rules; nobody is looked for in rules made."""
+    if evidence is None and isinstance(books[0].ruleset, Translation):
+        return Handling()
+    # What only those who ask about real rules wait for.
+    from nptables.evidence import Evidence, Form  # noqa: PLC0415
+    from nptables.evidence.handlers import handlers  # noqa: PLC0415
+
     if evidence is not None:
         return handlers(evidence)
-    if isinstance(books[0].ruleset, Translation):
-        return Handling()
     # Some proxies show by their interface, as mode ipvs does by kube-ipvs0.
     interfaces = node.facts.interfaces or {}
     key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"

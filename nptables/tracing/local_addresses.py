@@ -13,7 +13,6 @@ from nptables.tracing.hops import Hop
 from nptables.tracing.network import Network
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import ONE, Check, Flow, Questions, World, split
-from nptables.translation.facts_from_rules import shows_as_another
 
 _HOST = re.compile(r" -[sd] ([0-9a-fA-F.:]+)/(?:32|128)(?= )")
 
@@ -79,10 +78,12 @@ class LocalAddresses:
         return attrs.evolve(address, hosts=hosts)
 
     def _is_open(self, address: str) -> bool:
-        rulesets = (book.ruleset for book in self._home.books)
-        return self._home.network.may_be_own(address) and not any(
-            shows_as_another(rules, address) for rules in rulesets
-        )
+        if not self._home.network.may_be_own(address):
+            return False
+        # Of most nodes the addresses are known.
+        from nptables.translation.facts_from_rules import shows_as_another  # noqa: PLC0415
+
+        return not any(shows_as_another(book.ruleset, address) for book in self._home.books)
 
     def _question(self, address: str, *, likely: bool) -> tuple[int, bool]:
         """The question whether the node has an address.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nptables.evidence.handlers import Certainty, Handler, Handling, asking, is_of_a_cluster
+from nptables.evidence.handling import Certainty, Handler, Handling, asking, is_of_a_cluster
 from nptables.immutable import frozen
 
 _LEFT = "what happens to a packet that no rule translates"

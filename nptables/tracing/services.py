@@ -12,14 +12,13 @@ from nptables.model import Cluster, Node, ProxyConfig, Service, ServicePort
 from nptables.tracing.addressing import Address, is_in, net, number
 from nptables.tracing.network import Network, Site
 from nptables.tracing.packet import Packet
-from nptables.translation import Decision, ServicePortName, Translation
+from nptables.translation import Decision, ServicePortName, Translation, backing
 from nptables.translation.assembly import has_comments, translate_some
-from nptables.translation.backing import backed
 from nptables.translation.context import Context
-from nptables.translation.explanation.decision import has_rules
 from nptables.translation.selection import (
     Selection,
     choose,
+    has_rules,
     known_endpoints,
     port_endpoints,
 )
@@ -251,7 +250,10 @@ def asked_for(packet: Packet, services: Services | None, network: Network, famil
         return Asked()
     frontends = tuple(_frontends_at(packet, services, network))
     slices = {f.key: services.cluster.slices_of(f.service) for f in frontends}
-    known = all(backed(services.cluster, f.service).known for f in frontends)
+    cluster = services.cluster
+    known = cluster.knows_all_endpoints or all(
+        backing.backed(cluster, frontend.service).known for frontend in frontends
+    )
     if not frontends or not known or not all(slices.values()):
         return Asked(frontends)
     endpoints = {

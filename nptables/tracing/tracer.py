@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables.errors import InvalidInput, Problem
-from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.iptables.ruleset import Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
@@ -26,8 +26,10 @@ from nptables.tracing.sets import Sets
 from nptables.tracing.state import Flow, Questions, State, Weights
 from nptables.tracing.traversal.rulebook import Rules
 from nptables.translation import Reason, Translation
-from nptables.translation.explanation.disagreement import Disagreement, disagreement
-from nptables.translation.facts_from_rules import with_shown_addresses
+
+if TYPE_CHECKING:
+    from nptables.evidence import Evidence
+    from nptables.translation.explanation.disagreement import Disagreement
 
 # A node has the tables of legacy and those of nft.
 MOST_RULESETS = 2
@@ -87,6 +89,8 @@ def trace(
         cluster = cluster.seen_by(config.habits)
     # Rules made for a node show only what was put into them.
     if not isinstance(rulesets[0], Translation):
+        from nptables.translation.facts_from_rules import with_shown_addresses  # noqa: PLC0415
+
         node = with_shown_addresses(node, rulesets)
     hops = Hops(
         rulesets, node, cluster, config, others or {}, unread, unknown_tables, evidence, kept
@@ -184,6 +188,8 @@ class _Tracer:
         """Where the rules of the node and the cluster differ, over all service ports."""
         if self._cluster is None or self._hops.made or self._hops.in_part:
             return None
+        from nptables.translation.explanation.disagreement import disagreement  # noqa: PLC0415
+
         rulesets = (book.ruleset for book in self._home.books)
         return disagreement(self._cluster, self._node, self._config, rulesets)
 

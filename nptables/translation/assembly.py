@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from nptables.errors import Problem
 from nptables.family import Family
 from nptables.gcpause import collector_paused
+from nptables.immutable import frozen
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table, chain_of
 from nptables.model import Cluster, Node, ProxyConfig, Service
-from nptables.model.kubeproxy import habits
-from nptables.model.kubeproxy.seeing import BREAKS_RESTORE
 from nptables.translation.chains import ServicePortName
 from nptables.translation.collisions import Claim, Collision, find_collisions, visiting_order
-from nptables.translation.context import NO_NETWORKS, Context, make_context
-from nptables.translation.explanation.decision import Decision, Notice, has_rules, unknown_reason
+from nptables.translation.context import Context, make_context
 from nptables.translation.fixed import JUMPS, filter_chains, nat_chains, node_port_jumps
 from nptables.translation.owned import ownership
 from nptables.translation.selection import (
     PortEndpoint,
     Selection,
+    has_rules,
     known_endpoints,
     port_endpoints,
 )
 from nptables.translation.service_port import NAT_SERVICES, PortRules, SharedChain, translate_ports
 
 if TYPE_CHECKING:
+    from nptables.translation.explanation.decision import Decision
+    from nptables.translation.explanation.notices import Notice
     from nptables.translation.explanation.origin import Origin, PortOrigins
 
 # With more endpoints than this in a family, rules for endpoints carry no comment. The limit is
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LARGE_CLUSTER = 1000
 
 
-@attrs.frozen(slots=False)
+@frozen(slots=False)
 class Translation(Ruleset):
     """The ruleset of a node, with what led to it.
 
@@ -55,33 +55,10 @@ class Translation(Ruleset):
     @cached_property
     def warnings(self) -> tuple[Notice, ...]:
         """Likely mistakes in the input: what was left out, collisions, an unknown node name."""
-        notices = [Notice("configuration", "", remark) for remark in self.context.remarks]
-        notices += [_left_out(problem, self.context) for problem in self.cluster.problems]
-        notices += [
-            Notice(reason.code, "/".join(key), f"{reason}; its rules may differ")
-            for key in dict.fromkeys((name.namespace, name.name) for name in self.ports)
-            if (reason := unknown_reason(self.cluster.services[key], self.cluster)) is not None
-        ]
-        notices += [
-            Notice("collision", str(collision.ports[0]), str(collision))
-            for collision in self.collisions
-        ]
-        notices += _node_port_notices(self.context)
-        name = self.context.node_name
-        known = (pair for rules in self.ports.values() for pair in rules.selection.known)
-        if all(endpoint.node_name != name for _, endpoint in known) and (
-            carried := self.carried_node_names
-        ):
-            listed = ", ".join(sorted(carried)[:20])
-            notices.append(
-                Notice(
-                    "node-name-carried-by-no-endpoint",
-                    "",
-                    f"no endpoint is on {name}, endpoints are on: {listed} "
-                    "(expected if it runs no Pod of these Services; otherwise check the name)",
-                )
-            )
-        return tuple(notices)
+        # The agent makes rules and asks for no warnings.
+        from nptables.translation.explanation.notices import notices  # noqa: PLC0415
+
+        return tuple(notices(self))
 
     @property
     def carried_node_names(self) -> frozenset[str]:
@@ -96,6 +73,8 @@ class Translation(Ruleset):
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
         """What was decided for every service port and every skipped Service, by name."""
+        from nptables.translation.explanation.decision import Decision  # noqa: PLC0415 - as above
+
         found = []
         for _, service in sorted(self.cluster.services.items()):
             if not has_rules(service, self.context.family):
@@ -153,30 +132,6 @@ class Translation(Ruleset):
                 for line in lines:
                     found.setdefault((table, line), rules)
         return found
-
-
-def _left_out(problem: Problem, context: Context) -> Notice:
-    """What of the input is left out: because it is wrong, or because kube-proxy fails by it."""
-    where = f"{problem.field}: {problem.message}"
-    if problem.code == BREAKS_RESTORE or (
-        problem.code == "wrong-family" and context.has(habits.WRONG_FAMILY_BREAKS)
-    ):
-        return Notice(
-            BREAKS_RESTORE,
-            problem.subject,
-            f"{where}: nptables skips it, but kube-proxy {context.version} itself would fail to "
-            f"program any rule",
-        )
-    return Notice("left-out", problem.subject, f"{where}, so it is left out")
-
-
-def _node_port_notices(context: Context) -> list[Notice]:
-    """Likely mistakes in the addresses that node ports answer on."""
-    if context.all_addresses or context.node_port_addresses:
-        return []
-    networks = ", ".join(context.node_port_networks) or NO_NETWORKS
-    text = f"no address of {context.node_name} is in nodePortAddresses ({networks})"
-    return [Notice("no-node-port-address", "", f"{text}: node ports answer nowhere")]
 
 
 def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family) -> Translation:

@@ -56,6 +56,19 @@ class Selection:
     local_terminating: bool = False
 
 
+def has_rules(service: Service, family: Family) -> bool:
+    """Whether kube-proxy makes rules for a Service in a family."""
+    return (
+        # Headless Services and ExternalName are skipped in `ShouldSkipService` of
+        # pkg/proxy/util/utils.go; those of another proxy are never watched.
+        family in service.cluster_ips
+        and service.claimed_by is None
+        and not service.hidden
+        and not service.headless
+        and service.type != "ExternalName"
+    )
+
+
 def externally_reachable(service: Service, port: ServicePort, family: Family) -> bool:
     """Whether a service port has any address besides its cluster IP in a family."""
     return bool(port.node_port or external_ips(service, family) or balancer_ips(service, family))

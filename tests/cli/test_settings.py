@@ -118,6 +118,32 @@ def test_the_table_of_a_pyproject_file_does_too_and_gives_way_to_a_file_of_its_o
     assert found(capfd, "web.yaml") == ["NPT205"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.nptables]\nselect = ['NPT205']\n",
+        "[ 'tool' . \"nptables\" ]\nselect = ['NPT205']\n",
+        "tool.nptables.select = ['NPT205']\n",
+        "[tool]\nnptables = {select = ['NPT205']}\n",
+        "tool = {nptables = {select = ['NPT205']}}\n",
+    ],
+)
+def test_the_table_is_found_however_toml_lets_it_be_written(
+    repository: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    (repository / "pyproject.toml").write_text(text)
+
+    assert found(capfd, "web.yaml") == ["NPT205"]
+
+
+def test_a_project_that_only_depends_on_nptables_has_no_settings_in_whatever_state_it_is(
+    repository: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "pyproject.toml").write_text("[project]\ndependencies = ['nptables']\n[tool.x\n")
+
+    assert found(capfd, "web.yaml") == ["NPT102", "NPT205"]
+
+
 def test_a_pyproject_file_that_cannot_be_read_is_said(
     repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

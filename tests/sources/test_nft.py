@@ -9,7 +9,8 @@ import pytest
 
 from nptables import Cluster, Family, Ruleset, diff, trace
 from nptables.evidence import Evidence, Form
-from nptables.evidence.handlers import Handler, handlers
+from nptables.evidence.handlers import handlers
+from nptables.evidence.handling import Handler
 from nptables.iptables.unshown import UNREAD_MATCH
 from nptables.sources import evidence_in
 from nptables.tracing import Verdict, missing_tables, packet_between

@@ -24,7 +24,7 @@ from tests.support.scenarios import FIXTURES
 from tests.tracing.test_cases import Asker
 
 if TYPE_CHECKING:
-    from nptables.evidence.handlers import Handling
+    from nptables.evidence.handling import Handling
 
 CASES = FIXTURES / "cases"
 # Who takes packets for Services before iptables has them: eBPF programs, OVN's and Antrea's flows.

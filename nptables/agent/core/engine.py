@@ -20,7 +20,7 @@ from nptables.kernel import Applier, Backend
 from nptables.kernel.reconciler import Reconciler
 from nptables.kernel.tables.canaries import missing_rules
 from nptables.translation import ownership
-from nptables.translation.explanation.decision import Notice
+from nptables.translation.explanation.notices import Notice
 from nptables.translation.frontends import Frontend, udp_frontends
 from nptables.translation.owned import cleanup_ownership
 

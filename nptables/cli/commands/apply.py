@@ -43,7 +43,7 @@ from nptables.kernel.node.preparation import (
 )
 from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.node.services import find_handlers
-from nptables.translation.explanation.decision import UNREAD
+from nptables.translation.explanation.notices import UNREAD
 
 
 @click.command("apply")

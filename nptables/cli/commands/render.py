@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nptables import rendering
 from nptables.answering.services import service_key
 from nptables.cli.clusters import (
     all_namespaces_option,
@@ -35,9 +36,8 @@ from nptables.cli.settings import asked_namespace, asks_for_all_namespaces
 from nptables.errors import InvalidInput, Problem
 from nptables.iptables import Ruleset
 from nptables.model.reading import nearest
-from nptables.rendering import explained, narrowed_to, restore_text
 from nptables.translation import Translation
-from nptables.translation.explanation.decision import UNTOLD
+from nptables.translation.explanation.notices import UNTOLD
 
 Key = tuple[str, str]
 
@@ -102,14 +102,15 @@ def command(
     keys = _services(service, inputs) if narrowing else []
     translation = inputs.translate()
     never_freed(translation)
-    ruleset = narrowed_to(translation, *keys) if keys else translation
+    ruleset = rendering.narrowed_to(translation, *keys) if keys else translation
     if output == "json":
         _print_document(ruleset, translation, keys)
     elif output == "restore":
-        print_rules([restore_text(translation, current)])
+        print_rules([rendering.restore_text(translation, current)])
     else:
-        shown = explained(ruleset, translation, *keys) if explain else ruleset
-        print_rules(shown.save_pieces())
+        if explain:
+            ruleset = rendering.explained(ruleset, translation, *keys)
+        print_rules(ruleset.save_pieces())
     _say_what_is_odd(translation, keys, inputs)
     return 0
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nptables import sources
 from nptables.answering.inputs import is_for_each_node
 from nptables.answering.tracing import (
     NodeRules,
@@ -34,10 +35,9 @@ from nptables.cli.output import coloured, highlighted_rule, print_json, say, say
 from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, say_once, told_here
 from nptables.errors import printable
-from nptables.evidence import Evidence
 from nptables.family import Family
 from nptables.model import Node
-from nptables.sources import FoundConfig, Loaded, find_config, read_text
+from nptables.sources import Loaded, read_text
 from nptables.tracing import (
     Outcome,
     Trace,
@@ -60,6 +60,7 @@ from nptables.tracing.explanation.words import (
 )
 
 if TYPE_CHECKING:
+    from nptables.evidence import Evidence
     from nptables.reachability import Cell
 
 
@@ -201,7 +202,9 @@ def _on_each_node(
 ) -> bool:
     """Whether the packet is followed on every node: nothing on the command line is about one."""
     path = options["config_path"]
-    found = find_config(path) if path is not None else FoundConfig(loaded.proxy_config)
+    found = None if path is None else sources.find_config(path)
+    if found is None and loaded.proxy_config is not None:
+        found = sources.FoundConfig(loaded.proxy_config)
     facts = read_facts(options["facts_path"])
     return is_for_each_node(
         loaded, found, options["node_name"], facts, connections, node_has, others
@@ -216,7 +219,7 @@ def _read(
     return setting_of(
         loaded,
         node_name=options["node_name"],
-        given=None if config_path is None else find_config(config_path),
+        given=None if config_path is None else sources.find_config(config_path),
         facts=read_facts(options["facts_path"]),
         family=options["family"],
         version=version,

@@ -9,7 +9,6 @@ from typing import Any
 
 from nptables.family import Family
 from nptables.immutable import frozen
-from nptables.iptables.dumps import NFT
 from nptables.iptables.nftables.rules import (
     NO_TARGET,
     NOTHING_PRINTED,
@@ -21,7 +20,7 @@ from nptables.iptables.nftables.rules import (
 from nptables.iptables.nftables.tables import NftChain, NftTable, NftText
 from nptables.iptables.pasted.placing import Homes
 from nptables.iptables.pasted.rules import Section, pieces
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, Ruleset, Table
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, NFT, Ruleset, Table
 from nptables.iptables.tables import TARGETS
 from nptables.iptables.unshown import UNREAD_TARGET, Unshown
 

@@ -9,7 +9,8 @@ import contextlib
 from pathlib import Path
 
 from nptables.errors import KernelError
-from nptables.evidence.handlers import Handling, handling
+from nptables.evidence.handlers import handling
+from nptables.evidence.handling import Handling
 from nptables.evidence.node import Process
 from nptables.evidence.processes import HANDLERS, arguments_of
 from nptables.evidence.signs import Signs

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-import attrs
+from typing import NamedTuple
 
 from nptables.errors import InvalidInput, Problem
 from nptables.model.reading import quoted
@@ -12,8 +11,7 @@ from nptables.model.reading import quoted
 _WRITTEN = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:[.+-][0-9A-Za-z.+_-]*)?", re.ASCII)
 
 
-@attrs.frozen(order=True)
-class Version:
+class Version(NamedTuple):
     """A minor version of Kubernetes: patch releases make the same rules."""
 
     major: int

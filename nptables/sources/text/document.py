@@ -11,7 +11,7 @@ from nptables.errors import Path, Problem
 from nptables.sources.text.files import Input
 from nptables.sources.text.jsontext import looks_like_json, parse_json
 from nptables.sources.text.parsed import Early, Locate, Parsed
-from nptables.sources.text.redaction import followed
+from nptables.sources.text.tokens import may_hide_values
 
 # Progress is called with the bytes that were read and the bytes there are.
 Progress = Callable[[str, int, int], None]
@@ -63,11 +63,15 @@ def parse_text(
     much as it can. `yaml` parses what is YAML. `early` is called with objects of JSON that
     have endpoints, where no value of the file is hidden.
     """
-    text, redaction = followed(source.text)
-    source = attrs.evolve(source, text=text)
+    hidden = 0
+    if may_hide_values(source.text):
+        from nptables.sources.text.redaction import followed  # noqa: PLC0415 - few texts do
+
+        text, redaction = followed(source.text)
+        source, hidden = attrs.evolve(source, text=text), redaction.hidden
     is_json = looks_like_json(source.name, source.text)
     if is_json:
-        parsed, problems = parse_json(source.text, None if redaction.hidden else early)
+        parsed, problems = parse_json(source.text, None if hidden else early)
         # Flow style may begin like JSON; a name that ends in .json says what was meant.
         is_json = not problems or source.name.endswith(".json") or len(source.text) > _SMALL
     if not is_json:
@@ -75,7 +79,7 @@ def parse_text(
         parsed, problems = yaml(source.text, report)
     return (
         [
-            Document(source.name, found.value, found.locate, not is_json, redaction.hidden > 0)
+            Document(source.name, found.value, found.locate, not is_json, hidden > 0)
             for found in parsed
             if found.value is not None
         ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 
 from nptables.errors import InvalidInput, Problem
@@ -23,8 +22,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _GZIP = b"\x1f\x8b"
-# For zlib: a header and a sum as gzip writes them.
-_WITH_HEADER = 16 + zlib.MAX_WBITS
 # A dump of 10,000 Services with 10 endpoints each has a tenth of this.
 MOST_BYTES = 2**30
 _PACKED = {
@@ -83,12 +80,16 @@ def unpacked(name: str, data: bytes, most: int) -> bytes | Problem:
     """The bytes, or what gzip packed, as far as `most`: a small file must not fill the memory."""
     if not data.startswith(_GZIP):
         return data
+    import zlib  # noqa: PLC0415 - most files are not compressed
+
+    # For zlib: a header and a sum as gzip writes them.
+    with_header = 16 + zlib.MAX_WBITS
     # In one piece: the file object of the standard library takes half as long again.
     pieces: list[bytes] = []
     left = data
     try:
         while left and (room := most + 1 - sum(map(len, pieces))) > 0:
-            member = zlib.decompressobj(_WITH_HEADER)
+            member = zlib.decompressobj(with_header)
             pieces.append(member.decompress(left, room))
             if not member.eof and not member.unconsumed_tail:
                 raise EOFError

@@ -16,7 +16,7 @@ from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
 from nptables.sources.text.parsed import TOO_DEEP, Early, Locate, Parsed, identity
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_LIKE_JSON = re.compile(r"\s*(?:{\s*(?:\"|}|$)|\[\s*(?:[{\[\]]|$))")
+_LIKE_JSON = r"\s*(?:{\s*(?:\"|}|$)|\[\s*(?:[{\[\]]|$))"
 _DECODER = json.JSONDecoder()
 
 
@@ -26,7 +26,7 @@ def looks_like_json(name: str, text: str) -> bool:
         return True
     if name.lower().endswith((".yaml", ".yml")) and text[:1] not in "{[":
         return False
-    return _LIKE_JSON.match(text) is not None
+    return re.match(_LIKE_JSON, text) is not None
 
 
 def parse_json(text: str, early: Early | None = None) -> tuple[list[Parsed], list[Problem]]:

@@ -13,8 +13,6 @@ from nptables.sources.text.parsed import DEEPEST
 
 # What is no structure is left out, and braces become brackets.
 _BARE = {code: None for code in range(128) if chr(code) not in '[]"'} | str.maketrans("{}", "[]")
-_OTHER_CHARACTERS = re.compile(r"[^\x00-\x7f]+")
-_TEXTS = re.compile(r"\"[^\"]*\"")
 IN_WEBASSEMBLY = sys.platform == "emscripten"
 
 
@@ -28,8 +26,8 @@ def is_too_deep(text: str, deepest: int = DEEPEST) -> bool:
         return False
     bare = text.replace("\\\\", "").replace('\\"', "")
     if not bare.isascii():
-        bare = _OTHER_CHARACTERS.sub("", bare)
-    bare = _TEXTS.sub("", bare.translate(_BARE)).replace('"', "")
+        bare = re.sub(r"[^\x00-\x7f]+", "", bare)
+    bare = re.sub(r"\"[^\"]*\"", "", bare.translate(_BARE)).replace('"', "")
     for level in range(deepest + 1):
         left = bare.replace("[]", "")
         if left == bare:

@@ -19,8 +19,8 @@ from nptables.tracing.explanation.result import Outcome, Trace, Verdict
 from nptables.tracing.packet import Origin
 from nptables.tracing.state import Step
 from nptables.translation import Decision, Reason, chains
-from nptables.translation.explanation.decision import UNREAD, elsewhere, unknown_reason
-from nptables.translation.explanation.disagreement import Cause
+from nptables.translation.explanation.decision import elsewhere, unknown_reason
+from nptables.translation.explanation.notices import UNREAD
 
 # Reasons of a decision that say why no endpoint can take traffic.
 WHY_NONE = (
@@ -109,6 +109,8 @@ def _no_local_endpoint(says: str, rule: Step, case: Case, decision: Decision) ->
         return Reason("stale-rule", text)
     here = places(decision.selection.local)
     if here:
+        from nptables.translation.explanation.disagreement import Cause  # noqa: PLC0415 - of dumps
+
         return Reason(
             "stale-rule",
             f"{says}, but in the cluster {endpoints(len(here))} on {node} can take "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nptables import words
-from nptables.evidence.handlers import Handler, Handling
+from nptables.evidence.handling import Handler, Handling
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables.ruleset import Ruleset
@@ -17,8 +18,10 @@ from nptables.tracing.network import Network
 from nptables.tracing.services import Asked, Frontend, Services
 from nptables.translation import Decision
 from nptables.translation.context import make_context
-from nptables.translation.explanation.disagreement import Cause, Disagreement
 from nptables.translation.selection import PortEndpoint, Selection
+
+if TYPE_CHECKING:
+    from nptables.translation.explanation.disagreement import Disagreement
 
 _LISTED = 8
 
@@ -76,6 +79,8 @@ class Case:
                 f"kube-proxy on {node} is in mode ipvs, and the rule was left behind by mode "
                 f"iptables"
             )
+        from nptables.translation.explanation.disagreement import Cause  # noqa: PLC0415 - of dumps
+
         return self.cause(node) or Cause.BEHIND.words(node)
 
     def cause(self, node: str) -> str:

@@ -14,7 +14,7 @@ from nptables.tracing.explanation.path import place_of
 from nptables.tracing.explanation.result import Distribution, Outcome, Trace, Verdict
 from nptables.tracing.services import Frontend
 from nptables.translation import Decision, Reason
-from nptables.translation.explanation.decision import UNKNOWN
+from nptables.translation.explanation.notices import UNKNOWN
 
 # What a decision says of the endpoints that are chosen: told of what the rules do instead.
 _ABOUT_THE_CHOICE = ("no-endpoints", "internal-", "external-cluster", "external-local")

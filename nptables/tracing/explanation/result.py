@@ -5,18 +5,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from nptables.evidence.handlers import Handling
+from nptables.evidence.handling import Handling
 from nptables.immutable import frozen
 from nptables.tracing.addressing import Address, Somewhere, with_port
 from nptables.tracing.explanation.path import translation_on, writer_of
 from nptables.tracing.packet import Packet
 from nptables.tracing.state import Check, Questions, Step, Weights
 from nptables.translation import Reason
-from nptables.translation.explanation.disagreement import Disagreement
+
+if TYPE_CHECKING:
+    from nptables.translation.explanation.disagreement import Disagreement
 
 # More hypotheses than this are not combined with one another.
 MOST_HYPOTHESES = 512

@@ -7,6 +7,7 @@ rules why it has none. The words are made when somebody reads them: rules do not
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,9 +16,10 @@ from nptables.immutable import frozen
 from nptables.model import Cluster, Service, ServicePort
 from nptables.model.kubeproxy import habits
 from nptables.model.service import TOPOLOGY_ANNOTATIONS, zero_network
-from nptables.translation.backing import Cause, backed, port_causes, readiness_causes
+from nptables.translation import backing
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context
+from nptables.translation.explanation.notices import UNPLACED, UNREAD, UNTOLD
 from nptables.translation.selection import (
     PortEndpoint,
     Selection,
@@ -28,11 +30,10 @@ from nptables.translation.selection import (
 )
 from nptables.words import counted, listed
 
+if TYPE_CHECKING:
+    from nptables.translation.backing import Cause
+
 _LISTED = 8
-# Codes of reasons that say why not all endpoints of a Service are known: a reading left out what
-# may hold some, or the input never had what tells them, or not which nodes they are on.
-UNREAD, UNTOLD, UNPLACED = "endpoints-unread", "endpoints-unknown", "endpoints-unplaced"
-UNKNOWN = (UNREAD, UNTOLD, UNPLACED)
 
 
 @frozen
@@ -53,18 +54,6 @@ class Reason:
 
     def __str__(self) -> str:
         return self.text
-
-
-@frozen
-class Notice:
-    """A warning: a stable code, the Service it is about (or an empty string), and a sentence."""
-
-    code: str
-    subject: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.text}" if self.subject else self.text
 
 
 @frozen
@@ -103,19 +92,6 @@ class Decision:
         if self.port is None:
             return (skip_reason(self.service, self.context.family),)
         return tuple(_reasons(self, self.port))
-
-
-def has_rules(service: Service, family: Family) -> bool:
-    """Whether kube-proxy makes rules for a Service in a family."""
-    return (
-        # Headless Services and ExternalName are skipped in `ShouldSkipService` of
-        # pkg/proxy/util/utils.go; those of another proxy are never watched.
-        family in service.cluster_ips
-        and service.claimed_by is None
-        and not service.hidden
-        and not service.headless
-        and service.type != "ExternalName"
-    )
 
 
 def skip_reason(service: Service, family: Family) -> Reason:
@@ -164,11 +140,13 @@ def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:
 
 
 def unknown_reason(service: Service, cluster: Cluster, *, local: bool = False) -> Reason | None:
-    """Why not all endpoints of a Service are known: one of UNKNOWN; None where they are.
+    """Why not all endpoints of a Service are known: one of `notices.UNKNOWN`; None where they are.
 
     With `local`, also why it is not known which of them are on a node.
     """
-    standing = backed(cluster, service)
+    if cluster.knows_all_endpoints:
+        return None
+    standing = backing.backed(cluster, service)
     if standing.unread:
         listed = _list([str(unread) for unread in standing.unread])
         return Reason(UNREAD, f"not all endpoints are known: {listed}")
@@ -183,7 +161,7 @@ def _outcome(decision: Decision, *, external: bool) -> Iterator[Reason]:
     service, selection = decision.service, decision.selection
     node = decision.context.node_name
     if not selection.usable_anywhere:
-        where = "anywhere" if backed(decision.cluster, service).known else "that is known"
+        where = "anywhere" if backing.backed(decision.cluster, service).known else "that is known"
         yield Reason("no-endpoints", f"refused: no endpoint {where} can take traffic")
         return
     for what, local, applies in (
@@ -225,7 +203,7 @@ def elsewhere(selection: Selection, node: str) -> str:
 def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     family = decision.context.family
     slices = decision.cluster.slices_of(decision.service)
-    standing = backed(decision.cluster, decision.service)
+    standing = backing.backed(decision.cluster, decision.service)
     if standing.causes and not slices:
         yield from (Reason("no-slices", str(cause)) for cause in standing.causes)
         return
@@ -259,22 +237,24 @@ def _why_none_known(decision: Decision, port: ServicePort) -> Iterator[Reason]:
 
 def _doubts(decision: Decision, port: ServicePort) -> Iterator[Reason]:
     """Likely mistakes in the endpoints, where the input contains the workloads behind them."""
-    service, backing = decision.service, decision.cluster.backing
-    standing = backed(decision.cluster, service)
-    if backing is None or backing.listed or standing.unread:
+    service, given = decision.service, decision.cluster.backing
+    if given is None or given.listed:
+        return
+    standing = backing.backed(decision.cluster, service)
+    if standing.unread:
         return
     causes = [*standing.causes, *_target_causes(decision, port)]
-    for cause in (*causes, *readiness_causes(service, backing)):
+    for cause in (*causes, *backing.readiness_causes(service, given)):
         yield Reason(cause.code, str(cause))
 
 
 def _target_causes(decision: Decision, port: ServicePort) -> list[Cause]:
     """Why no Pod of the input has the target of a port, where it holds what makes them."""
-    backing = decision.cluster.backing
-    if backing is None or backing.listed:
+    given = decision.cluster.backing
+    if given is None or given.listed:
         return []
     position = decision.service.ports.index(port)
-    causes = port_causes(decision.service, backing)
+    causes = backing.port_causes(decision.service, given)
     return [cause for cause in causes if position in cause.path]
 
 

@@ -20,13 +20,13 @@ from nptables.translation import chains
 from nptables.translation.backing import backed
 from nptables.translation.chains import ServicePortName
 from nptables.translation.context import Context, make_context
-from nptables.translation.explanation.decision import has_rules
 from nptables.translation.selection import (
     PortEndpoint,
     Selection,
     balancer_ips,
     choose,
     external_ips,
+    has_rules,
     known_endpoints,
 )
 from nptables.words import listed

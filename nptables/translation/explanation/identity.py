@@ -10,8 +10,7 @@ from nptables.model import Cluster, EndpointSlice, ServicePort
 from nptables.model.kubeproxy.seeing import seen_slice
 from nptables.translation import chains
 from nptables.translation.chains import ServicePortName
-from nptables.translation.explanation.decision import has_rules
-from nptables.translation.selection import port_endpoints
+from nptables.translation.selection import has_rules, port_endpoints
 
 _FIXED = frozenset(
     {
