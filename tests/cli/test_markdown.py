@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -47,6 +47,7 @@ def words(tokens: list[Token]) -> str:
 
 
 @given(HOSTILE)
+@example("_0_")
 @pytest.mark.parametrize("made", [text, code])
 def test_a_text_is_shown_as_it_is_in_a_cell_of_a_table(made: object, raw: str) -> None:
     """Nothing of it is markup, and the table stays one of two cells."""

@@ -30,7 +30,7 @@ _MARKUP = str.maketrans(
     }
 )
 _BEGINNINGS = re.compile(r"(?i):(?=//)|w(?=ww\.)|g(?=h-\d)|[@#!%](?=\w)")
-_IN_CODE = re.compile(r"[^\w .-]", re.ASCII)
+_IN_CODE = re.compile(r"[^A-Za-z0-9 .-]")
 
 
 def text(words: str) -> str:
