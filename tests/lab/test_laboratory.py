@@ -29,6 +29,8 @@ pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
 POD1A = NODE1.pods[0]
 REJECTION = {"IPV4": "icmp-port-unreachable", "IPV6": "icmp6-port-unreachable"}
+# Part of it are the questions for an IPv6 neighbour: without an answer to them nobody is refused.
+ICMP = {"IPV4": "icmp", "IPV6": "icmpv6"}
 NOBODY_LISTENS = 8081
 
 
@@ -64,13 +66,14 @@ def test_what_a_rule_drops_is_silence_and_what_it_rejects_is_refused(
     endpoint = "pod1a" if chain == "FORWARD" else "node1"
     question = Question("node2", destination, SERVED)
     node = lab.namespaces["node1"]
+    packets = ("-s", NODE2.address.of(family), "!", "-p", ICMP[family])
 
-    node.iptables(family, "-A", chain, "-s", NODE2.address.of(family), "-j", "DROP")
+    node.iptables(family, "-A", chain, *packets, "-j", "DROP")
     lab.check({question: SILENCE}, families=[family])
 
     node.iptables(family, "-F", chain)
     reject = ("-j", "REJECT", "--reject-with", REJECTION[family])
-    node.iptables(family, "-A", chain, "-s", NODE2.address.of(family), *reject)
+    node.iptables(family, "-A", chain, *packets, *reject)
     lab.check({question: REFUSED}, families=[family])
 
     node.iptables(family, "-F", chain)
