@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import statistics
 import sys
 import time
@@ -49,6 +50,8 @@ MOST_LINES_AT_ONCE = {"legacy": 1_000_000, "nft": 50_000}
 
 def main() -> None:
     """Measure one backend at one size."""
+    if [name for _, name in socket.if_nameindex()] != ["lo"]:
+        raise SystemExit("this replaces all rules: run it by `ip netns exec`, in a new namespace")
     kind, services, endpoints = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     (known,) = (one for one in KINDS if one == kind)
     print(json.dumps(Measuring(known, services, endpoints).measure()))
