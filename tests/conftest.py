@@ -31,9 +31,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than there are cores: a part of the tests waits most of its time."""
+    """Twice as many as there are cores: a part of the tests waits most of its time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (cores or 1) * 3
+    return (cores or 1) * 2
 
 
 @pytest.hookimpl(wrapper=True)

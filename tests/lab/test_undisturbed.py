@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
-APPLIES = 200
+APPLIES = int(os.environ.get("NPTABLES_LAB_CHANGES", "100"))
 CONFIG = {"clusterCIDR": ",".join(POD_NETWORK)}
 POD1A, POD1B, *_ = NODE1.pods
 POD2A, POD2B, *_ = NODE2.pods
@@ -48,7 +49,7 @@ ONE = [*service([POD1A, POD1B, POD2A], type="NodePort"), *others(10)]
 OTHER = [*service([POD1A, POD2B, POD2A], type="NodePort"), *others(13)]
 
 
-def test_200_applies_disturb_no_new_and_no_established_connection(lab: Laboratory) -> None:
+def test_applies_disturb_no_new_and_no_established_connection(lab: Laboratory) -> None:
     lab.apply(ONE, CONFIG, nodes=["node1"])
     ways = [
         probe

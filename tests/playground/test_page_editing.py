@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.support.sites import Site
     from tests.support.tabs import Tab
 
-pytestmark = pytest.mark.firefox
 TUTORIAL = (FIXTURES / "tutorial" / "two-nodes.yaml").read_text()
 TYPO = (FIXTURES / "tutorial" / "affinity-typo.yaml").read_text()
 
@@ -48,6 +47,7 @@ def of_file(text: str, **more: object) -> str:
     return fragment(state(files=[{"name": "web.yaml", "text": text}], **more))
 
 
+@pytest.mark.firefox
 def test_what_is_typed_is_answered_and_undone_again(tab: Tab) -> None:
     tab.follow(of_file(service("web")))
     tab.type("x")
@@ -134,6 +134,7 @@ def test_two_tabs_do_not_know_of_each_other(tab: Tab) -> None:
     other.page.close()
 
 
+@pytest.mark.firefox
 def test_after_the_first_visit_no_server_is_needed(tab: Tab) -> None:
     """Nothing has been asked of it since the page was there, nor is anything else."""
     tab.page.wait_for_selector("html[data-offline=ready]")

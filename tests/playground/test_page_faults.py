@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tests.support.tabs import Tab
 
-pytestmark = pytest.mark.firefox
 INPUT = """apiVersion: v1
 kind: Service
 metadata: {name: payroll, annotations: {owner: kim@example.com}}
@@ -135,6 +134,7 @@ def versions_in(report: str, tab: Tab) -> None:
     assert tab.page.evaluate("navigator.userAgent") in report
 
 
+@pytest.mark.firefox
 def test_a_fault_of_the_library_shows_what_to_report_and_nothing_of_the_input(tab: Tab) -> None:
     break_by(tab, "no findings")
 
@@ -187,6 +187,7 @@ def test_a_worker_without_memory_is_said_and_the_next_edit_is_answered(tab: Tab)
     goes_on(tab, "has no memory")
 
 
+@pytest.mark.firefox
 def test_a_worker_that_is_ended_while_nothing_is_asked_is_missed_by_nobody(tab: Tab) -> None:
     break_by(tab, "is gone later")
     # Its lock is gone, and nobody has taken it from it.
