@@ -150,12 +150,6 @@ def facts_of(scenario: Scenario, folder: Path) -> Path:
     return path
 
 
-def shell_words(line: str) -> list[str]:
-    import shlex
-
-    return shlex.split(line)
-
-
 @pytest.mark.long
 def test_a_real_sos_report_is_read(netns: Namespace, tmp_path: Path) -> None:
     """That of Debian, run in the namespace: on nft it keeps table nat by nft alone."""
