@@ -213,7 +213,7 @@ def told_sets(text: str | None, path: str | None, say: Say = silent) -> Sets:
     """The sets in what `ipset save` printed; what no trace can compare in them is said."""
     if text is None:
         return {}
-    from nptables.answering.evidence import in_file  # noqa: PLC0415 - see `followed_in`
+    from nptables.answering.evidence import in_file  # noqa: PLC0415 - see `rules_in`
 
     sets = in_file(path, lambda: read_sets(text))
     for name, found in sets.items():

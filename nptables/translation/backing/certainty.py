@@ -77,7 +77,7 @@ def backed(cluster: Cluster, service: Service) -> Backed:
     Where nothing was left out that may tell, and it has EndpointSlices of a cluster, or none of
     the Service's are missing, all is known.
     """
-    if _knows_all(cluster):
+    if cluster.knows_all_endpoints:
         return _ALL
     kept: dict[tuple[str, str], Backed] = cluster.__dict__.setdefault("_backed", {})
     if service.key not in kept:
@@ -87,12 +87,6 @@ def backed(cluster: Cluster, service: Service) -> Backed:
 
 # Every Service of most clusters stands like this.
 _ALL = Backed()
-
-
-def _knows_all(cluster: Cluster) -> bool:
-    """Whether nothing is hidden, left out or missing, whichever Service is meant."""
-    backing = cluster.backing
-    return not cluster.unread and (backing is None or (backing.listed and not backing.hidden))
 
 
 def _backed(cluster: Cluster, service: Service) -> Backed:
