@@ -18,7 +18,7 @@ import pytest
 from nptables.cli import main
 from nptables.evidence.snapshot import to_document
 from nptables.sources.fleet.folder import Change, Folder, NodeRecord
-from tests.support.fleets import ILLNESSES, Fleet, snapshots
+from tests.support.fleets import ILLNESSES, Fleet, written
 
 FLEET = Fleet(nodes=6, services=12)
 ILL = {2: "masqueradeAll", 4: "damaged chain"}
@@ -28,11 +28,7 @@ ILL = {2: "masqueradeAll", 4: "damaged chain"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `collect` leaves, with two ill nodes."""
     path = tmp_path_factory.mktemp("fleet")
-    made = Folder(path)
-    made.make()
-    made.write_objects(FLEET.objects)
-    for name, evidence in snapshots(FLEET, ILL):
-        made.write_node(name, to_document(evidence))
+    written(path, FLEET, ILL)
     return path
 
 
@@ -107,11 +103,7 @@ def test_other_programs_get_each_cause_on_each_node(run: Run, folder: Path, outp
 
 
 def test_a_fleet_without_a_fault_exits_0(run: Run, tmp_path: Path) -> None:
-    made = Folder(tmp_path)
-    made.make()
-    made.write_objects(FLEET.objects)
-    for name, evidence in snapshots(FLEET, {}):
-        made.write_node(name, to_document(evidence))
+    written(tmp_path, FLEET, {})
 
     assert run("--snapshots", tmp_path, "--workers", 1)[:2] == (
         0,
@@ -122,11 +114,7 @@ def test_a_fleet_without_a_fault_exits_0(run: Run, tmp_path: Path) -> None:
 def test_cut_off_garbage_and_missing_snapshots_are_unreadable_and_nothing_else(
     run: Run, tmp_path: Path
 ) -> None:
-    made = Folder(tmp_path)
-    made.make()
-    made.write_objects(FLEET.objects)
-    for name, evidence in snapshots(FLEET, {}):
-        made.write_node(name, to_document(evidence))
+    made = written(tmp_path, FLEET, {})
     half = made.node_path("node0")
     half.write_bytes(half.read_bytes()[:500])
     made.node_path("node1").write_bytes(os.urandom(300))

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,8 +19,10 @@ import attrs
 from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
 from nptables.auditing import Movement
 from nptables.evidence import Evidence, Form, Process
+from nptables.evidence.snapshot import to_document
 from nptables.iptables import Table
 from nptables.model import Node, NodeFacts
+from nptables.sources.fleet.folder import Folder
 from nptables.translation import chains
 from nptables.translation.owned import ownership
 
@@ -474,6 +477,16 @@ def _with_local_endpoint(fleet: Fleet, first: int, taken: dict[int, str]) -> int
         n for n in (*range(first, fleet.nodes), *range(first))
         if fleet.name(n) in on and n not in taken
     )  # fmt: skip
+
+
+def written(path: Path, fleet: Fleet, ill: dict[int, str]) -> Folder:
+    """A folder as `collect` leaves it, with the objects and a snapshot of each node."""
+    made = Folder(path)
+    made.make()
+    made.write_objects(fleet.objects)
+    for name, evidence in snapshots(fleet, ill):
+        made.write_node(name, to_document(evidence))
+    return made
 
 
 def snapshots(fleet: Fleet, ill: dict[int, str]) -> Iterator[tuple[str, Evidence]]:

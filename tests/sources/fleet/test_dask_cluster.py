@@ -18,10 +18,9 @@ import pytest
 from nptables.auditing import Options
 from nptables.cli import main
 from nptables.errors import InvalidInput, NptablesError
-from nptables.evidence.snapshot import to_document
 from nptables.sources.fleet.dask_cluster import judge_on_dask
-from nptables.sources.fleet.folder import Folder, snapshot_files
-from tests.support.fleets import CONFIG, Fleet, snapshots
+from nptables.sources.fleet.folder import snapshot_files
+from tests.support.fleets import CONFIG, Fleet, written
 
 FLEET = Fleet(nodes=6, services=12)
 ROOT = Path(__file__).parents[3]
@@ -30,11 +29,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fleet")
-    made = Folder(path)
-    made.make()
-    made.write_objects(FLEET.objects)
-    for name, evidence in snapshots(FLEET, {2: "masqueradeAll", 4: "damaged chain"}):
-        made.write_node(name, to_document(evidence))
+    written(path, FLEET, {2: "masqueradeAll", 4: "damaged chain"})
     return path
 
 

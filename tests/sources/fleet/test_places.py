@@ -10,10 +10,8 @@ import fsspec
 import pytest
 
 from nptables.cli import main
-from nptables.evidence.snapshot import to_document
-from nptables.sources.fleet.folder import Folder
 from nptables.sources.fleet.locations import Remote, place_of
-from tests.support.fleets import Fleet, snapshots
+from tests.support.fleets import Fleet, written
 
 FLEET = Fleet(nodes=4, services=8)
 
@@ -21,11 +19,7 @@ FLEET = Fleet(nodes=4, services=8)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fleet")
-    made = Folder(path)
-    made.make()
-    made.write_objects(FLEET.objects)
-    for name, evidence in snapshots(FLEET, {2: "masqueradeAll"}):
-        made.write_node(name, to_document(evidence))
+    made = written(path, FLEET, {2: "masqueradeAll"})
     made.write_manifest({"nodes": {f"node{n}": {"state": "read"} for n in range(4)}})
     return path
 
