@@ -225,8 +225,16 @@ def test_a_repair_in_the_middle_of_a_reload_stays_before_the_rules_that_follow(
 
 
 def own_table(namespace: Namespace, *options: str) -> str:
-    """The table of firewalld: its text, with -a also the numbers that tell new rules from old."""
-    return namespace.run(["nft", "-s", *options, "list", "table", "inet", "firewalld"]).stdout
+    """The table of firewalld: its text, with -a also the numbers that tell new rules from old.
+
+    While others write to the tables of iptables, nft may print a chain twice. So it is asked until
+    it says the same two times in a row.
+    """
+    argv = ["nft", "-s", *options, "list", "table", "inet", "firewalld"]
+    said = ""
+    while said != (now := namespace.run(argv).stdout):
+        said = now
+    return said
 
 
 def tables_of_the_agent(namespace: Namespace) -> list[str]:
