@@ -59,7 +59,7 @@ class Hop:
 class Hops:
     """The node whose rules are given, and those that others or the cluster tell of.
 
-    `unknown_tables` are by the name of the node. What is made for the nodes is `cache` where the
+    `unknown_tables` are by the name of the node. What is made for the nodes is `kept` where the
     caller says, else with the rules of the first.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from nptables.cli import main
 from tests.support.clusters import endpoint, endpoint_slice, node, service
+from tests.support.documentation import DOCS
 from tests.support.scenarios import CONFORMANCE
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ def test_json_is_as_it_was_agreed(folder: Path, capfd: pytest.CaptureFixture[str
     assert (before["verdict"], before["endpoints"], before["source"]) == ("dropped", {}, None)
     assert (after["verdict"], after["source"]) == ("endpoint", "rewritten")
     assert after["endpoints"] == {"10.244.1.6:8080": "1"}
+    page = (DOCS / "effects.md").read_text()
+    said = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
+    assert said.keys() == before.keys() == after.keys()
+    assert re.findall(r"`(\w+)`", said["source"]) == ["kept", "rewritten", "mixed"]
 
 
 def test_an_annotation_stands_at_the_service(

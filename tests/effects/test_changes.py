@@ -551,6 +551,22 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     assert "241." not in " ".join(sentences(found.effects))
 
 
+def test_json_says_whether_the_source_stays() -> None:
+    """From Pods: kept by the policy Local, and with an endpoint that hides everybody, mixed."""
+    local = state(service(externalTrafficPolicy="Local"), endpoint_slice(FAR, OTHER_FAR))
+    changes = {
+        ("rewritten", "kept"): (state(service(), endpoint_slice(FAR, OTHER_FAR)), local),
+        ("kept", "mixed"): (local, edited(local, ("-s 10.244.1.7/32 ", ""))),
+    }
+    for expected, (before, after) in changes.items():
+        found = [
+            (effect["before"]["source"], effect["after"]["source"])
+            for effect in (each.to_json() for each in compare_effects(before, after).effects)
+            if effect["to"] == "nodePort:30080" and effect["from"] not in (["outside"], ["node"])
+        ]
+        assert expected in found, found
+
+
 def test_that_no_endpoint_is_local_is_no_effect_where_the_nodes_of_the_pods_are_unknown() -> None:
     """Manifests tell that there will be Pods, and not where: both Services have the same two."""
     labels = {"app": "web"}

@@ -57,7 +57,7 @@ class TablePlan:
     `changes` has the owned chains. `ensure` are chains of others to be created where they are
     missing. `insert` and `remove` are jumps in built-in chains. `reinsert` are jumps that stand
     more than once with other rules in between: `-D` deletes the first of equal lines, so that one
-    goes as well and is inserted again at the place that it has when all else is done. `cache` are
+    goes as well and is inserted again at the place that it has when all else is done. `kept` are
     chains that would be deleted if it were not for the foreign rule that stands beside their name.
     `cosmetic` are chains that differ in comments only, with the lines before and after. `unread`
     are chains that are there already although the plan creates them, because nobody knows what

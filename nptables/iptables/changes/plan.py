@@ -24,7 +24,7 @@ class Plan:
 
     A plan is falsy if there is nothing to do, that is, no drift. Differences in spelling do not
     count. Chains that differ only in comments are in `cosmetic`, and chains that have to stay
-    because others use them are in `cache`.
+    because others use them are in `kept`.
     """
 
     family: Family

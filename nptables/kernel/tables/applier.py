@@ -88,7 +88,7 @@ _BESIDE = "chains beside the plan"
 class Applied:
     """What an apply did.
 
-    `commits` counts the commits, `cache` are the chains (table, chain) that stay because others use
+    `commits` counts the commits, `kept` are the chains (table, chain) that stay because others use
     them, `replanned` is how often the plan was made anew because somebody else changed the tables.
     `verified` says that the tables were read back, `after` is what was read then. `found` is what
     the tables held where the plan did not fit them. `starved` says why they were not read, if
