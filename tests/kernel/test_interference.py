@@ -234,7 +234,7 @@ def test_a_held_lock_is_waited_for_and_its_holder_named(
         requires("python-iptables")
     path = manifest(tmp_path / "web.json", [service(1), endpoints(1, 1)])
     arguments = ["apply", path, "-4", "--no-prepare", "--backend", backend]
-    holder = hold(lock_file, 30)
+    holder = hold(lock_file, 600)
     try:
         busy = legacy_node.nptables(*arguments, "--wait", "1", check=False)
     finally:

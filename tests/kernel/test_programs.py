@@ -20,11 +20,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_WAITING", 0.05)
 
 
-def test_whoever_watches_hears_of_a_program_as_long_as_it_runs_and_no_longer() -> None:
+def test_whoever_watches_hears_of_a_program_as_long_as_it_runs_and_no_longer(
+    tmp_path: Path,
+) -> None:
     said: list[float] = []
-    run = Programs(waiting=lambda: said.append(time.monotonic()))
+    heard = tmp_path / "heard"
+
+    def hear() -> None:
+        said.append(time.monotonic())
+        if len(said) == 3:
+            heard.touch()
+
+    run = Programs(waiting=hear)
     started = time.monotonic()
-    run(["sleep", "0.6"], "", 30)
+    run(["sh", "-c", f"until [ -e {heard} ]; do sleep 0.05; done"], "", 60)
     ended = time.monotonic()
     assert len(said) >= 3
     assert started < said[0] < said[-1] < ended
