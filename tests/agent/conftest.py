@@ -50,7 +50,8 @@ def kept_node(backend: Backend, folder: Path, *, verify: str) -> Iterator[AgentP
                 },
             )
             with running(agent):
-                agent.settles(20)
+                agent.is_ready()
+                agent.settles()
                 yield agent
 
 

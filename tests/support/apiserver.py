@@ -274,7 +274,7 @@ class ApiServer:
 
         self._thread = threading.Thread(target=serve, daemon=True)
         self._thread.start()
-        started.wait(10)
+        assert started.wait(60)
         if failure:
             raise failure[0]
 
@@ -284,7 +284,8 @@ class ApiServer:
             return
         self._call(self._abort_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
         self._loop = None
 
     def restart(self, down: Callable[[], None] = lambda: None) -> None:
@@ -293,7 +294,7 @@ class ApiServer:
         down()
         self.start()
 
-    def waits_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+    def waits_for(self, condition: Callable[[], bool], timeout: float = 60.0) -> bool:
         """Whether a condition comes true within so many seconds."""
         until = time.monotonic() + timeout
         while not condition():
@@ -359,7 +360,7 @@ class ApiServer:
             done.set()
 
         loop.call_soon_threadsafe(call)
-        done.wait(5)
+        assert done.wait(60)
 
     def _abort_all(self) -> None:
         for transport, request in list(self._watching.items()):

@@ -98,7 +98,7 @@ def test_one_that_a_killed_collection_left_is_deleted_by_the_next(tmp_path: Path
         command = [sys.executable, "-m", "nptables", "collect", "-o", str(tmp_path / "out")]
         command += ["--kubeconfig", str(config), "--with-daemonset"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_for(lambda: server.running == 3, 20)
+        wait_for(lambda: server.running == 3)
         process.kill()
         process.wait(10)
         assert list(server.daemon_sets) == [NAME]
@@ -123,7 +123,7 @@ def test_whoever_ends_it_leaves_nothing_behind(
         command = [sys.executable, "-m", "nptables", "collect", "-o", str(tmp_path / "out")]
         command += ["--kubeconfig", str(config), "--with-daemonset"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: bool(server.pods) if waiting else server.running == 3, 20)
+        wait_for(lambda: bool(server.pods) if waiting else server.running == 3)
         process.send_signal(number)
         _, err = process.communicate(timeout=20)
         assert server.daemon_sets == {}
