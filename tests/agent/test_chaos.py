@@ -106,7 +106,7 @@ def ruleset_flushed(namespace: Namespace, family: Family) -> None:
 
 
 def one_jump(namespace: Namespace, family: Family) -> None:
-    nat = namespace.save(family).split("*nat\n")[1].splitlines()
+    nat = namespace.save(family, one_moment=False).split("*nat\n")[1].splitlines()
     rule = next(line for line in nat if line.startswith("-A OUTPUT"))
     namespace.restore(f"*nat\n-D{rule[2:]}\nCOMMIT\n", family, noflush=True)
 
@@ -121,7 +121,8 @@ def one_rule(namespace: Namespace, family: Family) -> None:
 
 def all_of_ours(namespace: Namespace, family: Family) -> None:
     for table in ("nat", "filter"):
-        part = namespace.save(family).split(f"*{table}\n")[1].split("COMMIT")[0].splitlines()
+        saved = namespace.save(family, one_moment=False)
+        part = saved.split(f"*{table}\n")[1].split("COMMIT")[0].splitlines()
         mine = [line[1:].split()[0] for line in part if line.startswith(":KUBE")]
         jumps = [f"-D{x[2:]}" for x in part if x.startswith("-A") and not x.startswith("-A KUBE")]
         jumps = [line for line in jumps if "KUBE" in line]
@@ -149,7 +150,8 @@ def lacks(namespace: Namespace, wanted: dict[Family, list[str]]) -> list[str]:
     """What the tables lack of our rules, and what they have of foreign ones."""
     found = []
     for family, lines in wanted.items():
-        there = rules_by_table(namespace.save(family))
+        # A chain that is printed twice lacks nothing, and while others write there is no time.
+        there = rules_by_table(namespace.save(family, one_moment=False))
         found += [f"{family} {line}" for line in lines if line not in there]
         found += [f"{family} {line} is still there" for line in there if ALTERED in line]
     return found
@@ -175,7 +177,7 @@ def breaks_and_is_repaired(
     told = len(agent.log("are gone")) + len(agent.log("repaired"))
     with around(agent):
         at_once(act, namespace)
-        kept = [family for family in FAMILIES if "OTHERS" in namespace.save(family)]
+        kept = [f for f in FAMILIES if "OTHERS" in namespace.save(f, one_moment=False)]
         broken = time.monotonic()
         while lacking := lacks(namespace, wanted):
             assert time.monotonic() - broken < within, lacking

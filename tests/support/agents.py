@@ -147,7 +147,9 @@ class AgentProcess:
         return self._difference(self._tables(family), family)
 
     def _tables(self, family: Family) -> str:
-        return self.namespace.save("IPV4" if family is Family.IPV4 else "IPV6")
+        # What is no state of one moment is found out, and looked at again, by whoever compares.
+        name: FamilyName = "IPV4" if family is Family.IPV4 else "IPV6"
+        return self.namespace.save(name, one_moment=False)
 
     def _difference(self, tables: str, family: Family) -> str:
         try:

@@ -119,10 +119,14 @@ class Namespace:
         with entered(self.name):
             return generation()
 
-    def save(self, family: Family) -> str:
-        """Return the tables as iptables-save prints them, without its comment lines."""
+    def save(self, family: Family, *, one_moment: bool = True) -> str:
+        """Return the tables as iptables-save prints them, without its comment lines.
+
+        Those of nft are of one moment, as with `read`, unless whoever asks does without.
+        """
         argv = [self.program(family, "save")]
-        text = self.read(argv) if self.backend == "nft" else self.run(argv).stdout
+        again = one_moment and self.backend == "nft"
+        text = self.read(argv) if again else self.run(argv).stdout
         return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
