@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from tests.support.entering import enter
+from tests.support.probing import free_port
 
 if TYPE_CHECKING:
     import ssl
@@ -331,12 +332,12 @@ class ApiServer:
         app.router.add_delete("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
+        # One that is there again after a restart, too.
+        self.port = self.port or free_port()
         site = web.TCPSite(
             self._runner, self.host, self.port, ssl_context=self.tls, reuse_address=True
         )
         await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         assert self._runner is not None
