@@ -76,7 +76,8 @@ def kept_cluster(lab: Laboratory, folder: Path) -> Iterator[Cluster]:
                 server,
                 folder / node.name,
                 node=node.name,
-                options=("--check-period", "500ms", "--verify-period", "2s"),
+                # To check takes some programs a time, and nothing here waits for a check.
+                options=("--check-period", "5s", "--verify-period", "2s"),
                 config={
                     "clusterCIDR": ",".join(POD_NETWORK),
                     "iptables": {"minSyncPeriod": "10ms"},
