@@ -50,7 +50,7 @@ def kept_node(backend: Backend, folder: Path, *, verify: str) -> Iterator[AgentP
                 },
             )
             with running(agent):
-                agent.is_ready()
+                agent.gets_ready()
                 agent.settles()
                 yield agent
 

@@ -68,7 +68,7 @@ def nptables(agent: AgentProcess, *words: str) -> subprocess.CompletedProcess[st
 def test_a_life_from_start_to_stop(agent: AgentProcess) -> None:
     namespace = agent.namespace
     with running(agent):
-        agent.is_ready()
+        agent.gets_ready()
         agent.converges()
 
         # kube-proxy's ports, paths and names.
@@ -135,7 +135,7 @@ def test_the_rules_are_those_of_the_version_that_the_node_says(
     server.put(here)
     agent.config = {"conntrack": {"tcpBeLiberal": True}}
     with running(agent):
-        agent.is_ready()
+        agent.gets_ready()
 
         (said,) = agent.log("the rules are those of the kube-proxy that goes with the kubelet")
         assert (said["version"], said["kubelet"]) == ("1.28", "v1.28.3-gke.1")

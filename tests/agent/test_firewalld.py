@@ -114,7 +114,7 @@ def agent_in(namespace: Namespace, folder: Path) -> Iterator[AgentProcess]:
             hasty=True,
         )
         with running(agent):
-            agent.is_ready()
+            agent.gets_ready()
             agent.settles()
             assert canaries(namespace) == 6
             yield agent

@@ -46,7 +46,7 @@ def test_an_agent_follows_a_cluster_over_the_border_and_back(
         server.put(node(), *STEADY, service("many", cluster_ip="10.96.0.50"), many(BORDER))
         agent = AgentProcess(namespace, server, tmp_path, hasty=True)
         with running(agent):
-            agent.is_ready()
+            agent.gets_ready()
             agent.settles()
             # Whatever becomes of comments, there is a way to every Service all the time, and
             # clients that are remembered stay so.

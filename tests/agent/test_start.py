@@ -330,7 +330,7 @@ def test_a_closed_standard_error_is_no_reason_to_end(agent: AgentProcess) -> Non
 
 def test_an_agent_that_hangs_is_named_with_its_pid(agent: AgentProcess) -> None:
     with running(agent):
-        agent.is_ready()
+        agent.gets_ready()
         assert agent.process is not None
         words = [sys.executable, "-m", "nptables", "status", "--run-dir", agent.run_folder]
         agent.send(signal.SIGSTOP)

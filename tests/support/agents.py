@@ -189,7 +189,7 @@ class AgentProcess:
         for family in Family:
             self.converges(until - time.monotonic(), family)
 
-    def is_ready(self) -> None:
+    def gets_ready(self) -> None:
         """Wait until both families were synced for the first time: it writes nothing more then."""
         wait_for(lambda: len(self.log("synced for the first time")) == len(Family))
 
