@@ -69,8 +69,7 @@ def test_the_role_allows_to_write_events_and_nothing_else() -> None:
 
 @pytest.mark.kernel
 def test_the_role_allows_every_request_that_a_running_agent_made(standing: AgentProcess) -> None:
-    standing.converges()
-    wait_for(lambda: bool(standing.server.events))
+    wait_for(lambda: len(standing.server.standing) == 3 and bool(standing.server.events))
     made = {
         (
             group_of(request.path),
