@@ -88,9 +88,15 @@ def guard(
 
 
 def confirm(*, folder: Path = FOLDER) -> Answer | None:
-    """Confirm the changes that wait for it in this network namespace; None where none wait."""
+    """Confirm the changes that wait for it in this network namespace; None where none wait.
+
+    Raises BackendUnavailable where this user may not know whether any do.
+    """
+    path = socket_path(folder)
     try:
-        line = _connect(socket_path(folder))
+        line = _connect(path)
+    except PermissionError:
+        raise BackendUnavailable(f"{path} may be used by root only") from None
     except OSError:
         return None
     with line:

@@ -19,6 +19,7 @@ from nptables.kernel.confirming import FAILED, KEPT, TAKEN_BACK, Answer, Guarded
 from nptables.testing import FakeKernel
 from tests.kernel.nodes import endpoints, rules_for, service
 from tests.support.agents import wait_for
+from tests.support.requirements import requires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,20 @@ def test_a_guard_that_is_gone_is_an_answer() -> None:
         guarded.say("applied")
 
         assert guarded.answer() == Answer(FAILED, "the guard process is gone")
+
+
+def test_who_may_not_confirm_is_not_told_that_nothing_waits(tmp_path: Path) -> None:
+    requires("root")
+    tmp_path.chmod(0o700)
+    script = (
+        "import os, sys; from pathlib import Path; from nptables.kernel.confirming import confirm;"
+        "os.setuid(65534); confirm(folder=Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.stderr.splitlines()[-1].endswith(".sock may be used by root only")
 
 
 @pytest.mark.parametrize(
