@@ -24,7 +24,7 @@ from nptables.translation.context import Context
 from nptables.translation.flows import Flow
 from nptables.words import listed
 
-_STOPS = (" -j DROP", " -j REJECT")
+_STOPS = ("DROP", "REJECT")
 _MOST_LISTED = 3
 
 
@@ -128,7 +128,7 @@ def _foreign_stops(plan: Plan) -> Iterator[Found]:
             # Behind the jump it does not matter: the packet has been through our chains.
             first = next((i for i, line in enumerate(lines) if line in ours), len(lines))
             for line in lines[:first]:
-                if line not in ours and any(stop in line for stop in _STOPS):
+                if line not in ours and target_of(line) in _STOPS:
                     yield codes.FOREIGN_STOP, f"{table.name}: {line}"
 
 
@@ -141,7 +141,7 @@ def _beside(rules: Ruleset | None) -> Iterator[Found]:
     for table in rules.tables.values():
         for chain in BUILT_IN_CHAINS.get(table.name, ()):
             for line in table.chains.get(chain, ()):
-                if any(stop in line for stop in _STOPS):
+                if target_of(line) in _STOPS:
                     yield codes.FOREIGN_STOP, f"{table.name}: {line}{whose}"
 
 

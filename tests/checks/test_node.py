@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.checks import NodeState, check_node
@@ -53,6 +54,22 @@ def test_a_foreign_rule_before_ours_is_found_and_one_behind_is_not() -> None:
 
     assert codes(before)["NPT502"] == f"filter: {rule}"
     assert codes(behind) == {}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        # Chains of others may be called so.
+        "-A FORWARD -j DROP-INVALID",
+        '-A FORWARD -m comment --comment "was -j DROP once" -j ACCEPT',
+    ],
+)
+def test_a_foreign_rule_that_only_speaks_of_dropping_is_not_found(rule: str) -> None:
+    def before(text: str) -> str:
+        chain = text.replace(":FORWARD", ":DROP-INVALID - [0:0]\n:FORWARD", 1)
+        return chain.replace("-A FORWARD", f"{rule}\n-A FORWARD", 1)
+
+    assert "NPT502" not in codes(before)
 
 
 def test_missing_jumps_stale_chains_and_drift_are_found() -> None:
