@@ -56,6 +56,25 @@ def test_a_foreign_rule_before_ours_is_found_and_one_behind_is_not() -> None:
     assert codes(behind) == {}
 
 
+def test_a_foreign_rule_between_our_jumps_is_found() -> None:
+    # What it drops comes to KUBE-PROXY-FIREWALL, but not to KUBE-FORWARD.
+    rule = "-A FORWARD -s 10.0.0.0/8 -j DROP"
+
+    def between(text: str) -> str:
+        jump = next(line for line in text.splitlines() if line.endswith("-j KUBE-FORWARD"))
+        return text.replace(jump, f"{rule}\n{jump}")
+
+    assert codes(between)["NPT502"] == f"filter: {rule}"
+
+
+@pytest.mark.parametrize("table", ["raw", "mangle"])
+def test_a_rule_that_drops_is_found_in_tables_that_come_before_ours(table: str) -> None:
+    rule = "-A PREROUTING -d 10.96.0.0/12 -j DROP"
+    more = f"*{table}\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n"
+
+    assert codes(lambda text: text + more)["NPT502"] == f"{table}: {rule}"
+
+
 @pytest.mark.parametrize(
     "rule",
     [
