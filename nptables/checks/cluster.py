@@ -11,6 +11,7 @@ from nptables.checks import codes, frontends
 from nptables.checks.causes import cause_findings, with_pods
 from nptables.checks.endpoints import endpoint_findings
 from nptables.checks.finding import Code, Finding, arranged
+from nptables.errors import Path
 from nptables.family import Family
 from nptables.model import Cluster, Node, ProxyConfig, Service
 from nptables.model.backing import Place
@@ -112,10 +113,17 @@ def _unusual_node_ports(service: Service, usual: tuple[int, int]) -> Iterator[Fi
     if service.headless or service.type == "ExternalName":
         return
     first, last = usual
-    for position, port in enumerate(service.ports):
-        if port.node_port and not first <= port.node_port <= last:
-            text = f"nodePort {port.node_port} is outside {first}-{last}"
-            yield _of(service, codes.NODE_PORT_UNUSUAL, text, "spec", "ports", position, "nodePort")
+    numbers: list[tuple[int, Path]] = [
+        (port.node_port or 0, ("spec", "ports", position, "nodePort"))
+        for position, port in enumerate(service.ports)
+    ]
+    # It is taken from the same range: `allocHealthCheckNodePort` in
+    # pkg/registry/core/service/storage/alloc.go.
+    numbers.append((service.health_check_port, ("spec", "healthCheckNodePort")))
+    for number, path in numbers:
+        if number and not first <= number <= last:
+            text = f"{path[-1]} {number} is outside {first}-{last}"
+            yield _of(service, codes.NODE_PORT_UNUSUAL, text, *path)
 
 
 def _about_spec(service: Service) -> Iterator[Finding]:

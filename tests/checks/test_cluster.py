@@ -196,6 +196,15 @@ def test_a_node_port_is_usual_in_the_range_of_its_cluster() -> None:
     assert "outside 20001-20010" in found(objects, node_ports=(20001, 20010))["NPT202"]
 
 
+def test_a_health_check_port_is_one_of_the_range_of_node_ports() -> None:
+    balanced = service(
+        type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=20000,
+        status=BALANCED,
+    )  # fmt: skip
+
+    assert found([*NODES, balanced])["NPT202"] == "healthCheckNodePort 20000 is outside 30000-32767"
+
+
 def test_hints_that_are_ignored_are_found_with_the_reason() -> None:
     hinted = endpoint("10.244.1.5", "node1", hints={"forZones": [{"name": "a"}]})
     objects = [*nodes("node1", zone="a"), service(), endpoint_slice(hinted, ON_BOTH[1])]
