@@ -24,6 +24,7 @@ from nptables.cli.node import (
     backend_options,
     each_family,
     print_plan,
+    print_restore,
     say_kept,
     summary,
     with_live_facts,
@@ -253,10 +254,10 @@ def _print(changes: dict[Family, NodeChange], output: str) -> int:
     plans = [change.plan for change in changes.values()]
     if output == "json":
         print_json(plans_document((plan, {}) for plan in plans))
-    for plan in plans:
-        if output == "restore":
-            click.echo(plan.to_restore(), nl=False)
-        elif output == "text":
+    if output == "restore":
+        print_restore(plans)
+    if output == "text":
+        for plan in plans:
             print_plan(plan)
     return 1 if any(plans) else 0
 
