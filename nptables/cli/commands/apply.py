@@ -100,7 +100,8 @@ def command(
     """Write the rules that kube-proxy would write to this node's tables, and touch no others.
 
     Run it as root on the node. Both address families are written unless -4 or -6 is given. The
-    cluster has to be named: by FILE, --kubeconfig or --context.
+    cluster has to be named: by FILE, --kubeconfig or --context. It has to be all of it: the rules
+    of Services that are not in it are removed.
     """
     _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
