@@ -113,17 +113,20 @@ _PAUSE = 1.0
 
 def take_back(
     changes: Sequence[NodeChange],
+    then: Callable[[], Sequence[str]] = tuple,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
     """Undo changes, wholly or partly carried out; returns a sentence for each that failed.
 
-    While the kernel is busy it is tried again, for ten minutes.
+    While the kernel is busy it is tried again, for ten minutes. `then` undoes what comes after the
+    rules, and does not wait for those that have to be tried again.
     """
     until = clock() + _PATIENCE
-    problems, left = [], list(changes)
-    while left:
+    problems: list[str] = []
+    left = list(changes)
+    while True:
         busy = []
         for change in left:
             try:
@@ -133,7 +136,9 @@ def take_back(
                     busy.append(change)
                 else:
                     problems.append(f"{change.plan.family.value}: {error}")
+        problems += then()
+        then = tuple
+        if not busy:
+            return problems
         left = busy
-        if left:
-            sleep(_PAUSE)
-    return problems
+        sleep(_PAUSE)

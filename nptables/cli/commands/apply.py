@@ -168,7 +168,8 @@ def _apply(
     planned = any(change.plan for change in changes.values())
     if seconds is not None and (planned or any(not setting.problem for setting in settings)):
         guard = confirming.guard(
-            seconds, lambda: [*take_back(tuple(changes.values())), *take_settings_back(settings)]
+            seconds,
+            lambda: take_back(tuple(changes.values()), lambda: take_settings_back(settings)),
         )
     finished: list[Family] = []
     try:
