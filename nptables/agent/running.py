@@ -459,7 +459,11 @@ class _Running:
     def _describe(self) -> Mapping[str, Any]:
         """What `nptables status` shows."""
         agent, store, now = self._agent, self._agent.store, time.monotonic()
-        since = agent.health.pending_since
+        # A change waits for the loop first, and then in it.
+        waiting = (
+            at for at in (self._inbox.oldest(), agent.health.pending_since) if at is not None
+        )
+        since = min(waiting, default=None)
         last = agent.health.last_sync
         return {
             "pid": os.getpid(),

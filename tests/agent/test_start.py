@@ -128,6 +128,34 @@ def test_a_stop_does_not_wait_for_tables_that_take_long_to_read(
     wait_for(lambda: "sleep" not in names_inside(agent.namespace))
 
 
+def test_a_change_that_waits_for_tables_to_be_read_is_old_in_the_probes_and_the_status(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, hold, reading = tmp_path / "bin", tmp_path / "hold", tmp_path / "reading"
+    stand_in(
+        folder,
+        "iptables-nft-save",
+        f'while [ -e {hold} ]; do touch {reading}; sleep 0.05; done\nexec $real "$@"',
+    )
+    agent.config = {"iptables": {"syncPeriod": "400ms", "minSyncPeriod": "100ms"}}
+    agent.options = ("--verify-period", "200ms")
+    start_with(agent, folder, monkeypatch)
+    try:
+        agent.converges(20)
+        hold.touch()
+        wait_for(reading.exists)
+        agent.server.put(service("late", cluster_ip="10.96.0.77"))
+        wait_for(lambda: not agent.status()["healthy"])
+        assert agent.status()["pendingSeconds"] >= 0.8
+        hold.unlink()
+        agent.converges()
+        wait_for(lambda: agent.status()["healthy"])
+        assert agent.stop() == 0
+    finally:
+        hold.unlink(missing_ok=True)
+        agent.stop()
+
+
 def test_a_stop_waits_for_a_change_that_is_being_written(
     agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
