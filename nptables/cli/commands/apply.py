@@ -24,6 +24,7 @@ from nptables.cli.node import (
     backend_options,
     each_family,
     print_plan,
+    print_restore,
     say_kept,
     summary,
     with_live_facts,
@@ -99,7 +100,8 @@ def command(
     """Write the rules that kube-proxy would write to this node's tables, and touch no others.
 
     Run it as root on the node. Both address families are written unless -4 or -6 is given. The
-    cluster has to be named: by FILE, --kubeconfig or --context.
+    cluster has to be named: by FILE, --kubeconfig or --context. It has to be all of it: the rules
+    of Services that are not in it are removed.
     """
     _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
@@ -166,7 +168,8 @@ def _apply(
     planned = any(change.plan for change in changes.values())
     if seconds is not None and (planned or any(not setting.problem for setting in settings)):
         guard = confirming.guard(
-            seconds, lambda: [*take_back(tuple(changes.values())), *take_settings_back(settings)]
+            seconds,
+            lambda: take_back(tuple(changes.values()), lambda: take_settings_back(settings)),
         )
     finished: list[Family] = []
     try:
@@ -253,10 +256,10 @@ def _print(changes: dict[Family, NodeChange], output: str) -> int:
     plans = [change.plan for change in changes.values()]
     if output == "json":
         print_json(plans_document((plan, {}) for plan in plans))
-    for plan in plans:
-        if output == "restore":
-            click.echo(plan.to_restore(), nl=False)
-        elif output == "text":
+    if output == "restore":
+        print_restore(plans)
+    if output == "text":
+        for plan in plans:
             print_plan(plan)
     return 1 if any(plans) else 0
 
