@@ -496,7 +496,7 @@ def test_beside_a_kube_proxy_the_log_says_its_version_and_each_line_is_an_event(
             listening = ["ss", "-Hltn", "sport = :10249"]
             wait_for(lambda: bool(agent.namespace.run(listening).stdout))
             with running(agent):
-                wait_for(lambda: bool(agent.log("compared for the first time")), 20)
+                wait_for(lambda: bool(agent.log("compared for the first time")))
                 assert agent.stop() == 0
         finally:
             standing.kill()

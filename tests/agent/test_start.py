@@ -175,7 +175,7 @@ def test_a_change_that_waits_for_tables_to_be_read_is_old_in_the_probes_and_the_
     agent.options = ("--verify-period", "200ms")
     start_with(agent, folder, monkeypatch)
     try:
-        agent.converges(20)
+        agent.converges()
         hold.touch()
         wait_for(reading.exists)
         agent.server.put(service("late", cluster_ip="10.96.0.77"))
@@ -201,12 +201,12 @@ def test_a_stop_waits_for_a_change_that_is_being_written(
     )
     start_with(agent, folder, monkeypatch)
     assert agent.process is not None
-    wait_for(writing.exists, 20)
+    wait_for(writing.exists)
     agent.send(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         agent.process.wait(0.5)
     go_on.touch()
-    assert agent.process.wait(20) == 0
+    assert agent.process.wait(LIMIT) == 0
     assert agent.difference() == ""
 
 
