@@ -107,7 +107,7 @@ def _unprintable(choice: Choice) -> list[str]:
 
 # How long to try to take changes back while others keep the tables busy, and between two attempts,
 # in seconds. The one that is cut off by the changes can do nothing meanwhile.
-_PATIENCE = 600.0
+_TIMEOUT = 600.0
 _PAUSE = 1.0
 
 
@@ -123,7 +123,7 @@ def take_back(
     While the kernel is busy it is tried again, for ten minutes. `then` undoes what comes after the
     rules, and does not wait for those that have to be tried again.
     """
-    until = clock() + _PATIENCE
+    until = clock() + _TIMEOUT
     problems: list[str] = []
     left = list(changes)
     while True:

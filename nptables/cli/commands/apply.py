@@ -46,6 +46,12 @@ from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.node.services import find_handlers
 from nptables.translation.explanation.notices import UNREAD
 
+# Seconds that rolling back usually takes less than.
+_SLOW = 2.0
+_STILL_BUSY = (
+    "still rolling back: while others keep the tables busy it is tried again, for ten minutes"
+)
+
 
 @click.command("apply")
 @manifest_options
@@ -181,6 +187,8 @@ def _apply(
     except KernelError:
         if guard is not None:
             guard.say("revert")
+            if not select.select([guard], [], [], _SLOW)[0]:
+                say(_STILL_BUSY)
             _report(guard.answer())
         elif not finished:
             # Without the rules route_localnet would let others reach what listens on 127.0.0.1.
@@ -283,13 +291,18 @@ def _await(guard: confirming.Guarded, seconds: float) -> int:
         "another shell"
     )
     sources: list[Any] = [guard]
+    longest: float | None = seconds + _SLOW
     with contextlib.suppress(OSError, ValueError):
         if sys.stdin is not None and sys.stdin.isatty():
             sources.append(sys.stdin)
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        ready, _, _ = select.select(sources, [], [], longest)
         if guard in ready:
             return _report(guard.answer())
+        if not ready:
+            say(_STILL_BUSY)
+            longest, sources = None, [guard]
+            continue
         if sys.stdin.readline():
             guard.say("confirm")
         sources = [guard]
