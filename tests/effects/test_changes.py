@@ -551,6 +551,29 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     assert "241." not in " ".join(sentences(found.effects))
 
 
+@pytest.mark.parametrize("there", ["nat", "filter", ""])
+def test_a_table_that_a_dump_lacks_leaves_open_what_packets_notice(there: str) -> None:
+    """It may hold the rules that are right, or such as refuse everything: nobody has seen them."""
+    after = state(service(), ON_THE_OTHER)
+    (rules,) = after.rulesets
+    seen = {name: table for name, table in rules.tables.items() if name == there}
+    lacking = attrs.evolve(rules, tables=seen)
+    missing = {"nat", "filter"} - {there}
+
+    def having(rules: Ruleset) -> NodeState:
+        return attrs.evolve(after, rules=rules, unknown_tables=missing)
+
+    found = compare_effects(having(lacking), having(rules))
+
+    assert (found.effects, found.same, found.cosmetic) == ((), 0, 0)
+    assert {each.to for each in found.unknown} == {
+        "nodePort:30080", "127.0.0.1:30080", "10.96.0.10:80",
+    }  # fmt: skip
+    assert all("whose rules are unknown, may" in text for text in sentences(found.unknown))
+    # What is the same in both states is no difference, whatever it is.
+    assert compare_effects(having(lacking), having(lacking)).unknown == ()
+
+
 def test_json_says_whether_the_source_stays() -> None:
     """From Pods: kept by the policy Local, and with an endpoint that hides everybody, mixed."""
     local = state(service(externalTrafficPolicy="Local"), endpoint_slice(FAR, OTHER_FAR))
