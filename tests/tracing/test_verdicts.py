@@ -693,6 +693,16 @@ def test_a_node_port_that_no_service_has_names_those_nearby() -> None:
     )
 
 
+def test_a_node_port_of_another_protocol_is_not_said_to_be_nobodys() -> None:
+    """The Service has node port 30080 for TCP, and the packet is of UDP."""
+    answer = with_rules(objects=SERVICE_ON_BOTH, to="nodeport:30080/UDP")
+
+    assert answer.reasons[1].text == (
+        "no Service of the cluster has node port 30080/UDP; the nearest: "
+        "30080/TCP (default/web:http)"
+    )
+
+
 def test_the_nearest_node_ports_come_first_whether_they_are_lower_or_higher() -> None:
     """From 31000 it is 1 to 31001, 2 to 30998 and 920 to 30080."""
     ports = [

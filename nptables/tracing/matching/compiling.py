@@ -16,6 +16,7 @@ from nptables.tracing.matching.conditions import (
     Setting,
     asking,
     destination_in,
+    in_words,
     inverted,
     source_in,
     source_is_endpoint,
@@ -56,9 +57,8 @@ def compile_conditions(
 
 def opaque_conditions(rule: Rule, where: str, why: str = "") -> tuple[Condition, ...]:
     """The conditions of a rule whose values cannot be understood: one question."""
-    place, position = where.rsplit(" ", 1)
     why = f" ({why})" if why else ""
-    text = f"the match of rule {int(position) + 1} of {place}, which cannot be read{why},"
+    text = f"the match of {in_words(where)}, which cannot be read{why},"
     return (unknown_condition(f"{where}: {rule.render()}", text),)
 
 
