@@ -570,6 +570,8 @@ def test_a_table_that_a_dump_lacks_leaves_open_what_packets_notice(there: str) -
         "nodePort:30080", "127.0.0.1:30080", "10.96.0.10:80",
     }  # fmt: skip
     assert all("whose rules are unknown, may" in text for text in sentences(found.unknown))
+    fates = [each.to_json()[when] for each in found.unknown for when in ("before", "after")]
+    assert {("unknown", None)} == {(each["verdict"], each["source"]) for each in fates}
     # What is the same in both states is no difference, whatever it is.
     assert compare_effects(having(lacking), having(lacking)).unknown == ()
 
