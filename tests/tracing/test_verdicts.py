@@ -362,6 +362,27 @@ def test_an_impossible_value_of_a_target_is_named_where_the_packet_meets_it(
     assert answer_line(answer).startswith("not known: ")
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        # `-j MINE`, with a word, the dash or the letter gone: iptables refuses each.
+        ("nat -A PREROUTING MINE", "MINE is no option of iptables"),
+        ("nat -A PREROUTING -p tcp -z MINE", "-z is no option of iptables"),
+        ("nat -A PREROUTING -p tcp -m tcp --dport 80 j MINE", "j is no option of iptables"),
+        # 'option "--to-destination" must be specified'
+        ("nat -A PREROUTING -j DNAT", "given to DNAT with options that are not understood"),
+        ("nat -A POSTROUTING -j SNAT", "given to SNAT with options that are not understood"),
+    ],
+)
+def test_a_rule_that_iptables_would_refuse_is_never_taken_for_one_that_does_nothing(
+    rule: str, says: str
+) -> None:
+    answer = follow(rule)
+
+    assert says in answer_line(answer)
+    assert not answer.arrives
+
+
 def test_what_became_one_of_several_is_no_wrong_endpoint_where_one_of_them_is_right() -> None:
     """The kernel draws the address of a range, and its port."""
     asked = Asked(endpoints=frozenset({("10.244.1.5", 8080)}))

@@ -182,11 +182,9 @@ class Rulebook:
         try:
             rule = _parsed(line, self.family)
         except RuleSyntaxError as error:
-            unread = Rule(chain="", target=None)
-            action = Action(
-                Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({error.message})"
-            )
-            return CompiledRule(line, opaque_conditions(unread, where), action)
+            return _unreadable(line, where, error.message)
+        if stray := _stray(rule):
+            return _unreadable(line, where, f"{stray} is no option of iptables")
         wrong = impossible_values(rule, self.family)
         in_table = self.ruleset.tables[table].chains
         action = compile_action(rule, is_chain=in_table.__contains__)
@@ -241,6 +239,25 @@ class Rulebook:
         for table in self.ruleset.tables.values():
             for lines in table.chains.values():
                 yield from lines
+
+
+def _unreadable(line: str, where: str, why: str) -> CompiledRule:
+    """A rule of which nobody knows what it asks for and what it does."""
+    action = Action(Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({why})")
+    return CompiledRule(line, opaque_conditions(Rule(chain="", target=None), where), action)
+
+
+def _stray(rule: Rule) -> str:
+    """The first word of a rule without a target that cannot stand there; empty where none does.
+
+    A target may have been there before somebody damaged the line. A rule that has one is followed:
+    then it is a question whether what is not understood holds.
+    """
+    if rule.target is not None:
+        return ""
+    options = (option for match in rule.matches for option in match.options)
+    strays = (option for option in options if not option.name.startswith("-"))
+    return next((option.name for option in (*rule.extra, *strays)), "")
 
 
 Rules = Ruleset | Sequence[Ruleset]
