@@ -188,8 +188,11 @@ class Forwarding:
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
         rule = deciding_step(left.flow)
         if left.exit is Exit.DELIVERED:
-            known = self._hops.services is not None and self._hops.services.is_endpoint(
-                str(state.destination), state.port, packet.protocol
+            known = self._hops.services is not None and (
+                self._hops.services.is_endpoint(str(state.destination), state.port, packet.protocol)
+                or self._hops.answers_health_checks(
+                    network.node, state.destination, state.port, packet.protocol
+                )
             )
             verdict = delivered(
                 state, rule, arrival.asked, known_endpoint=known, translated=translated

@@ -215,7 +215,12 @@ def _stays_on_node(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Rea
         return
     if frontend is None or decision is None:
         yield Reason("no-listener", f"no rule translates {where}: the node itself gets the packet")
-        if case.services is not None:
+        if case.services is not None and case.services.health_checked(
+            outcome.port, packet.protocol
+        ):
+            text = "kube-proxy answers health checks on the addresses in nodePortAddresses alone"
+            yield Reason("node-port-address", text)
+        elif case.services is not None:
             yield from _no_node_port(outcome, packet, case.services)
         return
     context, name = decision.context, frontend.name
