@@ -184,7 +184,7 @@ def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None
     from nptables.evidence.handlers import handlers  # noqa: PLC0415
 
     if evidence is not None:
-        return handlers(evidence)
+        return handlers(evidence.with_facts(node.facts))
     # Some proxies show by their interface, as mode ipvs does by kube-ipvs0.
     interfaces = node.facts.interfaces or {}
     key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"
