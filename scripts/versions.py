@@ -26,15 +26,17 @@ Code that makes rules asks for a habit by its name. Patch releases make the same
 {NEWEST} the nearest known version is used, with a warning.
 
 Without `--kube-proxy-version` the version is taken from the first of these: the kube-proxy that
-runs on the node (with `--live`, `apply` and `run`; read from its metrics), the Node object
-(`status.nodeInfo.kubeletVersion`), {NEWEST}. A note on standard error says which was taken and why.
+runs on the node (with `--live`, `apply` and `run` its metrics say it, with `--snapshot` the
+snapshot), the Node object (`status.nodeInfo.kubeletVersion`), {NEWEST}. A note on standard error
+says which was taken and why.
 `run` takes the Node's version when it first sees the Node, and keeps it until it is restarted.
 `check` without `--node` checks each Node with that Node's own version. From Python:
 `ProxyConfig.from_kube_proxy(doc, version="1.30")`; its `remarks`, and the `warnings` of the rules,
 have the warnings.
 
-A setting that the version does not know has no effect, and gives a warning. A setting that the
-version refuses is an error, which names the first or the last version that accepts it.
+A setting that the version does not know has no effect, and gives a warning. (kube-proxy itself
+does not start with a feature gate that it does not know.) A value that the version refuses is an
+error, which names the version from which on it is accepted, or refused.
 
 In some cases kube-proxy's own iptables-restore refuses all rules (an endpoint of the wrong family
 from 1.33 on, leading zeros in old versions). nptables leaves out what causes this, with a warning.
@@ -72,7 +74,8 @@ EVIDENCE = """\
 ## How it is known
 
 `fixtures/versions` has what the real kube-proxy of each version programmed for 73 scenarios of one
-feature each and up to 136 more that were made to show differences, in both families. The tests
+feature each (for 1.36 they are in `fixtures/conformance`) and up to 136 more that were made to show
+differences, in both families. The tests
 compare every rule, from scratch and by way of the translator that follows changes. Not compared are
 four scenarios where kube-proxy depends on the order in which it saw the slices, and rules that the
 kernel refused.
@@ -134,8 +137,9 @@ def _gates() -> Iterator[str]:
     yield "| gate | known | on unless switched off | always on |"
     yield "|---|---|---|---|"
     for gate in GATES.values():
-        yield f"| {gate.name} | {_from(gate.known)} | {_on(gate)} | {_never_or(gate.locked)} |"
+        yield f"| {gate.name} | {_known(gate)} | {_on(gate)} | {_never_or(gate.locked)} |"
     yield (
+        "\nA version that no longer knows a gate always does what it was for.\n"
         "\nAllAlpha sets the gates that a version knows and that are not on yet, AllBeta those\n"
         "that are on and can be switched off. Neither sets a gate that the configuration names,\n"
         "nor AllowServiceExternalIPs, which was never alpha or beta."
@@ -144,6 +148,12 @@ def _gates() -> Iterator[str]:
 
 def _from(version: object) -> str:
     return "in all" if version is None else f"from {version}"
+
+
+def _known(gate: Gate) -> str:
+    if gate.last is None:
+        return _from(gate.known)
+    return f"up to {gate.last}" if gate.known is None else f"{gate.known} to {gate.last}"
 
 
 def _on(gate: Gate) -> str:

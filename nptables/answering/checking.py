@@ -9,6 +9,7 @@ import attrs
 
 from nptables.checks import Finding, arranged, check_cluster
 from nptables.checks.baseline import Entry
+from nptables.checks.cluster import NODE_PORTS
 from nptables.checks.reports import problem_findings
 from nptables.checks.silencing import silenced_by_objects
 from nptables.errors import InvalidInput, Problem
@@ -19,10 +20,14 @@ from nptables.sources import Loaded, Sets
 Nodes = Sequence[tuple[ProxyConfig, Sequence[Node]]]
 
 
-def cluster_findings(loaded: Loaded, looked_at: Nodes) -> Iterator[Finding]:
+def cluster_findings(
+    loaded: Loaded, looked_at: Nodes, node_ports: tuple[int, int] = NODE_PORTS
+) -> Iterator[Finding]:
     """What is wrong with the objects, on nodes with their configurations."""
     for config, nodes in looked_at:
-        yield from check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
+        yield from check_cluster(
+            loaded.cluster, config, nodes=nodes, place=loaded.place, node_ports=node_ports
+        )
 
 
 @attrs.frozen

@@ -14,11 +14,14 @@ from nptables.auditing.tables import NodeTables
 from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.iptables import Ruleset
-from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of
+from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of, target_of
 from nptables.translation.fixed import JUMPS
 
-_STOPS = (" -j DROP", " -j REJECT", " -j DNAT", " -j REDIRECT")
-_PASSES = (" -j ACCEPT", " -j RETURN")
+_STOPS = frozenset({"DROP", "REJECT", "DNAT", "REDIRECT"})
+_PASSES = frozenset({"ACCEPT", "RETURN"})
+# At each hook a packet meets these before nat and filter (NF_IP_PRI_* of
+# linux/netfilter_ipv4.h).
+_BEFORE_OURS = ("raw", "mangle")
 _WORD = re.compile(r"[0-9a-f.:]*[0-9a-f]")
 
 
@@ -45,22 +48,24 @@ def foreign_rules(
 def _in_front(
     tables: NodeTables, index: int, rest: Mapping[str, TableLines] | None
 ) -> list[tuple[str, str]]:
-    """Lines of built-in chains that end a packet's way before the first jump of ours."""
+    """Lines of built-in chains that end a packet's way before the last jump of ours."""
     found = []
-    for table, jumps in JUMPS.items():
+    for table in (*_BEFORE_OURS, *JUMPS):
+        jumps = JUMPS.get(table, ())
+        # In nat a packet that is accepted is translated no more; elsewhere it is only let through.
+        stops = _STOPS | _PASSES if table == "nat" else _STOPS
         for chain in BUILT_IN_CHAINS[table]:
             if rest is not None:
                 lines = rest[table].by_chain.get(chain, []) if table in rest else []
             else:
                 lines = list(tables.ruleset(index).lines(table, chain))
             ours = [i for i, line in enumerate(lines) if line in jumps]
-            # In nat a packet that is accepted is translated no more; in filter it is only let
-            # through.
-            stops = (*_STOPS, *(_PASSES if table == "nat" else ()))
+            # Where the jumps are gone, it is not a rule that stands before nothing.
+            end = len(lines) if table in _BEFORE_OURS else ours[-1] if ours else 0
             found += [
                 (table, line)
-                for line in lines[: ours[0] if ours else 0]
-                if any(stop in line for stop in stops)
+                for line in lines[:end]
+                if line not in jumps and target_of(line) in stops
             ]
     return found
 

@@ -32,8 +32,9 @@ LOCAL_POLICY_GAP = Code(
 )  # fmt: skip
 NODE_NAME_MISMATCH = Code(
     "NPT103", "node-name-mismatch", ERROR,
-    "These endpoints are local to no Node, so a Local policy finds no endpoint on any node.",
-    "Give kubelet and kube-proxy the same node name (hostnameOverride).",
+    "These endpoints are local to no Node: a Local policy uses them nowhere.",
+    "Write the name of their Node in nodeName, the one that its kube-proxy has "
+    "(hostnameOverride) too.",
 )  # fmt: skip
 SLICE_PORT_MISMATCH = Code(
     "NPT104", "slice-port-mismatch", ERROR,
@@ -155,7 +156,7 @@ NODE_PORT_UNPROTECTED = Code(
     "NPT204", "node-port-unprotected", WARNING,
     "loadBalancerSourceRanges guard the load-balancer addresses only; anybody who reaches a node "
     "reaches the Service by its nodePort.",
-    "Set allocateLoadBalancerNodePorts: false, or close the nodePort in a firewall.",
+    "Set allocateLoadBalancerNodePorts: false and remove the nodePort, or close it in a firewall.",
 )  # fmt: skip
 EXTERNAL_IPS = Code(
     "NPT205", "external-ips", WARNING,
@@ -239,7 +240,7 @@ TWO_BACKENDS = Code(
 )  # fmt: skip
 OTHER_MODE = Code(
     "NPT504", "other-mode-leftovers", WARNING,
-    "Another mode of kube-proxy left rules that still translate packets.",
+    "Another mode of kube-proxy left what may still translate packets.",
     "Run `kube-proxy --cleanup`, or remove what is named.",
 )  # fmt: skip
 NOT_FORWARDING = Code(

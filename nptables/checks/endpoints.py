@@ -94,18 +94,23 @@ def _about_port(
         rest = "; terminating ones serve until they end" if usable else ""
         text = f"none of its {len(known)} {family.value} endpoints is ready{rest}"
         yield _Remark(codes.NO_READY_ENDPOINT, text)
-    yield from _strangers(known, cluster)
-    external = service.external_policy_local and externally_reachable(service, port, family)
-    hinted = any(e.zone_hints or e.node_hints for _, e in known)
+    reachable = externally_reachable(service, port, family)
+    external = service.external_policy_local and reachable
+    some_local = external or service.internal_policy_local
+    yield from _strangers(known, cluster, local=some_local)
+    # Hints of endpoints that take no traffic count for nothing.
+    hinted = any(e.zone_hints or e.node_hints for _, e in usable)
     # Without Nodes it is unknown where Pods will be that were never applied.
     placed = not backed(cluster, service).unplaced
-    local = placed and (external or service.internal_policy_local)
+    local = placed and some_local
     if local and usable and not any(endpoint.node_name for _, endpoint in usable):
         field = "externalTrafficPolicy" if external else "internalTrafficPolicy"
         text = f"{field} is Local and none of its {len(usable)} endpoints has a nodeName"
         yield _Remark(codes.NO_NODE_NAME, text, ("spec", field))
         local = False
-    if not hinted and (asked := _asked_for_hints(service, cluster)) and usable:
+    # Nor do hints where every packet has to stay on the node.
+    spread = reachable or not service.internal_policy_local
+    if spread and not hinted and (asked := _asked_for_hints(service, cluster)) and usable:
         text = f"{asked}, and none of its {len(usable)} endpoints carries a hint"
         yield _Remark(codes.HINTS_MISSING, text)
     if local or hinted:
@@ -132,8 +137,10 @@ def _nothing_known(
     return _Remark(codes.NO_READY_ENDPOINT, f"no {family.value} endpoint: {why}")
 
 
-def _strangers(known: Sequence[PortEndpoint], cluster: Cluster) -> Iterator[_Remark]:
-    """Node names that no Node has.
+def _strangers(
+    known: Sequence[PortEndpoint], cluster: Cluster, *, local: bool
+) -> Iterator[_Remark]:
+    """Node names that no Node has, which breaks traffic where a policy is Local.
 
     Where others are known, the input may just not hold all Nodes; unless one is spelled nearly
     the same.
@@ -148,7 +155,7 @@ def _strangers(known: Sequence[PortEndpoint], cluster: Cluster) -> Iterator[_Rem
         strangers = [name for name in strangers if _short(name) in spelled]
     if strangers:
         text = f"endpoints name {listed(strangers)}; the Nodes are {listed(sorted(nodes))}"
-        yield _Remark(codes.NODE_NAME_MISMATCH, text)
+        yield _Remark(codes.NODE_NAME_MISMATCH, text, severity=None if local else Severity.WARNING)
 
 
 def _short(name: str) -> str:

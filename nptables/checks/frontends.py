@@ -16,7 +16,7 @@ from nptables.translation.collisions import Claim, find_collisions
 from nptables.translation.context import NO_NETWORKS, Context
 from nptables.words import listed
 
-# Ports that every node, or every node of the control plane, itself needs.
+# TCP ports that every node, or every node of the control plane, itself needs.
 _OF_THE_NODE = {22: "SSH", 6443: "the API server", 10250: "the kubelet"}
 
 
@@ -56,12 +56,8 @@ def health_check_ports(claims: Iterable[Claim]) -> Iterator[Finding]:
         taken.setdefault(number, f"that of {'/'.join(key)}")
 
 
-def addresses_of_nodes(
-    services: Iterable[Service], nodes: Iterable[Node], config: ProxyConfig
-) -> Iterator[Finding]:
+def addresses_of_nodes(services: Iterable[Service], nodes: Iterable[Node]) -> Iterator[Finding]:
     """External IPs that are addresses of a node."""
-    if not config.serves_external_ips:
-        return
     whose: dict[str, str] = {}
     for node in nodes:
         for family in Family:
@@ -69,10 +65,11 @@ def addresses_of_nodes(
                 whose.setdefault(address, node.name)
     for service in services:
         numbers = sorted({port.port for port in service.ports})
+        on_tcp = sorted({port.port for port in service.ports if port.protocol == "TCP"})
         for position, address in enumerate(dict.fromkeys(service.external_ips)):
             if address not in whose or is_loopback(address):
                 continue
-            needed = [f"{number} ({_OF_THE_NODE[number]})" for number in numbers
+            needed = [f"{number} ({_OF_THE_NODE[number]})" for number in on_tcp
                       if number in _OF_THE_NODE]  # fmt: skip
             found = Finding(
                 codes.EXTERNAL_IP_OF_NODE,

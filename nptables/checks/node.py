@@ -24,7 +24,10 @@ from nptables.translation.context import Context
 from nptables.translation.flows import Flow
 from nptables.words import listed
 
-_STOPS = (" -j DROP", " -j REJECT")
+_STOPS = ("DROP", "REJECT")
+# At each hook a packet meets these before nat and filter (NF_IP_PRI_* of
+# linux/netfilter_ipv4.h).
+_BEFORE_OURS = ("raw", "mangle")
 _MOST_LISTED = 3
 
 
@@ -119,17 +122,16 @@ def _tables(rules: Ruleset) -> Iterator[Found]:
 
 
 def _foreign_stops(plan: Plan) -> Iterator[Found]:
-    """Rules of others that drop or refuse, before the first of our jumps in their chain."""
-    for table in plan.desired.tables.values():
-        current = plan.before.tables.get(table.name)
-        for chain in BUILT_IN_CHAINS.get(table.name, ()):
-            ours = set(table.chains.get(chain, ()))
-            lines = current.chains.get(chain, ()) if current is not None else ()
-            # Behind the jump it does not matter: the packet has been through our chains.
-            first = next((i for i, line in enumerate(lines) if line in ours), len(lines))
-            for line in lines[:first]:
-                if line not in ours and any(stop in line for stop in _STOPS):
-                    yield codes.FOREIGN_STOP, f"{table.name}: {line}"
+    """Rules of others that drop or refuse, before the last of our jumps in their chain."""
+    for table in dict.fromkeys((*plan.desired.tables, *_BEFORE_OURS)):
+        for chain in BUILT_IN_CHAINS.get(table, ()):
+            ours = set(plan.desired.lines(table, chain))
+            lines = plan.before.lines(table, chain)
+            # Behind the jumps it does not matter: the packet has been through our chains.
+            jumps = [position for position, line in enumerate(lines) if line in ours]
+            for line in lines[: jumps[-1] if jumps else len(lines)]:
+                if line not in ours and target_of(line) in _STOPS:
+                    yield codes.FOREIGN_STOP, f"{table}: {line}"
 
 
 def _beside(rules: Ruleset | None) -> Iterator[Found]:
@@ -141,7 +143,7 @@ def _beside(rules: Ruleset | None) -> Iterator[Found]:
     for table in rules.tables.values():
         for chain in BUILT_IN_CHAINS.get(table.name, ()):
             for line in table.chains.get(chain, ()):
-                if any(stop in line for stop in _STOPS):
+                if target_of(line) in _STOPS:
                     yield codes.FOREIGN_STOP, f"{table.name}: {line}{whose}"
 
 

@@ -16,7 +16,7 @@ from nptables.cli.streams import piped_in
 from nptables.errors import InvalidInput
 from nptables.model import Cluster
 from nptables.sources import Loaded, Sets, load_sets
-from nptables.sources.ranges import NODE_PORT_RANGE
+from nptables.sources.ranges import NODE_PORT_RANGE, Ranges
 
 _STANDARD_INPUT = "-"
 NO_INPUT = "no input: name a FILE, or '-' for standard input"
@@ -107,6 +107,12 @@ def say_what_was_read(loaded: Loaded) -> None:
 def say_what_is_unknown(clusters: Iterable[Cluster]) -> None:
     """What the input does not tell of the endpoints of Services: see `say_unknown`."""
     say_unknown(clusters, say, each=is_verbose())
+
+
+def asked_node_ports() -> tuple[int, int]:
+    """The first and the last node port of the cluster, as --node-port-range says."""
+    ranges = Ranges.parse(node_port_range=setting("node_port_range") or NODE_PORT_RANGE)
+    return ranges.first_port, ranges.last_port
 
 
 def _read_files(paths: tuple[str, ...], *, lenient: bool) -> Sets:

@@ -356,6 +356,11 @@ def _gates(doc: Object, reader: Reader, version: Version, remarks: list[str]) ->
                     f"{gate.locked} on"
                 )
                 reader.problem(("featureGates", name), "cannot be switched off", hint)
+            elif gate.is_gone(version):
+                remarks.append(
+                    f"featureGates[{name}] has no effect: kube-proxy {version} does not know it, "
+                    f"{gate.last} is the last that does"
+                )
         else:
             found[name] = on
     return found

@@ -435,6 +435,27 @@ def test_a_rule_stands_in_front_of_nothing_where_the_jumps_are_missing() -> None
     assert "NPT605" not in {c.code.code for c in _judged(0, evidence).causes}
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("table", ["raw", "mangle", "filter"])
+def test_a_rule_that_drops_in_an_earlier_table_or_between_the_jumps_is_in_front(
+    table: str, *, as_text: bool
+) -> None:
+    """Packets to all Services come to the hook of raw and mangle, and most to KUBE-FORWARD."""
+    first, *others = FLEET.rules(0)
+    drop = "-A PREROUTING -p tcp -j DROP"
+    text = f"{first.to_save()}*{table}\n:PREROUTING ACCEPT [0:0]\n{drop}\nCOMMIT\n"
+    if table == "filter":
+        drop = "-A FORWARD -p tcp -j DROP"
+        jump = next(x for x in first.lines("filter", "FORWARD") if x.endswith(" KUBE-FORWARD"))
+        text = first.to_save().replace(jump, f"{drop}\n{jump}")
+    changed = Ruleset.from_save(text, family=Family.IPV4)
+    evidence = FLEET.evidence(0, [changed, *others])
+
+    found = _judged(0, _as_text(evidence) if as_text else evidence)
+
+    assert [(c.code.code, c.about) for c in found.causes] == [("NPT605", f"IPv4 {table}: {drop}")]
+
+
 def test_reasons_of_nodes_that_cannot_be_judged_are_counted() -> None:
     """A reason whose beginning says it all is one for all nodes, whatever follows."""
     why = [

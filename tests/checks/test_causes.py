@@ -16,6 +16,7 @@ from tests.support.scenarios import FIXTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CAUSES = FIXTURES / "causes"
 
@@ -73,6 +74,17 @@ def test_a_cause_is_the_only_finding_and_names_both_sides_and_the_line_to_write(
         f"({name}.yaml:{n})" for n in lines if f"({name}.yaml:{n})" not in finding["message"]
     ] == []
     assert finding["remedy"].startswith(remedy)
+
+
+def test_pods_without_the_name_of_a_target_port_get_none_of_its_connections(
+    check: Any, tmp_path: Path
+) -> None:
+    # Each Pod resolves the name for itself: a worker without it is no endpoint of the port.
+    by_number = (CAUSES / "selector-shared.yaml").read_text()
+    by_name = tmp_path / "named.yaml"
+    by_name.write_text(by_number.replace("targetPort: 8080", "targetPort: http"))
+
+    assert check(str(by_name)) == (0, [])
 
 
 @pytest.mark.parametrize("name", NAMES)

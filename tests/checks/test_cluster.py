@@ -140,6 +140,71 @@ def test_an_affinity_of_less_than_a_minute_is_short(seconds: int, *, short: bool
     assert short is ("NPT303" in found([*NODES, remembers]))
 
 
+def test_external_ips_without_rules_are_nobodys_worry() -> None:
+    # Without the gate AllowServiceExternalIPs no rule takes packets to them, nor drops any.
+    objects = [
+        *NODES,
+        service(type="ClusterIP", ports=[{"name": "http", "port": 80}],
+                externalIPs=["198.51.100.7"], externalTrafficPolicy="Local"),
+        endpoint_slice(*ON_BOTH),
+    ]  # fmt: skip
+
+    assert set(found(objects)) == {"NPT102", "NPT205"}
+    assert found(objects, config=ProxyConfig(allow_service_external_ips=False)) == {}
+
+
+def test_a_service_of_another_proxy_has_no_finding_about_what_kube_proxy_does() -> None:
+    claimed = service(
+        labels={"service.kubernetes.io/service-proxy-name": "other"},
+        type="LoadBalancer",
+        externalIPs=["198.51.100.7"],
+        loadBalancerSourceRanges=["192.0.2.0/24"],
+        sessionAffinity="ClientIP",
+        ports=[{"name": "http", "port": 80, "nodePort": 80}],
+    )
+
+    # The API server gives node ports, whoever serves them.
+    assert set(found([*NODES, claimed])) == {"NPT202"}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "unguarded"),
+    [
+        (["192.0.2.0/24"], "192.0.2.0/24"),
+        # All ranges of a family are allowed, so one that holds everything guards nothing at all.
+        (["192.0.2.0/24", "0.0.0.0/0"], ""),
+        (["192.0.2.0/24", "1.2.3.4/0", "2001:db8::/64"], "2001:db8::/64"),
+    ],
+)
+def test_source_ranges_that_let_everybody_in_guard_nothing(
+    ranges: list[str], unguarded: str
+) -> None:
+    balanced = service(type="LoadBalancer", loadBalancerSourceRanges=ranges, status=BALANCED)
+
+    message = found([*NODES, balanced]).get("NPT204", "")
+
+    assert message == (
+        f"source ranges {unguarded} do not guard nodePort 30080" if unguarded else ""
+    )
+
+
+def test_a_node_port_is_usual_in_the_range_of_its_cluster() -> None:
+    objects = [*NODES, service(ports=[{"name": "http", "port": 80, "nodePort": 20000}])]
+
+    assert "NPT202" in found(objects)
+    assert "NPT202" not in found(objects, node_ports=(20000, 20010))
+    assert "outside 20001-20010" in found(objects, node_ports=(20001, 20010))["NPT202"]
+
+
+def test_a_health_check_port_is_one_of_the_range_of_node_ports() -> None:
+    balanced = service(
+        type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=20000,
+        status=BALANCED,
+    )  # fmt: skip
+
+    assert found([*NODES, balanced])["NPT202"] == "healthCheckNodePort 20000 is outside 30000-32767"
+
+
 def test_hints_that_are_ignored_are_found_with_the_reason() -> None:
     hinted = endpoint("10.244.1.5", "node1", hints={"forZones": [{"name": "a"}]})
     objects = [*nodes("node1", zone="a"), service(), endpoint_slice(hinted, ON_BOTH[1])]

@@ -185,6 +185,33 @@ def test_hints_are_missed_where_they_were_asked_for_alone() -> None:
     assert codes([*zones, service(), plain]) == []
 
 
+def test_hints_of_endpoints_that_are_not_ready_are_none() -> None:
+    away = {**hinted("10.244.1.9", "node1", "a"), "conditions": {"ready": False}}
+    asked = service(trafficDistribution="PreferClose")
+
+    assert codes([*nodes("node1", "node3", zone="a"), asked, endpoint_slice(*ON_BOTH, away)]) == [
+        "NPT306"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        # Every packet stays on the node, so there is nothing that a hint could keep near.
+        ({"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}, []),
+        # Packets to the node port may go to any endpoint.
+        ({}, ["NPT306"]),
+    ],
+)
+def test_hints_are_not_missed_where_only_endpoints_of_the_node_are_used(
+    spec: dict[str, Any], expected: list[str]
+) -> None:
+    asked = service(trafficDistribution="PreferClose", internalTrafficPolicy="Local", **spec)
+    here = [*nodes("node1", "node3", zone="a"), asked, endpoint_slice(*ON_BOTH)]
+
+    assert codes(here) == expected
+
+
 def test_the_older_annotation_for_hints_counts_before_the_newer() -> None:
     asked = service()
     asked["metadata"]["annotations"] = {
@@ -227,6 +254,20 @@ def test_node_names_without_a_node_are_a_mismatch_unless_nodes_may_be_missing(
     endpoints = [endpoint(f"10.244.1.{n}", name) for n, name in enumerate(names, 5)]
 
     assert codes([*NODES, service(), endpoint_slice(*endpoints)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "severity"),
+    # kube-proxy asks for the node of an endpoint under a Local policy alone.
+    [({}, "warning"), ({"internalTrafficPolicy": "Local"}, "error"), (LOCAL, "error")],
+)
+def test_a_node_name_without_a_node_breaks_a_local_policy_alone(
+    spec: dict[str, Any], severity: str
+) -> None:
+    away = endpoint_slice(endpoint("10.244.1.5", "node7"))
+    found = check([*NODES, service(**spec), away])
+
+    assert [f.severity.word for f in found if f.what.code == "NPT103"] == [severity]
 
 
 def test_the_recorded_scenarios_have_no_new_finding_but_those_they_were_made_for() -> None:

@@ -92,6 +92,19 @@ def test_an_external_ip_that_is_a_nodes_own_is_found(
     assert all("192.168.0.12 is an address of node node2: its port 80" in text for text in texts)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "severity"),
+    # The API server listens on TCP alone.
+    [("TCP", "error"), ("UDP", "warning")],
+)
+def test_a_port_that_nodes_need_is_one_of_tcp(protocol: str, severity: str) -> None:
+    ports = [{"name": "x", "port": 6443, "protocol": protocol}]
+    taking = service(type="ClusterIP", ports=ports, externalIPs=["192.168.0.12"])
+    findings = check_cluster(Cluster.from_objects([*NODES, taking]))
+
+    assert [f.severity.word for f in findings if f.what.code == "NPT207"] == [severity]
+
+
 def test_a_load_balancer_at_the_address_of_a_node_is_no_clash() -> None:
     # ServiceLB of k3s, for one, publishes the addresses of nodes.
     status = {"loadBalancer": {"ingress": [{"ip": "192.168.0.12"}]}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import pytest
 
 from nptables import Cluster, Family, ProxyConfig, Ruleset, diff, translate
 from nptables.checks import NodeState, check_node
@@ -53,6 +54,41 @@ def test_a_foreign_rule_before_ours_is_found_and_one_behind_is_not() -> None:
 
     assert codes(before)["NPT502"] == f"filter: {rule}"
     assert codes(behind) == {}
+
+
+def test_a_foreign_rule_between_our_jumps_is_found() -> None:
+    # What it drops comes to KUBE-PROXY-FIREWALL, but not to KUBE-FORWARD.
+    rule = "-A FORWARD -s 10.0.0.0/8 -j DROP"
+
+    def between(text: str) -> str:
+        jump = next(line for line in text.splitlines() if line.endswith("-j KUBE-FORWARD"))
+        return text.replace(jump, f"{rule}\n{jump}")
+
+    assert codes(between)["NPT502"] == f"filter: {rule}"
+
+
+@pytest.mark.parametrize("table", ["raw", "mangle"])
+def test_a_rule_that_drops_is_found_in_tables_that_come_before_ours(table: str) -> None:
+    rule = "-A PREROUTING -d 10.96.0.0/12 -j DROP"
+    more = f"*{table}\n:PREROUTING ACCEPT [0:0]\n{rule}\nCOMMIT\n"
+
+    assert codes(lambda text: text + more)["NPT502"] == f"{table}: {rule}"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        # Chains of others may be called so.
+        "-A FORWARD -j DROP-INVALID",
+        '-A FORWARD -m comment --comment "was -j DROP once" -j ACCEPT',
+    ],
+)
+def test_a_foreign_rule_that_only_speaks_of_dropping_is_not_found(rule: str) -> None:
+    def before(text: str) -> str:
+        chain = text.replace(":FORWARD", ":DROP-INVALID - [0:0]\n:FORWARD", 1)
+        return chain.replace("-A FORWARD", f"{rule}\n-A FORWARD", 1)
+
+    assert "NPT502" not in codes(before)
 
 
 def test_missing_jumps_stale_chains_and_drift_are_found() -> None:

@@ -285,6 +285,17 @@ def test_a_code_may_be_meant_by_its_beginning_or_its_name(
     assert main(["check", SOME, "--ignore", word, "--select", "NPT102"]) == 0
 
 
+def test_the_range_of_node_ports_is_that_of_the_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ports = [{"name": "http", "port": 80, "nodePort": 20000}]
+    file = tmp_path / "web.json"
+    file.write_text(json.dumps({"kind": "List", "items": [*NODES, service(ports=ports)]}))
+
+    assert "NPT202" in codes(capsys, str(file))
+    assert "NPT202" not in codes(capsys, str(file), "--node-port-range", "20000-20010")
+
+
 def result(out: str) -> tuple[dict[str, Any], dict[str, Any]]:
     (run,) = json.loads(out)["runs"]
     (rule,), (found,) = run["tool"]["driver"]["rules"], run["results"]

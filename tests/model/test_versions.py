@@ -98,6 +98,26 @@ def test_a_setting_that_came_later_has_no_effect_and_gives_a_warning(
     assert f"kube-proxy {version} does not know it" in config.remarks[0]
 
 
+# From the pages of the gates in the documentation of Kubernetes: `toVersion` of the stable stage.
+@pytest.mark.parametrize(
+    ("gate", "last", "next_"),
+    [
+        ("ServiceInternalTrafficPolicy", "1.27", "1.28"),
+        ("ProxyTerminatingEndpoints", "1.29", "1.30"),
+        ("LoadBalancerIPMode", "1.34", "1.35"),
+    ],
+)
+def test_a_gate_that_is_gone_has_no_effect_and_gives_a_warning(
+    gate: str, last: str, next_: str
+) -> None:
+    fields = {"featureGates": {gate: True}}
+
+    assert read(last, **fields).remarks == ()
+    assert read(next_, **fields) == read(next_)
+    (remark,) = read(next_, **fields).remarks
+    assert f"kube-proxy {next_} does not know it, {last} is the last that does" in remark
+
+
 def test_a_setting_that_says_what_is_anyway_so_gives_no_warning() -> None:
     # Everybody's configuration has it: kubeadm writes it.
     assert read("1.28", conntrack={"tcpBeLiberal": False}).remarks == ()

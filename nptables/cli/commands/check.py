@@ -33,7 +33,12 @@ from nptables.cli.files import written
 from nptables.cli.forms import FORMS, forms_of, print_lines
 from nptables.cli.forms.form import Findings
 from nptables.cli.forms.sarif import docs_url_option
-from nptables.cli.manifests import read_sets, say_what_is_unknown, say_what_was_read
+from nptables.cli.manifests import (
+    asked_node_ports,
+    read_sets,
+    say_what_is_unknown,
+    say_what_was_read,
+)
 from nptables.cli.options import (
     family_options,
     find_configuration,
@@ -244,7 +249,7 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
     else:
         config = find_configuration(options["config_path"], loaded.proxy_config)
         looked_at = by_version(config, list(cluster.nodes.values()))
-    yield from cluster_findings(loaded, looked_at)
+    yield from cluster_findings(loaded, looked_at, asked_node_ports())
     if besides.connections is not None:
         yield from connection_findings(read_text(besides.connections), cluster, looked_at)
     if there is not None and inputs is not None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from nptables.answering.checking import cluster_findings
 from nptables.auditing import Options
-from nptables.checks import Finding, arranged, check_cluster
+from nptables.checks import Finding, arranged
 from nptables.cli.cluster_wide import (
     ClusterWide,
     cluster_wide_options,
@@ -24,6 +25,7 @@ from nptables.cli.clusters import (
 from nptables.cli.completion import FILE
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
+from nptables.cli.manifests import asked_node_ports
 from nptables.cli.options import manifest_options
 from nptables.cli.output import say
 from nptables.cli.repository import settings_options
@@ -133,8 +135,8 @@ def _audit_of_folder(folder: Place, whole: ClusterWide, config_path: str | None)
 def _findings(whole: ClusterWide) -> list[Finding]:
     """The findings of every group of nodes with one configuration, each once."""
     loaded = whole.loaded
+    node_ports = asked_node_ports()
     found: dict[Finding, None] = {}
     for config, nodes in whole.by_config:
-        judged = check_cluster(loaded.cluster, config, nodes=nodes, place=loaded.place)
-        found.update(dict.fromkeys(judged))
+        found.update(dict.fromkeys(cluster_findings(loaded, [(config, nodes)], node_ports)))
     return arranged(found)

@@ -1,6 +1,7 @@
 """Feature gates that decide rules, and from which version on each can be set.
 
-Source: pkg/features/kube_features.go of each release.
+Source: pkg/features/kube_features.go of each release, and for the last that knows a gate the pages
+of the gates in the documentation of Kubernetes.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ class Gate:
     """A feature gate of kube-proxy.
 
     `known` is the first version that has it (None: all of them have), `on` the first where it is on
-    unless switched off, `locked` the first where it cannot be switched off. A `deprecated` gate
-    was never alpha or beta.
+    unless switched off, `locked` the first where it cannot be switched off, `last` the last that
+    knows it (None: the newest does); what the gate was for stays. A `deprecated` gate was never
+    alpha or beta.
     """
 
     name: str
     known: Version | None = None
     on: Version | None = None
     locked: Version | None = None
+    last: Version | None = None
     deprecated: bool = False
 
     def exists(self, version: Version) -> bool:
         """Whether a version knows the gate."""
         return self.known is None or version >= self.known
+
+    def is_gone(self, version: Version) -> bool:
+        """Whether a version knows the gate no longer, and does always what it was for."""
+        return self.last is not None and version > self.last
 
     def is_locked(self, version: Version) -> bool:
         """Whether it cannot be switched off in a version."""
@@ -49,9 +56,11 @@ class Gate:
 EXTERNAL_IPS = Gate("AllowServiceExternalIPs", known=Version(1, 36), deprecated=True)
 SAME_NODE = Gate("PreferSameTrafficDistribution", Version(1, 33), Version(1, 34), Version(1, 35))
 DISTRIBUTION = Gate("ServiceTrafficDistribution", Version(1, 30), Version(1, 31), Version(1, 33))
-BALANCER_IP_MODE = Gate("LoadBalancerIPMode", Version(1, 29), Version(1, 30), Version(1, 32))
+BALANCER_IP_MODE = Gate(
+    "LoadBalancerIPMode", Version(1, 29), Version(1, 30), Version(1, 32), last=Version(1, 34)
+)
 TOPOLOGY_HINTS = Gate("TopologyAwareHints", locked=Version(1, 33))
-TERMINATING = Gate("ProxyTerminatingEndpoints", locked=Version(1, 28))
+TERMINATING = Gate("ProxyTerminatingEndpoints", locked=Version(1, 28), last=Version(1, 29))
 
 GATES = {
     gate.name: gate
@@ -63,8 +72,8 @@ GATES = {
         TOPOLOGY_HINTS,
         TERMINATING,
         # These two were locked on before the oldest version that is known here.
-        Gate("EndpointSliceProxying", locked=Version(1, 22)),
-        Gate("ServiceInternalTrafficPolicy", locked=Version(1, 26)),
+        Gate("EndpointSliceProxying", locked=Version(1, 22), last=Version(1, 24)),
+        Gate("ServiceInternalTrafficPolicy", locked=Version(1, 26), last=Version(1, 27)),
     )
 }
 

@@ -164,7 +164,7 @@ USUAL_ENDPOINTS = Habit(
     "addresses. Before, the spelling in the slice; leading zeros or an IPv4-mapped "
     "address then make iptables-restore refuse all rules.",
     means="Every endpoint has the same share as before; one with leading zeros or a mapped "
-    "address, with which older versions program no rule at all, is used from 1.31 on.",
+    "address, with which older versions program no rule for Services, is used from 1.31 on.",
     recorded=("slice-upper-case-ipv6", "sloppy-endpoint", "mapped-endpoint"),
     source="pkg/proxy/endpointslicecache.go",
 )
@@ -213,8 +213,9 @@ OPEN_RANGES = Habit(
     "open-source-ranges",
     since=Version(1, 34),
     changes="A loadBalancerSourceRanges entry that holds everything empties the list of its "
-    "family. Before, KUBE-FW and KUBE-PROXY-FIREWALL get rules that let everybody through.",
-    means="Nothing: everybody is let through, with two rules less on the way from 1.34 on.",
+    "family. Before, a KUBE-FW chain lets everybody through, and the rule in KUBE-PROXY-FIREWALL "
+    "that drops all others never matches.",
+    means="Nothing: everybody is let through, before as well.",
     recorded=("source-ranges-zero", "source-ranges-zero-mask-odd"),
     source="pkg/proxy/serviceport.go",
 )

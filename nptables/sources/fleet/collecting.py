@@ -25,7 +25,7 @@ from nptables.immutable import frozen
 from nptables.model.times import rfc3339_seconds
 from nptables.sources.apiserver import Connection
 from nptables.sources.fleet import objects
-from nptables.sources.fleet.daemonset import daemon_set
+from nptables.sources.fleet.daemonset import daemon_set, leaving_none_behind
 from nptables.sources.fleet.folder import READ, UNREACHABLE, WAITING, Folder, NodeRecord
 from nptables.sources.fleet.pod_snapshot import take_snapshot
 from nptables.sources.fleet.pods import NAMESPACE, SELECTORS, ProxyPod, proxy_pods
@@ -131,8 +131,13 @@ def _pods_on(
         return [name for name in names if name not in pods or not pods[name].running]
 
     pods = seen()
-    if not options.daemonset or not lacking(pods):
+    if not options.daemonset:
         yield pods
+        return
+    if not lacking(pods):
+        # It may be the Pods of a collection that was killed that run.
+        with leaving_none_behind(runtime.connect, options.namespace, runtime.tell):
+            yield pods
         return
     with daemon_set(runtime.connect, options.namespace, options.image, runtime.tell):
         runtime.tell(f"waiting for Pods on {counted(len(lacking(pods)), 'node')}")

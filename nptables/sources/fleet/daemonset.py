@@ -44,7 +44,7 @@ def daemon_set(
 
     `tell` is told what a person should know. Raises ApiServerError where it cannot be created.
     """
-    path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
+    path = _path(namespace)
     refused = False
     try:
         try:
@@ -61,6 +61,28 @@ def daemon_set(
     finally:
         if not refused:
             _delete(connect, namespace, path, tell)
+
+
+@contextmanager
+def leaving_none_behind(
+    connect: Callable[[], Connection], namespace: str, tell: Callable[[str], None]
+) -> Iterator[None]:
+    """Delete at the end of the context what a killed collection left, if it did."""
+    path = _path(namespace)
+    try:
+        is_left = _is_ours(connect(), path)
+    except ApiServerError:
+        # It is not there, or nobody may see it.
+        is_left = False
+    try:
+        yield
+    finally:
+        if is_left:
+            _delete(connect, namespace, path, tell)
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
 
 
 def _delete(

@@ -1,7 +1,7 @@
 """The objects of a cluster while its nodes are read: as they were before, and every change since.
 
-Of an object only what decides rules is kept, and when it was changed: no annotation, label or
-environment that somebody may have put a secret into.
+Of an object only what decides rules is kept, and when it was changed: no other annotation or label,
+into which somebody may have put a secret.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import attrs
 
 from nptables.errors import ApiServerError
 from nptables.immutable import frozen
+from nptables.model.endpointslice import SERVICE_NAME_LABEL
+from nptables.model.node import HOSTNAME_LABEL, ZONE_LABEL
+from nptables.model.service import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL
 from nptables.sources.apiserver import ENDPOINT_SLICES, NODES, SERVICES, Connection, Resource
 from nptables.sources.apiserver.backoff import Backoff
 from nptables.sources.apiserver.reflector import GONE, whole_lines
@@ -45,9 +48,11 @@ _ANNOTATIONS = (
     "service.kubernetes.io/topology-aware-hints",
     "endpoints.kubernetes.io/over-capacity",
 )
-_METADATA = (
-    "name", "namespace", "labels", "creationTimestamp", "deletionTimestamp", "resourceVersion",
+# Whose a slice is, who serves a Service, and where a Node is.
+_LABELS = (
+    SERVICE_NAME_LABEL, SERVICE_PROXY_NAME_LABEL, HEADLESS_LABEL, HOSTNAME_LABEL, ZONE_LABEL,
 )  # fmt: skip
+_METADATA = ("name", "namespace", "creationTimestamp", "deletionTimestamp", "resourceVersion")
 
 
 def kept(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,9 +60,10 @@ def kept(item: Mapping[str, Any]) -> dict[str, Any]:
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     found: dict[str, Any] = {key: metadata[key] for key in _METADATA if key in metadata}
-    annotations = metadata.get("annotations")
-    if isinstance(annotations, Mapping):
-        found["annotations"] = {k: annotations[k] for k in _ANNOTATIONS if k in annotations}
+    for field, names in (("labels", _LABELS), ("annotations", _ANNOTATIONS)):
+        given = metadata.get(field)
+        if isinstance(given, Mapping):
+            found[field] = {name: given[name] for name in names if name in given}
     fields = metadata.get("managedFields")
     times = [f["time"] for f in fields or () if isinstance(f, Mapping) and "time" in f]
     if times:

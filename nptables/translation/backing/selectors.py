@@ -150,6 +150,9 @@ def shared_by_strangers(speaker: Speaker, fitting: Sequence[Workload]) -> Iterat
     if not key or len({w.labels[key] for w in fitting}) < 2:
         return
     for port in service.ports:
+        # A name resolves in each Pod by itself: one that lacks it is no endpoint of the port.
+        if isinstance(port.target_port, str):
+            continue
         having = [w for w in fitting if _declares(w, port.target_port, port.protocol)]
         lacking = [w for w in fitting if w.labels[key] not in _names(having, key)]
         if not having or not lacking:
@@ -173,7 +176,5 @@ def _names(workloads: Sequence[Workload], key: str) -> set[str]:
     return {workload.labels[key] for workload in workloads}
 
 
-def _declares(workload: Workload, target: int | str, protocol: str) -> bool:
-    return any(
-        port.protocol == protocol and target in (port.number, port.name) for port in workload.ports
-    )
+def _declares(workload: Workload, number: int, protocol: str) -> bool:
+    return any((port.number, port.protocol) == (number, protocol) for port in workload.ports)

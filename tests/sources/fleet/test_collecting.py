@@ -143,10 +143,11 @@ def test_every_node_is_read_and_those_that_cannot_be_stop_nobody(tmp_path: Path)
 
 
 def test_nothing_secret_gets_into_the_folder(tmp_path: Path) -> None:
-    """Neither the token, nor what annotations and environments hold."""
+    """Neither the token, nor what annotations, labels and environments hold."""
     with _server() as server:
         service = FLEET.service(0)
         service["metadata"]["annotations"] = {"some/note": "hunter2"}
+        service["metadata"]["labels"] = {"some/label": "hunter3"}
         server.put(service)
         server.add_pod("node0", prints(_text(0)))
         _collected(server, tmp_path / "out", tmp_path / "config")
@@ -156,6 +157,7 @@ def test_nothing_secret_gets_into_the_folder(tmp_path: Path) -> None:
         raw = file.read_bytes()
         text = gzip.decompress(raw) if file.suffix == ".gz" else raw
         assert b"hunter2" not in text
+        assert b"hunter3" not in text
         assert b"secret-token" not in text
     assert (tmp_path / "out" / "nodes").stat().st_mode & 0o777 == 0o700
 

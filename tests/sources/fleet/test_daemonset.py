@@ -90,7 +90,10 @@ def test_one_that_is_there_is_used_and_left_alone(
     assert ("left alone" in capfd.readouterr().err) is bool(options)
 
 
-def test_one_that_a_killed_collection_left_is_deleted_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["Pending", "Running"])
+def test_one_that_a_killed_collection_left_is_deleted_by_the_next(
+    phase: str, tmp_path: Path
+) -> None:
     with server_of_nodes() as server:
         programs = dict(server.daemon_programs)
         server.daemon_programs = dict.fromkeys(programs, hangs)
@@ -104,7 +107,7 @@ def test_one_that_a_killed_collection_left_is_deleted_by_the_next(tmp_path: Path
         assert list(server.daemon_sets) == [NAME]
         for node, program in programs.items():
             server.programs[f"{NAME}-{node}"] = program  # type: ignore[assignment]
-        server.pods[0]["status"] = {"phase": "Pending"}
+        server.pods[0]["status"] = {"phase": phase}
         assert collected(server, tmp_path, "--with-daemonset") == 0
         assert server.daemon_sets == {}
     assert nodes_in(tmp_path) == ALL
