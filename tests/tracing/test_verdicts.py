@@ -366,9 +366,9 @@ def test_an_impossible_value_of_a_target_is_named_where_the_packet_meets_it(
     ("rule", "says"),
     [
         # `-j MINE`, with a word, the dash or the letter gone: iptables refuses each.
-        ("nat -A PREROUTING MINE", "MINE is no option of iptables"),
-        ("nat -A PREROUTING -p tcp -z MINE", "-z is no option of iptables"),
-        ("nat -A PREROUTING -p tcp -m tcp --dport 80 j MINE", "j is no option of iptables"),
+        ("nat -A PREROUTING MINE", "MINE cannot stand there"),
+        ("nat -A PREROUTING -p tcp -z MINE", "-z cannot stand there"),
+        ("nat -A PREROUTING -p tcp -m tcp --dport 80 j MINE", "j cannot stand there"),
         # 'option "--to-destination" must be specified'
         ("nat -A PREROUTING -j DNAT", "given to DNAT with options that are not understood"),
         ("nat -A POSTROUTING -j SNAT", "given to SNAT with options that are not understood"),
