@@ -7,6 +7,7 @@ import pytest
 from nptables.family import Family
 from nptables.iptables.values import (
     Unsettled,
+    among,
     dscp,
     icmp_type,
     nat_ports,
@@ -186,11 +187,11 @@ STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED", "SNAT", "DNAT
     ],
 )
 def test_a_word_of_a_list_may_be_cut_short(text: str, words: set[str]) -> None:
-    assert words == values.among(text, STATES)
+    assert words == among(text, STATES)
 
 
 @pytest.mark.parametrize("text", ["8NEW", "", "NEW,", "NEWS", "NEW ESTABLISHED"])
 def test_a_list_with_a_word_that_begins_like_none_is_not_settled(text: str) -> None:
     """iptables: `Bad state`."""
-    with pytest.raises(values.Unsettled):
-        values.among(text, STATES)
+    with pytest.raises(Unsettled):
+        among(text, STATES)
