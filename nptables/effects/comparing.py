@@ -66,7 +66,9 @@ def compare_effects(
     if len(families) != 1:
         raise InvalidInput([Problem("the rules to compare are not of one family")])
     (family,) = families
-    before, after = (_of_the_same_node(*pair, family) for pair in (states, states[::-1]))
+    first, second = states
+    before = _of_the_same_node(first, second, family)
+    after = _of_the_same_node(second, first, family)
     if before.node.knows_addresses(family) or after.node.knows_addresses(family):
         return _Comparison(before, after, family).effects()
     before, after = (_with_made_up_address(state, family) for state in states)

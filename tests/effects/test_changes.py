@@ -591,8 +591,8 @@ def test_the_addresses_of_a_node_that_one_input_has_count_for_both() -> None:
         assert compare_effects(*expected) == found
         assert all(effect.cases[0].conditions == ((),) for effect in found.effects)
     assert said(before, after)[-1] == (
-        "default/web cluster IP 10.96.0.10:80 on node2, from pods: was sent on as it is, now sent to "
-        "10.244.1.6:8080, source kept"
+        "default/web cluster IP 10.96.0.10:80 on node2, from pods: was sent on as it is, now sent "
+        "to 10.244.1.6:8080, source kept"
     )
 
 
