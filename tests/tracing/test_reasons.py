@@ -379,6 +379,21 @@ def test_kube_proxy_itself_answers_health_checks(
     assert code == answer.reasons[-1].code
 
 
+@pytest.mark.parametrize(("address", "known"), [("10.244.1.5", True), ("10.244.1.99", False)])
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_that_nobody_is_known_at_an_address_of_the_pods_is_said(
+    address: str, node: str, *, known: bool
+) -> None:
+    """Of the network of node1's Pods the input has 10.244.1.5 alone."""
+    answer = ask(
+        [*NODES, service(), endpoint_slice(*ON_BOTH)], "outside", f"{address}:80", node=node
+    )
+
+    assert [outcome.verdict for outcome in answer.outcomes] == [Verdict.POD]
+    told = [note for note in answer.notes if note.startswith("no Pod and no endpoint in the input")]
+    assert told == [] if known else len(told) == 1
+
+
 @pytest.mark.parametrize(
     ("address", "protocol"),
     [
