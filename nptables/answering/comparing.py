@@ -59,7 +59,8 @@ def against(
 
     `strict` is that of `NodeHas.serving`. Raises what that raises.
     """
-    evidence, inputs = node_has.evidence, inputs.comparable
+    inputs = inputs.comparable
+    evidence = node_has.evidence.with_facts(inputs.node.facts)
     whole = [node_has.serving(family, strict=strict, say=say) for family in families]
     inputs = with_shown_facts(inputs, whole, evidence.form.value, say)
     # All of them: the whole of one that was compared in part would look like another backend's.
@@ -94,9 +95,9 @@ def say_beside(found: Against[Given], say: Say, *, each: bool = False) -> None:
 
 
 def _say_missing_tables(plan: Plan, evidence: Evidence, say: Say) -> None:
-    """Say which tables may be there although a dump has others only: an empty one has none."""
+    """Say which tables may be there although a dump does not have them."""
     missing = [name for name in plan.tables if name not in plan.before.tables]
-    if missing and plan.before.tables and evidence.form is not Form.SNAPSHOT:
+    if missing and evidence.form is not Form.SNAPSHOT:
         tables = " and ".join(missing)
         say(
             f"the {evidence.form.value} has no table {tables}: the comparison is right only if "

@@ -62,9 +62,16 @@ class LocalAddresses:
         """
         if not isinstance(address, Somewhere) or address.node != self._node:
             return address
-        self.notes[
-            f"the addresses of {self._node} are unknown: one that no rule names stands for them"
-        ] = None
+        if self._home.network.has_interfaces:
+            note = (
+                f"no default route of {self._node} is known, which would tell the address that "
+                "others reach it by: one that no rule names stands for it"
+            )
+        else:
+            note = (
+                f"the addresses of {self._node} are unknown: one that no rule names stands for them"
+            )
+        self.notes[note] = None
         named = {
             host
             for book in self._home.books

@@ -124,6 +124,8 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
         ("outside", "node/node2", "which port of node node2? (node/node2:PORT)"),
         ("outside", "pod/shop/client", "which port of pod shop/client? (pod/shop/client:PORT)"),
         ("outside", "svc/web", "there is no Service default/web (there are: shop/web)"),
+        ("outside", "node/node2:80/ICMP", "ICMP has no ports (192.168.0.3/ICMP)"),
+        ("outside", "svc/shop/web/ICMP", "Service shop/web has no port of ICMP (it has p:80/TCP)"),
     ],
 )
 def test_an_end_that_is_not_there_is_named(source: str, destination: str, words: str) -> None:
@@ -131,6 +133,17 @@ def test_an_end_that_is_not_there_is_named(source: str, destination: str, words:
         packet_between(source, destination, node=HOME, cluster=CLUSTER)
 
     assert words == str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["ICMP", "icmp", "ipv6-icmp", "ICMPv6"])
+def test_icmp_is_the_one_of_the_address(word: str) -> None:
+    """Protocol 1 in IPv4 (RFC 792), next header 58 in IPv6 (RFC 4443): rules know no other."""
+    four, six = (
+        packet_between("outside", f"{address}/{word}", node=HOME, cluster=CLUSTER)
+        for address in ("192.168.0.2", "[2001:db8::1]")
+    )
+    assert (four.protocol, four.port, four.icmp) == ("icmp", None, (8, 0))
+    assert (six.protocol, six.port, six.icmp) == ("ipv6-icmp", None, (128, 0))
 
 
 def test_the_pods_of_both_ends_are_listed() -> None:
