@@ -96,7 +96,7 @@ def say_beside(found: Against[Given], say: Say, *, each: bool = False) -> None:
 def _say_missing_tables(plan: Plan, evidence: Evidence, say: Say) -> None:
     """Say which tables may be there although a dump has others only: an empty one has none."""
     missing = [name for name in plan.tables if name not in plan.before.tables]
-    if missing and plan.before.tables and evidence.form is not Form.SNAPSHOT:
+    if missing and evidence.form is not Form.SNAPSHOT:
         tables = " and ".join(missing)
         say(
             f"the {evidence.form.value} has no table {tables}: the comparison is right only if "

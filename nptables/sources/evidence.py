@@ -31,10 +31,7 @@ from nptables.sources.text.nesting import IN_WEBASSEMBLY, is_too_deep
 from nptables.sources.text.redaction import Redaction, followed, with_open_rules
 
 _COMMAND = "`nptables snapshot`, or `iptables-save` and `ip6tables-save`, as root on the node"
-_EMPTY = (
-    "it is empty: either the node has no iptables tables, or iptables-save did not run as root; "
-    "the former is assumed"
-)
+_EMPTY = "it is empty: either the node has no iptables tables, or iptables-save did not run as root"
 _OBJECTS = (
     "the objects of a cluster: `kubectl get services,endpointslices,nodes -A -o yaml`, as FILE"
 )
