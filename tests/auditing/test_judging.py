@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import re
 from collections.abc import Iterator
@@ -465,9 +466,25 @@ def test_reasons_of_nodes_that_cannot_be_judged_are_counted() -> None:
     ]
     results = [NodeResult.unreadable(f"node{n}", each) for n, each in enumerate(why)]
 
-    (cause,) = group_causes(results)
+    # Other processes judge, and send what they found.
+    (cause,) = group_causes(pickle.loads(pickle.dumps(results)))
 
     assert cause.message == "its tables are cut off or damaged (2); Node: no (1)"
+
+
+@pytest.mark.parametrize(("table", "other"), [("nat", "filter"), ("filter", "nat")])
+def test_nothing_is_concluded_from_a_dump_without_a_table_that_services_have_rules_in(
+    table: str, other: str
+) -> None:
+    """`iptables-save -t filter` prints one table, and the node may well have the other one."""
+    rules = FLEET.rules(0)[0]
+    alone = attrs.evolve(rules, tables={table: rules.tables[table]}).to_save()
+
+    found = _judged(0, evidence_in(alone))
+
+    assert found.verdict is Verdict.UNREADABLE
+    said = f"the dump has no IPv4 table {other}: its rules are unknown"
+    assert [cause.message for cause in found.causes] == [said]
 
 
 def test_a_snapshot_of_a_node_that_the_cluster_does_not_have_is_not_judged() -> None:

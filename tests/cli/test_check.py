@@ -373,3 +373,30 @@ def test_objects_without_a_service_are_one_line_of_words(
 
     said = "note: there is no Service in the input, so none was checked\n"
     assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("command", ["check", "trace"])
+def test_what_is_no_list_of_connections_is_refused_instead_of_found_harmless(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dump was given where the output of `conntrack -L` is wanted."""
+    dump = tmp_path / "dump.txt"
+    dump.write_text("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
+    ends = ["--node", "node-a", "--from", "outside", "--to", "10.96.0.10:53/UDP"]
+
+    arguments = [command, f"{UDP}/cluster.yaml", "--conntrack", str(dump)]
+    assert main([*arguments, *(ends if command == "trace" else [])]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{dump}: is not what `conntrack -L` prints" in err
+
+
+@pytest.mark.parametrize(
+    "said", ["", "conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n"]
+)
+def test_a_node_may_have_no_connection_at_all(said: str, tmp_path: Path) -> None:
+    listing = tmp_path / "conntrack.txt"
+    listing.write_text(said)
+
+    assert main(["check", f"{UDP}/cluster.yaml", "--conntrack", str(listing), "--exit-zero"]) == 0

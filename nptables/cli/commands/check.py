@@ -52,7 +52,7 @@ from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
 from nptables.errors import printable
 from nptables.immutable import frozen
-from nptables.sources import Loaded, read_document, read_text
+from nptables.sources import Loaded, read_connections, read_document
 from nptables.words import counted, listed
 
 
@@ -251,7 +251,7 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
         looked_at = by_version(config, list(cluster.nodes.values()))
     yield from cluster_findings(loaded, looked_at, asked_node_ports())
     if besides.connections is not None:
-        yield from connection_findings(read_text(besides.connections), cluster, looked_at)
+        yield from connection_findings(read_connections(besides.connections), cluster, looked_at)
     if there is not None and inputs is not None:
         yield from node_findings(there, inputs, options["family"], say=say)
 
