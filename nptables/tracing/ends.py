@@ -24,7 +24,7 @@ from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
-from nptables.tracing.addressing import Address, Somewhere, family_of
+from nptables.tracing.addressing import NO_SOURCE, Address, Somewhere, family_of, is_in, net
 from nptables.tracing.network import Network
 from nptables.tracing.packet import Origin, Packet
 
@@ -149,6 +149,8 @@ class _Ends:
         address = parse_ip(text.strip("[]"))
         if address is None:
             _wrong(f'"{printable(text, 80)}" is not a source', SOURCES)
+        if any(is_in(address, net(each)) for each in NO_SOURCE[family_of(address)]):
+            _wrong(f"{address} cannot be a source: the kernel drops packets from it")
         return attrs.evolve(packet, source=address)
 
     def packet_to(self, text: str) -> Packet:
@@ -194,6 +196,8 @@ class _Ends:
         return Network(node, self.family, self.cluster).usual_address()
 
     def _packet(self, address: Address, port_text: str, protocol: str) -> Packet:
+        if protocol in _WITHOUT_PORTS:
+            _wrong(f"{protocol.upper()} has no ports", f"{address}/{protocol.upper()}")
         port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
         if not 0 < port < 65536 or len(port_text) > 5:
             _wrong(f'"{printable(port_text, 40)}" is not a port', "a number from 1 to 65535")
@@ -300,7 +304,8 @@ def _port_of(service: Service, text: str, protocol: str) -> ServicePort:
         f"{port.name}:{port.port}/{port.protocol}".removeprefix(":") for port in service.ports
     )
     name = f"{service.namespace}/{service.name}"
+    sought = f"port {text}/{wanted}".rstrip("/") if text else f"{wanted} port"
     _wrong(
-        f"which port of Service {name}?" if fitting else f"Service {name} has no port {text}",
+        f"which port of Service {name}?" if fitting else f"Service {name} has no {sought}",
         f"it has {listed}",
     )

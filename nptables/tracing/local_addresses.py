@@ -62,8 +62,9 @@ class LocalAddresses:
         """
         if not isinstance(address, Somewhere) or address.node != self._node:
             return address
+        addresses = self._home.network.node.unknown_addresses(self._home.network.family)
         self.notes[
-            f"the addresses of {self._node} are unknown: one that no rule names stands for them"
+            f"the {addresses} of {self._node} are unknown: one that no rule names stands for them"
         ] = None
         named = {
             host

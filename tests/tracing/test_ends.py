@@ -124,6 +124,26 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
         ("outside", "node/node2", "which port of node node2? (node/node2:PORT)"),
         ("outside", "pod/shop/client", "which port of pod shop/client? (pod/shop/client:PORT)"),
         ("outside", "svc/web", "there is no Service default/web (there are: shop/web)"),
+        ("outside", "svc/shop/web:80/UDP", "Service shop/web has no port 80/UDP (it has p:80/TCP)"),
+        ("outside", "svc/shop/web/UDP", "Service shop/web has no UDP port (it has p:80/TCP)"),
+        ("outside", "192.168.0.2:80/ICMP", "ICMP has no ports (192.168.0.2/ICMP)"),
+        # `ip_route_input_slow` and `ip6_rcv_core` drop these, whatever the rules say.
+        (
+            "224.0.0.1",
+            "nodeport:30080",
+            "224.0.0.1 cannot be a source: the kernel drops packets from it",
+        ),
+        (
+            "255.255.255.255",
+            "nodeport:30080",
+            "255.255.255.255 cannot be a source: the kernel drops packets from it",
+        ),
+        (
+            "0.0.0.0",
+            "nodeport:30080",
+            "0.0.0.0 cannot be a source: the kernel drops packets from it",
+        ),
+        ("ff02::1", "[fd00::1]:80", "ff02::1 cannot be a source: the kernel drops packets from it"),
     ],
 )
 def test_an_end_that_is_not_there_is_named(source: str, destination: str, words: str) -> None:

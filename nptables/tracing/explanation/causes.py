@@ -170,7 +170,7 @@ def _untranslated(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reas
     elif refusing is not None:
         yield _not_dropped(outcome, packet, refusing, case)
     elif outcome.verdict is Verdict.NODE:
-        yield from _stays_on_node(outcome, case)
+        yield from _stays_on_node(outcome, packet, case)
     else:
         yield from _leaves(outcome, case)
 
@@ -199,7 +199,7 @@ def _not_dropped(outcome: Outcome, packet: Packet, rule: Step, case: Case) -> Re
     return Reason("rule", f"refused{said}{but}")
 
 
-def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
+def _stays_on_node(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Reason]:
     where = f"{outcome.where} on {outcome.node}"
     frontend, decision = case.frontend, case.decision_on(outcome.node)
     if outcome.rule is not None and is_redirect(outcome.rule):
@@ -216,11 +216,13 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
     if frontend is None or decision is None:
         yield Reason("no-listener", f"no rule translates {where}: the node itself gets the packet")
         if case.services is not None:
-            yield from _no_node_port(outcome, case.services)
+            yield from _no_node_port(outcome, packet, case.services)
         return
     context, name = decision.context, frontend.name
     if decision.skipped:
-        yield skip_reason(decision.service, context.family)
+        skipped = skip_reason(decision.service, context.family)
+        why = skipped.text.removeprefix("skipped: ")
+        yield Reason(skipped.code, f"{name} has no {context.family.value} rules: {why}")
     elif frontend.kind == NODE_PORT and (reason := _not_for_node_ports(outcome, context)):
         yield Reason("node-port-address", f"{where} is not a node port of {name} here: {reason}")
     elif frontend.kind == "externalIP" and not context.allow_external_ips:
@@ -229,7 +231,7 @@ def _stays_on_node(outcome: Outcome, case: Case) -> Iterator[Reason]:
         yield Reason("rules-missing", f"{where} is for {name}, but no rule there translates it")
 
 
-def _no_node_port(outcome: Outcome, services: Services) -> Iterator[Reason]:
+def _no_node_port(outcome: Outcome, packet: Packet, services: Services) -> Iterator[Reason]:
     """That no Service has a node port, with those that come close, where it looks like one."""
     wanted = outcome.port
     if wanted is None:
@@ -238,9 +240,11 @@ def _no_node_port(outcome: Outcome, services: Services) -> Iterator[Reason]:
     if wanted not in _USUAL and not (known and abs(known[0][0] - wanted) <= _CLOSE):
         return
     near = ", ".join(f"{port}/{protocol} ({name})" for port, protocol, name in known[:_NAMED])
+    only_otherwise = any(port == wanted for port, *_ in known)
+    sought = f"{wanted}/{packet.protocol.upper()}" if only_otherwise else str(wanted)
     yield Reason(
         "no-such-node-port",
-        f"no Service of the cluster has node port {wanted}; "
+        f"no Service of the cluster has node port {sought}; "
         + (f"the nearest: {near}" if near else "none has a node port"),
     )
 
@@ -280,7 +284,9 @@ def _leaves(outcome: Outcome, case: Case) -> Iterator[Reason]:
         decision.service, context.family
     )
     if decision.skipped:
-        yield skip_reason(decision.service, context.family)
+        skipped = skip_reason(decision.service, context.family)
+        why = skipped.text.removeprefix("skipped: ")
+        yield Reason(skipped.code, f"{name} has no {context.family.value} rules: {why}")
     elif frontend.kind == "externalIP" and not context.allow_external_ips:
         yield Reason(
             "external-ips-off",
