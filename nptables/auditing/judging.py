@@ -30,6 +30,7 @@ from nptables.family import Family
 from nptables.gcpause import collector_paused
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
+from nptables.model.kubeproxy.versions import read_version
 from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
 from nptables.tracing import missing_tables
@@ -56,6 +57,11 @@ class Options:
     movements: tuple[Movement, ...] = ()
     watched: bool = False
     grace: float = GRACE
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a version that is none: nodes would be judged by another one's rules."""
+        if self.version:
+            read_version(self.version)
 
 
 class Judge:
@@ -305,6 +311,9 @@ def audit(
 
     Returns:
         A result for each snapshot, in their order.
+
+    Raises:
+        InvalidInput: For a version that is none, once the first result is asked for.
 
     >>> results = list(audit(cluster, snapshots))  # doctest: +SKIP
     >>> [cause.code.name for cause in group_causes(results)]  # doctest: +SKIP

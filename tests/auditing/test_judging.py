@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
+from nptables import Cluster, Family, InvalidInput, ProxyConfig, Ruleset, translate
 from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, table_lines
 from nptables.auditing.differing import Differing
 from nptables.auditing.sharing import Expected, Sharing
@@ -485,6 +485,11 @@ def test_nothing_is_concluded_from_a_dump_without_a_table_that_services_have_rul
     assert found.verdict is Verdict.UNREADABLE
     said = f"the dump has no IPv4 table {other}: its rules are unknown"
     assert [cause.message for cause in found.causes] == [said]
+
+
+def test_a_version_that_is_none_is_not_taken_for_the_newest() -> None:
+    with pytest.raises(InvalidInput, match='"newest" is not a version'):
+        _judged(0, FLEET.evidence(0, FLEET.rules(0)), version="newest")
 
 
 def test_a_snapshot_of_a_node_that_the_cluster_does_not_have_is_not_judged() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nptables import Cluster
 from nptables.errors import InvalidInput
-from nptables.tracing import packet_between
+from nptables.tracing import Packet, packet_between
 from nptables.tracing.ends import KINDS, named_destination, named_source, pods_named
 from tests.support.objects import endpoint_slice, node, service
 
@@ -159,3 +159,14 @@ def test_the_pods_of_both_ends_are_listed() -> None:
     found = list(pods_named(*ends))
     assert found == [("shop", "a"), ("shop", "b")]
     assert not list(pods_named("outside", "svc:shop/web/udp"))
+
+
+@pytest.mark.parametrize("port", ["80", 80.0, 0, 65536])
+def test_a_port_that_is_no_number_of_one_is_named(port: object) -> None:
+    with pytest.raises(InvalidInput, match="is not a port number"):
+        Packet("10.0.0.1", port)  # type: ignore[arg-type]
+
+
+def test_a_protocol_may_be_a_number() -> None:
+    """17 is UDP in the registry of protocol numbers."""
+    assert [Packet("10.0.0.1", 53, each).protocol for each in (17, "17", "UDP")] == ["udp"] * 3
