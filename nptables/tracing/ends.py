@@ -27,6 +27,7 @@ from nptables.model.names import KINDS
 from nptables.tracing.addressing import NO_SOURCE, Address, Somewhere, family_of, is_in, net
 from nptables.tracing.network import Network
 from nptables.tracing.packet import Origin, Packet
+from nptables.translation.explanation.decision import skip_reason
 
 SOURCES = "an address, outside, node, node/NAME, or pod/NAME (pod/NAMESPACE/NAME)"
 DESTINATIONS = (
@@ -234,10 +235,11 @@ class _Ends:
             _wrong(f"there is no Service {'/'.join(key)}", f"there are: {known or 'none at all'}")
         address = service.cluster_ips.get(self.family)
         if address is None:
-            _wrong(
-                f"Service {'/'.join(key)} has no {self.family.value} cluster IP",
-                "name an address, or the other family with -4 or -6",
-            )
+            hint = "name an address, or the other family with -4 or -6"
+            if not service.cluster_ips:
+                hint = skip_reason(service, self.family).words
+                hint = f"{hint}: name the address of a Pod" if service.headless else hint
+            _wrong(f"Service {'/'.join(key)} has no {self.family.value} cluster IP", hint)
         port = _port_of(service, port_text, protocol)
         return Packet(address, port.port, port.protocol)
 

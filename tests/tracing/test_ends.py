@@ -170,3 +170,33 @@ def test_a_port_that_is_no_number_of_one_is_named(port: object) -> None:
 def test_a_protocol_may_be_a_number() -> None:
     """17 is UDP in the registry of protocol numbers."""
     assert [Packet("10.0.0.1", 53, each).protocol for each in (17, "17", "UDP")] == ["udp"] * 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"clusterIP": "None"},
+            "(it is headless (clusterIP is None): name the address of a Pod)",
+        ),
+        (
+            {"type": "ExternalName", "externalName": "example.com"},
+            "(it is of type ExternalName, which DNS alone serves)",
+        ),
+    ],
+)
+def test_a_service_that_never_has_a_cluster_ip_is_not_sent_to_the_other_family(
+    spec: dict[str, object], words: str
+) -> None:
+    without = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"ports": [{"port": 80}], **spec},
+    }
+    cluster = Cluster.from_objects([node("node1"), without], lenient=True)
+
+    with pytest.raises(InvalidInput) as caught:
+        packet_between("outside", "svc/shop/web", node=cluster.node("node1"), cluster=cluster)
+
+    assert f"Service shop/web has no IPv4 cluster IP {words}" == str(caught.value)

@@ -180,8 +180,9 @@ def command(
 def _write(path: str, findings: Sequence[Finding]) -> None:
     with written(path) as write:
         write(json.dumps(baseline_document(findings), indent=2, ensure_ascii=False) + "\n")
-    count = "1 finding is" if len(findings) == 1 else f"{len(findings)} findings are"
-    say(f"{count} written to {path}, and pass with --baseline {path}")
+    one = len(findings) == 1
+    count = "1 finding is" if one else f"{len(findings)} findings are"
+    say(f"{count} written to {path}: --baseline {path} lets {'it' if one else 'them'} pass")
 
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
