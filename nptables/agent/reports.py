@@ -203,4 +203,5 @@ class Reports:
 
 def _names(keys: frozenset[tuple[str, str]]) -> list[str]:
     names = sorted("/".join(key) for key in keys)
-    return names if len(names) <= _MOST_NAMES else [*names[:_MOST_NAMES], f"+{len(names)}"]
+    more = len(names) - _MOST_NAMES
+    return names if more <= 0 else [*names[:_MOST_NAMES], f"and {more} more"]

@@ -75,7 +75,8 @@ class Settings:
     `version` is the kube-proxy whose rules are made, None for what the Node says once it is
     known; `config_for` is the configuration as a version reads it, `read_config` reads its file
     again for SIGHUP; both raise InvalidInput. `listen` opens the probes' and the metrics' ports
-    (never in observe mode unless asked for). `kube_proxy` is the one that runs here, in words.
+    (never in observe mode unless asked for). `kube_proxy` is the one that runs here, in words, and
+    `told` the version that it says, where that is the one whose rules are made.
     """
 
     node_name: str
@@ -94,6 +95,7 @@ class Settings:
     force: bool = False
     version: Version | None = NEWEST
     kube_proxy: str = ""
+    told: str = ""
     watch: WatchSettings = attrs.field(factory=WatchSettings)
 
 
@@ -135,6 +137,12 @@ def _notice_kube_proxy(settings: Settings, log: Log) -> None:
         return
     if settings.options.observe or settings.force:
         log.info("another proxy runs on this node", found=found)
+        if settings.told:
+            log.info(
+                "the rules are those of the kube-proxy that runs here",
+                version=str(settings.config.version),
+                kubeProxy=settings.told,
+            )
         return
     raise AnotherProxy(
         f"{found} runs on this node and would undo what nptables programs: stop it first, watch it "
@@ -251,6 +259,9 @@ class _Running:
             mode="observe" if self._observe else "sync",
             backends=[f"{e.family.value}: {e.backend.name}" for e in engines],
         )
+        # Of a configuration for no known version nobody can say yet what has no effect.
+        if settings.version is not None:
+            self._say_remarks(config)
 
     def loop(self) -> int:
         """Run until a signal ends it."""
@@ -327,16 +338,19 @@ class _Running:
         else:
             self._log.info("read the configuration again")
             self._use(config)
-            if self._settings.listen:
-                self._ports.listen(config)
         say = self._manager.ready if synced else self._manager.status
         say("read the configuration again")
 
     def _use(self, config: ProxyConfig) -> None:
-        for remark in config.remarks:
-            self._log.warning("parts of the configuration have no effect", remark=remark)
+        self._say_remarks(config)
         self._config = config
         self._agent.reconfigure(config)
+        if self._settings.listen:
+            self._ports.listen(config)
+
+    def _say_remarks(self, config: ProxyConfig) -> None:
+        for remark in config.remarks:
+            self._log.warning("parts of the configuration have no effect", remark=remark)
 
     def _make_engines(self) -> list[Engine]:
         """An engine for each family that this kernel has."""
@@ -445,7 +459,11 @@ class _Running:
     def _describe(self) -> Mapping[str, Any]:
         """What `nptables status` shows."""
         agent, store, now = self._agent, self._agent.store, time.monotonic()
-        since = agent.health.pending_since
+        # A change waits for the loop first, and then in it.
+        waiting = (
+            at for at in (self._inbox.oldest(), agent.health.pending_since) if at is not None
+        )
+        since = min(waiting, default=None)
         last = agent.health.last_sync
         return {
             "pid": os.getpid(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import attrs
@@ -10,7 +10,7 @@ import click
 
 from nptables.cli.options import Inputs, wait_option
 from nptables.cli.output import coloured, say
-from nptables.errors import BackendUnavailable
+from nptables.errors import BackendUnavailable, InvalidInput, Problem
 from nptables.family import Family
 from nptables.iptables.changes.plan import Plan
 from nptables.iptables.changes.report import ReportLine, report_lines
@@ -99,6 +99,29 @@ def print_plan(plan: Plan) -> None:
     group_of = service_groups(plan.desired, plan.before)
     for line in report_lines(plan, group_of):
         click.echo(_painted(line) if colour else line.text, color=colour)
+
+
+def print_restore(plans: Iterable[Plan]) -> None:
+    """The text for a restore program that carries a plan out, of the only one that is not empty.
+
+    Raises InvalidInput where there are several: iptables-restore would take lines of IPv6 that name
+    no address for its own, and rewrite the chains of one set with what belongs to another.
+    """
+    changing = [plan for plan in plans if plan]
+    families = {plan.family for plan in changing}
+    if len(changing) > 1:
+        raise InvalidInput([
+            Problem(
+                "-o restore is a text for one family of one node, and more than that changes",
+                hint="name a family with -4 or -6"
+                if len(families) > 1
+                else "compare one set of manifests at a time",
+            )
+        ])  # fmt: skip
+    if families == {Family.IPV6}:
+        say("the text is of IPv6: it is for ip6tables-restore")
+    for plan in changing:
+        click.echo(plan.to_restore(), nl=False)
 
 
 def _painted(line: ReportLine) -> str:

@@ -13,8 +13,8 @@ from nptables.evidence.node import Evidence, Process
 from nptables.model.config import API_VERSION, KIND
 
 NAME = "kube-proxy"
-# Programs that do its work in their own process, by what the kernel calls them.
-_WITH_ITS_WORK = frozenset({"hyperkube", "kubelite", "k3s", "k3s-server", "k3s-agent", "nptables"})
+# Programs that have a kube-proxy in their own process, by what the kernel calls them.
+WITH_KUBE_PROXY = frozenset({"hyperkube", "kubelite", "k3s", "k3s-server", "k3s-agent"})
 _OVERRIDE = "hostname-override"
 
 
@@ -56,7 +56,7 @@ def kube_proxy_of(evidence: Evidence) -> Process | None:
 
 def seems_stopped(evidence: Evidence) -> bool:
     """Whether the programs on the node were seen, and none of them does what kube-proxy does."""
-    doing = {NAME, *_WITH_ITS_WORK}
+    doing = {NAME, "nptables", *WITH_KUBE_PROXY}
     seen = evidence.processes
     return seen is not None and all(process.name not in doing for process in seen)
 

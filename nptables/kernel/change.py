@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
-from nptables.errors import BackendUnavailable, KernelError, ReadingStarved
+from nptables.errors import BackendUnavailable, KernelBusy, KernelError, ReadingStarved
 from nptables.immutable import frozen
 from nptables.iptables import Ownership, Ruleset
 from nptables.iptables.changes import Plan, diff, undo
@@ -104,13 +105,40 @@ def _unprintable(choice: Choice) -> list[str]:
     return unprintable(backend, choice.current) if isinstance(backend, RestoreBackend) else []
 
 
-def take_back(changes: Sequence[NodeChange]) -> list[str]:
-    """Undo changes, wholly or partly carried out; returns a sentence for each that failed."""
-    problems = []
-    for change in changes:
-        try:
-            plan = undo(change.plan, change.backend.read())
-            Applier(change.backend).apply(plan)
-        except KernelError as error:
-            problems.append(f"{change.plan.family.value}: {error}")
-    return problems
+# How long to try to take changes back while others keep the tables busy, and between two attempts,
+# in seconds. The one that is cut off by the changes can do nothing meanwhile.
+_TIMEOUT = 600.0
+_PAUSE = 1.0
+
+
+def take_back(
+    changes: Sequence[NodeChange],
+    then: Callable[[], Sequence[str]] = tuple,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Undo changes, wholly or partly carried out; returns a sentence for each that failed.
+
+    While the kernel is busy it is tried again, for ten minutes. `then` undoes what comes after the
+    rules, and does not wait for those that have to be tried again.
+    """
+    until = clock() + _TIMEOUT
+    problems: list[str] = []
+    left = list(changes)
+    while True:
+        busy = []
+        for change in left:
+            try:
+                Applier(change.backend).apply(undo(change.plan, change.backend.read()))
+            except KernelError as error:
+                if isinstance(error, KernelBusy) and clock() < until:
+                    busy.append(change)
+                else:
+                    problems.append(f"{change.plan.family.value}: {error}")
+        problems += then()
+        then = tuple
+        if not busy:
+            return problems
+        left = busy
+        sleep(_PAUSE)

@@ -4,7 +4,8 @@ A guard process is started before anything is changed. It is a session leader of
 outlives the terminal and a kill of the command; it holds in memory what it needs to take the
 changes back. It listens on a socket that only root may use, one for each network namespace.
 Whoever connects may say `applied` (the time starts now), `confirm` (the changes stay) or `revert`
-(they go at once), and is told at the end what became of them.
+(they go at once), and is told at the end what became of them. The command connects first, and the
+time does not start before it has applied everything, or is gone.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class Guarded:
         self._line = line
 
     def say(self, word: str) -> None:
-        """Tell the guard `applied`, `confirm` or `revert`."""
-        self._line.sendall(f"{word}\n".encode())
+        """Tell the guard `applied`, `confirm` or `revert`; `answer` says if it is gone."""
+        with contextlib.suppress(OSError):
+            self._line.sendall(f"{word}\n".encode())
 
     def fileno(self) -> int:
         """For select: readable when the guard has answered."""
@@ -86,14 +88,21 @@ def guard(
 
 
 def confirm(*, folder: Path = FOLDER) -> Answer | None:
-    """Confirm the changes that wait for it in this network namespace; None where none wait."""
+    """Confirm the changes that wait for it in this network namespace; None where none wait.
+
+    Raises BackendUnavailable where this user may not know whether any do.
+    """
+    path = socket_path(folder)
     try:
-        line = _connect(socket_path(folder))
+        line = _connect(path)
+    except PermissionError:
+        raise BackendUnavailable(f"{path} may be used by root only") from None
     except OSError:
         return None
     with line:
-        line.sendall(b"confirm\n")
-        return _answer(line)
+        guarded = Guarded(line)
+        guarded.say("confirm")
+        return guarded.answer()
 
 
 def _listen(path: Path) -> socket.socket:
@@ -138,7 +147,10 @@ def _connect(path: Path) -> socket.socket:
 def _answer(line: socket.socket) -> Answer:
     data = b""
     while not data.endswith(b"\n"):
-        more = line.recv(4096)
+        try:
+            more = line.recv(4096)
+        except ConnectionError:
+            more = b""
         if not more:
             return Answer(FAILED, "the guard process is gone")
         data += more
@@ -179,22 +191,28 @@ def _watch(
     """Wait for words until one decides or the time is over, then act and tell everybody."""
     until = clock() + seconds
     lines: list[socket.socket] = []
+    # The command, for as long as it is at work: to take changes back meanwhile would miss those
+    # that it makes afterwards.
+    applying: socket.socket | None = None
     keep: bool | None = None
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
-        while keep is None and (left := until - clock()) > 0:
+        while keep is None and (applying is not None or until > clock()):
+            left = None if applying is not None else max(0.0, until - clock())
             for key, _ in selector.select(left):
                 if key.fileobj is listener:
                     line, _ = listener.accept()
+                    applying = line if not lines else applying
                     lines.append(line)
                     selector.register(line, selectors.EVENT_READ)
                     continue
                 words = _hear(key.fd)
                 if not words:
                     selector.unregister(key.fileobj)
-                if "applied" in words:
+                if "applied" in words or (not words and key.fileobj is applying):
                     # Applying may take long itself: people get all of the time to look at the
                     # result.
+                    applying = None
                     until = clock() + seconds
                 if "confirm" in words:
                     keep = True
@@ -206,6 +224,11 @@ def _watch(
     outcome = KEPT if keep else TAKEN_BACK
     if problems:
         outcome = f"{FAILED}: {'; '.join(problems)}".replace("\n", " ")
+    # Those too who came to confirm while the changes were taken back; now nobody comes any more.
+    listener.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lines.append(listener.accept()[0])
     for line in lines:
         with contextlib.suppress(OSError):
             line.sendall(f"{outcome}\n".encode())

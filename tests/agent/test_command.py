@@ -142,6 +142,8 @@ def test_the_rules_are_those_of_the_version_that_the_node_says(
         assert "--ctstate INVALID -j DROP" in agent.namespace.save("IPV4")
         (remark,) = agent.log("parts of the configuration have no effect")
         assert "conntrack.tcpBeLiberal has no effect" in remark["remark"]
+        in_use = json.loads(fetch(agent.namespace, 10249, "/configz")[1])
+        assert in_use["kubeproxy.config.k8s.io"]["conntrack"]["tcpBeLiberal"] is False
         # A configuration that is read again is read for the same version.
         agent.write_config({"conntrack": {"tcpBeLiberal": True}, "iptables": {"masqueradeBit": 5}})
         agent.send(signal.SIGHUP)
@@ -464,6 +466,43 @@ def test_a_running_kube_proxy_is_noticed(nft_node: Namespace, tmp_path: Path) ->
     finally:
         standing.kill()
         standing.wait()
+
+
+# Does nothing but to say which version it is.
+KUBE_PROXY = """\
+#!{python}
+import http.server
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'kubernetes_build_info{{git_version="v1.28.3-gke.1"}} 1\\n')
+http.server.HTTPServer(("127.0.0.1", 10249), Answers).serve_forever()
+"""
+
+
+def test_beside_a_kube_proxy_the_log_says_its_version_and_each_line_is_an_event(
+    agent: AgentProcess, tmp_path: Path
+) -> None:
+    other = tmp_path / "kube-proxy"
+    other.write_text(KUBE_PROXY.format(python=sys.executable))
+    other.chmod(0o755)
+    agent.options = ("--mode", "observe")
+    agent.config = {"conntrack": {"tcpBeLiberal": True}}
+    inside = ["ip", "netns", "exec", agent.namespace.name]
+    with subprocess.Popen([*inside, str(other)], stderr=subprocess.DEVNULL) as standing:
+        try:
+            listening = ["ss", "-Hltn", "sport = :10249"]
+            wait_for(lambda: bool(agent.namespace.run(listening).stdout))
+            with running(agent):
+                wait_for(lambda: bool(agent.log("compared for the first time")), 20)
+                assert agent.stop() == 0
+        finally:
+            standing.kill()
+    (said,) = agent.log("the rules are those of the kube-proxy that runs here")
+    assert (said["version"], said["kubeProxy"]) == ("1.28", "v1.28.3-gke.1")
+    assert len(agent.log("parts of the configuration have no effect")) == 1
+    assert all(line.startswith("{") for line in agent.log_path.read_text().splitlines())
 
 
 def _name_of(pid: int) -> str:

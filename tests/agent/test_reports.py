@@ -215,6 +215,14 @@ def test_a_long_repair_is_cut_in_the_log(rig: Watched) -> None:
     assert line["diff"][-1].startswith("and ")
 
 
+def test_of_many_services_in_a_sync_the_log_names_ten_and_counts_the_others(rig: Watched) -> None:
+    many = [service(f"many-{n:02}", cluster_ip=f"10.96.1.{n + 1}") for n in range(13)]
+    rig.list(WEB, WEB_1, node(), *many)
+    rig.run(5)
+    line = rig.logged("synced")[-1]
+    assert line["services"] == [*(f"default/many-{n:02}" for n in range(10)), "and 3 more"]
+
+
 def test_a_watch_that_cannot_be_had_is_a_warning_and_its_return_is_said(rig: Watched) -> None:
     trouble = Trouble(SERVICES, "the API server: no", 503, 3.0)
     rig.agent.take(Watching(SERVICES))

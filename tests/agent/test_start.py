@@ -128,6 +128,54 @@ def test_a_stop_does_not_wait_for_tables_that_take_long_to_read(
     wait_for(lambda: "sleep" not in names_inside(agent.namespace))
 
 
+def test_a_change_that_waits_for_tables_to_be_read_is_old_in_the_probes_and_the_status(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, hold, reading = tmp_path / "bin", tmp_path / "hold", tmp_path / "reading"
+    stand_in(
+        folder,
+        "iptables-nft-save",
+        f'while [ -e {hold} ]; do touch {reading}; sleep 0.05; done\nexec $real "$@"',
+    )
+    agent.config = {"iptables": {"syncPeriod": "400ms", "minSyncPeriod": "100ms"}}
+    agent.options = ("--verify-period", "200ms")
+    start_with(agent, folder, monkeypatch)
+    try:
+        agent.converges(20)
+        hold.touch()
+        wait_for(reading.exists)
+        agent.server.put(service("late", cluster_ip="10.96.0.77"))
+        wait_for(lambda: not agent.status()["healthy"])
+        assert agent.status()["pendingSeconds"] >= 0.8
+        hold.unlink()
+        agent.converges()
+        wait_for(lambda: agent.status()["healthy"])
+        assert agent.stop() == 0
+    finally:
+        hold.unlink(missing_ok=True)
+        agent.stop()
+
+
+def test_a_stop_waits_for_a_change_that_is_being_written(
+    agent: AgentProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, writing, go_on = tmp_path / "bin", tmp_path / "writing", tmp_path / "go-on"
+    stand_in(
+        folder,
+        "iptables-nft-restore",
+        f'touch {writing}\nuntil [ -e {go_on} ]; do sleep 0.05; done\nexec $real "$@"',
+    )
+    start_with(agent, folder, monkeypatch)
+    assert agent.process is not None
+    wait_for(writing.exists, 20)
+    agent.send(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        agent.process.wait(0.5)
+    go_on.touch()
+    assert agent.process.wait(20) == 0
+    assert agent.difference() == ""
+
+
 # What the programs of 1.8.9 say where the kernel has no IPv6 (ipv6.disable=1, or no module).
 NO_NFT = "ip6tables v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument"
 NO_LEGACY = (

@@ -94,3 +94,65 @@ def test_two_sets_of_manifests_have_one_configuration(capfd: pytest.CaptureFixtu
 
     assert main(["diff", old, new, "--lenient", "--node", "node1"]) == 1
     assert ELSEWHERE not in capfd.readouterr().err
+
+
+DUAL = """\
+apiVersion: v1
+kind: Node
+metadata: {name: node1}
+status: {addresses: [{type: InternalIP, address: 192.168.0.11}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: default}
+spec:
+  type: NodePort
+  ipFamilyPolicy: RequireDualStack
+  clusterIP: 10.96.0.10
+  clusterIPs: [10.96.0.10, "fd00:10:96::10"]
+  ipFamilies: [IPv4, IPv6]
+  ports: [{port: 80, nodePort: PORT}]
+"""
+
+
+def dual(folder: Path, name: str, port: int) -> str:
+    """A folder with a Service of both families."""
+    folder.mkdir(parents=True)
+    text = DUAL.replace("NAME", name).replace("PORT", str(port))
+    (folder / "web.yaml").write_text(text)
+    return str(folder)
+
+
+def test_a_text_for_iptables_restore_is_never_of_both_families(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Rules of node ports name no address: iptables-restore would take those of IPv6 as well."""
+    old, new = dual(tmp_path / "old", "web", 30080), dual(tmp_path / "new", "web", 30081)
+    words = ["diff", old, new, "--node", "node1", "-o", "restore"]
+
+    assert main(words) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "a text for one family of one node" in err
+    assert "-4 or -6" in err
+
+    assert main([*words, "-4"]) == 1
+    assert "icmp-port-unreachable" in capfd.readouterr().out
+    assert main([*words, "-6"]) == 1
+    out, err = capfd.readouterr()
+    assert "icmp6-port-unreachable" in out
+    assert "it is for ip6tables-restore" in err
+
+
+def test_a_text_for_iptables_restore_is_never_of_two_sets(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        dual(tmp_path / "old" / name, "web", 30080)
+        dual(tmp_path / "new" / name, "web", 30081)
+    words = ["diff", str(tmp_path / "old"), str(tmp_path / "new"), "--node", "node1"]
+
+    assert main([*words, "-4", "-o", "restore"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "one set of manifests at a time" in err

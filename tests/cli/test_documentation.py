@@ -304,6 +304,24 @@ def test_a_yaml_document_is_what_it_seems_to_be(block: Block, tmp_path: Path) ->
         assert load(path).cluster
 
 
+def test_the_steps_of_a_workflow_find_what_a_pull_request_changes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page has a file with Nodes beside the manifests; local.yaml makes node2 drop packets."""
+    (workflow,) = [b.text for b in of_language("yaml") if b.text.startswith("name: services\n")]
+    steps = [step.get("run", "") for step in yaml.safe_load(workflow)["jobs"]["services"]["steps"]]
+    for folder, name in (("old", "one-pod.yaml"), ("new", "local.yaml")):
+        (tmp_path / folder / "manifests").mkdir(parents=True)
+        shutil.copy(ROOT / "docs" / "files" / name, tmp_path / folder / "manifests" / "web.yaml")
+    shutil.copy(ROOT / "docs" / "files" / "relied-on.yaml", tmp_path / "new")
+    monkeypatch.chdir(tmp_path / "new")
+
+    codes = {step: main(shlex.split(step)[1:]) for step in steps if step.startswith("nptables ")}
+
+    assert len(codes) == 3
+    assert set(codes.values()) == {1}, capfd.readouterr().err
+
+
 @pytest.mark.parametrize("block", of_language("json"), ids=lambda block: block.place)
 def test_a_json_document_can_be_read(block: Block) -> None:
     assert json.loads(block.text)

@@ -417,6 +417,31 @@ def test_sysctls_alone_wait_to_be_confirmed_too(node: Node, web: Path, settings:
     assert "press Enter" not in unchanged.stderr
 
 
+@pytest.mark.parametrize("refused", [("IPV6",), ("IPV4", "IPV6")])
+def test_sysctls_stay_only_with_the_rules_of_a_family(
+    refused: tuple[support.Family, ...], node: Node, web: Path, settings: Path, tmp_path: Path
+) -> None:
+    """Without its rules route_localnet lets others reach what listens on 127.0.0.1."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for family in refused:
+        program = programs / node.netns.program(family, "restore")
+        program.write_text("#!/bin/sh\necho 'it is refused' >&2\nexit 2\n")
+        program.chmod(0o755)
+    done = node.nptables(
+        *("apply", web, "--config", settings, "--backend", node.netns.backend),
+        check=False,
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+    )
+
+    assert done.returncode == 3
+    assert "it is refused" in done.stderr
+    none = "IPV4" in refused
+    assert ("the sysctls are as they were before" in done.stderr) is none
+    assert held_settings(node) == (["0", "0", "77"] if none else ["1", "1", "99"])
+    assert bool(ours(node.read())) is not none
+
+
 def test_what_another_shell_confirms_stays(node: Node, web: Path, base: str) -> None:
     process = start_apply(node, web, 60)
     changed = saved(node)

@@ -13,7 +13,7 @@ import pytest
 from nptables import diff
 from nptables.errors import KernelBusy
 from nptables.kernel.tables.locks import lock_path, xtables_lock
-from tests.kernel.nodes import Node, endpoints, manifest, rules_for, service
+from tests.kernel.nodes import LIBRARY, Node, endpoints, manifest, rules_for, service
 from tests.support.requirements import requires
 
 if TYPE_CHECKING:
@@ -252,6 +252,23 @@ def test_a_held_lock_is_waited_for_and_its_holder_named(
         holder.communicate()
     assert done.returncode == 0, done.stderr
     assert "chains created" in done.stderr
+
+
+@pytest.mark.usefixtures("lock_file")
+def test_a_rollback_that_others_hold_up_is_said_and_done(legacy_node: Node, tmp_path: Path) -> None:
+    path = manifest(tmp_path / "web.json", [service(1), endpoints(1, 1)])
+    words = ["apply", path, "-4", "--no-prepare", "--backend", "legacy", "--confirm", "2"]
+    argv = ["ip", "netns", "exec", legacy_node.netns.name, *LIBRARY, *map(str, words)]
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("press Enter within 2 s" in line for line in process.stderr)
+        with xtables_lock(60):
+            assert "still rolling back" in process.stderr.readline()
+        assert "not confirmed: the changes were rolled back" in process.stderr.read()
+    assert process.returncode == 1
+    assert "KUBE-NODEPORTS" not in legacy_node.netns.save("IPV4")
 
 
 def test_the_lock_is_ours_only_while_we_hold_it(lock_file: Path) -> None:

@@ -315,6 +315,20 @@ def test_ports_that_a_process_of_ours_listens_on_are_no_kube_proxy(proc: Path) -
     assert find_kube_proxy(proc) == ""
 
 
+@pytest.mark.parametrize("name", ["k3s-server", "k3s-agent", "kubelite"])
+def test_a_kube_proxy_in_the_process_of_another_program_is_found_by_its_ports(
+    proc: Path, name: str
+) -> None:
+    process(proc, "44", name)
+    # Without the ports it may as well run with its kube-proxy switched off.
+    assert find_kube_proxy(proc) == ""
+
+    (proc / "44/fd/3").symlink_to("socket:[77]")
+    listen(proc)
+
+    assert find_kube_proxy(proc) == f"kube-proxy in {name} (pid 44)"
+
+
 class Metrics(http.server.BaseHTTPRequestHandler):
     """Answers as kube-proxy's metrics do, one line out of some thousand."""
 

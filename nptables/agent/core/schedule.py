@@ -2,7 +2,7 @@
 
 What minSyncPeriod and syncPeriod mean is kube-proxy's (BoundedFrequencyRunner in
 kubernetes/pkg/util/async): the first change is brought at once, those within minSyncPeriod of it
-together, and a sync that failed again after syncPeriod at the latest.
+together. A sync that failed is tried again after pauses of up to syncPeriod, stretched at random.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from nptables.cli.node import (
     backend_options,
     each_family,
     print_plan,
+    print_restore,
     say_kept,
     summary,
     with_live_facts,
@@ -44,6 +45,12 @@ from nptables.kernel.node.preparation import (
 from nptables.kernel.node.preparation import take_back as take_settings_back
 from nptables.kernel.node.services import find_handlers
 from nptables.translation.explanation.notices import UNREAD
+
+# Seconds that rolling back usually takes less than.
+_SLOW = 2.0
+_STILL_BUSY = (
+    "still rolling back: while others keep the tables busy it is tried again, for ten minutes"
+)
 
 
 @click.command("apply")
@@ -99,7 +106,8 @@ def command(
     """Write the rules that kube-proxy would write to this node's tables, and touch no others.
 
     Run it as root on the node. Both address families are written unless -4 or -6 is given. The
-    cluster has to be named: by FILE, --kubeconfig or --context.
+    cluster has to be named: by FILE, --kubeconfig or --context. It has to be all of it: the rules
+    of Services that are not in it are removed.
     """
     _refuse_unnamed_cluster(options["files"], options["more_files"])
     if output != "text" and not dry_run:
@@ -166,7 +174,8 @@ def _apply(
     planned = any(change.plan for change in changes.values())
     if seconds is not None and (planned or any(not setting.problem for setting in settings)):
         guard = confirming.guard(
-            seconds, lambda: [*take_back(tuple(changes.values())), *take_settings_back(settings)]
+            seconds,
+            lambda: take_back(tuple(changes.values()), lambda: take_settings_back(settings)),
         )
     finished: list[Family] = []
     try:
@@ -178,6 +187,8 @@ def _apply(
     except KernelError:
         if guard is not None:
             guard.say("revert")
+            if not select.select([guard], [], [], _SLOW)[0]:
+                say(_STILL_BUSY)
             _report(guard.answer())
         elif not finished:
             # Without the rules route_localnet would let others reach what listens on 127.0.0.1.
@@ -253,10 +264,10 @@ def _print(changes: dict[Family, NodeChange], output: str) -> int:
     plans = [change.plan for change in changes.values()]
     if output == "json":
         print_json(plans_document((plan, {}) for plan in plans))
-    for plan in plans:
-        if output == "restore":
-            click.echo(plan.to_restore(), nl=False)
-        elif output == "text":
+    if output == "restore":
+        print_restore(plans)
+    if output == "text":
+        for plan in plans:
             print_plan(plan)
     return 1 if any(plans) else 0
 
@@ -280,13 +291,18 @@ def _await(guard: confirming.Guarded, seconds: float) -> int:
         "another shell"
     )
     sources: list[Any] = [guard]
+    longest: float | None = seconds + _SLOW
     with contextlib.suppress(OSError, ValueError):
         if sys.stdin is not None and sys.stdin.isatty():
             sources.append(sys.stdin)
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        ready, _, _ = select.select(sources, [], [], longest)
         if guard in ready:
             return _report(guard.answer())
+        if not ready:
+            say(_STILL_BUSY)
+            longest, sources = None, [guard]
+            continue
         if sys.stdin.readline():
             guard.say("confirm")
         sources = [guard]

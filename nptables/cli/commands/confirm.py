@@ -18,5 +18,8 @@ def command() -> int:
     if answer.outcome == confirming.KEPT:
         say("confirmed: the changes stay")
         return 0
-    say("too late: the changes were rolled back", kind="warning")
-    return 1
+    if answer.outcome == confirming.TAKEN_BACK:
+        say("too late: the changes were rolled back", kind="warning")
+        return 1
+    say(f"too late, and the changes could not be rolled back: {answer.details}", kind="error")
+    return 3

@@ -30,7 +30,7 @@ from nptables.cli.evidence import Named, evidence_options
 from nptables.cli.forms import FORMS, forms_of, print_lines
 from nptables.cli.forms.form import Noticed, Planned
 from nptables.cli.manifests import is_verbose
-from nptables.cli.node import print_plan
+from nptables.cli.node import print_plan, print_restore
 from nptables.cli.options import (
     Inputs,
     family_options,
@@ -80,8 +80,8 @@ _HINT = "--effects says which"
     default="text",
     show_default=True,
     help="text: a unified diff, grouped by Service. json: the changes as data. restore: input for "
-    "iptables-restore --noflush. github: annotations for a workflow. markdown: a comment on a pull "
-    "request.",
+    "iptables-restore --noflush, of one family. github: annotations for a workflow. markdown: a "
+    "comment on a pull request.",
 )
 @settings_options
 def command(
@@ -242,8 +242,7 @@ def _print_all(parts: Sequence[Planned], output: str) -> None:
     elif output == "json":
         print_json(plans_document((part.plan, _about(part)) for part in parts))
     elif output == "restore":
-        for part in parts:
-            click.echo(part.plan.to_restore(), nl=False)
+        print_restore(part.plan for part in parts)
     else:
         _print(parts)
 

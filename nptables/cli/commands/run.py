@@ -14,7 +14,6 @@ import click
 from nptables.answering.versions import read_for
 from nptables.cli.completion import FILE, contexts
 from nptables.cli.options import family_options, find_configuration
-from nptables.cli.output import say_all
 from nptables.cli.versions import asked, told_here, version_option
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
@@ -168,11 +167,10 @@ def command(
 
     found = find_configuration(config_path)
     running, text = find_kube_proxy(), asked()
-    if text is None and running and (here := told_here()) is not None:
+    here = told_here() if text is None and running else None
+    if here is not None:
         text = here.text
     config = _read_for_any(found, text)
-    if text is not None:
-        say_all(config.remarks, kind="warning")
     log = Log(
         sys.stderr,
         level="debug" if verbose else "warning" if quiet else "info",
@@ -198,6 +196,7 @@ def command(
         cleanup_on_exit=cleanup_on_exit,
         force=force,
         kube_proxy=running,
+        told="" if here is None else here.text,
     )
     return run(settings, log, signals)
 

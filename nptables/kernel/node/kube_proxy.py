@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from nptables.evidence.kubeproxy import NAME
+from nptables.evidence.kubeproxy import NAME, WITH_KUBE_PROXY
 from nptables.evidence.other_rules import BY_ITS_PORTS
 
 # The ports on which kube-proxy listens unless told otherwise: health and metrics.
@@ -20,20 +20,31 @@ _LISTEN = "0A"
 def find_kube_proxy(proc: Path = Path("/proc")) -> str:
     """What runs, in words such as `kube-proxy (pid 12)`, or an empty string.
 
-    A process counts where it shares our network namespace, or does not let us see. Where processes
-    cannot be seen, as in a container, a listener on both of kube-proxy's ports counts that no
-    process here owns.
+    A process counts where it shares our network namespace, or does not let us see. A listener on
+    both of kube-proxy's ports counts where a program owns it that has a kube-proxy in its process,
+    such as k3s, and where no process here does: in a container others cannot be seen.
     """
     if not (proc / "self/ns/net").exists():
         return ""
     for process, name in of_this_network(proc, frozenset({NAME})):
         return f"{name} (pid {process.name})"
     listeners = _listeners(proc)
-    if all(port in listeners for port in PORTS):
-        owned = _sockets(proc)
-        if not any(listeners[port] in owned for port in PORTS):
-            return BY_ITS_PORTS
-    return ""
+    if not all(port in listeners for port in PORTS):
+        return ""
+    owners = list(_owners(proc, {listeners[port] for port in PORTS}))
+    for process in owners:
+        if (name := _name(process)) in WITH_KUBE_PROXY:
+            return f"{NAME} in {name} (pid {process.name})"
+    return "" if owners else BY_ITS_PORTS
+
+
+def _name(process: Path) -> str:
+    """What the kernel calls a process; empty where it is gone."""
+    try:
+        # Any program may call itself anything, in any bytes.
+        return (process / "comm").read_bytes().decode(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
 
 
 def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, str]]:
@@ -43,11 +54,7 @@ def of_this_network(proc: Path, names: frozenset[str]) -> Iterator[tuple[Path, s
     """
     ours = (proc / "self/ns/net").stat().st_ino
     for process in sorted(_processes(proc), key=lambda path: int(path.name)):
-        try:
-            # Any program may call itself anything, in any bytes.
-            name = (process / "comm").read_bytes().decode(errors="replace").rstrip("\n")
-        except OSError:
-            continue
+        name = _name(process)
         if name not in names:
             continue
         try:
@@ -114,15 +121,12 @@ def _listeners(proc: Path) -> dict[int, str]:
     return found
 
 
-def _sockets(proc: Path) -> set[str]:
-    """The inodes of all sockets of all processes that can be seen."""
-    found = set()
+def _owners(proc: Path, sockets: set[str]) -> Iterator[Path]:
+    """The processes that can be seen and have any of some sockets, by their inodes."""
+    targets = {f"socket:[{inode}]" for inode in sockets}
     for process in _processes(proc):
         try:
-            for handle in (process / "fd").iterdir():
-                target = str(handle.readlink())
-                if target.startswith("socket:["):
-                    found.add(target[8:-1])
+            if any(str(handle.readlink()) in targets for handle in (process / "fd").iterdir()):
+                yield process
         except OSError:
             continue
-    return found

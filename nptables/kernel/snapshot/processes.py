@@ -10,6 +10,7 @@ from typing import Any
 
 from nptables.errors import printable
 from nptables.evidence import Gap, Process
+from nptables.evidence.other_rules import BY_ITS_PORTS
 from nptables.evidence.processes import HANDLERS, arguments_of, configuration_path, settings_of
 from nptables.kernel.node.kube_proxy import (
     ask_kube_proxy,
@@ -39,7 +40,7 @@ def find_processes(
         gaps.append(Gap(_WHAT, f"they cannot be listed: {error.strerror}"))
         return None
     found = [p for folder, name in there if (p := _process(folder, name, read_yaml, gaps))]
-    if not any(process.name == "kube-proxy" for process in found) and find_kube_proxy(proc):
+    if find_kube_proxy(proc) == BY_ITS_PORTS:
         # Its ports are there, and nobody here sees the process.
         found.append(_told("kube-proxy"))
     return tuple(found)
