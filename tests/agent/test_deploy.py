@@ -68,7 +68,9 @@ def test_the_role_allows_to_write_events_and_nothing_else() -> None:
 
 
 @pytest.mark.kernel
-def test_the_role_allows_exactly_the_requests_that_a_running_agent_made(standing: AgentProcess) -> None:
+def test_the_role_allows_exactly_the_requests_that_a_running_agent_made(
+    standing: AgentProcess,
+) -> None:
     standing.converges()
     wait_for(lambda: bool(standing.server.events))
     made = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nptables.cli import main
 from tests.support.scenarios import CONFORMANCE, FIXTURES
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CASES = "fixtures/cases"
 TUTORIAL = "fixtures/tutorial/two-nodes.yaml"
@@ -400,3 +400,15 @@ def test_a_node_may_have_no_connection_at_all(said: str, tmp_path: Path) -> None
     listing.write_text(said)
 
     assert main(["check", f"{UDP}/cluster.yaml", "--conntrack", str(listing), "--exit-zero"]) == 0
+
+
+def test_standard_input_that_is_named_twice_is_not_taken_for_an_empty_list(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The objects are read first, and nothing is left for the connections."""
+    objects = Path(f"{UDP}/cluster.yaml").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(objects)))
+
+    assert main(["check", "-", "--conntrack", "-"]) == 2
+
+    assert "standard input is read once (write - only once)" in capsys.readouterr().err

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables import Cluster
+from nptables import Cluster, Family, ProxyConfig, trace, translate
 from nptables.errors import InvalidInput
-from nptables.tracing import Packet, packet_between
+from nptables.tracing import Packet, Verdict, packet_between
 from nptables.tracing.ends import KINDS, named_destination, named_source, pods_named
 from tests.support.objects import endpoint_slice, node, service
 
@@ -200,3 +200,19 @@ def test_a_service_that_never_has_a_cluster_ip_is_not_sent_to_the_other_family(
         packet_between("outside", "svc/shop/web", node=cluster.node("node1"), cluster=cluster)
 
     assert f"Service shop/web has no IPv4 cluster IP {words}" == str(caught.value)
+
+
+def test_an_address_of_the_node_object_that_no_interface_has_is_no_pod() -> None:
+    """The node does not accept packets for it: nobody is known to have it."""
+    facts = {"interfaces": {"eth0": ["192.168.0.99/24"]}}
+    here = CLUSTER.node("node1", facts=facts)
+    rules = translate(CLUSTER, here, ProxyConfig(), Family.IPV4)
+    packet = packet_between("outside", "nodeport:30080", node=here, cluster=CLUSTER)
+
+    answer = trace(rules, packet, here, CLUSTER)
+
+    assert [outcome.verdict for outcome in answer.outcomes] == [Verdict.LEAVES]
+    assert answer.reasons[0].text == (
+        "192.168.0.2 is an address of Node node1, but no interface of node1 has it, so the node "
+        "does not accept packets for it"
+    )
