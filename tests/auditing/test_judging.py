@@ -487,6 +487,26 @@ def test_nothing_is_concluded_from_a_dump_without_a_table_that_services_have_rul
     assert [cause.message for cause in found.causes] == [said]
 
 
+def test_a_node_without_kube_proxy_and_without_its_rules_is_flushed_and_not_somebody_elses() -> (
+    None
+):
+    """Everything was looked at: no other program is there that could do the work."""
+    bare = "".join(
+        f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for hook in hooks) + "COMMIT\n"
+        for table, hooks in (
+            ("nat", ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
+            ("filter", ("INPUT", "FORWARD", "OUTPUT")),
+        )
+    )
+    flushed = [Ruleset.from_save(bare, family=family) for family in Family]
+    evidence = attrs.evolve(FLEET.evidence(0, flushed), native=(), processes=())
+
+    found = _judged(0, evidence)
+
+    assert found.verdict is Verdict.DIFFERS
+    assert {cause.code.code for cause in found.causes} == {"NPT606"}
+
+
 def test_a_version_that_is_none_is_not_taken_for_the_newest() -> None:
     with pytest.raises(InvalidInput, match='"newest" is not a version'):
         _judged(0, FLEET.evidence(0, FLEET.rules(0)), version="newest")
