@@ -65,8 +65,8 @@ _WORDS = {
     Cause.BEHIND: "kube-proxy on {} is behind or was stopped",
     Cause.OTHER_CLUSTER: "the rules of {} look like those of another cluster or of another "
     "configuration, or kube-proxy there was stopped long ago",
-    Cause.NO_RULES: "there is no rule for any Service: kube-proxy on {} never wrote them, or they "
-    "were cleaned up or flushed and it has not written them again",
+    Cause.NO_RULES: "there is no rule for any Service: kube-proxy on {} does not run, or runs in "
+    "another mode, or its rules were flushed",
 }
 
 
