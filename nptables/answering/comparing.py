@@ -66,7 +66,8 @@ def against(
 
     `strict` is that of `NodeHas.serving`. Raises what that raises.
     """
-    evidence, inputs = node_has.evidence, inputs.comparable
+    inputs = inputs.comparable
+    evidence = node_has.evidence.with_facts(inputs.node.facts)
     whole = [node_has.serving(family, strict=strict, say=say) for family in families]
     inputs = with_shown_facts(inputs, whole, evidence.form.value, say)
     # All of them: the whole of one that was compared in part would look like another backend's.

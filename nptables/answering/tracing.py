@@ -63,6 +63,16 @@ class Answer:
         return {**self.trace.to_json(), "unseen": list(self.not_followed)}
 
 
+def only_family(loaded: Loaded | None) -> Family | None:
+    """The family of a cluster whose Services and Nodes have addresses of one alone."""
+    if loaded is None:
+        return None
+    cluster = loaded.cluster
+    found = {family for service in cluster.services.values() for family in service.cluster_ips}
+    found |= {Family.of(a) for node in cluster.nodes.values() for _, a in node.addresses}
+    return found.pop() if len(found) == 1 else None
+
+
 def setting_of(
     loaded: Loaded | None,
     *,

@@ -66,7 +66,9 @@ def compare_effects(
     if len(families) != 1:
         raise InvalidInput([Problem("the rules to compare are not of one family")])
     (family,) = families
-    before, after = states
+    first, second = states
+    before = _of_the_same_node(first, second, family)
+    after = _of_the_same_node(second, first, family)
     if before.node.knows_addresses(family) or after.node.knows_addresses(family):
         return _Comparison(before, after, family).effects()
     before, after = (_with_made_up_address(state, family) for state in states)
@@ -78,6 +80,17 @@ def _with_shown_addresses(state: NodeState) -> NodeState:
     """The state with what its rules show of the node's addresses, as `trace` takes it."""
     rulesets = [each for each in state.rulesets if not isinstance(each, Translation)]
     return attrs.evolve(state, node=with_shown_addresses(state.node, rulesets))
+
+
+def _of_the_same_node(state: NodeState, other: NodeState, family: Family) -> NodeState:
+    """The state with the node of another one, where that alone says which addresses it has.
+
+    Manifests often have the Services of a cluster, and not its Nodes.
+    """
+    node = other.node
+    if state.node.knows_addresses(family) or state.node.name != node.name:
+        return state
+    return attrs.evolve(state, node=node) if node.knows_addresses(family) else state
 
 
 def _with_made_up_address(state: NodeState, family: Family) -> NodeState:

@@ -44,7 +44,8 @@ class Environment:
         clusters = [state.cluster for state in reversed(states) if state.cluster is not None]
         pods = dict.fromkeys(cidr for state in states for cidr in _pod_networks(state))
         self.sites = Sites(self.networks, clusters, pods)
-        self.sides = (_side(states[0]), _side(states[1]))
+        unsettled = _unsettled(*states)
+        self.sides = (_side(states[0], unsettled), _side(states[1], unsettled))
         self.same = _same_around(*states)
         self.trunk_same = graphs[0].general == graphs[1].general or (
             graphs[0].trunk_form() == graphs[1].trunk_form()
@@ -156,11 +157,29 @@ class Environment:
                 yield from each.spans()
 
 
-def _side(state: NodeState) -> Side:
+def _side(state: NodeState, unsettled: frozenset[str]) -> Side:
     hops = Hops(
         state.rulesets, state.node, None, ProxyConfig(), {}, state.unread, state.unknown_by_node
     )
-    return Side(hops, state.sets)
+    return Side(hops, state.sets, unsettled)
+
+
+def _unsettled(before: NodeState, after: NodeState) -> frozenset[str]:
+    """The tables whose contents are unknown in a state, and of which the other has other rules."""
+    unknown = {
+        table
+        for state in (before, after)
+        for table in (
+            *state.unknown_tables,
+            *(t for r in state.rulesets for t in (*r.unshown.tables, *r.remarks.unreadable)),
+        )
+    }
+    return frozenset(
+        table
+        for table in unknown
+        if [each.tables.get(table) for each in before.rulesets]
+        != [each.tables.get(table) for each in after.rulesets]
+    )
 
 
 def _pod_networks(state: NodeState) -> Iterator[str]:

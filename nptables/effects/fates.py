@@ -22,6 +22,7 @@ from nptables.tracing.hops import Hops
 from nptables.tracing.sets import Sets
 from nptables.tracing.state import Check, Questions
 from nptables.tracing.tracer import follow
+from nptables.tracing.traversal.unshown import UNKNOWN_TABLE
 from nptables.tracing.traversal.walker import TOO_DEEP, TOO_MANY
 
 # Of these it makes no difference how far they came, and with which addresses.
@@ -38,7 +39,8 @@ class Reached:
     None where it ended, or has the destination that it came with. `rewritten` tells that the
     receiver does not see the sender's address. `affinity` is for how many seconds a client keeps to
     this endpoint, None where it does not. `text` says what is not known. `why` is what the rule
-    says that decided; it is no part of a comparison.
+    says that decided; it is no part of a comparison. `state` is the number of the state that it is
+    of where two that look alike need not be: see `Side.unsettled`.
     """
 
     verdict: Verdict
@@ -48,6 +50,7 @@ class Reached:
     affinity: int | None = None
     text: str = ""
     why: str = attrs.field(default="", eq=False)
+    state: int | None = None
 
 
 @frozen
@@ -96,10 +99,15 @@ class Compared:
 
 @frozen
 class Side:
-    """One state, ready to be walked."""
+    """One state, ready to be walked.
+
+    `unsettled` are tables whose contents are unknown and that are not the same in both states:
+    what they do to a packet in one is unknown, and so is whether it is that in the other.
+    """
 
     hops: Hops
     sets: Sets
+    unsettled: frozenset[str] = frozenset()
 
 
 def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
@@ -112,7 +120,10 @@ def compare(sides: tuple[Side, Side], packet: Packet) -> Compared:
         questions.turn_to(side.hops)
         for outcome, weights in follow(side.hops, packet, questions, sets=side.sets):
             kept.append(outcome)
-            found[id(outcome)] = number, _reached(outcome, packet, questions.affinity)
+            reached = _reached(outcome, packet, questions.affinity)
+            if _is_unsettled(outcome, side):
+                reached = attrs.evolve(reached, state=number)
+            found[id(outcome)] = number, reached
             entries += [(outcome, world.answers(), share) for world, share in weights.items()]
     leaves, exhaustive = combinations(entries, questions)
     cases: dict[tuple[Fate, Fate], list[Mapping[int, bool]]] = {}
@@ -180,6 +191,12 @@ def _reached(outcome: Outcome, packet: Packet, affinity: Mapping[str, int]) -> R
         outcome.text if outcome.verdict is Verdict.UNKNOWN else "",
         why,
     )
+
+
+def _is_unsettled(outcome: Outcome, side: Side) -> bool:
+    """Whether a table decides whose contents are unknown, and other ones in the other state."""
+    step = outcome.rule
+    return step is not None and step.note == UNKNOWN_TABLE and step.table in side.unsettled
 
 
 def _why(outcome: Outcome) -> str:

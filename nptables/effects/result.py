@@ -13,6 +13,7 @@ from nptables.effects.rules.lines import Span
 from nptables.effects.source_classes import Who, text_of
 from nptables.family import Family
 from nptables.immutable import frozen
+from nptables.tracing import Verdict
 from nptables.tracing.addressing import number, with_port
 from nptables.tracing.explanation.result import exact_text
 
@@ -22,6 +23,8 @@ NODE_PORT = "nodePort"
 # Of many networks so many are named.
 _SHOWN = 4
 _PODS = {Who.POD, Who.OTHER_POD}
+# Nobody is known who would see the source.
+_UNSEEN = ENDS | {Verdict.UNKNOWN}
 _IN_ORDER = (Who.OUTSIDE, Who.OTHER_NODE, Who.POD, Who.OTHER_POD, Who.NODE)
 
 
@@ -201,7 +204,7 @@ def hairpinned(case: Case, source: str) -> Case:
 
 def _fate_json(fate: Fate) -> dict[str, Any]:
     verdicts = list(dict.fromkeys(each.verdict.value for each, _ in fate.reached))
-    there = [each for each, _ in fate.reached if each.verdict not in ENDS]
+    there = [each for each, _ in fate.reached if each.verdict not in _UNSEEN]
     sources = {each.rewritten for each in there}
     affinity = {each.affinity for each in there if each.verdict.arrives}
     return {
@@ -228,7 +231,7 @@ def _reached_json(each: Reached, share: str) -> dict[str, Any]:
         "verdict": each.verdict.value,
         "share": share,
         "destination": where(each) or None,
-        "source": None if each.verdict in ENDS else "rewritten" if each.rewritten else "kept",
+        "source": None if each.verdict in _UNSEEN else "rewritten" if each.rewritten else "kept",
         "affinitySeconds": each.affinity,
         "text": each.text or each.why,
     }

@@ -148,6 +148,8 @@ def _condition(case: Case) -> str:
 
 def _change(before: Fate, after: Fate) -> str:
     was, now = _endpoints(before), _endpoints(after)
+    if _fate(before) == _fate(after) and not (before.known or after.known):
+        return _fate(before)
     if not was or not now or _rest(before) != _rest(after):
         return f"was {_fate(before)}, now {_fate(after)}"
     parts = []

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from nptables.errors import InvalidInput, Problem
 from nptables.family import Family
 from nptables.immutable import frozen
@@ -132,6 +134,10 @@ class Evidence:
         """The families that there are rulesets of, IPv4 first."""
         found = {ruleset.family for ruleset in self.rulesets}
         return tuple(family for family in Family if family in found)
+
+    def with_facts(self, told: NodeFacts) -> Evidence:
+        """The evidence with facts that somebody told beside it, which count more than its own."""
+        return attrs.evolve(self, facts=told.over(self.facts)) if told.told else self
 
     def of(self, family: Family) -> tuple[Ruleset, ...]:
         """The rulesets of a family: one, or one for each backend. Raises InvalidInput for none."""

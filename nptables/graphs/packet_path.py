@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Hashable
 from fractions import Fraction
 
@@ -14,17 +15,25 @@ from nptables.translation.chains import MARK_MASQ
 
 _MOST_OUTCOMES = 24
 _LONGEST = 56
+_MOST_LINES = 6
 
 
 def path_graph(answer: Trace) -> Graph:
     """The way of the packet of a trace, with the share of each branch.
 
-    It is that under the first hypothesis: the only one where nothing is left open. Of many outcomes
-    the likeliest are drawn, and that there are more is said.
+    It is that under the first hypothesis: the only one where nothing is left open. Where there are
+    others, the hypothesis and how many others there are is said. Of many outcomes the likeliest
+    are drawn, and that there are more is said.
     """
     drawing = Drawing()
     packet = answer.packet
     start = drawing.vertex("sender", Kind.SENDER, str(packet))
+    if others := len(answer.distributions) - 1:
+        condition = f"if {answer.distributions[0].hypothesis}"
+        drawing.vertex(start, Kind.SENDER, *textwrap.wrap(condition, _LONGEST)[:_MOST_LINES])
+        said = "1 other case" if others == 1 else f"{others} other cases"
+        drawing.vertex("cases", Kind.END, said, "nptables trace has every case")
+        drawing.edge(start, "cases", "otherwise")
     for outcome in answer.outcomes[:_MOST_OUTCOMES]:
         _draw(drawing, start, outcome)
     if rest := answer.outcomes[_MOST_OUTCOMES:]:

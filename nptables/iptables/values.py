@@ -203,6 +203,21 @@ def mark_match(text: str) -> str:
     return f"{value:#x}" if bits == FULL_MARK else f"{value:#x}/{bits:#x}"
 
 
+def among(text: str, known: Sequence[str]) -> frozenset[str]:
+    """The words of a list, each the first of `known` that begins so, in any case of letters.
+
+    iptables compares no more letters than are given (`conntrack_ps_state` in libxt_conntrack.c,
+    `parse_type` in libxt_addrtype.c).
+    """
+    found = [
+        next((word for word in known if given and word.startswith(given)), None)
+        for given in text.upper().split(",")
+    ]
+    if None in found:
+        raise Unsettled(text)
+    return frozenset(word for word in found if word is not None)
+
+
 def listed(text: str, order: Sequence[str]) -> str:
     """A list of names, upper case, in the order and as often as they are printed: once."""
     names = [name.upper() for name in text.split(",")]

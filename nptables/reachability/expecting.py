@@ -156,8 +156,9 @@ def contradictions(expectations: Sequence[Expectation], found: Reach) -> Iterato
         about = [row for row in found.rows if each.is_about(row)]
         if not about:
             yield Contradiction(each, "", (), "it matches nothing that was examined", "")
-        elif not any(each.covers(node) for node in found.nodes):
-            yield Contradiction(each, "", each.nodes, "there is no such node", "")
+        for pattern in each.nodes if about else ():
+            if not any(fnmatchcase(node, pattern) for node in found.nodes):
+                yield Contradiction(each, "", (pattern,), "no such node was examined", "")
         for row in about:
             for cell in row.cells:
                 nodes = tuple(node for node in cell.nodes if each.covers(node))

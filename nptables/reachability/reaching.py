@@ -22,6 +22,8 @@ OUTSIDE = "outside"
 _CLUSTER_IP = "clusterIP"
 # From these every node looks alike that is alike.
 _RELATIVE = (OUTSIDE, "node")
+# Whoever may be asked by a source of the family; these addresses are for documentation.
+_SOMEBODY = {Family.IPV4: "198.51.100.1:80", Family.IPV6: "[2001:db8::1]:80"}
 
 # So many rows are made between two looks at what has become garbage.
 _TOGETHER = 200
@@ -52,10 +54,21 @@ def reach(
     families = [Family.checked(family) for family in families]
     asked = _nodes(cluster, nodes)
     keys = _services(cluster, services)
+    # Where a source has none of those that were asked for, whoever makes the packets says so.
+    families = [f for f in families if _sends(cluster, source, asked[0], f)] or families
     rows = {family: _rows(cluster, asked, config, keys, source, family) for family in families}
     found = [row for family in Family if family in rows for row in rows[family]]
     found.sort(key=lambda row: (row.name, row.family.value, _kind_order(row), row.address))
     return Reach(source, tuple(node.name for node in asked), tuple(found))
+
+
+def _sends(cluster: Cluster, source: str, node: Node, family: Family) -> bool:
+    """Whether a source can send packets of a family: an address is of one, a Pod may have one."""
+    try:
+        packet_between(source, _SOMEBODY[family], node=node, cluster=cluster)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _kind_order(row: Row) -> int:

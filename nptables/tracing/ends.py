@@ -34,7 +34,8 @@ DESTINATIONS = (
     "ADDRESS:PORT, svc/NAME[:PORT] (svc/NAMESPACE/NAME), nodeport:PORT, node:PORT, node/NAME:PORT "
     "or pod/NAME:PORT, followed by /UDP or /SCTP if it is not TCP"
 )
-_WITHOUT_PORTS = ("icmp", "ipv6-icmp")
+# Each family has an ICMP of its own (RFC 792, RFC 4443), and people call both so.
+_ICMP = {Family.IPV4: "icmp", Family.IPV6: "ipv6-icmp"}
 _KIND = re.compile(rf"(?:(svc|pod):|({'|'.join(KINDS)})/)(?=.)")
 
 
@@ -182,10 +183,10 @@ class _Ends:
 
     def _to_address(self, end: str, protocol: str) -> Packet:
         bare = parse_ip(end.strip("[]"))
-        if bare is not None and (protocol in _WITHOUT_PORTS or ":" in bare):
-            if protocol not in _WITHOUT_PORTS:
+        if bare is not None and (protocol in _ICMP.values() or ":" in bare):
+            if protocol not in _ICMP.values():
                 _wrong(f"which port of {bare}?", f"[{bare}]:PORT")
-            return Packet(bare, None, protocol)
+            return Packet(bare, None, _ICMP[Family.of(bare)])
         address_text, _, port = end.rpartition(":")
         address = parse_ip(address_text.removeprefix("[").removesuffix("]"))
         if address is None:
@@ -197,8 +198,10 @@ class _Ends:
         return Network(node, self.family, self.cluster).usual_address()
 
     def _packet(self, address: Address, port_text: str, protocol: str) -> Packet:
-        if protocol in _WITHOUT_PORTS:
-            _wrong(f"{protocol.upper()} has no ports", f"{address}/{protocol.upper()}")
+        if protocol in _ICMP.values():
+            _wrong(
+                "ICMP has no ports", f"{address if isinstance(address, str) else 'ADDRESS'}/ICMP"
+            )
         port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
         if not 0 < port < 65536 or len(port_text) > 5:
             _wrong(f'"{printable(port_text, 40)}" is not a port', "a number from 1 to 65535")
@@ -306,8 +309,8 @@ def _port_of(service: Service, text: str, protocol: str) -> ServicePort:
         f"{port.name}:{port.port}/{port.protocol}".removeprefix(":") for port in service.ports
     )
     name = f"{service.namespace}/{service.name}"
-    sought = f"port {text}/{wanted}".rstrip("/") if text else f"{wanted} port"
+    asked = "/".join(filter(None, (text, wanted))) if text else f"of {wanted}"
     _wrong(
-        f"which port of Service {name}?" if fitting else f"Service {name} has no {sought}",
+        f"which port of Service {name}?" if fitting else f"Service {name} has no port {asked}",
         f"it has {listed}",
     )

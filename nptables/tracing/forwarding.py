@@ -7,7 +7,7 @@ import attrs
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.model import Cluster
-from nptables.tracing.addressing import Somewhere, net
+from nptables.tracing.addressing import Address, Somewhere, net
 from nptables.tracing.explanation.path import comment_of
 from nptables.tracing.explanation.result import Verdict
 from nptables.tracing.hops import Hop, Hops
@@ -188,8 +188,11 @@ class Forwarding:
         arrival = attrs.evolve(arrival, must_return=self._must_return(state, arrival))
         rule = deciding_step(left.flow)
         if left.exit is Exit.DELIVERED:
-            known = self._hops.services is not None and self._hops.services.is_endpoint(
-                str(state.destination), state.port, packet.protocol
+            known = self._hops.services is not None and (
+                self._hops.services.is_endpoint(str(state.destination), state.port, packet.protocol)
+                or self._hops.answers_health_checks(
+                    network.node, state.destination, state.port, packet.protocol
+                )
             )
             verdict = delivered(
                 state, rule, arrival.asked, known_endpoint=known, translated=translated
@@ -213,11 +216,25 @@ class Forwarding:
                 verdict = Verdict.WRONG_ENDPOINT
         else:
             verdict, text = sent(state, place, arrival.asked, translated=translated)
+            if verdict is Verdict.POD and not self._is_known(state.destination):
+                self.notes[
+                    f"no Pod and no endpoint in the input has the address {state.destination}: "
+                    f"that one on {place.node} has it is assumed"
+                ] = None
         verdict, text = way_back(verdict, text, place.node, arrival.must_return)
         self._record(
             verdict, state, left.flow, rule, node=place.node,
             rewritten=rewritten, text=text,
         )  # fmt: skip
+
+    def _is_known(self, address: Address) -> bool:
+        """Whether the cluster has somebody at an address; where none is given, nobody can tell."""
+        if self._cluster is None:
+            return True
+        slices, pods = self._cluster.slices.values(), self._cluster.pods.values()
+        return any(address == e.address for s in slices for e in s.endpoints) or any(
+            address in pod.addresses for pod in pods
+        )
 
     def _must_return(self, state: State, arrival: Arrival) -> tuple[str, ...]:
         """The nodes that an answer has to pass, this one included."""

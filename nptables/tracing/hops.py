@@ -12,12 +12,14 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables.ruleset import LEGACY, Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
+from nptables.model.addresses import network_contains
 from nptables.tracing.addressing import Address
 from nptables.tracing.network import Network
 from nptables.tracing.other_proxies import OtherProxies, other_proxies
 from nptables.tracing.services import Services, services_of
 from nptables.tracing.traversal.rulebook import Rulebook, Rules, rulebooks_of
 from nptables.translation import Translation
+from nptables.translation.context import make_context
 
 if TYPE_CHECKING:
     from nptables.evidence import Evidence
@@ -89,6 +91,22 @@ class Hops:
         self.home = self._hop(node, books, unread, evidence)
         self.services: Services | None = (
             services_of(self._kept, cluster, self._family) if cluster is not None else None
+        )
+
+    def answers_health_checks(
+        self, node: Node, address: Address, port: int | None, protocol: str
+    ) -> bool:
+        """Whether kube-proxy itself listens at an address and port of a node.
+
+        It does at the health-check ports of Services, on the addresses that `nodePortAddresses`
+        names (`newServiceHealthServer` in pkg/proxy/healthcheck).
+        """
+        if self.services is None or self.services.health_checked(port, protocol) is None:
+            return False
+        context = make_context(node, self._config, self._family)
+        return context.all_addresses or any(
+            isinstance(address, str) and network_contains(network, address)
+            for network in context.node_port_networks
         )
 
     def named(self, name: str, destination: Address, port: int | None, protocol: str) -> Hop | None:
@@ -166,7 +184,7 @@ def _handling(node: Node, books: tuple[Rulebook, ...], evidence: Evidence | None
     from nptables.evidence.handlers import handlers  # noqa: PLC0415
 
     if evidence is not None:
-        return handlers(evidence)
+        return handlers(evidence.with_facts(node.facts))
     # Some proxies show by their interface, as mode ipvs does by kube-ipvs0.
     interfaces = node.facts.interfaces or {}
     key = f"handling {sorted((name, bool(found)) for name, found in interfaces.items())}"

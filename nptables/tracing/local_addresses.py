@@ -62,10 +62,18 @@ class LocalAddresses:
         """
         if not isinstance(address, Somewhere) or address.node != self._node:
             return address
-        addresses = self._home.network.node.unknown_addresses(self._home.network.family)
-        self.notes[
-            f"the {addresses} of {self._node} are unknown: one that no rule names stands for them"
-        ] = None
+        if self._home.network.has_interfaces:
+            note = (
+                f"no default route of {self._node} is known, which would tell the address that "
+                "others reach it by: one that no rule names stands for it"
+            )
+        else:
+            addresses = self._home.network.node.unknown_addresses(self._home.network.family)
+            note = (
+                f"the {addresses} of {self._node} are unknown: one that no rule names stands for "
+                "them"
+            )
+        self.notes[note] = None
         named = {
             host
             for book in self._home.books

@@ -179,6 +179,11 @@ class Services:
             if not address
         ]
 
+    def health_checked(self, port: int | None, protocol: str) -> Service | None:
+        """The Service whose health checks kube-proxy answers at a port of each node."""
+        found = self._health_checks.get(port or 0, ()) if protocol.lower() == "tcp" else ()
+        return next((each for each in found if self.family in each.cluster_ips), None)
+
     def is_endpoint(self, address: str, port: int | None, protocol: str) -> bool:
         """Whether a slice has an endpoint there."""
         if self._endpoints is None:

@@ -114,6 +114,27 @@ def test_what_depends_on_endpoints_that_no_input_tells_is_not_known(
     assert err.endswith("no known effect, 4 classes of packets whose effect is unknown\n")
 
 
+@pytest.mark.parametrize("there", ["nat", ""])
+def test_a_dump_without_a_table_never_says_that_packets_notice_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str], there: str
+) -> None:
+    """`iptables-save -t nat`, or what iptables-save prints to somebody who is not root."""
+    version = ("--kube-proxy-version", "1.36")
+    options = [str(folder / "new.yaml"), "--node", "node2", "-4", *version]
+    assert main(["render", *options]) == 0
+    dump = folder / "dump"
+    dump.write_text(capfd.readouterr().out.partition("*filter\n")[0] if there else "")
+
+    assert main(["diff", *options, "--snapshot", str(dump), "--effects"]) == 1
+
+    out, err = capfd.readouterr()
+    assert "default/web node port 30080 on node2, from anywhere" in out
+    assert "not known (table filter of node2, whose rules are unknown, may stop the packet)" in out
+    lacks = "filter" if there else "nat and filter"
+    assert f"the dump has no table {lacks}: the comparison is right only if" in err
+    assert "no known effect, 3 classes of packets whose effect is unknown" in err
+
+
 def test_restore_text_has_no_effects(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--effects", "-o", "restore") == 2
     assert "--effects works with -o text, json, github and markdown" in capfd.readouterr().err

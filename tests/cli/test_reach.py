@@ -96,7 +96,7 @@ def test_an_expectation_of_nothing_that_is_there_does_not_hold(
     assert main(["reach", local, "--expect", str(path)]) == 1
     err = " ".join(capsys.readouterr().err.split())
     assert "it matches nothing that was examined" in err
-    assert "there is no such node" in err
+    assert "on edge-*: expected answers, but no such node was examined" in err
 
 
 def test_a_wrong_expectation_names_its_file_and_line(

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from nptables.cli import main
+from tests.support import clusters
 from tests.support.sarif import SARIF
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
 
@@ -101,6 +102,28 @@ def test_a_wrong_command_line_exits_2(
 ) -> None:
     assert trace(*arguments) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_cluster_of_ipv6_alone_needs_no_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the other family there is no packet that anybody could mean."""
+    six = clusters.node("node1")
+    six["status"]["addresses"] = [{"type": "InternalIP", "address": "2001:db8::1"}]
+    web = clusters.service(clusterIP="fd00:10:96::a", ipFamilies=["IPv6"])
+    backend = clusters.endpoint_slice(
+        clusters.endpoint("fd00:10:244:1::5"), name="web-6", addressType="IPv6"
+    )
+    path = tmp_path / "six.json"
+    items = [six, web, backend]
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    for to in ("nodeport:30080", "svc/web"):
+        for node in ([], ["--node", "node1"]):
+            assert trace(str(path), *node, to=to) == 0
+            assert "default/web at [fd00:10:244:1::5]:8080 on node1" in capsys.readouterr().out
+    assert trace(str(path), "-4", "--node", "node1") == 1
+    assert "it has no IPv4 cluster IP, only IPv6" in capsys.readouterr().out
 
 
 def test_an_end_that_is_none_exits_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -551,6 +551,51 @@ def test_node_ports_are_compared_although_the_addresses_of_the_node_are_unknown(
     assert "241." not in " ".join(sentences(found.effects))
 
 
+@pytest.mark.parametrize("there", ["nat", "filter", ""])
+def test_a_table_that_a_dump_lacks_leaves_open_what_packets_notice(there: str) -> None:
+    """It may hold the rules that are right, or such as refuse everything: nobody has seen them."""
+    after = state(service(), ON_THE_OTHER)
+    (rules,) = after.rulesets
+    seen = {name: table for name, table in rules.tables.items() if name == there}
+    lacking = attrs.evolve(rules, tables=seen)
+    missing = {"nat", "filter"} - {there}
+
+    def having(rules: Ruleset) -> NodeState:
+        return attrs.evolve(after, rules=rules, unknown_tables=missing)
+
+    found = compare_effects(having(lacking), having(rules))
+
+    assert (found.effects, found.same, found.cosmetic) == ((), 0, 0)
+    assert {each.to for each in found.unknown} == {
+        "nodePort:30080", "127.0.0.1:30080", "10.96.0.10:80",
+    }  # fmt: skip
+    assert all("whose rules are unknown, may" in text for text in sentences(found.unknown))
+    fates = [each.to_json()[when] for each in found.unknown for when in ("before", "after")]
+    assert {("unknown", None)} == {(each["verdict"], each["source"]) for each in fates}
+    # What is the same in both states is no difference, whatever it is.
+    assert compare_effects(having(lacking), having(lacking)).unknown == ()
+
+
+def test_the_addresses_of_a_node_that_one_input_has_count_for_both() -> None:
+    """Two states of one node: that manifests say nothing of it makes it no other one."""
+    after = state(service(), ON_THE_OTHER)
+    assert after.cluster is not None
+    bare = Cluster()
+    nothing = translate(bare, bare.node("node2"), ProxyConfig(), Family.IPV4)
+    before = NodeState(nothing, bare.node("node2"), bare, ProxyConfig())
+    known = attrs.evolve(before, node=after.node)
+
+    for one, other, told in ((before, after, known), (after, before, known)):
+        expected = (told, after) if one is before else (after, told)
+        found = compare_effects(one, other)
+        assert compare_effects(*expected) == found
+        assert all(effect.cases[0].conditions == ((),) for effect in found.effects)
+    assert said(before, after)[-1] == (
+        "default/web cluster IP 10.96.0.10:80 on node2, from pods: was sent on as it is, now sent "
+        "to 10.244.1.6:8080, source kept"
+    )
+
+
 def test_json_says_whether_the_source_stays() -> None:
     """From Pods: kept by the policy Local, and with an endpoint that hides everybody, mixed."""
     local = state(service(externalTrafficPolicy="Local"), endpoint_slice(FAR, OTHER_FAR))

@@ -26,6 +26,7 @@ from nptables.graphs import (
 )
 from nptables.graphs.graph import Drawing, edge_text
 from nptables.graphs.layout import beside, laid_out, text_width
+from tests.support import clusters
 from tests.support.browsers import started
 from tests.support.crowd import fleet, hostile
 from tests.support.requirements import mermaid, requires
@@ -100,6 +101,25 @@ def test_the_way_of_a_packet_goes_through_chains_and_ends_where_the_trace_does()
     ends = [vertex.lines for vertex in graph.vertices if vertex.kind is Kind.ENDPOINT]
     assert ends == [("reaches the endpoint", "10.233.64.5:80", "on node1")]
     assert [edge.masquerades for edge in graph.edges if edge.head == ("end", *ends[0])] == [True]
+
+
+def test_a_picture_of_one_case_says_that_there_are_others_and_which_one_it_is() -> None:
+    """A client may be in the ranges of the load balancer, and then it is served, or not."""
+    web = clusters.service(
+        type="LoadBalancer", loadBalancerSourceRanges=["203.0.113.0/24"],
+        status={"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}},
+    )  # fmt: skip
+    backend = clusters.endpoint_slice(clusters.endpoint("10.244.1.5"))
+    cluster = Cluster.from_objects([clusters.node("node1"), web, backend])
+    (row,) = (each for each in reach(cluster).rows if each.address)
+
+    graph = path_graph(row.on("node1").trace)
+
+    sender, others = graph.vertices[:2]
+    assert sender.lines[1:] == ("if a client outside the cluster outside 203.0.113.0/24",)
+    assert others.lines == ("1 other case", "nptables trace has every case")
+    ends = [vertex.lines[0] for vertex in graph.vertices if vertex.kind is Kind.END]
+    assert ends == ["1 other case", "dropped"]
 
 
 GRAPHS = [

@@ -202,3 +202,10 @@ def test_what_is_no_object_in_a_document_is_told_by_its_number() -> None:
     found = read_document({"nftables": [{"metainfo": {}}, "words", {"table": {"name": "nat"}}, 5]})
 
     assert found.strays == [(2, '"words"'), (4, "5")]
+
+
+@pytest.mark.parametrize("printed", ["meta l4proto tcp", "ip saddr 10.0.0.1  tcp dport 80", ""])
+def test_a_rule_without_counter_and_statement_may_have_lost_its_end(printed: str) -> None:
+    """iptables-nft counts in every rule, and nft's own rules without a statement do nothing."""
+    assert read_rule(printed, "C", Family.IPV4).unread == (NO_TARGET,)
+    assert read_rule(f"{printed} counter", "C", Family.IPV4).unread == ()

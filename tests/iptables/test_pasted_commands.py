@@ -34,7 +34,7 @@ V4, V6 = Family.IPV4, Family.IPV6
         ("$ iptables-save", Command(V4)),
         ("$ kubectl exec -it kube-proxy-x -- ip6tables-legacy-save", Command(V6, "legacy")),
         ("/usr/sbin/iptables-nft-save | egrep 80", Command(V4, "nft", partly=True)),
-        ("$ iptables-save -t nat", Command(V4)),
+        ("$ iptables-save -t nat", Command(V4, table="nat")),
         # The quote is never closed; the words are read all the same.
         ("# iptables -t nat -S | grep 'KUBE", Command(V4, "", "nat", partly=True)),
         # Whatever follows another command is no iptables.
@@ -63,6 +63,27 @@ def test_other_lines_are_no_commands_that_print_rules(line: str) -> None:
 
     assert block.command == Command()
     assert block.lines == [line]
+
+
+@pytest.mark.parametrize("prompt", ["$ ", "# ", "root@node1:~# ", "# sudo "])
+@pytest.mark.parametrize("option", ["-t ", "--table "])
+def test_a_dump_of_one_table_says_nothing_of_those_that_were_not_asked_for(
+    prompt: str, option: str
+) -> None:
+    tables = [f"*{name}\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n" for name in ("nat", "filter")]
+    text = "".join(
+        f"{prompt}iptables-save {option}{name}\n{table}"
+        for name, table in zip(("nat", "filter"), tables, strict=True)
+    )
+
+    asked = read_pasted(text, lambda _: "")
+    everything = read_pasted(f"{prompt}iptables-save\n{''.join(tables)}", lambda _: "")
+
+    assert asked is not None
+    assert everything is not None
+    assert [{"nat", "filter"}] == [found.tables.keys() for found in asked.rulesets]
+    assert [{"raw", "mangle", "security"}] == [r.unshown.tables for r in asked.rulesets]
+    assert [set()] == [found.unshown.tables for found in everything.rulesets]
 
 
 def test_policies_stay_as_they_were_printed() -> None:

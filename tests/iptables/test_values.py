@@ -7,6 +7,7 @@ import pytest
 from nptables.family import Family
 from nptables.iptables.values import (
     Unsettled,
+    among,
     dscp,
     icmp_type,
     nat_ports,
@@ -171,3 +172,26 @@ def test_an_icmp_type_is_printed_by_number(text: str, family: Family, printed: s
 def test_what_is_no_icmp_type_is_not_read(text: str, family: Family) -> None:
     with pytest.raises(Unsettled):
         icmp_type(text, family)
+
+
+STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED", "SNAT", "DNAT")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # `iptables -m conntrack --ctstate est,n` is printed as NEW,ESTABLISHED.
+        ("est,n", {"NEW", "ESTABLISHED"}),
+        ("RELATED", {"RELATED"}),
+        ("d,S", {"DNAT", "SNAT"}),
+    ],
+)
+def test_a_word_of_a_list_may_be_cut_short(text: str, words: set[str]) -> None:
+    assert words == among(text, STATES)
+
+
+@pytest.mark.parametrize("text", ["8NEW", "", "NEW,", "NEWS", "NEW ESTABLISHED"])
+def test_a_list_with_a_word_that_begins_like_none_is_not_settled(text: str) -> None:
+    """iptables: `Bad state`."""
+    with pytest.raises(Unsettled):
+        among(text, STATES)

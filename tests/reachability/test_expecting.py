@@ -83,6 +83,7 @@ def test_a_verdict_that_there_is_not_is_said_with_those_that_there_are() -> None
         ({"verdict": "dropped"}, ["node1", "node2"]),
         ({"verdict": ["dropped", "answers"]}, []),
         ({"nodes": ["node3"]}, ["node3"]),
+        ({"nodes": ["node1", "node3", "edge-*"]}, ["edge-*", "node3"]),
         ({"port": "81"}, []),
     ],
 )

@@ -279,8 +279,7 @@ def test_the_whole_matrix_is_plain_data() -> None:
     )
 
 
-def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
-    """Told apart in words, and each node is in both."""
+def _of_both_families(*more: dict[str, Any]) -> Cluster:
     service = clusters.service(
         clusterIPs=["10.96.0.10", "fd00:10:96::a"],
         ipFamilies=["IPv4", "IPv6"],
@@ -292,10 +291,38 @@ def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
             clusters.endpoint("fd00:10:244:1::5"), name="web-6", addressType="IPv6"
         ),
     ]
-    found = reach(Cluster.from_objects([*NODES[:2], service, *endpoints]))
+    return Cluster.from_objects([*NODES[:2], service, *endpoints, *more])
+
+
+def test_a_node_port_of_both_families_has_a_row_for_each() -> None:
+    """Told apart in words, and each node is in both."""
+    found = reach(_of_both_families())
 
     assert [row.to for row in found.rows] == ["nodePort 30080/TCP", "nodePort 30080/TCP (IPv6)"]
     assert {Fares.ANSWERS} == {cell.fare.fares for row in found.rows for cell in row.cells}
+
+
+@pytest.mark.parametrize(
+    ("source", "family"),
+    [
+        ("203.0.113.9", Family.IPV4),
+        ("2001:db8:9::9", Family.IPV6),
+        ("pod:default/old", Family.IPV4),
+    ],
+)
+def test_a_sender_of_one_family_is_looked_at_in_that_one(source: str, family: Family) -> None:
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "old", "namespace": "default"},
+        "spec": {"nodeName": "node1", "containers": [{"name": "old"}]},
+        "status": {"phase": "Running", "podIP": "10.244.1.9", "podIPs": [{"ip": "10.244.1.9"}]},
+    }  # fmt: skip
+
+    found = reach(_of_both_families(pod), source=source)
+
+    assert {family} == {row.family for row in found.rows}
+    assert [row.kind for row in found.rows] == ["nodePort", "clusterIP"]
+    with pytest.raises(InvalidInput):
+        reach(_of_both_families(pod), source=source, families=[family.other])
 
 
 def test_where_two_services_claim_an_address_each_node_is_looked_at() -> None:

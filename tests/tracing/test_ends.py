@@ -125,8 +125,7 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
         ("outside", "pod/shop/client", "which port of pod shop/client? (pod/shop/client:PORT)"),
         ("outside", "svc/web", "there is no Service default/web (there are: shop/web)"),
         ("outside", "svc/shop/web:80/UDP", "Service shop/web has no port 80/UDP (it has p:80/TCP)"),
-        ("outside", "svc/shop/web/UDP", "Service shop/web has no UDP port (it has p:80/TCP)"),
-        ("outside", "192.168.0.2:80/ICMP", "ICMP has no ports (192.168.0.2/ICMP)"),
+        ("outside", "svc/shop/web/UDP", "Service shop/web has no port of UDP (it has p:80/TCP)"),
         # `ip_route_input_slow` and `ip6_rcv_core` drop these, whatever the rules say.
         (
             "224.0.0.1",
@@ -144,6 +143,8 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
             "0.0.0.0 cannot be a source: the kernel drops packets from it",
         ),
         ("ff02::1", "[fd00::1]:80", "ff02::1 cannot be a source: the kernel drops packets from it"),
+        ("outside", "node/node2:80/ICMP", "ICMP has no ports (192.168.0.3/ICMP)"),
+        ("outside", "svc/shop/web/ICMP", "Service shop/web has no port of ICMP (it has p:80/TCP)"),
     ],
 )
 def test_an_end_that_is_not_there_is_named(source: str, destination: str, words: str) -> None:
@@ -151,6 +152,17 @@ def test_an_end_that_is_not_there_is_named(source: str, destination: str, words:
         packet_between(source, destination, node=HOME, cluster=CLUSTER)
 
     assert words == str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["ICMP", "icmp", "ipv6-icmp", "ICMPv6"])
+def test_icmp_is_the_one_of_the_address(word: str) -> None:
+    """Protocol 1 in IPv4 (RFC 792), next header 58 in IPv6 (RFC 4443): rules know no other."""
+    four, six = (
+        packet_between("outside", f"{address}/{word}", node=HOME, cluster=CLUSTER)
+        for address in ("192.168.0.2", "[2001:db8::1]")
+    )
+    assert (four.protocol, four.port, four.icmp) == ("icmp", None, (8, 0))
+    assert (six.protocol, six.port, six.icmp) == ("ipv6-icmp", None, (128, 0))
 
 
 def test_the_pods_of_both_ends_are_listed() -> None:

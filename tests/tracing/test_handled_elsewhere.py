@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nptables import Cluster, Ruleset, trace
+from nptables.cli import main
 from nptables.evidence import Evidence, Form, Process
 from nptables.evidence.handlers import handlers
 from nptables.sources import evidence_in
@@ -24,6 +25,8 @@ from tests.support.scenarios import FIXTURES
 from tests.tracing.test_cases import Asker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nptables.evidence.handling import Handling
 
 CASES = FIXTURES / "cases"
@@ -257,6 +260,24 @@ def test_addresses_on_the_interface_of_ipvs_leave_open_what_no_rule_translates()
     assert "kube-proxy in mode ipvs (chain nat KUBE-NODE-PORT, chain nat KUBE-LOAD-BALANCER, " in (
         answer.reasons[0].text
     )
+
+
+def test_facts_that_are_named_beside_a_dump_tell_who_handles_services_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rules are those of OVN-Kubernetes by no chain: only its interface shows it."""
+    (tmp_path / "facts.yaml").write_text(
+        "interfaces: {lo: [127.0.0.1/8], eth0: [192.0.2.11/24], ovn-k8s-mp0: [10.244.1.1/24]}\n"
+    )
+    case = CASES / "docker-forward-drop"
+    given = ["--snapshot", str(case / "dump.txt"), "--facts", str(tmp_path / "facts.yaml")]
+
+    assert main(["trace", *given, "--from", "outside", "--to", "192.0.2.11:31080", "-4"]) == 1
+    assert "handled by" in (said := capsys.readouterr().out)
+    assert "OVN-Kubernetes (interface ovn-k8s-mp0)" in said
+
+    compared = main(["diff", str(case / "local.yaml"), "--node", "node1", *given])
+    assert (compared, capsys.readouterr().out) == (1, "")
 
 
 def test_nothing_is_said_of_who_handles_services_by_half_a_dump() -> None:

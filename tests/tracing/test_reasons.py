@@ -355,6 +355,46 @@ def test_what_the_node_itself_gets_is_explained_by_the_service_that_has_the_addr
 
 
 @pytest.mark.parametrize(
+    ("to", "networks", "verdict", "code"),
+    [
+        # `newServiceHealthServer` listens at the port with TCP, on the addresses of node ports.
+        ("node:31999", (), Verdict.HOST_ENDPOINT, "health-check-port"),
+        ("node/node1:31999", (), Verdict.HOST_ENDPOINT, "health-check-port"),
+        ("node:31999", ("192.168.0.0/24",), Verdict.HOST_ENDPOINT, "health-check-port"),
+        ("node:31999", ("10.0.0.0/8",), Verdict.NODE, "node-port-address"),
+        ("node:31999/UDP", (), Verdict.NODE, "no-such-node-port"),
+        ("10.96.0.10:31999", (), Verdict.LEAVES, "untranslated"),
+    ],
+)
+def test_kube_proxy_itself_answers_health_checks(
+    to: str, networks: tuple[str, ...], verdict: Verdict, code: str
+) -> None:
+    web = service(type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=31999)
+    config = ProxyConfig(node_port_addresses=networks)
+
+    answer = ask([*NODES, web, endpoint_slice(*ON_BOTH)], destination=to, config=config)
+
+    assert [verdict] == [outcome.verdict for outcome in answer.outcomes]
+    assert answer.arrives is (verdict is Verdict.HOST_ENDPOINT)
+    assert code == answer.reasons[-1].code
+
+
+@pytest.mark.parametrize(("address", "known"), [("10.244.1.5", True), ("10.244.1.99", False)])
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_that_nobody_is_known_at_an_address_of_the_pods_is_said(
+    address: str, node: str, *, known: bool
+) -> None:
+    """Of the network of node1's Pods the input has 10.244.1.5 alone."""
+    answer = ask(
+        [*NODES, service(), endpoint_slice(*ON_BOTH)], "outside", f"{address}:80", node=node
+    )
+
+    assert [outcome.verdict for outcome in answer.outcomes] == [Verdict.POD]
+    told = [note for note in answer.notes if note.startswith("no Pod and no endpoint in the input")]
+    assert told == [] if known else len(told) == 1
+
+
+@pytest.mark.parametrize(
     ("address", "protocol"),
     [
         ("192.168.0.12", "UDP"), ("192.168.0.11", "UDP"), ("127.0.0.1", "UDP"),

@@ -134,7 +134,7 @@ def test_a_rule_that_lost_its_interface_does_not_accept_everything() -> None:
 def test_a_name_in_a_listing_is_an_open_question() -> None:
     """`gw.example` may be the sender: then FORWARD drops what no rule before it accepts."""
     answer = case("listing-names", "10.244.1.5:9090", source="198.51.100.7")
-    holds = 'the condition "source gw.example" of filter FORWARD 1 holds'
+    holds = 'the condition "source gw.example" of rule 2 of filter FORWARD holds'
     dropped = [c for c, o in found(answer) if verdicts(o) == {Verdict.DROPPED}]
     assert dropped
     assert all(holds in conditions for conditions in dropped)

@@ -362,6 +362,27 @@ def test_an_impossible_value_of_a_target_is_named_where_the_packet_meets_it(
     assert answer_line(answer).startswith("not known: ")
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        # `-j MINE`, with a word, the dash or the letter gone: iptables refuses each.
+        ("nat -A PREROUTING MINE", "MINE cannot stand there"),
+        ("nat -A PREROUTING -p tcp -z MINE", "-z cannot stand there"),
+        ("nat -A PREROUTING -p tcp -m tcp --dport 80 j MINE", "j cannot stand there"),
+        # 'option "--to-destination" must be specified'
+        ("nat -A PREROUTING -j DNAT", "given to DNAT with options that are not understood"),
+        ("nat -A POSTROUTING -j SNAT", "given to SNAT with options that are not understood"),
+    ],
+)
+def test_a_rule_that_iptables_would_refuse_is_never_taken_for_one_that_does_nothing(
+    rule: str, says: str
+) -> None:
+    answer = follow(rule)
+
+    assert says in answer_line(answer)
+    assert not answer.arrives
+
+
 def test_what_became_one_of_several_is_no_wrong_endpoint_where_one_of_them_is_right() -> None:
     """The kernel draws the address of a range, and its port."""
     asked = Asked(endpoints=frozenset({("10.244.1.5", 8080)}))
@@ -690,6 +711,16 @@ def test_a_node_port_that_no_service_has_names_those_nearby() -> None:
     assert nearby == (
         "no Service of the cluster has node port 30081; the nearest: 30080/TCP (default/web:http), "
         "31999/TCP (default/other:far)"
+    )
+
+
+def test_a_node_port_of_another_protocol_is_not_said_to_be_nobodys() -> None:
+    """The Service has node port 30080 for TCP, and the packet is of UDP."""
+    answer = with_rules(objects=SERVICE_ON_BOTH, to="nodeport:30080/UDP")
+
+    assert answer.reasons[1].text == (
+        "no Service of the cluster has node port 30080/UDP; the nearest: "
+        "30080/TCP (default/web:http)"
     )
 
 

@@ -14,6 +14,7 @@ from nptables.answering.tracing import (
     Setting,
     cells_document,
     follow,
+    only_family,
     rules_on,
     setting_of,
     told_sets,
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 @manifest_options
 @node_options
 @node_address_option
-@family_options("that of the addresses or the dump, else IPv4")
+@family_options("that of the addresses, the dump or a cluster that has one, else IPv4")
 @namespace_option("The namespace of a Service or a Pod that is named without one.")
 @click.option(
     "--from",
@@ -144,6 +145,7 @@ def command(
         raise click.UsageError("--sets needs --snapshot or --live: rules for Services have no sets")
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(node_has, options)
+    usual = only_family(loaded) or Family.IPV4
     source, destination = named_ends(source, destination)
     if loaded is not None:
         loaded = with_pods(loaded, pods_named(source, destination))
@@ -154,15 +156,16 @@ def command(
 
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
-            whole.cluster, source, destination, config=whole.configs, family=family or Family.IPV4
+            whole.cluster, source, destination, config=whole.configs, family=family or usual
         )
         _print_cells(cells, output, path=path)
         return 0 if all(cell.trace.arrives for cell in cells) else 1
     there = node_has.read(family) if node_has else None
     evidence = None if there is None else there.evidence
     if there is not None:
-        family, *_ = there.families(family, say)
-    setting = _read(loaded, node_has, evidence, **{**options, "family": family or Family.IPV4})
+        found = there.families(family, say)
+        family = usual if usual in found else found[0]
+    setting = _read(loaded, node_has, evidence, **{**options, "family": family or usual})
     sets = None if sets_path is None else told_sets(read_text(sets_path), sets_path, say)
     connections = None if connections_path is None else read_connections(connections_path)
     answer = follow(

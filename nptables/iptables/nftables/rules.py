@@ -100,6 +100,9 @@ def read_rule(
             parts.not_read(doubt)
         elif not parts.target and not parts.logs:
             parts.hidden_target(doubt)
+    # iptables puts a counter into every rule: this one is not its own, or its end was cut off.
+    if not (counted or parts.target or parts.logs):
+        parts.hidden_target(NO_TARGET)
     target = parts.target or parts.logs
     return NftRule(parts.line(chain), target.split()[1] if target else "", tuple(parts.unread))
 

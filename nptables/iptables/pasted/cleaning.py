@@ -122,7 +122,7 @@ def _command(line: str) -> Command | None:
     # The table that a command without -t is about (iptables(8)).
     if not save and not table:
         table = "filter"
-    return Command(family, (backend or "").lstrip("-"), "" if save else table, partly or chain)
+    return Command(family, (backend or "").lstrip("-"), table, partly or chain)
 
 
 def _options(words: list[str]) -> tuple[str, bool]:

@@ -24,6 +24,10 @@ from nptables.iptables.unshown import Unshown
 _RULE_BEGINS = re.compile(r"\s*(?:-[APN] \S|\[\d+:\d+\] -A |\*[a-z]+$|:\S+ (?:-|[A-Z]+) \[)")
 # What is wrong with a dump of which lines were left away.
 _OF_A_PART = ("stands outside a table", "has no COMMIT", "which is not declared", "never closed")
+# The prompt of root makes a command look like a remark of a dump.
+_OF_ONE_TABLE = re.compile(
+    r"^#\s+(?:sudo\s+)?\S*ip6?tables\S*-save\b.* (?:-[a-zA-Z]*t|--table)\b", re.MULTILINE
+)
 _REMARK = re.compile(r"# (?:Warning: ip6?tables-legacy tables present|Table `)")
 
 
@@ -74,7 +78,7 @@ def read_pasted(text: str, homes: Homes, family: Family | None = None) -> Pasted
     be read, and where more rulesets follow one another than a node has.
     """
     try:
-        if "\n*" in f"\n{text}":
+        if "\n*" in f"\n{text}" and _OF_ONE_TABLE.search(text) is None:
             return Pasted(Kind.SAVED, read_all_dumps(text, family))
     except SaveSyntaxError as error:
         # Only what was begun as a dump and is one can be told where it is wrong.
@@ -144,6 +148,8 @@ class _Reader:
                     ruleset.backend or command.backend,
                     dict(ruleset.tables),
                     comments=ruleset.comments,
+                    # Of other tables than the one that was asked for nothing is known.
+                    closed=bool(command.table),
                 )
             )
 

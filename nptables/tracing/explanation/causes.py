@@ -215,7 +215,12 @@ def _stays_on_node(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Rea
         return
     if frontend is None or decision is None:
         yield Reason("no-listener", f"no rule translates {where}: the node itself gets the packet")
-        if case.services is not None:
+        if case.services is not None and case.services.health_checked(
+            outcome.port, packet.protocol
+        ):
+            text = "kube-proxy answers health checks on the addresses in nodePortAddresses alone"
+            yield Reason("node-port-address", text)
+        elif case.services is not None:
             yield from _no_node_port(outcome, packet, case.services)
         return
     context, name = decision.context, frontend.name
@@ -238,11 +243,12 @@ def _no_node_port(outcome: Outcome, packet: Packet, services: Services) -> Itera
     if wanted not in _USUAL and not (known and abs(known[0][0] - wanted) <= _CLOSE):
         return
     near = ", ".join(f"{port}/{protocol} ({name})" for port, protocol, name in known[:_NAMED])
-    only_otherwise = any(port == wanted for port, *_ in known)
-    sought = f"{wanted}/{packet.protocol.upper()}" if only_otherwise else str(wanted)
+    # Somebody may have it in another protocol.
+    taken = any(port == wanted for port, _, _ in known)
+    said = f"{wanted}/{packet.protocol.upper()}" if taken else wanted
     yield Reason(
         "no-such-node-port",
-        f"no Service of the cluster has node port {sought}; "
+        f"no Service of the cluster has node port {said}; "
         + (f"the nearest: {near}" if near else "none has a node port"),
     )
 

@@ -12,7 +12,7 @@ from nptables.tracing.explanation.case import Case
 from nptables.tracing.explanation.causes import cause_of
 from nptables.tracing.explanation.path import place_of
 from nptables.tracing.explanation.result import Distribution, Outcome, Trace, Verdict
-from nptables.tracing.services import Frontend
+from nptables.tracing.services import Frontend, Services
 from nptables.translation import Decision, Reason
 from nptables.translation.explanation.notices import UNKNOWN
 
@@ -70,6 +70,7 @@ def _of_the_cluster(
     """What the cluster has to say on the packet's way, beside the causes of its outcomes."""
     if case.services is not None and case.frontend is None:
         yield from _left_over(answer, outcomes)
+        yield from _health_checks(answer, outcomes, case.services)
     translating = next((o.translation.node for o in outcomes if o.translation is not None), "")
     decision = case.decision_on(translating)
     if case.frontend is None or case.services is None or decision is None:
@@ -87,6 +88,21 @@ def _of_the_cluster(
             yield reason
     yield from _left_out(case.frontend, case.services.cluster)
     yield from _unknown_nodes(decision)
+
+
+def _health_checks(
+    answer: Trace, outcomes: Sequence[Outcome], services: Services
+) -> Iterator[Reason]:
+    """That kube-proxy itself is who listens."""
+    service = services.health_checked(answer.packet.port, answer.packet.protocol)
+    there = next((o for o in outcomes if o.verdict is Verdict.HOST_ENDPOINT), None)
+    if service is not None and there is not None and there.translation is None:
+        name = "/".join(service.key)
+        yield Reason(
+            "health-check-port",
+            f"{there.port} is the healthCheckNodePort of {name}: kube-proxy of {there.node} itself "
+            f"answers there, 200 while {there.node} has a ready endpoint of {name}, else 503",
+        )
 
 
 def _left_over(answer: Trace, outcomes: Sequence[Outcome]) -> Iterator[Reason]:

@@ -124,12 +124,13 @@ class Verdict(enum.Enum):
     ENDPOINT: it reaches an endpoint of the Service, or, if no Service is known at its destination,
     the address that a rule sends it to. WRONG_ENDPOINT: a rule sends it to an address that is no
     endpoint of its Service. POD: it reaches the pod whose own address was the destination.
-    HOST_ENDPOINT: it reaches an endpoint in the node's own network. SENT_TO_NODE: it is on its way
-    to an endpoint on another node, whose rules are unknown. NODE: it reaches the node itself, where
-    no listener is known. LEAVES: it leaves the node with its original destination. ONE_WAY: it
-    reaches an endpoint, but the answer does not pass the node that translated the destination, so
-    the sender cannot match it. REFUSED: the sender gets an error. DROPPED: the sender gets no
-    answer. UNKNOWN: it cannot be followed further. STAYS: it never leaves its sender.
+    HOST_ENDPOINT: it reaches an endpoint in the node's own network, or kube-proxy itself, which
+    answers health checks. SENT_TO_NODE: it is on its way to an endpoint on another node, whose
+    rules are unknown. NODE: it reaches the node itself, where no listener is known. LEAVES: it
+    leaves the node with its original destination. ONE_WAY: it reaches an endpoint, but the answer
+    does not pass the node that translated the destination, so the sender cannot match it. REFUSED:
+    the sender gets an error. DROPPED: the sender gets no answer. UNKNOWN: it cannot be followed
+    further. STAYS: it never leaves its sender.
     """
 
     ENDPOINT = "endpoint"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from nptables.iptables import tables
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match, Rule
 from nptables.iptables.values import Unsettled
@@ -16,6 +18,7 @@ from nptables.tracing.matching.conditions import (
     Setting,
     asking,
     destination_in,
+    in_words,
     inverted,
     source_in,
     source_is_endpoint,
@@ -56,14 +59,14 @@ def compile_conditions(
 
 def opaque_conditions(rule: Rule, where: str, why: str = "") -> tuple[Condition, ...]:
     """The conditions of a rule whose values cannot be understood: one question."""
-    place, position = where.rsplit(" ", 1)
     why = f" ({why})" if why else ""
-    text = f"the match of rule {int(position) + 1} of {place}, which cannot be read{why},"
+    text = f"the match of {in_words(where)}, which cannot be read{why},"
     return (unknown_condition(f"{where}: {rule.render()}", text),)
 
 
 def _conditions(rule: Rule, where: str, endpoint: str | None) -> Iterator[Condition]:
     if rule.protocol is not None:
+        _refuse_damaged(rule.protocol.value, rule.matches)
         yield inverted(_protocol(rule.protocol.value), negated=rule.protocol.negated)
     if rule.destination is not None:
         network = net(rule.destination.value)
@@ -95,8 +98,11 @@ def _match_conditions(match: Match, where: str) -> Iterable[Condition]:
     return (unknown_match(match, where),) if build is None else build(match, where)
 
 
-def _no_conditions(_match: Match, _where: str) -> Iterable[Condition]:
-    return ()
+def _no_conditions(match: Match, where: str) -> Iterator[Condition]:
+    """None, but for words that are none of its own: those of a match whose `-m` was lost."""
+    own = tables.MATCHES.get(match.name)
+    if own is not None:
+        yield from (unknown_option(match, o, where) for o in match.options if o.name not in own)
 
 
 def _u32_conditions(match: Match, where: str) -> Iterator[Condition]:
@@ -148,10 +154,24 @@ def _never(_state: State, _setting: Setting) -> Answer:
     return False
 
 
+_PROTOCOL = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+
+def _refuse_damaged(protocol: str, matches: Iterable[Match]) -> None:
+    """Raise ValueError for a protocol of another name than the match that is for it alone."""
+    if protocol_name(protocol) is None and not protocol.isdigit():
+        for match in matches:
+            if match.name in tables.PROTOCOL_MATCHES.values():
+                raise ValueError(protocol)
+
+
 def _protocol(value: str) -> Condition:
     if value.lower() in ("all", "0"):
         return lambda _state, _setting: True
     wanted = protocol_name(value) or value.lower()
+    # /etc/protocols may have many more, and none like this.
+    if not _PROTOCOL.fullmatch(wanted):
+        raise ValueError(value)
     return lambda _state, setting: setting.protocol == wanted
 
 

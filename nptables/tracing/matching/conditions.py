@@ -191,6 +191,12 @@ def source_is_endpoint(network: Net, text: str) -> Condition:
 NEVER_IN_THE_WAY = frozenset({"comment", "nfacct", HOLDS_MATCH})
 
 
+def in_words(where: str) -> str:
+    """`rule 2 of filter FORWARD` for the rule at position 1: people and iptables count from 1."""
+    place, position = where.rsplit(" ", 1)
+    return f"rule {int(position) + 1} of {place}"
+
+
 def unknown_condition(key: str, text: str) -> Condition:
     """A question of its own: whether `text` holds."""
 
@@ -211,7 +217,8 @@ def unknown_match(match: Match, where: str) -> Condition:
     """A question of its own about a whole match, or about words that no reader understood."""
     if match.name == UNREAD_MATCH:
         words = " ".join(option.value for option in match.options)
-        return unknown_condition(f"{where}: {words}", f'the condition "{words}" of {where}')
+        text = f'the condition "{words}" of {in_words(where)}'
+        return unknown_condition(f"{where}: {words}", text)
     text = " ".join(
         part
         for option in match.options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nptables.family import Family
-from nptables.iptables.values import any_icmp_type, icmp_type, mark_and_mask, port
+from nptables.iptables.values import any_icmp_type, icmp_type, mark_and_mask, one_of, port
 from nptables.tracing.addressing import Address, is_in, net, number
 from nptables.tracing.matching.conditions import Answer, Condition, Setting, asking
 from nptables.tracing.state import State
@@ -125,9 +125,16 @@ def _mark(words: Words) -> Condition:
     return lambda state, _setting: state.mark & mask == value
 
 
+# `supported_types` in libxt_pkttype.c.
+_PACKET_TYPES = {
+    "unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast",
+    "multicast": "multicast", "mcast": "multicast",
+}  # fmt: skip
+
+
 def _packet_type(words: Words) -> Condition:
     """Whom the frame was for: as the destination when it came in, this node alone if it did not."""
-    wanted = words[0].lower()
+    wanted = one_of(words[0], _PACKET_TYPES)
 
     def holds(_state: State, setting: Setting) -> Answer:
         destination = setting.original.destination

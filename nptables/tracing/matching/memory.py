@@ -10,7 +10,14 @@ from nptables.family import Family
 from nptables.iptables.rule import Match
 from nptables.iptables.values import number
 from nptables.tracing.addressing import Address, with_port
-from nptables.tracing.matching.conditions import Answer, Condition, Setting, asking, inverted
+from nptables.tracing.matching.conditions import (
+    Answer,
+    Condition,
+    Setting,
+    asking,
+    in_words,
+    inverted,
+)
 from nptables.tracing.sets import Side
 from nptables.tracing.state import State
 
@@ -151,8 +158,7 @@ def _limit(match: Match, where: str) -> Condition:
     if any(option.negated for option in match.options):
         raise ValueError("! before --limit")
     rate, burst = _value(match, "--limit", _RATE), _value(match, "--limit-burst", _BURST)
-    place, position = where.rsplit(" ", 1)
-    what = f"the traffic at rule {int(position) + 1} of {place}"
+    what = f"the traffic at {in_words(where)}"
     text = f"its limit of {rate} after a burst of {burst}"
 
     def holds(state: State, setting: Setting) -> Answer:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match
-from nptables.iptables.values import mark_and_mask
+from nptables.iptables.values import among, mark_and_mask
 from nptables.tracing.addressing import Address, is_in, net
 from nptables.tracing.matching.conditions import (
     Answer,
@@ -27,6 +27,9 @@ from nptables.tracing.matching.headers import Builder, Words, port_ranges
 from nptables.tracing.routing import LOOPBACK
 from nptables.tracing.state import TEMPLATE, State
 
+# In the order in which `conntrack_ps_state` and `conntrack_ps_status` look for them.
+_STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED", "SNAT", "DNAT")
+_STATUSES = ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
 _STATE_OPTIONS = ("--ctstate", "--state")
 # The addresses in an entry that CT made up.
 _NOWHERE = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 (nobody listens)
@@ -58,7 +61,7 @@ def with_entry(condition: Condition, *, without: bool) -> Condition:
 
 def _states(words: Words) -> Condition:
     """`--ctstate` and `--state`: DNAT and SNAT stand beside the state."""
-    wanted = frozenset(words[0].upper().split(","))
+    wanted = among(words[0], _STATES)
 
     def holds(state: State, setting: Setting) -> Answer:
         # A template has no status, and the packet is the first of a connection: NEW.
@@ -77,7 +80,7 @@ def _states(words: Words) -> Condition:
 
 
 def _status(words: Words) -> Condition:
-    wanted = frozenset(words[0].upper().split(",")) - {"NONE"}
+    wanted = among(words[0], _STATUSES) - {"NONE"}
 
     def holds(state: State, setting: Setting) -> Answer:
         if not wanted:
@@ -147,8 +150,11 @@ def _protocol(words: Words) -> Condition:
 
 
 def _direction(words: Words) -> Condition:
+    direction = words[0].upper()
+    if direction not in ("ORIGINAL", "REPLY"):
+        raise ValueError(direction)
     # It is always the first packet of a connection that is followed.
-    return lambda _state, _setting: words[0].upper() == "ORIGINAL"
+    return lambda _state, _setting: direction == "ORIGINAL"
 
 
 TRACKING_MATCHES: Mapping[str, Mapping[str, Builder]] = {

@@ -89,14 +89,13 @@ class Range:
 
 def new_destination(target: Target) -> Change:
     """The change that DNAT makes. Raises ValueError."""
-    to = _range_of(target, "--to-destination")
-
+    to = _needed_range(target, "--to-destination")
     return lambda state, node: _with_destination(state, to, node)
 
 
 def new_source(target: Target) -> Change:
     """The change that SNAT makes. Raises ValueError."""
-    to = _range_of(target, "--to-source")
+    to = _needed_range(target, "--to-source")
     return lambda state, node: _with_source(state, to, node)
 
 
@@ -144,6 +143,13 @@ def _with_source(state: State, to: Range, node: Translator) -> State:
     # The port is kept where nobody else has it, which is not known here.
     port = to.port_for(state.source_port) if to.ports is not None and not drawn else None
     return state._replace(source=source, source_port=port, snat=None if within is None else True)
+
+
+def _needed_range(target: Target, name: str) -> Range:
+    """The range of a target that iptables takes with a range only: else words are missing."""
+    if target.option(name) is None:
+        raise ValueError(name)
+    return _range_of(target, name)
 
 
 def _range_of(target: Target, name: str, before: str = "") -> Range:

@@ -16,9 +16,11 @@ from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import values
+from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Option, Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
+from nptables.iptables.tables import MATCHES
 from nptables.iptables.values import Unsettled
 from nptables.model.addresses import pack_ip
 from nptables.tracing.matching import Condition, compile_conditions
@@ -182,36 +184,39 @@ class Rulebook:
         try:
             rule = _parsed(line, self.family)
         except RuleSyntaxError as error:
-            unread = Rule(chain="", target=None)
-            action = Action(
-                Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({error.message})"
-            )
-            return CompiledRule(line, opaque_conditions(unread, where), action)
+            return _unreadable(line, where, error.message)
+        if stray := _stray(rule):
+            return _unreadable(line, where, f"{stray} cannot stand there")
         wrong = impossible_values(rule, self.family)
+        # What is cut off in the middle of a value has lost its target.
+        if wrong.match and rule.target is None:
+            return _unreadable(line, where, wrong.match)
         in_table = self.ruleset.tables[table].chains
         action = compile_action(rule, is_chain=in_table.__contains__)
         if wrong.target:
             text = f"it reaches a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
             action = Action(Kind.UNKNOWN, text=text)
-        if wrong.match:
-            return CompiledRule(line, opaque_conditions(rule, where, wrong.match), action)
+        # A word that is no option may be one that lost its dash, or a ! that stood before another.
+        if (why := wrong.match) or (why := _stray_word(rule)):
+            return CompiledRule(line, opaque_conditions(rule, where, why), action)
         endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
             conditions = compile_conditions(rule, where, endpoint)
         # Older iptables and other writers spell some values differently; the usual way costs
         # nothing where the line is in the usual form.
-        except NotUnderstood:
-            conditions = self._compiled_from_normal_form(rule, line, where)
+        except NotUnderstood as error:
+            found = self._compiled_from_normal_form(line, where)
+            if found is None and rule.target is None:
+                return _unreadable(line, where, f"its condition {error}".rstrip())
+            conditions = opaque_conditions(rule, where) if found is None else found
         return CompiledRule(line, conditions, action)
 
-    def _compiled_from_normal_form(
-        self, rule: Rule, line: str, where: str
-    ) -> tuple[Condition, ...]:
+    def _compiled_from_normal_form(self, line: str, where: str) -> tuple[Condition, ...] | None:
         try:
             normal = Rule.parse(normal_form(line, self.family), self.family)
             return compile_conditions(normal, where)
         except (RuleSyntaxError, NotUnderstood):
-            return opaque_conditions(rule, where)
+            return None
 
     def endpoint_behind(self, chain: str) -> str | None:
         """The only destination that a chain of the nat table translates to, if there is one."""
@@ -241,6 +246,49 @@ class Rulebook:
         for table in self.ruleset.tables.values():
             for lines in table.chains.values():
                 yield from lines
+
+
+def _unreadable(line: str, where: str, why: str) -> CompiledRule:
+    """A rule of which nobody knows what it asks for and what it does."""
+    action = Action(Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({why})")
+    return CompiledRule(line, opaque_conditions(Rule(chain="", target=None), where), action)
+
+
+def _stray_word(rule: Rule) -> str:
+    """That a word of a rule is no option, in words; empty where each is."""
+    options = (*rule.extra, *(option for match in rule.matches for option in match.options))
+    found = next((option.name for option in options if not option.name.startswith("-")), "")
+    return found and f"{found} cannot stand there"
+
+
+def _is_protocol(text: str) -> bool:
+    """Whether a text is the name or the number of a protocol that iptables knows by itself."""
+    return text.isdigit() or protocol_name(text) is not None or text.lower() == "all"
+
+
+def _stray(rule: Rule) -> str:
+    """The first word of a rule without a target that cannot stand there; empty where none does.
+
+    A target may have been there before somebody damaged the line, or cut it off. A rule that has
+    one is followed: then it is a question whether what is not understood holds.
+    """
+    if rule.target is not None:
+        return ""
+    for option in rule.extra:
+        return option.name
+    if rule.protocol is not None and not _is_protocol(rule.protocol.value):
+        return f"-p {rule.protocol.value}"
+    for match in rule.matches:
+        known = MATCHES.get(match.name)
+        begun = any(name.startswith(match.name) for name in MATCHES)
+        if known is None and (begun or match.name.startswith("-")):
+            return f"-m {match.name}"
+        for option in match.options:
+            if option.name not in known if known is not None else not option.name.startswith("-"):
+                return option.name
+        if match.name == "comment" and not match.options:
+            return "-m comment"
+    return ""
 
 
 Rules = Ruleset | Sequence[Ruleset]
