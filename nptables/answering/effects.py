@@ -40,11 +40,5 @@ def of_plan(plan: Plan, inputs: Inputs, evidence: Evidence) -> Effects:
         # A reading of the kernel leaves no table out; a dump may.
         unknown_tables=() if evidence.form is Form.SNAPSHOT else missing_tables(before),
     )
-    # Whatever is in a table that a dump lacks, the rules of the plan are in it afterwards.
-    after = attrs.evolve(
-        state,
-        rules=(carried_out(plan), *beside),
-        unknown_tables=frozenset(state.unknown_tables).difference(plan.tables),
-        supposed=True,
-    )
+    after = attrs.evolve(state, rules=(carried_out(plan), *beside), supposed=True)
     return compare_effects(state, after)
