@@ -740,15 +740,6 @@ def test_the_nearest_node_ports_come_first_whether_they_are_lower_or_higher() ->
     )
 
 
-def test_a_node_port_of_another_protocol_is_not_said_to_be_missing_altogether() -> None:
-    answer = with_rules(objects=SERVICE_ON_BOTH, to="nodeport:30080/UDP")
-
-    assert answer.reasons[1].text == (
-        "no Service of the cluster has node port 30080/UDP; the nearest: "
-        "30080/TCP (default/web:http)"
-    )
-
-
 def test_a_port_that_is_nothing_like_a_node_port_names_none() -> None:
     assert codes(with_rules(objects=SERVICE_ON_BOTH, to="node:22")) == ["no-listener"]
 
