@@ -43,7 +43,8 @@ class Problem:
     `message` says what is wrong, `hint` what would be right. `index` is the position of the
     object in the input, `path` the field within it; `file`, `line` and `column` (from 1) are
     known where the input was text. `code` names the few problems that programs tell apart:
-    `wrong-family`, an endpoint's address that is not of its slice's addressType.
+    `wrong-family`, an endpoint's address that is not of its slice's addressType, and
+    `two-backends`, a node whose two backends both hold rules for Services.
     """
 
     message: str
@@ -105,7 +106,11 @@ def printable(text: str, limit: int = 300) -> str:
 
 
 class NptablesError(Exception):
-    """The base of every error that nptables raises on purpose."""
+    """The base of every error that nptables raises on purpose.
+
+    Only an argument that a program has mixed up, such as what is no Family, is a TypeError or a
+    ValueError.
+    """
 
 
 class InvalidInput(NptablesError):

@@ -8,13 +8,20 @@ from typing import Any, Generic
 import attrs
 
 from nptables.answering.effects import of_inputs, of_plan
-from nptables.answering.evidence import Given, NodeHas, explained, known_part, with_shown_facts
+from nptables.answering.evidence import (
+    Given,
+    NodeHas,
+    explained,
+    known_part,
+    say_missing_tables,
+    with_shown_facts,
+)
 from nptables.answering.inputs import Inputs
 from nptables.answering.saying import Say, say_all, silent
 from nptables.answering.unknown import say_unknown
 from nptables.checks import wrong_in_shared_chains
 from nptables.effects import Effects
-from nptables.evidence import Evidence, Form
+from nptables.evidence import Evidence
 from nptables.evidence.handlers import handlers
 from nptables.evidence.native import native_rules
 from nptables.family import Family
@@ -81,7 +88,7 @@ def say_beside(found: Against[Given], say: Say, *, each: bool = False) -> None:
     `each` is that of `say_unknown`.
     """
     for plan in found.plans:
-        _say_missing_tables(plan, found.whole, say)
+        say_missing_tables(plan.tables, plan.before, found.whole, "comparison is", say)
         say_all(say, native_rules(found.whole.native or (), plan.family), kind="warning")
         # Chains that others keep too: those rules are never in a plan.
         wrong = wrong_in_shared_chains(plan.before, found.inputs.config.masquerade_mark)
@@ -92,18 +99,6 @@ def say_beside(found: Against[Given], say: Say, *, each: bool = False) -> None:
     why = explained(found.plans, found.inputs)
     say_all(say, filter(None, [why.version]), kind="note")
     say_all(say, filter(None, [why.configuration]), kind="warning")
-
-
-def _say_missing_tables(plan: Plan, evidence: Evidence, say: Say) -> None:
-    """Say which tables may be there although a dump does not have them."""
-    missing = [name for name in plan.tables if name not in plan.before.tables]
-    if missing and evidence.form is not Form.SNAPSHOT:
-        tables = " and ".join(missing)
-        say(
-            f"the {evidence.form.value} has no table {tables}: the comparison is right only if "
-            "the node has none either",
-            kind="warning",
-        )
 
 
 def changed(

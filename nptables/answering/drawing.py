@@ -19,5 +19,6 @@ def drawn(inputs: Inputs, key: tuple[str, str], family: Family | None) -> Graph:
     service = service_in(inputs.cluster, key)
     family = family or next(iter(service.cluster_ips), Family.IPV4)
     if not has_rules(service, family):
-        raise InvalidInput([Problem(f"{'/'.join(key)}: {skip_reason(service, family)}")])
+        why = skip_reason(service, family).words
+        raise InvalidInput([Problem(f"{'/'.join(key)} has no {family.value} rules: {why}")])
     return service_graph(inputs.translate(family), key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -100,6 +100,26 @@ class NodeHas:
 def is_part(evidence: Evidence) -> bool:
     """Whether there may be more rules in tables that are there than those that are shown."""
     return evidence.is_fragment or any(r.unshown.open for r in evidence.rulesets)
+
+
+def say_missing_tables(
+    tables: Iterable[str], current: Ruleset, evidence: Evidence, what: str, say: Say
+) -> None:
+    """Say which of some tables a dump lacks, although the node may have them.
+
+    `what` is what is right only if it has not, such as `comparison is`.
+    """
+    from nptables.evidence import Form  # noqa: PLC0415 - see the imports
+
+    missing = [name for name in tables if name not in current.tables]
+    # A reading of the kernel leaves no table out.
+    if missing and evidence.form is not Form.SNAPSHOT:
+        listed = " and ".join(missing)
+        say(
+            f"the {evidence.form.value} has no table {listed}: the {what} right only if the node "
+            "has none either",
+            kind="warning",
+        )
 
 
 def known_part(current: Ruleset, cluster: Cluster, say: Say = silent) -> Ruleset:

@@ -30,8 +30,10 @@ from nptables.family import Family
 from nptables.gcpause import collector_paused
 from nptables.model import Cluster, Node, ProxyConfig
 from nptables.model.kubeproxy import Version
+from nptables.model.kubeproxy.versions import read_version
 from nptables.model.objects import Key
 from nptables.model.times import changed, seconds_of
+from nptables.tracing import missing_tables
 from nptables.translation.facts_from_rules import shown_facts
 
 # Seconds: a change waits for minSyncPeriod (one, unless the configuration says otherwise), and then
@@ -55,6 +57,11 @@ class Options:
     movements: tuple[Movement, ...] = ()
     watched: bool = False
     grace: float = GRACE
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a version that is none: nodes would be judged by another one's rules."""
+        if self.version:
+            read_version(self.version)
 
 
 class Judge:
@@ -206,6 +213,9 @@ class _OneNode:
                 why = handling.instead(name)
                 cause = NodeCause(codes.OTHER_PROXY, why, handling.others[0].who.value)
                 return NodeResult(name, Verdict.UNKNOWN, (cause,), version=version)
+            if missing := list(self._missing_tables(differing)):
+                why = f"the {evidence.form.value} has no {' and no '.join(missing)}"
+                return NodeResult.unreadable(name, f"{why}: its rules are unknown")
         cosmetic, found, fits = self._looked_at(differing)
         fitting += fits
         causes = [*beside, *self._leftovers(evidence)]
@@ -213,6 +223,16 @@ class _OneNode:
             causes = [*self._causes(found, fitting, evidence), *causes]
         verdict = Verdict.DIFFERS if causes else Verdict.COSMETIC if cosmetic else Verdict.OK
         return NodeResult(name, verdict, tuple(causes), len(self._in_flight), version)
+
+    def _missing_tables(self, differing: Iterable[tuple[int, Expected]]) -> Iterator[str]:
+        """The tables with rules for Services that a dump may lack although the node has them."""
+        # A reading of the kernel leaves no table out.
+        if self._snapshot.rest.form is Form.SNAPSHOT:
+            return
+        for index, expected in differing:
+            if expected.translation.ports:
+                for table in sorted(missing_tables(self._tables.ruleset(index))):
+                    yield f"{expected.shared.family.value} table {table}"
 
     def _looked_at(
         self, differing: Iterable[tuple[int, Expected]]
@@ -291,6 +311,9 @@ def audit(
 
     Returns:
         A result for each snapshot, in their order.
+
+    Raises:
+        InvalidInput: For a version that is none, once the first result is asked for.
 
     >>> results = list(audit(cluster, snapshots))  # doctest: +SKIP
     >>> [cause.code.name for cause in group_causes(results)]  # doctest: +SKIP

@@ -134,7 +134,7 @@ def _cause(together: list[tuple[str, NodeCause]]) -> Cause:
     example = next((cause.example for _, cause in together if cause.example), "")
     nodes = dict.fromkeys(name for name, _ in together)
     message = first.message
-    if first.code is NODE_UNREADABLE:
+    if first.code == NODE_UNREADABLE:
         message = _reasons(cause.message for _, cause in together)
     return Cause(first.code, first.about, tuple(nodes), tuple(sorted(services)), message, example)
 

@@ -22,7 +22,7 @@ IGNORE_UNCLEAR = Code(
 )  # fmt: skip
 NO_READY_ENDPOINT = Code(
     "NPT101", "no-ready-endpoint", ERROR,
-    "Connections are refused on every node.",
+    "Connections are refused on every node, once no terminating endpoint serves any more.",
     "Look at the readiness of the Pods, and at the selector.",
 )  # fmt: skip
 LOCAL_POLICY_GAP = Code(

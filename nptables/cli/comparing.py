@@ -30,6 +30,10 @@ def compared(
         raise InvalidInput(
             [Problem("there is no Node in either FILE", hint="name one with --node instead")]
         )
+    if not names:
+        raise InvalidInput(
+            [Problem("no Node is in both FILEs", hint="name one with --node instead")]
+        )
     for name in dict.fromkeys((*sides[0], *sides[1])):
         if name in names:
             yield sides[0][name], sides[1][name]

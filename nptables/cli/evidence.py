@@ -64,10 +64,13 @@ class Named:
         return NodeHas(found, self.path, self.backend, here=self.live)
 
 
-def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Command], Command]:
+def evidence_options(
+    what: str, *, formerly: str = "--current", whole: bool = False
+) -> Callable[[Command], Command]:
     """`--snapshot`, `--live` and `--backend`; the command gets `node_has`, which is a Named.
 
-    `what` says what is done with it; `formerly` is the name that `--snapshot` had before.
+    `what` says what is done with it; `formerly` is the name that `--snapshot` had before. A command
+    that needs all rules of the node, and refuses a part of them, takes it `whole`.
     """
 
     def decorate(command: Command) -> Command:
@@ -95,8 +98,9 @@ def evidence_options(what: str, *, formerly: str = "--current") -> Callable[[Com
                 type=FILE,
                 metavar="FILE",
                 help=f"{what} what a node has, in this file: the output of `nptables snapshot`, "
-                "iptables-save or `iptables -nvL`, or a part of it; or a bundle: a sos report, a "
-                "log collection of EKS or Rancher, a support bundle; '-' for standard input.",
+                f"iptables-save or `iptables -nvL`{'' if whole else ', or a part of it'}; or a "
+                "bundle: a sos report, a log collection of EKS or Rancher, a support bundle; '-' "
+                "for standard input.",
             ),
         ):
             decorated = option(decorated)

@@ -27,8 +27,8 @@ class FileLost(NptablesError):
 
 
 @contextlib.contextmanager
-def written(path: str) -> Iterator[Callable[[str], object]]:
-    """What takes the text of a file; the file is there, with mode 0600, once the context ends well.
+def written(path: str, *, mode: int = 0o600) -> Iterator[Callable[[str], object]]:
+    """What takes the text of a file; the file is there, with this mode, once the context ends well.
 
     A name that ends in `.gz` has it compressed; `-` is standard output. What is no ordinary file,
     such as a pipe, is written to as it is. Raises InvalidInput where nothing can be written at
@@ -42,7 +42,7 @@ def written(path: str) -> Iterator[Callable[[str], object]]:
         target = target.resolve()
     beside = _beside(target)
     try:
-        with _opened(beside, path) as raw:
+        with _opened(beside, path, mode) as raw:
             try:
                 with _text(raw, path) as text:
                     yield text.write
@@ -68,11 +68,11 @@ def _beside(target: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
+def _opened(path: Path, name: str, mode: int) -> Iterator[BinaryIO]:
     try:
         # An ordinary file is new; what is none is there already.
         fresh = os.O_CREAT | os.O_EXCL if not path.exists() else 0
-        handle = os.open(path, os.O_WRONLY | fresh, 0o600)
+        handle = os.open(path, os.O_WRONLY | fresh, mode)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise InvalidInput([Problem(f"cannot be written: {why}", file=name)]) from None

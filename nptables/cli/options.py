@@ -350,12 +350,10 @@ def read_facts(path: str | None) -> NodeFacts | None:
 def mention_other_family(read: Inputs) -> None:
     """Say how many service ports the family that was not asked for has."""
     other = read.family.other
-    count = sum(
-        len(service.ports)
-        for service in read.cluster.services.values()
-        if other in service.cluster_ips
-    )
+    there = [s for s in read.cluster.services.values() if other in s.cluster_ips]
+    count = sum(len(service.ports) for service in there)
     if count:
         option = "-6" if other is Family.IPV6 else "-4"
         ports = "1 service port has" if count == 1 else f"{count} service ports have"
-        say(f"{ports} {other.value} rules too: see them with {option}")
+        too = " too" * all(read.family in service.cluster_ips for service in there)
+        say(f"{ports} {other.value} rules{too}: see them with {option}")

@@ -16,14 +16,8 @@ from functools import cached_property
 from nptables.effects.rules.lines import Span
 from nptables.family import Family
 from nptables.model import Cluster, Node
-from nptables.tracing.addressing import Net, net
+from nptables.tracing.addressing import NO_SOURCE, Net, net
 from nptables.tracing.network import Network, Site
-
-# What no packet has as its source (`ip_route_input_slow` and `ip6_rcv_core` in the kernel).
-_NO_SOURCE = {
-    Family.IPV4: ("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
-    Family.IPV6: ("::/128", "ff00::/8"),
-}
 
 
 def span_of(network: Net) -> Span:
@@ -50,7 +44,7 @@ class Space:
     def undivided(cls, family: Family) -> Space:
         """A space of one class, and one of what is no source."""
         whole = cls(family, (0,), (0,), [()])
-        return whole.divided([span_of(net(text)) for text in _NO_SOURCE[family]])
+        return whole.divided([span_of(net(text)) for text in NO_SOURCE[family]])
 
     @property
     def last(self) -> int:
@@ -64,7 +58,7 @@ class Space:
     @cached_property
     def usable(self) -> list[int]:
         """The classes of addresses that a packet may have as its source."""
-        refused = [span_of(net(text)) for text in _NO_SOURCE[self.family]]
+        refused = [span_of(net(text)) for text in NO_SOURCE[self.family]]
         firsts: dict[int, int] = {}
         for start, kind in zip(self.starts, self.kinds, strict=True):
             firsts.setdefault(kind, start)

@@ -122,8 +122,9 @@ class Handling:
 
     @property
     def others(self) -> tuple[Sighting, ...]:
-        """Those of them that are not kube-proxy in mode iptables."""
-        return tuple(each for each in self.acting if each.who is not Handler.IPTABLES)
+        """Those of them that are not kube-proxy in mode iptables; nobody is none of them."""
+        rules = (Handler.IPTABLES, Handler.NOBODY)
+        return tuple(each for each in self.acting if each.who not in rules)
 
     @property
     def possible(self) -> tuple[Sighting, ...]:
@@ -138,9 +139,9 @@ class Handling:
     def by_iptables(self) -> bool | None:
         """Whether the rules of iptables are what handles Services; None where that is unknown."""
         iptables = any(each.who is Handler.IPTABLES for each in self.acting)
-        if not self.acting:
-            return None
-        return True if not self.others else None if iptables else False
+        if self.others:
+            return None if iptables else False
+        return True if iptables else None
 
     def sentence(self, node: str) -> str:
         """Who handles Services there, in a sentence; empty where nobody was seen to."""

@@ -61,6 +61,10 @@ class Cluster:
         what kube-proxy would repair is repaired, what cannot be used is left out and listed in
         `.problems`.
         """
+        if isinstance(objects, Mapping):
+            raise InvalidInput(
+                [Problem("one object, where a list of objects is wanted", "[object]")]
+            )
         reading = ObjectReading(lenient)
         for index, raw in enumerate(objects):
             reading.read(raw, index)

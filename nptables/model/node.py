@@ -197,6 +197,10 @@ class Node:
             Family.of(address) is family for _, address in self.addresses
         )
 
+    def unknown_addresses(self, family: Family) -> str:
+        """What is unknown, in words: the addresses, or those of a family beside known ones."""
+        return f"{family.value} addresses" if self.addresses else "addresses"
+
 
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 

@@ -1,7 +1,9 @@
 """From bytes to mappings: manifests, client objects, a cluster."""
 
+import re
 from typing import TYPE_CHECKING
 
+from nptables.errors import InvalidInput, Problem
 from nptables.lazily import imported_on_use
 from nptables.sources.loading import Loaded, load, load_objects, load_texts
 from nptables.sources.sets import Sets, load_sets
@@ -43,6 +45,21 @@ def read_text(path: str) -> str:
     return read_one(path).text
 
 
+def read_connections(path: str) -> str:
+    """What `conntrack -L` printed, from a file; `-` is standard input.
+
+    Nothing at all says that there was no connection. Raises InvalidInput for any other text.
+    """
+    source = read_one(path)
+    if source.text.strip() and not _CONNECTIONS.search(source.text):
+        hint = "run `conntrack -L` as root on the node, and give what it prints"
+        raise InvalidInput([Problem("is not what `conntrack -L` prints", hint, file=source.name)])
+    return source.text
+
+
+# A connection of any protocol, and what is said at the end.
+_CONNECTIONS = re.compile(r"\bsrc=\S+ dst=\S+|\bflow entries have been shown")
+
 __all__ = [
     "FoundConfig",
     "Input",
@@ -61,6 +78,7 @@ __all__ = [
     "load_texts",
     "parse_config",
     "read_config",
+    "read_connections",
     "read_document",
     "read_evidence",
     "read_facts",

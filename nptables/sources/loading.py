@@ -107,7 +107,8 @@ def load(
     Args:
         paths: YAML or JSON files, folders that hold one set of manifests (see `load_sets`),
             bundles that a collector of logs made, or `-` for standard input. Objects of a bundle
-            are read as with `lenient`: a server has had them.
+            are read as with `lenient`: a server has had them. For kustomizations and charts in
+            folders kustomize, kubectl or helm is started; `load_sets` can do without.
         lenient: For objects as an API server stores them; what cannot be used is left out.
         preview: Make up the values that a server would assign to objects that were never applied.
             If false, each missing value is a problem.

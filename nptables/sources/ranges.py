@@ -34,7 +34,7 @@ class Ranges:
         """Ranges from text; a family that is not named keeps its default. Raises InvalidInput."""
         problems = []
         networks: dict[Family, str] = {}
-        for text in (*SERVICE_CIDRS, *service_cidrs):
+        for text in service_cidrs:
             network = addresses.parse_network(text.strip())
             if network is None:
                 problems.append(
@@ -43,8 +43,10 @@ class Ranges:
                         hint=f"such as {SERVICE_CIDRS[0]} or {SERVICE_CIDRS[1]}",
                     )
                 )
-            else:
-                networks[Family.of(network)] = network
+            elif networks.setdefault(Family.of(network), network) != network:
+                family = Family.of(network)
+                said = f"{networks[family]} and {network} are Service ranges of {family.value}"
+                problems.append(Problem(said, hint="at most one of each family"))
         ends = node_port_range.split("-")
         are_numbers = all(n.isascii() and n.isdecimal() and len(n) <= _DIGITS for n in ends)
         first, last = map(int, ends) if are_numbers and len(ends) == 2 else (0, 0)
@@ -57,4 +59,6 @@ class Ranges:
             )
         if problems:
             raise InvalidInput(problems)
+        for text in SERVICE_CIDRS:
+            networks.setdefault(Family.of(text), text)
         return cls(networks, first, last)

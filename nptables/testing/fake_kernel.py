@@ -24,7 +24,9 @@ class FakeKernel:
     It is a Backend: pass it to `nptables.apply` or an Applier. Each table commits atomically, and
     it refuses what the kernel refuses, with KernelRefused: a jump to a chain that is not there, a
     loop, deleting a chain that is used or holds rules, an unknown chain, a chain name of more than
-    28 characters, an nfacct object that is not in `nfacct`, a line to delete that is not there.
+    28 characters, an nfacct object that is not in `nfacct`, a line to delete that is not there, a
+    table without COMMIT. Of commands it knows -A, -I, -D and -X, and refuses all others. What
+    stands in a rule besides its chain, its target and its counter is not looked at.
 
     `before_commit` is called with each step before it is carried out and may raise, which makes
     that commit fail. `piece` is as in Backend. `.commits` has the text of every commit that landed.
@@ -82,14 +84,15 @@ class FakeKernel:
         name = ""
         block: list[str] = []
         for line in text.splitlines():
-            if line.startswith("*"):
+            # iptables-restore skips these wherever they stand.
+            if not line or line.startswith("#"):
+                continue
+            if table is None and line.startswith("*"):
                 name = line[1:]
                 known = self._tables.get(name) or _Table.fresh(name)
                 table, block = known.copy(), []
             elif table is None:
-                if line and not line.startswith("#"):
-                    raise KernelRefused("outside a table", line=line, step=step)
-                continue
+                raise KernelRefused("outside a table", line=line, step=step)
             block.append(line)
             try:
                 if line == "COMMIT":
@@ -97,12 +100,14 @@ class FakeKernel:
                     self._tables[name] = table
                     self.commits.append("\n".join((*block, "")))
                     table = None
-                elif not line.startswith("*"):
+                elif len(block) > 1:
                     table.command(line, self.family)
             except _Refusal as refusal:
                 raise KernelRefused(
                     str(refusal), table=name, step=step, line=refusal.line or line, code=1
                 ) from None
+        if table is not None:
+            raise KernelRefused("COMMIT expected", table=name, step=step, code=1)
 
     def _load(self, ruleset: Ruleset) -> None:
         for name, table in ruleset.tables.items():
@@ -156,7 +161,10 @@ class _Table:
             raise _Refusal(f"Chain '{name}' does not exist") from None
 
     def _declare(self, line: str) -> None:
-        name, policy = line[1:].split(" ")[:2]
+        name, _, rest = line[1:].partition(" ")
+        policy = rest.partition(" ")[0]
+        if not policy:
+            raise _Refusal("policy invalid")
         if len(name) > LONGEST_CHAIN_NAME:
             raise _Refusal(f"chain name '{name}' too long (must be under 29 chars)")
         if name in self.policies:

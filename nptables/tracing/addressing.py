@@ -45,6 +45,13 @@ NOT_OF_HOSTS = (
 )  # fmt: skip
 
 
+# What no packet has as its source (`ip_route_input_slow` and `ip6_rcv_core` in the kernel).
+NO_SOURCE = {
+    Family.IPV4: ("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+    Family.IPV6: ("::/128", "ff00::/8"),
+}
+
+
 @lru_cache(maxsize=4096)
 def number(address: str) -> int:
     """A canonical address as a number."""

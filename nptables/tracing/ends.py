@@ -24,9 +24,10 @@ from nptables.iptables.protocols import protocol_name
 from nptables.model import Cluster, Endpoint, Node, Service, ServicePort
 from nptables.model.addresses import parse_ip
 from nptables.model.names import KINDS
-from nptables.tracing.addressing import Address, Somewhere, family_of
+from nptables.tracing.addressing import NO_SOURCE, Address, Somewhere, family_of, is_in, net
 from nptables.tracing.network import Network
 from nptables.tracing.packet import Origin, Packet
+from nptables.translation.explanation.decision import skip_reason
 
 SOURCES = "an address, outside, node, node/NAME, or pod/NAME (pod/NAMESPACE/NAME)"
 DESTINATIONS = (
@@ -150,6 +151,8 @@ class _Ends:
         address = parse_ip(text.strip("[]"))
         if address is None:
             _wrong(f'"{printable(text, 80)}" is not a source', SOURCES)
+        if any(is_in(address, net(each)) for each in NO_SOURCE[family_of(address)]):
+            _wrong(f"{address} cannot be a source: the kernel drops packets from it")
         return attrs.evolve(packet, source=address)
 
     def packet_to(self, text: str) -> Packet:
@@ -235,10 +238,11 @@ class _Ends:
             _wrong(f"there is no Service {'/'.join(key)}", f"there are: {known or 'none at all'}")
         address = service.cluster_ips.get(self.family)
         if address is None:
-            _wrong(
-                f"Service {'/'.join(key)} has no {self.family.value} cluster IP",
-                "name an address, or the other family with -4 or -6",
-            )
+            hint = "name an address, or the other family with -4 or -6"
+            if not service.cluster_ips:
+                hint = skip_reason(service, self.family).words
+                hint = f"{hint}: name the address of a Pod" if service.headless else hint
+            _wrong(f"Service {'/'.join(key)} has no {self.family.value} cluster IP", hint)
         port = _port_of(service, port_text, protocol)
         return Packet(address, port.port, port.protocol)
 

@@ -68,8 +68,10 @@ class LocalAddresses:
                 "others reach it by: one that no rule names stands for it"
             )
         else:
+            addresses = self._home.network.node.unknown_addresses(self._home.network.family)
             note = (
-                f"the addresses of {self._node} are unknown: one that no rule names stands for them"
+                f"the {addresses} of {self._node} are unknown: one that no rule names stands for "
+                "them"
             )
         self.notes[note] = None
         named = {

@@ -152,6 +152,9 @@ class Network(Routing):
                 uplinks.add(interface)
         if route.refused or route.interface is None:
             return Place(Site.UNKNOWN)
+        # The Node object has it and no interface does: whoever it belongs to, it is no pod.
+        if any(address == known for _, known in self.node.addresses):
+            return Place(Site.OUTSIDE)
         if route.gateway is None and route.interface not in uplinks:
             return Place(Site.POD_HERE, self.node.name)
         for name, node in self._others():

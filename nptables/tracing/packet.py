@@ -34,11 +34,15 @@ def _address(value: object) -> Address:
     return value  # type: ignore[return-value]
 
 
-def _protocol(value: str) -> str:
-    found = protocol_name(value)
+def _protocol(value: str | int) -> str:
+    found = protocol_name(str(value))
     if found is None:
         raise InvalidInput([Problem(f'"{value}" is not a protocol', hint="TCP, UDP, SCTP or ICMP")])
     return found
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < 65536
 
 
 @frozen
@@ -52,7 +56,8 @@ class Packet:
     NEW for the first packet of a connection. Only NEW packets pass nat. `in_interface` is the
     interface by which it arrives, or None if that follows from the routes or is unknown.
 
-    Raises InvalidInput for an invalid address, port or protocol.
+    Raises InvalidInput for an invalid address, port, protocol or state, and for addresses of two
+    families.
     """
 
     destination: Address = attrs.field(converter=_address)
@@ -73,9 +78,9 @@ class Packet:
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be a packet."""
         problems = [
-            Problem(f"{port} is not a port number", hint="a number from 1 to 65535")
+            Problem(f"{port!r} is not a port number", hint="a number from 1 to 65535")
             for port in (self.port, self.source_port)
-            if port is not None and not 0 < port < 65536
+            if port is not None and not _is_port(port)
         ]
         if self.tracking not in TRACKING:
             problems.append(

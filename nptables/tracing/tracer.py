@@ -285,10 +285,11 @@ class _Tracer:
                 "object (--facts gives the real ones)"
             )
         else:
+            addresses = network.node.unknown_addresses(self._family)
             note = (
-                f"the addresses of {name} are unknown: where its rules send a packet is assumed to "
-                "be another host or a Pod (--node-address names some; --facts, and FILEs with its "
-                "Node object, name all)"
+                f"the {addresses} of {name} are unknown: where its rules send a packet is assumed "
+                "to be another host or a Pod (--node-address names some; --facts, and FILEs with "
+                "its Node object, name all)"
             )
         self._forwarding.notes[note] = None
 

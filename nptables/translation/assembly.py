@@ -138,9 +138,11 @@ def translate(cluster: Cluster, node: Node, config: ProxyConfig, family: Family)
     """The rules that kube-proxy in iptables mode programs on a node, for one family.
 
     `config.version` is the version of kube-proxy, by default the newest. This is a pure function:
-    equal input gives equal text, whatever the order of the objects. The result is a Ruleset with
-    three further members: `.warnings` about the input, `.decisions` about which endpoints were
-    chosen and why, and `.origin(table, line)`, the object that a rule was made from.
+    equal input gives equal text, whatever the order of the objects. The result is a Ruleset that
+    also has `.warnings` about the input, `.decisions` about which endpoints were chosen and why,
+    and `.origin(table, line)`, the object that a rule was made from.
+
+    Raises TypeError for what is no family.
     """
     with collector_paused():
         context = make_context(node, config, family)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nptables import Cluster, Family, ProxyConfig, Ruleset, translate
+from nptables import Cluster, Family, InvalidInput, ProxyConfig, Ruleset, translate
 from nptables.auditing import Movement, NodeResult, Verdict, audit, group_causes, table_lines
 from nptables.auditing.differing import Differing
 from nptables.auditing.sharing import Expected, Sharing
@@ -465,9 +466,50 @@ def test_reasons_of_nodes_that_cannot_be_judged_are_counted() -> None:
     ]
     results = [NodeResult.unreadable(f"node{n}", each) for n, each in enumerate(why)]
 
-    (cause,) = group_causes(results)
+    # Other processes judge, and send what they found.
+    (cause,) = group_causes(pickle.loads(pickle.dumps(results)))
 
     assert cause.message == "its tables are cut off or damaged (2); Node: no (1)"
+
+
+@pytest.mark.parametrize(("table", "other"), [("nat", "filter"), ("filter", "nat")])
+def test_nothing_is_concluded_from_a_dump_without_a_table_that_services_have_rules_in(
+    table: str, other: str
+) -> None:
+    """`iptables-save -t filter` prints one table, and the node may well have the other one."""
+    rules = FLEET.rules(0)[0]
+    alone = attrs.evolve(rules, tables={table: rules.tables[table]}).to_save()
+
+    found = _judged(0, evidence_in(alone))
+
+    assert found.verdict is Verdict.UNREADABLE
+    said = f"the dump has no IPv4 table {other}: its rules are unknown"
+    assert [cause.message for cause in found.causes] == [said]
+
+
+def test_a_node_without_kube_proxy_and_without_its_rules_is_flushed_and_not_somebody_elses() -> (
+    None
+):
+    """Everything was looked at: no other program is there that could do the work."""
+    bare = "".join(
+        f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for hook in hooks) + "COMMIT\n"
+        for table, hooks in (
+            ("nat", ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
+            ("filter", ("INPUT", "FORWARD", "OUTPUT")),
+        )
+    )
+    flushed = [Ruleset.from_save(bare, family=family) for family in Family]
+    evidence = attrs.evolve(FLEET.evidence(0, flushed), native=(), processes=())
+
+    found = _judged(0, evidence)
+
+    assert found.verdict is Verdict.DIFFERS
+    assert {cause.code.code for cause in found.causes} == {"NPT606"}
+
+
+def test_a_version_that_is_none_is_not_taken_for_the_newest() -> None:
+    with pytest.raises(InvalidInput, match='"newest" is not a version'):
+        _judged(0, FLEET.evidence(0, FLEET.rules(0)), version="newest")
 
 
 def test_a_snapshot_of_a_node_that_the_cluster_does_not_have_is_not_judged() -> None:

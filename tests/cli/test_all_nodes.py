@@ -127,6 +127,21 @@ def test_nodes_that_come_or_go_are_said(tmp_path: Path, capfd: pytest.CaptureFix
     assert "nothing changes on any Node" in err
 
 
+@pytest.mark.parametrize("options", [[], ["--effects"]])
+def test_where_no_node_is_in_both_nothing_is_said_to_stay_the_same(
+    options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = service()
+    old = write(tmp_path / "old.yaml", one, nodes=NODES[:1])
+    new = write(tmp_path / "new.yaml", one, nodes=NODES[1:2])
+
+    assert diff(old, new, *options) == 2
+
+    err = capfd.readouterr().err
+    assert "no Node is in both FILEs (name one with --node instead)" in err
+    assert "nothing" not in err
+
+
 def test_services_beside_nodes_have_those_nodes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

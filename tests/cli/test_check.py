@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nptables.cli import main
 from tests.support.scenarios import CONFORMANCE, FIXTURES
 from tests.tracing.test_reasons import NODES, ON_BOTH, endpoint_slice, service
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CASES = "fixtures/cases"
 TUTORIAL = "fixtures/tutorial/two-nodes.yaml"
@@ -373,3 +373,42 @@ def test_objects_without_a_service_are_one_line_of_words(
 
     said = "note: there is no Service in the input, so none was checked\n"
     assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("command", ["check", "trace"])
+def test_what_is_no_list_of_connections_is_refused_instead_of_found_harmless(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dump was given where the output of `conntrack -L` is wanted."""
+    dump = tmp_path / "dump.txt"
+    dump.write_text("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
+    ends = ["--node", "node-a", "--from", "outside", "--to", "10.96.0.10:53/UDP"]
+
+    arguments = [command, f"{UDP}/cluster.yaml", "--conntrack", str(dump)]
+    assert main([*arguments, *(ends if command == "trace" else [])]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{dump}: is not what `conntrack -L` prints" in err
+
+
+@pytest.mark.parametrize(
+    "said", ["", "conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n"]
+)
+def test_a_node_may_have_no_connection_at_all(said: str, tmp_path: Path) -> None:
+    listing = tmp_path / "conntrack.txt"
+    listing.write_text(said)
+
+    assert main(["check", f"{UDP}/cluster.yaml", "--conntrack", str(listing), "--exit-zero"]) == 0
+
+
+def test_standard_input_that_is_named_twice_is_not_taken_for_an_empty_list(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The objects are read first, and nothing is left for the connections."""
+    objects = Path(f"{UDP}/cluster.yaml").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(objects)))
+
+    assert main(["check", "-", "--conntrack", "-"]) == 2
+
+    assert "standard input is read once (write - only once)" in capsys.readouterr().err

@@ -54,6 +54,17 @@ def test_nothing_is_made_up_where_previews_are_refused(
     assert "spec.clusterIP: is not set, and no value may be invented" in err
 
 
+def test_two_ranges_of_one_family_are_refused_instead_of_the_last_being_taken(
+    manifest: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ranges = ["--service-cidr", "10.0.0.0/16", "--service-cidr", "10.1.0.0/16"]
+
+    assert main(["render", manifest, "--node", "node1", *ranges]) == 2
+
+    said = "10.0.0.0/16 and 10.1.0.0/16 are Service ranges of IPv4 (at most one of each family)"
+    assert said in capfd.readouterr().err
+
+
 def test_a_range_that_is_none_is_a_wrong_command_line(
     manifest: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -268,3 +268,22 @@ def test_manifests_without_nodes_are_asked_on_the_nodes_that_are_named(
     page = tmp_path / "page.html"
     assert main(["report", str(path), "--nodes", "node1", "-o", str(page)]) == 0
     assert "nodePort 30080/TCP" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "any node port, external IP or load-balancer IP"),
+        (["-6"], "any IPv6 node port, external IP or load-balancer IP"),
+    ],
+)
+def test_a_service_with_a_cluster_ip_alone_is_not_said_to_have_no_address(
+    options: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "inside.json"
+    inside = service(type="ClusterIP", ports=[{"name": "http", "port": 80}])
+    path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": [inside, *NODES]}))
+
+    assert main(["reach", str(path), *options]) == 0
+
+    assert capfd.readouterr().out == f"no Service examined has {words}\n"

@@ -136,6 +136,50 @@ def test_with_a_dump_of_the_node_only_missing_jumps_are_inserted(
     assert f"{dump}:2: is neither a chain, a rule nor COMMIT: nonsense" in capfd.readouterr().err
 
 
+def test_jumps_that_a_dump_may_just_not_show_are_not_inserted_unsaid(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A part of a node's rules is refused; which table a dump lacks is said."""
+    arguments = ["render", TUTORIAL, "--node", "node1"]
+    assert main(arguments) == 0
+    whole = capfd.readouterr().out
+    part, nat = tmp_path / "part", tmp_path / "nat"
+    part.write_text("".join(x for x in whole.splitlines(keepends=True) if "-j KUBE-SERVICES" in x))
+    nat.write_text(whole[: whole.index("COMMIT\n")] + "COMMIT\n")
+
+    assert main([*arguments, "-o", "restore", "--snapshot", str(part)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{part}: holds a part of a node's rules" in err
+    assert main([*arguments, "-o", "restore", "--snapshot", str(nat)]) == 0
+    _, err = capfd.readouterr()
+    assert "has no table filter: the jumps are right only if the node has none either" in err
+
+
+def test_the_family_that_a_service_does_not_have_is_not_said_to_have_rules_too(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["render", TUTORIAL, "--node", "node1", "-6"]) == 0
+
+    assert "1 service port has IPv4 rules: see them with -4" in capfd.readouterr().err
+
+
+def test_a_packet_of_a_family_that_a_service_does_not_have_is_told_so(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ends = ["--from", "outside", "--to", "nodeport:30080"]
+
+    assert main(["trace", TUTORIAL, "--node", "node1", "-6", *ends]) == 1
+
+    out, err = capfd.readouterr()
+    assert out.startswith(
+        "does not arrive: default/nodeport-service has no IPv6 rules: it has no IPv6 cluster IP, "
+        "only IPv4\n"
+    )
+    assert out.count("no IPv6 cluster IP") == 1
+    assert "the IPv6 addresses of node1 are unknown" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -176,6 +220,17 @@ def test_chain_names_are_those_of_the_recordings(capfd: pytest.CaptureFixture[st
     out = capfd.readouterr().out
     for chain in (WEB, "KUBE-EXT-QATUYZLPU4I4HE4S", "KUBE-SEP-6NDJOOYYNFZOEVKS"):
         assert chain in out
+
+
+def test_a_number_is_said_to_be_taken_for_the_name_of_a_port(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A port of the Service is often meant, and its chains have other names."""
+    assert main(["name", "default/nodeport-service:80"]) == 0
+
+    out, err = capfd.readouterr()
+    assert WEB not in out
+    assert "80 is taken for the name of a port" in err
 
 
 def test_a_chain_is_traced_back_to_its_service_and_endpoint(

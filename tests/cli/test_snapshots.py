@@ -258,6 +258,23 @@ def test_diff_says_which_tables_a_dump_does_not_have(
     assert "the dump has no table filter: the comparison is right only if the node has" in err
 
 
+def test_a_node_port_whose_rules_a_dump_lacks_is_not_said_to_be_only_written_differently(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A dump of filter alone: what nat does with the packet is unknown."""
+    dump = tmp_path / "dump"
+    filtering = rules(TUTORIAL, "node1", Family.IPV4).tables["filter"]
+    dump.write_text(Ruleset(Family.IPV4, {"filter": filtering}).to_save())
+
+    found = main(["diff", TUTORIAL, "--node", "node1", "--snapshot", str(dump), "--effects"])
+
+    out, err = capfd.readouterr()
+    assert found == 1
+    assert "node port 30080 on node1" in out
+    assert "packets notice nothing" not in err
+    assert "the dump has no table nat: the comparison is right only if" in err
+
+
 def test_a_finding_of_drift_says_what_packets_notice(
     written: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,8 @@ def fed(*lines: str) -> str:
         (["-I INPUT 3 -j DROP"], "-I INPUT 3 -j DROP"),
         (["-A FREE -m nfacct --nfacct-name  absent"], "-A FREE -m nfacct --nfacct-name  absent"),
         (["-A FREE -j USED", "-A USED -j FREE"], "COMMIT"),
+        ([":MINE"], ":MINE"),
+        (["*nat"], "*nat"),
     ],
 )
 def test_what_the_kernel_refuses_is_refused_and_the_table_stays(
@@ -53,6 +55,25 @@ def test_what_the_kernel_refuses_is_refused_and_the_table_stays(
     assert caught.value.line == refused
     assert kernel.read() == before
     assert kernel.commits == []
+
+
+def test_a_table_without_commit_is_refused_as_iptables_restore_does() -> None:
+    """iptables-restore 1.8.9 says "COMMIT expected at line 3" and ends with 1."""
+    kernel = FakeKernel()
+
+    with pytest.raises(KernelRefused, match="COMMIT expected"):
+        kernel.restore("*filter\n-A INPUT -j ACCEPT\n")
+
+    assert kernel.read().tables == {}
+
+
+def test_comments_and_blank_lines_are_skipped_in_a_table_too() -> None:
+    """As in 1.8.9 of iptables-nft-restore and iptables-legacy-restore."""
+    kernel = FakeKernel()
+
+    kernel.restore("# one\n*filter\n# two\n\n-A INPUT -j ACCEPT\nCOMMIT\n")
+
+    assert kernel.read().lines("filter", "INPUT") == ("-A INPUT -j ACCEPT",)
 
 
 def test_a_chain_that_is_declared_is_emptied_and_a_policy_keeps_the_rules() -> None:

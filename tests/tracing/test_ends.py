@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nptables import Cluster
+from nptables import Cluster, Family, ProxyConfig, trace, translate
 from nptables.errors import InvalidInput
-from nptables.tracing import packet_between
+from nptables.tracing import Packet, Verdict, packet_between
 from nptables.tracing.ends import KINDS, named_destination, named_source, pods_named
 from tests.support.objects import endpoint_slice, node, service
 
@@ -124,6 +124,25 @@ def test_a_node_can_be_named_as_kubectl_prints_it() -> None:
         ("outside", "node/node2", "which port of node node2? (node/node2:PORT)"),
         ("outside", "pod/shop/client", "which port of pod shop/client? (pod/shop/client:PORT)"),
         ("outside", "svc/web", "there is no Service default/web (there are: shop/web)"),
+        ("outside", "svc/shop/web:80/UDP", "Service shop/web has no port 80/UDP (it has p:80/TCP)"),
+        ("outside", "svc/shop/web/UDP", "Service shop/web has no port of UDP (it has p:80/TCP)"),
+        # `ip_route_input_slow` and `ip6_rcv_core` drop these, whatever the rules say.
+        (
+            "224.0.0.1",
+            "nodeport:30080",
+            "224.0.0.1 cannot be a source: the kernel drops packets from it",
+        ),
+        (
+            "255.255.255.255",
+            "nodeport:30080",
+            "255.255.255.255 cannot be a source: the kernel drops packets from it",
+        ),
+        (
+            "0.0.0.0",
+            "nodeport:30080",
+            "0.0.0.0 cannot be a source: the kernel drops packets from it",
+        ),
+        ("ff02::1", "[fd00::1]:80", "ff02::1 cannot be a source: the kernel drops packets from it"),
         ("outside", "node/node2:80/ICMP", "ICMP has no ports (192.168.0.3/ICMP)"),
         ("outside", "svc/shop/web/ICMP", "Service shop/web has no port of ICMP (it has p:80/TCP)"),
     ],
@@ -152,3 +171,60 @@ def test_the_pods_of_both_ends_are_listed() -> None:
     found = list(pods_named(*ends))
     assert found == [("shop", "a"), ("shop", "b")]
     assert not list(pods_named("outside", "svc:shop/web/udp"))
+
+
+@pytest.mark.parametrize("port", ["80", 80.0, 0, 65536])
+def test_a_port_that_is_no_number_of_one_is_named(port: object) -> None:
+    with pytest.raises(InvalidInput, match="is not a port number"):
+        Packet("10.0.0.1", port)  # type: ignore[arg-type]
+
+
+def test_a_protocol_may_be_a_number() -> None:
+    """17 is UDP in the registry of protocol numbers."""
+    assert [Packet("10.0.0.1", 53, each).protocol for each in (17, "17", "UDP")] == ["udp"] * 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"clusterIP": "None"},
+            "(it is headless (clusterIP is None): name the address of a Pod)",
+        ),
+        (
+            {"type": "ExternalName", "externalName": "example.com"},
+            "(it is of type ExternalName, which DNS alone serves)",
+        ),
+    ],
+)
+def test_a_service_that_never_has_a_cluster_ip_is_not_sent_to_the_other_family(
+    spec: dict[str, object], words: str
+) -> None:
+    without = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"ports": [{"port": 80}], **spec},
+    }
+    cluster = Cluster.from_objects([node("node1"), without], lenient=True)
+
+    with pytest.raises(InvalidInput) as caught:
+        packet_between("outside", "svc/shop/web", node=cluster.node("node1"), cluster=cluster)
+
+    assert f"Service shop/web has no IPv4 cluster IP {words}" == str(caught.value)
+
+
+def test_an_address_of_the_node_object_that_no_interface_has_is_no_pod() -> None:
+    """The node does not accept packets for it: nobody is known to have it."""
+    facts = {"interfaces": {"eth0": ["192.168.0.99/24"]}}
+    here = CLUSTER.node("node1", facts=facts)
+    rules = translate(CLUSTER, here, ProxyConfig(), Family.IPV4)
+    packet = packet_between("outside", "nodeport:30080", node=here, cluster=CLUSTER)
+
+    answer = trace(rules, packet, here, CLUSTER)
+
+    assert [outcome.verdict for outcome in answer.outcomes] == [Verdict.LEAVES]
+    assert answer.reasons[0].text == (
+        "192.168.0.2 is an address of Node node1, but no interface of node1 has it, so the node "
+        "does not accept packets for it"
+    )

@@ -320,6 +320,24 @@ def test_where_everything_was_looked_at_nobody_is_nobody() -> None:
     assert who(handlers(evidence)) == {"nobody": "likely"}
 
 
+def test_where_nobody_handles_services_the_rules_are_what_counts() -> None:
+    """Nothing takes a packet before or behind rules that are not there: the node itself gets it."""
+    node = Cluster().node("n", {"interfaces": {"eth0": ["192.168.0.2/24"]}})
+    tables = "".join(
+        f"*{table}\n:{hook} ACCEPT [0:0]\nCOMMIT\n"
+        for table, hook in (("nat", "PREROUTING"), ("filter", "INPUT"))
+    )
+    rules = Ruleset.from_save(tables)
+    evidence = Evidence(Form.SNAPSHOT, (rules,), facts=node.facts, native=(), processes=())
+    assert who(handlers(evidence)) == {"nobody": "likely"}
+
+    answer = trace(rules, Packet("192.168.0.2", 30080), node, evidence=evidence)
+
+    assert handlers(evidence).instead("n") == ""
+    assert handlers(evidence).by_iptables is None
+    assert [outcome.verdict.value for outcome in answer.outcomes] == ["node"]
+
+
 def test_what_is_compared_or_written_elsewhere_is_told_who_does_the_work() -> None:
     assert seen("ipvs-dump").instead("node-a") == (
         "Services on node-a are probably handled by kube-proxy in mode ipvs (nat KUBE-SERVICES "

@@ -127,6 +127,18 @@ def test_one_service_alone_that_has_the_cluster_ip_is_behind_too() -> None:
     assert found.cause is Cause.BEHIND
 
 
+def test_where_there_is_no_rule_for_a_service_they_are_not_those_of_another_cluster() -> None:
+    """As `nptables cleanup`, or a flush, leaves a node."""
+    cluster = load(str(CASES / "behind" / "cluster.yaml")).cluster
+    bare = Ruleset.from_save("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\nCOMMIT\n")
+
+    found = disagreement(cluster, cluster.node("node-a"), ProxyConfig(), [bare])
+
+    assert found is not None
+    assert found.cause is Cause.NO_RULES
+    assert "another cluster" not in str(found)
+
+
 def test_where_nothing_is_right_they_are_rules_of_another_cluster() -> None:
     # One node port is the same by chance, and leads to what this cluster does not have.
     found = of_case("other-cluster", "node-a")

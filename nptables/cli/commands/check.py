@@ -52,7 +52,7 @@ from nptables.cli.repository import ignore_rules, settings_options
 from nptables.cli.versions import by_version
 from nptables.errors import printable
 from nptables.immutable import frozen
-from nptables.sources import Loaded, read_document, read_text
+from nptables.sources import Loaded, read_connections, read_document
 from nptables.words import counted, listed
 
 
@@ -180,8 +180,9 @@ def command(
 def _write(path: str, findings: Sequence[Finding]) -> None:
     with written(path) as write:
         write(json.dumps(baseline_document(findings), indent=2, ensure_ascii=False) + "\n")
-    count = "1 finding is" if len(findings) == 1 else f"{len(findings)} findings are"
-    say(f"{count} written to {path}, and pass with --baseline {path}")
+    one = len(findings) == 1
+    count = "1 finding is" if one else f"{len(findings)} findings are"
+    say(f"{count} written to {path}: --baseline {path} lets {'it' if one else 'them'} pass")
 
 
 def _say_gone(gone: Sequence[Entry], path: str) -> None:
@@ -251,7 +252,7 @@ def _findings(loaded: Loaded, besides: _Besides, options: Mapping[str, Any]) -> 
         looked_at = by_version(config, list(cluster.nodes.values()))
     yield from cluster_findings(loaded, looked_at, asked_node_ports())
     if besides.connections is not None:
-        yield from connection_findings(read_text(besides.connections), cluster, looked_at)
+        yield from connection_findings(read_connections(besides.connections), cluster, looked_at)
     if there is not None and inputs is not None:
         yield from node_findings(there, inputs, options["family"], say=say)
 

@@ -59,7 +59,7 @@ _HINT = "--effects says which"
 @node_options
 @node_address_option
 @family_options("both, or with --snapshot those in it")
-@evidence_options("Compare with")
+@evidence_options("Compare with", whole=True)
 @click.option(
     "--to-version",
     metavar="VERSION",

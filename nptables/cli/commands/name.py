@@ -8,7 +8,7 @@ import click
 
 from nptables.answering.services import service_key
 from nptables.cli.clusters import namespace_of_names, namespace_option
-from nptables.cli.output import print_json
+from nptables.cli.output import print_json, say
 from nptables.errors import InvalidInput, Problem
 from nptables.model import names
 from nptables.model.addresses import parse_ip_sloppy
@@ -72,6 +72,8 @@ def _service_port(text: str, protocol: str) -> ServicePortName:
     for part in (namespace, name, port):
         if part and not names.is_label(part):
             raise InvalidInput([Problem(f'"{part}" is not a valid name', hint=names.LABEL_HINT)])
+    if port.isdigit():
+        say(f"{port} is taken for the name of a port; leave it out for a port without a name")
     return ServicePortName(namespace, name, port, protocol.upper())
 
 

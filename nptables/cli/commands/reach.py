@@ -37,6 +37,7 @@ from nptables.reachability import (
     reach,
 )
 from nptables.reachability.matrix import nodes_text
+from nptables.reachability.reaching import OUTSIDE
 from nptables.sources import read_document
 from nptables.tracing.ends import SOURCES, named_source, pods_named
 from nptables.tracing.explanation.words import WIDTH, table_lines
@@ -95,8 +96,9 @@ def command(
 ) -> int:
     """Show which nodes answer at which addresses of Services, and why the others do not.
 
-    A packet to every node port, external IP and load-balancer IP is traced on every node. Nodes
-    with the same result share a line. Exit 1 if something in --expect FILE does not hold.
+    A packet to every node port, external IP and load-balancer IP is traced on every node, and one
+    to every cluster IP if it is not --from outside. Nodes with the same result share a line. Exit 1
+    if something in --expect FILE does not hold.
 
     \b
     nptables reach web.yaml --service default/web
@@ -115,7 +117,7 @@ def command(
         families=tuple(Family) if family is None else (family,),
     )
     wrong = [] if expected is None else list(contradictions(expected, found))
-    _print(found, wrong, output, judged=expected is not None)
+    _print(found, wrong, output, family=family, judged=expected is not None)
     return 1 if wrong else 0
 
 
@@ -128,7 +130,14 @@ def _asked(services: Sequence[str], cluster: Cluster) -> list[tuple[str, str]] |
     return None if shown is None else services_in(shown, cluster)
 
 
-def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: bool) -> None:
+def _print(
+    found: Reach,
+    wrong: list[Contradiction],
+    output: str,
+    *,
+    family: Family | None,
+    judged: bool,
+) -> None:
     if output == "json":
         document = found.to_json()
         if judged:
@@ -143,13 +152,17 @@ def _print(found: Reach, wrong: list[Contradiction], output: str, *, judged: boo
 
         click.echo(matrix_page(found, wrong, judged=judged))
         return
-    _print_table(found)
+    _print_table(found, family)
     say_all(wrong, kind="contradiction")
 
 
-def _print_table(found: Reach) -> None:
+def _print_table(found: Reach, family: Family | None) -> None:
     if not found.rows:
-        click.echo("no Service examined has an address")
+        kinds = "node port, external IP or load-balancer IP"
+        if found.source != OUTSIDE:
+            kinds = "node port, external IP, load-balancer IP or cluster IP"
+        which = "any" if family is None else f"any {family.value}"
+        click.echo(f"no Service examined has {which} {kinds}")
     for number, row in enumerate(found.rows):
         if number:
             click.echo()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nptables import rendering
+from nptables.answering.evidence import say_missing_tables
 from nptables.answering.services import service_key
 from nptables.cli.clusters import (
     all_namespaces_option,
@@ -67,7 +68,7 @@ Key = tuple[str, str]
 @click.option(
     "--explain", is_flag=True, help="Explain each Service's rules in comments above them."
 )
-@evidence_options("With -o restore: insert the jumps that are missing from")
+@evidence_options("With -o restore: insert the jumps that are missing from", whole=True)
 @settings_options
 def command(
     *, output: str, service: str | None, explain: bool, node_has: Named, **options: Any
@@ -94,6 +95,8 @@ def command(
     current, evidence = None, None
     if node_has:
         found = node_has.read(options["family"])
+        # Jumps that it lacks may be there all the same, and would be there twice.
+        found.refuse_part()
         evidence = found.evidence
         family, *_ = found.families(options["family"], say)
         options["family"] = family
@@ -106,6 +109,8 @@ def command(
     if output == "json":
         _print_document(ruleset, translation, keys)
     elif output == "restore":
+        if current is not None and evidence is not None:
+            say_missing_tables(translation.tables, current, evidence, "jumps are", say)
         print_rules([rendering.restore_text(translation, current)])
     else:
         if explain:

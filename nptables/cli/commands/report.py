@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +22,7 @@ from nptables.cli.clusters import (
     shown_namespace,
 )
 from nptables.cli.completion import FILE
+from nptables.cli.files import written
 from nptables.cli.fleet.judging import judge_folder
 from nptables.cli.fleet.report import Report
 from nptables.cli.manifests import asked_node_ports
@@ -36,6 +36,7 @@ from nptables.reporting import Audit, audit_of, report_page
 from nptables.sources import find_config, read_document
 from nptables.sources.fleet.locations import Place, place_at
 from nptables.sources.fleet.reading import Collection, missing_in
+from nptables.words import counted
 
 
 @click.command("report")
@@ -104,12 +105,12 @@ def command(
     if output == "-":
         click.echo(page, nl=False)
         return 0
-    try:
-        Path(output).write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        wrong = Problem(f"cannot be written: {error.strerror}", file=output)
-        raise InvalidInput([wrong]) from None
-    say(f"{output}: {len(found.rows)} addresses of Services on {len(found.nodes)} nodes")
+    with written(output, mode=0o666) as write:
+        write(page.encode("utf-8", "replace").decode())
+    say(
+        f"{output}: {counted(len(found.rows), 'address', 'addresses')} of Services on "
+        f"{counted(len(found.nodes), 'node')}"
+    )
     return 0
 
 

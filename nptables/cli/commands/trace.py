@@ -38,7 +38,7 @@ from nptables.cli.versions import asked, say_once, told_here
 from nptables.errors import printable
 from nptables.family import Family
 from nptables.model import Node
-from nptables.sources import Loaded, read_text
+from nptables.sources import Loaded, read_connections, read_text
 from nptables.tracing import (
     Outcome,
     Trace,
@@ -167,7 +167,7 @@ def command(
         family = usual if usual in found else found[0]
     setting = _read(loaded, node_has, evidence, **{**options, "family": family or usual})
     sets = None if sets_path is None else told_sets(read_text(sets_path), sets_path, say)
-    connections = None if connections_path is None else read_text(connections_path)
+    connections = None if connections_path is None else read_connections(connections_path)
     answer = follow(
         source,
         destination,

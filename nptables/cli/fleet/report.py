@@ -43,7 +43,7 @@ class Report:
     def is_on_all(self, code: Code) -> bool:
         """Whether all nodes that can be judged have a cause of this code."""
         judged = [r for r in self.results if r.verdict is not Verdict.UNREADABLE]
-        return bool(judged) and all(any(c.code is code for c in r.causes) for r in judged)
+        return bool(judged) and all(any(c.code == code for c in r.causes) for r in judged)
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""

@@ -313,8 +313,9 @@ def apply(
     `wait` is how many seconds to wait for others at most; `verify` reads the tables back. With
     `blind` it goes on where others change nft tables faster than they can be read.
 
-    Raises what `Applier.apply` raises, BackendUnavailable without root or without iptables, and
-    AmbiguousBackend.
+    Raises what `Applier.apply` raises, AmbiguousBackend, and BackendUnavailable: without root,
+    without what the backend needs, for a backend that does not exist, and for one of another family
+    than the plan's.
     """
     if isinstance(backend, str):
         from nptables.kernel.tables.choosing import choose  # noqa: PLC0415 (it may not be needed)

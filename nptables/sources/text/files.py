@@ -123,13 +123,25 @@ def _bytes(path: str) -> tuple[str, bytes | Problem]:
         return name, Problem("cannot be read: it is closed", file=name)
     try:
         if path == STDIN:
-            return name, sys.stdin.buffer.read()
+            return name, _standard_input()
         with open(path, "rb") as file:
             return name, file.read()
     except FileNotFoundError:
         return name, Problem("there is no such file", file=name)
     except (OSError, ValueError) as error:
         return name, Problem(f"cannot be read: {_reason(error)}", file=name)
+
+
+# The standard input that was read, so that a second reader learns why there is nothing left.
+_READ: list[object] = []
+
+
+def _standard_input() -> bytes | Problem:
+    data = sys.stdin.buffer.read()
+    if not data and sys.stdin in _READ:
+        return Problem("standard input is read once", hint="write - only once", file=STDIN_NAME)
+    _READ[:] = [sys.stdin]
+    return data
 
 
 def decode(name: str, data: bytes) -> Input | Problem:

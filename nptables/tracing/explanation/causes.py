@@ -26,7 +26,7 @@ from nptables.tracing.packet import Packet
 from nptables.tracing.services import NODE_PORT, Services
 from nptables.tracing.state import Step
 from nptables.tracing.traversal.unshown import NOT_ALL_SHOWN, UNKNOWN_TABLE
-from nptables.translation import Decision, Reason, chains
+from nptables.translation import Decision, Reason, ServicePortName, chains
 from nptables.translation.context import NO_NETWORKS, Context
 from nptables.translation.explanation.decision import skip_reason
 from nptables.translation.selection import balancer_ips
@@ -225,7 +225,7 @@ def _stays_on_node(outcome: Outcome, packet: Packet, case: Case) -> Iterator[Rea
         return
     context, name = decision.context, frontend.name
     if decision.skipped:
-        yield skip_reason(decision.service, context.family)
+        yield _no_rules(name, skip_reason(decision.service, context.family), context.family)
     elif frontend.kind == NODE_PORT and (reason := _not_for_node_ports(outcome, context)):
         yield Reason("node-port-address", f"{where} is not a node port of {name} here: {reason}")
     elif frontend.kind == "externalIP" and not context.allow_external_ips:
@@ -251,6 +251,10 @@ def _no_node_port(outcome: Outcome, packet: Packet, services: Services) -> Itera
         f"no Service of the cluster has node port {said}; "
         + (f"the nearest: {near}" if near else "none has a node port"),
     )
+
+
+def _no_rules(name: ServicePortName, reason: Reason, family: Family) -> Reason:
+    return Reason(reason.code, f"{name} has no {family.value} rules: {reason.words}")
 
 
 def _not_for_node_ports(outcome: Outcome, context: Context) -> str:
@@ -288,7 +292,7 @@ def _leaves(outcome: Outcome, case: Case) -> Iterator[Reason]:
         decision.service, context.family
     )
     if decision.skipped:
-        yield skip_reason(decision.service, context.family)
+        yield _no_rules(name, skip_reason(decision.service, context.family), context.family)
     elif frontend.kind == "externalIP" and not context.allow_external_ips:
         yield Reason(
             "external-ips-off",

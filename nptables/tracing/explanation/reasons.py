@@ -81,6 +81,9 @@ def _of_the_cluster(
         "stale-rule", "wrong-endpoint", "rules-missing",
     }  # fmt: skip
     for reason in decision.reasons:
+        # Why a Service has no rules is the cause of where its packets end, and is told there.
+        if decision.skipped and reason.code in said:
+            continue
         if _is_news(reason, said, fit=fit):
             yield reason
     yield from _left_out(case.frontend, case.services.cluster)

@@ -98,29 +98,31 @@ def skip_reason(service: Service, family: Family) -> Reason:
     """Why a Service has no rules in a family."""
     # In the order in which they hide one another: what kube-proxy does not watch it never looks at.
     if service.claimed_by is not None:
-        return Reason(
+        return _skipped(
             "other-proxy",
-            f"skipped: the label service.kubernetes.io/service-proxy-name gives it to "
+            f"the label service.kubernetes.io/service-proxy-name gives it to "
             f'the proxy "{service.claimed_by}"',
         )
     if service.hidden:
-        return Reason(
+        return _skipped(
             "hidden",
-            f"skipped: it has the label {service.hidden}, and kube-proxies before "
+            f"it has the label {service.hidden}, and kube-proxies before "
             f"{habits.LABELS_BY_KIND.since} do not see such a Service",
         )
     if service.headless:
-        return Reason("headless", "skipped: it is headless (clusterIP is None)")
+        return _skipped("headless", "it is headless (clusterIP is None)")
     if service.type == "ExternalName":
-        return Reason(
-            "external-name", "skipped: it is of type ExternalName, which DNS alone serves"
-        )
+        return _skipped("external-name", "it is of type ExternalName, which DNS alone serves")
     if service.cluster_ips:
-        return Reason(
+        return _skipped(
             "other-family",
-            f"skipped: it has no {family.value} cluster IP, only {family.other.value}",
+            f"it has no {family.value} cluster IP, only {family.other.value}",
         )
-    return Reason("no-cluster-ip", "skipped: it has no cluster IP")
+    return _skipped("no-cluster-ip", "it has no cluster IP")
+
+
+def _skipped(code: str, why: str) -> Reason:
+    return Reason(code, f"skipped: {why}", why)
 
 
 def _reasons(decision: Decision, port: ServicePort) -> Iterator[Reason]:

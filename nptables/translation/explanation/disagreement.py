@@ -52,6 +52,7 @@ class Cause(Enum):
     OTHER_NAME = "other-node-name"
     BEHIND = "behind"
     OTHER_CLUSTER = "other-cluster"
+    NO_RULES = "no-rules"
 
     def words(self, node: str) -> str:
         """The cause in words."""
@@ -64,6 +65,8 @@ _WORDS = {
     Cause.BEHIND: "kube-proxy on {} is behind or was stopped",
     Cause.OTHER_CLUSTER: "the rules of {} look like those of another cluster or of another "
     "configuration, or kube-proxy there was stopped long ago",
+    Cause.NO_RULES: "there is no rule for any Service: kube-proxy on {} does not run, or runs in "
+    "another mode, or its rules were flushed",
 }
 
 
@@ -146,7 +149,7 @@ def disagreement(
     differing = tuple(found for claim in compared if (found := claim.difference) is not None)
     if not differing:
         return None
-    cause = _cause(compared, differing)
+    cause = _cause(compared, differing) if rules else Cause.NO_RULES
     fits = _fits(compared, node.name) if cause is Cause.OTHER_NAME else ""
     return Disagreement(node.name, cause, differing, len(compared), fits)
 
@@ -273,6 +276,10 @@ class _Rules:
                     found = _NODE_PORT.match(line)
                     if found is not None and found[3].startswith(_CHOOSING):
                         self.node_ports[found[1], int(found[2])] = found[3]
+
+    def __bool__(self) -> bool:
+        """Whether any of them is for a Service."""
+        return bool(self.portals or self.node_ports)
 
     def _read(self, lines: Iterable[str]) -> None:
         for line in lines:
