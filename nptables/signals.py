@@ -39,6 +39,8 @@ class Signals:
         self._kept: deque[int] = deque()
         self._put: Callable[[int], None] = self._kept.append
         self._at_once = True
+        self._put_off = False
+        self._waiting: int | None = None
         self._over = False
 
     @contextlib.contextmanager
@@ -67,6 +69,18 @@ class Signals:
         finally:
             self._at_once = before
 
+    @contextlib.contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Within this context none raises Stopped: one that came does so when it is left."""
+        self._put_off = True
+        try:
+            yield
+        finally:
+            self._put_off = False
+            number, self._waiting = self._waiting, None
+            if number is not None:
+                raise Stopped(number)
+
     def ignore(self) -> None:
         """The end has begun: no signal changes anything any more."""
         self._over = True
@@ -74,6 +88,9 @@ class Signals:
     def _arrived(self, number: int, _: FrameType | None) -> None:
         if self._over:
             return
-        if self._at_once and number in STOPPING:
+        if not self._at_once or number not in STOPPING:
+            self._put(number)
+        elif self._put_off:
+            self._waiting = number
+        else:
             raise Stopped(number)
-        self._put(number)

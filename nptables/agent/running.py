@@ -189,7 +189,9 @@ class _Running:
         self._inbox: EventQueue[_Item] = EventQueue(time.monotonic)
         self._manager = ServiceManager()
         # A slow program ends in time, so waiting for one is not a hang.
-        self._programs = Programs(waiting=self._manager.alive, looking=signals.at_once)
+        self._programs = Programs(
+            waiting=self._manager.alive, looking=signals.at_once, starting=signals.put_off
+        )
         self._addresses = Addresses(
             lambda: node_facts.interfaces(self._programs),
             complain=self._unread,

@@ -74,11 +74,13 @@ class Programs:
     `waiting` is called about every second for as long as one runs, from a thread of its own, so
     that whoever watches this process can tell a long wait, which ends in time, from a hang. A
     program without input only looks, and runs in a context of `looking`: whoever ends it there
-    does no harm.
+    does no harm. Each is started in a context of `starting`, in which no signal may raise: between
+    the fork and the next line nobody knows of the program, and so nobody could end it.
     """
 
     waiting: Callable[[], None] | None = None
     looking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    starting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def __call__(
         self,
@@ -98,7 +100,7 @@ class Programs:
         environment = {**os.environ, "LC_ALL": "C", "PATH": search_path()}
         try:
             with _told_of_it(self.waiting), contextlib.nullcontext() if text else self.looking():
-                done = _to_its_end(list(argv), text, seconds, give_up, environment)
+                done = _to_its_end(list(argv), text, seconds, give_up, environment, self.starting)
         except FileNotFoundError:
             raise BackendUnavailable(
                 f"the program {printable(argv[0])} is not installed: install the package that has "
@@ -143,22 +145,22 @@ def _to_its_end(
     seconds: float,
     give_up: Callable[[], bool],
     environment: dict[str, str],
+    starting: Callable[[], AbstractContextManager[None]],
 ) -> subprocess.CompletedProcess[bytes]:
     until = time.monotonic() + seconds
-    with (
-        _memory() as output,
-        _memory() as prepared,
-        _Program(
-            argv,
-            stdin=subprocess.PIPE if prepared is None else _filled(prepared, text),
-            stdout=subprocess.PIPE if output is None else output,
-            stderr=subprocess.PIPE,
-            env=environment,
-            pass_fds=tuple(INHERITED),
-        ) as process,
-    ):
-        given = None if prepared is not None else text.encode("utf-8", "surrogateescape")
+    with _memory() as output, _memory() as prepared:
+        process: _Program | None = None
         try:
+            with starting():
+                process = _Program(
+                    argv,
+                    stdin=subprocess.PIPE if prepared is None else _filled(prepared, text),
+                    stdout=subprocess.PIPE if output is None else output,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    pass_fds=tuple(INHERITED),
+                )
+            given = None if prepared is not None else text.encode("utf-8", "surrogateescape")
             while True:
                 left = max(0.0, until - time.monotonic())
                 # Input that is not all written when the time is over would be lost with it.
@@ -170,9 +172,13 @@ def _to_its_end(
                     if text or left <= slot or give_up():
                         raise
         except BaseException:
-            # Leaving the block waits for the program, so it has to be ended first.
-            process.kill()
+            # What follows waits for the program, so it has to be ended first.
+            if process is not None:
+                process.kill()
             raise
+        finally:
+            if process is not None:
+                process.__exit__(None, None, None)
         if output is not None:
             with open(output, "rb", closefd=False) as printed:
                 printed.seek(0)

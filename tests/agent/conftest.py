@@ -50,7 +50,8 @@ def kept_node(backend: Backend, folder: Path, *, verify: str) -> Iterator[AgentP
                 },
             )
             with running(agent):
-                agent.settles(20)
+                agent.gets_ready()
+                agent.settles()
                 yield agent
 
 

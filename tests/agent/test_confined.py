@@ -53,7 +53,7 @@ def test_two_capabilities_and_a_read_only_system_are_enough(
         agent = kind(namespace, server, tmp_path, config=NO_SETTINGS, options=("-v",))
         agent.write_account(token="of the Pod", authority=authority.cert_pem.bytes().decode())
         with running(agent):
-            wait_for(lambda: bool(agent.log("synced for the first time")), 60)
+            wait_for(lambda: bool(agent.log("synced for the first time")))
             agent.converges()
             agent.converges(family=Family.IPV6)
             status = status_of(agent)

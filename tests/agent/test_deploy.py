@@ -71,8 +71,7 @@ def test_the_role_allows_to_write_events_and_nothing_else() -> None:
 def test_the_role_allows_exactly_the_requests_that_a_running_agent_made(
     standing: AgentProcess,
 ) -> None:
-    standing.converges()
-    wait_for(lambda: bool(standing.server.events))
+    wait_for(lambda: len(standing.server.standing) == 3 and bool(standing.server.events))
     made = {
         (
             group_of(request.path),

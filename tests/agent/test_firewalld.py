@@ -114,9 +114,9 @@ def agent_in(namespace: Namespace, folder: Path) -> Iterator[AgentProcess]:
             hasty=True,
         )
         with running(agent):
-            for family in Family:
-                agent.converges(20, family=family)
-            wait_for(lambda: canaries(namespace) == 6)
+            agent.gets_ready()
+            agent.settles()
+            assert canaries(namespace) == 6
             yield agent
 
 
@@ -225,23 +225,15 @@ def test_a_repair_in_the_middle_of_a_reload_stays_before_the_rules_that_follow(
 
 
 def own_table(namespace: Namespace, *options: str) -> str:
-    """The table of firewalld: its text, with -a also the numbers that tell new rules from old.
-
-    While others write to the tables of iptables, nft may print a chain twice. So it is asked until
-    it says the same two times in a row.
-    """
-    argv = ["nft", "-s", *options, "list", "table", "inet", "firewalld"]
-    said = ""
-    while said != (now := namespace.run(argv).stdout):
-        said = now
-    return said
+    """The table of firewalld: its text, with -a also the numbers that tell new rules from old."""
+    return namespace.read(["nft", "-s", *options, "list", "table", "inet", "firewalld"])
 
 
 def tables_of_the_agent(namespace: Namespace) -> list[str]:
     """As text, on nft with the numbers that tell new rules from old ones of the same text."""
     if namespace.backend == "legacy":
         return [namespace.save("IPV4"), namespace.save("IPV6")]
-    text = namespace.run(["nft", "-s", "-a", "list", "ruleset"]).stdout
+    text = namespace.read(["nft", "-s", "-a", "list", "ruleset"])
     tables = re.findall(r"^table .*?^}", text, re.MULTILINE | re.DOTALL)
     return sorted(table for table in tables if not table.startswith("table inet firewalld "))
 

@@ -46,7 +46,8 @@ def test_an_agent_follows_a_cluster_over_the_border_and_back(
         server.put(node(), *STEADY, service("many", cluster_ip="10.96.0.50"), many(BORDER))
         agent = AgentProcess(namespace, server, tmp_path, hasty=True)
         with running(agent):
-            agent.settles(60)
+            agent.gets_ready()
+            agent.settles()
             # Whatever becomes of comments, there is a way to every Service all the time, and
             # clients that are remembered stay so.
             (steady,) = (
@@ -63,7 +64,9 @@ def test_an_agent_follows_a_cluster_over_the_border_and_back(
             with watched(namespace, ways) as lacking:
                 for number, large in ((BORDER, False), (BORDER + 1, True), (BORDER, False)):
                     server.put(many(number))
-                    agent.settles(60)
+                    agent.settles()
+                    # No packet notices comments, and so a difference in them is none yet.
+                    agent.rests()
                     # Three for each endpoint, and one more where clients are remembered.
                     rules = 3 * (number + 1) + 1
                     assert commented(namespace, "IPV4") == ((0, rules) if large else (rules, 0))

@@ -112,6 +112,29 @@ def test_changes_that_never_end_keep_nobody_from_looking_at_the_kernel() -> None
     assert 45 <= len([task for _, task in seen if task is Task.SYNC]) <= 60
 
 
+def test_checks_that_take_longer_than_their_period_keep_no_change_waiting_for_two_of_them() -> None:
+    """As where two families are checked one after the other, and all programs wait for a lock."""
+    schedule = begun()
+    schedule.changed(9)
+    schedule.done(Task.SYNC, 9, 9)
+    now, seen = 10.0, []
+    for _ in range(6):
+        schedule.changed(now)
+        task = schedule.due(now)
+        assert task is not None
+        seen.append(task)
+        schedule.done(task, now, now)
+        # The other family's turn.
+        now += PERIODS.check + 1
+    assert seen == [Task.CHECK, Task.SYNC, Task.CHECK, Task.SYNC, Task.CHECK, Task.VERIFY]
+
+
+def test_nothing_is_checked_before_the_first_sync_however_late_that_is() -> None:
+    schedule = make()
+    schedule.begin(0)
+    assert schedule.due(15) is Task.SYNC
+
+
 def test_while_syncs_fail_nothing_else_is_tried_and_a_check_forgives_nothing() -> None:
     schedule = begun()
     schedule.changed(9)

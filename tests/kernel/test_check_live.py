@@ -139,7 +139,7 @@ def test_a_connection_to_a_dead_endpoint_is_found_live_and_mentioned_by_a_trace(
     # kube-dns has 10.244.2.6 alone.
     for answers, port in (("10.244.2.6", "24110"), ("10.244.1.4", "24111")):
         netns.run(
-            ["conntrack", "-I", "-p", "udp", "-t", "120",
+            ["conntrack", "-I", "-p", "udp", "-t", "600",
              "-s", "10.244.1.9", "-d", "10.96.0.10", "--sport", port, "--dport", "53",
              "--reply-src", answers, "--reply-dst", "10.244.1.9",
              "--reply-port-src", "53", "--reply-port-dst", port]

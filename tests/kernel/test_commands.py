@@ -24,6 +24,7 @@ from tests.kernel.nodes import (
     rules_for,
     service,
 )
+from tests.support import agents
 from tests.support.requirements import requires
 from tests.support.savetext import differences
 
@@ -241,10 +242,8 @@ def fake_kube_proxy(node: Node, tmp_path: Path) -> Iterator[None]:
     enter = ["ip", "netns", "exec", node.netns.name]
     process = subprocess.Popen([*enter, str(program), "600"])
     try:
-        for _ in range(200):
-            if Path(f"/proc/{process.pid}/comm").read_text() == "kube-proxy\n":
-                break
-            time.sleep(0.01)
+        name = Path(f"/proc/{process.pid}/comm")
+        agents.wait_for(lambda: name.read_text() == "kube-proxy\n")
         yield
     finally:
         process.kill()
@@ -325,7 +324,7 @@ def saved(node: Node) -> str:
     return node.netns.save("IPV4")
 
 
-def wait_for(node: Node, text: str, *, seconds: float = 20) -> str:
+def wait_for(node: Node, text: str, *, seconds: float = agents.LIMIT) -> str:
     """What the tables hold once they equal a text, or at last."""
     until = time.monotonic() + seconds
     while differences(text, found := saved(node)) and time.monotonic() < until:
@@ -447,7 +446,7 @@ def test_what_another_shell_confirms_stays(node: Node, web: Path, base: str) -> 
     changed = saved(node)
 
     confirmed = node.nptables("confirm")
-    process.communicate(timeout=30)
+    process.communicate(timeout=agents.LIMIT)
 
     assert confirmed.stderr == "note: confirmed: the changes stay\n"
     assert process.returncode == 0
@@ -479,7 +478,7 @@ def test_enter_on_the_terminal_confirms(node: Node, web: Path, base: str) -> Non
         while "press Enter within" not in process.stderr.readline():
             assert process.poll() is None
         os.write(ours_end, b"\n")
-        process.communicate(timeout=30)
+        process.communicate(timeout=agents.LIMIT)
     finally:
         process.kill()
         os.close(ours_end)
@@ -495,7 +494,7 @@ def test_only_one_change_waits_to_be_confirmed(node: Node, web: Path, base: str)
 
     second = node.apply(more, "--confirm", "60", check=False)
     node.nptables("confirm")
-    process.communicate(timeout=30)
+    process.communicate(timeout=agents.LIMIT)
 
     assert base
     assert second.returncode == 4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 from nptables.errors import BackendUnavailable, KernelBusy
 from nptables.kernel import programs
 from nptables.kernel.programs import Programs, run_program
+from nptables.signals import Signals, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +23,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_WAITING", 0.05)
 
 
-def test_whoever_watches_hears_of_a_program_as_long_as_it_runs_and_no_longer() -> None:
+def test_whoever_watches_hears_of_a_program_as_long_as_it_runs_and_no_longer(
+    tmp_path: Path,
+) -> None:
     said: list[float] = []
-    run = Programs(waiting=lambda: said.append(time.monotonic()))
+    heard = tmp_path / "heard"
+
+    def hear() -> None:
+        said.append(time.monotonic())
+        if len(said) == 3:
+            heard.touch()
+
+    run = Programs(waiting=hear)
     started = time.monotonic()
-    run(["sleep", "0.6"], "", 30)
+    run(["sh", "-c", f"until [ -e {heard} ]; do sleep 0.05; done"], "", 60)
     ended = time.monotonic()
     assert len(said) >= 3
     assert started < said[0] < said[-1] < ended
@@ -67,6 +79,28 @@ def test_a_program_ends_where_a_signal_comes_while_it_starts(
 
     (number,) = started
     assert not Path("/proc", number).exists()
+
+
+def test_a_program_ends_where_a_signal_comes_before_its_number_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine that is a long time: the program is executed before its parent goes on."""
+    fork_exec = subprocess._fork_exec  # type: ignore[attr-defined]
+    started: list[int] = []
+
+    def interrupted(*arguments: object) -> int:
+        started.append(fork_exec(*arguments))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "_fork_exec", interrupted)
+    signals = Signals()
+    run = Programs(looking=signals.at_once, starting=signals.put_off)
+    with signals.caught(), pytest.raises(Stopped, match="SIGTERM"):
+        run(["sleep", "1000"], "", 10)
+
+    (number,) = started
+    assert not Path("/proc", str(number)).exists()
 
 
 def test_a_program_that_is_not_there_is_said_to_be_missing() -> None:

@@ -17,7 +17,7 @@ from tests.lab.laboratory.addresses import (
     cluster_ip,
 )
 from tests.lab.laboratory.manifests import PORT, service
-from tests.lab.laboratory.probing import Probe
+from tests.lab.laboratory.probing import PATIENT, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def sticky(endpoints: Sequence[Host] = PODS, *, seconds: int = 10800, **spec: An
 
 
 def ask(lab: Laboratory, probe: Probe) -> str:
-    (answer,) = lab.probe_all([probe])
+    (answer,) = lab.prober.probe_all([probe], patience=PATIENT)
     assert answer.outcome == "answered"
     return answer.endpoint
 

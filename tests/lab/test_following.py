@@ -14,7 +14,7 @@ from nptables.kernel import RestoreBackend
 from nptables.kernel.reconciler import Reconciler
 from tests.lab.laboratory.addresses import FAMILIES, NODE1, NODE2, POD_NETWORK, cluster_ip
 from tests.lab.laboratory.manifests import PORT, nodes, service
-from tests.lab.laboratory.probing import Probe
+from tests.lab.laboratory.probing import PATIENT, Probe
 from tests.lab.laboratory.programming import API, Inside
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Followed:
 
 
 def endpoints_of(lab: Laboratory, number: int) -> list[str]:
-    answers = lab.probe_all(ways_to(number))
+    answers = lab.prober.probe_all(ways_to(number), patience=PATIENT)
     assert {answer.outcome for answer in answers} == {"answered"}
     return [answer.endpoint for answer in answers]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.laboratory.addresses import FAMILIES, NODE1, NODE2, PODS, cluster_ip
 from tests.lab.laboratory.manifests import PORT, service
-from tests.lab.laboratory.probing import Probe
+from tests.lab.laboratory.probing import PATIENT, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,8 +48,7 @@ def connect(lab: Laboratory) -> Mapping[str, int]:
             Probe("pod2a", cluster_ip(1).of(family), PORT),
         )
     ]
-    # All are to be answered: to be patient costs nothing, and a busy machine may need it.
-    answers = lab.prober.probe_all(ways * (CONNECTIONS // len(ways)), patience=5)
+    answers = lab.prober.probe_all(ways * (CONNECTIONS // len(ways)), patience=PATIENT)
     assert {answer.outcome for answer in answers} == {"answered"}
     assert len(answers) == CONNECTIONS
     return Counter(answer.endpoint for answer in answers)

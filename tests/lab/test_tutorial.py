@@ -9,7 +9,7 @@ import yaml
 
 from tests.lab.laboratory.addresses import CLIENT, NODE1, NODE2, Dual
 from tests.lab.laboratory.lab import REFUSED, SILENCE, Question, answered
-from tests.lab.laboratory.probing import Probe
+from tests.lab.laboratory.probing import PATIENT, Probe
 from tests.support.documentation import DOCS
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def check(lab: Laboratory, expected: dict[Question, Expected]) -> None:
 def answering(lab: Laboratory, node: Dual, times: int) -> list[str]:
     """Who answers so many new connections of one client."""
     probe = Probe("client", node.ipv4, NODE_PORT)
-    return [answer.endpoint for answer in lab.probe_all([probe] * times)]
+    answers = lab.prober.probe_all([probe] * times, patience=PATIENT)
+    return [answer.endpoint for answer in answers]
 
 
 AT_NODE1 = Question("client", NODE1.address, NODE_PORT)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from nptables.agent.serving import ask_status
+from nptables.agent.serving.status import NotRunning
 from nptables.errors import SaveSyntaxError
 from nptables.family import Family
 from nptables.iptables import Ruleset
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from tests.support.netns import Namespace
 
 _COUNTERS = re.compile(r"\[\d+:\d+\]")
+# Seconds that anything is waited for that has to come: far more than a busy machine takes. What is
+# to come within a time that is promised has a limit of its own.
+LIMIT = 60.0
 
 
 @dataclass
@@ -109,7 +114,7 @@ class AgentProcess:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
         try:
-            return self.process.wait(20)
+            return self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -122,8 +127,9 @@ class AgentProcess:
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
         """The events that it logged."""
-        lines = self.log_path.read_text().splitlines()
-        found = [json.loads(line) for line in lines if line.startswith("{")]
+        # A line that is being written may be seen in part.
+        lines, _, _ = self.log_path.read_text().rpartition("\n")
+        found = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
         return [entry for entry in found if event in entry["event"]]
 
     def expected(self, family: Family = Family.IPV4) -> Any:
@@ -141,7 +147,9 @@ class AgentProcess:
         return self._difference(self._tables(family), family)
 
     def _tables(self, family: Family) -> str:
-        return self.namespace.save("IPV4" if family is Family.IPV4 else "IPV6")
+        # What is no state of one moment is found out, and looked at again, by whoever compares.
+        name: FamilyName = "IPV4" if family is Family.IPV4 else "IPV6"
+        return self.namespace.save(name, one_moment=False)
 
     def _difference(self, tables: str, family: Family) -> str:
         try:
@@ -155,7 +163,7 @@ class AgentProcess:
     def _state(self, tables: str) -> tuple[object, str]:
         return self.server.version, _COUNTERS.sub("", tables)
 
-    def converges(self, timeout: float = 10.0, family: Family = Family.IPV4) -> float:
+    def converges(self, timeout: float = LIMIT, family: Family = Family.IPV4) -> float:
         """Wait until the kernel is as expected; returns the seconds. Fails with the difference."""
         started = time.monotonic()
         difference, compared = "", None
@@ -175,11 +183,26 @@ class AgentProcess:
                 )
             time.sleep(0.02)
 
-    def settles(self, timeout: float = 10.0) -> None:
+    def settles(self, timeout: float = LIMIT) -> None:
         """Wait until the kernel is as expected in both families."""
         until = time.monotonic() + timeout
         for family in Family:
             self.converges(until - time.monotonic(), family)
+
+    def gets_ready(self) -> None:
+        """Wait until both families were synced for the first time: it writes nothing more then."""
+        wait_for(lambda: len(self.log("synced for the first time")) == len(Family))
+
+    def rests(self) -> None:
+        """Wait until no change waits any more: what follows the rules is done as well."""
+        wait_for(self._rests)
+
+    def _rests(self) -> bool:
+        try:
+            status = ask_status(self.run_folder)
+        except NotRunning:
+            return False
+        return bool(status["synced"]) and status["pendingSeconds"] is None
 
 
 @contextlib.contextmanager
@@ -231,7 +254,7 @@ def watched(
             assert told[-1]["polls"] > 1
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout: float = LIMIT) -> None:
     """Wait until a condition holds; fail where it does not in time."""
     until = time.monotonic() + timeout
     while not condition():

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from tests.support.entering import enter
+from tests.support.probing import free_port
 
 if TYPE_CHECKING:
     import ssl
@@ -274,7 +275,7 @@ class ApiServer:
 
         self._thread = threading.Thread(target=serve, daemon=True)
         self._thread.start()
-        started.wait(10)
+        assert started.wait(60)
         if failure:
             raise failure[0]
 
@@ -284,7 +285,8 @@ class ApiServer:
             return
         self._call(self._abort_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
+        assert not self._thread.is_alive()
         self._loop = None
 
     def restart(self, down: Callable[[], None] = lambda: None) -> None:
@@ -293,7 +295,7 @@ class ApiServer:
         down()
         self.start()
 
-    def waits_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+    def waits_for(self, condition: Callable[[], bool], timeout: float = 60.0) -> bool:
         """Whether a condition comes true within so many seconds."""
         until = time.monotonic() + timeout
         while not condition():
@@ -330,12 +332,12 @@ class ApiServer:
         app.router.add_delete("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
+        # One that is there again after a restart, too.
+        self.port = self.port or free_port()
         site = web.TCPSite(
             self._runner, self.host, self.port, ssl_context=self.tls, reuse_address=True
         )
         await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         assert self._runner is not None
@@ -359,7 +361,7 @@ class ApiServer:
             done.set()
 
         loop.call_soon_threadsafe(call)
-        done.wait(5)
+        assert done.wait(60)
 
     def _abort_all(self) -> None:
         for transport, request in list(self._watching.items()):

@@ -33,12 +33,16 @@ GATEWAYS = {Family.IPV4: "10.244.1.1", Family.IPV6: "2001:db8:1::1"}
 _LENGTH = {Family.IPV4: "24", Family.IPV6: "64"}
 _PROGRAM = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 
-# Whoever is refused shall hear of it, however many there are.
-_SETTINGS = (
-    "net.ipv4.ip_forward=1",
-    "net.ipv6.conf.all.forwarding=1",
+_SETTINGS = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+# Whoever is refused shall hear of it, however many there are: without the kinds of ICMP errors
+# that are limited, the limit of the whole machine does not hold for them either.
+_UNLIMITED = (
     "net.ipv4.icmp_ratelimit=0",
+    "net.ipv4.icmp_ratemask=0",
     "net.ipv6.icmp.ratelimit=0",
+    "net.ipv6.icmp.ratemask=0",
+    # Else a link is not used before it is sure that its own address is on it alone.
+    "net.ipv6.conf.default.accept_dad=0",
 )
 
 _ECHO = """
@@ -61,7 +65,8 @@ _ASK = """
 import json, selectors, socket, sys
 for line in sys.stdin:
     found, waiting = {}, selectors.DefaultSelector()
-    for number, (source, source_port, address, port) in enumerate(json.loads(line)):
+    packets, awaited = json.loads(line)
+    for number, (source, source_port, address, port) in enumerate(packets):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         asking = socket.socket(family, socket.SOCK_DGRAM)
         asking.bind((source, source_port))
@@ -69,7 +74,8 @@ for line in sys.stdin:
         asking.send(b"?")
         waiting.register(asking, selectors.EVENT_READ, number)
     while waiting.get_map():
-        heard = waiting.select(0.2)
+        # What is to come may take a busy machine long; then it is seen that nothing else does.
+        heard = waiting.select(0.2 if set(awaited) <= set(found) else 30)
         if not heard:
             break
         for key, _ in heard:
@@ -129,8 +135,13 @@ class Forwarding:
             self.node.run([f"{program}-{backend}-save"]).stdout for backend in ("legacy", "nft")
         )
 
-    def ask(self, packets: Sequence[tuple[str, int]], family: Family) -> list[str]:
-        """Send a packet to each address and port: `ADDRESS SOURCE` where somebody answers."""
+    def ask(
+        self, packets: Sequence[tuple[str, int]], family: Family, awaited: Sequence[int]
+    ) -> list[str]:
+        """Send a packet to each address and port: `ADDRESS SOURCE` where somebody answers.
+
+        `awaited` are the positions of those that are to be answered or refused.
+        """
         source = ADDRESSES[family][0]
         requests = []
         for address, port in packets:
@@ -139,7 +150,7 @@ class Forwarding:
             requests.append((source, self._source_port, address, port))
         assert self.client.stdin is not None
         assert self.client.stdout is not None
-        self.client.stdin.write(json.dumps(requests) + "\n")
+        self.client.stdin.write(json.dumps([requests, list(awaited)]) + "\n")
         self.client.stdin.flush()
         found: list[str] = json.loads(self.client.stdout.readline())
         return found
@@ -156,8 +167,7 @@ def forwarding(last: Backend) -> Iterator[Forwarding]:
         contextlib.ExitStack() as running,
     ):
         for namespace in (node, outside, pods):
-            # Else a link is not used before it is sure that its own address is on it alone.
-            namespace.run(["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"])
+            namespace.run(["sysctl", "-qw", *_UNLIMITED])
         _connect(node, outside, "uplink", 0)
         _connect(node, pods, "pods", 3)
         node.run(["sysctl", "-qw", *_SETTINGS])

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nptables.kernel.tables.nft_generation import generation
 from tests.support import commands
 from tests.support.entering import entered
 
@@ -25,6 +27,8 @@ BACKENDS: tuple[Backend, ...] = ("legacy", "nft")
 FAMILIES: tuple[Family, ...] = ("IPV4", "IPV6")
 # Seconds that a program may wait for the xtables lock, which all namespaces share.
 LOCK_WAIT = "60"
+# Seconds that nft tables are read again and again because somebody wrote to them meanwhile.
+_DISTURBED = 20.0
 NPTABLES = [sys.executable, "-m", "nptables"]
 _PREFIX = "nptables-test"
 # Programs that read nothing in /sys, which a thread that enters a namespace keeps from its old one.
@@ -97,9 +101,32 @@ class Namespace:
         options = ["-w", LOCK_WAIT, *(["--noflush"] if noflush else [])]
         self.run([self.program(family, "restore"), *options], input=text)
 
-    def save(self, family: Family) -> str:
-        """Return the tables as iptables-save prints them, without its comment lines."""
-        text = self.run([self.program(family, "save")]).stdout
+    def read(self, argv: Sequence[str]) -> str:
+        """Return what a program prints of the nft tables as they were at one moment.
+
+        Where somebody commits meanwhile, nft and iptables-nft-save may print chains twice, and
+        tables of different moments. So the program is run until nobody does; where others never
+        pause for as long, what it printed last is returned.
+        """
+        until = time.monotonic() + _DISTURBED
+        while True:
+            before = self._generation()
+            text = self.run(argv).stdout
+            if before == self._generation() or time.monotonic() > until:
+                return text
+
+    def _generation(self) -> int | None:
+        with entered(self.name):
+            return generation()
+
+    def save(self, family: Family, *, one_moment: bool = True) -> str:
+        """Return the tables as iptables-save prints them, without its comment lines.
+
+        Those of nft are of one moment, as with `read`, unless whoever asks does without.
+        """
+        argv = [self.program(family, "save")]
+        again = one_moment and self.backend == "nft"
+        text = self.read(argv) if again else self.run(argv).stdout
         return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import secrets
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +51,27 @@ def silent(port: int, count: int) -> Iterator[list[socket.socket]]:
 def taken(host: str = "127.0.0.1") -> Iterator[int]:
     """A port that somebody else listens on."""
     with socket.socket() as other:
-        other.bind((host, 0))
+        other.bind((host, free_port()))
         other.listen()
         yield other.getsockname()[1]
 
 
+# Below those that the kernel gives to whoever connects, of which there are many beside a test, and
+# below node ports.
+_PORTS = range(20_000, 30_000)
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody has, on any address, and that nobody is given by chance."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    while True:
+        port = secrets.choice(_PORTS)
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("", port), family=family, dualstack_ipv6=both),
+        ):
+            return port
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

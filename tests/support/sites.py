@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
+from tests.support.probing import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -51,10 +53,10 @@ class Site:
 
     def start(self) -> None:
         """Serve; on the same port as before, if there was one."""
+        self._port = self._port or free_port()
         self._server = ThreadingHTTPServer(
             ("127.0.0.1", self._port), functools.partial(_Handler, self)
         )
-        self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

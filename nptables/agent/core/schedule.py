@@ -29,7 +29,7 @@ class Task(enum.Enum):
     """What can be due.
 
     What looks at the kernel goes first, or it would never come where changes never end: a
-    verification brings the changes along, and a check takes no time.
+    verification brings the changes along, and after a check it is the turn of a change that waits.
     """
 
     VERIFY = "verify"
@@ -61,6 +61,9 @@ class Schedule:
     _retry_at: float | None = None
     _check_at: float = math.inf
     _verify_at: float = math.inf
+    # Before the first sync nothing is there to be checked. And a check starts some programs: where
+    # these wait for a lock or a processor for longer than its period, the next one is due already.
+    _changes_first: bool = True
 
     @property
     def pending_since(self) -> float | None:
@@ -94,11 +97,10 @@ class Schedule:
             return Task.SYNC if now >= self._retry_at else None
         if now >= self._verify_at:
             return Task.VERIFY
-        if now >= self._check_at:
+        waits = self._changed_at is not None and now >= self._not_before
+        if now >= self._check_at and not (waits and self._changes_first):
             return Task.CHECK
-        if self._changed_at is not None and now >= self._not_before:
-            return Task.SYNC
-        return None
+        return Task.SYNC if waits else None
 
     def wait(self, now: float) -> float:
         """Seconds until something is due unless something changes; may be infinite."""
@@ -111,6 +113,7 @@ class Schedule:
 
         After a verification that took long the next one is further away.
         """
+        self._changes_first = task is Task.CHECK
         if task is Task.CHECK:
             self._check_at = now + self.periods.check
             return

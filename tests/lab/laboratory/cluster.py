@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any
 
-from nptables.family import Family
 from tests.lab.laboratory import manifests
 from tests.lab.laboratory.addresses import FAMILIES, NODE1, NODES, POD_NETWORK
 from tests.lab.laboratory.probing import Answer, Probe
-from tests.support.agents import AgentProcess, running, wait_for
+from tests.support.agents import AgentProcess, running
 from tests.support.apiserver import ApiServer
 
 if TYPE_CHECKING:
@@ -43,11 +41,10 @@ class Cluster:
 
     def settle(self) -> None:
         for agent in self.agents:
-            for family in Family:
-                agent.converges(20, family)
+            agent.settles()
         # What is to be cleared of connections is so right after the rules.
-        wait_for(lambda: all(a.log("synced") for a in self.agents))
-        time.sleep(0.2)
+        for agent in self.agents:
+            agent.rests()
 
     def ask(self, protocol: str = "tcp") -> dict[tuple[str, str], Answer]:
         """What the client gets from the node port of each node, by node and family."""
@@ -79,7 +76,8 @@ def kept_cluster(lab: Laboratory, folder: Path) -> Iterator[Cluster]:
                 server,
                 folder / node.name,
                 node=node.name,
-                options=("--check-period", "500ms", "--verify-period", "2s"),
+                # To check takes some programs a time, and nothing here waits for a check.
+                options=("--check-period", "5s", "--verify-period", "2s"),
                 config={
                     "clusterCIDR": ",".join(POD_NETWORK),
                     "iptables": {"minSyncPeriod": "10ms"},

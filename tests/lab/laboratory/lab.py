@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.lab.laboratory import manifests, programming
 from tests.lab.laboratory.addresses import FAMILIES, NODES, POD_NETWORK, Dual
 from tests.lab.laboratory.network import namespaces
-from tests.lab.laboratory.probing import PROTOCOLS, Answer, Probe, Prober
+from tests.lab.laboratory.probing import PATIENCE, PATIENT, PROTOCOLS, Answer, Probe, Prober
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -145,7 +145,10 @@ class Laboratory:
     ) -> None:
         """Ask all questions in each family and protocol, and compare with what is expected."""
         asked = [(q, f, p) for q in expectations for f in families for p in protocols]
-        answers = self.probe_all([question.probe(f, p) for question, f, p in asked])
+        # Where something is to come of all, to be patient costs nothing.
+        patience = PATIENCE if SILENCE in expectations.values() else PATIENT
+        probes = [question.probe(f, p) for question, f, p in asked]
+        answers = self.prober.probe_all(probes, patience=patience)
         wrong = [
             f"{question.probe(family, protocol)}\n  expected: {expectations[question]}"
             f"\n  was: {answer}"

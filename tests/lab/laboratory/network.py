@@ -35,6 +35,8 @@ _ON_A_NODE = {
     "net.ipv6.conf.all.forwarding": 1,
     "net.bridge.bridge-nf-call-iptables": 1,
     "net.bridge.bridge-nf-call-ip6tables": 1,
+    # What is remembered of a packet without an answer outlives the slowest test.
+    "net.netfilter.nf_conntrack_udp_timeout": 600,
 }
 _ON_THE_ROUTER = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
 # Duplicate address detection would take seconds, and the limit on the rate of ICMP errors

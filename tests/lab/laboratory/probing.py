@@ -21,6 +21,8 @@ Heard = list[tuple[float, str]]
 PROTOCOLS = ("tcp", "udp", "sctp")
 # Seconds without any event after which what has not answered is silent.
 PATIENCE = 0.3
+# The same where nobody is to be silent.
+PATIENT = 10.0
 # For the network to come up, each as long as the patience for silence.
 _ATTEMPTS = 100
 _ROOT = Path(__file__).parents[3]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
 import struct
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from tests.lab.laboratory.traffic import sctp
 from tests.lab.walks.places import PLACES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.lab.walks.network import Net
 
 NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "sctp": 132, "dccp": 33}
@@ -29,7 +32,9 @@ _ALL_NODES = {
     PLACES[Family.IPV4].group: bytes.fromhex("01005e000001"),
     PLACES[Family.IPV6].group: bytes.fromhex("333300000001"),
 }
-_PAUSE = 0.0005
+# Of no protocol that anybody speaks (IEEE 802's first one for experiments).
+_MARKED = 0x88B5
+_SECONDS = 60
 _RAW_OF = {
     Family.IPV4: ("tcp", "udp", "icmp", "sctp", "dccp"),
     Family.IPV6: ("tcp", "udp", "ipv6-icmp", "sctp", "dccp"),
@@ -130,12 +135,13 @@ class Wire:
         for (family, _), receiver in self._receivers.items():
             if family is Family.IPV6:
                 receiver.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        self._marks = net.node.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_MARKED))
         self._sent = 0
 
     def close(self) -> None:
         """Close all sockets."""
         for opened in (
-            *self._beyond.values(), *self._senders.values(), *self._receivers.values(),
+            *self._beyond.values(), *self._senders.values(), *self._receivers.values(), self._marks,
         ):  # fmt: skip
             opened.close()
 
@@ -144,23 +150,35 @@ class Wire:
         self._sent += 1
         token = struct.pack("!I4s", 0x7E570000 + self._sent, b"walk")
         data = packet.to_bytes(token)
-        if packet.device:
-            sender = self._beyond[packet.device]
-            mac = self._macs[packet.device]
-            if packet.family is Family.IPV4 and packet.destination in PLACES[Family.IPV4].shared:
-                mac = _EVERYBODY
-            mac = _ALL_NODES.get(packet.destination, mac)
-            to = (packet.device, _ETHERTYPES[packet.family], 0, 0, mac)
-            sender.sendto(data, to)
-        else:
-            self._send_from_node(packet, data)
-        # Everything happens within the call; a busy machine may leave the rest to another thread.
-        for attempt in range(4):
-            seen = [found for found in self._taken(packet) if token[:4] in found[1]]
-            if seen:
-                return [found for found, _ in seen]
-            time.sleep(_PAUSE * attempt)
-        return []
+        with _on_one_processor(self._sent):
+            if packet.device:
+                self._send_to_node(packet, data)
+            else:
+                self._send_from_node(packet, data)
+            # Once for the way to the node, and once for the way on.
+            for _ in range(2):
+                self._catch_up()
+        return [found for found, data in self._taken(packet) if token[:4] in data]
+
+    def _catch_up(self) -> None:
+        """Wait until the node has had what was sent to it before.
+
+        A busy machine leaves packets to another thread. Those of one processor stay in their order:
+        when a frame that no rule sees has come, whatever was sent before it has, too.
+        """
+        device, mac = next(iter(self._macs.items()))
+        self._beyond[device].sendto(bytes(46), (device, _MARKED, 0, 0, mac))
+        ready, _, _ = select.select([self._marks], [], [], _SECONDS)
+        assert ready, "a frame does not come"
+        self._marks.recv(100)
+
+    def _send_to_node(self, packet: Sent, data: bytes) -> None:
+        mac = self._macs[packet.device]
+        if packet.family is Family.IPV4 and packet.destination in PLACES[Family.IPV4].shared:
+            mac = _EVERYBODY
+        mac = _ALL_NODES.get(packet.destination, mac)
+        to = (packet.device, _ETHERTYPES[packet.family], 0, 0, mac)
+        self._beyond[packet.device].sendto(data, to)
 
     def _send_from_node(self, packet: Sent, data: bytes) -> None:
         sender = self._senders[packet.family]
@@ -188,6 +206,17 @@ class Wire:
                         if seen := _read("node", family, whole):
                             found.append((seen, data))
         return found
+
+
+@contextlib.contextmanager
+def _on_one_processor(number: int) -> Iterator[None]:
+    """Keep this thread on one processor, the number-th in turn."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(all_of_them)[number % len(all_of_them)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def _as_if_whole(

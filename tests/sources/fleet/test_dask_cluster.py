@@ -73,7 +73,7 @@ def dask_cluster(
     finally:
         for process in (*processes, scheduler):
             process.kill()
-            process.wait(10)
+            process.wait(60)
             assert process.stderr is not None
             process.stderr.close()
 
