@@ -148,11 +148,10 @@ def _to_its_end(
     starting: Callable[[], AbstractContextManager[None]],
 ) -> subprocess.CompletedProcess[bytes]:
     until = time.monotonic() + seconds
-    with _memory() as output, _memory() as prepared:
-        process: _Program | None = None
-        try:
-            with starting():
-                process = _Program(
+    with _memory() as output, _memory() as prepared, contextlib.ExitStack() as ending:
+        with starting():
+            process = ending.enter_context(
+                _Program(
                     argv,
                     stdin=subprocess.PIPE if prepared is None else _filled(prepared, text),
                     stdout=subprocess.PIPE if output is None else output,
@@ -160,25 +159,21 @@ def _to_its_end(
                     env=environment,
                     pass_fds=tuple(INHERITED),
                 )
-            given = None if prepared is not None else text.encode("utf-8", "surrogateescape")
-            while True:
-                left = max(0.0, until - time.monotonic())
-                # Input that is not all written when the time is over would be lost with it.
-                slot = left if text else min(left, _ASKING)
-                try:
-                    written, said = process.communicate(given, timeout=slot)
-                    break
-                except subprocess.TimeoutExpired:
-                    if text or left <= slot or give_up():
-                        raise
-        except BaseException:
-            # What follows waits for the program, so it has to be ended first.
-            if process is not None:
-                process.kill()
-            raise
-        finally:
-            if process is not None:
-                process.__exit__(None, None, None)
+            )
+            # Leaving the block waits for the program: where it is left early, it has to be ended
+            # first.
+            ending.push(lambda error, *_: process.kill() if error else None)
+        given = None if prepared is not None else text.encode("utf-8", "surrogateescape")
+        while True:
+            left = max(0.0, until - time.monotonic())
+            # Input that is not all written when the time is over would be lost with it.
+            slot = left if text else min(left, _ASKING)
+            try:
+                written, said = process.communicate(given, timeout=slot)
+                break
+            except subprocess.TimeoutExpired:
+                if text or left <= slot or give_up():
+                    raise
         if output is not None:
             with open(output, "rb", closefd=False) as printed:
                 printed.seek(0)
