@@ -278,7 +278,7 @@ def test_manifests_without_nodes_are_asked_on_the_nodes_that_are_named(
     ],
 )
 def test_a_service_with_a_cluster_ip_alone_is_not_said_to_have_no_address(
-    options: list[str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "inside.json"
     inside = service(type="ClusterIP", ports=[{"name": "http", "port": 80}])
@@ -286,4 +286,4 @@ def test_a_service_with_a_cluster_ip_alone_is_not_said_to_have_no_address(
 
     assert main(["reach", str(path), *options]) == 0
 
-    assert capfd.readouterr().out == f"no Service examined has {words}\n"
+    assert capsys.readouterr().out == f"no Service examined has {words}\n"
