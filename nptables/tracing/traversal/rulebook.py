@@ -16,17 +16,16 @@ from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables import values
-from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Option, Rule
 from nptables.iptables.ruleset import Ruleset
 from nptables.iptables.spelling import normal_form
-from nptables.iptables.tables import MATCHES
 from nptables.iptables.values import Unsettled
 from nptables.model.addresses import pack_ip
 from nptables.tracing.matching import Condition, compile_conditions
 from nptables.tracing.matching.compiling import NotUnderstood, opaque_conditions
 from nptables.tracing.state import State
 from nptables.tracing.traversal.actions import Action, Kind, compile_action
+from nptables.tracing.traversal.damaged import refused_without_target, refused_word
 from nptables.tracing.traversal.unshown import unreached
 
 # Below this an index costs more than it saves.
@@ -185,8 +184,8 @@ class Rulebook:
             rule = _parsed(line, self.family)
         except RuleSyntaxError as error:
             return _unreadable(line, where, error.message)
-        if stray := _stray(rule):
-            return _unreadable(line, where, f"{stray} cannot stand there")
+        if why := refused_without_target(rule):
+            return _unreadable(line, where, why)
         wrong = impossible_values(rule, self.family)
         # What is cut off in the middle of a value has lost its target.
         if wrong.match and rule.target is None:
@@ -197,7 +196,7 @@ class Rulebook:
             text = f"it reaches a rule of {table} {rule.chain} that cannot be read ({wrong.target})"
             action = Action(Kind.UNKNOWN, text=text)
         # A word that is no option may be one that lost its dash, or a ! that stood before another.
-        if (why := wrong.match) or (why := _stray_word(rule)):
+        if (why := wrong.match) or (why := refused_word(rule)):
             return CompiledRule(line, opaque_conditions(rule, where, why), action)
         endpoint = self.endpoint_behind(rule.chain) if rule.source is not None else None
         try:
@@ -252,43 +251,6 @@ def _unreadable(line: str, where: str, why: str) -> CompiledRule:
     """A rule of which nobody knows what it asks for and what it does."""
     action = Action(Kind.UNKNOWN, text=f"it reaches a rule that cannot be read ({why})")
     return CompiledRule(line, opaque_conditions(Rule(chain="", target=None), where), action)
-
-
-def _stray_word(rule: Rule) -> str:
-    """That a word of a rule is no option, in words; empty where each is."""
-    options = (*rule.extra, *(option for match in rule.matches for option in match.options))
-    found = next((option.name for option in options if not option.name.startswith("-")), "")
-    return found and f"{found} cannot stand there"
-
-
-def _is_protocol(text: str) -> bool:
-    """Whether a text is the name or the number of a protocol that iptables knows by itself."""
-    return text.isdigit() or protocol_name(text) is not None or text.lower() == "all"
-
-
-def _stray(rule: Rule) -> str:
-    """The first word of a rule without a target that cannot stand there; empty where none does.
-
-    A target may have been there before somebody damaged the line, or cut it off. A rule that has
-    one is followed: then it is a question whether what is not understood holds.
-    """
-    if rule.target is not None:
-        return ""
-    for option in rule.extra:
-        return option.name
-    if rule.protocol is not None and not _is_protocol(rule.protocol.value):
-        return f"-p {rule.protocol.value}"
-    for match in rule.matches:
-        known = MATCHES.get(match.name)
-        begun = any(name.startswith(match.name) for name in MATCHES)
-        if known is None and (begun or match.name.startswith("-")):
-            return f"-m {match.name}"
-        for option in match.options:
-            if option.name not in known if known is not None else not option.name.startswith("-"):
-                return option.name
-        if match.name == "comment" and not match.options:
-            return "-m comment"
-    return ""
 
 
 Rules = Ruleset | Sequence[Ruleset]
