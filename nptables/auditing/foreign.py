@@ -15,13 +15,10 @@ from nptables.auditing.verdicts import NodeCause
 from nptables.checks import codes
 from nptables.iptables import Ruleset
 from nptables.iptables.ruleset import BUILT_IN_CHAINS, chain_of, target_of
-from nptables.translation.fixed import JUMPS
+from nptables.translation.fixed import JUMPS, TABLES_BEFORE_OURS
 
 _STOPS = frozenset({"DROP", "REJECT", "DNAT", "REDIRECT"})
 _PASSES = frozenset({"ACCEPT", "RETURN"})
-# At each hook a packet meets these before nat and filter (NF_IP_PRI_* of
-# linux/netfilter_ipv4.h).
-_BEFORE_OURS = ("raw", "mangle")
 _WORD = re.compile(r"[0-9a-f.:]*[0-9a-f]")
 
 
@@ -50,7 +47,7 @@ def _in_front(
 ) -> list[tuple[str, str]]:
     """Lines of built-in chains that end a packet's way before the last jump of ours."""
     found = []
-    for table in (*_BEFORE_OURS, *JUMPS):
+    for table in (*TABLES_BEFORE_OURS, *JUMPS):
         jumps = JUMPS.get(table, ())
         # In nat a packet that is accepted is translated no more; elsewhere it is only let through.
         stops = _STOPS | _PASSES if table == "nat" else _STOPS
@@ -61,7 +58,7 @@ def _in_front(
                 lines = list(tables.ruleset(index).lines(table, chain))
             ours = [i for i, line in enumerate(lines) if line in jumps]
             # Where the jumps are gone, it is not a rule that stands before nothing.
-            end = len(lines) if table in _BEFORE_OURS else ours[-1] if ours else 0
+            end = len(lines) if table in TABLES_BEFORE_OURS else ours[-1] if ours else 0
             found += [
                 (table, line)
                 for line in lines[:end]

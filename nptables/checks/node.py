@@ -21,13 +21,11 @@ from nptables.model import ProxyConfig
 from nptables.model.addresses import network_contains
 from nptables.translation import Translation
 from nptables.translation.context import Context
+from nptables.translation.fixed import TABLES_BEFORE_OURS
 from nptables.translation.flows import Flow
 from nptables.words import listed
 
 _STOPS = ("DROP", "REJECT")
-# At each hook a packet meets these before nat and filter (NF_IP_PRI_* of
-# linux/netfilter_ipv4.h).
-_BEFORE_OURS = ("raw", "mangle")
 _MOST_LISTED = 3
 
 
@@ -123,7 +121,7 @@ def _tables(rules: Ruleset) -> Iterator[Found]:
 
 def _foreign_stops(plan: Plan) -> Iterator[Found]:
     """Rules of others that drop or refuse, before the last of our jumps in their chain."""
-    for table in dict.fromkeys((*plan.desired.tables, *_BEFORE_OURS)):
+    for table in dict.fromkeys((*plan.desired.tables, *TABLES_BEFORE_OURS)):
         for chain in BUILT_IN_CHAINS.get(table, ()):
             ours = set(plan.desired.lines(table, chain))
             lines = plan.before.lines(table, chain)

@@ -23,6 +23,9 @@ _EXTERNAL = '-m comment --comment "kubernetes externally-visible service portals
 # `iptablesJumpChains` in proxier.go, below those to KUBE-FIREWALL, which it makes last. Chains that
 # only refuse are for NEW packets: once a connection stands, its packets need not walk through all
 # Services. The chain of the health check ports accepts, so all their packets have to meet it.
+# At each hook a packet meets these before nat and filter, where our jumps are (NF_IP_PRI_* of
+# linux/netfilter_ipv4.h).
+TABLES_BEFORE_OURS = ("raw", "mangle")
 JUMPS: Mapping[str, tuple[str, ...]] = {
     "nat": (
         f"-A PREROUTING {_PORTALS} -j {chains.SERVICES}",
