@@ -12,7 +12,6 @@ from nptables.family import Family
 from nptables.immutable import frozen
 from nptables.iptables.ruleset import LEGACY, Ruleset
 from nptables.model import Cluster, Node, ProxyConfig
-from nptables.model.addresses import network_contains
 from nptables.tracing.addressing import Address
 from nptables.tracing.network import Network
 from nptables.tracing.other_proxies import OtherProxies, other_proxies
@@ -104,9 +103,8 @@ class Hops:
         if self.services is None or self.services.health_checked(port, protocol) is None:
             return False
         context = make_context(node, self._config, self._family)
-        return context.all_addresses or any(
-            isinstance(address, str) and network_contains(network, address)
-            for network in context.node_port_networks
+        return context.all_addresses or (
+            isinstance(address, str) and context.names_node_port_address(address)
         )
 
     def named(self, name: str, destination: Address, port: int | None, protocol: str) -> Hop | None:

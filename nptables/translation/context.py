@@ -86,6 +86,10 @@ class Context:
         heeded = service.topology_mode not in ("", "Disabled", "disabled")
         return self.zone if heeded else None
 
+    def names_node_port_address(self, address: str) -> bool:
+        """Whether `node_port_networks` have an address; other ones count if `all_addresses` do."""
+        return any(network_contains(network, address) for network in self.node_port_networks)
+
     @property
     def node_port_addresses(self) -> tuple[str, ...]:
         """The node's addresses that node ports answer on, where these are not all, sorted.
@@ -96,7 +100,7 @@ class Context:
         return tuple(
             address
             for address in sorted(self.interface_addresses)
-            if any(network_contains(network, address) for network in self.node_port_networks)
+            if self.names_node_port_address(address)
             and (self.localhost_node_ports or not is_loopback(address))
         )
 

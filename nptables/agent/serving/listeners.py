@@ -14,7 +14,6 @@ from nptables.agent.serving.http import Handler, Listener, Server
 from nptables.agent.serving.responses import Answer, load_balancer
 from nptables.family import Family
 from nptables.model import Node, ProxyConfig
-from nptables.model.addresses import network_contains
 from nptables.translation.context import Context, make_context
 
 # Seconds after which what was refused is tried again, as kube-proxy does.
@@ -241,5 +240,5 @@ def _hosts_of_family(context: Context) -> list[str]:
     return [
         address
         for address in sorted(context.interface_addresses)
-        if any(network_contains(network, address) for network in context.node_port_networks)
+        if context.names_node_port_address(address)
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from nptables.errors import RuleSyntaxError
 from nptables.family import Family
 from nptables.iptables.rule import Rule
-from nptables.model.addresses import is_loopback, network_contains
+from nptables.model.addresses import is_loopback
 from nptables.tracing.addressing import Address
 from nptables.tracing.explanation.against_cluster import claimed
 from nptables.tracing.explanation.case import Case, listed
@@ -263,9 +263,9 @@ def _not_for_node_ports(outcome: Outcome, context: Context) -> str:
         if context.family is Family.IPV6:
             return "the kernel cannot serve node ports on ::1"
         return "node ports on 127.0.0.0/8 are off (iptables.localhostNodePorts, nodePortAddresses)"
-    networks = context.node_port_networks
-    if not context.all_addresses and not any(network_contains(n, address) for n in networks):
-        return f"nodePortAddresses has only {', '.join(networks) or NO_NETWORKS}"
+    if not context.all_addresses and not context.names_node_port_address(address):
+        networks = ", ".join(context.node_port_networks) or NO_NETWORKS
+        return f"nodePortAddresses has only {networks}"
     return ""
 
 
