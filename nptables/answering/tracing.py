@@ -63,7 +63,18 @@ class Answer:
         return {**self.trace.to_json(), "unseen": list(self.not_followed)}
 
 
-def only_family(loaded: Loaded | None) -> Family | None:
+def followed_family(
+    asked: Family | None, loaded: Loaded | None, there: NodeHas | None, say: Say = silent
+) -> Family:
+    """The family that is asked for, else that of the cluster if a node's evidence has it too."""
+    usual = _only_family(loaded) or Family.IPV4
+    if there is None:
+        return asked or usual
+    found = there.families(asked, say)
+    return usual if usual in found else found[0]
+
+
+def _only_family(loaded: Loaded | None) -> Family | None:
     """The family of a cluster whose Services and Nodes have addresses of one alone."""
     if loaded is None:
         return None

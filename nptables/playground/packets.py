@@ -6,7 +6,7 @@ from typing import Any
 
 from nptables.answering import Say
 from nptables.answering.inputs import configuration
-from nptables.answering.tracing import cells_document, follow, only_family, setting_of
+from nptables.answering.tracing import cells_document, follow, followed_family, setting_of
 from nptables.answering.versions import by_node, by_version
 from nptables.errors import InvalidInput, Problem, printable
 from nptables.family import Family
@@ -49,21 +49,17 @@ def traced(reader: Reader, state: State, say: Say, *, down: bool = False) -> dic
     family = state.asked_family or family_between(source, destination)
     there = reader.node_has(state, family, say)
     loaded = reader.loaded(state) if state.files or there.meant is None else None
-    usual = only_family(loaded) or Family.IPV4
     if loaded is not None and follows_on_all_nodes(reader, state, there):
         cells = across(
             loaded.cluster,
             source,
             destination,
             config=_configs(reader, state, loaded, say),
-            family=family or usual,
+            family=followed_family(family, loaded, None),
         )
         told = [(nodes_text(cell.nodes), cell.trace) for cell in cells]
         return _traced(cells_document(cells), told, source, destination, down=down)
-    if there.meant is not None:
-        found = there.meant.families(family, say)
-        family = usual if usual in found else found[0]
-    family = family or usual
+    family = followed_family(family, loaded, there.meant, say)
     name = state.node or there.name or None
     if loaded is not None:
         name = node_of(reader, state, say, there.evidence)

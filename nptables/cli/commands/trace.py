@@ -14,7 +14,7 @@ from nptables.answering.tracing import (
     Setting,
     cells_document,
     follow,
-    only_family,
+    followed_family,
     rules_on,
     setting_of,
     told_sets,
@@ -36,7 +36,6 @@ from nptables.cli.output import coloured, highlighted_rule, print_json, say, say
 from nptables.cli.repository import settings_options
 from nptables.cli.versions import asked, say_once, told_here
 from nptables.errors import printable
-from nptables.family import Family
 from nptables.model import Node
 from nptables.sources import Loaded, read_connections, read_text
 from nptables.tracing import (
@@ -145,7 +144,6 @@ def command(
         raise click.UsageError("--sets needs --snapshot or --live: rules for Services have no sets")
     family = options["family"] or family_between(source, destination)
     loaded = _manifests(node_has, options)
-    usual = only_family(loaded) or Family.IPV4
     source, destination = named_ends(source, destination)
     if loaded is not None:
         loaded = with_pods(loaded, pods_named(source, destination))
@@ -156,16 +154,18 @@ def command(
 
         whole = cluster_wide_of(loaded, options["config_path"])
         cells = across(
-            whole.cluster, source, destination, config=whole.configs, family=family or usual
+            whole.cluster,
+            source,
+            destination,
+            config=whole.configs,
+            family=followed_family(family, loaded, None),
         )
         _print_cells(cells, output, path=path)
         return 0 if all(cell.trace.arrives for cell in cells) else 1
     there = node_has.read(family) if node_has else None
     evidence = None if there is None else there.evidence
-    if there is not None:
-        found = there.families(family, say)
-        family = usual if usual in found else found[0]
-    setting = _read(loaded, node_has, evidence, **{**options, "family": family or usual})
+    family = followed_family(family, loaded, there, say)
+    setting = _read(loaded, node_has, evidence, **{**options, "family": family})
     sets = None if sets_path is None else told_sets(read_text(sets_path), sets_path, say)
     connections = None if connections_path is None else read_connections(connections_path)
     answer = follow(
