@@ -203,6 +203,16 @@ def mark_match(text: str) -> str:
     return f"{value:#x}" if bits == FULL_MARK else f"{value:#x}/{bits:#x}"
 
 
+# `rtn_names` in libxt_addrtype.c, and what `print_state` and `print_status` in libxt_conntrack.c
+# print, in that order. iptables reads NONE for no status as well.
+ADDRESS_TYPES = (
+    "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
+    "PROHIBIT", "THROW", "NAT", "XRESOLVE",
+)  # fmt: skip
+CONNECTION_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
+CONNECTION_STATUSES = ("EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
+
+
 def among(text: str, known: Sequence[str]) -> frozenset[str]:
     """The words of a list, each the first of `known` that begins so, in any case of letters.
 

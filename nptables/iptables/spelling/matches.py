@@ -173,26 +173,8 @@ def _id_owner(words: Words, _family: Family) -> Words:
 _PORT_MATCH = Forms({"--sport": _PORTS, "--dport": _PORTS})
 
 MATCH_FORMS: Mapping[str, Forms] = {
-    # `rtn_names` in libxt_addrtype.c; the names are read without case
-    "addrtype": Forms(
-        {
-            name: lists(
-                "UNSPEC",
-                "UNICAST",
-                "LOCAL",
-                "BROADCAST",
-                "ANYCAST",
-                "MULTICAST",
-                "BLACKHOLE",
-                "UNREACHABLE",
-                "PROHIBIT",
-                "THROW",
-                "NAT",
-                "XRESOLVE",
-            )
-            for name in ("--src-type", "--dst-type")
-        }
-    ),
+    # The names are read without case.
+    "addrtype": Forms(dict.fromkeys(("--src-type", "--dst-type"), lists(*values.ADDRESS_TYPES))),
     "comment": Forms(),
     "connlimit": Forms({"--connlimit-upto": _DECIMAL, "--connlimit-above": _DECIMAL}, _connlimit),
     # `xtables_print_mark_mask`: a full mask is not printed
@@ -201,10 +183,8 @@ MATCH_FORMS: Mapping[str, Forms] = {
     # `print_status`, addresses without the length of a single one
     "conntrack": Forms(
         {
-            "--ctstate": lists(
-                "INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"
-            ),
-            "--ctstatus": lists("EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"),
+            "--ctstate": lists(*values.CONNECTION_STATES),
+            "--ctstatus": lists(*values.CONNECTION_STATUSES),
             "--ctproto": _protocol_number,
             "--ctdir": lists("ORIGINAL", "REPLY"),
             "--ctorigsrc": _NETWORK,

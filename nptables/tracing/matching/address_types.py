@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from nptables.family import Family
 from nptables.iptables.rule import Match
-from nptables.iptables.values import among
+from nptables.iptables.values import ADDRESS_TYPES, among
 from nptables.tracing.addressing import Address, is_in, net
 from nptables.tracing.matching.conditions import (
     Answer,
@@ -24,11 +24,6 @@ from nptables.tracing.matching.conditions import (
 from nptables.tracing.matching.headers import MULTICAST
 from nptables.tracing.state import State
 
-# `rtn_names` of libxt_addrtype.c.
-_TYPES = (
-    "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
-    "PROHIBIT", "THROW", "NAT", "XRESOLVE",
-)  # fmt: skip
 _LIMITS = ("--limit-iface-in", "--limit-iface-out")
 _REFUSALS = frozenset({"BLACKHOLE", "UNREACHABLE", "PROHIBIT"})
 _UNSPECIFIED = net("::/128")
@@ -48,7 +43,7 @@ def address_type_conditions(match: Match, where: str) -> Iterator[Condition]:
 
 
 def _of_type(words: str, *, by_source: bool, limit: str) -> Condition:
-    types = among(words, _TYPES)
+    types = among(words, ADDRESS_TYPES)
 
     def holds(state: State, setting: Setting) -> Answer:
         address = state.source if by_source else state.destination

@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from nptables.family import Family
 from nptables.iptables.protocols import protocol_name
 from nptables.iptables.rule import Match
-from nptables.iptables.values import among, mark_and_mask
+from nptables.iptables.values import (
+    CONNECTION_STATES,
+    CONNECTION_STATUSES,
+    among,
+    mark_and_mask,
+)
 from nptables.tracing.addressing import Address, is_in, net
 from nptables.tracing.matching.conditions import (
     Answer,
@@ -27,9 +32,6 @@ from nptables.tracing.matching.headers import Builder, Words, port_ranges
 from nptables.tracing.routing import LOOPBACK
 from nptables.tracing.state import TEMPLATE, State
 
-# In the order in which `conntrack_ps_state` and `conntrack_ps_status` look for them.
-_STATES = ("INVALID", "NEW", "ESTABLISHED", "RELATED", "UNTRACKED", "SNAT", "DNAT")
-_STATUSES = ("NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
 _STATE_OPTIONS = ("--ctstate", "--state")
 # The addresses in an entry that CT made up.
 _NOWHERE = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 (nobody listens)
@@ -61,7 +63,7 @@ def with_entry(condition: Condition, *, without: bool) -> Condition:
 
 def _states(words: Words) -> Condition:
     """`--ctstate` and `--state`: DNAT and SNAT stand beside the state."""
-    wanted = among(words[0], _STATES)
+    wanted = among(words[0], CONNECTION_STATES)
 
     def holds(state: State, setting: Setting) -> Answer:
         # A template has no status, and the packet is the first of a connection: NEW.
@@ -80,7 +82,7 @@ def _states(words: Words) -> Condition:
 
 
 def _status(words: Words) -> Condition:
-    wanted = among(words[0], _STATUSES) - {"NONE"}
+    wanted = among(words[0], ("NONE", *CONNECTION_STATUSES)) - {"NONE"}
 
     def holds(state: State, setting: Setting) -> Answer:
         if not wanted:
