@@ -124,21 +124,26 @@ def take_back(
     rules, and does not wait for those that have to be tried again.
     """
     until = clock() + _TIMEOUT
-    problems: list[str] = []
-    left = list(changes)
-    while True:
-        busy = []
-        for change in left:
-            try:
-                Applier(change.backend).apply(undo(change.plan, change.backend.read()))
-            except KernelError as error:
-                if isinstance(error, KernelBusy) and clock() < until:
-                    busy.append(change)
-                else:
-                    problems.append(f"{change.plan.family.value}: {error}")
-        problems += then()
-        then = tuple
-        if not busy:
-            return problems
-        left = busy
+    left, problems = _take_back_once(changes)
+    problems += then()
+    while left and clock() < until:
         sleep(_PAUSE)
+        left, more = _take_back_once([change for change, _ in left])
+        problems += more
+    return [*problems, *(why for _, why in left)]
+
+
+def _take_back_once(
+    changes: Sequence[NodeChange],
+) -> tuple[list[tuple[NodeChange, str]], list[str]]:
+    """Undo changes; returns those that had to wait, each with why, and why others failed."""
+    busy = []
+    problems = []
+    for change in changes:
+        try:
+            Applier(change.backend).apply(undo(change.plan, change.backend.read()))
+        except KernelBusy as error:
+            busy.append((change, f"{change.plan.family.value}: {error}"))
+        except KernelError as error:
+            problems.append(f"{change.plan.family.value}: {error}")
+    return busy, problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -187,9 +188,7 @@ def _apply(
     except KernelError:
         if guard is not None:
             guard.say("revert")
-            if not select.select([guard], [], [], _SLOW)[0]:
-                say(_STILL_BUSY)
-            _report(guard.answer())
+            _report(_answer(guard))
         elif not finished:
             # Without the rules route_localnet would let others reach what listens on 127.0.0.1.
             _take_settings_back(settings)
@@ -264,9 +263,9 @@ def _print(changes: dict[Family, NodeChange], output: str) -> int:
     plans = [change.plan for change in changes.values()]
     if output == "json":
         print_json(plans_document((plan, {}) for plan in plans))
-    if output == "restore":
+    elif output == "restore":
         print_restore(plans)
-    if output == "text":
+    else:
         for plan in plans:
             print_plan(plan)
     return 1 if any(plans) else 0
@@ -290,22 +289,25 @@ def _await(guard: confirming.Guarded, seconds: float) -> int:
         f"applied; press Enter within {seconds:g} s to keep it, or run `nptables confirm` in "
         "another shell"
     )
-    sources: list[Any] = [guard]
-    longest: float | None = seconds + _SLOW
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stdin is not None and sys.stdin.isatty():
-            sources.append(sys.stdin)
-    while True:
-        ready, _, _ = select.select(sources, [], [], longest)
-        if guard in ready:
-            return _report(guard.answer())
-        if not ready:
-            say(_STILL_BUSY)
-            longest, sources = None, [guard]
-            continue
-        if sys.stdin.readline():
+    until = time.monotonic() + seconds
+    if _is_at_a_terminal():
+        ready, _, _ = select.select([guard, sys.stdin], [], [], seconds)
+        if guard not in ready and sys.stdin in ready and sys.stdin.readline():
             guard.say("confirm")
-        sources = [guard]
+    return _report(_answer(guard, until - time.monotonic()))
+
+
+def _is_at_a_terminal() -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return sys.stdin is not None and sys.stdin.isatty()
+    return False
+
+
+def _answer(guard: confirming.Guarded, seconds: float = 0.0) -> confirming.Answer:
+    """What becomes of the changes; that it takes longer than it may for a person is said."""
+    if not select.select([guard], [], [], max(0.0, seconds) + _SLOW)[0]:
+        say(_STILL_BUSY)
+    return guard.answer()
 
 
 def _report(answer: confirming.Answer) -> int:
