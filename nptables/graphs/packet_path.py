@@ -12,6 +12,7 @@ from nptables.graphs.graph import Drawing, Graph, Kind
 from nptables.tracing import Outcome, Trace
 from nptables.tracing.explanation.words import VERDICTS
 from nptables.translation.chains import MARK_MASQ
+from nptables.words import counted
 
 _MOST_OUTCOMES = 24
 _LONGEST = 56
@@ -31,7 +32,7 @@ def path_graph(answer: Trace) -> Graph:
     if others := len(answer.distributions) - 1:
         condition = f"if {answer.distributions[0].hypothesis}"
         drawing.vertex(start, Kind.SENDER, *textwrap.wrap(condition, _LONGEST)[:_MOST_LINES])
-        said = "1 other case" if others == 1 else f"{others} other cases"
+        said = counted(others, "other case")
         drawing.vertex("cases", Kind.END, said, "nptables trace has every case")
         drawing.edge(start, "cases", "otherwise")
     for outcome in answer.outcomes[:_MOST_OUTCOMES]:

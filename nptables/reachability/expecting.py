@@ -156,7 +156,8 @@ def contradictions(expectations: Sequence[Expectation], found: Reach) -> Iterato
         about = [row for row in found.rows if each.is_about(row)]
         if not about:
             yield Contradiction(each, "", (), "it matches nothing that was examined", "")
-        for pattern in each.nodes if about else ():
+            continue
+        for pattern in each.nodes:
             if not any(fnmatchcase(node, pattern) for node in found.nodes):
                 yield Contradiction(each, "", (pattern,), "no such node was examined", "")
         for row in about:
